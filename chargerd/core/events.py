@@ -1,0 +1,179 @@
+"""What the station is told: readings, relay feedback, requests, and answers of the journal.
+
+`at` is when the thing was true, on the boot clock; the moment of handling is passed beside the event.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chargerd.core.session import Order, Source
+from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, SessionId, Volts, WattHours, Watts
+
+
+class FaultKind(StrEnum):
+    """Why a reading did not come about."""
+
+    TIMEOUT = "timeout"
+    CORRUPT = "corrupt"
+    EXCEPTION = "exception"
+    IMPLAUSIBLE = "implausible"
+    OFFLINE = "offline"
+    """The line itself is not there (adapter unplugged, connection refused)."""
+
+
+class RelayAction(StrEnum):
+    """What was written to a relay."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    RENEW = "renew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReading:
+    """Values of one port's meter, read in one transaction. What was not read is `None`, never 0."""
+
+    port: PortId
+    at: Instant
+    current: Amps | None = None
+    power: Watts | None = None
+    voltage: Volts | None = None
+    energy: WattHours | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterFault:
+    """A meter was asked and did not give a usable answer."""
+
+    port: PortId
+    at: Instant
+    kind: FaultKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayWritten:
+    """A write to a relay was confirmed by its byte-exact echo. `sent_at` is before the first byte went out."""
+
+    port: PortId
+    action: RelayAction
+    sent_at: Instant
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayNotWritten:
+    """A write was not confirmed. `sent` says whether bytes may have reached the board all the same.
+
+    `late` marks a closing or a renewal that was withheld because its time had passed.
+    """
+
+    port: PortId
+    action: RelayAction
+    kind: FaultKind
+    at: Instant
+    sent: bool = True
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayReadBack:
+    """The relay's state as its board reports it. `sent_at` is when the question went out."""
+
+    port: PortId
+    closed: bool
+    sent_at: Instant
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayNotReadBack:
+    """The board was asked for the relay's state and gave no usable answer."""
+
+    port: PortId
+    kind: FaultKind
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardLost:
+    """A board stopped answering."""
+
+    board: BoardId
+    at: Instant
+    kind: FaultKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardBack:
+    """A board answers again, or for the first time."""
+
+    board: BoardId
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequested:
+    """Someone wants a port energised. The command's id is durable by now."""
+
+    order: Order
+    port: PortId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested:
+    """Someone wants a session ended. Without a session id only if `force` is set."""
+
+    port: PortId
+    session: SessionId | None
+    source: Source
+    force: bool = False
+    command: CommandId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetRequested:
+    """Someone wants a port's latches cleared. A remote one clears only latches marked for it."""
+
+    port: PortId
+    source: Source
+    command: CommandId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persisted:
+    """The journal has made durable what it was given under this token."""
+
+    port: PortId
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistFailed:
+    """The journal could not make durable what it was given under this token."""
+
+    port: PortId
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreChanged:
+    """Whether the journal can be written."""
+
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineReached:
+    """The instant the station asked to be woken at has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownRequested:
+    """The daemon leaves: every relay is to be opened and every session ended."""
+
+
+RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
+BusEvent = MeterReading | MeterFault | RelayEvent | BoardLost | BoardBack
+JournalEvent = Persisted | PersistFailed | StoreChanged
+Request = StartRequested | StopRequested | ResetRequested
+Event = BusEvent | JournalEvent | Request | DeadlineReached | ShutdownRequested

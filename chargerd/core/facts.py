@@ -1,0 +1,136 @@
+"""What happened, in the past tense. Facts become rows of the journal, messages of the contract, and log lines."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chargerd.core.session import SessionRecord, Settlement, Source, StopDetail
+from chargerd.core.units import BoardId, PortId, SessionId
+
+
+class Clearing(StrEnum):
+    """Who may clear a latch: anybody's reset, only a person on site, or that person giving a reason."""
+
+    REMOTE = "remote"
+    LOCAL = "local"
+    LOCK_OUT = "lock_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latch:
+    """Something that holds a port open until it is cleared; survives restarts."""
+
+    port: PortId
+    function: str
+    clearing: Clearing
+    detail: StopDetail | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted:
+    """The relay of a durable session was closed and read back closed."""
+
+    record: SessionRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUpdated:
+    """Totals so far; on changes and every 15 minutes."""
+
+    record: SessionRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSuspended:
+    """The relay was opened, the session goes on if the reason goes away in time."""
+
+    record: SessionRecord
+    reason: str
+    detail: StopDetail | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResumed:
+    """The relay of a suspended session was closed again."""
+
+    record: SessionRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """The session is over; its settlement is final."""
+
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortTripped:
+    """A protective function opened a port. A `latch` says what now has to be cleared, if anything."""
+
+    port: PortId
+    function: str
+    detail: StopDetail
+    session: SessionId | None = None
+    latch: Latch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortLockedOut:
+    """A port must not be used until a person has been there."""
+
+    port: PortId
+    latch: Latch
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatchesCleared:
+    """Latches were cleared by a reset."""
+
+    port: PortId
+    functions: tuple[str, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayUnexpected:
+    """A relay was read back closed without having been told so."""
+
+    port: PortId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayNotReconciled:
+    """After the start of the daemon a relay could not be shown to be open in time: its board is reported lost."""
+
+    port: PortId
+    board: BoardId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardWentSilent:
+    """A board stopped answering."""
+
+    board: BoardId
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardReturned:
+    """A board answers again."""
+
+    board: BoardId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed:
+    """The journal cannot be written; no relay closes until it can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRecovered:
+    """The journal can be written again."""
+
+
+SessionFact = SessionStarted | SessionUpdated | SessionSuspended | SessionResumed | SessionEnded
+PortFact = PortTripped | PortLockedOut | LatchesCleared | RelayUnexpected | RelayNotReconciled
+Fact = SessionFact | PortFact | BoardWentSilent | BoardReturned | StoreFailed | StoreRecovered

@@ -1,0 +1,139 @@
+"""The plain figures the decisions work with, made by `chargerd.config` from the checked configuration.
+
+Defaults are those of the protective functions' table (vendors' pile firmware over 34 releases, the AP3000 and
+DC589 protocols; IEC 60255-151 for definite-time functions). All spans are seconds, factors are multiples of the
+port's own limit.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, WattHours, Watts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one session may draw: current, power, time with the relay closed, and energy (`None`: no limit)."""
+
+    current: Amps = Amps(5.0)
+    power: Watts = Watts(1000.0)
+    duration: Seconds = Seconds(36000.0)
+    energy: WattHours | None = None
+
+
+CEILING = Limits(current=Amps(16.0), power=Watts(3500.0), duration=Seconds(36000.0))
+"""What no configuration and no command can raise: a 16 A socket, and ten hours with the relay closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """Thresholds and delays of the protective functions of one port."""
+
+    instant_factor: float = 1.5
+    inrush_factor: float = 3.0
+    inrush_for: Seconds = Seconds(2.0)
+    definite_factor: float = 1.1
+    definite_delay: Seconds = Seconds(3.0)
+    overpower_factor: float = 1.1
+    overpower_delay: Seconds = Seconds(5.0)
+    overpower_instant_factor: float = 1.5
+    stale_after: Seconds = Seconds(3.0)
+    recover_within: Seconds = Seconds(120.0)
+    weld_current: Amps = Amps(0.2)
+    open_tries: int = 3
+    step_timeout: Seconds = Seconds(3.0)
+    suspend_times: int = 3
+    suspend_total: Seconds = Seconds(1800.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeEnd:
+    """When a charge counts as over by the shape of its load."""
+
+    full_below: Watts = Watts(25.0)
+    full_after: Seconds = Seconds(2700.0)
+    unplugged_below: Watts = Watts(2.0)
+    unplugged_after: Seconds = Seconds(300.0)
+    no_load_below: Watts = Watts(8.0)
+    no_load_after: Seconds = Seconds(120.0)
+    float_for: Seconds = Seconds(0.0)
+
+
+class DeadMan(StrEnum):
+    """How a board opens its relays when nobody speaks to it any more."""
+
+    TIMED_ON = "timed_on"
+    POLL_TIMEOUT = "poll_timeout"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayPlan:
+    """The relay of a port. `channel` counts from 1, as printed on the board. `lease` is `None` on a board
+    without timed closing: such a relay stays closed until it is told to open.
+    """
+
+    board: BoardId
+    channel: int
+    dead_man: DeadMan = DeadMan.TIMED_ON
+    lease: Seconds | None = Seconds(6.0)
+    renew_every: Seconds = Seconds(3.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterPlan:
+    """The meter of a port: `refresh` is how often its values change, `power_every` how often power is read."""
+
+    board: BoardId
+    channel: int = 1
+    refresh: Seconds = Seconds(0.0)
+    power_every: Seconds = Seconds(2.0)
+    energy_resolution: WattHours = WattHours(1.0)
+
+
+class Phase(StrEnum):
+    """The phase a port or a circuit hangs on; one not stated counts on every phase."""
+
+    L1 = "L1"
+    L2 = "L2"
+    L3 = "L3"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortPlan:
+    """One socket: its relay, its meter, its circuit and its limits."""
+
+    id: PortId
+    label: str
+    relay: RelayPlan
+    meter: MeterPlan
+    circuit: CircuitId
+    phase: Phase = Phase.ALL
+    limits: Limits = field(default_factory=Limits)
+    protection: Protection = field(default_factory=Protection)
+    charge_end: ChargeEnd = field(default_factory=ChargeEnd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitPlan:
+    """One supply circuit of the tree; the rating is the breaker's."""
+
+    id: CircuitId
+    parent: CircuitId | None = None
+    rating: Amps | None = None
+    power: Watts | None = None
+    phases: int = 1
+    phase: Phase = Phase.ALL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationPlan:
+    """Everything the decisions need to know about a site."""
+
+    ports: tuple[PortPlan, ...]
+    circuits: tuple[CircuitPlan, ...] = ()
+    tariff_tiers: tuple[Watts, ...] = ()
+    checkpoint_every: Seconds = Seconds(60.0)
+    update_every: Seconds = Seconds(900.0)
+    reconcile_within: Seconds = Seconds(5.0)

@@ -1,0 +1,143 @@
+"""Sessions: the record written ahead of a closing relay, and the settlement each of them ends in."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits
+from chargerd.core.units import CommandId, PortId, Seconds, SessionId, WattHours, Watts
+
+
+class StopReason(StrEnum):
+    """Why a session ended. Stable strings of the contract."""
+
+    REMOTE = "remote"
+    LOCAL = "local"
+    FULL = "full"
+    UNPLUGGED = "unplugged"
+    NO_LOAD = "no_load"
+    DURATION_LIMIT = "duration_limit"
+    ENERGY_LIMIT = "energy_limit"
+    OVERCURRENT = "overcurrent"
+    OVERPOWER = "overpower"
+    OVERVOLTAGE = "overvoltage"
+    UNDERVOLTAGE = "undervoltage"
+    OVERTEMPERATURE = "overtemperature"
+    RELAY_FAULT = "relay_fault"
+    RELAY_WELDED = "relay_welded"
+    METER_LOST = "meter_lost"
+    BOARD_LOST = "board_lost"
+    CIRCUIT_OVERLOAD = "circuit_overload"
+    SMOKE = "smoke"
+    WATER = "water"
+    HEAT = "heat"
+    EMERGENCY_STOP = "emergency_stop"
+    POWER_LOSS = "power_loss"
+    SUSPENDED_TOO_LONG = "suspended_too_long"
+    QUEUE_TIMEOUT = "queue_timeout"
+    START_FAILED = "start_failed"
+    SHUTDOWN = "shutdown"
+    RESTART = "restart"
+    INTERNAL = "internal"
+
+
+class Source(StrEnum):
+    """Who asked: the backend over MQTT, or a person on site over the control socket."""
+
+    REMOTE = "remote"
+    LOCAL = "local"
+
+
+class EnergyQuality(StrEnum):
+    """`EXACT`: from register differences at both ends; `ESTIMATED`: something was missing and is named."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What was ordered: the ids echoed everywhere, the session's own limits and its tariff tiers.
+
+    `tiers` are upper bounds in watts, ascending; what lies above the last one forms a tier without bound.
+    """
+
+    session: SessionId
+    port: PortId
+    limits: Limits
+    order: str | None = None
+    tiers: tuple[Watts, ...] = ()
+    source: Source = Source.REMOTE
+    command: CommandId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Time and energy spent at up to `up_to` watts and above the tier before (`None`: no upper bound)."""
+
+    up_to: Watts | None
+    charging: Seconds = Seconds(0.0)
+    energy: WattHours = WattHours(0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interruption:
+    """A span within a session in which its relay was open. `until` is `None` if the session ended in it."""
+
+    since: Moment
+    until: Moment | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopDetail:
+    """The figures behind a stop: the function that decided, what it measured, and its limit.
+
+    `unit` is the unit of both figures as it ends names at the edges (`a`, `w`, `s`, `wh`), or `None`.
+    """
+
+    function: str
+    measured: float | None = None
+    limit: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """A session as the journal keeps it: durable before its relay closes, and again at every checkpoint.
+
+    Durations and energies are totals so far. `last_register` is the meter's register when it was last read, in
+    watt-hours; `at` is the moment of this record, `charging_s` therefore known up to it and no further.
+    """
+
+    order: Order
+    started: Moment
+    at: Moment
+    meter_start: WattHours | None = None
+    last_register: WattHours | None = None
+    energy: WattHours = WattHours(0.0)
+    charging: Seconds = Seconds(0.0)
+    suspended: Seconds = Seconds(0.0)
+    peak_power: Watts = Watts(0.0)
+    peak_power_first_5_min: Watts = Watts(0.0)
+    tiers: tuple[Tier, ...] = ()
+    interruptions: tuple[Interruption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The one record each accepted start ends in.
+
+    `record` holds the totals at the end (its `at` is the end of the session). `quality_reason` says why an
+    energy is only estimated. `meter_stop` is the register read after opening, or `None` if it was not to be had.
+    """
+
+    record: SessionRecord
+    ended: Moment
+    reason: StopReason
+    detail: StopDetail | None = None
+    quality: EnergyQuality = EnergyQuality.EXACT
+    quality_reason: str | None = None
+    resolution: WattHours = WattHours(1.0)
+    meter_stop: WattHours | None = None
+    confidence: float | None = None

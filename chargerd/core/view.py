@@ -1,0 +1,63 @@
+"""Snapshots of the station for those who show it: MQTT states, the control socket, metrics."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chargerd.core.commands import Code
+from chargerd.core.facts import Latch
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits
+from chargerd.core.session import SessionRecord
+from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Volts, WattHours, Watts
+
+
+class PortState(StrEnum):
+    """The states of a port, as the contract names them."""
+
+    UNKNOWN = "unknown"
+    DISABLED = "disabled"
+    AVAILABLE = "available"
+    QUEUED = "queued"
+    STARTING = "starting"
+    CHARGING = "charging"
+    SUSPENDED = "suspended"
+    STOPPING = "stopping"
+    TRIPPED = "tripped"
+    LOCKED_OUT = "locked_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The newest value of each quantity and when it was read; `None` where none was read yet.
+
+    `fresh` says whether the port counts as seen by the rule that opens it otherwise.
+    """
+
+    current: Amps | None = None
+    power: Watts | None = None
+    voltage: Volts | None = None
+    energy: WattHours | None = None
+    at: Instant | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortView:
+    """Everything an onlooker may want to know about a port."""
+
+    id: PortId
+    label: str
+    circuit: CircuitId
+    board: BoardId
+    state: PortState
+    since: Moment
+    relay_closed: bool | None
+    """As last read back; `None` while unknown."""
+    limits: Limits
+    """The port's own."""
+    measured: Measured
+    latches: tuple[Latch, ...] = ()
+    blocked_by: tuple[Code, ...] = ()
+    """Why a start would be refused now; empty if it would be accepted."""
+    session: SessionRecord | None = None
+    """The session under way with its totals so far; its order's limits are the limits in force."""
