@@ -1,0 +1,1 @@
+"""The unix socket through which `chargerctl` speaks to the daemon."""

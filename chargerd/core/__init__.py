@@ -1,0 +1,1 @@
+"""The decisions: a pure function from events to commands and facts. Standard library only."""

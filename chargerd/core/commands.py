@@ -84,8 +84,9 @@ class CloseRelay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewLease:
-    """Close an already closed relay for another `lease` seconds. A renewal is a close command: after
-    `not_after` it is withheld and reported as late, since the relay may have opened by itself.
+    """Close an already closed relay for another `lease` seconds.
+
+    A renewal is a close command: after `not_after` it is withheld and reported as late, since the relay may have opened by itself.
     """
 
     port: PortId

@@ -69,8 +69,9 @@ class DeadMan(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayPlan:
-    """The relay of a port. `channel` counts from 1, as printed on the board. `lease` is `None` on a board
-    without timed closing: such a relay stays closed until it is told to open.
+    """The relay of a port.
+
+    `channel` counts from 1, as printed on the board. `lease` is `None` on a board without timed closing: such a relay stays closed until it is told to open.
     """
 
     board: BoardId

@@ -1,0 +1,1 @@
+"""The boards: one thread per bus, exact-match transactions, a queue ordered by deadline."""

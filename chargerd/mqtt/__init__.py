@@ -1,0 +1,1 @@
+"""The contract with the backend, and the client that keeps it."""

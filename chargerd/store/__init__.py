@@ -1,0 +1,1 @@
+"""The journal: sessions, latches, commands and the ledger, durable in SQLite."""

@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SECONDS_OF_DEMO ?= 0
+DEMO_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench setup system lock format clean
+
+help: ## Show the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: requirements.lock pyproject.toml packaging/venv
+	@sh packaging/venv "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+setup: $(VENV)/.ready ## Make the virtual environment from the lock file
+
+system: ## Install the system packages the tests need (asks Debian's apt when one is missing)
+	@sh packaging/system-packages
+
+demo: setup ## Simulated sheds on a real serial line and a real broker, driven by the real daemon
+	@$(BIN)/chargerd demo $(DEMO_ARGS)
+
+test: setup system ## All checks and all tests
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/coverage erase
+	@$(BIN)/pytest --cov --cov-report= -p no:cacheprovider $(PYTEST_ARGS)
+	@$(BIN)/coverage report --format=total >/dev/null && $(BIN)/coverage report --skip-covered --sort=cover | tail -n 15
+	@$(BIN)/coverage report --include='chargerd/core/*' --fail-under=100 >/dev/null \
+	  || { echo 'chargerd/core must be covered to the last branch:'; $(BIN)/coverage report --include='chargerd/core/*'; exit 1; }
+
+check: setup ## Lint, types, import rules, lock file
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup system ## Measure the bus against its own floor (not a test: figures, no verdict)
+	@$(BIN)/python -m tests.benchmarks
+
+lock: setup ## Write the lock file anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements.lock
+
+format: setup ## Put every file into the agreed form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

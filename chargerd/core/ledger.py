@@ -1,0 +1,128 @@
+"""Rows that pass between the rooms: what the journal keeps and the broker is told, in the contract's own words.
+
+A body is the JSON object of a message without its envelope (`gateway`, `stream`, `seq`, `at`, `clock`, `boot`,
+`up_ms`, `offline`): the journal stores it, the MQTT client wraps it, and neither has to know the other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from chargerd.core.facts import Latch
+from chargerd.core.moment import Moment
+from chargerd.core.session import SessionRecord
+from chargerd.core.units import CommandId, PortId, SessionId
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Body: TypeAlias = Mapping[str, Json]
+
+
+class RowKind(StrEnum):
+    """The topic under `up/` a ledger row belongs to."""
+
+    SESSION = "session"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One row to be appended: the journal adds stream and sequence number.
+
+    A `settlement` gets its `digest` from the journal, which knows the one before it.
+    """
+
+    kind: RowKind
+    body: Body
+    moment: Moment
+    offline: bool
+    settlement: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """One row as it stands in the journal. Its stamps are those of its making and are never rewritten."""
+
+    stream: str
+    seq: int
+    kind: RowKind
+    body: Body
+    moment: Moment
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSpan:
+    """What the journal holds.
+
+    `first` and `last` are sequence numbers (`last` is `first - 1` if empty), `acked` is what the backend has
+    acknowledged so far.
+    """
+
+    stream: str
+    first: int
+    last: int
+    acked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A reply to a command, as published on `up/reply` and stored for its repetition."""
+
+    command: CommandId
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberedCommand:
+    """A command whose id is durable. `digest` tells the same body from another one under the same id.
+
+    `reply` is the newest reply stored for it, `None` while there is none. For a `start`, port and session say
+    what it would have started.
+    """
+
+    command: CommandId
+    name: str
+    digest: str
+    moment: Moment
+    port: PortId | None = None
+    session: SessionId | None = None
+    order: str | None = None
+    reply: Reply | None = None
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one transaction of the journal writes; all of it or nothing.
+
+    `sessions` are written or overwritten as open, `ended` are closed. `latches` are set, `cleared` removes all
+    latches of a port. `replies` are stored with their commands, `True` marking a final one.
+    """
+
+    sessions: tuple[SessionRecord, ...] = ()
+    ended: tuple[SessionId, ...] = ()
+    latches: tuple[Latch, ...] = ()
+    cleared: tuple[PortId, ...] = ()
+    commands: tuple[RememberedCommand, ...] = ()
+    replies: tuple[tuple[Reply, bool], ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What the journal knew when it was opened.
+
+    `boot` is this boot's number, counted by the journal from the boot ids it has seen. `unfinished` are accepted
+    commands without a final reply. `known_ids` maps the ids of remembered commands to their digests.
+    """
+
+    boot: int
+    stream: str
+    starts: int
+    sessions: tuple[SessionRecord, ...] = ()
+    latches: tuple[Latch, ...] = ()
+    unfinished: tuple[RememberedCommand, ...] = ()
+    known_ids: Mapping[CommandId, str] = field(default_factory=dict)
+    salvaged: str | None = None
+    """Where a damaged journal was moved, if this one had to be started anew."""
