@@ -86,7 +86,8 @@ class CloseRelay:
 class RenewLease:
     """Close an already closed relay for another `lease` seconds.
 
-    A renewal is a close command: after `not_after` it is withheld and reported as late, since the relay may have opened by itself.
+    A renewal is a close command: after `not_after` it is withheld and reported as late, since the relay may
+    have opened by itself.
     """
 
     port: PortId

@@ -71,7 +71,8 @@ class DeadMan(StrEnum):
 class RelayPlan:
     """The relay of a port.
 
-    `channel` counts from 1, as printed on the board. `lease` is `None` on a board without timed closing: such a relay stays closed until it is told to open.
+    `channel` counts from 1, as printed on the board. `lease` is `None` on a board without timed closing: such a
+    relay stays closed until it is told to open.
     """
 
     board: BoardId

@@ -1,0 +1,1 @@
+"""What stands between the station and the world: order, locks, deadlines, commands."""
