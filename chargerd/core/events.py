@@ -132,10 +132,14 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetRequested:
-    """Someone wants a port's latches cleared. A remote one clears only latches marked for it."""
+    """Someone wants a port's latches cleared.
+
+    A remote reset clears only latches marked for it; a lock-out is cleared only on site, with a `reason`.
+    """
 
     port: PortId
     source: Source
+    reason: str | None = None
     command: CommandId | None = None
 
 

@@ -89,6 +89,7 @@ class LatchesCleared:
     port: PortId
     functions: tuple[str, ...]
     source: Source
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

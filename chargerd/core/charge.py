@@ -1,0 +1,133 @@
+"""One session under way: what was ordered, what was drawn, what interrupted it, and what has been said of it."""
+
+from chargerd.core.moment import Moment
+from chargerd.core.plan import PortPlan
+from chargerd.core.protection import Image
+from chargerd.core.seen import Seen
+from chargerd.core.session import (
+    EnergyQuality,
+    Interruption,
+    Order,
+    SessionRecord,
+    Settlement,
+    StopDetail,
+    StopReason,
+)
+from chargerd.core.totals import Totals
+from chargerd.core.units import CommandId, Instant, Seconds, WattHours, after, between
+
+
+class Charge:
+    """A session from its accepted start to its settlement."""
+
+    def __init__(self, plan: PortPlan, order: Order, seen: Seen, now: Moment) -> None:
+        self.order = order
+        self.started = now
+        self.durable = False
+        """Whether the journal has confirmed this session; no relay closes for it before."""
+        self.announced = False
+        """Whether `SessionStarted` has been told."""
+        self.pending_start: CommandId | None = order.command
+        """The start command that still waits for its last word."""
+        self.pending_stops: list[CommandId] = []
+        self.image = Image(
+            plan=plan,
+            order=order,
+            seen=seen,
+            totals=Totals(order.tiers, plan.meter.energy_resolution),
+            started_at=now.instant,
+        )
+        self._plan = plan
+        self._interruptions: list[Interruption] = []
+        self._suspended_from: Moment | None = None
+        self._suspended = Seconds(0.0)
+
+    @property
+    def totals(self) -> Totals:
+        """What was drawn so far."""
+        return self.image.totals
+
+    # Suspension
+
+    @property
+    def suspensions(self) -> int:
+        """How often the session was suspended so far."""
+        return len(self._interruptions)
+
+    def suspend(self, reason: str, now: Moment) -> None:
+        """Begin a suspension."""
+        self._suspended_from = now
+        self._interruptions.append(Interruption(since=now, until=None, reason=reason))
+
+    def resume(self, now: Moment) -> None:
+        """End the suspension under way, if any."""
+        if self._suspended_from is None:
+            return
+        self._suspended = self.suspended_at(now.instant)
+        self._suspended_from = None
+        last = self._interruptions[-1]
+        self._interruptions[-1] = Interruption(since=last.since, until=now, reason=last.reason)
+
+    def suspended_at(self, now: Instant) -> Seconds:
+        """Return how long the session has been suspended in all, as of `now`."""
+        if self._suspended_from is None:
+            return self._suspended
+        return Seconds(self._suspended + between(self._suspended_from.instant, now))
+
+    def suspended_too_long_at(self, now: Instant) -> Instant:
+        """Return when the suspension under way will have taken all the time a session has for it."""
+        return after(now, Seconds(self._plan.protection.suspend_total - self.suspended_at(now)))
+
+    # Records
+
+    def record(self, now: Moment) -> SessionRecord:
+        """Return the session as the journal keeps it."""
+        totals = self.totals
+        totals.advance(now.instant)
+        return SessionRecord(
+            order=self.order,
+            started=self.started,
+            at=now,
+            meter_start=totals.register_start,
+            last_register=totals.register_last,
+            energy=totals.energy,
+            charging=totals.charging,
+            suspended=self.suspended_at(now.instant),
+            peak_power=totals.peak,
+            peak_power_first_5_min=totals.peak_first_5_min,
+            tiers=totals.tiers(),
+            interruptions=tuple(self._interruptions),
+        )
+
+    def settle(
+        self, reason: StopReason, detail: StopDetail | None, stop: WattHours | None, now: Moment
+    ) -> Settlement:
+        """Return the settlement. `stop` is the register after opening, `None` if it could not be read."""
+        doubt = self.totals.doubt
+        if doubt is None and stop is None and self.totals.register_start is not None and self.announced:
+            doubt = "register_not_read"
+        return Settlement(
+            record=self.record(now),
+            ended=now,
+            reason=reason,
+            detail=detail,
+            quality=EnergyQuality.EXACT if doubt is None else EnergyQuality.ESTIMATED,
+            quality_reason=doubt,
+            resolution=self._plan.meter.energy_resolution,
+            meter_stop=stop,
+        )
+
+
+def settle_interrupted(record: SessionRecord, resolution: WattHours) -> Settlement:
+    """Close the books of a session that a power cut or a crash has interrupted: at its last checkpoint."""
+    untouched = record.charging <= 0
+    return Settlement(
+        record=record,
+        ended=record.at,
+        reason=StopReason.POWER_LOSS,
+        detail=StopDetail(function="interrupted"),
+        quality=EnergyQuality.EXACT if untouched else EnergyQuality.ESTIMATED,
+        quality_reason=None if untouched else "interrupted",
+        resolution=resolution,
+        meter_stop=None,
+    )

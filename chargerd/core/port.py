@@ -1,0 +1,482 @@
+"""One port: its state, its relay, its session, and the primitives the state table is made of.
+
+What the port does in which state stands in `chargerd.core.table`; here is how it is done. A port never closes its
+relay but through the start sequence: two agreeing readings, the register, a durable session, the guards once more.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chargerd.core.charge import Charge
+from chargerd.core.commands import Answer, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
+from chargerd.core.events import MeterReading, ResetRequested, StopRequested
+from chargerd.core.facts import (
+    Clearing,
+    Latch,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    RelayUnexpected,
+    SessionEnded,
+    SessionResumed,
+    SessionStarted,
+    SessionSuspended,
+)
+from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outbox
+from chargerd.core.plan import PortPlan
+from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement
+from chargerd.core.relay import Phase, RelayWatch
+from chargerd.core.seen import Seen
+from chargerd.core.session import Order, Source, StopDetail, StopReason
+from chargerd.core.units import CommandId, Instant, Seconds, SessionId, after
+from chargerd.core.view import PortState, PortView
+
+UNCONFIRMED_END = Seconds(15.0)
+"""How long a session waits for its relay to be read back open on a board without leases before it is settled."""
+UNBIDDEN_TIMES = 2
+"""A relay found closed this often without a command locks its port out."""
+
+
+FAILURES = {
+    StopReason.METER_LOST: Code.METER_STALE,
+    StopReason.BOARD_LOST: Code.BOARD_LOST,
+    StopReason.RELAY_FAULT: Code.RELAY_FAULT,
+}
+"""What a start is answered whose session ended for these reasons before current flowed."""
+
+
+class Step(StrEnum):
+    """How far a start or a stop has come."""
+
+    NONE = "none"
+    READINGS = "readings"
+    PERSIST = "persist"
+    CLOSE = "close"
+    FIRST_READING = "first_reading"
+    OPEN = "open"
+    ENERGY = "energy"
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """Why a session is being ended; fixed when the stop begins."""
+
+    reason: StopReason
+    detail: StopDetail | None = None
+    code: Code | None = None
+    """What a start that still waits for its last word is answered, if the reason does not say."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    """What a port must know of the station it is part of."""
+
+    store_writable: bool = True
+    tokens: int = 0
+
+    def next_token(self) -> int:
+        """Return a token nobody has used before."""
+        self.tokens += 1
+        return self.tokens
+
+
+class Port:
+    """The state of one port. Whoever calls its methods is the state table."""
+
+    def __init__(
+        self, plan: PortPlan, station: Surroundings, out: Outbox, now: Moment, latches: tuple[Latch, ...]
+    ) -> None:
+        self.plan = plan
+        self.id = plan.id
+        self.station = station
+        self.out = out
+        self.seen = Seen(plan.meter, plan.protection)
+        self.relay = RelayWatch(plan)
+        self.latches = list(latches)
+        self.state = PortState.UNKNOWN
+        self.since = now
+        self.step = Step.NONE
+        self.step_until: Instant | None = None
+        self.charge: Charge | None = None
+        self.ending: Ending | None = None
+        self.verdict: Verdict | None = None
+        self.token: int | None = None
+        self.board_lost = False
+        self.unbidden = 0
+        self.sequence_from = now.instant
+        """Readings before this instant do not count for the start sequence under way."""
+        self.suspended_for: StopReason | None = None
+        self.recover_until: Instant | None = None
+
+    @property
+    def session(self) -> Charge:
+        """Return the session under way; only for states that have one."""
+        assert self.charge is not None, f"{self.id} has no session in {self.state}"
+        return self.charge
+
+    # Moving
+
+    def enter(self, state: PortState, now: Moment) -> None:
+        """Enter a state; entering the one it is in keeps `since`."""
+        if state is not self.state:
+            self.state, self.since = state, now
+        self.take_step(Step.NONE, None)
+
+    def take_step(self, step: Step, until: Instant | None) -> None:
+        """Take the next step of a sequence, to be done by `until`."""
+        self.step, self.step_until = step, until
+
+    def step_deadline(self, now: Moment) -> Instant:
+        """Return by when a step begun now must be done."""
+        return after(now.instant, self.plan.protection.step_timeout)
+
+    def due(self, now: Instant) -> Instant | None:
+        """Return when this port has to be woken."""
+        instants = [self.relay.due(), self.step_until, self.recover_until]
+        if self.charge is not None:
+            instants.append(next_judgement(self.charge.image, now))
+            if self.state is PortState.SUSPENDED:
+                instants.append(self.charge.suspended_too_long_at(now))
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    # Judging
+
+    def judged(self, now: Moment, *results: Result) -> bool:
+        """Ask the protective functions; say whether the first that has picked up has one of these results."""
+        self.verdict = judge(self.session.image, now.instant)
+        return self.verdict is not None and self.verdict.function.result in results
+
+    def timed_out(self, now: Moment) -> bool:
+        """Say whether the step under way has taken too long."""
+        return self.step_until is not None and now.instant >= self.step_until
+
+    def obstacles(self, now: Moment) -> tuple[Code, ...]:
+        """Return why a start would be refused now, most telling first."""
+        found = {
+            Code.LOCKED_OUT: any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches),
+            Code.LATCHED: any(latch.clearing is not Clearing.LOCK_OUT for latch in self.latches),
+            Code.BUSY: self.charge is not None,
+            Code.BOARD_LOST: self.board_lost or (self.charge is None and self.relay.phase is not Phase.OPEN),
+            Code.METER_STALE: not self.seen.alive(now.instant),
+            Code.STORE_UNAVAILABLE: not self.station.store_writable,
+        }
+        return tuple(code for code, holds in found.items() if holds)
+
+    def may_close(self, now: Moment) -> bool:
+        """Say whether the guards of a closing edge hold (invariant S6), and the session is durable (S1)."""
+        return (
+            self.session.durable
+            and not self.latches
+            and not self.board_lost
+            and self.station.store_writable
+            and self.relay.phase is Phase.OPEN
+            and self.seen.fresh(now.instant)
+            and self.load_absent()
+        )
+
+    def load_absent(self) -> bool:
+        """Say whether no current flows, as far as is known; an open relay that carries some is none."""
+        return self.seen.current is not None and self.seen.current < self.plan.protection.weld_current
+
+    def ready(self, now: Moment) -> bool:
+        """Say whether two fresh readings since the sequence began agree that nothing flows."""
+        return self.seen.agreed_since(self.sequence_from) and self.seen.fresh(now.instant) and self.load_absent()
+
+    # Starting
+
+    def accept(self, order: Order, now: Moment) -> None:
+        """Accept a start: the sequence begins with two fresh readings and the register."""
+        self.charge = Charge(self.plan, order, self.seen, now)
+        self.answer(order, ReplyStatus.ACCEPTED, Code.OK)
+        self.enter(PortState.STARTING, now)
+        self.begin_sequence(now)
+
+    def begin_sequence(self, now: Moment) -> None:
+        """Ask for fresh readings and the register."""
+        self.sequence_from = now.instant
+        self.take_step(Step.READINGS, self.step_deadline(now))
+        self.out.do(SetPace(port=self.id, pace=Pace.ARMED))
+        self.out.do(ReadEnergy(port=self.id))
+
+    def persist(self, now: Moment) -> None:
+        """Write the session ahead."""
+        session = self.session
+        assert self.seen.energy is not None
+        assert self.seen.energy_at is not None
+        session.totals.register(self.seen.energy, self.seen.energy_at)
+        self.token = self.station.next_token()
+        self.take_step(Step.PERSIST, self.step_deadline(now))
+        self.out.do(Persist(port=self.id, token=self.token, record=session.record(now)))
+
+    def has_register(self) -> bool:
+        """Say whether the register was read since the sequence began."""
+        return self.seen.energy_at is not None and self.seen.energy_at > self.sequence_from
+
+    def close(self, now: Moment) -> None:
+        """Close the relay; its readings are judged from now on."""
+        self.session.image.close(now.instant)
+        self.take_step(Step.CLOSE, self.step_deadline(now))
+        self.out.do(SetPace(port=self.id, pace=Pace.CLOSED))
+        self.relay.close(now.instant, self.plan.protection.step_timeout, self.out)
+
+    def closed(self, now: Moment) -> None:
+        """The relay has been read back closed: charging time runs from its write on."""
+        session = self.session
+        assert self.relay.closed_from is not None
+        session.totals.close(self.relay.closed_from)
+        session.resume(now)
+        if (
+            self.seen.power is not None
+            and self.seen.power_at is not None
+            and self.seen.power_at >= self.relay.closed_from
+        ):
+            session.totals.hold(self.seen.power, self.seen.power_at)
+        fact = SessionResumed if session.announced else SessionStarted
+        session.announced = True
+        self.out.tell(fact(record=session.record(now)))
+        self.take_step(Step.FIRST_READING, self.step_deadline(now))
+
+    def confirm_start(self) -> None:
+        """Tell whoever started it that current flows."""
+        session = self.session
+        if session.pending_start is not None and session.image.loaded:
+            self.answer_start(ReplyStatus.DONE, Code.OK)
+
+    # Suspending
+
+    def suspend(self, reason: StopReason, detail: StopDetail, now: Moment) -> None:
+        """Open at once; the session waits for the reason to go away."""
+        self.stop_charging(now)
+        session = self.session
+        if session.announced:
+            session.suspend(detail.function, now)
+            self.out.tell(SessionSuspended(record=session.record(now), reason=detail.function, detail=detail))
+        self.suspended_for = reason
+        self.sequence_from = now.instant
+        self.recover_until = after(now.instant, self.plan.protection.recover_within)
+        self.enter(PortState.SUSPENDED, now)
+
+    def restart(self, now: Moment) -> None:
+        """Go through the start sequence again for a suspended session."""
+        self.recover_until = None
+        self.enter(PortState.STARTING, now)
+        self.begin_sequence(now)
+
+    # Ending
+
+    def trip(self, function: Function, detail: StopDetail, now: Moment) -> None:
+        """Open at once and end the session; what opened it may have to be cleared by hand."""
+        latch = None
+        if function.clearing is not None:
+            latch = Latch(port=self.id, function=detail.function, clearing=function.clearing, detail=detail)
+        self.trip_with(latch, function.reason, detail, now)
+
+    def trip_with(self, latch: Latch | None, reason: StopReason, detail: StopDetail, now: Moment) -> None:
+        """Open at once, end the session for this reason, and hold the port by this latch."""
+        session = self.session.order.session
+        if latch is not None:
+            self.latches.append(latch)
+        self.end(reason, detail, now)
+        self.out.tell(
+            PortTripped(port=self.id, function=detail.function, detail=detail, session=session, latch=latch)
+        )
+
+    def fail(self, code: Code, detail: StopDetail, now: Moment) -> None:
+        """End a start that came to nothing; a session that was resuming ends by what had suspended it."""
+        reason = StopReason.START_FAILED
+        if self.session.announced and self.suspended_for is not None:
+            reason = self.suspended_for
+        self.end(reason, detail, now, code=code)
+
+    def end(self, reason: StopReason, detail: StopDetail | None, now: Moment, *, code: Code | None = None) -> None:
+        """Open and end the session; the settlement follows when the relay is open and the register read."""
+        self.stop_charging(now)
+        self.recover_until = None
+        self.ending = Ending(reason=reason, detail=detail, code=code)
+        self.enter(PortState.STOPPING, now)
+        self.take_step(Step.OPEN, self.give_up_at(now))
+        if self.relay.phase is Phase.OPEN:
+            self.opened(now)
+
+    def give_up_at(self, now: Moment) -> Instant:
+        """Return when a session is settled though its relay was not read back open."""
+        patience = after(now.instant, UNCONFIRMED_END)
+        lapsed = self.relay.surely_open_at
+        return patience if lapsed is None else max(lapsed, self.step_deadline(now))
+
+    def stop_charging(self, now: Moment) -> None:
+        """Open the relay, unless it is known to be open."""
+        if self.relay.phase is not Phase.OPEN:
+            self.relay.open(now.instant, self.out)
+        self.session.image.closed_at = None
+
+    def opened(self, now: Moment) -> None:
+        """The relay of an ending session is open: read the register, unless there is nothing to settle by it."""
+        session = self.session
+        session.totals.open(now.instant)
+        if session.totals.register_start is None or not session.announced:
+            self.finish(now)
+            return
+        self.sequence_from = now.instant
+        self.take_step(Step.ENERGY, self.step_deadline(now))
+        self.out.do(ReadEnergy(port=self.id))
+
+    def finish(self, now: Moment) -> None:
+        """Settle: the session's one record, and the last words to whoever asked."""
+        session, ending = self.session, self.ending
+        assert ending is not None
+        session.totals.open(now.instant)
+        session.resume(now)
+        stop = None
+        if self.has_register():
+            assert self.seen.energy is not None
+            assert self.seen.energy_at is not None
+            session.totals.register(self.seen.energy, self.seen.energy_at)
+            stop = self.seen.energy
+        self.out.tell(SessionEnded(settlement=session.settle(ending.reason, ending.detail, stop, now)))
+        self.last_words(ending)
+        self.charge, self.ending = None, None
+        self.out.do(SetPace(port=self.id, pace=Pace.IDLE))
+        self.rest(now)
+
+    def rest(self, now: Moment) -> None:
+        """Enter the state that fits a port without a session."""
+        if any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches):
+            self.enter(PortState.LOCKED_OUT, now)
+        elif self.latches:
+            self.enter(PortState.TRIPPED, now)
+        elif self.relay.phase is not Phase.OPEN:
+            self.enter(PortState.UNKNOWN, now)
+        else:
+            self.enter(PortState.AVAILABLE, now)
+
+    def lock_out(self, function: str, detail: StopDetail | None, now: Moment) -> None:
+        """Lock the port out and end its session, if it has one."""
+        if not any(latch.function == function for latch in self.latches):
+            latch = Latch(port=self.id, function=function, clearing=Clearing.LOCK_OUT, detail=detail)
+            self.latches.append(latch)
+            session = self.charge.order.session if self.charge is not None else None
+            self.out.tell(PortLockedOut(port=self.id, latch=latch, session=session))
+        if self.charge is None:
+            self.rest(now)
+            return
+        if self.ending is None:
+            self.ending = Ending(reason=StopReason.RELAY_FAULT, detail=StopDetail(function=function))
+        self.stop_charging(now)
+        self.recover_until = None
+        self.finish(now)
+
+    def found_closed(self, now: Moment) -> None:
+        """The relay was read back closed without a command: it is being opened; a second time locks out."""
+        self.unbidden += 1
+        self.out.tell(RelayUnexpected(port=self.id))
+        if self.unbidden >= UNBIDDEN_TIMES:
+            self.lock_out("relay_unexpected", StopDetail(function="relay_unexpected", measured=self.unbidden), now)
+
+    # Resetting
+
+    def clear(self, request: ResetRequested, now: Moment) -> None:
+        """Clear every latch this request may clear, and say so; lock-outs want a reason given on site."""
+        kept = [latch for latch in self.latches if not self._clears(request, latch)]
+        cleared = tuple(latch.function for latch in self.latches if latch not in kept)
+        self.latches = kept
+        if cleared:
+            self.unbidden = 0
+            self.out.tell(
+                LatchesCleared(port=self.id, functions=cleared, source=request.source, reason=request.reason)
+            )
+        if kept:
+            code = Code.LOCKED_OUT if kept[0].clearing is Clearing.LOCK_OUT else Code.NOT_ALLOWED
+            self.answer_request(request, ReplyStatus.REJECTED, code)
+        else:
+            self.answer_request(request, ReplyStatus.DONE, Code.OK)
+        self.rest(now)
+
+    @staticmethod
+    def _clears(request: ResetRequested, latch: Latch) -> bool:
+        match latch.clearing:
+            case Clearing.REMOTE:
+                return True
+            case Clearing.LOCAL:
+                return request.source is Source.LOCAL
+            case Clearing.LOCK_OUT:
+                return request.source is Source.LOCAL and bool(request.reason)
+
+    # Answering
+
+    def answer(self, order: Order, status: ReplyStatus, code: Code, message: str = "") -> None:
+        """Answer a start."""
+        if order.command is not None:
+            self._say(order.command, "start", status, code, message, order.session)
+
+    def answer_request(
+        self, request: StopRequested | ResetRequested, status: ReplyStatus, code: Code, message: str = ""
+    ) -> None:
+        """Answer a stop or a reset."""
+        if request.command is not None:
+            name = "stop" if isinstance(request, StopRequested) else "reset"
+            session = self.charge.order.session if self.charge is not None else None
+            self._say(request.command, name, status, code, message, session)
+
+    def answer_start(self, status: ReplyStatus, code: Code, message: str = "") -> None:
+        """Say the last word to the start of the session under way, once."""
+        session = self.session
+        if session.pending_start is not None:
+            self.answer(session.order, status, code, message)
+            session.pending_start = None
+
+    def last_words(self, ending: Ending) -> None:
+        """Answer the commands that waited for this session to start or to end."""
+        session = self.session
+        if ending.reason is StopReason.NO_LOAD:
+            self.answer_start(ReplyStatus.DONE, Code.NO_LOAD)
+        code = ending.code or FAILURES.get(ending.reason, Code.FAILED)
+        self.answer_start(ReplyStatus.FAILED, code, f"ended: {ending.reason.value}")
+        for command in session.pending_stops:
+            self._say(command, "stop", ReplyStatus.DONE, Code.OK, "", session.order.session)
+
+    def _say(
+        self,
+        command: CommandId,
+        name: str,
+        status: ReplyStatus,
+        code: Code,
+        message: str,
+        session: SessionId | None,
+    ) -> None:
+        self.out.do(
+            Answer(
+                command=command,
+                name=name,
+                status=status,
+                code=code,
+                message=message,
+                port=self.id,
+                session=session,
+            )
+        )
+
+    # Looking
+
+    def wants(self, reading: MeterReading) -> bool:
+        """Say whether a reading holds the register as it was after the relay opened."""
+        return reading.energy is not None and reading.at > self.sequence_from
+
+    def view(self, now: Moment) -> PortView:
+        """Return a snapshot for onlookers."""
+        fresh = self.seen.fresh(now.instant) if self.charge is not None else self.seen.alive(now.instant)
+        return PortView(
+            id=self.id,
+            label=self.plan.label,
+            circuit=self.plan.circuit,
+            board=self.plan.relay.board,
+            state=self.state,
+            since=self.since,
+            relay_closed=self.relay.read_back,
+            limits=self.plan.limits,
+            measured=self.seen.measured(fresh=fresh),
+            latches=tuple(self.latches),
+            blocked_by=self.obstacles(now),
+            session=self.charge.record(now) if self.charge is not None else None,
+        )

@@ -1,0 +1,266 @@
+"""The protective functions of a port and the limits of its session, in one table in order of priority.
+
+Each function is a predicate over the port's image: it returns the figures behind its decision, or `None`. They are
+asked on every reading and at every deadline while the relay is not known to be open. Software comes first, the
+breaker behind it stays the backstop: all thresholds lie below the curves of IEC 60898-1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chargerd.core.events import MeterReading
+from chargerd.core.facts import Clearing
+from chargerd.core.plan import PortPlan
+from chargerd.core.seen import Seen
+from chargerd.core.session import Order, StopDetail, StopReason
+from chargerd.core.totals import Totals
+from chargerd.core.units import Instant, Seconds, after, between
+
+LONGEST_SESSION = Seconds(86400.0)
+"""From start to end, closed or not; no exemption."""
+
+
+@dataclass(slots=True)
+class Pickup:
+    """How long, and over how many new readings, a quantity has been above a threshold without a break."""
+
+    since: Instant | None = None
+    readings: int = 0
+
+    def note(self, at: Instant, *, above: bool) -> None:
+        """Take in one new reading."""
+        if not above:
+            self.since, self.readings = None, 0
+            return
+        if self.since is None:
+            self.since = at
+        self.readings += 1
+
+    def lasted(self, now: Instant) -> Seconds:
+        """Return how long it has lasted; 0 if it is not above."""
+        return Seconds(0.0) if self.since is None else between(self.since, now)
+
+
+@dataclass(slots=True, kw_only=True)
+class Image:
+    """What the functions look at: the plan, the order, the meter's values and the session's totals."""
+
+    plan: PortPlan
+    order: Order
+    seen: Seen
+    totals: Totals
+    started_at: Instant
+    closed_at: Instant | None = None
+    """When the relay was last told to close; `None` while it is open."""
+    over_current: Pickup = field(default_factory=Pickup)
+    over_power: Pickup = field(default_factory=Pickup)
+    loaded: bool = False
+    """Whether the load ever reached `no_load_below` in this session."""
+
+    def note(self, reading: MeterReading) -> None:
+        """Take in a reading: pickups, totals, and whether there is a load at all."""
+        counted = self.seen.note(reading)
+        if self.closed_at is None:
+            return
+        if reading.current is not None and counted.current:
+            self.over_current.note(reading.at, above=reading.current >= self.definite_current)
+        if reading.power is not None:
+            if counted.power:
+                self.over_power.note(reading.at, above=reading.power >= self.overpower)
+            self.totals.hold(reading.power, reading.at)
+            self.loaded = self.loaded or reading.power >= self.plan.charge_end.no_load_below
+
+    def close(self, at: Instant) -> None:
+        """The relay is being closed; what was picked up before does not count."""
+        self.closed_at = at
+        self.over_current = Pickup()
+        self.over_power = Pickup()
+
+    def inrush(self, now: Instant) -> bool:
+        """Say whether the port was closed so lately that an inrush is to be expected."""
+        span = Seconds(self.plan.protection.inrush_for + self.plan.meter.refresh)
+        return self.closed_at is not None and between(self.closed_at, now) <= span
+
+    @property
+    def instant_current(self) -> float:
+        """I>>>, in amperes."""
+        return self.plan.protection.instant_factor * self.order.limits.current
+
+    @property
+    def definite_current(self) -> float:
+        """I>>, in amperes."""
+        return self.plan.protection.definite_factor * self.order.limits.current
+
+    @property
+    def overpower(self) -> float:
+        """P>, in watts."""
+        return self.plan.protection.overpower_factor * self.order.limits.power
+
+
+def overcurrent_instant(image: Image, _now: Instant) -> StopDetail | None:
+    """I>>>: one valid reading at 1.5 times the limit, or at 3 times within an inrush.
+
+    Factors: shipped pile firmware; no intentional delay, after IEC 60255-151 clause 4 (instantaneous function).
+    Whether a reading lies within the inrush is told from when it was taken, not from when it is looked at.
+    """
+    seen = image.seen
+    if seen.current is None or seen.current_at is None or image.closed_at is None:
+        return None
+    if seen.current_at < image.closed_at:
+        return None
+    threshold = image.instant_current
+    if image.inrush(seen.current_at):
+        threshold = image.plan.protection.inrush_factor * image.order.limits.current
+    if seen.current < threshold:
+        return None
+    return StopDetail(function="overcurrent_instant", measured=seen.current, limit=threshold, unit="a")
+
+
+def overcurrent_definite(image: Image, now: Instant) -> StopDetail | None:
+    """I>>: 1.1 times the limit for 3 s and in two readings at least (definite time, IEC 60255-151)."""
+    pickup = image.over_current
+    if image.seen.current is None or pickup.readings < 2:  # noqa: PLR2004 - good sense needs two readings here
+        return None
+    if pickup.lasted(now) < image.plan.protection.definite_delay:
+        return None
+    return StopDetail(
+        function="overcurrent_definite", measured=image.seen.current, limit=image.definite_current, unit="a"
+    )
+
+
+def meter_stale(image: Image, now: Instant) -> StopDetail | None:
+    """No valid reading for 3 s, and never less than three of the meter's own: what is not seen is opened."""
+    if image.closed_at is None:
+        return None
+    until = image.seen.fresh_until()
+    limit = image.plan.protection.stale_after
+    if until is None:
+        return StopDetail(function="meter_stale", limit=limit, unit="s")
+    if now < until:
+        return None
+    return StopDetail(function="meter_stale", measured=limit + between(until, now), limit=limit, unit="s")
+
+
+def overpower(image: Image, now: Instant) -> StopDetail | None:
+    """P>: 1.1 times the limit for 5 s, or 1.5 times in one reading outside the inrush. Ends the session, no latch.
+
+    Factors: the AP3000 and DC589 protocols' overpower orders.
+    """
+    seen, protection = image.seen, image.plan.protection
+    if seen.power is None or seen.power_at is None or image.closed_at is None or seen.power_at < image.closed_at:
+        return None
+    threshold = protection.overpower_instant_factor * image.order.limits.power
+    at_once = seen.power >= threshold and not image.inrush(seen.power_at)
+    lasting = image.over_power.lasted(now) >= protection.overpower_delay and image.over_power.readings > 0
+    if not at_once and not lasting:
+        return None
+    limit = threshold if at_once else image.overpower
+    return StopDetail(function="overpower", measured=seen.power, limit=limit, unit="w")
+
+
+def energy_limit(image: Image, _now: Instant) -> StopDetail | None:
+    """The order's energy has been delivered."""
+    limit = image.order.limits.energy
+    if limit is None or image.totals.energy < limit:
+        return None
+    return StopDetail(function="energy_limit", measured=image.totals.energy, limit=limit, unit="wh")
+
+
+def duration_limit(image: Image, now: Instant) -> StopDetail | None:
+    """The order's time with the relay closed is over, or 24 h since the start are."""
+    charged, limit = image.totals.charged_at(now), image.order.limits.duration
+    if charged >= limit:
+        return StopDetail(function="duration_limit", measured=charged, limit=limit, unit="s")
+    lasted = between(image.started_at, now)
+    if lasted >= LONGEST_SESSION:
+        return StopDetail(function="duration_limit", measured=lasted, limit=LONGEST_SESSION, unit="s")
+    return None
+
+
+def no_load(image: Image, now: Instant) -> StopDetail | None:
+    """Power never reached 8 W within 120 s of charging: nothing is plugged in, or it does not want to charge."""
+    if image.loaded or image.seen.power is None:
+        return None
+    end = image.plan.charge_end
+    if image.totals.charged_at(now) < end.no_load_after:
+        return None
+    return StopDetail(function="no_load", measured=image.totals.peak, limit=end.no_load_below, unit="w")
+
+
+class Result(StrEnum):
+    """What a function that has picked up does to the port."""
+
+    TRIP = "trip"
+    """Open, end the session, latch."""
+    SUSPEND = "suspend"
+    """Open; the session goes on if the reason goes away in time."""
+    END = "end"
+    """Open and end the session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """One row of the table."""
+
+    picks_up: Callable[[Image, Instant], StopDetail | None]
+    result: Result
+    reason: StopReason
+    clearing: Clearing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The first function that has picked up, and its figures."""
+
+    function: Function
+    detail: StopDetail
+
+
+FUNCTIONS: tuple[Function, ...] = (
+    Function(
+        picks_up=overcurrent_instant,
+        result=Result.TRIP,
+        reason=StopReason.OVERCURRENT,
+        clearing=Clearing.REMOTE,
+    ),
+    Function(
+        picks_up=overcurrent_definite,
+        result=Result.TRIP,
+        reason=StopReason.OVERCURRENT,
+        clearing=Clearing.REMOTE,
+    ),
+    Function(picks_up=meter_stale, result=Result.SUSPEND, reason=StopReason.METER_LOST),
+    Function(picks_up=overpower, result=Result.TRIP, reason=StopReason.OVERPOWER),
+    Function(picks_up=energy_limit, result=Result.END, reason=StopReason.ENERGY_LIMIT),
+    Function(picks_up=duration_limit, result=Result.END, reason=StopReason.DURATION_LIMIT),
+    Function(picks_up=no_load, result=Result.END, reason=StopReason.NO_LOAD),
+)
+"""All functions of a port, most urgent first. A trip without `clearing` sets no latch."""
+
+
+def judge(image: Image, now: Instant) -> Verdict | None:
+    """Return what the first function in order of priority has found, if any has."""
+    for function in FUNCTIONS:
+        detail = function.picks_up(image, now)
+        if detail is not None:
+            return Verdict(function=function, detail=detail)
+    return None
+
+
+def next_judgement(image: Image, now: Instant) -> Instant | None:
+    """Return when a function may pick up without another reading; `None` while the relay is open."""
+    if image.closed_at is None:
+        return None
+    left = Seconds(image.order.limits.duration - image.totals.charged_at(now))
+    instants = [after(now, left), after(image.started_at, LONGEST_SESSION)]
+    if not image.loaded:
+        wait = Seconds(image.plan.charge_end.no_load_after - image.totals.charged_at(now))
+        if wait > 0:
+            instants.append(after(now, wait))
+    if image.over_power.since is not None:
+        instants.append(after(image.over_power.since, image.plan.protection.overpower_delay))
+    fresh_until = image.seen.fresh_until()
+    if fresh_until is not None:
+        instants.append(fresh_until)
+    return min(instants)

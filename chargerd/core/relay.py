@@ -1,0 +1,267 @@
+"""One relay, watched: what was commanded, confirmed and read back, and how long its lease runs.
+
+A relay is only called open or closed after its board has read it back after the write. An opening is repeated
+until that has happened; after three openings that read back closed the relay is said not to open. A closing is
+tried once: whoever wants it again goes through the start sequence.
+
+A lease counts from the moment its write *began*, since the board's timer cannot have started earlier; the relay
+counts as surely open only a whole lease after the last write that may have reached the board. A renewal is a close
+command, so it is sent only while the relay is surely still closed: up to one second before the last confirmed
+lease ends.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay, RenewLease
+from chargerd.core.events import (
+    RelayAction,
+    RelayEvent,
+    RelayNotReadBack,
+    RelayNotWritten,
+    RelayReadBack,
+    RelayWritten,
+)
+from chargerd.core.outbox import Outbox
+from chargerd.core.plan import PortPlan
+from chargerd.core.units import Instant, Seconds, after
+
+RENEWAL_MARGIN = Seconds(1.0)
+"""A renewal must have begun this long before the last confirmed lease ends."""
+RETRY_FIRST = Seconds(0.25)
+RETRY_MOST = Seconds(4.0)
+STUCK_READS = 2
+"""A relay commanded closed that reads back open this often is stuck."""
+WATCH_LEASE = Seconds(6.0)
+"""On a board without leases: how long a closed relay may go without being read back closed."""
+
+
+class Phase(StrEnum):
+    """Where a relay stands."""
+
+    UNKNOWN = "unknown"
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Signal(StrEnum):
+    """What a relay has to say to its port."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+    NOT_CLOSED = "not_closed"
+    STAYED_OPEN = "stayed_open"
+    WOULD_NOT_OPEN = "would_not_open"
+    UNBIDDEN = "unbidden"
+    LEASE_LOST = "lease_lost"
+
+
+@dataclass(slots=True)
+class _Retry:
+    at: Instant
+    pause: Seconds
+
+
+class RelayWatch:
+    """The relay of one port."""
+
+    def __init__(self, plan: PortPlan) -> None:
+        self._port = plan.id
+        self._lease = plan.relay.lease
+        self._renew_every = plan.relay.renew_every
+        self._open_tries = plan.protection.open_tries
+        self.phase = Phase.UNKNOWN
+        self.read_back: bool | None = None
+        self.closed_from: Instant | None = None
+        """When the write that closed it began."""
+        self.opened_at: Instant | None = None
+        """When it was last read back open after an opening."""
+        self.surely_open_at: Instant | None = None
+        """From when on its lease must have ended, whatever was lost; `None`: no lease was given."""
+        self._written_at: Instant | None = None
+        self._tries = 0
+        self._open_reads = 0
+        self._confirmed_from: Instant | None = None
+        self._renewal_due: Instant | None = None
+        self._retry: _Retry | None = None
+
+    # What the port asks for
+
+    def open(self, now: Instant, out: Outbox) -> None:
+        """Begin to open; an opening under way goes on."""
+        if self.phase is Phase.OPENING:
+            return
+        self._enter(Phase.OPENING)
+        self._tries = 0
+        self._send_open(now, out, RETRY_FIRST)
+
+    def close(self, now: Instant, within: Seconds, out: Outbox) -> None:
+        """Begin to close; withheld by the bus if it has not gone out `within` seconds."""
+        self._enter(Phase.CLOSING)
+        self.surely_open_at = None
+        out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
+
+    def check(self, now: Instant, out: Outbox) -> None:
+        """The board is back: open anew what is not held closed by a lease in force, else read back."""
+        if self.phase is Phase.CLOSED:
+            out.do(ReadRelay(port=self._port))
+        elif self.phase is not Phase.CLOSING:
+            self._enter(Phase.UNKNOWN)
+            self.open(now, out)
+
+    # What the bus says
+
+    def note(self, event: RelayEvent, now: Instant, out: Outbox) -> Signal | None:
+        """Take in what the bus reports."""
+        match event:
+            case RelayWritten():
+                return self._written(event, now, out)
+            case RelayNotWritten():
+                return self._not_written(event, now)
+            case RelayReadBack():
+                return self._was_read_back(event, now, out)
+            case RelayNotReadBack():
+                return self._not_read_back(now)
+
+    def due(self) -> Instant | None:
+        """Return when `wake` has something to do."""
+        instants = [self._retry.at] if self._retry else []
+        if self.phase is Phase.CLOSED and self._confirmed_from is not None:
+            instants.append(self._lapse_at())
+            if self._renewal_due is not None:
+                instants.append(self._renewal_due)
+        return min(instants, default=None)
+
+    def wake(self, now: Instant, out: Outbox) -> Signal | None:
+        """Do what has become due: repeat an opening or a read-back, renew the lease, or call it lost."""
+        if self.phase is Phase.CLOSED and self._confirmed_from is not None:
+            if now >= self._lapse_at():
+                return Signal.LEASE_LOST
+            if self._renewal_due is not None and now >= self._renewal_due:
+                self._renew(out)
+        if self._retry is not None and now >= self._retry.at:
+            pause = Seconds(min(self._retry.pause * 2, RETRY_MOST))
+            if self.phase is Phase.OPENING and self._written_at is None:
+                self._send_open(now, out, pause)
+            else:
+                self._ask(now, out, pause)
+        return None
+
+    # How it goes on
+
+    def _written(self, event: RelayWritten, now: Instant, out: Outbox) -> Signal | None:
+        if event.action is RelayAction.OPEN:
+            if self.phase is Phase.OPENING:
+                self._written_at = event.at
+                self._ask(now, out, RETRY_FIRST)
+            return None
+        self._may_be_closed(event.at)
+        if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
+            self._confirmed_from = self.closed_from = event.sent_at
+            self._written_at = event.at
+            self._ask(now, out, RETRY_FIRST)
+        elif event.action is RelayAction.RENEW and self.phase is Phase.CLOSED:
+            self._confirmed_from = event.sent_at
+            self._renewal_due = after(event.sent_at, self._renew_every)
+        return None
+
+    def _not_written(self, event: RelayNotWritten, now: Instant) -> Signal | None:
+        if event.sent and event.action is not RelayAction.OPEN:
+            self._may_be_closed(event.at)
+        if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
+            return Signal.NOT_CLOSED
+        if event.action is RelayAction.RENEW and self.phase is Phase.CLOSED:
+            if event.late:
+                return Signal.LEASE_LOST
+            self._renewal_due = after(now, RETRY_FIRST)
+        return None
+
+    def _was_read_back(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
+        self.read_back = event.closed
+        if self.phase in {Phase.OPENING, Phase.CLOSING} and (
+            self._written_at is None or event.sent_at < self._written_at
+        ):
+            return None
+        match self.phase:
+            case Phase.OPENING:
+                return self._opening_read(event, now, out)
+            case Phase.CLOSING | Phase.CLOSED:
+                return self._closed_read(event, now, out)
+            case Phase.OPEN | Phase.UNKNOWN:
+                if event.closed and self.phase is Phase.OPEN:
+                    self.open(now, out)
+                    return Signal.UNBIDDEN
+                return None
+
+    def _opening_read(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
+        if not event.closed:
+            self._enter(Phase.OPEN)
+            self.opened_at = event.at
+            return Signal.OPENED
+        self._tries += 1
+        self._written_at = None
+        if self._tries < self._open_tries:
+            self._send_open(now, out, RETRY_FIRST)
+            return None
+        self._retry = _Retry(after(now, RETRY_MOST), RETRY_MOST)
+        return Signal.WOULD_NOT_OPEN if self._tries == self._open_tries else None
+
+    def _closed_read(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
+        if event.closed:
+            self._open_reads = 0
+            if self._lease is None:
+                self._confirmed_from = event.sent_at
+            if self.phase is Phase.CLOSING:
+                self.phase = Phase.CLOSED
+                self._retry = None
+                self._renewal_due = self._first_renewal()
+                return Signal.CLOSED
+            return None
+        self._open_reads += 1
+        if self._open_reads >= STUCK_READS:
+            return Signal.STAYED_OPEN
+        self._ask(now, out, RETRY_FIRST)
+        return None
+
+    def _not_read_back(self, now: Instant) -> Signal | None:
+        if self._retry is not None:
+            self._retry = _Retry(after(now, RETRY_FIRST), self._retry.pause)
+        return None
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._written_at = None
+        self._retry = None
+        self._open_reads = 0
+        self._confirmed_from = None
+        self._renewal_due = None
+
+    def _send_open(self, now: Instant, out: Outbox, pause: Seconds) -> None:
+        self._retry = _Retry(after(now, pause), pause)
+        out.do(OpenRelay(port=self._port, attempt=self._tries + 1))
+
+    def _ask(self, now: Instant, out: Outbox, pause: Seconds) -> None:
+        self._retry = _Retry(after(now, pause), pause)
+        out.do(ReadRelay(port=self._port))
+
+    def _renew(self, out: Outbox) -> None:
+        assert self._lease is not None
+        self._renewal_due = None
+        out.do(RenewLease(port=self._port, lease=self._lease, not_after=self._lapse_at()))
+
+    def _lapse_at(self) -> Instant:
+        """Return when a renewal comes too late, or, without leases, when the last read-back is too old."""
+        assert self._confirmed_from is not None
+        span = WATCH_LEASE if self._lease is None else Seconds(self._lease - RENEWAL_MARGIN)
+        return after(self._confirmed_from, span)
+
+    def _first_renewal(self) -> Instant | None:
+        if self._lease is None or self._confirmed_from is None:
+            return None
+        return after(self._confirmed_from, self._renew_every)
+
+    def _may_be_closed(self, at: Instant) -> None:
+        if self._lease is not None:
+            self.surely_open_at = after(at, self._lease)

@@ -1,0 +1,104 @@
+"""What a port's meter has shown: the newest values, their age, and which of them count.
+
+Readings count once per refresh: a meter that renews its values each second and is read four times a second gives
+one reading a second. A missing value is never a zero, it only grows older.
+"""
+
+from dataclasses import dataclass
+
+from chargerd.core.events import MeterReading
+from chargerd.core.plan import MeterPlan, Protection
+from chargerd.core.units import Amps, Instant, Seconds, Volts, WattHours, Watts, after, between
+from chargerd.core.view import Measured
+
+POLLS = 3
+"""A meter is not called stale before it has missed this many of its own readings."""
+IDLE_STALE_AFTER = Seconds(15.0)
+"""Three readings of an idle port, which is read each 5 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Which values of a reading count as new ones."""
+
+    current: bool
+    power: bool
+
+
+class Seen:
+    """The newest values of one port's meter."""
+
+    def __init__(self, meter: MeterPlan, protection: Protection) -> None:
+        self._refresh = meter.refresh
+        self._stale_after = Seconds(max(protection.stale_after, POLLS * meter.refresh))
+        self._power_stale_after = Seconds(max(self._stale_after, POLLS * meter.power_every))
+        self._agree_within = protection.weld_current
+        self.current: Amps | None = None
+        self.current_at: Instant | None = None
+        self.power: Watts | None = None
+        self.power_at: Instant | None = None
+        self.voltage: Volts | None = None
+        self.energy: WattHours | None = None
+        self.energy_at: Instant | None = None
+        self._counted_current_at: Instant | None = None
+        self._counted_power_at: Instant | None = None
+        self._pair: list[tuple[Instant, Amps]] = []
+
+    def note(self, reading: MeterReading) -> Counted:
+        """Take in a reading and say what of it is new."""
+        current = power = False
+        if reading.current is not None:
+            self.current, self.current_at = reading.current, reading.at
+            current = self._is_new(self._counted_current_at, reading.at)
+            if current:
+                self._counted_current_at = reading.at
+                self._pair = [*self._pair[-1:], (reading.at, reading.current)]
+        if reading.power is not None:
+            self.power, self.power_at = reading.power, reading.at
+            power = self._is_new(self._counted_power_at, reading.at)
+            if power:
+                self._counted_power_at = reading.at
+        if reading.voltage is not None:
+            self.voltage = reading.voltage
+        if reading.energy is not None:
+            self.energy, self.energy_at = reading.energy, reading.at
+        return Counted(current=current, power=power)
+
+    def _is_new(self, counted: Instant | None, at: Instant) -> bool:
+        return counted is None or between(counted, at) >= self._refresh
+
+    def fresh_until(self) -> Instant | None:
+        """Return the instant from which the meter of a closed port counts as stale; `None`: it already does.
+
+        Both current and power must be known; each may miss three of its own readings, and never less than the
+        configured `meter_stale`.
+        """
+        if self.current_at is None or self.power_at is None:
+            return None
+        return min(after(self.current_at, self._stale_after), after(self.power_at, self._power_stale_after))
+
+    def fresh(self, now: Instant) -> bool:
+        """Say whether a closed port may stay closed as far as its meter goes."""
+        until = self.fresh_until()
+        return until is not None and now < until
+
+    def alive(self, now: Instant) -> bool:
+        """Say whether the meter of an idle port has answered lately."""
+        return self.current_at is not None and between(self.current_at, now) < IDLE_STALE_AFTER
+
+    def agreed_since(self, since: Instant) -> bool:
+        """Say whether two readings taken after `since` agree on the current; good news needs two."""
+        if len(self._pair) < 2 or self._pair[0][0] <= since:  # noqa: PLR2004 - a pair
+            return False
+        return abs(self._pair[0][1] - self._pair[1][1]) <= self._agree_within
+
+    def measured(self, *, fresh: bool) -> Measured:
+        """Return the values as onlookers get them."""
+        return Measured(
+            current=self.current,
+            power=self.power,
+            voltage=self.voltage,
+            energy=self.energy,
+            at=self.current_at,
+            fresh=fresh,
+        )

@@ -1,0 +1,117 @@
+"""What a session has drawn so far: time, energy, peaks and tariff tiers.
+
+Power is held from one reading to the next and integrated; whenever the meter's register is read, the integral is
+pulled to within one step of the register's difference, so that an error of the integral never grows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chargerd.core.session import Tier
+from chargerd.core.units import Instant, Seconds, WattHours, Watts, between
+
+SECONDS_AN_HOUR = 3600.0
+FIRST_MINUTES = Seconds(300.0)
+"""The span whose peak is recorded by itself: tariffs of this market bill by it."""
+
+
+@dataclass(slots=True)
+class _Tier:
+    up_to: Watts | None
+    charging: float = 0.0
+    energy: float = 0.0
+
+
+class Totals:
+    """Running totals of one session. Only spans in which the relay is closed count as charging."""
+
+    def __init__(self, bounds: Sequence[Watts], resolution: WattHours) -> None:
+        self._resolution = resolution
+        self._tiers = [_Tier(bound) for bound in bounds] + [_Tier(None)]
+        self._closed_from: Instant | None = None
+        self._held = Watts(0.0)
+        self.charging = Seconds(0.0)
+        self.energy = WattHours(0.0)
+        self.peak = Watts(0.0)
+        self.peak_first_5_min = Watts(0.0)
+        self.register_start: WattHours | None = None
+        self.register_last: WattHours | None = None
+        self.doubt: str | None = None
+        """Why the energy is only an estimate, if it is."""
+
+    @property
+    def closed(self) -> bool:
+        """Say whether the relay counts as closed."""
+        return self._closed_from is not None
+
+    def close(self, at: Instant) -> None:
+        """Charging time runs from here."""
+        self._closed_from = at
+        self._held = Watts(0.0)
+
+    def open(self, at: Instant) -> None:
+        """Charging time ends here."""
+        self.advance(at)
+        self._closed_from = None
+        self._held = Watts(0.0)
+
+    def advance(self, to: Instant) -> None:
+        """Count time and energy up to `to`; an instant already counted changes nothing."""
+        if self._closed_from is None or to <= self._closed_from:
+            return
+        span = between(self._closed_from, to)
+        energy = self._held * span / SECONDS_AN_HOUR
+        tier = self._tier_of(self._held)
+        tier.charging += span
+        tier.energy += energy
+        self.charging = Seconds(self.charging + span)
+        self.energy = WattHours(self.energy + energy)
+        self._closed_from = to
+
+    def charged_at(self, now: Instant) -> Seconds:
+        """Return the charging time as of `now`."""
+        if self._closed_from is None:
+            return self.charging
+        return Seconds(self.charging + max(0.0, between(self._closed_from, now)))
+
+    def hold(self, power: Watts, at: Instant) -> None:
+        """Take in a reading of power: it holds from `at` on."""
+        if not self.closed:
+            return
+        self.advance(at)
+        self._held = Watts(max(0.0, power))
+        self.peak = max(self.peak, self._held)
+        if self.charging <= FIRST_MINUTES:
+            self.peak_first_5_min = max(self.peak_first_5_min, self._held)
+
+    def register(self, value: WattHours, at: Instant) -> None:
+        """Take in a reading of the meter's register. The first one is where the session starts."""
+        self.advance(at)
+        if self.register_start is None:
+            self.register_start = value
+        elif self.register_last is not None and value < self.register_last:
+            self.doubt = self.doubt or "register_went_back"
+        if self.doubt is None:
+            drawn = value - self.register_start
+            least, most = max(0.0, drawn - self._resolution), drawn + self._resolution
+            self.energy = WattHours(min(max(self.energy, least), most))
+        self.register_last = value
+
+    def tiers(self) -> tuple[Tier, ...]:
+        """Return time and energy by tier; both sum to the totals, up to rounding of floats."""
+        integral = sum(tier.energy for tier in self._tiers)
+        if integral > 0:
+            factor = self.energy / integral
+            shares = [tier.energy * factor for tier in self._tiers]
+        else:
+            shares = [float(self.energy), *(0.0 for _ in self._tiers[1:])]
+        return tuple(
+            Tier(up_to=tier.up_to, charging=Seconds(tier.charging), energy=WattHours(share))
+            for tier, share in zip(self._tiers, shares, strict=True)
+        )
+
+    def _tier_of(self, power: Watts) -> _Tier:
+        for tier in self._tiers[:-1]:
+            if tier.up_to is not None and power <= tier.up_to:
+                return tier
+        return self._tiers[-1]
