@@ -84,12 +84,13 @@ class PortLockedOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatchesCleared:
-    """Latches were cleared by a reset."""
+    """Latches were cleared by a reset; `kept` are those it could not clear."""
 
     port: PortId
     functions: tuple[str, ...]
     source: Source
     reason: str | None = None
+    kept: tuple[Latch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,8 +96,8 @@ class RememberedCommand:
 class Batch:
     """What one transaction of the journal writes; all of it or nothing.
 
-    `sessions` are written or overwritten as open, `ended` are closed. `latches` are set, `cleared` removes all
-    latches of a port. `replies` are stored with their commands, `True` marking a final one.
+    `sessions` are written or overwritten as open, `ended` are closed. `cleared` removes all latches of a port,
+    then `latches` are set. `replies` are stored with their commands, `True` marking a final one.
     """
 
     sessions: tuple[SessionRecord, ...] = ()

@@ -384,7 +384,13 @@ class Port:
         if cleared:
             self.unbidden = 0
             self.out.tell(
-                LatchesCleared(port=self.id, functions=cleared, source=request.source, reason=request.reason)
+                LatchesCleared(
+                    port=self.id,
+                    functions=cleared,
+                    source=request.source,
+                    reason=request.reason,
+                    kept=tuple(kept),
+                )
             )
         if kept:
             code = Code.LOCKED_OUT if kept[0].clearing is Clearing.LOCK_OUT else Code.NOT_ALLOWED

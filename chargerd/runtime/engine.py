@@ -1,0 +1,182 @@
+"""The only caller of the station: one lock, one order, deadlines, and what happens when something goes wrong.
+
+An event is handled in the thread that brings it. What comes out of it is handed on before the lock is released, so
+that commands and records leave in the order in which they were decided; nothing that is called under the lock
+blocks. Commands to relays go out before anything is recorded.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import structlog
+
+from chargerd.core.clock import Clock
+from chargerd.core.commands import Answer, BusCommand, Checkpoint, Command, OpenRelay, Persist
+from chargerd.core.events import DeadlineReached, Event, Persisted, PersistFailed
+from chargerd.core.facts import Fact
+from chargerd.core.ledger import Batch
+from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outcome
+from chargerd.core.session import SessionRecord
+from chargerd.core.station import Station
+from chargerd.core.units import Instant, PortId, Seconds
+from chargerd.core.view import PortView
+
+LONGEST_NAP = Seconds(1.0)
+"""How long the deadline thread sleeps at most, so that its tick shows that it lives."""
+
+log = structlog.get_logger(__name__)
+
+
+class BusLike(Protocol):
+    """What the engine needs of a bus."""
+
+    def execute(self, command: BusCommand) -> None:
+        """Queue a command without blocking."""
+
+
+class JournalLike(Protocol):
+    """What the engine needs of the journal."""
+
+    def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:
+        """Queue a batch without blocking."""
+
+
+class Listener(Protocol):
+    """Who is told what came of an event, under the engine's lock: must neither block nor dispatch."""
+
+    def facts(self, facts: tuple[Fact, ...], now: Moment) -> None:
+        """Take note of facts."""
+
+    def answer(self, answer: Answer, now: Moment) -> None:
+        """Pass on an answer to a command."""
+
+
+class Engine:
+    """Serialises events into the station and hands its outcomes on."""
+
+    def __init__(
+        self, station: Station, clock: Clock, journal: JournalLike, on_panic: Callable[[str], None]
+    ) -> None:
+        self._station = station
+        self._clock = clock
+        self._journal = journal
+        self._on_panic = on_panic
+        self._buses: Mapping[PortId, BusLike] = {}
+        self._listeners: tuple[Listener, ...] = ()
+        self._lock = threading.RLock()
+        self._wake = threading.Condition(self._lock)
+        self._stopped = False
+        self._panicked = False
+        self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+        self.last_turn: Instant = clock.now()
+
+    def connect(self, buses: Mapping[PortId, BusLike], listeners: Iterable[Listener]) -> None:
+        """Say which bus each port hangs on and who listens; once, before `begin`."""
+        self._buses = buses
+        self._listeners = tuple(listeners)
+
+    def begin(self, interrupted: Iterable[SessionRecord]) -> None:
+        """Let the station begin: every relay is told to open, interrupted sessions are settled."""
+        with self._lock:
+            now = self._clock.moment()
+            self._hand_on(self._station.begin(interrupted, now), now)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the deadline thread."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout=LONGEST_NAP * 2)
+
+    def dispatch(self, event: Event) -> None:
+        """Handle one event. An exception nobody foresaw opens the relays and ends the process."""
+        with self._lock:
+            if self._panicked:
+                return
+            now = self._clock.moment()
+            before = self._station.next_deadline()
+            try:
+                self._hand_on(self._station.handle(event, now), now)
+            except Exception as error:
+                log.critical("decision_failed", event_type=type(event).__name__, exc_info=True)
+                self.panic(f"{type(error).__name__}: {error}")
+                return
+            after = self._station.next_deadline()
+            if after is not None and (before is None or after < before):
+                self._wake.notify_all()
+
+    def panic(self, reason: str) -> None:
+        """Tell every relay to open, ahead of everything else, and have the process ended."""
+        with self._lock:
+            if self._panicked:
+                return
+            self._panicked = True
+            for port, bus in self._buses.items():
+                bus.execute(OpenRelay(port=port))
+        self._on_panic(reason)
+
+    # Looking
+
+    def views(self) -> tuple[PortView, ...]:
+        """Return snapshots of all ports."""
+        with self._lock:
+            return self._station.views(self._clock.moment())
+
+    def view(self, port: PortId) -> PortView:
+        """Return a snapshot of one port. Raises `KeyError`."""
+        with self._lock:
+            return self._station.view(port, self._clock.moment())
+
+    def idle(self) -> bool:
+        """Say whether no session is under way and every relay is open."""
+        with self._lock:
+            return self._station.idle()
+
+    # Handing on
+
+    def _hand_on(self, outcome: Outcome, now: Moment) -> None:
+        # Open first, record after: an opening waits for nothing, not even for its own answer.
+        for command in outcome.commands:
+            if isinstance(command, BusCommand):
+                self._buses[command.port].execute(command)
+        for command in outcome.commands:
+            self._carry_out(command, now)
+        if outcome.facts:
+            for listener in self._listeners:
+                listener.facts(outcome.facts, now)
+
+    def _carry_out(self, command: Command, now: Moment) -> None:
+        match command:
+            case Persist():
+                self._journal.append(Batch(sessions=(command.record,)), self._answer_to(command))
+            case Checkpoint():
+                self._journal.append(Batch(sessions=command.records))
+            case Answer():
+                for listener in self._listeners:
+                    listener.answer(command, now)
+            case _:
+                pass  # Commands to a bus are on their way already.
+
+    def _answer_to(self, command: Persist) -> Callable[[bool], None]:
+        def done(durable: bool) -> None:
+            answer = Persisted if durable else PersistFailed
+            self.dispatch(answer(port=command.port, token=command.token))
+
+        return done
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if self._stopped or self._panicked:
+                    return
+                self.last_turn = self._clock.now()
+                deadline = self._station.next_deadline()
+                nap = LONGEST_NAP if deadline is None else min(LONGEST_NAP, deadline - self._clock.now())
+                if nap > 0:
+                    self._wake.wait(nap)
+                    continue
+            self.dispatch(DeadlineReached())

@@ -1,0 +1,26 @@
+"""Words to systemd: sd_notify(3), a datagram to the socket it names. Outside systemd every word is a no-op."""
+
+import os
+import socket
+
+
+def notify(*words: str) -> None:
+    """Send words such as `READY=1` or `WATCHDOG=1`. An unreachable socket is no error: nobody listens."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto("\n".join(words).encode(), address)
+        except OSError:
+            return
+
+
+def watchdog_interval() -> float | None:
+    """Return how many seconds systemd waits for `WATCHDOG=1` before it calls us hung; `None`: it does not wait."""
+    microseconds = os.environ.get("WATCHDOG_USEC")
+    pid = os.environ.get("WATCHDOG_PID")
+    if not microseconds or (pid and int(pid) != os.getpid()):
+        return None
+    return int(microseconds) / 1_000_000
