@@ -31,7 +31,7 @@ class SystemClock(Clock):
         self._asked_again_at = Instant(0.0)
 
     def now(self) -> Instant:
-        """Return CLOCK_BOOTTIME in seconds: it also runs while the machine is suspended, as leases on boards do."""
+        """Return CLOCK_BOOTTIME in seconds: it runs on while the machine is suspended, as leases do."""
         return Instant(time.clock_gettime(time.CLOCK_BOOTTIME))
 
     def moment(self) -> Moment:
