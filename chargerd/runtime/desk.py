@@ -1,0 +1,247 @@
+"""Takes commands in, from the backend and from the site; each acts at most once and gets its answer.
+
+A command's id is durable before the command acts, and before the broker is told that we have it. Only a stop acts
+first, since what opens a relay waits for no disk. The same id again gets the stored reply again and does nothing.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
+
+import structlog
+from ulid import ULID
+
+from chargerd.core.clock import Clock
+from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
+from chargerd.core.facts import Fact
+from chargerd.core.ledger import Batch, RememberedCommand, Reply
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits, StationPlan
+from chargerd.core.session import Order, Source
+from chargerd.core.units import CommandId, Instant, PortId, SessionId, Watts
+
+log = structlog.get_logger(__name__)
+
+FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, ReplyStatus.EXPIRED})
+
+Respond: TypeAlias = Callable[[Reply, bool], None]
+"""Gets each reply to a command, and whether it is the last one."""
+
+
+class JournalForDesk(Protocol):
+    """What the desk needs of the journal."""
+
+    def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:
+        """Queue a batch without blocking; `done` is told whether it is durable."""
+
+    def desk_lookup(
+        self,
+        command_id: CommandId,
+        session_id: SessionId | None,
+        deliver: Callable[[RememberedCommand | None, bool], None],
+    ) -> None:
+        """Tell what is known of a command, and whether a session of this id was ever used."""
+
+
+class Desk:
+    """Where commands come in and answers go out. Thread-safe; calls nobody while it holds its lock."""
+
+    def __init__(
+        self,
+        *,
+        plan: StationPlan,
+        clock: Clock,
+        journal: JournalForDesk,
+        dispatch: Callable[[Event], None],
+        reply_of: Callable[[Answer], Reply],
+        known: Mapping[CommandId, str],
+    ) -> None:
+        self._ports = {port.id: port for port in plan.ports}
+        self._tiers = plan.tariff_tiers
+        self._clock = clock
+        self._journal = journal
+        self._dispatch = dispatch
+        self._reply_of = reply_of
+        self._lock = threading.Lock()
+        self._known = dict(known)
+        self._open: dict[CommandId, Respond] = {}
+
+    # Coming in
+
+    def order(
+        self,
+        port: PortId,
+        *,
+        limits: Limits | None = None,
+        session: SessionId | None = None,
+        order: str | None = None,
+        tiers: tuple[Watts, ...] | None = None,
+        source: Source = Source.LOCAL,
+        command: CommandId | None = None,
+    ) -> Order:
+        """Return an order with a new session id, the site's tiers and the port's limits where nothing was said."""
+        return Order(
+            session=session or SessionId(str(ULID())),
+            port=port,
+            limits=limits or self.limits_of(port),
+            order=order,
+            tiers=self._tiers if tiers is None else tiers,
+            source=source,
+            command=command or fresh_id(),
+        )
+
+    def limits_of(self, port: PortId) -> Limits:
+        """Return the port's own limits; the defaults for a port there is not, which the station will refuse."""
+        plan = self._ports.get(port)
+        return plan.limits if plan is not None else Limits()
+
+    def seen_before(self, command: CommandId, digest: str, respond: Respond) -> bool:
+        """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
+        with self._lock:
+            known = self._known.get(command)
+            if known is None:
+                self._known[command] = digest
+                return False
+        self._repeat(command, known == digest, respond)
+        return True
+
+    def start(
+        self, order: Order, respond: Respond, *, digest: str, expires: Instant | None, received: Callable[[], None]
+    ) -> None:
+        """Start a port: the id is made durable, then the station is asked; `received` is called in between."""
+        assert order.command is not None
+        command = order.command
+        event = StartRequested(order=order, port=order.port)
+        refuse = self._refusal(command, "start", order.port)
+        remembered = RememberedCommand(
+            command=command,
+            name="start",
+            digest=digest,
+            moment=self._clock.moment(),
+            port=order.port,
+            session=order.session,
+            order=order.order,
+        )
+        with self._lock:
+            self._open[command] = respond
+
+        def durable(done: bool) -> None:
+            received()
+            if not done:
+                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
+            elif expires is not None and self._clock.now() >= expires:
+                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
+            else:
+                self._dispatch(event)
+
+        def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
+            if session_used:
+                received()
+                refuse(ReplyStatus.REJECTED, Code.SESSION_EXISTS)
+            else:
+                self._journal.append(Batch(commands=(remembered,)), durable)
+
+        self._journal.desk_lookup(command, order.session, looked_up)
+
+    def stop(self, event: StopRequested, respond: Respond, *, digest: str, received: Callable[[], None]) -> None:
+        """End a session. It is queued for the journal, so that its replies find it there, and acts without waiting."""
+        assert event.command is not None
+        with self._lock:
+            self._open[event.command] = respond
+        self._remember(event, "stop", digest, lambda _done: received())
+        self._dispatch(event)
+
+    def reset(self, event: ResetRequested, respond: Respond, *, digest: str, received: Callable[[], None]) -> None:
+        """Clear latches: made durable first, like everything that makes a closing possible."""
+        assert event.command is not None
+        refuse = self._refusal(event.command, "reset", event.port)
+        with self._lock:
+            self._open[event.command] = respond
+
+        def durable(done: bool) -> None:
+            received()
+            if done:
+                self._dispatch(event)
+            else:
+                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
+
+        self._remember(event, "reset", digest, durable)
+
+    def refuse(self, answer: Answer, respond: Respond) -> None:
+        """Answer a message that is no command, or comes too late. Nothing of it is kept."""
+        log.warning("command_refused", command=answer.command, name=answer.name, code=answer.code.value)
+        respond(self._reply_of(answer), True)
+
+    # Going out
+
+    def facts(self, facts: tuple[Fact, ...], now: Moment) -> None:
+        """Take no note of facts: answers come by themselves."""
+
+    def answer(self, answer: Answer, _now: Moment) -> None:
+        """Store a reply, then give it to whoever waits for it; a store that fails keeps nobody waiting."""
+        final = answer.status in FINAL
+        reply = self._reply_of(answer)
+        with self._lock:
+            respond = self._open.pop(answer.command, None) if final else self._open.get(answer.command)
+
+        def told(_durable: bool) -> None:
+            if respond is not None:
+                respond(reply, final)
+
+        self._journal.append(Batch(replies=((reply, final),)), told)
+
+    def conclude(self, unfinished: tuple[RememberedCommand, ...], respond: Respond) -> None:
+        """After a restart: tell those whose command was interrupted that it came to nothing."""
+        for command in unfinished:
+            with self._lock:
+                self._open[command.command] = respond
+            answer = Answer(
+                command=command.command,
+                name=command.name,
+                status=ReplyStatus.FAILED,
+                code=Code.FAILED,
+                message="interrupted by a restart of the gateway",
+                port=command.port,
+                session=command.session,
+            )
+            self.answer(answer, self._clock.moment())
+
+    # Within
+
+    def _repeat(self, command: CommandId, same: bool, respond: Respond) -> None:
+        def deliver(known: RememberedCommand | None, _session_used: bool) -> None:
+            stored = known.reply.body if known is not None and known.reply is not None else None
+            if not same or stored is None:
+                code = Code.DUPLICATE if same else Code.CONFLICT
+                message = "still being worked on" if same else "this id was used before with another body"
+                status = ReplyStatus.ACCEPTED if same else ReplyStatus.REJECTED
+                answer = Answer(command=command, name="", status=status, code=code, message=message)
+                respond(self._reply_of(answer), True)
+                return
+            message = f"said before: {stored.get('code')}"
+            body = {**stored, "code": Code.DUPLICATE.value, "message": message}
+            respond(Reply(command=command, body=body), True)
+
+        self._journal.desk_lookup(command, None, deliver)
+
+    def _remember(
+        self, event: StopRequested | ResetRequested, name: str, digest: str, done: Callable[[bool], None]
+    ) -> None:
+        assert event.command is not None
+        remembered = RememberedCommand(
+            command=event.command, name=name, digest=digest, moment=self._clock.moment(), port=event.port
+        )
+        self._journal.append(Batch(commands=(remembered,)), done)
+
+    def _refusal(self, command: CommandId, name: str, port: PortId) -> Callable[[ReplyStatus, Code], None]:
+        def say(status: ReplyStatus, code: Code) -> None:
+            answer = Answer(command=command, name=name, status=status, code=code, port=port)
+            self.answer(answer, self._clock.moment())
+
+        return say
+
+
+def fresh_id() -> CommandId:
+    """Return an id for a command given on site."""
+    return CommandId(f"local-{ULID()}")

@@ -1,0 +1,93 @@
+"""Turns facts into rows of the journal, in the order in which they happened."""
+
+import re
+from collections.abc import Callable
+
+import structlog
+
+from chargerd.core.facts import (
+    Fact,
+    Latch,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    SessionEnded,
+    SessionResumed,
+    SessionStarted,
+    SessionSuspended,
+)
+from chargerd.core.ledger import Batch, LedgerEntry
+from chargerd.core.moment import Moment
+from chargerd.core.session import SessionRecord
+from chargerd.core.units import PortId, SessionId
+from chargerd.runtime.engine import JournalLike
+
+log = structlog.get_logger(__name__)
+
+EntryOf = Callable[[Fact, Moment], LedgerEntry | None]
+
+
+class Scribe:
+    """Writes down what happened. The facts of one event are one transaction, kept and tried again if it fails."""
+
+    def __init__(self, journal: JournalLike, entry_of: EntryOf, nudge: Callable[[], None]) -> None:
+        self._journal = journal
+        self._entry_of = entry_of
+        self._nudge = nudge
+
+    def facts(self, facts: tuple[Fact, ...], now: Moment) -> None:
+        """Write down the facts of one event, and log each."""
+        for fact in facts:
+            log.info(event_name(fact), **outline(fact))
+        self._journal.append(batch_of(facts, now, self._entry_of))
+        self._nudge()
+
+
+def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
+    """Return what one transaction has to write for these facts."""
+    sessions: list[SessionRecord] = []
+    ended: list[SessionId] = []
+    latches: list[Latch] = []
+    cleared: list[PortId] = []
+    for fact in facts:
+        match fact:
+            case SessionStarted() | SessionSuspended() | SessionResumed():
+                sessions.append(fact.record)
+            case SessionEnded():
+                ended.append(fact.settlement.record.order.session)
+            case PortTripped() | PortLockedOut():
+                latches.extend([fact.latch] if fact.latch is not None else [])
+            case LatchesCleared():
+                cleared.append(fact.port)
+                latches.extend(fact.kept)
+            case _:
+                pass
+    entries = (entry_of(fact, now) for fact in facts)
+    return Batch(
+        sessions=tuple(sessions),
+        ended=tuple(ended),
+        latches=tuple(latches),
+        cleared=tuple(cleared),
+        entries=tuple(entry for entry in entries if entry is not None),
+    )
+
+
+def event_name(fact: Fact) -> str:
+    """Return the fact's name as log events are named: `PortTripped` is `port_tripped`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(fact).__name__).lower()
+
+
+def outline(fact: Fact) -> dict[str, object]:
+    """Return the few figures of a fact that belong into the log."""
+    names: dict[str, object] = {}
+    for name in ("port", "board", "function", "reason", "kind"):
+        if hasattr(fact, name):
+            names[name] = getattr(fact, name)
+    record = fact.settlement.record if isinstance(fact, SessionEnded) else getattr(fact, "record", None)
+    if isinstance(record, SessionRecord):
+        names |= {"port": record.order.port, "session": record.order.session, "energy_wh": round(record.energy, 1)}
+    if isinstance(fact, SessionEnded):
+        names["reason"] = fact.settlement.reason.value
+    if isinstance(fact, PortTripped):
+        names |= {"measured": fact.detail.measured, "limit": fact.detail.limit, "session": fact.session}
+    return names
