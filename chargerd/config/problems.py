@@ -1,0 +1,27 @@
+"""What is wrong with a file, where, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Problem:
+    """One thing wrong with a file. `line` and `column` count from 1; 0 where the whole file is meant."""
+
+    file: str
+    line: int
+    column: int
+    what: str
+    hint: str
+
+    def __str__(self) -> str:
+        """Return `file:line:column: what is wrong; what to do`."""
+        return f"{self.file}:{self.line}:{self.column}: {self.what}; {self.hint}"
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; `problems` has every reason, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
