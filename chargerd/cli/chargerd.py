@@ -10,8 +10,9 @@ COMMANDS = {
     "run": "chargerd.cli.run",
     "check": "chargerd.cli.check",
     "demo": "chargerd.cli.demo",
+    "open-relays": "chargerd.cli.open_relays",
 }
-"""Where each command lives; imported only when it is called, so that the daemon carries nothing it does not use."""
+"""Where each command lives; imported only when called, so that the daemon carries nothing it does not use."""
 
 
 class Lazy(click.Group):
