@@ -126,3 +126,5 @@ class Recovery:
     known_ids: Mapping[CommandId, str] = field(default_factory=dict)
     salvaged: str | None = None
     """Where a damaged journal was moved, if this one had to be started anew."""
+    latches_unknown: bool = False
+    """Whether latches may have been lost with a damaged journal. It stands until a batch with latches is written."""

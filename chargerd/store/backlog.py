@@ -1,0 +1,53 @@
+"""Batches that could not be written yet, in the order in which they have to be."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chargerd.core.ledger import Batch
+from chargerd.core.units import SessionId
+
+
+def is_checkpoint(batch: Batch) -> bool:
+    """Say whether a batch holds nothing but totals of open sessions, which newer totals make worthless."""
+    return bool(batch.sessions) and batch == Batch(sessions=batch.sessions)
+
+
+def only_replies(batch: Batch) -> bool:
+    """Say whether a batch holds nothing but replies, which stay true whatever became of the waiting caller."""
+    return bool(batch.replies) and batch == Batch(replies=batch.replies)
+
+
+class Backlog:
+    """Keeps batches until they are written. Of checkpoints only the newest of each session stays."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Batch] = deque()
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def keep(self, batch: Batch) -> None:
+        """Add a batch behind all others."""
+        if is_checkpoint(batch):
+            self._forget_older({record.order.session for record in batch.sessions})
+        self._batches.append(batch)
+
+    def first(self, count: int) -> Sequence[Batch]:
+        """Return the `count` oldest batches, or all if there are fewer."""
+        return [self._batches[place] for place in range(min(count, len(self._batches)))]
+
+    def written(self, count: int) -> None:
+        """Forget the `count` oldest batches."""
+        for _ in range(count):
+            self._batches.popleft()
+
+    def _forget_older(self, newer: set[SessionId]) -> None:
+        thinned = (_without(batch, newer) if is_checkpoint(batch) else batch for batch in self._batches)
+        self._batches = deque(batch for batch in thinned if batch != Batch())
+
+
+def _without(batch: Batch, sessions: set[SessionId]) -> Batch:
+    return replace(
+        batch, sessions=tuple(record for record in batch.sessions if record.order.session not in sessions)
+    )

@@ -1,0 +1,148 @@
+"""The journal's files: made whole before they get their name, and moved aside, never deleted, when damaged.
+
+A journal consists of the file itself and the write-ahead log beside it. A log without its file must not meet a
+new one: SQLite would replay it there.
+"""
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from chargerd.store import salvage, schema
+from chargerd.store.errors import DamagedError, StoreError
+
+log = structlog.get_logger(__name__)
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+
+def log_of(path: Path) -> Path:
+    """Return where SQLite keeps the write-ahead log of a file."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def being_made(path: Path) -> Path:
+    """Return where a journal is made before it gets its name."""
+    return path.with_name(f"{path.name}.new")
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open a journal that is sound and current; make a new one where there is none or a damaged one.
+
+    Raises `StoreError`.
+    """
+    try:
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        _finish_swap(path)
+        if not path.exists():
+            _make(path)
+        return _open_sound(path)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: {error.strerror}; check that its folder may be written by this user and has free space"
+        ) from error
+
+
+def _open_sound(path: Path) -> sqlite3.Connection:
+    try:
+        return _open_current(path)
+    except DamagedError as error:
+        log.critical("journal_damaged", path=str(path), error=str(error))
+        replace_damaged(path)
+    try:
+        return _open_current(path)
+    except DamagedError as error:
+        raise StoreError(f"{error}; the disk does not keep what is written to it: replace it") from error
+
+
+def _open_current(path: Path) -> sqlite3.Connection:
+    connection = schema.connect(path)
+    try:
+        schema.check(connection, path)
+        schema.migrate(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise schema.explain(path, error) from error
+    except (DamagedError, StoreError):
+        connection.close()
+        raise
+    path.chmod(FILE_MODE)
+    return connection
+
+
+def replace_damaged(path: Path) -> None:
+    """Salvage what a damaged journal still tells into a new one, and move the damaged one aside.
+
+    Raises `StoreError`, `OSError`.
+    """
+    found = salvage.read(path)
+    aside = _aside(path)
+    _write_new(path, found, aside)
+    path.rename(aside)
+    _move_log(path, aside)
+    _name(path)
+    log.error(
+        "journal_salvaged",
+        moved_to=str(aside),
+        latches_unknown=found.latches_unknown,
+        **{table: len(rows) for table, rows in found.rows.items()},
+    )
+
+
+def _make(path: Path) -> None:
+    if log_of(path).exists():
+        # The file is gone and its log is not: there was a journal here, and nobody knows its latches.
+        aside = _aside(path)
+        _write_new(path, None, aside)
+        _move_log(path, aside)
+    else:
+        _write_new(path, None, None)
+    _name(path)
+
+
+def _finish_swap(path: Path) -> None:
+    # The file under way is complete once the damaged one has lost its name, and not to be trusted before.
+    moved = any(path.parent.glob(f"{path.name}.damaged-*"))
+    if moved and not path.exists() and being_made(path).exists():
+        _move_log(path, _aside(path))
+        _name(path)
+
+
+def _write_new(path: Path, found: salvage.Salvage | None, aside: Path | None) -> None:
+    new = being_made(path)
+    for leftover in (new, log_of(new)):
+        leftover.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    salvage.write(new, found, aside)
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _move_log(path: Path, aside: Path) -> None:
+    with suppress(FileNotFoundError):
+        log_of(path).rename(log_of(aside))
+
+
+def _name(path: Path) -> None:
+    being_made(path).rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _aside(path: Path) -> Path:
+    number = 1
+    while _numbered(path, number).exists() or log_of(_numbered(path, number)).exists():
+        number += 1
+    return _numbered(path, number)
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.damaged-{number}")

@@ -1,0 +1,245 @@
+"""The journal: what must survive a power cut, and the ledger the backend is told from.
+
+One connection, one thread that writes; everyone else hands in batches and questions and is called back. Batches are
+written in the order in which they came, as many in one transaction as are waiting. What cannot be written divides
+in two. Someone waits to act upon a batch (a session before its relay closes, a command before it is carried out):
+he is told that it failed, and it is forgotten, since it must not come true behind his back. What has already
+happened is kept in memory and tried again, ahead of everything newer.
+"""
+
+import queue
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import structlog
+
+from chargerd.core.clock import Clock
+from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Recovery, RememberedCommand, Reply
+from chargerd.core.units import CommandId, Instant, SessionId
+from chargerd.store import files, schema
+from chargerd.store.codec import CodecError
+from chargerd.store.errors import DamagedError, StoreError
+from chargerd.store.retention import COMMANDS_MS
+from chargerd.store.tables import Tables
+from chargerd.store.work import Acknowledge, Append, Ask, CountConnection
+from chargerd.store.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+ASK_TIMEOUT_S: Final = 30.0
+"""How long a caller waits in his own thread for an answer."""
+
+NO_ROWS: Sequence[LedgerRow] = ()
+NOT_TO_BE_HAD: Final[tuple[RememberedCommand | None, bool]] = (None, True)
+UNREADABLE: Final[tuple[str, ...]] = (
+    "the settlements cannot be read: the journal is closed, or its disk does not answer",
+)
+
+T = TypeVar("T")
+
+
+class Journal:
+    """Sessions, latches, commands and the ledger, durable. Callbacks come in the journal's own thread."""
+
+    def __init__(self, writer: Writer, recovery: Recovery, clock: Clock) -> None:
+        self.recovery = recovery
+        self._writer = writer
+        self._clock = clock
+        self._connections = writer.tables.connections()
+        self._reserved: dict[SessionId, CommandId] = {}
+
+    # Life
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        clock: Clock,
+        boot_id: str,
+        on_health: Callable[[bool], None],
+        on_crash: Callable[[BaseException], None],
+    ) -> Self:
+        """Open the journal at `path`, or make one, and count this start.
+
+        A damaged file is moved aside and what can be read of it is taken over; `recovery` says so. `on_health`
+        is told when the journal cannot be written and when it can again, `on_crash` what ended its thread. Raises
+        `StoreError`, with what to do, if the file is in use or cannot be used.
+        """
+        connection = files.open_file(path)
+        try:
+            recovery = _recover(connection, clock, boot_id)
+        except (CodecError, DamagedError, sqlite3.DatabaseError) as error:
+            connection.close()
+            _only_damage(path, error)
+            log.critical("journal_damaged", path=str(path), error=str(error))
+            files.replace_damaged(path)
+            connection = files.open_file(path)
+            recovery = _recover(connection, clock, boot_id)
+        writer = Writer(connection, clock=clock, on_health=on_health, on_crash=on_crash)
+        return cls(writer, recovery, clock)
+
+    def start(self) -> None:
+        """Begin to write what was and will be handed in."""
+        self._writer.start()
+
+    def close(self, timeout: float) -> bool:
+        """Write what is waiting, close the file, and say whether all was written within `timeout` seconds."""
+        return self._writer.close(timeout)
+
+    @property
+    def last_turn(self) -> Instant:
+        """When the thread last ticked; it does so each second while the disk answers."""
+        return self._writer.last_turn
+
+    @property
+    def on_appended(self) -> Callable[[int], None] | None:
+        """Who is told the newest number after rows were added to the ledger."""
+        return self._writer.on_appended
+
+    @on_appended.setter
+    def on_appended(self, listener: Callable[[int], None] | None) -> None:
+        self._writer.on_appended = listener
+
+    # Writing
+
+    def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:
+        """Queue a batch; never blocks.
+
+        `done` is told whether it is durable, and if it is not, it never will be. Without `done` the batch is kept
+        until it is written. A batch with `done` that brings a command whose id is known already is not written.
+        """
+        self._writer.put(Append(batch=batch, done=done))
+        answered = {reply.command for reply, final in batch.replies if final}
+        if answered:
+            self._queue(lambda _tables: partial(self._release, answered), lambda: None)
+
+    def acknowledge(self, stream: str, through: int, refused: Callable[[], None] | None = None) -> None:
+        """Take note that the backend has stored the ledger up to `through`.
+
+        Another stream or a lower number changes nothing. A number that was never written changes nothing either,
+        and `refused` is called.
+        """
+        wall_ms = self._clock.moment().wall_ms
+        self._writer.put(Acknowledge(stream=stream, through=through, wall_ms=wall_ms, refused=refused))
+
+    def count_connection(self, deliver: Callable[[int], None]) -> None:
+        """Count one more connection to the broker and deliver its number.
+
+        Called by one thread. A journal that cannot be written holds back no connection: it counts on in memory.
+        """
+        self._connections += 1
+        self._writer.put(CountConnection(count=self._connections, deliver=deliver))
+
+    # Reading
+
+    def span(self) -> LedgerSpan:
+        """Return what the ledger holds, from memory; any thread may ask."""
+        return self._writer.span
+
+    def read_rows(self, after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
+        """Deliver up to `limit` rows with numbers above `after`, in order; none if they cannot be read."""
+        self._ask(lambda tables: tables.rows(after, limit), deliver, NO_ROWS)
+
+    def history(self, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
+        """Deliver up to `limit` settlements, newest first; none if they cannot be read."""
+        self._ask(lambda tables: tables.settlements(limit), deliver, NO_ROWS)
+
+    def reply_of(self, command: CommandId, deliver: Callable[[Reply | None], None]) -> None:
+        """Deliver the newest reply to a command, `None` if there is none."""
+
+        def reply(tables: Tables) -> Reply | None:
+            known = tables.command(command)
+            return None if known is None else known.reply
+
+        self._ask(reply, deliver, None)
+
+    def has_session(self, session: SessionId, deliver: Callable[[bool], None]) -> None:
+        """Deliver whether a session of this id was ever begun. What cannot be read counts as begun."""
+        self._ask(lambda tables: tables.session_used(session), deliver, True)
+
+    def desk_lookup(
+        self,
+        command_id: CommandId,
+        session_id: SessionId | None,
+        deliver: Callable[[RememberedCommand | None, bool], None],
+    ) -> None:
+        """Deliver what is known of a command, and whether another one has used this session id.
+
+        A session id is taken by the first command that asks for it, until that command has its final reply: two
+        starts that come together cannot both have it. What cannot be read counts as used.
+        """
+
+        def look(tables: Tables) -> tuple[RememberedCommand | None, bool]:
+            used = session_id is not None and self._taken(tables, session_id, command_id)
+            return tables.command(command_id), used
+
+        self._ask(look, lambda found: deliver(*found), NOT_TO_BE_HAD)
+
+    def verify_settlements(self) -> tuple[str, ...]:
+        """Return what is wrong with the chain of settlements; empty if nothing is.
+
+        Waits for the journal's thread, so it must not be called from a callback. Raises `StoreError` if the
+        settlements cannot be read.
+        """
+        if not self._writer.running:
+            return self._writer.tables.settlement_problems()
+        answers: queue.SimpleQueue[tuple[str, ...]] = queue.SimpleQueue()
+        self._ask(Tables.settlement_problems, answers.put, UNREADABLE)
+        try:
+            problems = answers.get(timeout=ASK_TIMEOUT_S)
+        except queue.Empty:
+            problems = UNREADABLE
+        if problems is UNREADABLE:
+            raise StoreError(UNREADABLE[0])
+        return problems
+
+    # Within
+
+    def _ask(self, read: Callable[[Tables], T], deliver: Callable[[T], None], unknown: T) -> None:
+        self._queue(lambda tables: partial(deliver, read(tables)), partial(deliver, unknown))
+
+    def _queue(self, read: Callable[[Tables], Callable[[], None]], failed: Callable[[], None]) -> None:
+        self._writer.put(Ask(read=read, failed=failed))
+
+    def _taken(self, tables: Tables, session: SessionId, command: CommandId) -> bool:
+        if tables.session_used(session) or self._reserved.get(session, command) != command:
+            return True
+        self._reserved[session] = command
+        return False
+
+    def _release(self, answered: set[CommandId]) -> None:
+        self._reserved = {session: by for session, by in self._reserved.items() if by not in answered}
+
+
+def _recover(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recovery:
+    tables = Tables(connection)
+    wall_ms = clock.moment().wall_ms
+    sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.unfinished()
+    known = tables.command_digests(None if wall_ms is None else wall_ms - COMMANDS_MS)
+    with tables.transaction():
+        boot = tables.count_start(boot_id)
+    state = tables.state()
+    return Recovery(
+        boot=boot,
+        stream=state.stream,
+        starts=state.starts,
+        sessions=sessions,
+        latches=latches,
+        unfinished=unfinished,
+        known_ids=known,
+        salvaged=state.salvaged if state.starts == 1 else None,
+        latches_unknown=state.latches_unknown,
+    )
+
+
+def _only_damage(path: Path, error: Exception) -> None:
+    if not isinstance(error, sqlite3.Error):
+        return
+    explained = schema.explain(path, error)
+    # Without an extended code it is the statement that does not fit the file: tables are missing.
+    if isinstance(explained, StoreError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+        raise explained from error

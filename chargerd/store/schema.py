@@ -1,0 +1,141 @@
+"""The tables, and how older files become current ones."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from chargerd.store.errors import DamagedError, StoreError
+
+LOCK_PATIENCE_S: Final = 0.5
+"""How long to wait for another process that has the file open: long enough for one that is just leaving."""
+WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
+"""To which length the write-ahead log is cut after a checkpoint."""
+DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+PRIMARY: Final = 0xFF
+"""The primary result code within an extended one (sqlite.org/rescode.html)."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE state (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            stream TEXT NOT NULL,
+            last INTEGER NOT NULL DEFAULT 0,
+            acked INTEGER NOT NULL DEFAULT 0,
+            settled TEXT,
+            starts INTEGER NOT NULL DEFAULT 0,
+            connections INTEGER NOT NULL DEFAULT 0,
+            salvaged TEXT,
+            latches_unknown INTEGER NOT NULL DEFAULT 0
+        ) STRICT""",
+        "CREATE TABLE boots (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT",
+        "CREATE TABLE session_ids (session TEXT PRIMARY KEY, wall_ms INTEGER) STRICT",
+        """CREATE TABLE sessions (
+            session TEXT PRIMARY KEY REFERENCES session_ids (session),
+            record TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE latches (
+            port TEXT NOT NULL,
+            function TEXT NOT NULL,
+            latch TEXT NOT NULL,
+            PRIMARY KEY (port, function)
+        ) STRICT""",
+        """CREATE TABLE commands (
+            command TEXT PRIMARY KEY,
+            digest TEXT NOT NULL,
+            data TEXT NOT NULL,
+            reply TEXT,
+            final INTEGER NOT NULL DEFAULT 0,
+            wall_ms INTEGER
+        ) STRICT""",
+        """CREATE TABLE ledger (
+            seq INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            body TEXT NOT NULL,
+            instant REAL NOT NULL,
+            boot INTEGER NOT NULL,
+            wall_ms INTEGER,
+            clock TEXT NOT NULL,
+            offline INTEGER NOT NULL,
+            settlement INTEGER NOT NULL,
+            previous TEXT
+        ) STRICT""",
+        "CREATE INDEX settlements ON ledger (seq) WHERE settlement = 1",
+        "CREATE INDEX unfinished ON commands (final) WHERE final = 0",
+        "CREATE TABLE acknowledgements (through INTEGER PRIMARY KEY, wall_ms INTEGER) STRICT",
+    ),
+)
+"""One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a journal file for this process alone, durable to the last commit.
+
+    Raises `StoreError` if another process has it open or it cannot be used, `DamagedError` if it is no journal.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(path, timeout=LOCK_PATIENCE_S, isolation_level=None, check_same_thread=False)
+        _configure(connection)
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise explain(path, error) from error
+    return connection
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+    connection.execute("BEGIN EXCLUSIVE")
+    connection.execute("COMMIT")
+
+
+def explain(path: Path, error: sqlite3.Error) -> StoreError | DamagedError:
+    """Return what an error of SQLite means for whoever has to put it right."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & PRIMARY
+    if code in DAMAGE:
+        return DamagedError(f"{path}: {error}")
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return StoreError(
+            f"{path}: another daemon has it open; stop that one, or give this one a state directory of its own"
+        )
+    return StoreError(
+        f"{path}: {error}; check that its folder is there, may be written by this user and has free space"
+    )
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Look through the whole file. Raises `DamagedError` if anything in it is out of place, `StoreError`."""
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{path}: written by a newer chargerd (schema {version}, this one knows {len(MIGRATIONS)}); "
+                "install that version again, or move the file aside"
+            )
+        finding = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+    if finding is None or finding[0] != "ok":
+        raise DamagedError(f"{path}: {finding}")
+    if version == 0:
+        # A new file gets its name only when it is complete, so this one was emptied.
+        raise DamagedError(f"{path}: holds nothing")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a file to the current version, each step in a transaction of its own. Raises `sqlite3.Error`."""
+    done = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version}")
+        except sqlite3.Error:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

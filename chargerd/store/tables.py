@@ -1,0 +1,278 @@
+"""Every statement the journal runs on its tables. One connection, one thread at a time."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from chargerd.core.facts import Latch
+from chargerd.core.ledger import Batch, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.session import SessionRecord
+from chargerd.core.units import CommandId, Instant, SessionId
+from chargerd.store.chain import Link, digest_of, problems_of
+from chargerd.store.codec import LATCH, SESSION, dump_body, dump_command, key, load_body, load_command
+from chargerd.store.errors import DamagedError
+
+COLUMNS = "seq, kind, body, instant, boot, wall_ms, clock, offline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The one row that says where the journal stands; `settled` is the digest of the newest settlement."""
+
+    stream: str
+    last: int
+    acked: int
+    settled: str | None
+    starts: int
+    salvaged: str | None
+    latches_unknown: bool
+
+
+class Tables:
+    """Reads and writes rows. Whatever fails in SQLite comes out as `sqlite3.Error`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written within is committed at the end, or nothing is."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # SQLite has already rolled back by itself after some errors (full disk, I/O).
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    # Where it stands
+
+    def state(self) -> State:
+        """Return where the journal stands. Raises `DamagedError` if it does not know."""
+        row = self._db.execute(
+            "SELECT stream, last, acked, settled, starts, salvaged, latches_unknown FROM state"
+        ).fetchone()
+        if row is None:
+            raise DamagedError("the row that says where the journal stands is missing")
+        return State(
+            stream=row[0],
+            last=row[1],
+            acked=row[2],
+            settled=row[3],
+            starts=row[4],
+            salvaged=row[5],
+            latches_unknown=bool(row[6]),
+        )
+
+    def span(self) -> LedgerSpan:
+        """Return what the ledger holds."""
+        state = self.state()
+        first = self._db.execute("SELECT min(seq) FROM ledger").fetchone()[0]
+        return LedgerSpan(
+            stream=state.stream,
+            first=state.last + 1 if first is None else first,
+            last=state.last,
+            acked=state.acked,
+        )
+
+    def found(
+        self,
+        stream: str,
+        *,
+        settled: str | None = None,
+        salvaged: str | None = None,
+        latches_unknown: bool = False,
+    ) -> None:
+        """Begin a stream in an empty file."""
+        self._db.execute(
+            "INSERT INTO state (one, stream, settled, salvaged, latches_unknown) VALUES (1, ?, ?, ?, ?)",
+            (stream, settled, salvaged, latches_unknown),
+        )
+
+    def touch(self) -> None:
+        """Write something that changes nothing: only a write shows whether the disk takes one."""
+        self._db.execute("UPDATE state SET last = last")
+
+    def count_start(self, boot_id: str) -> int:
+        """Count one more start, and return the number of the boot it happened in."""
+        self._db.execute("UPDATE state SET starts = starts + 1")
+        self._db.execute("INSERT INTO boots (id) VALUES (?) ON CONFLICT DO NOTHING", (boot_id,))
+        return int(self._db.execute("SELECT number FROM boots WHERE id = ?", (boot_id,)).fetchone()[0])
+
+    def connections(self) -> int:
+        """Return how many connections were counted."""
+        return int(self._db.execute("SELECT connections FROM state").fetchone()[0])
+
+    def set_connections(self, count: int) -> None:
+        """Keep how many connections were counted."""
+        self._db.execute("UPDATE state SET connections = ?", (count,))
+
+    # Writing
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch, within a transaction."""
+        self._write_sessions(batch)
+        self._db.executemany("DELETE FROM latches WHERE port = ?", [(key(port),) for port in batch.cleared])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO latches (port, function, latch) VALUES (?, ?, ?)",
+            [(key(latch.port), key(latch.function), LATCH.dump(latch)) for latch in batch.latches],
+        )
+        if batch.latches:
+            self._db.execute("UPDATE state SET latches_unknown = 0")
+        self._db.executemany(
+            "INSERT INTO commands (command, digest, data, reply, final, wall_ms) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [_command_row(command) for command in batch.commands],
+        )
+        self._db.executemany(
+            "UPDATE commands SET reply = ?, final = ? WHERE command = ?",
+            [(dump_body(reply.body), final, key(reply.command)) for reply, final in batch.replies],
+        )
+        if batch.entries:
+            self._write_entries(batch.entries)
+
+    def _write_sessions(self, batch: Batch) -> None:
+        used = [(key(record.order.session), record.at.wall_ms) for record in batch.sessions]
+        used += [(key(session), None) for session in batch.ended]
+        self._db.executemany(
+            "INSERT INTO session_ids (session, wall_ms) VALUES (?, ?) ON CONFLICT DO NOTHING", used
+        )
+        self._db.executemany(
+            "INSERT INTO sessions (session, record) VALUES (?, ?)"
+            " ON CONFLICT DO UPDATE SET record = excluded.record",
+            [(key(record.order.session), SESSION.dump(record)) for record in batch.sessions],
+        )
+        self._db.executemany("DELETE FROM sessions WHERE session = ?", [(key(ended),) for ended in batch.ended])
+
+    def _write_entries(self, entries: Iterable[LedgerEntry]) -> None:
+        state = self.state()
+        seq, settled = state.last, state.settled
+        for entry in entries:
+            seq += 1
+            previous = settled if entry.settlement else None
+            body = entry.body
+            if entry.settlement:
+                settled = digest_of(body, previous)
+                body = {**body, "digest": settled}
+            self.insert_row(seq, entry, dump_body(body), previous)
+        self._db.execute("UPDATE state SET last = ?, settled = ?", (seq, settled))
+
+    def insert_row(self, seq: int, entry: LedgerEntry, text: str, previous: str | None) -> None:
+        """Put one row into the ledger under this number."""
+        moment = entry.moment
+        self._db.execute(
+            f"INSERT INTO ledger ({COLUMNS}, settlement, previous) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - COLUMNS is a constant
+            (
+                seq,
+                entry.kind.value,
+                text,
+                moment.instant,
+                moment.boot,
+                moment.wall_ms,
+                moment.clock.value,
+                entry.offline,
+                entry.settlement,
+                previous,
+            ),
+        )
+
+    def acknowledge(self, through: int, wall_ms: int | None) -> None:
+        """Keep that the backend has everything up to this number, and when it said so."""
+        self._db.execute("UPDATE state SET acked = ?", (through,))
+        self._db.execute(
+            "INSERT INTO acknowledgements (through, wall_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (through, wall_ms),
+        )
+
+    def execute(self, statement: str, parameters: Mapping[str, object]) -> None:
+        """Run a statement of another module of the store, within a transaction."""
+        self._db.execute(statement, parameters)
+
+    # Reading
+
+    def rows(self, after: int, limit: int) -> tuple[LedgerRow, ...]:
+        """Return up to `limit` rows with numbers above `after`, in order."""
+        query = f"SELECT {COLUMNS} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
+        return self._rows(self._db.execute(query, (after, limit)))
+
+    def settlements(self, limit: int) -> tuple[LedgerRow, ...]:
+        """Return up to `limit` settlements, newest first."""
+        query = f"SELECT {COLUMNS} FROM ledger WHERE settlement = 1 ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
+        return self._rows(self._db.execute(query, (limit,)))
+
+    def _rows(
+        self, found: Iterable[tuple[int, str, str, float, int, int | None, str, int]]
+    ) -> tuple[LedgerRow, ...]:
+        stream = self.state().stream
+        return tuple(
+            LedgerRow(
+                stream=stream,
+                seq=seq,
+                kind=RowKind(kind),
+                body=load_body(body),
+                moment=Moment(instant=Instant(instant), boot=boot, wall_ms=wall_ms, clock=ClockQuality(clock)),
+                offline=bool(offline),
+            )
+            for seq, kind, body, instant, boot, wall_ms, clock, offline in found
+        )
+
+    def settlement_problems(self) -> tuple[str, ...]:
+        """Return what is wrong with the chain of settlements; empty if nothing is."""
+        found = self._db.execute("SELECT seq, body, previous FROM ledger WHERE settlement = 1 ORDER BY seq")
+        return problems_of(
+            (Link(seq=seq, text=body, previous=previous) for seq, body, previous in found), self.state().settled
+        )
+
+    def sessions(self) -> tuple[SessionRecord, ...]:
+        """Return the open sessions in the order in which they were begun. Raises `CodecError`."""
+        found = self._db.execute("SELECT record FROM sessions ORDER BY rowid")
+        return tuple(SESSION.load(text) for (text,) in found)
+
+    def latches(self) -> tuple[Latch, ...]:
+        """Return all latches. Raises `CodecError`."""
+        found = self._db.execute("SELECT latch FROM latches ORDER BY port, function")
+        return tuple(LATCH.load(text) for (text,) in found)
+
+    def unfinished(self) -> tuple[RememberedCommand, ...]:
+        """Return commands without a final reply, oldest first. Raises `CodecError`."""
+        found = self._db.execute("SELECT data, reply, final FROM commands WHERE final = 0 ORDER BY rowid")
+        return tuple(_command(*row) for row in found)
+
+    def command(self, command: CommandId) -> RememberedCommand | None:
+        """Return a command with its newest reply. Raises `CodecError`."""
+        row = self._db.execute(
+            "SELECT data, reply, final FROM commands WHERE command = ?", (key(command),)
+        ).fetchone()
+        return None if row is None else _command(*row)
+
+    def knows(self, command: CommandId) -> bool:
+        """Say whether a command of this id is remembered."""
+        query = "SELECT 1 FROM commands WHERE command = ?"
+        return self._db.execute(query, (key(command),)).fetchone() is not None
+
+    def command_digests(self, since_ms: int | None) -> dict[CommandId, str]:
+        """Return ids and digests of the commands since a wall time, and of those that have none."""
+        found = self._db.execute(
+            "SELECT command, digest FROM commands WHERE wall_ms IS NULL OR ? IS NULL OR wall_ms >= ?",
+            (since_ms, since_ms),
+        )
+        return {CommandId(command): digest for command, digest in found}
+
+    def session_used(self, session: SessionId) -> bool:
+        """Say whether a session of this id was ever begun, as far back as ids are kept."""
+        query = "SELECT 1 FROM session_ids WHERE session = ?"
+        return self._db.execute(query, (key(session),)).fetchone() is not None
+
+
+def _command_row(command: RememberedCommand) -> tuple[str, str, str, str | None, bool, int | None]:
+    reply = None if command.reply is None else dump_body(command.reply.body)
+    data = dump_command(command)
+    return (key(command.command), command.digest, data, reply, command.final, command.moment.wall_ms)
+
+
+def _command(data: str, reply: str | None, final: int) -> RememberedCommand:
+    return load_command(data, reply, bool(final))
