@@ -4,7 +4,7 @@ import abc
 from typing import Protocol
 
 from chargerd.core.moment import Moment
-from chargerd.core.units import Instant
+from chargerd.core.units import Instant, Seconds
 
 
 class Clock(Protocol):
@@ -13,6 +13,11 @@ class Clock(Protocol):
     @abc.abstractmethod
     def now(self) -> Instant:
         """Return the boot clock (CLOCK_BOOTTIME: monotonic, running on in suspend), in seconds."""
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def sleep(self, span: Seconds) -> None:
+        """Let `span` pass."""
         raise NotImplementedError
 
     @abc.abstractmethod

@@ -145,7 +145,7 @@ class Desk:
         self._journal.desk_lookup(command, order.session, looked_up)
 
     def stop(self, event: StopRequested, respond: Respond, *, digest: str, received: Callable[[], None]) -> None:
-        """End a session. It is queued for the journal, so that its replies find it there, and acts without waiting."""
+        """End a session. Queued for the journal first, so that replies find it there; acts without waiting."""
         assert event.command is not None
         with self._lock:
             self._open[event.command] = respond

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from chargerd.core.clock import Clock
-from chargerd.core.commands import Answer, BusCommand, Checkpoint, Command, OpenRelay, Persist
+from chargerd.core.commands import Answer, BusCommand, Checkpoint, Command, OpenRelay, Persist, ReadEnergy, SetPace
 from chargerd.core.events import DeadlineReached, Event, Persisted, PersistFailed
 from chargerd.core.facts import Fact
 from chargerd.core.ledger import Batch
@@ -63,7 +63,8 @@ class Engine:
         self._clock = clock
         self._journal = journal
         self._on_panic = on_panic
-        self._buses: Mapping[PortId, BusLike] = {}
+        self._relays: Mapping[PortId, BusLike] = {}
+        self._meters: Mapping[PortId, BusLike] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
@@ -72,9 +73,12 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
         self.last_turn: Instant = clock.now()
 
-    def connect(self, buses: Mapping[PortId, BusLike], listeners: Iterable[Listener]) -> None:
-        """Say which bus each port hangs on and who listens; once, before `begin`."""
-        self._buses = buses
+    def connect(
+        self, relays: Mapping[PortId, BusLike], meters: Mapping[PortId, BusLike], listeners: Iterable[Listener]
+    ) -> None:
+        """Say on which bus each port's relay and meter hang, and who listens; once, before `begin`."""
+        self._relays = relays
+        self._meters = meters
         self._listeners = tuple(listeners)
 
     def begin(self, interrupted: Iterable[SessionRecord]) -> None:
@@ -115,7 +119,7 @@ class Engine:
             if self._panicked:
                 return
             self._panicked = True
-            for port, bus in self._buses.items():
+            for port, bus in self._relays.items():
                 bus.execute(OpenRelay(port=port))
         self._on_panic(reason)
 
@@ -142,7 +146,8 @@ class Engine:
         # Open first, record after: an opening waits for nothing, not even for its own answer.
         for command in outcome.commands:
             if isinstance(command, BusCommand):
-                self._buses[command.port].execute(command)
+                buses = self._meters if isinstance(command, SetPace | ReadEnergy) else self._relays
+                buses[command.port].execute(command)
         for command in outcome.commands:
             self._carry_out(command, now)
         if outcome.facts:

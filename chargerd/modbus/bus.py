@@ -1,0 +1,418 @@
+"""One bus: a thread, a queue, a line, and the boards on it.
+
+The thread takes the most urgent job, performs one transaction, and tells what came of it, in its own thread and at
+once: between a reading and the decision on it there is no hop. Commands may come from any thread and never block;
+they wait for the transaction in flight and no more. The line may be missing at any time; it is tried again every
+second, and openings wait for it at the head of the queue.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from chargerd.config.profiles import Timing
+from chargerd.core.clock import Clock
+from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay, ReadEnergy, ReadRelay, RenewLease, SetPace
+from chargerd.core.events import (
+    BoardBack,
+    BoardLost,
+    BusEvent,
+    FaultKind,
+    MeterFault,
+    MeterReading,
+    RelayAction,
+    RelayNotReadBack,
+    RelayNotWritten,
+    RelayReadBack,
+    RelayWritten,
+)
+from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
+from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values
+from chargerd.modbus.frames import Request
+from chargerd.modbus.lines import LineGone
+from chargerd.modbus.schedule import Coils, Cut, Hold, Job, Kind, Reading, Schedule
+from chargerd.modbus.wire import Answered, Counters, Failed, Wire
+
+log = structlog.get_logger(__name__)
+
+Emit = Callable[[BusEvent], None]
+
+REOPEN_EVERY = Seconds(1.0)
+LONGEST_NAP = Seconds(1.0)
+LAST_RESORT_ATTEMPT = 3
+"""From this attempt on, an opening also makes a timed board close for its shortest time and lapse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardOnBus:
+    """A board, and which ports its channels are."""
+
+    id: BoardId
+    timing: Timing
+    relays: RelayBoard | None
+    meter: MeterBoard | None
+    relay_ports: Mapping[int, PortId] = field(default_factory=dict)
+
+    @property
+    def timeout(self) -> Seconds:
+        """How long a reply may take to begin."""
+        return Seconds(self.timing.timeout_ms / 1000)
+
+    @property
+    def silence(self) -> Seconds:
+        """What silence the board wants before a request."""
+        return Seconds(self.timing.pre_silence_ms / 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Where a port's relay and meter are; `None` if not on this bus."""
+
+    relay: tuple[BoardId, int] | None
+    meter: tuple[BoardId, int] | None
+
+
+class Bus:
+    """One line and its boards. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        connect: Callable[[Counters], Wire],
+        boards: Mapping[BoardId, BoardOnBus],
+        wiring: Mapping[PortId, Wiring],
+        schedule: Schedule,
+        clock: Clock,
+        emit: Emit,
+        on_crash: Callable[[BaseException], None],
+    ) -> None:
+        self.name = name
+        self.counters = Counters()
+        self.last_turn: Instant = clock.now()
+        self.connected = False
+        self._connect = connect
+        self._boards = boards
+        self._wiring = wiring
+        self._schedule = schedule
+        self._clock = clock
+        self._emit = emit
+        self._on_crash = on_crash
+        self._wire: Wire | None = None
+        self._connect_at = clock.now()
+        self._lock = threading.RLock()
+        self._wake = threading.Condition(self._lock)
+        self._stopped = False
+        self._opened: dict[PortId, Instant] = {}
+        self._thread = threading.Thread(target=self._run, name=f"bus {name}", daemon=True)
+
+    # For everybody
+
+    @property
+    def ports(self) -> frozenset[PortId]:
+        """The ports whose relay or meter hangs on this bus."""
+        return frozenset(self._wiring)
+
+    @property
+    def relay_ports(self) -> frozenset[PortId]:
+        """The ports whose relay hangs on this bus."""
+        return frozenset(port for port, wiring in self._wiring.items() if wiring.relay is not None)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout: Seconds) -> None:
+        """End the thread and give the line back."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        if not self._thread.is_alive() and self._wire is not None:
+            self._wire.close()
+
+    def execute(self, command: BusCommand) -> None:
+        """Queue a command. Never blocks; what it leads to is emitted."""
+        refused = None
+        with self._wake:
+            refused = self._queue(command)
+            self._wake.notify_all()
+        if refused is not None:
+            self._emit(refused)
+
+    def lost_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards that do not answer."""
+        with self._lock:
+            return tuple(board for board, health in self._schedule.health.items() if health.lost)
+
+    def open_all(self, within: Seconds) -> tuple[PortId, ...]:
+        """Open every relay of this bus and wait for it; returns the ports not read back open in time.
+
+        For the end of the process: works whether or not the thread still runs.
+        """
+        began = self._clock.now()
+        deadline = after(began, within)
+        with self._wake:
+            for port in self.relay_ports:
+                self._queue(OpenRelay(port=port))
+            for board in {wiring.relay[0] for wiring in self._wiring.values() if wiring.relay is not None}:
+                self._schedule.ask_coils(board)
+            self._wake.notify_all()
+        own = not self._thread.is_alive()
+        while (left := self._not_open_since(began)) and self._clock.now() < deadline:
+            if own:
+                self._turn_alone()
+            else:
+                self._clock.sleep(Seconds(0.01))
+        return tuple(sorted(left))
+
+    def _not_open_since(self, began: Instant) -> set[PortId]:
+        with self._lock:
+            return {port for port in self.relay_ports if self._opened.get(port, Instant(float("-inf"))) < began}
+
+    def _turn_alone(self) -> None:
+        try:
+            if not self.turn():
+                self._clock.sleep(Seconds(0.01))
+        except Exception:
+            log.exception("last_opening_failed", bus=self.name)
+            self._clock.sleep(Seconds(0.05))
+
+    # Queueing
+
+    def _queue(self, command: BusCommand) -> BusEvent | None:
+        now = self._clock.now()
+        wiring = self._wiring[command.port]
+        if isinstance(command, SetPace):
+            self._schedule.set_pace(command.port, command.pace, now)
+            return None
+        if isinstance(command, ReadEnergy):
+            self._schedule.ask_energy(command.port, now)
+            return None
+        assert wiring.relay is not None, f"{command.port} has no relay on bus {self.name}"
+        board = wiring.relay[0]
+        match command:
+            case OpenRelay():
+                self._schedule.cut(Cut(port=command.port, board=board, attempt=command.attempt))
+            case ReadRelay():
+                self._schedule.ask_coils(board)
+            case CloseRelay() | RenewLease():
+                if not self._schedule.hold(Hold(board=board, command=command)):
+                    return _not_held(command, FaultKind.OFFLINE, now)
+        return None
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped:
+                self.last_turn = self._clock.now()
+                if not self.turn():
+                    self._nap()
+        except BaseException as error:  # noqa: BLE001 - the thread's last word, passed on to the supervisor
+            self._on_crash(error)
+
+    def _nap(self) -> None:
+        with self._wake:
+            now = self._clock.now()
+            due = self._connect_at if self._wire is None else self._schedule.due_at(now)
+            left = LONGEST_NAP if due is None else min(LONGEST_NAP, between(now, due))
+            if left > 0 and not self._stopped:
+                self._wake.wait(left)
+
+    def turn(self) -> bool:
+        """Do one thing: connect, or one transaction. Returns whether there was anything to do."""
+        try:
+            if self._wire is None and not self._reconnect():
+                return False
+            return self._one_job()
+        except LineGone as error:
+            self._lose_line(error)
+            return True
+
+    def _reconnect(self) -> bool:
+        now = self._clock.now()
+        if now < self._connect_at:
+            return False
+        self._connect_at = after(now, REOPEN_EVERY)
+        self._wire = self._connect(self.counters)
+        self.connected = True
+        log.info("line_open", bus=self.name)
+        with self._lock:
+            self._schedule.forgive()
+        return True
+
+    def _lose_line(self, error: LineGone) -> None:
+        if self._wire is not None:
+            log.warning("line_gone", bus=self.name, why=str(error))
+            self._wire.close()
+        else:
+            log.debug("line_missing", bus=self.name, why=str(error))
+        self._wire, self.connected = None, False
+        now = self._clock.now()
+        self._connect_at = after(now, REOPEN_EVERY)
+        with self._lock:
+            lost = self._schedule.lose_all()
+            holds = self._schedule.drop_holds()
+        for hold in holds:
+            self._emit(_not_held(hold.command, FaultKind.OFFLINE, now))
+        for board in lost:
+            self._emit(BoardLost(board=board, at=now, kind=FaultKind.OFFLINE))
+
+    def _one_job(self) -> bool:
+        now = self._clock.now()
+        with self._lock:
+            late = self._schedule.overdue(now)
+            job = self._schedule.next(now)
+            if job is not None:
+                self._schedule.begin(job, now)
+        for hold in late:
+            self._emit(_not_held(hold.command, FaultKind.TIMEOUT, now, late=True))
+        if job is None:
+            return bool(late)
+        try:
+            self._do(job)
+        except LineGone:
+            self._undone(job)
+            raise
+        return True
+
+    def _undone(self, job: Job) -> None:
+        """The line vanished under a job: an opening stays queued, the rest is told that it came to nothing."""
+        now = self._clock.now()
+        match job:
+            case Cut():
+                with self._lock:
+                    self._schedule.cut(job)
+            case Hold():
+                self._emit(_not_held(job.command, FaultKind.OFFLINE, now, sent=True))
+            case Coils():
+                self._not_read_back(job, FaultKind.OFFLINE, now)
+            case Reading():
+                self._emit(MeterFault(port=job.port, at=now, kind=FaultKind.OFFLINE))
+
+    # Jobs
+
+    def _do(self, job: Job) -> None:
+        match job:
+            case Cut():
+                self._cut(job)
+            case Hold():
+                self._hold(job)
+            case Coils():
+                self._read_back(job)
+            case Reading():
+                self._read(job)
+
+    def _ask(self, board: BoardOnBus, request: Request, *, urgent: bool = False) -> Answered | Failed:
+        """Perform one transaction, and keep the board's health."""
+        assert self._wire is not None
+        result = self._wire.transact(request, board.timeout, silence=board.silence, urgent=urgent)
+        now = self._clock.now()
+        alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
+        with self._lock:
+            back = alive and self._schedule.answered(board.id)
+            lost = not alive and self._schedule.missed(board.id, now)
+        if back:
+            self._emit(BoardBack(board=board.id, at=now))
+        if lost:
+            assert isinstance(result, Failed)
+            self._emit(BoardLost(board=board.id, at=now, kind=result.kind))
+        return result
+
+    def _cut(self, job: Cut) -> None:
+        board, channel = self._relay_of(job.port)
+        assert board.relays is not None
+        result = self._ask(board, board.relays.open(channel), urgent=True)
+        if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed:
+            self._ask(board, board.relays.lapse(channel), urgent=True)
+        if isinstance(result, Answered):
+            self._emit(RelayWritten(port=job.port, action=RelayAction.OPEN, sent_at=result.sent_at, at=result.at))
+        else:
+            self._emit(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
+
+    def _hold(self, job: Hold) -> None:
+        command = job.command
+        board, channel = self._relay_of(command.port)
+        assert board.relays is not None
+        assert self._wire is not None
+        request = board.relays.close(channel, command.lease)
+        now = self._clock.now()
+        if after(now, self._wire.lead_time(request)) > command.not_after:
+            self._emit(_not_held(command, FaultKind.TIMEOUT, now, late=True))
+            return
+        result = self._ask(board, request)
+        if isinstance(result, Answered):
+            action = _action(command)
+            self._emit(RelayWritten(port=command.port, action=action, sent_at=result.sent_at, at=result.at))
+        else:
+            self._emit(_not_held(command, result.kind, result.at, sent=True))
+
+    def _read_back(self, job: Coils) -> None:
+        board = self._boards[job.board]
+        assert board.relays is not None
+        result = self._ask(board, board.relays.read())
+        if isinstance(result, Failed):
+            self._not_read_back(job, result.kind, result.at)
+            return
+        states = board.relays.states(result.pdu)
+        for channel, port in board.relay_ports.items():
+            closed = states[channel - 1]
+            if not closed:
+                self._opened[port] = result.sent_at
+            self._emit(RelayReadBack(port=port, closed=closed, sent_at=result.sent_at, at=result.at))
+
+    def _not_read_back(self, job: Coils, kind: FaultKind, at: Instant) -> None:
+        for port in self._boards[job.board].relay_ports.values():
+            self._emit(RelayNotReadBack(port=port, kind=kind, at=at))
+
+    def _read(self, job: Reading) -> None:
+        board = self._boards[job.board]
+        assert board.meter is not None
+        asked = job.kind is Kind.ENERGY
+        result = self._ask(board, board.meter.read(job.channel, job.block))
+        if isinstance(result, Failed):
+            self._fault(job, result.kind, result.at, again=asked)
+            return
+        try:
+            values = board.meter.values(job.block, result.pdu)
+        except Implausible as error:
+            log.warning("implausible", board=job.board, port=job.port, why=str(error))
+            self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked)
+            return
+        self._emit(_reading(job.port, result.at, values))
+
+    def _fault(self, job: Reading, kind: FaultKind, at: Instant, *, again: bool) -> None:
+        if again:
+            with self._lock:
+                self._schedule.ask_energy(job.port, at)
+        self._emit(MeterFault(port=job.port, at=at, kind=kind))
+
+    def _relay_of(self, port: PortId) -> tuple[BoardOnBus, int]:
+        place = self._wiring[port].relay
+        assert place is not None
+        return self._boards[place[0]], place[1]
+
+
+def _reading(port: PortId, at: Instant, values: Values) -> MeterReading:
+    return MeterReading(
+        port=port,
+        at=at,
+        current=values.current,
+        power=values.power,
+        voltage=values.voltage,
+        energy=values.energy,
+    )
+
+
+def _action(command: CloseRelay | RenewLease) -> RelayAction:
+    return RelayAction.CLOSE if isinstance(command, CloseRelay) else RelayAction.RENEW
+
+
+def _not_held(
+    command: CloseRelay | RenewLease, kind: FaultKind, at: Instant, *, sent: bool = False, late: bool = False
+) -> RelayNotWritten:
+    return RelayNotWritten(port=command.port, action=_action(command), kind=kind, at=at, sent=sent, late=late)

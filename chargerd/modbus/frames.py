@@ -1,0 +1,164 @@
+"""Requests whose answers are known beforehand, and the search for exactly that answer in what a line delivers.
+
+pymodbus encodes and decodes; what is ours is the matching. A reply counts only if unit, function and length are
+the expected ones, and for a write only if it is the byte-exact echo. RTU carries no transaction number, so nothing
+less keeps a late answer to one question from being taken for the answer to the next.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadCoilsResponse,
+    ReadDiscreteInputsRequest,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadHoldingRegistersResponse,
+    ReadInputRegistersRequest,
+    WriteSingleRegisterRequest,
+)
+
+_RTU = FramerRTU(DecodePDU(False))
+_CRC = 2
+_EXCEPTION = 0x80
+_BITS_IN_A_BYTE = 8
+
+
+class TimedCoilRequest(WriteSingleCoilRequest):
+    """Function 5 with a value of its own: what boards with timed closing expect."""
+
+    def __init__(self, *, dev_id: int, address: int, value: int) -> None:
+        super().__init__(dev_id=dev_id, address=address)
+        self.value = value
+
+    def encode(self) -> bytes:
+        """Return address and value as they go over the wire."""
+        return struct.pack(">HH", self.address, self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question. `pdu` starts with the function code; `reply_size` is the length of the answer's PDU.
+
+    `echo` is the whole PDU a write must be answered with, `None` for a read.
+    """
+
+    unit: int
+    pdu: bytes
+    reply_size: int
+    echo: bytes | None = None
+
+    @property
+    def function(self) -> int:
+        """The function code."""
+        return self.pdu[0]
+
+    @property
+    def rtu(self) -> bytes:
+        """The frame as it goes over a serial line, with address and CRC."""
+        return _RTU.encode(self.pdu, self.unit, 0)
+
+    @property
+    def rtu_reply_size(self) -> int:
+        """How many bytes the expected answer takes on a serial line."""
+        return 1 + self.reply_size + _CRC
+
+
+def read_bits(unit: int, function: int, address: int, count: int) -> Request:
+    """Ask for coils (function 1) or discrete inputs (function 2)."""
+    kind = ReadCoilsRequest if function == ReadCoilsRequest.function_code else ReadDiscreteInputsRequest
+    body = kind(dev_id=unit, address=address, count=count).encode()
+    size = 2 + (count + _BITS_IN_A_BYTE - 1) // _BITS_IN_A_BYTE
+    return Request(unit=unit, pdu=bytes([function]) + body, reply_size=size)
+
+
+def read_registers(unit: int, function: int, address: int, count: int) -> Request:
+    """Ask for holding (function 3) or input registers (function 4)."""
+    holding = function == ReadHoldingRegistersRequest.function_code
+    kind = ReadHoldingRegistersRequest if holding else ReadInputRegistersRequest
+    body = kind(dev_id=unit, address=address, count=count).encode()
+    return Request(unit=unit, pdu=bytes([function]) + body, reply_size=2 + 2 * count)
+
+
+def write_coil(unit: int, address: int, value: int) -> Request:
+    """Write a coil (function 5) with any value; the answer is the same again."""
+    pdu = bytes([WriteSingleCoilRequest.function_code])
+    pdu += TimedCoilRequest(dev_id=unit, address=address, value=value).encode()
+    return Request(unit=unit, pdu=pdu, reply_size=len(pdu), echo=pdu)
+
+
+def write_register(unit: int, address: int, value: int) -> Request:
+    """Write a register (function 6); the answer is the same again."""
+    pdu = bytes([WriteSingleRegisterRequest.function_code])
+    pdu += WriteSingleRegisterRequest(dev_id=unit, address=address, registers=[value]).encode()
+    return Request(unit=unit, pdu=pdu, reply_size=len(pdu), echo=pdu)
+
+
+class MatchKind(StrEnum):
+    """What was found."""
+
+    ANSWER = "answer"
+    EXCEPTION = "exception"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """An answer found: its PDU, and where its frame begins and ends in the buffer."""
+
+    kind: MatchKind
+    pdu: bytes
+    start: int
+    end: int
+
+
+def fits(request: Request, pdu: bytes) -> bool:
+    """Say whether a PDU is the expected answer: function, length, byte count, and for a write the whole echo."""
+    if request.echo is not None:
+        return pdu == request.echo
+    return len(pdu) == request.reply_size and pdu[0] == request.function and pdu[1] == len(pdu) - 2
+
+
+def refuses(request: Request, pdu: bytes) -> bool:
+    """Say whether a PDU is an exception in answer to this request."""
+    return len(pdu) == 2 and pdu[0] == request.function | _EXCEPTION  # noqa: PLR2004 - function and exception code
+
+
+def find_rtu(request: Request, buffer: bytes) -> Match | None:
+    """Search what a line delivered for the one frame that answers a request, whatever stands around it."""
+    sizes: tuple[tuple[MatchKind, int, Callable[[Request, bytes], bool]], ...] = (
+        (MatchKind.ANSWER, request.rtu_reply_size, fits),
+        (MatchKind.EXCEPTION, 5, refuses),
+    )
+    for start in range(len(buffer)):
+        if buffer[start] != request.unit:
+            continue
+        for kind, size, suits in sizes:
+            frame = buffer[start : start + size]
+            if len(frame) == size and suits(request, frame[1:-_CRC]) and _crc_holds(frame):
+                return Match(kind=kind, pdu=frame[1:-_CRC], start=start, end=start + size)
+    return None
+
+
+def _crc_holds(frame: bytes) -> bool:
+    return _RTU.check_CRC(frame[:-_CRC], int.from_bytes(frame[-_CRC:], "big"))
+
+
+def bits_of(pdu: bytes) -> list[bool]:
+    """Return the bits of an answer to `read_bits`, lowest address first, padded to whole bytes."""
+    response = ReadCoilsResponse()
+    response.decode(pdu[1:])
+    return list(response.bits)
+
+
+def registers_of(pdu: bytes) -> list[int]:
+    """Return the registers of an answer to `read_registers`."""
+    response = ReadHoldingRegistersResponse()
+    response.decode(pdu[1:])
+    return list(response.registers)

@@ -1,0 +1,150 @@
+"""What bytes travel over: a serial line, or a socket. A line that is gone says so in one way only.
+
+pyserial lets `termios.error`, which is no `OSError`, through; a closed pty reads as end of file or as EIO; a
+socket as an empty read. All of them are `LineGone` here.
+"""
+
+import os
+import select
+import socket
+import termios
+from typing import Protocol
+
+import serial
+import structlog
+
+from chargerd.config.document import BusSection
+from chargerd.config.profiles import Parity
+from chargerd.core.units import Seconds
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 4096
+CONNECT_TIMEOUT = Seconds(2.0)
+PARITIES = {
+    Parity.NONE: serial.PARITY_NONE,
+    Parity.EVEN: serial.PARITY_EVEN,
+    Parity.ODD: serial.PARITY_ODD,
+}
+
+
+class LineGone(Exception):  # noqa: N818 - named for what it says
+    """The line cannot be opened, or has vanished; the message says how."""
+
+
+class Line(Protocol):
+    """A way for bytes. Every method raises `LineGone` when it has vanished."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`."""
+
+    def read(self) -> bytes:
+        """Return what has arrived, without waiting; empty if nothing has."""
+
+    def wait(self, timeout: Seconds) -> bool:
+        """Wait until something has arrived, at most `timeout`; say whether it has."""
+
+    def close(self) -> None:
+        """Give the line back. Never raises."""
+
+
+class SerialLine:
+    """A serial device, raw and locked for us alone."""
+
+    def __init__(self, section: BusSection) -> None:
+        try:
+            self._port = serial.Serial(
+                section.serial,
+                section.baudrate,
+                parity=PARITIES[section.parity],
+                stopbits=section.stopbits,
+                timeout=0,
+                exclusive=True,
+            )
+        except (OSError, termios.error, ValueError) as error:
+            raise LineGone(str(error)) from error
+        self._fd = self._port.fileno()
+        try:
+            # An FTDI adapter otherwise keeps what it has for 16 ms before it hands it over.
+            self._port.set_low_latency_mode(True)
+        except (OSError, ValueError, NotImplementedError):
+            log.debug("no_low_latency", line=section.serial)
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`; the adapter takes it at once and sends it at its own speed."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [], CONNECT_TIMEOUT)
+            except (OSError, termios.error) as error:
+                raise LineGone(str(error)) from error
+
+    def read(self) -> bytes:
+        """Return what has arrived."""
+        try:
+            return os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return b""
+        except (OSError, termios.error) as error:
+            raise LineGone(str(error)) from error
+
+    def wait(self, timeout: Seconds) -> bool:
+        """Wait until something has arrived."""
+        try:
+            return bool(select.select([self._fd], [], [], max(0.0, timeout))[0])
+        except (OSError, ValueError) as error:
+            raise LineGone(str(error)) from error
+
+    def close(self) -> None:
+        """Give the device back."""
+        try:
+            self._port.close()
+        except (OSError, termios.error):
+            log.debug("close_failed", line=self._port.port)
+
+
+class SocketLine:
+    """A TCP connection to a serial server or a Modbus TCP board."""
+
+    def __init__(self, endpoint: str) -> None:
+        host, _colon, port = endpoint.rpartition(":")
+        try:
+            self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setblocking(False)
+        except OSError as error:
+            raise LineGone(str(error)) from error
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`."""
+        try:
+            self._socket.settimeout(CONNECT_TIMEOUT)
+            self._socket.sendall(data)
+            self._socket.setblocking(False)
+        except OSError as error:
+            raise LineGone(str(error)) from error
+
+    def read(self) -> bytes:
+        """Return what has arrived."""
+        try:
+            data = self._socket.recv(CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise LineGone(str(error)) from error
+        if not data:
+            raise LineGone("the other side closed the connection")
+        return data
+
+    def wait(self, timeout: Seconds) -> bool:
+        """Wait until something has arrived."""
+        try:
+            return bool(select.select([self._socket], [], [], max(0.0, timeout))[0])
+        except (OSError, ValueError) as error:
+            raise LineGone(str(error)) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()

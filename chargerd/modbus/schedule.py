@@ -1,0 +1,327 @@
+"""What a bus does next. Pure: the instant is an argument, and nothing here knows a line.
+
+In this order: openings; read-backs somebody waits for; renewals and closings; then readings by deadline. The
+current of closed ports may be read at any time and has its deadline half a second after its last reading; slower
+readings become eligible at their own interval and then have half a second, too. So twelve slow ones that fall due
+together are spread between the fast ones instead of holding them up.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chargerd.config.profiles import Block
+from chargerd.core.commands import CloseRelay, Pace, RenewLease
+from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
+
+FAST_WITHIN = Seconds(0.5)
+"""How long after its last reading a closed port's current is due, and a slow reading after its turn."""
+IDLE_EVERY = Seconds(5.0)
+COILS_EVERY = Seconds(2.0)
+VOLTAGE_EVERY = Seconds(2.0)
+READS_A_REFRESH = 4
+"""A meter is not read more often than this within the time in which its values change."""
+BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 1.0, 2.0, 4.0, 8.0, 10.0))
+"""How long a board that does not answer is left alone, after its first, second, ... miss in a row."""
+CUT_OFF_BACK_OFF = Seconds(1.0)
+"""The longest of these while an opening waits for the board."""
+LOST_AFTER = 3
+"""Misses in a row after which a board is reported lost."""
+
+
+class Kind(StrEnum):
+    """What is read."""
+
+    CURRENT = "current"
+    POWER = "power"
+    VOLTAGE = "voltage"
+    ENERGY = "energy"
+
+
+@dataclass(slots=True, kw_only=True)
+class Health:
+    """How a board has answered lately."""
+
+    misses: int = 0
+    lost: bool = False
+    missed_at: Instant = Instant(float("-inf"))
+    not_before: Instant = Instant(float("-inf"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Reading:
+    """One block of one channel, read again and again. `every` is `None` while it is not wanted."""
+
+    port: PortId
+    board: BoardId
+    channel: int
+    kind: Kind
+    block: Block
+    refresh: Seconds = Seconds(0.0)
+    every: Seconds | None = None
+    last: Instant = Instant(float("-inf"))
+    asked_at: Instant | None = None
+    """When it was asked for, to be read once and soon."""
+
+    def eligible_at(self) -> Instant | None:
+        """Return from when on it may be read; `None` while it is not wanted."""
+        if self.asked_at is not None:
+            return self.asked_at
+        if self.every is None:
+            return None
+        return after(self.last, Seconds(max(self.every, self.refresh / READS_A_REFRESH)))
+
+    def deadline(self) -> Instant:
+        """Return by when it should be read."""
+        if self.asked_at is not None:
+            return after(self.asked_at, FAST_WITHIN)
+        every = self.every or Seconds(0.0)
+        return after(self.last, Seconds(max(every, self.refresh / READS_A_REFRESH) + FAST_WITHIN))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Open this relay."""
+
+    port: PortId
+    board: BoardId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Close this relay, or keep it closed."""
+
+    board: BoardId
+    command: CloseRelay | RenewLease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coils:
+    """Read back the relays of this board."""
+
+    board: BoardId
+
+
+Job = Cut | Hold | Coils | Reading
+
+
+@dataclass(slots=True, kw_only=True)
+class PortOnBus:
+    """A port's pace and its readings on this bus."""
+
+    circuit: CircuitId
+    pace: Pace = Pace.IDLE
+    readings: dict[Kind, Reading] = field(default_factory=dict)
+    power_every: Seconds = Seconds(2.0)
+
+
+class Schedule:
+    """The queue of one bus. Not thread-safe: its owner holds a lock."""
+
+    def __init__(
+        self, ports: dict[PortId, PortOnBus], boards: Iterable[BoardId], relay_boards: Iterable[BoardId]
+    ) -> None:
+        self._ports = ports
+        self.health = {board: Health() for board in boards}
+        self._cuts: dict[PortId, Cut] = {}
+        self._holds: dict[PortId, Hold] = {}
+        self._coils_last = dict.fromkeys(relay_boards, Instant(float("-inf")))
+        self._coils_asked: set[BoardId] = set()
+        for port in ports.values():
+            self._set_pace(port, Pace.IDLE)
+
+    # What is wanted
+
+    def cut(self, job: Cut) -> None:
+        """Open a relay, and forget that anybody wanted it closed."""
+        self._holds.pop(job.port, None)
+        earlier = self._cuts.pop(job.port, None)
+        attempt = max(job.attempt, earlier.attempt if earlier else 0)
+        self._cuts[job.port] = Cut(port=job.port, board=job.board, attempt=attempt)
+
+    def hold(self, job: Hold) -> bool:
+        """Close a relay or keep it closed; refused while its opening is queued."""
+        if job.command.port in self._cuts:
+            return False
+        self._holds[job.command.port] = job
+        return True
+
+    def ask_coils(self, board: BoardId) -> None:
+        """Read back a board's relays soon."""
+        self._coils_asked.add(board)
+
+    def ask_energy(self, port: PortId, now: Instant) -> None:
+        """Read a port's register soon; asked again by itself until it is there or the port falls idle."""
+        reading = self._ports[port].readings.get(Kind.ENERGY)
+        if reading is not None:
+            reading.asked_at = now
+
+    def set_pace(self, port: PortId, pace: Pace, now: Instant) -> None:
+        """Read a port's meter at this pace from now on."""
+        self._set_pace(self._ports[port], pace)
+        if pace is Pace.ARMED:
+            for kind in (Kind.CURRENT, Kind.POWER):
+                self._ask(self._ports[port], kind, now)
+        self._choose_voltage()
+
+    @staticmethod
+    def _ask(port: PortOnBus, kind: Kind, now: Instant) -> None:
+        if kind in port.readings:
+            port.readings[kind].asked_at = now
+
+    @property
+    def cutting(self) -> bool:
+        """Say whether an opening is queued."""
+        return bool(self._cuts)
+
+    # What comes next
+
+    def next(self, now: Instant) -> Job | None:
+        """Return the most urgent job whose time has come, or `None`."""
+        for cut in self._cuts.values():
+            if self._may(cut.board, now, cutting=True):
+                return cut
+        for board in self._coils_asked:
+            if self._may(board, now):
+                return Coils(board=board)
+        holds = [hold for hold in self._holds.values() if self._may(hold.board, now)]
+        if holds:
+            return min(holds, key=lambda hold: hold.command.not_after)
+        return self._next_reading(now)
+
+    def overdue(self, now: Instant) -> tuple[Hold, ...]:
+        """Remove and return closings and renewals whose time has passed while their board was left alone."""
+        late = tuple(hold for hold in self._holds.values() if hold.command.not_after < now)
+        for hold in late:
+            del self._holds[hold.command.port]
+        return late
+
+    def due_at(self, now: Instant) -> Instant | None:
+        """Return when there is something to do; `now` if there is already."""
+        instants = [self._wait_for(cut.board, now, cutting=True) for cut in self._cuts.values()]
+        instants += [self._wait_for(board, now) for board in self._coils_asked]
+        for hold in self._holds.values():
+            instants.append(min(self._wait_for(hold.board, now), hold.command.not_after))
+        for reading in self._readings():
+            at = reading.eligible_at()
+            if at is not None:
+                instants.append(max(at, self._wait_for(reading.board, now)))
+        for board, last in self._coils_last.items():
+            instants.append(max(after(last, COILS_EVERY), self._wait_for(board, now)))
+        return min(instants, default=None)
+
+    # What came of it
+
+    def begin(self, job: Job, now: Instant) -> None:
+        """Take a job off the queue: it is being done."""
+        match job:
+            case Cut():
+                self._cuts.pop(job.port, None)
+            case Hold():
+                self._holds.pop(job.command.port, None)
+            case Coils():
+                self._coils_asked.discard(job.board)
+                self._coils_last[job.board] = now
+            case Reading():
+                for reading in self._same(job):
+                    reading.last, reading.asked_at = now, None
+
+    def answered(self, board: BoardId) -> bool:
+        """Note that a board has answered; say whether it had been lost."""
+        health = self.health[board]
+        was_lost = health.lost
+        self.health[board] = Health()
+        return was_lost
+
+    def missed(self, board: BoardId, now: Instant) -> bool:
+        """Note that a board has not answered, and leave it alone for a while; say whether that makes it lost."""
+        health = self.health[board]
+        health.not_before = after(now, BACK_OFF[min(health.misses, len(BACK_OFF) - 1)])
+        health.missed_at = now
+        health.misses += 1
+        if health.lost or health.misses < LOST_AFTER:
+            return False
+        health.lost = True
+        return True
+
+    def lose_all(self) -> tuple[BoardId, ...]:
+        """The line is gone: every board is lost. Returns those that were not."""
+        lost = tuple(board for board, health in self.health.items() if not health.lost)
+        for board in lost:
+            self.health[board] = Health(misses=LOST_AFTER, lost=True)
+        return lost
+
+    def forgive(self) -> None:
+        """The line is back: every board may be asked at once, relays first."""
+        for health in self.health.values():
+            health.not_before = Instant(float("-inf"))
+            health.misses = 0
+        self._coils_asked.update(self._coils_last)
+
+    def drop_holds(self) -> tuple[Hold, ...]:
+        """Remove and return all queued closings and renewals."""
+        holds = tuple(self._holds.values())
+        self._holds.clear()
+        return holds
+
+    # Within
+
+    def _next_reading(self, now: Instant) -> Job | None:
+        best: Job | None = None
+        deadline = Instant(float("inf"))
+        for board, last in self._coils_last.items():
+            if after(last, COILS_EVERY) <= now and self._may(board, now):
+                by = after(last, Seconds(COILS_EVERY + FAST_WITHIN))
+                if by < deadline:
+                    best, deadline = Coils(board=board), by
+        for reading in self._readings():
+            at = reading.eligible_at()
+            if at is None or at > now or not self._may(reading.board, now):
+                continue
+            if reading.deadline() < deadline:
+                best, deadline = reading, reading.deadline()
+        return best
+
+    def _readings(self) -> Iterator[Reading]:
+        for port in self._ports.values():
+            yield from port.readings.values()
+
+    def _same(self, job: Reading) -> Iterator[Reading]:
+        """All readings that one transaction serves: the same block of the same channel."""
+        for reading in self._ports[job.port].readings.values():
+            if reading.block == job.block:
+                yield reading
+
+    def _may(self, board: BoardId, now: Instant, *, cutting: bool = False) -> bool:
+        return self._wait_for(board, now, cutting=cutting) <= now
+
+    def _wait_for(self, board: BoardId, now: Instant, *, cutting: bool = False) -> Instant:
+        """Return when a board may be asked again."""
+        health = self.health[board]
+        if not cutting:
+            return health.not_before
+        return min(health.not_before, after(health.missed_at, CUT_OFF_BACK_OFF)) if health.lost else now
+
+    def _set_pace(self, port: PortOnBus, pace: Pace) -> None:
+        port.pace = pace
+        power = {Pace.IDLE: IDLE_EVERY, Pace.ARMED: Seconds(0.0), Pace.CLOSED: port.power_every}
+        for kind, reading in port.readings.items():
+            if kind is Kind.CURRENT:
+                reading.every = IDLE_EVERY if pace is Pace.IDLE else Seconds(0.0)
+            elif kind is Kind.POWER:
+                reading.every = power[pace]
+            elif kind is Kind.ENERGY and pace is Pace.IDLE:
+                reading.asked_at = None
+
+    def _choose_voltage(self) -> None:
+        """Read the voltage of each circuit with a closed port at one of its meters."""
+        seen: set[CircuitId] = set()
+        for port in self._ports.values():
+            reading = port.readings.get(Kind.VOLTAGE)
+            if reading is None:
+                continue
+            wanted = port.pace is Pace.CLOSED and port.circuit not in seen
+            reading.every = VOLTAGE_EVERY if wanted else None
+            if wanted:
+                seen.add(port.circuit)

@@ -1,0 +1,252 @@
+"""One exact-match transaction at a time on one line.
+
+A line is silent for 3.5 characters before every request, counted from the last byte anybody sent: of a reply from
+when it arrived, of our own request from when its last character must have left the adapter, which takes a whole
+frame at once and sends it at line speed. Only the frame the request is to be answered with is an answer; all else
+is foreign and makes the silence begin anew. After a timeout the line is drained before anything but a cut-off.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from chargerd.core.clock import Clock
+from chargerd.core.events import FaultKind
+from chargerd.core.units import Instant, Seconds, after, between
+from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu, fits, refuses
+from chargerd.modbus.lines import Line, LineGone
+
+SILENCE = 3.5
+"""Characters between frames (MODBUS over Serial Line V1.02, 2.5.1.1)."""
+SHORTEST_SILENCE = Seconds(0.00175)
+"""Above 19200 Bd the standard fixes it at 1.75 ms."""
+FAST_BAUD = 19200
+DRAIN = Seconds(0.03)
+"""How long the line must have been silent after a timeout before an ordinary request goes out."""
+SLACK = Seconds(0.02)
+"""How much later than computed the end of a reply may come: adapters hand over in blocks of up to 16 ms."""
+MBAP = 6
+"""Bytes of a Modbus TCP header before the unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The answer came: its PDU, when the request began, and when the last byte of the answer was here."""
+
+    pdu: bytes
+    sent_at: Instant
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """No answer. `code` is the board's exception code, if it gave one."""
+
+    kind: FaultKind
+    sent_at: Instant
+    at: Instant
+    code: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Counters:
+    """What a line has seen, since it was opened first."""
+
+    transactions: int = 0
+    timeouts: int = 0
+    corrupt: int = 0
+    exceptions: int = 0
+    foreign_bytes: int = 0
+
+
+class Wire(Protocol):
+    """Performs one transaction after the other. Raises `LineGone`."""
+
+    counters: Counters
+
+    def transact(
+        self, request: Request, timeout: Seconds, *, silence: Seconds = Seconds(0.0), urgent: bool = False
+    ) -> Answered | Failed:
+        """Ask and wait for the answer, at most `timeout` after the request until it begins.
+
+        `silence` is what the board wants before a request, where that is more than 3.5 characters. An `urgent`
+        request waits for the line to fall idle, not for it to be drained.
+        """
+
+    def lead_time(self, request: Request) -> Seconds:
+        """Return how long it takes at least from now until a request has gone out entirely."""
+
+    def close(self) -> None:
+        """Give the line back."""
+
+
+class RtuWire:
+    """RTU frames, on a serial line or through a serial server."""
+
+    def __init__(
+        self, line: Line, clock: Clock, *, baudrate: int, character_bits: int, counters: Counters
+    ) -> None:
+        self._line = line
+        self._clock = clock
+        self._character = character_bits / baudrate
+        self._silence = Seconds(max(SILENCE * self._character, SHORTEST_SILENCE if baudrate > FAST_BAUD else 0.0))
+        self._quiet_from = clock.now()
+        self._drain = False
+        self.counters = counters
+
+    @property
+    def silence(self) -> Seconds:
+        """The silence kept between frames."""
+        return self._silence
+
+    def lead_time(self, request: Request) -> Seconds:
+        """Return silence and frame."""
+        return Seconds(self._silence + len(request.rtu) * self._character)
+
+    def close(self) -> None:
+        """Give the line back."""
+        self._line.close()
+
+    def transact(
+        self, request: Request, timeout: Seconds, *, silence: Seconds = Seconds(0.0), urgent: bool = False
+    ) -> Answered | Failed:
+        """Ask and wait for the answer."""
+        wanted = Seconds(max(self._silence, silence, DRAIN if self._drain and not urgent else 0.0))
+        self._fall_silent(wanted)
+        self._drain = False
+        self.counters.transactions += 1
+        frame = request.rtu
+        sent_at = self._clock.now()
+        self._line.write(frame)
+        sent_until = after(sent_at, Seconds(len(frame) * self._character))
+        self._quiet_from = sent_until
+        return self._listen(request, timeout, sent_at, sent_until)
+
+    def _fall_silent(self, wanted: Seconds) -> None:
+        """Return when nothing has been on the line for `wanted`."""
+        self._discard()
+        while (left := wanted - between(self._quiet_from, self._clock.now())) > 0:
+            if self._line.wait(Seconds(left)):
+                self.counters.foreign_bytes += len(self._take())
+                self._quiet_from = max(self._quiet_from, self._clock.now())
+
+    def _take(self) -> bytes:
+        """Return what has arrived on a line that says something has; nothing there means that its end is gone."""
+        data = self._line.read()
+        if not data:
+            raise LineGone("hung up")
+        return data
+
+    def _discard(self) -> None:
+        while data := self._line.read():
+            self.counters.foreign_bytes += len(data)
+            self._quiet_from = max(self._quiet_from, self._clock.now())
+
+    def _listen(
+        self, request: Request, timeout: Seconds, sent_at: Instant, sent_until: Instant
+    ) -> Answered | Failed:
+        reply = Seconds(request.rtu_reply_size * self._character)
+        deadline = after(sent_until, Seconds(timeout + reply))
+        buffer = b""
+        self._sleep_until(after(sent_until, reply))
+        while True:
+            left = between(self._clock.now(), deadline)
+            if left <= 0:
+                return self._silent(buffer, sent_at)
+            if not self._line.wait(left):
+                continue
+            data = self._take()
+            now = self._clock.now()
+            if not buffer:
+                deadline = max(deadline, after(now, Seconds(reply + SLACK)))
+            buffer += data
+            self._quiet_from = max(self._quiet_from, now)
+            match = find_rtu(request, buffer)
+            if match is not None:
+                return self._found(match, buffer, sent_at, now)
+
+    def _sleep_until(self, instant: Instant) -> None:
+        """Sleep over the part in which the answer cannot be complete yet, rather than wake at every byte."""
+        left = between(self._clock.now(), instant)
+        if left > 0:
+            self._clock.sleep(left)
+
+    def _found(self, match: Match, buffer: bytes, sent_at: Instant, now: Instant) -> Answered | Failed:
+        self.counters.foreign_bytes += len(buffer) - (match.end - match.start)
+        if match.kind is MatchKind.EXCEPTION:
+            self.counters.exceptions += 1
+            return Failed(kind=FaultKind.EXCEPTION, sent_at=sent_at, at=now, code=match.pdu[1])
+        return Answered(pdu=match.pdu, sent_at=sent_at, at=now)
+
+    def _silent(self, buffer: bytes, sent_at: Instant) -> Failed:
+        self._drain = True
+        self.counters.foreign_bytes += len(buffer)
+        if buffer:
+            self.counters.corrupt += 1
+        else:
+            self.counters.timeouts += 1
+        kind = FaultKind.CORRUPT if buffer else FaultKind.TIMEOUT
+        return Failed(kind=kind, sent_at=sent_at, at=self._clock.now())
+
+
+class TcpWire:
+    """Modbus TCP: answers are told apart by their transaction number, too."""
+
+    def __init__(self, line: Line, clock: Clock, *, counters: Counters) -> None:
+        self._line = line
+        self._clock = clock
+        self._number = 0
+        self._buffer = b""
+        self.counters = counters
+
+    def lead_time(self, request: Request) -> Seconds:  # noqa: ARG002 - the wire's signature
+        """Return 0: a network has no line speed worth counting."""
+        return Seconds(0.0)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._line.close()
+
+    def transact(
+        self,
+        request: Request,
+        timeout: Seconds,
+        *,
+        silence: Seconds = Seconds(0.0),  # noqa: ARG002 - there is no line to be silent on
+        urgent: bool = False,  # noqa: ARG002 - nor one to drain
+    ) -> Answered | Failed:
+        """Ask and wait for the answer."""
+        self._number = (self._number + 1) & 0xFFFF
+        self.counters.transactions += 1
+        body = bytes([request.unit]) + request.pdu
+        header = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
+        sent_at = self._clock.now()
+        self._line.write(header + body)
+        deadline = after(sent_at, timeout)
+        while (left := between(self._clock.now(), deadline)) > 0:
+            if not self._line.wait(left):
+                continue
+            self._buffer += self._line.read()
+            answer = self._next_answer(request, sent_at)
+            if answer is not None:
+                return answer
+        self.counters.timeouts += 1
+        return Failed(kind=FaultKind.TIMEOUT, sent_at=sent_at, at=self._clock.now())
+
+    def _next_answer(self, request: Request, sent_at: Instant) -> Answered | Failed | None:
+        while len(self._buffer) >= MBAP:
+            size = MBAP + int.from_bytes(self._buffer[4:6], "big")
+            if len(self._buffer) < size:
+                return None
+            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            number, unit, pdu = int.from_bytes(frame[:2], "big"), frame[MBAP : MBAP + 1], frame[MBAP + 1 :]
+            if number != self._number or unit != bytes([request.unit]) or not pdu:
+                self.counters.foreign_bytes += size
+            elif fits(request, pdu):
+                return Answered(pdu=pdu, sent_at=sent_at, at=self._clock.now())
+            elif refuses(request, pdu):
+                self.counters.exceptions += 1
+                return Failed(kind=FaultKind.EXCEPTION, sent_at=sent_at, at=self._clock.now(), code=pdu[1])
+            else:
+                self.counters.corrupt += 1
+                return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=self._clock.now())
+        return None

@@ -1,0 +1,89 @@
+"""Between the station and the MQTT link: states and readings out, commands in.
+
+Without an `mqtt` section none of this is built, and nothing else changes.
+"""
+
+from collections.abc import Callable, Sequence
+
+from chargerd.core.clock import Clock
+from chargerd.core.events import ResetRequested, StopRequested
+from chargerd.core.plan import Limits
+from chargerd.core.session import Source
+from chargerd.core.units import Amps, PortId, Seconds, WattHours, Watts
+from chargerd.core.view import PortView
+from chargerd.mqtt import bodies
+from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.commands import Incoming
+from chargerd.mqtt.contract import LimitsArgs, ResetArgs, StartArgs, StopArgs
+from chargerd.runtime.desk import Desk, Respond
+from chargerd.runtime.onlooker import Every
+
+
+class Backend:
+    """Publishes what changes, and brings commands to the desk."""
+
+    def __init__(self, *, link: MqttLink, desk: Desk, clock: Clock, reading_interval: Seconds) -> None:
+        self._link = link
+        self._desk = desk
+        self._clock = clock
+        self._readings_due = Every(reading_interval, clock)
+
+    def looked(self, views: Sequence[PortView], changed: frozenset[PortId]) -> None:
+        """Publish the states that have changed, and the values of closed ports at their interval."""
+        for port in changed:
+            self._link.port_changed(port)
+        if not self._readings_due.passed():
+            return
+        for view in views:
+            if view.session is not None and view.relay_closed:
+                self._link.publish_reading(view.id, bodies.reading(view, self._clock.moment()))
+
+    def respond_with(self, correlation: bytes | None) -> Respond:
+        """Return how replies to a message with this Correlation Data are given."""
+        return lambda reply, _final: self._link.publish_reply(reply, correlation)
+
+    def command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
+        """Bring a command to the desk; `acknowledge` tells the broker that we have it."""
+        respond = self.respond_with(incoming.correlation)
+        if self._desk.seen_before(incoming.id, incoming.digest, respond):
+            acknowledge()
+            return
+        match incoming.args:
+            case StartArgs():
+                args = incoming.args
+                order = self._desk.order(
+                    args.port,
+                    limits=self._limits(args.port, args.limits),
+                    session=args.session_id,
+                    order=args.order_id,
+                    tiers=None if args.tariff_tiers_w is None else tuple(Watts(w) for w in args.tariff_tiers_w),
+                    source=Source.REMOTE,
+                    command=incoming.id,
+                )
+                self._desk.start(
+                    order, respond, digest=incoming.digest, expires=incoming.expires, received=acknowledge
+                )
+            case StopArgs():
+                args = incoming.args
+                stop = StopRequested(
+                    port=args.port,
+                    session=args.session_id,
+                    source=Source.REMOTE,
+                    force=args.force,
+                    command=incoming.id,
+                )
+                self._desk.stop(stop, respond, digest=incoming.digest, received=acknowledge)
+            case ResetArgs():
+                reset = ResetRequested(port=incoming.args.port, source=Source.REMOTE, command=incoming.id)
+                self._desk.reset(reset, respond, digest=incoming.digest, received=acknowledge)
+
+    def _limits(self, port: PortId, args: LimitsArgs | None) -> Limits:
+        own = self._desk.limits_of(port)
+        if args is None:
+            return own
+        return Limits(
+            current=own.current if args.current_a is None else Amps(args.current_a),
+            power=own.power if args.power_w is None else Watts(args.power_w),
+            duration=own.duration if args.duration_s is None else Seconds(args.duration_s),
+            energy=own.energy if args.energy_wh is None else WattHours(args.energy_wh),
+        )

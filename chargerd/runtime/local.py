@@ -1,0 +1,151 @@
+"""Serves the control socket: what a technician asks for, answered from the station's own views."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from chargerd.control.server import Peer, Responder
+from chargerd.core.clock import Clock
+from chargerd.core.events import ResetRequested, StopRequested
+from chargerd.core.ledger import Json, Reply
+from chargerd.core.plan import Limits
+from chargerd.core.session import Source
+from chargerd.core.units import Amps, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.core.view import PortView
+from chargerd.runtime.desk import Desk, fresh_id
+from chargerd.runtime.engine import Engine
+
+Fields = Mapping[str, Json]
+
+
+class LocalHandler:
+    """Answers requests of the control socket. Called in the socket's thread; never blocks it."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        desk: Desk,
+        clock: Clock,
+        port_state: Callable[[PortView], dict[str, Json]],
+        status: Callable[[], dict[str, Json]],
+    ) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._clock = clock
+        self._port_state = port_state
+        self._status = status
+        self._lock = threading.Lock()
+        self._watching: list[Responder] = []
+        self._methods: Mapping[str, Callable[[Fields, Responder], None]] = {
+            "status": self._tell_status,
+            "watch": self._watch,
+            "port": self._tell_port,
+            "start": self._start,
+            "stop": self._stop,
+            "reset": self._reset,
+        }
+
+    def call(self, method: str, params: Fields, _peer: Peer, respond: Responder) -> None:
+        """Serve one request."""
+        serve = self._methods.get(method)
+        if serve is None:
+            known = ", ".join(sorted(self._methods))
+            respond.fail("unsupported", f"no method {method!r}", f"this daemon knows {known}")
+            return
+        serve(params, respond)
+
+    def looked(self, views: Sequence[PortView], changed: frozenset[PortId]) -> None:
+        """Tell those who watch: ports that have changed, and ports with a session each time."""
+        with self._lock:
+            self._watching = [one for one in self._watching if not one.closed]
+            watching = tuple(self._watching)
+        if not watching:
+            return
+        for view in views:
+            if view.id in changed or view.session is not None:
+                state = self._port_state(view)
+                for one in watching:
+                    one.send({"port": state}, more=True)
+
+    def status(self) -> dict[str, Json]:
+        """Return the whole status: the daemon's own, and all ports."""
+        ports: list[Json] = [self._port_state(view) for view in self._engine.views()]
+        return {**self._status(), "ports": ports}
+
+    def _tell_status(self, _params: Fields, respond: Responder) -> None:
+        respond.send(self.status())
+
+    def _watch(self, _params: Fields, respond: Responder) -> None:
+        respond.send(self.status(), more=True)
+        with self._lock:
+            self._watching.append(respond)
+
+    def _tell_port(self, params: Fields, respond: Responder) -> None:
+        view = self._view(params, respond)
+        if view is not None:
+            respond.send(self._port_state(view))
+
+    def _start(self, params: Fields, respond: Responder) -> None:
+        view = self._view(params, respond)
+        if view is None:
+            return
+        own = view.limits
+        energy = _number(params, "energy_wh")
+        limits = Limits(
+            current=Amps(_number(params, "current_a") or own.current),
+            power=Watts(_number(params, "power_w") or own.power),
+            duration=Seconds(_number(params, "duration_s") or own.duration),
+            energy=own.energy if energy is None else WattHours(energy),
+        )
+        order = self._desk.order(view.id, limits=limits, order=_text(params, "order_id"))
+        self._desk.start(order, _replying(respond), digest="", expires=None, received=_nobody)
+
+    def _stop(self, params: Fields, respond: Responder) -> None:
+        view = self._view(params, respond)
+        if view is None:
+            return
+        session = _text(params, "session_id")
+        event = StopRequested(
+            port=view.id,
+            session=SessionId(session) if session else None,
+            source=Source.LOCAL,
+            force=session is None,
+            command=fresh_id(),
+        )
+        self._desk.stop(event, _replying(respond), digest="", received=_nobody)
+
+    def _reset(self, params: Fields, respond: Responder) -> None:
+        view = self._view(params, respond)
+        if view is None:
+            return
+        event = ResetRequested(
+            port=view.id, source=Source.LOCAL, reason=_text(params, "reason"), command=fresh_id()
+        )
+        self._desk.reset(event, _replying(respond), digest="", received=_nobody)
+
+    def _view(self, params: Fields, respond: Responder) -> PortView | None:
+        name = _text(params, "port") or ""
+        try:
+            return self._engine.view(PortId(name))
+        except KeyError:
+            ports = ", ".join(view.id for view in self._engine.views())
+            respond.fail("unknown_port", f"there is no port {name!r}", f"the ports are {ports}")
+            return None
+
+
+def _replying(respond: Responder) -> Callable[[Reply, bool], None]:
+    return lambda reply, final: respond.send(dict(reply.body), more=not final)
+
+
+def _nobody() -> None:
+    """Nobody waits to be told that a command was received: it came over no broker."""
+
+
+def _number(params: Fields, name: str) -> float | None:
+    value = params.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _text(params: Fields, name: str) -> str | None:
+    value = params.get(name)
+    return value if isinstance(value, str) and value else None
