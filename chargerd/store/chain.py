@@ -1,4 +1,4 @@
-"""The chain of settlements: each digest covers the one before it, so that none can be changed or taken out unseen."""
+"""The chain of settlements: each digest covers the one before it, so that no change and no gap goes unseen."""
 
 import hashlib
 from collections.abc import Iterable

@@ -6,16 +6,20 @@ new one: SQLite would replay it there.
 
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from chargerd.store import salvage, schema
+from chargerd.store.codec import CodecError
 from chargerd.store.errors import DamagedError, StoreError
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
@@ -31,55 +35,49 @@ def being_made(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+def open_file(path: Path, load: Callable[[sqlite3.Connection], T]) -> tuple[sqlite3.Connection, T]:
     """Open a journal that is sound and current; make a new one where there is none or a damaged one.
 
-    Raises `StoreError`.
+    `load` reads what has to be known at the start; what it cannot read makes the file a damaged one. Raises
+    `StoreError`.
     """
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         _finish_swap(path)
         if not path.exists():
             _make(path)
-        return _open_sound(path)
+        try:
+            return _open_sound(path, load)
+        except DamagedError as error:
+            log.critical("journal_damaged", path=str(path), error=str(error))
+            _replace_damaged(path)
+        return _open_sound(path, load)
     except OSError as error:
         raise StoreError(
             f"{path}: {error.strerror}; check that its folder may be written by this user and has free space"
         ) from error
-
-
-def _open_sound(path: Path) -> sqlite3.Connection:
-    try:
-        return _open_current(path)
-    except DamagedError as error:
-        log.critical("journal_damaged", path=str(path), error=str(error))
-        replace_damaged(path)
-    try:
-        return _open_current(path)
     except DamagedError as error:
         raise StoreError(f"{error}; the disk does not keep what is written to it: replace it") from error
 
 
-def _open_current(path: Path) -> sqlite3.Connection:
-    connection = schema.connect(path)
-    try:
-        schema.check(connection, path)
-        schema.migrate(connection)
-    except sqlite3.Error as error:
-        connection.close()
-        raise schema.explain(path, error) from error
-    except (DamagedError, StoreError):
-        connection.close()
-        raise
-    path.chmod(FILE_MODE)
-    return connection
+def _open_sound(path: Path, load: Callable[[sqlite3.Connection], T]) -> tuple[sqlite3.Connection, T]:
+    with ExitStack() as on_error:
+        connection = on_error.enter_context(closing(schema.connect(path)))
+        try:
+            schema.check(connection, path)
+            schema.migrate(connection)
+            loaded = load(connection)
+        except sqlite3.Error as error:
+            raise schema.explain(path, error) from error
+        except CodecError as error:
+            raise DamagedError(f"{path}: {error}") from error
+        path.chmod(FILE_MODE)
+        on_error.pop_all()
+    return connection, loaded
 
 
-def replace_damaged(path: Path) -> None:
-    """Salvage what a damaged journal still tells into a new one, and move the damaged one aside.
-
-    Raises `StoreError`, `OSError`.
-    """
+def _replace_damaged(path: Path) -> None:
+    # What can be read goes into a new journal; the damaged one is moved aside, for whoever wants to look into it.
     found = salvage.read(path)
     aside = _aside(path)
     _write_new(path, found, aside)

@@ -1,10 +1,10 @@
 """The journal: what must survive a power cut, and the ledger the backend is told from.
 
-One connection, one thread that writes; everyone else hands in batches and questions and is called back. Batches are
-written in the order in which they came, as many in one transaction as are waiting. What cannot be written divides
-in two. Someone waits to act upon a batch (a session before its relay closes, a command before it is carried out):
-he is told that it failed, and it is forgotten, since it must not come true behind his back. What has already
-happened is kept in memory and tried again, ahead of everything newer.
+One connection, one thread that writes; everyone else hands in batches and questions and is called back. Batches
+are written in the order in which they came, as many in one transaction as are waiting. What cannot be written
+divides in two. Someone waits to act upon a batch (a session before its relay closes, a command before it is
+carried out): he is told that it failed, and it is forgotten, since it must not come true behind his back. What has
+already happened is kept in memory and tried again, ahead of everything newer.
 """
 
 import queue
@@ -19,9 +19,8 @@ import structlog
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Recovery, RememberedCommand, Reply
 from chargerd.core.units import CommandId, Instant, SessionId
-from chargerd.store import files, schema
-from chargerd.store.codec import CodecError
-from chargerd.store.errors import DamagedError, StoreError
+from chargerd.store import files
+from chargerd.store.errors import StoreError
 from chargerd.store.retention import COMMANDS_MS
 from chargerd.store.tables import Tables
 from chargerd.store.work import Acknowledge, Append, Ask, CountConnection
@@ -69,16 +68,7 @@ class Journal:
         is told when the journal cannot be written and when it can again, `on_crash` what ended its thread. Raises
         `StoreError`, with what to do, if the file is in use or cannot be used.
         """
-        connection = files.open_file(path)
-        try:
-            recovery = _recover(connection, clock, boot_id)
-        except (CodecError, DamagedError, sqlite3.DatabaseError) as error:
-            connection.close()
-            _only_damage(path, error)
-            log.critical("journal_damaged", path=str(path), error=str(error))
-            files.replace_damaged(path)
-            connection = files.open_file(path)
-            recovery = _recover(connection, clock, boot_id)
+        connection, recovery = files.open_file(path, lambda connection: _recover(connection, clock, boot_id))
         writer = Writer(connection, clock=clock, on_health=on_health, on_crash=on_crash)
         return cls(writer, recovery, clock)
 
@@ -234,12 +224,3 @@ def _recover(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Reco
         salvaged=state.salvaged if state.starts == 1 else None,
         latches_unknown=state.latches_unknown,
     )
-
-
-def _only_damage(path: Path, error: Exception) -> None:
-    if not isinstance(error, sqlite3.Error):
-        return
-    explained = schema.explain(path, error)
-    # Without an extended code it is the statement that does not fit the file: tables are missing.
-    if isinstance(explained, StoreError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-        raise explained from error

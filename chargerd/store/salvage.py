@@ -14,9 +14,11 @@ from typing import Final, TypeAlias
 import structlog
 from ulid import ULID
 
+from chargerd.core.ledger import RowKind
+from chargerd.core.moment import ClockQuality
 from chargerd.store import schema
-from chargerd.store.codec import COMMAND, LATCH, SESSION, CodecError, load_body
-from chargerd.store.errors import DamagedError, StoreError
+from chargerd.store.codec import COMMAND, LATCH, SESSION, load_body
+from chargerd.store.errors import DamagedError
 from chargerd.store.tables import Tables
 
 log = structlog.get_logger(__name__)
@@ -33,6 +35,8 @@ SAVED: Final = {
     "ledger": "seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous",
 }
 """Tables in the order in which they refer to each other, and their columns."""
+KIND, BODY, CLOCK, SETTLEMENT = 1, 2, 6, 8
+"""Places of columns within a row of the ledger."""
 
 
 @dataclass(slots=True)
@@ -70,13 +74,13 @@ def _read_state(connection: sqlite3.Connection, salvage: Salvage) -> None:
 
 def _read_table(connection: sqlite3.Connection, table: str, salvage: Salvage) -> bool:
     # From both ends: a damaged page in the middle hides what lies behind it from either side.
-    rows: dict[Row, Row] = {}
+    rows: dict[int, Row] = {}
     complete = True
     for direction in ("ASC", "DESC"):
         try:
             query = f"SELECT rowid, {SAVED[table]} FROM {table} ORDER BY rowid {direction}"  # noqa: S608 - constants
             for rowid, *row in connection.execute(query):
-                rows[(rowid,)] = tuple(row)
+                rows[rowid] = tuple(row)
         except sqlite3.Error as error:
             complete = False
             log.warning("journal_table_damaged", table=table, error=str(error))
@@ -96,25 +100,22 @@ def _sound(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def _readable(table: str, row: Row) -> bool:
-    loaders: dict[str, tuple[int, Callable[[str], object]]] = {
-        "sessions": (1, SESSION.load),
-        "latches": (2, LATCH.load),
-        "commands": (2, COMMAND.load),
-        "ledger": (2, load_body),
+    loaders: dict[str, Callable[[], object]] = {
+        "sessions": lambda: SESSION.load(str(row[1])),
+        "latches": lambda: LATCH.load(str(row[2])),
+        "commands": lambda: COMMAND.load(str(row[2])),
+        "ledger": lambda: (RowKind(str(row[KIND])), ClockQuality(str(row[CLOCK])), load_body(str(row[BODY]))),
     }
-    if table not in loaders:
-        return True
-    column, load = loaders[table]
     try:
-        load(str(row[column]))
-    except CodecError as error:
+        loaders.get(table, lambda: None)()
+    except ValueError as error:
         log.warning("journal_row_unreadable", table=table, error=str(error))
         return False
     return True
 
 
 def write(path: Path, salvage: Salvage | None, moved_to: Path | None) -> None:
-    """Make a new journal with a new stream at `path`, complete and closed. Raises `StoreError`.
+    """Make a new journal with a new stream at `path`, complete and closed. Raises `StoreError`, `DamagedError`.
 
     Rows the backend has not acknowledged are numbered anew from 1; those it has are left behind.
     """
@@ -125,34 +126,52 @@ def write(path: Path, salvage: Salvage | None, moved_to: Path | None) -> None:
             with tables.transaction():
                 _fill(connection, tables, salvage, moved_to)
     except sqlite3.Error as error:
-        raise StoreError(str(schema.explain(path, error))) from error
-    except DamagedError as error:
-        raise StoreError(f"{error}; the disk does not keep what is written to it: replace it") from error
+        raise schema.explain(path, error) from error
 
 
 def _fill(connection: sqlite3.Connection, tables: Tables, salvage: Salvage | None, moved_to: Path | None) -> None:
     stream = str(ULID())
     if salvage is None:
-        unknown = moved_to is not None
-        tables.found(stream, salvaged=None if moved_to is None else str(moved_to), latches_unknown=unknown)
+        # Without a file to move this is the first journal here; with one, nothing of it could be read.
+        lost = moved_to is not None
+        tables.found(stream, salvaged=str(moved_to) if lost else None, latches_unknown=lost)
         return
-    tables.found(stream, settled=salvage.settled, salvaged=str(moved_to), latches_unknown=salvage.latches_unknown)
+    tables.found(stream, settled=_newest_digest(salvage), salvaged=str(moved_to))
     tables.set_connections(salvage.connections)
-    known = {row[0] for row in salvage.rows.get("session_ids", [])}
-    orphans = [(row[0], None) for row in salvage.rows.get("sessions", []) if row[0] not in known]
-    salvage.rows.setdefault("session_ids", []).extend(orphans)
-    for table, columns in SAVED.items():
-        rows: Sequence[Row] = salvage.rows.get(table, [])
-        if table == "ledger":
-            rows = _renumbered(rows, salvage)
-            connection.execute("UPDATE state SET last = ?", (len(rows),))
-        places = ", ".join("?" for _ in columns.split(","))
-        connection.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608 - constants
+    refused = {table: _insert(connection, table, rows) for table, rows in _owed(salvage).items()}
+    log.warning("journal_rows_refused", **refused)
+    unknown = salvage.latches_unknown or refused["latches"] > 0
+    connection.execute(
+        "UPDATE state SET latches_unknown = ?, last = (SELECT coalesce(max(seq), 0) FROM ledger)", (unknown,)
+    )
 
 
-def _renumbered(rows: Sequence[Row], salvage: Salvage) -> list[Row]:
-    owed = [row for row in rows if isinstance(row[0], int) and row[0] > salvage.acked]
-    settlements = [row for row in rows if row[8]]
-    if salvage.settled is None and settlements:
-        salvage.settled = str(load_body(str(settlements[-1][2])).get("digest"))
-    return [(number, *row[1:]) for number, row in enumerate(owed, start=1)]
+def _owed(salvage: Salvage) -> dict[str, Sequence[Row]]:
+    rows: dict[str, Sequence[Row]] = {table: salvage.rows.get(table, []) for table in SAVED}
+    # An open session was begun, even if the list of ids does not say so any more.
+    rows["session_ids"] = [*rows["session_ids"], *((row[0], None) for row in rows["sessions"])]
+    rows["ledger"] = [row for row in rows["ledger"] if isinstance(row[0], int) and row[0] > salvage.acked]
+    return rows
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Row]) -> int:
+    # Returns how many rows do not fit, as a damaged page may hold anything.
+    columns = SAVED[table]
+    places = ", ".join("?" for _ in columns.split(","))
+    statement = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
+    number, refused = 0, 0
+    for row in rows:
+        try:
+            connection.execute(statement, (number + 1, *row[1:]) if table == "ledger" else row)
+            number += 1
+        except sqlite3.IntegrityError:
+            refused += 1
+    return refused
+
+
+def _newest_digest(salvage: Salvage) -> str | None:
+    settlements = [row for row in salvage.rows.get("ledger", []) if row[SETTLEMENT]]
+    if salvage.settled is not None or not settlements:
+        return salvage.settled
+    digest = load_body(str(settlements[-1][BODY])).get("digest")
+    return digest if isinstance(digest, str) else None

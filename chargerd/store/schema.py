@@ -10,7 +10,8 @@ LOCK_PATIENCE_S: Final = 0.5
 """How long to wait for another process that has the file open: long enough for one that is just leaving."""
 WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """To which length the write-ahead log is cut after a checkpoint."""
-DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""Codes of a file that is not what was written. The last one is what missing tables are reported as."""
 PRIMARY: Final = 0xFF
 """The primary result code within an extended one (sqlite.org/rescode.html)."""
 

@@ -15,7 +15,6 @@ from chargerd.core.ledger import Batch, LedgerSpan
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.store import retention
 from chargerd.store.backlog import Backlog
-from chargerd.store.codec import CodecError
 from chargerd.store.tables import Tables
 from chargerd.store.work import Ask, Write
 
@@ -151,7 +150,7 @@ class Writer:
         for ask in asks:
             try:
                 deliver = ask.read(self.tables)
-            except (sqlite3.Error, CodecError) as error:
+            except (sqlite3.Error, ValueError) as error:  # a row that does not read as what it should be
                 log.warning("journal_unreadable", error=str(error))
                 deliver = ask.failed
             deliver()
