@@ -149,7 +149,9 @@ def _fill(connection: sqlite3.Connection, tables: Tables, salvage: Salvage | Non
 def _owed(salvage: Salvage) -> dict[str, Sequence[Row]]:
     rows: dict[str, Sequence[Row]] = {table: salvage.rows.get(table, []) for table in SAVED}
     # An open session was begun, even if the list of ids does not say so any more.
-    rows["session_ids"] = [*rows["session_ids"], *((row[0], None) for row in rows["sessions"])]
+    known = {row[0] for row in rows["session_ids"]}
+    missing = [(row[0], None) for row in rows["sessions"] if row[0] not in known]
+    rows["session_ids"] = [*rows["session_ids"], *missing]
     rows["ledger"] = [row for row in rows["ledger"] if isinstance(row[0], int) and row[0] > salvage.acked]
     return rows
 
@@ -158,7 +160,7 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Row]) -> 
     # Returns how many rows do not fit, as a damaged page may hold anything.
     columns = SAVED[table]
     places = ", ".join("?" for _ in columns.split(","))
-    statement = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
+    statement = f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
     number, refused = 0, 0
     for row in rows:
         try:

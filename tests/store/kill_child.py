@@ -1,0 +1,85 @@
+"""A process that appends until it is killed, and says on stdout what it was told is durable.
+
+`python -m tests.store.kill_child PATH FIRST MODE`: batches are numbered from FIRST. MODE `honest` runs the journal
+as it is, `bent` calls `done` before the commit; with `-stop` appended, the process says `stopped` within its 20th
+transaction, just before the commit, and waits there to be killed.
+"""
+
+import itertools
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chargerd.core.ledger import Batch
+from chargerd.store.tables import Tables
+from chargerd.store.work import Append
+from tests.store.kit import entry, open_journal, record
+
+STOP_AT = 20
+
+
+def say(text: str) -> None:
+    os.write(1, f"{text}\n".encode())
+
+
+def bend() -> None:
+    write = Append.write
+
+    def write_and_tell(self: Append, tables: Tables) -> None:
+        write(self, tables)
+        if self.done is not None:
+            self.done(True)
+            self.done = None
+
+    Append.write = write_and_tell  # type: ignore[method-assign] # the fault the test must be able to see
+
+
+def stop_before_commit() -> None:
+    transaction = Tables.transaction
+    count = itertools.count()
+
+    @contextmanager
+    def stopping(self: Tables) -> Iterator[None]:
+        with transaction(self):
+            yield
+            if next(count) == STOP_AT:
+                say("stopped")
+                signal.pause()
+
+    Tables.transaction = stopping  # type: ignore[method-assign] # a place to be killed in
+
+
+def main() -> None:
+    path, first, mode = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    if mode.startswith("bent"):
+        bend()
+    opened = open_journal(path, start=False)
+    if mode.endswith("stop"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, set())
+        stop_before_commit()
+    opened.journal.start()
+    for number in itertools.count(first):
+        batch = Batch(
+            sessions=(record(f"s{number}"),), entries=(entry({"n": number}, settlement=True), entry({"m": number}))
+        )
+        verdict = opened.write(batch) if number % 3 else queue_up(opened.journal.append, batch, number)
+        if verdict:
+            say(str(number))
+
+
+def queue_up(append: object, batch: Batch, number: int) -> bool:
+    """Append without waiting, so that transactions of several batches are killed too."""
+    assert callable(append)
+    append(batch, lambda done: say(str(number)) if done else None)
+    return False
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except sqlite3.Error as error:
+        sys.exit(str(error))

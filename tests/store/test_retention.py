@@ -1,0 +1,122 @@
+from collections.abc import Callable
+
+from chargerd.core.ledger import Batch
+from chargerd.core.units import SessionId
+from chargerd.store import retention
+from tests.store.kit import NOON_MS, HandClock, Opened, command, connection_of, entry, got, record
+
+Open = Callable[..., Opened]
+DAY_S = 86_400.0
+
+
+def pass_days(opened: Opened, days: float) -> None:
+    opened.clock.advance(days * DAY_S)
+    # One turn of the thread lets old rows go, the next answers after that.
+    opened.settle()
+    opened.settle()
+
+
+def seqs(opened: Opened) -> list[int]:
+    return [row.seq for row in opened.rows()]
+
+
+def test_acknowledged_rows_stay_a_week_and_others_as_long_as_it_takes(opened: Opened) -> None:
+    opened.journal.append(Batch(entries=tuple(entry(settlement=True) for _ in range(6))))
+    opened.journal.acknowledge(opened.journal.span().stream, 2)
+    pass_days(opened, 3)
+    opened.journal.acknowledge(opened.journal.span().stream, 4)
+    pass_days(opened, 3.9)
+    assert seqs(opened) == [1, 2, 3, 4, 5, 6]
+    pass_days(opened, 0.2)
+    assert seqs(opened) == [3, 4, 5, 6]
+    assert opened.journal.verify_settlements() == ()
+    pass_days(opened, 4000)
+    assert seqs(opened) == [5, 6]
+    assert opened.journal.span().first == 5
+    opened.journal.acknowledge(opened.journal.span().stream, 6)
+    pass_days(opened, 8)
+    span = opened.journal.span()
+    assert (span.first, span.last, span.acked) == (7, 6, 6)
+    assert opened.write(Batch(entries=(entry(settlement=True),)))
+    assert seqs(opened) == [7]
+    assert opened.journal.verify_settlements() == ()
+
+
+def test_the_week_begins_when_the_time_is_first_known(opened: Opened) -> None:
+    opened.clock.wall_ms = None
+    opened.journal.append(Batch(entries=(entry(), entry())))
+    opened.journal.acknowledge(opened.journal.span().stream, 1)
+    pass_days(opened, 30)
+    assert seqs(opened) == [1, 2]
+    opened.clock.wall_ms = NOON_MS
+    pass_days(opened, 1)
+    pass_days(opened, 6.9)
+    assert seqs(opened) == [1, 2]
+    pass_days(opened, 0.2)
+    assert seqs(opened) == [2]
+
+
+def test_a_stamp_from_the_future_counts_from_now(opened: Opened) -> None:
+    opened.clock.wall_ms = NOON_MS * 2
+    opened.journal.append(Batch(entries=(entry(),)))
+    opened.journal.acknowledge(opened.journal.span().stream, 1)
+    opened.settle()
+    opened.clock.wall_ms = NOON_MS
+    pass_days(opened, 1)
+    pass_days(opened, 7.1)
+    assert seqs(opened) == []
+
+
+def test_ids_of_commands_are_known_for_a_week(open_: Open) -> None:
+    opened = open_()
+    assert opened.write(Batch(commands=(command("c1"),)))
+    pass_days(opened, 6.9)
+    known, _ = opened.lookup("c1")
+    assert known is not None
+    opened.close()
+    clock = HandClock(NOON_MS + round(7.1 * DAY_S * 1000))
+    opened = open_(clock=clock)
+    assert opened.journal.recovery.known_ids == {}
+    assert [one.command for one in opened.journal.recovery.unfinished] == ["c1"]
+    opened.settle()
+    assert opened.lookup("c1") == (None, False)
+
+
+def test_ids_of_sessions_are_known_for_four_hundred_days_and_while_open(opened: Opened) -> None:
+    opened.journal.append(Batch(sessions=(record("open"), record("over")), ended=(SessionId("over"),)))
+
+    def used() -> list[bool]:
+        names = (SessionId("open"), SessionId("over"))
+        return [got(lambda deliver, name=name: opened.journal.has_session(name, deliver)) for name in names]  # type: ignore[misc]
+
+    pass_days(opened, 399)
+    assert used() == [True, True]
+    pass_days(opened, 2)
+    assert used() == [True, False]
+
+
+def test_without_a_clock_the_newest_rows_are_kept_by_number(opened: Opened) -> None:
+    opened.clock.wall_ms = None
+    opened.journal.append(Batch(entries=tuple(entry() for _ in range(5))))
+    opened.settle()
+    db = connection_of(opened.journal)
+    db.execute("UPDATE ledger SET seq = seq + ?", (retention.MOST,))
+    db.execute("UPDATE state SET last = last + ?", (retention.MOST,))
+    opened.journal.acknowledge(opened.journal.span().stream, 2)
+    copy = (
+        "INSERT INTO ledger SELECT ?, kind, body, instant, boot, NULL, clock, offline, 0, NULL FROM ledger LIMIT 1"
+    )
+    db.executemany(copy, [(2,), (3,)])
+    assert opened.write(Batch(entries=(entry(),)))
+    opened.journal.acknowledge(opened.journal.span().stream, 2)
+    pass_days(opened, 1)
+    assert seqs(opened)[0] == 3
+
+
+def test_a_disk_that_is_full_while_old_rows_leave_is_told(opened: Opened) -> None:
+    opened.settle()
+    opened.break_disk()
+    opened.clock.advance(DAY_S)
+    opened.wait_for_health(False)
+    opened.mend_disk()
+    opened.wait_for_health(False, True)
