@@ -1,0 +1,363 @@
+"""From the core's facts and views to the contract's payloads. Pure; the envelope is added on sending."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel
+
+from chargerd.core.commands import Answer
+from chargerd.core.facts import (
+    BoardReturned,
+    BoardWentSilent,
+    Fact,
+    Latch,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    RelayNotReconciled,
+    RelayUnexpected,
+    SessionEnded,
+    SessionResumed,
+    SessionStarted,
+    SessionSuspended,
+    SessionUpdated,
+    StoreFailed,
+    StoreRecovered,
+)
+from chargerd.core.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits
+from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
+from chargerd.core.units import Instant, between
+from chargerd.core.view import PortState, PortView
+from chargerd.mqtt.contract import (
+    OCPP_STATUS,
+    DetailBody,
+    EventBody,
+    InterruptionBody,
+    LatchBody,
+    LimitsBody,
+    PortStateBody,
+    ProgressBody,
+    ReadingBody,
+    ReadingMessageBody,
+    ReadingQuality,
+    ReplyBody,
+    SessionBody,
+    SettlementBody,
+    Severity,
+    StampBody,
+    TierBody,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+PLAIN_EVENTS: Mapping[type[Fact], tuple[str, Severity]] = {
+    RelayUnexpected: ("relay_unexpected", Severity.ALARM),
+    RelayNotReconciled: ("relay_not_reconciled", Severity.ALARM),
+    BoardWentSilent: ("board_lost", Severity.WARNING),
+    BoardReturned: ("board_back", Severity.INFO),
+    StoreFailed: ("store_failed", Severity.ALARM),
+    StoreRecovered: ("store_recovered", Severity.INFO),
+}
+"""Facts that have no more to say than what they are about."""
+
+
+def stamp(moment: Moment) -> str | None:
+    """Return RFC 3339 in UTC with milliseconds; `None` exactly while nothing vouches for the clock."""
+    if moment.wall_ms is None:
+        return None
+    at = EPOCH + timedelta(milliseconds=moment.wall_ms)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.wall_ms % 1000:03d}Z"
+
+
+def up_ms(instant: Instant) -> int:
+    """Return the boot clock in milliseconds."""
+    return round(instant * 1000)
+
+
+def envelope(gateway: str, moment: Moment) -> dict[str, Json]:
+    """Return what every payload carries."""
+    return {
+        "gateway": gateway,
+        "at": stamp(moment),
+        "clock": moment.clock.value,
+        "boot": moment.boot,
+        "up_ms": up_ms(moment.instant),
+    }
+
+
+def ledger_payload(gateway: str, row: LedgerRow) -> dict[str, Json]:
+    """Return a ledger row as it is published."""
+    head: dict[str, Json] = {"stream": row.stream, "seq": row.seq, "offline": row.offline}
+    return {**envelope(gateway, row.moment), **head, **row.body}
+
+
+def plain(body: BaseModel) -> dict[str, Json]:
+    """Return a model as JSON's own types, by the contract's names."""
+    return body.model_dump(mode="json", by_alias=True)
+
+
+# Ledger
+
+
+def ledger_entry(fact: Fact, moment: Moment, *, offline: bool) -> LedgerEntry | None:
+    """Return the ledger's row for a fact."""
+    ended = isinstance(fact, SessionEnded)
+    body: BaseModel
+    kind = RowKind.SESSION
+    match fact:
+        case SessionEnded():
+            body = settlement(fact.settlement)
+        case SessionStarted():
+            body = session_event("started", fact.record)
+        case SessionUpdated():
+            body = session_event("updated", fact.record)
+        case SessionResumed():
+            body = session_event("resumed", fact.record)
+        case SessionSuspended():
+            body = session_event("suspended", fact.record, reason=fact.reason, detail=fact.detail)
+        case _:
+            kind, body = RowKind.EVENT, event(fact)
+    dumped = plain(body)
+    if ended:
+        dumped.pop("digest")
+    return LedgerEntry(kind=kind, body=dumped, moment=moment, offline=offline, settlement=ended)
+
+
+def session_event(
+    name: str, record: SessionRecord, *, reason: str | None = None, detail: StopDetail | None = None
+) -> SessionBody:
+    """Return an event of a session that goes on."""
+    return SessionBody.model_validate(
+        {
+            "event": name,
+            "session_id": record.order.session,
+            "order_id": record.order.order,
+            "port": record.order.port,
+            "started_at": stamp(record.started),
+            "charging_s": round(record.charging),
+            "suspended_s": round(record.suspended),
+            "energy_wh": round(record.energy),
+            "meter_start_wh": _whole(record.meter_start),
+            "limits": _limits(record.order.limits),
+            "start_source": record.order.source,
+            "reason": reason,
+            "detail": _detail(detail),
+        }
+    )
+
+
+def settlement(settled: Settlement) -> SettlementBody:
+    """Return the settlement. Whole watt-hours and seconds; the tiers sum to the totals exactly."""
+    record = settled.record
+    energy, charging = round(record.energy), round(record.charging)
+    duration = None
+    if record.started.boot == settled.ended.boot:
+        duration = round(between(record.started.instant, settled.ended.instant))
+    elif record.started.wall_ms is not None and settled.ended.wall_ms is not None:
+        duration = max(0, round((settled.ended.wall_ms - record.started.wall_ms) / 1000))
+    return SettlementBody(
+        session_id=record.order.session,
+        order_id=record.order.order,
+        port=record.order.port,
+        started_at=stamp(record.started),
+        ended_at=stamp(settled.ended),
+        started=StampBody(boot=record.started.boot, up_ms=up_ms(record.started.instant)),
+        ended=StampBody(boot=settled.ended.boot, up_ms=up_ms(settled.ended.instant)),
+        duration_s=duration,
+        charging_s=charging,
+        suspended_s=round(record.suspended),
+        energy_wh=energy,
+        energy_quality=settled.quality,
+        energy_quality_reason=settled.quality_reason,
+        energy_resolution_wh=settled.resolution,
+        meter_start_wh=_whole(record.meter_start),
+        meter_stop_wh=_whole(settled.meter_stop),
+        peak_power_w=round(record.peak_power, 1),
+        peak_power_first_5_min_w=round(record.peak_power_first_5_min, 1),
+        mean_power_w=round(record.energy * 3600 / record.charging, 1) if record.charging > 0 else None,
+        tiers=_tiers(record.tiers, energy, charging),
+        stop_reason=settled.reason,
+        stop_detail=_detail(settled.detail),
+        confidence=settled.confidence,
+        interruptions=tuple(_interruption(one) for one in record.interruptions),
+        start_source=record.order.source,
+        limits=_limits(record.order.limits),
+    )
+
+
+def apportion(parts: Sequence[float], total: int) -> list[int]:
+    """Return whole numbers in proportion to `parts` that sum to `total` exactly (largest remainder)."""
+    whole = sum(parts)
+    if whole <= 0:
+        return [total, *(0 for _ in parts[1:])]
+    shares = [part * total / whole for part in parts]
+    floors = [int(share) for share in shares]
+    by_remainder = sorted(range(len(parts)), key=lambda index: floors[index] - shares[index])
+    for index in by_remainder[: total - sum(floors)]:
+        floors[index] += 1
+    return floors
+
+
+def event(fact: Fact) -> EventBody:
+    """Return the event for a fact that is not about a session's course."""
+    match fact:
+        case PortTripped():
+            return EventBody(
+                event="port_tripped",
+                severity=Severity.ALARM,
+                port=fact.port,
+                session_id=fact.session,
+                function=fact.function,
+                detail=_detail(fact.detail),
+                latch=None if fact.latch is None else _latch(fact.latch),
+            )
+        case PortLockedOut():
+            return EventBody(
+                event="port_locked_out",
+                severity=Severity.ALARM,
+                port=fact.port,
+                session_id=fact.session,
+                function=fact.latch.function,
+                latch=_latch(fact.latch),
+            )
+        case LatchesCleared():
+            return EventBody(
+                event="latches_cleared",
+                severity=Severity.INFO,
+                port=fact.port,
+                functions=fact.functions,
+                source=fact.source,
+                reason=fact.reason,
+            )
+        case _:
+            name, severity = PLAIN_EVENTS[type(fact)]
+            return EventBody(
+                event=name,
+                severity=severity,
+                port=getattr(fact, "port", None),
+                board=getattr(fact, "board", None),
+                reason=getattr(fact, "kind", None),
+            )
+
+
+# States
+
+
+def port_state(view: PortView, *, now: Moment) -> PortStateBody:
+    """Return `state/port/{port}`."""
+    session = view.session
+    return PortStateBody(
+        port=view.id,
+        label=view.label,
+        circuit=view.circuit,
+        state=view.state,
+        ocpp_status=OCPP_STATUS[view.state],
+        since=stamp(view.since),
+        since_up_ms=up_ms(view.since.instant),
+        relay_closed=view.relay_closed,
+        session_id=None if session is None else session.order.session,
+        order_id=None if session is None else session.order.order,
+        reading=_reading(view, now),
+        session=None if session is None else _progress(session),
+        limits=_limits(view.limits),
+        limits_in_force=None if session is None else _limits(session.order.limits),
+        latches=tuple(_latch(latch) for latch in view.latches),
+        blocked_by=view.blocked_by,
+        queue_position=None,
+    )
+
+
+def reading(view: PortView, now: Moment) -> ReadingMessageBody:
+    """Return `up/reading`."""
+    values = _reading(view, now)
+    return ReadingMessageBody(
+        port=view.id,
+        session_id=None if view.session is None else view.session.order.session,
+        session_energy_wh=None if view.session is None else round(view.session.energy),
+        **values.model_dump(),
+    )
+
+
+def reply(answer: Answer, state: PortState | None) -> Reply:
+    """Return `up/reply`."""
+    body = ReplyBody(
+        id=answer.command or None,
+        command=answer.name,
+        status=answer.status,
+        code=answer.code,
+        message=answer.message,
+        port=answer.port,
+        session_id=answer.session,
+        port_state=state,
+    )
+    return Reply(command=answer.command, body=plain(body))
+
+
+# Parts
+
+
+def _reading(view: PortView, now: Moment) -> ReadingBody:
+    measured = view.measured
+    age = None if measured.at is None else round(max(0.0, between(measured.at, now.instant)), 2)
+    fresh = ReadingQuality.GOOD if measured.fresh else ReadingQuality.STALE
+    return ReadingBody(
+        power_w=None if measured.power is None else round(measured.power, 1),
+        current_a=None if measured.current is None else round(measured.current, 3),
+        voltage_v=None if measured.voltage is None else round(measured.voltage, 1),
+        energy_wh=_whole(measured.energy),
+        age_s=age,
+        quality=ReadingQuality.NONE if age is None else fresh,
+    )
+
+
+def _progress(record: SessionRecord) -> ProgressBody:
+    return ProgressBody(
+        charging_s=round(record.charging, 1),
+        suspended_s=round(record.suspended, 1),
+        energy_wh=round(record.energy),
+        peak_power_w=round(record.peak_power, 1),
+    )
+
+
+def _tiers(tiers: Sequence[Tier], energy: int, charging: int) -> tuple[TierBody, ...]:
+    if not tiers:
+        return ()
+    energies = apportion([tier.energy for tier in tiers], energy)
+    times = apportion([tier.charging for tier in tiers], charging)
+    return tuple(
+        TierBody(up_to_w=tier.up_to, charging_s=seconds, energy_wh=wh)
+        for tier, seconds, wh in zip(tiers, times, energies, strict=True)
+    )
+
+
+def _limits(limits: Limits) -> LimitsBody:
+    return LimitsBody(
+        current_a=limits.current,
+        power_w=limits.power,
+        duration_s=limits.duration,
+        energy_wh=limits.energy,
+    )
+
+
+def _detail(detail: StopDetail | None) -> DetailBody | None:
+    if detail is None:
+        return None
+    measured = None if detail.measured is None else round(detail.measured, 3)
+    limit = None if detail.limit is None else round(detail.limit, 3)
+    return DetailBody(function=detail.function, measured=measured, limit=limit, unit=detail.unit)
+
+
+def _latch(latch: Latch) -> LatchBody:
+    return LatchBody(function=latch.function, clearing=latch.clearing.value, detail=_detail(latch.detail))
+
+
+def _interruption(one: Interruption) -> InterruptionBody:
+    until = None if one.until is None else stamp(one.until)
+    return InterruptionBody(since=stamp(one.since), to=until, reason=one.reason)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

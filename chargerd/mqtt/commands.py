@@ -1,0 +1,203 @@
+"""Reads commands: well-formed, in time, never retained, and nothing in them unknown. Pure."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, TypeAlias
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
+from chargerd.mqtt.contract import LARGEST, Arguments, ResetArgs, StartArgs, StopArgs
+
+Args: TypeAlias = StartArgs | StopArgs | ResetArgs
+KNOWN: Mapping[str, type[Arguments]] = {"start": StartArgs, "stop": StopArgs, "reset": ResetArgs}
+LONGEST_TTL: Mapping[str, Seconds] = {"start": Seconds(60.0), "stop": Seconds(600.0), "reset": Seconds(600.0)}
+ID = r"^[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?$"
+"""1 to 64 printable characters, not framed by blanks."""
+SAFE = frozenset({"stop"})
+"""Commands in the safe direction: they run without a clock, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A command that may act until `expires` (on the boot clock; `None`: a safe one, and no clock to tell)."""
+
+    id: CommandId
+    name: str
+    digest: str
+    args: Args
+    expires: Instant | None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A message that is no command, or none that may act."""
+
+    id: CommandId | None
+    name: str
+    code: Code
+    message: str
+    status: ReplyStatus = ReplyStatus.REJECTED
+    port: str | None = None
+    correlation: bytes | None = None
+
+    def answer(self) -> Answer:
+        """Return the answer that says so."""
+        return Answer(
+            command=self.id or CommandId(""),
+            name=self.name,
+            status=self.status,
+            code=self.code,
+            message=self.message,
+            port=None if self.port is None else PortId(self.port),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A message as the broker delivered it. `message_expiry` is what the broker says is left of it, in seconds."""
+
+    name: str
+    payload: bytes
+    retained: bool
+    message_expiry: int | None
+    received: Moment
+    correlation: bytes | None = None
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: Annotated[str, Field(pattern=ID)]
+    expires_at: str | None = None
+    ttl_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] | None = None
+    args: dict[str, object]
+
+    @model_validator(mode="after")
+    def _one_expiry(self) -> "_Command":
+        if (self.expires_at is None) == (self.ttl_s is None):
+            raise ValueError("give exactly one of expires_at and ttl_s")
+        return self
+
+
+class _RefusedError(Exception):
+    def __init__(self, code: Code, message: str, status: ReplyStatus = ReplyStatus.REJECTED) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+def parse(arrived: Arrived) -> Incoming | Refusal:
+    """Read a message from `cmd/{name}`. Never raises."""
+    known: dict[str, object] = {}
+    try:
+        return _parse(arrived, known)
+    except _RefusedError as refused:
+        found = known.get("id")
+        port = known.get("port")
+        return Refusal(
+            id=CommandId(found) if isinstance(found, str) and re.fullmatch(ID, found) else None,
+            name=arrived.name,
+            code=refused.code,
+            message=str(refused),
+            status=refused.status,
+            port=port if isinstance(port, str) else None,
+            correlation=arrived.correlation,
+        )
+
+
+def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
+    data = _load(arrived.payload)
+    known["id"] = data.get("id")
+    args_data = data.get("args")
+    known["port"] = args_data.get("port") if isinstance(args_data, dict) else None
+    if arrived.retained:
+        raise _RefusedError(Code.RETAINED, "commands must not be retained")
+    kind = KNOWN.get(arrived.name)
+    if kind is None:
+        raise _RefusedError(Code.UNSUPPORTED, f"this gateway knows {', '.join(sorted(KNOWN))}")
+    try:
+        command = _Command.model_validate(data)
+        args = kind.model_validate(command.args)
+    except ValidationError as error:
+        raise _explain(error) from error
+    expires = _expiry(command, arrived)
+    digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": json.loads(arrived.payload)})).hexdigest()
+    assert isinstance(args, StartArgs | StopArgs | ResetArgs)
+    return Incoming(
+        id=CommandId(command.id),
+        name=arrived.name,
+        digest=digest,
+        args=args,
+        expires=expires,
+        correlation=arrived.correlation,
+    )
+
+
+def _load(payload: bytes) -> dict[str, object]:
+    if len(payload) > LARGEST:
+        raise _RefusedError(Code.MALFORMED, f"larger than {LARGEST} bytes")
+    try:
+        data = json.loads(payload.decode("utf-8"), parse_constant=_no_constant)
+        rfc8785.dumps(data)
+    except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
+        raise _RefusedError(Code.MALFORMED, f"not JSON: {error}"[:200]) from error
+    if not isinstance(data, dict):
+        raise _RefusedError(Code.MALFORMED, "not a JSON object")
+    return data
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _explain(error: ValidationError) -> _RefusedError:
+    details = error.errors()
+    unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
+    if unknown:
+        names = ", ".join(".".join(str(part) for part in detail["loc"]) for detail in unknown)
+        return _RefusedError(Code.UNSUPPORTED, f"unknown: {names}")
+    detail = details[0]
+    where = ".".join(str(part) for part in detail["loc"])
+    return _RefusedError(Code.MALFORMED, f"{where}: {detail['msg']}"[:200])
+
+
+def _expiry(command: _Command, arrived: Arrived) -> Instant | None:
+    """Return until when the command may act. Raises if it is late, or if that cannot be told."""
+    longest = LONGEST_TTL[arrived.name]
+    if command.ttl_s is not None:
+        if command.ttl_s > longest:
+            raise _RefusedError(Code.MALFORMED, f"ttl_s may be {longest:g} at most")
+        if arrived.message_expiry is None or arrived.message_expiry > command.ttl_s:
+            raise _RefusedError(Code.MALFORMED, "ttl_s needs a Message Expiry of at most as many seconds")
+        return after(arrived.received.instant, Seconds(command.ttl_s))
+    assert command.expires_at is not None
+    try:
+        at = datetime.fromisoformat(command.expires_at)
+    except ValueError as error:
+        raise _RefusedError(Code.MALFORMED, f"expires_at is no RFC 3339 time: {error}") from error
+    if at.tzinfo is None:
+        raise _RefusedError(Code.MALFORMED, "expires_at has no time zone")
+    return _absolute(at.timestamp(), longest, arrived)
+
+
+def _absolute(at: float, longest: Seconds, arrived: Arrived) -> Instant | None:
+    received = arrived.received
+    if received.clock is ClockQuality.NONE or received.wall_ms is None:
+        if arrived.name in SAFE:
+            return None
+        raise _RefusedError(Code.CLOCK_UNSYNCHRONISED, "this gateway's clock is not set; use ttl_s")
+    left = at - received.wall_ms / 1000
+    if left <= 0:
+        raise _RefusedError(Code.EXPIRED, f"expired {-left:.1f} s ago", ReplyStatus.EXPIRED)
+    if left > longest:
+        raise _RefusedError(Code.MALFORMED, f"expires_at may lie {longest:g} s ahead at most")
+    return after(received.instant, Seconds(left))

@@ -1,0 +1,339 @@
+"""The messages of the contract: every payload as a model, in the contract's own names and units.
+
+What is not known is `null`, never 0. Within a major version fields are only added.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.moment import ClockQuality
+from chargerd.core.session import EnergyQuality, Source, StopReason
+from chargerd.core.units import CommandId, PortId, SessionId
+from chargerd.core.view import PortState
+
+MAJOR = 1
+MINOR = 0
+LARGEST = 16 * 1024
+"""Bytes of a payload."""
+
+
+class Message(BaseModel):
+    """Frozen; what is not listed does not belong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Envelope(Message):
+    """What every payload carries. `at` is `null` exactly while `clock` is `none`."""
+
+    gateway: str
+    at: str | None
+    clock: ClockQuality
+    boot: int
+    up_ms: int
+
+
+class LedgerEnvelope(Envelope):
+    """What every row of the ledger carries besides: consumers de-duplicate on (`stream`, `seq`)."""
+
+    stream: str
+    seq: int
+    offline: bool
+
+
+class LimitsBody(Message):
+    """Limits of a port or a session."""
+
+    current_a: float
+    power_w: float
+    duration_s: float
+    energy_wh: float | None = None
+
+
+class ReadingQuality(StrEnum):
+    """Whether a reading may be relied on."""
+
+    GOOD = "good"
+    STALE = "stale"
+    NONE = "none"
+
+
+class ReadingBody(Message):
+    """The newest values of a port."""
+
+    power_w: float | None
+    current_a: float | None
+    voltage_v: float | None
+    energy_wh: int | None
+    age_s: float | None
+    quality: ReadingQuality
+
+
+class DetailBody(Message):
+    """The figures behind a trip or a stop."""
+
+    function: str
+    measured: float | None
+    limit: float | None
+    unit: str | None
+
+
+class LatchBody(Message):
+    """What holds a port open, and who may clear it."""
+
+    function: str
+    clearing: str
+    detail: DetailBody | None
+
+
+class OcppStatus(StrEnum):
+    """OCPP's names for the states of a connector."""
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    FINISHING = "Finishing"
+    FAULTED = "Faulted"
+    UNAVAILABLE = "Unavailable"
+
+
+OCPP_STATUS: dict[PortState, OcppStatus] = {
+    PortState.UNKNOWN: OcppStatus.UNAVAILABLE,
+    PortState.DISABLED: OcppStatus.UNAVAILABLE,
+    PortState.AVAILABLE: OcppStatus.AVAILABLE,
+    PortState.QUEUED: OcppStatus.PREPARING,
+    PortState.STARTING: OcppStatus.PREPARING,
+    PortState.CHARGING: OcppStatus.CHARGING,
+    PortState.SUSPENDED: OcppStatus.SUSPENDED_EVSE,
+    PortState.STOPPING: OcppStatus.FINISHING,
+    PortState.TRIPPED: OcppStatus.FAULTED,
+    PortState.LOCKED_OUT: OcppStatus.FAULTED,
+}
+
+
+class PortStateBody(Message):
+    """`state/port/{port}`, without the envelope."""
+
+    port: PortId
+    label: str
+    circuit: str
+    state: PortState
+    ocpp_status: OcppStatus
+    since: str | None
+    since_up_ms: int
+    relay_closed: bool | None
+    session_id: SessionId | None
+    order_id: str | None
+    reading: ReadingBody
+    session: "ProgressBody | None"
+    limits: LimitsBody
+    limits_in_force: LimitsBody | None
+    latches: tuple[LatchBody, ...]
+    blocked_by: tuple[Code, ...]
+    queue_position: int | None
+
+
+class ProgressBody(Message):
+    """What the session under way has drawn so far."""
+
+    charging_s: float
+    suspended_s: float
+    energy_wh: int
+    peak_power_w: float
+
+
+class TierBody(Message):
+    """Time and energy at up to `up_to_w`; `null`: above the last bound."""
+
+    up_to_w: float | None
+    charging_s: int
+    energy_wh: int
+
+
+class InterruptionBody(Message):
+    """A span in which the relay was open within a session."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    since: str | None = Field(alias="from")
+    to: str | None
+    reason: str
+
+
+class StampBody(Message):
+    """One end of a session."""
+
+    boot: int
+    up_ms: int
+
+
+class SessionBody(Message):
+    """`up/session`: `started`, `updated`, `suspended`, `resumed`."""
+
+    event: Literal["started", "updated", "suspended", "resumed"]
+    session_id: SessionId
+    order_id: str | None
+    port: PortId
+    started_at: str | None
+    charging_s: int
+    suspended_s: int
+    energy_wh: int
+    meter_start_wh: int | None
+    limits: LimitsBody
+    start_source: Source
+    reason: str | None = None
+    detail: DetailBody | None = None
+
+
+class SettlementBody(Message):
+    """`up/session` `ended`: the one record of a session. The journal adds `digest`."""
+
+    event: Literal["ended"] = "ended"
+    session_id: SessionId
+    order_id: str | None
+    port: PortId
+    started_at: str | None
+    ended_at: str | None
+    started: StampBody
+    ended: StampBody
+    duration_s: int | None
+    charging_s: int
+    suspended_s: int
+    energy_wh: int
+    energy_quality: EnergyQuality
+    energy_quality_reason: str | None
+    energy_resolution_wh: float
+    meter_start_wh: int | None
+    meter_stop_wh: int | None
+    peak_power_w: float
+    peak_power_first_5_min_w: float
+    mean_power_w: float | None
+    tiers: tuple[TierBody, ...]
+    stop_reason: StopReason
+    stop_detail: DetailBody | None
+    confidence: float | None
+    interruptions: tuple[InterruptionBody, ...]
+    start_source: Source
+    limits: LimitsBody
+    digest: str | None = None
+
+
+class Severity(StrEnum):
+    """How much an event matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+
+
+class EventBody(Message):
+    """`up/event`: a fact about a port, a circuit, a board or the gateway."""
+
+    event: str
+    severity: Severity
+    port: PortId | None = None
+    circuit: str | None = None
+    board: str | None = None
+    session_id: SessionId | None = None
+    function: str | None = None
+    detail: DetailBody | None = None
+    latch: LatchBody | None = None
+    functions: tuple[str, ...] | None = None
+    source: Source | None = None
+    reason: str | None = None
+
+
+class ReadingMessageBody(Message):
+    """`up/reading`: the values of a closed port."""
+
+    port: PortId
+    session_id: SessionId | None
+    power_w: float | None
+    current_a: float | None
+    voltage_v: float | None
+    energy_wh: int | None
+    session_energy_wh: int | None
+    age_s: float | None
+    quality: ReadingQuality
+
+
+class ReplyBody(Message):
+    """`up/reply`: how a command stands. `id` is `null` if the command had none that could be read."""
+
+    id: CommandId | None
+    command: str
+    status: ReplyStatus
+    code: Code
+    message: str
+    port: PortId | None = None
+    session_id: SessionId | None = None
+    queue_position: int | None = None
+    port_state: PortState | None = None
+
+
+class PresenceBody(Message):
+    """`state/gateway`: presence, birth and last will."""
+
+    status: Literal["online", "offline"]
+    cause: Literal["lost", "shutdown"] | None = None
+    conn: int
+
+
+# Commands
+
+
+class Arguments(Message):
+    """Arguments of a command: what is not listed is refused, since an unknown limit must not be ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
+ShortText = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
+Opaque = Annotated[str, Field(max_length=256)]
+
+
+class LimitsArgs(Arguments):
+    """Limits of an order; what is left out is the port's own."""
+
+    power_w: Positive | None = None
+    current_a: Positive | None = None
+    duration_s: Positive | None = None
+    energy_wh: Positive | None = None
+
+
+class StartArgs(Arguments):
+    """`cmd/start`."""
+
+    port: ShortText
+    session_id: ShortText | None = None
+    order_id: Opaque | None = None
+    limits: LimitsArgs | None = None
+    tariff_tiers_w: Annotated[list[Positive], Field(max_length=20)] | None = None
+
+
+class StopArgs(Arguments):
+    """`cmd/stop`: without a session id only with `force`, so that nobody stops the next customer."""
+
+    port: ShortText
+    session_id: ShortText | None = None
+    force: bool = False
+
+
+class ResetArgs(Arguments):
+    """`cmd/reset`: clears latches that may be cleared from afar."""
+
+    port: ShortText
+
+
+class AckBody(BaseModel):
+    """`ack`: the backend has stored the ledger up to here. Unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stream: str
+    through: Annotated[int, Field(ge=0)]
