@@ -10,6 +10,7 @@ already happened is kept in memory and tried again, ahead of everything newer.
 import queue
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -175,17 +176,15 @@ class Journal:
         Waits for the journal's thread, so it must not be called from a callback. Raises `StoreError` if the
         settlements cannot be read.
         """
-        if not self._writer.running:
+        if not self._writer.running and not self._writer.closed:
             return self._writer.tables.settlement_problems()
         answers: queue.SimpleQueue[tuple[str, ...]] = queue.SimpleQueue()
         self._ask(Tables.settlement_problems, answers.put, UNREADABLE)
-        try:
+        with suppress(queue.Empty):
             problems = answers.get(timeout=ASK_TIMEOUT_S)
-        except queue.Empty:
-            problems = UNREADABLE
-        if problems is UNREADABLE:
-            raise StoreError(UNREADABLE[0])
-        return problems
+            if problems is not UNREADABLE:
+                return problems
+        raise StoreError(UNREADABLE[0])
 
     # Within
 

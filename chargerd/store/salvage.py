@@ -60,7 +60,7 @@ def read(path: Path) -> Salvage:
     with closing(connection):
         _read_state(connection, salvage)
         complete = {table: _read_table(connection, table, salvage) for table in SAVED}
-        salvage.latches_unknown |= not (complete["latches"] and _sound(connection, "latches"))
+        salvage.latches_unknown |= not (complete["latches"] and is_sound(connection, "latches"))
     return salvage
 
 
@@ -91,7 +91,8 @@ def _read_table(connection: sqlite3.Connection, table: str, salvage: Salvage) ->
     return complete and len(kept) == len(rows)
 
 
-def _sound(connection: sqlite3.Connection, table: str) -> bool:
+def is_sound(connection: sqlite3.Connection, table: str) -> bool:
+    """Say whether a table and its indexes agree; rows that can be read do not prove that none is missing."""
     try:
         finding = connection.execute(f"PRAGMA integrity_check({table})").fetchone()
     except sqlite3.Error:

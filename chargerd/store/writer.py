@@ -74,6 +74,11 @@ class Writer:
         """Say whether the thread was started."""
         return self._thread.ident is not None
 
+    @property
+    def closed(self) -> bool:
+        """Say whether nothing is taken any more."""
+        return self._closed
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -97,9 +102,10 @@ class Writer:
             self._thread.join(timeout)
         else:
             self._run()
-        written = self._closed and not self._thread.is_alive() and not self._backlog
+        left = len(self._backlog) + len(self._waiting)
+        written = self._closed and not self._thread.is_alive() and not left
         if not written:
-            log.error("journal_closed_early", batches_lost=len(self._backlog))
+            log.error("journal_closed_early", left=left)
         return written
 
     # The thread

@@ -8,7 +8,6 @@ transaction, just before the commit, and waits there to be killed.
 import itertools
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +58,6 @@ def main() -> None:
         bend()
     opened = open_journal(path, start=False)
     if mode.endswith("stop"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, set())
         stop_before_commit()
     opened.journal.start()
     for number in itertools.count(first):
@@ -79,7 +77,4 @@ def queue_up(append: object, batch: Batch, number: int) -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except sqlite3.Error as error:
-        sys.exit(str(error))
+    main()

@@ -9,7 +9,8 @@ import pytest
 
 from chargerd.core.ledger import Batch, Body
 from chargerd.store import files, salvage, schema
-from chargerd.store.errors import StoreError
+from chargerd.store.errors import DamagedError, StoreError
+from chargerd.store.tables import Tables
 from tests.store.kit import Opened, command, entry, latch, open_journal, record
 
 Open = Callable[..., Opened]
@@ -254,12 +255,12 @@ def test_a_full_disk_while_salvaging_leaves_the_damaged_file_where_it_is(
 ) -> None:
     run(path, "UPDATE sessions SET record = 'nonsense'")
 
-    def full(_connection: sqlite3.Connection) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error
 
-    monkeypatch.setattr(schema, "migrate", full)
+    monkeypatch.setattr(Tables, "found", full)
     with pytest.raises(StoreError, match="disk is full; check that its folder"):
         open_journal(path)
     assert path.exists()
@@ -306,6 +307,32 @@ def test_a_file_of_a_newer_program_is_left_alone(path: Path, filled: str) -> Non
         open_journal(path)
     assert not aside(path).exists()
     assert filled
+
+
+def test_latches_whose_index_does_not_fit_are_unknown(path: Path, filled: str, open_: Open) -> None:
+    # The rows read well, and still one may be missing.
+    index = page_of(path, "sqlite_autoindex_latches_1")
+    overwrite(path, (index - 1) * PAGE, b"\xff" * PAGE)
+    recovery = open_().journal.recovery
+    assert (recovery.latches, recovery.latches_unknown) == ((latch(),), True)
+    assert recovery.stream != filled
+
+
+def test_a_file_that_cannot_be_checked_is_damaged(path: Path) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+        with pytest.raises((DamagedError, StoreError)):
+            schema.check(db, path)
+
+
+def test_a_table_that_cannot_be_checked_is_not_called_sound(path: Path) -> None:
+    def forbid(action: int, *_names: object) -> int:
+        return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_OK
+
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.set_authorizer(forbid)
+        assert not salvage.is_sound(db, "latches")
+    assert not path.exists()
 
 
 def test_a_damaged_file_another_daemon_works_with_is_left_to_it(path: Path, filled: str) -> None:

@@ -105,6 +105,26 @@ def test_after_the_end_nothing_is_taken_and_everybody_is_told(opened: Opened) ->
         opened.journal.verify_settlements()
 
 
+def test_a_question_does_not_wait_for_ever(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargerd.store.journal.ASK_TIMEOUT_S", 0.01)
+    leave = threading.Event()
+
+    def linger(_done: bool) -> None:
+        leave.wait()
+
+    opened.journal.append(Batch(), linger)
+    with pytest.raises(StoreError, match="cannot be read"):
+        opened.journal.verify_settlements()
+    leave.set()
+
+
+def test_settlements_of_a_closed_journal_cannot_be_read(open_: Open) -> None:
+    opened = open_(start=False)
+    opened.close()
+    with pytest.raises(StoreError, match="cannot be read"):
+        opened.journal.verify_settlements()
+
+
 def test_an_error_nobody_foresaw_ends_the_thread_and_is_reported(path: Path) -> None:
     opened = open_journal(path)
     ended = threading.Event()
