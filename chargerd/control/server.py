@@ -1,0 +1,264 @@
+"""The control socket's server: one thread, any number of clients, blocked by none of them."""
+
+import os
+import selectors
+import shutil
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, Error, Request, Response
+from chargerd.core.clock import Clock
+from chargerd.core.ledger import Json
+from chargerd.core.units import Instant
+
+log = structlog.get_logger(__name__)
+
+MODE = 0o660
+GROUP = "chargerd"
+CHUNK = 65536
+TURN = 1.0
+_UCRED = struct.Struct("3i")
+
+
+class ControlError(Exception):
+    """The socket cannot be served; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Who is at the other end, as the kernel says."""
+
+    pid: int
+    uid: int
+
+
+class Responder:
+    """Answers one request; may be used from any thread and at any later time."""
+
+    def __init__(self, client: "_Client", number: int, wake: Callable[[], None]) -> None:
+        self._client = client
+        self._number = number
+        self._wake = wake
+
+    @property
+    def closed(self) -> bool:
+        """Say whether the client has gone: nobody wants to hear more."""
+        return self._client.gone
+
+    def send(self, result: Json, *, more: bool = False) -> None:
+        """Send a result; `more` announces another one."""
+        self._client.push(Response(id=self._number, result=result, more=more))
+        self._wake()
+
+    def fail(self, code: str, message: str, hint: str = "") -> None:
+        """Say why there is no result."""
+        self._client.push(Response(id=self._number, error=Error(code=code, message=message, hint=hint)))
+        self._wake()
+
+
+class Handler(Protocol):
+    """Who serves the requests. Called in the server's thread; must not block it."""
+
+    def call(self, method: str, params: Mapping[str, Json], peer: Peer, respond: Responder) -> None:
+        """Serve one request, now or later."""
+
+
+class _Client:
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.received = b""
+        self.gone = False
+        self.peer = _peer_of(sock)
+        self._lock = threading.Lock()
+        self._pending = b""
+
+    def push(self, response: Response) -> None:
+        """Queue a line; a client that does not read is dropped rather than waited for."""
+        line = response.model_dump_json().encode() + b"\n"
+        with self._lock:
+            if len(self._pending) + len(line) > LONGEST_RESPONSE:
+                self.gone = True
+                self._pending = b""
+            elif not self.gone:
+                self._pending += line
+
+    @property
+    def has_pending(self) -> bool:
+        with self._lock:
+            return bool(self._pending)
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._pending:
+                sent = self.sock.send(self._pending)
+                self._pending = self._pending[sent:]
+
+
+def _peer_of(sock: socket.socket) -> Peer:
+    pid, uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return Peer(pid=pid, uid=uid)
+
+
+class ControlServer:
+    """Serves a unix stream socket."""
+
+    def __init__(
+        self, path: Path, handler: Handler, *, clock: Clock, on_crash: Callable[[BaseException], None]
+    ) -> None:
+        self._path = path
+        self._handler = handler
+        self._clock = clock
+        self._on_crash = on_crash
+        self._selector = selectors.DefaultSelector()
+        self._clients: dict[int, _Client] = {}
+        self._stopped = False
+        self._reader, self._writer = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._socket: socket.socket | None = None
+        self.last_turn: Instant = clock.now()
+
+    def start(self) -> None:
+        """Bind the socket and begin to serve. Raises `ControlError` if somebody serves it already."""
+        self._socket = _bind(self._path)
+        for sock in (self._socket, self._reader, self._writer):
+            sock.setblocking(False)
+        self._selector.register(self._socket, selectors.EVENT_READ)
+        self._selector.register(self._reader, selectors.EVENT_READ)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and remove the socket."""
+        self._stopped = True
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(TURN * 2)
+        for client in tuple(self._clients.values()):
+            self._drop(client)
+        if self._socket is not None:
+            self._socket.close()
+            self._path.unlink(missing_ok=True)
+        self._selector.close()
+        self._reader.close()
+        self._writer.close()
+
+    def _wake(self) -> None:
+        try:
+            self._writer.send(b"\0")
+        except OSError:
+            return  # Full: it will wake all the same. Closed: there is nobody to wake.
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped:
+                self.last_turn = self._clock.now()
+                self._turn()
+        except BaseException as error:  # noqa: BLE001 - the thread's last word, passed on to the supervisor
+            self._on_crash(error)
+
+    def _turn(self) -> None:
+        for client in tuple(self._clients.values()):
+            if client.gone:
+                self._drop(client)
+                continue
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.has_pending else 0)
+            self._selector.modify(client.sock, wanted, client)
+        for key, events in self._selector.select(TURN):
+            if key.fileobj is self._socket:
+                self._accept()
+            elif key.fileobj is self._reader:
+                self._reader.recv(CHUNK)
+            else:
+                self._serve(key.data, events)
+
+    def _accept(self) -> None:
+        assert self._socket is not None
+        try:
+            sock, _address = self._socket.accept()
+        except OSError:
+            return  # It went away between the knock and the door.
+        sock.setblocking(False)
+        client = _Client(sock)
+        self._clients[sock.fileno()] = client
+        self._selector.register(sock, selectors.EVENT_READ, client)
+
+    def _serve(self, client: _Client, events: int) -> None:
+        try:
+            if events & selectors.EVENT_WRITE:
+                client.flush()
+            if events & selectors.EVENT_READ:
+                data = client.sock.recv(CHUNK)
+                if not data:
+                    client.gone = True
+                    return
+                client.received += data
+                self._take_lines(client)
+        except BlockingIOError:
+            return
+        except OSError:
+            client.gone = True
+
+    def _take_lines(self, client: _Client) -> None:
+        while b"\n" in client.received:
+            line, client.received = client.received.split(b"\n", 1)
+            if line.strip():
+                self._take(client, line)
+        if len(client.received) > LONGEST_REQUEST:
+            client.push(_malformed(f"a request is one line of at most {LONGEST_REQUEST} bytes"))
+            client.received = b""
+
+    def _take(self, client: _Client, line: bytes) -> None:
+        try:
+            request = Request.model_validate_json(line)
+        except ValidationError as error:
+            client.push(_malformed(str(error.errors()[0]["msg"])))
+            return
+        respond = Responder(client, request.id, self._wake)
+        self._handler.call(request.method, request.params, client.peer, respond)
+
+    def _drop(self, client: _Client) -> None:
+        client.gone = True
+        self._selector.unregister(client.sock)
+        self._clients.pop(client.sock.fileno(), None)
+        client.sock.close()
+
+
+def _malformed(message: str) -> Response:
+    return Response(id=None, error=Error(code="malformed", message=message, hint="send {id, method, params}"))
+
+
+def _bind(path: Path) -> socket.socket:
+    """Bind the socket; a file that nobody serves any more is replaced."""
+    if path.exists():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                path.unlink(missing_ok=True)
+            else:
+                raise ControlError(f"another daemon serves {path}; stop it first")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.bind(str(path))
+        path.chmod(MODE)
+        _give_to_group(path)
+        sock.listen(16)
+    except OSError as error:
+        sock.close()
+        raise ControlError(f"{path}: {error.strerror or error}") from error
+    return sock
+
+
+def _give_to_group(path: Path) -> None:
+    """Let the members of the group use the socket, where there is such a group and we may."""
+    try:
+        shutil.chown(path, group=GROUP)
+    except (LookupError, PermissionError):
+        log.debug("socket_keeps_its_group", path=str(path), uid=os.getuid())
