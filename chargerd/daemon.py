@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import structlog
 
@@ -21,16 +22,20 @@ from chargerd.control.server import ControlServer
 from chargerd.core.commands import Answer, ReplyStatus
 from chargerd.core.events import ShutdownRequested, StoreChanged
 from chargerd.core.facts import Fact
-from chargerd.core.ledger import Body, Json, LedgerEntry, RememberedCommand, Reply
+from chargerd.core.ledger import Batch, Body, Json, LedgerEntry, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord
 from chargerd.core.station import Station
-from chargerd.core.units import PortId, Seconds, after
+from chargerd.core.units import Instant, PortId, Seconds, after
 from chargerd.core.view import PortView
-from chargerd.modbus.bus import Bus, build
+from chargerd.modbus.build import build
+from chargerd.modbus.bus import Bus
+from chargerd.modbus.emergency import write_relays_file
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.commands import KNOWN, Incoming, Refusal
+from chargerd.mqtt.contract import MAJOR, MINOR, EventBody, Severity
 from chargerd.runtime import sdnotify
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.clock import SystemClock, boot_id
@@ -46,7 +51,7 @@ from chargerd.store.journal import Journal
 log = structlog.get_logger(__name__)
 
 SWITCH_INTERVAL = 0.0005
-"""How long a thread keeps the interpreter: measured to bring a bus thread's p99 from 42 ms down to 25 at 19200 Bd."""
+"""How long a thread keeps the interpreter: measured to bring a bus thread's p99 from 42 ms down to 25."""
 SETTLE_WITHIN = Seconds(8.0)
 """How long a clean exit waits for sessions to be settled: opening, read-back and register have 3 s each."""
 OPEN_WITHIN = Seconds(3.0)
@@ -82,12 +87,14 @@ class Daemon:
             )
         except StoreError as error:
             raise StartError(str(error)) from error
+        write_relays_file(site, state_dir / RELAYS_FILE)
         recovery = self._journal.recovery
         self._clock.boot = recovery.boot
         self._station = Station(site.plan, self._clock.moment(), recovery.latches)
         self._engine = Engine(self._station, self._clock, self._journal, self._give_up)
         self._buses = build(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
-        self._by_port = {port: bus for bus in self._buses for port in bus.ports}
+        self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}
+        self._meters = {port: bus for bus in self._buses for port in bus.meter_ports}
         self._desk = Desk(
             plan=site.plan,
             clock=self._clock,
@@ -98,7 +105,11 @@ class Daemon:
         )
         self._link = self._make_link()
         self._local = LocalHandler(
-            engine=self._engine, desk=self._desk, clock=self._clock, port_state=self._port_state, status=self._status
+            engine=self._engine,
+            desk=self._desk,
+            clock=self._clock,
+            port_state=self._port_state,
+            status=self._status,
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed
@@ -127,7 +138,9 @@ class Daemon:
         if recovery.salvaged is not None:
             log.error("journal_was_damaged", moved_to=recovery.salvaged)
         self._journal.start()
-        self._engine.connect(self._by_port, [self._scribe, self._desk])
+        self._engine.connect(
+            relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
+        )
         self._engine.begin(interrupted(recovery.sessions, recovery.unfinished))
         for bus in self._buses:
             bus.start()
@@ -218,7 +231,8 @@ class Daemon:
             clock=self._clock,
             ledger=self._journal,
             states=self,
-            on_command=lambda incoming, acknowledge: self._backend.command(incoming, acknowledge),
+            on_command=self._command,
+            on_refused=self._refused,
             on_alarm=self._alarm,
             on_crash=self._crashed,
         )
@@ -227,6 +241,12 @@ class Daemon:
         )
         self._journal.on_appended = lambda _seq: link.rows_added()
         return link
+
+    def _command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
+        self._backend.command(incoming, acknowledge)
+
+    def _refused(self, refusal: Refusal) -> None:
+        self._backend.refused(refusal)
 
     def _make_onlooker(self) -> Onlooker:
         listeners = [self._local.looked]
@@ -245,3 +265,149 @@ class Daemon:
         if self._link is not None:
             supervisor.watch("mqtt", _turn_of(self._link), Seconds(90.0))
         return supervisor
+
+    # What others ask of the daemon
+
+    def info(self) -> Body:
+        """Return `state/info`."""
+        site = self._site
+        span = self._journal.span()
+        ports: list[Json] = [
+            {"port": port.id, "label": port.label, "circuit": port.circuit} for port in site.plan.ports
+        ]
+        boards: list[Json] = [
+            {"board": board.id, "bus": board.bus, "address": board.address, "profile": board.profile.name}
+            for board in site.boards.values()
+        ]
+        circuits: list[Json] = [circuit.id for circuit in site.plan.circuits]
+        return {
+            "name": site.gateway.name,
+            "timezone": site.gateway.timezone,
+            "version": __version__,
+            "contract": f"{MAJOR}.{MINOR}",
+            "configuration": site.digest,
+            "starts": self._journal.recovery.starts,
+            "ports": ports,
+            "boards": boards,
+            "circuits": circuits,
+            "capabilities": list(KNOWN),
+            "ledger": {"stream": span.stream, "first": span.first, "last": span.last},
+        }
+
+    def port_ids(self) -> Sequence[PortId]:
+        """Return all ports."""
+        return [port.id for port in self._site.plan.ports]
+
+    def port_state(self, port: PortId) -> Body:
+        """Return `state/port/{port}`."""
+        return self._port_state(self._engine.view(port))
+
+    def _port_state(self, view: PortView) -> dict[str, Json]:
+        return bodies.plain(bodies.port_state(view, now=self._clock.moment()))
+
+    def _status(self) -> dict[str, Json]:
+        span = self._journal.span()
+        mqtt = self._site.mqtt
+        buses: list[Json] = [_bus_status(bus, self._site) for bus in self._buses]
+        return {
+            "gateway": self._site.gateway.id,
+            "name": self._site.gateway.name,
+            "version": __version__,
+            "boot": self._journal.recovery.boot,
+            "up_s": round(self._clock.now() - self._began, 1),
+            "mqtt": None
+            if mqtt is None
+            else {
+                "broker": f"{mqtt.host}:{mqtt.broker_port}",
+                "connected": self._link is not None and self._link.connected,
+            },
+            "ledger": {"stream": span.stream, "last": span.last, "acked": span.acked},
+            "buses": buses,
+        }
+
+    def _reply(self, answer: Answer) -> Reply:
+        state = None
+        if answer.port is not None and answer.port in self._relays:
+            state = self._engine.view(answer.port).state
+        return bodies.reply(answer, state)
+
+    def _entry(self, fact: Fact, now: Moment) -> LedgerEntry:
+        return bodies.ledger_entry(fact, now, offline=not self._online())
+
+    def _online(self) -> bool:
+        return self._link is not None and self._link.connected
+
+    def _to_backend(self, reply: Reply, _final: bool) -> None:
+        if self._link is not None:
+            self._link.publish_reply(reply, None)
+
+    def _alarm(self, name: str, detail: str) -> None:
+        log.error(name, detail=detail)
+        body = EventBody(event=name, severity=Severity.ALARM, reason=detail)
+        entry = LedgerEntry(
+            kind=RowKind.EVENT, body=bodies.plain(body), moment=self._clock.moment(), offline=not self._online()
+        )
+        self._journal.append(Batch(entries=(entry,)))
+
+
+class _Ticks(Protocol):
+    @property
+    def last_turn(self) -> Instant: ...
+
+
+def _turn_of(thread: _Ticks) -> Callable[[], Instant]:
+    return lambda: thread.last_turn
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"{folder}: {error.strerror}; create it, or name another folder") from error
+
+
+def _bus_status(bus: Bus, site: Site) -> dict[str, Json]:
+    counters = bus.counters
+    lost: list[Json] = list(bus.lost_boards())
+    return {
+        "bus": bus.name,
+        "line": site.buses[bus.name].place,
+        "connected": bus.connected,
+        "boards_lost": lost,
+        "transactions": counters.transactions,
+        "timeouts": counters.timeouts,
+        "corrupt": counters.corrupt,
+        "exceptions": counters.exceptions,
+        "foreign_bytes": counters.foreign_bytes,
+    }
+
+
+def interrupted(
+    sessions: Iterable[SessionRecord], unfinished: Iterable[RememberedCommand]
+) -> tuple[SessionRecord, ...]:
+    """Return what has to be settled after a restart.
+
+    Besides the sessions that were open, these are starts that were accepted but not yet durable as sessions: each
+    accepted start yields exactly one settlement.
+    """
+    records = tuple(sessions)
+    known = {record.order.session for record in records}
+    accepted = [
+        command
+        for command in unfinished
+        if command.name == "start"
+        and command.reply is not None
+        and command.reply.body.get("status") == ReplyStatus.ACCEPTED
+        and command.session is not None
+        and command.session not in known
+    ]
+    return records + tuple(_never_durable(command) for command in accepted)
+
+
+def _never_durable(command: RememberedCommand) -> SessionRecord:
+    assert command.session is not None
+    assert command.port is not None
+    order = Order(
+        session=command.session, port=command.port, limits=Limits(), order=command.order, command=command.command
+    )
+    return SessionRecord(order=order, started=command.moment, at=command.moment)

@@ -18,6 +18,11 @@ def _folder(variable: str, default: str) -> Path:
     return Path(os.environ.get(variable, default).split(":")[0])
 
 
+def state_folder() -> Path:
+    """Return where the journal lives."""
+    return _folder("STATE_DIRECTORY", "/var/lib/chargerd")
+
+
 @click.command(name="run")
 @click.option(
     "--config",
@@ -30,7 +35,7 @@ def _folder(variable: str, default: str) -> Path:
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    default=lambda: _folder("STATE_DIRECTORY", "/var/lib/chargerd"),
+    default=state_folder,
     show_default="$STATE_DIRECTORY or /var/lib/chargerd",
     help="Where the journal lives.",
 )

@@ -1,4 +1,4 @@
-"""Spells out a document's ranges and checks what belongs together: all mistakes at once, with their places.
+"""Spells out a document's ranges and checks what belongs together: all mistakes at once, with their places."""
 
 import difflib
 import hashlib

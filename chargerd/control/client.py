@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ValidationError
 
@@ -50,7 +50,7 @@ class ControlClient:
             self._socket.close()
             raise DaemonNotRunning(f"{path}: {error.strerror or error}", "", "not_running") from error
 
-    def __enter__(self) -> "ControlClient":
+    def __enter__(self) -> Self:
         """Return the client."""
         return self
 

@@ -120,6 +120,11 @@ class Bus:
         """The ports whose relay hangs on this bus."""
         return frozenset(port for port, wiring in self._wiring.items() if wiring.relay is not None)
 
+    @property
+    def meter_ports(self) -> frozenset[PortId]:
+        """The ports whose meter hangs on this bus."""
+        return frozenset(port for port, wiring in self._wiring.items() if wiring.meter is not None)
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

@@ -102,7 +102,7 @@ def plain(body: BaseModel) -> dict[str, Json]:
 # Ledger
 
 
-def ledger_entry(fact: Fact, moment: Moment, *, offline: bool) -> LedgerEntry | None:
+def ledger_entry(fact: Fact, moment: Moment, *, offline: bool) -> LedgerEntry:
     """Return the ledger's row for a fact."""
     ended = isinstance(fact, SessionEnded)
     body: BaseModel

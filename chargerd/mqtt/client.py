@@ -238,7 +238,7 @@ class MqttLink:
         self._build()
 
     def _build(self) -> None:
-        """Make a new paho client and let it connect in its own thread; keys that cannot be read are tried again."""
+        """Make a new paho client and let it connect in its own thread; unreadable keys are tried again."""
         self._progress_at = self._clock.now()
         try:
             client = self._new_client()
@@ -604,7 +604,8 @@ def _port_of(topic: str) -> PortId:
 
 
 def _properties(packet: int) -> Properties:
-    return Properties(packet)  # type: ignore[no-untyped-call] - paho leaves this one constructor without types
+    # paho leaves this one constructor without types.
+    return Properties(packet)  # type: ignore[no-untyped-call]
 
 
 def _nothing() -> None:

@@ -13,7 +13,7 @@ from chargerd.core.units import Amps, PortId, Seconds, WattHours, Watts
 from chargerd.core.view import PortView
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
-from chargerd.mqtt.commands import Incoming
+from chargerd.mqtt.commands import Incoming, Refusal
 from chargerd.mqtt.contract import LimitsArgs, ResetArgs, StartArgs, StopArgs
 from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.onlooker import Every
@@ -36,11 +36,15 @@ class Backend:
             return
         for view in views:
             if view.session is not None and view.relay_closed:
-                self._link.publish_reading(view.id, bodies.reading(view, self._clock.moment()))
+                self._link.publish_reading(bodies.plain(bodies.reading(view, self._clock.moment())))
 
     def respond_with(self, correlation: bytes | None) -> Respond:
         """Return how replies to a message with this Correlation Data are given."""
         return lambda reply, _final: self._link.publish_reply(reply, correlation)
+
+    def refused(self, refusal: Refusal) -> None:
+        """Answer a message that is no command, or none that may act."""
+        self._desk.refuse(refusal.answer(), self.respond_with(refusal.correlation))
 
     def command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
         """Bring a command to the desk; `acknowledge` tells the broker that we have it."""

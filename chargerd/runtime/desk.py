@@ -14,7 +14,6 @@ from ulid import ULID
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
-from chargerd.core.facts import Fact
 from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, StationPlan
@@ -174,9 +173,6 @@ class Desk:
         respond(self._reply_of(answer), True)
 
     # Going out
-
-    def facts(self, facts: tuple[Fact, ...], now: Moment) -> None:
-        """Take no note of facts: answers come by themselves."""
 
     def answer(self, answer: Answer, _now: Moment) -> None:
         """Store a reply, then give it to whoever waits for it; a store that fails keeps nobody waiting."""

@@ -43,16 +43,6 @@ class JournalLike(Protocol):
         """Queue a batch without blocking."""
 
 
-class Listener(Protocol):
-    """Who is told what came of an event, under the engine's lock: must neither block nor dispatch."""
-
-    def facts(self, facts: tuple[Fact, ...], now: Moment) -> None:
-        """Take note of facts."""
-
-    def answer(self, answer: Answer, now: Moment) -> None:
-        """Pass on an answer to a command."""
-
-
 class Engine:
     """Serialises events into the station and hands its outcomes on."""
 
@@ -65,7 +55,8 @@ class Engine:
         self._on_panic = on_panic
         self._relays: Mapping[PortId, BusLike] = {}
         self._meters: Mapping[PortId, BusLike] = {}
-        self._listeners: tuple[Listener, ...] = ()
+        self._note: Callable[[tuple[Fact, ...], Moment], None] = _unheard
+        self._answer: Callable[[Answer, Moment], None] = _unheard
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
         self._stopped = False
@@ -74,12 +65,21 @@ class Engine:
         self.last_turn: Instant = clock.now()
 
     def connect(
-        self, relays: Mapping[PortId, BusLike], meters: Mapping[PortId, BusLike], listeners: Iterable[Listener]
+        self,
+        *,
+        relays: Mapping[PortId, BusLike],
+        meters: Mapping[PortId, BusLike],
+        note: Callable[[tuple[Fact, ...], Moment], None],
+        answer: Callable[[Answer, Moment], None],
     ) -> None:
-        """Say on which bus each port's relay and meter hang, and who listens; once, before `begin`."""
+        """Say on which bus each port's relay and meter hang, and who takes facts and answers; before `begin`.
+
+        Both are called under the lock, so they must neither block nor dispatch.
+        """
         self._relays = relays
         self._meters = meters
-        self._listeners = tuple(listeners)
+        self._note = note
+        self._answer = answer
 
     def begin(self, interrupted: Iterable[SessionRecord]) -> None:
         """Let the station begin: every relay is told to open, interrupted sessions are settled."""
@@ -151,8 +151,7 @@ class Engine:
         for command in outcome.commands:
             self._carry_out(command, now)
         if outcome.facts:
-            for listener in self._listeners:
-                listener.facts(outcome.facts, now)
+            self._note(outcome.facts, now)
 
     def _carry_out(self, command: Command, now: Moment) -> None:
         match command:
@@ -161,8 +160,7 @@ class Engine:
             case Checkpoint():
                 self._journal.append(Batch(sessions=command.records))
             case Answer():
-                for listener in self._listeners:
-                    listener.answer(command, now)
+                self._answer(command, now)
             case _:
                 pass  # Commands to a bus are on their way already.
 
@@ -185,3 +183,7 @@ class Engine:
                     self._wake.wait(nap)
                     continue
             self.dispatch(DeadlineReached())
+
+
+def _unheard(_what: object, _now: Moment) -> None:
+    raise RuntimeError("the engine was begun before it was connected")

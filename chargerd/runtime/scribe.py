@@ -24,7 +24,7 @@ from chargerd.runtime.engine import JournalLike
 
 log = structlog.get_logger(__name__)
 
-EntryOf = Callable[[Fact, Moment], LedgerEntry | None]
+EntryOf = Callable[[Fact, Moment], LedgerEntry]
 
 
 class Scribe:
@@ -62,13 +62,12 @@ def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
                 latches.extend(fact.kept)
             case _:
                 pass
-    entries = (entry_of(fact, now) for fact in facts)
     return Batch(
         sessions=tuple(sessions),
         ended=tuple(ended),
         latches=tuple(latches),
         cleared=tuple(cleared),
-        entries=tuple(entry for entry in entries if entry is not None),
+        entries=tuple(entry_of(fact, now) for fact in facts),
     )
 
 

@@ -1,0 +1,109 @@
+"""The last resort: open every relay from a list of ready-made frames, with nothing else of the daemon alive.
+
+The daemon writes the list at every start; systemd has it sent after the daemon has ended, whatever it died of.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chargerd.config.document import BusSection
+from chargerd.config.site import Site
+from chargerd.core.clock import Clock
+from chargerd.core.units import PortId, Seconds
+from chargerd.modbus.board import RelayBoard
+from chargerd.modbus.build import connector
+from chargerd.modbus.frames import Request
+from chargerd.modbus.lines import LineGone
+from chargerd.modbus.wire import Answered, Counters, Wire
+
+TRIES = 3
+
+
+class Opening(BaseModel):
+    """One relay: what to send to open it, as the PDU in hexadecimal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: str
+    unit: int
+    pdu: str
+    timeout_s: float
+
+
+class Line(BaseModel):
+    """One bus and its relays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bus: BusSection
+    relays: tuple[Opening, ...]
+
+
+class RelaysFile(BaseModel):
+    """All relays of a site."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lines: tuple[Line, ...]
+
+
+def write_relays_file(site: Site, path: Path) -> None:
+    """Write the list of a site's relays, replacing an older one in one step."""
+    lines = []
+    for name, section in site.buses.items():
+        relays = tuple(_openings(site, name))
+        if relays:
+            lines.append(Line(bus=section, relays=relays))
+    new = path.with_suffix(".new")
+    new.write_text(RelaysFile(lines=tuple(lines)).model_dump_json(indent=1), encoding="utf-8")
+    new.replace(path)
+
+
+def _openings(site: Site, bus: str) -> Sequence[Opening]:
+    found = []
+    for port in site.ports:
+        board = site.boards[port.relay.board]
+        if board.bus != bus or board.profile.relay is None:
+            continue
+        request = RelayBoard(board.address, board.profile.relay).open(port.relay.channel)
+        timeout = board.profile.timing.timeout_ms / 1000
+        found.append(Opening(port=port.id, unit=board.address, pdu=request.pdu.hex(), timeout_s=timeout))
+    return found
+
+
+def open_relays(path: Path, clock: Clock) -> tuple[PortId, ...]:
+    """Open every relay in the list; returns ports whose board did not confirm. Raises `OSError`, `ValueError`."""
+    try:
+        relays = RelaysFile.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise ValueError(f"{path} is no list of relays: {error.errors()[0]['msg']}") from error
+    left: list[PortId] = []
+    for line in relays.lines:
+        left += _open_line(line, clock)
+    return tuple(left)
+
+
+def _open_line(line: Line, clock: Clock) -> list[PortId]:
+    left = list(line.relays)
+    for _ in range(TRIES):
+        try:
+            wire = connector(line.bus, clock)(Counters())
+        except LineGone:
+            continue
+        try:
+            left = [opening for opening in left if not _open(wire, opening)]
+        except LineGone:
+            continue
+        finally:
+            wire.close()
+        if not left:
+            break
+    return [PortId(opening.port) for opening in left]
+
+
+def _open(wire: Wire, opening: Opening) -> bool:
+    pdu = bytes.fromhex(opening.pdu)
+    request = Request(unit=opening.unit, pdu=pdu, reply_size=len(pdu), echo=pdu)
+    return isinstance(wire.transact(request, Seconds(opening.timeout_s), urgent=True), Answered)
