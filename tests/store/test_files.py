@@ -117,6 +117,9 @@ def test_damaged_latches_are_called_unknown_until_latches_are_written(
     assert opened.journal.recovery.latches_unknown, "a restart does not make them known"
     assert opened.journal.recovery.salvaged is None, "said once"
     assert opened.write(Batch(sessions=(record("s2"),), cleared=(latch().port,)))
+    opened.close()
+    opened = open_()
+    assert opened.journal.recovery.latches_unknown, "nor does anything but latches"
     assert opened.write(Batch(latches=(latch(),)))
     opened.close()
     assert not open_().journal.recovery.latches_unknown
@@ -227,6 +230,25 @@ def test_a_power_cut_while_salvaging_loses_no_latch(
     assert recovery.salvaged == str(aside(path))
     assert recovery.stream != filled
     assert not files.being_made(path).exists()
+
+
+def test_a_power_cut_while_salvaging_leaves_no_log_to_be_played_into_the_new_file(
+    path: Path, filled: str, open_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(path, "UPDATE sessions SET record = 'nonsense'")
+
+    def cut(*_paths: Path) -> None:
+        files.log_of(path).write_bytes(b"the damaged file's own log")
+        raise PowerCutError
+
+    monkeypatch.setattr(files, "_move_log", cut)
+    with pytest.raises(PowerCutError):
+        open_journal(path)
+    monkeypatch.undo()
+    opened = open_()
+    assert opened.journal.recovery.latches == (latch(),)
+    assert [log.read_bytes() for log in path.parent.glob("*.damaged-*-wal")] == [b"the damaged file's own log"]
+    assert filled
 
 
 def test_a_power_cut_while_making_the_first_journal_leaves_room_for_it(path: Path, open_: Open) -> None:

@@ -263,7 +263,7 @@ def test_an_acknowledgement_only_ever_goes_forward(open_: Open) -> None:
     opened.journal.append(Batch(entries=tuple(entry() for _ in range(10))))
     stream = opened.journal.recovery.stream
     refused: list[int] = []
-    for through, of in ((4, stream), (2, stream), (7, "another stream"), (11, stream), (4, stream)):
+    for through, of in ((4, stream), (2, stream), (7, "another stream"), (11, stream), (3, stream)):
         opened.journal.acknowledge(of, through, lambda through=through: refused.append(through))  # type: ignore[misc]
     opened.journal.acknowledge(stream, 12)
     opened.settle()

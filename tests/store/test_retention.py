@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 from chargerd.core.ledger import Batch
 from chargerd.core.units import SessionId
@@ -58,13 +59,15 @@ def test_the_week_begins_when_the_time_is_first_known(opened: Opened) -> None:
 
 def test_a_stamp_from_the_future_counts_from_now(opened: Opened) -> None:
     opened.clock.wall_ms = NOON_MS * 2
-    opened.journal.append(Batch(entries=(entry(),)))
+    early = replace(command("c1"), moment=opened.clock.moment())
+    opened.journal.append(Batch(entries=(entry(),), commands=(early,)))
     opened.journal.acknowledge(opened.journal.span().stream, 1)
     opened.settle()
     opened.clock.wall_ms = NOON_MS
     pass_days(opened, 1)
     pass_days(opened, 7.1)
     assert seqs(opened) == []
+    assert opened.lookup("c1") == (None, False)
 
 
 def test_ids_of_commands_are_known_for_a_week(open_: Open) -> None:
