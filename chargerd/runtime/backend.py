@@ -9,7 +9,7 @@ from chargerd.core.clock import Clock
 from chargerd.core.events import ResetRequested, StopRequested
 from chargerd.core.plan import Limits
 from chargerd.core.session import Source
-from chargerd.core.units import Amps, PortId, Seconds, WattHours, Watts
+from chargerd.core.units import Amps, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.core.view import PortView
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
@@ -53,33 +53,35 @@ class Backend:
             acknowledge()
             return
         match incoming.args:
-            case StartArgs():
-                args = incoming.args
-                order = self._desk.order(
-                    args.port,
-                    limits=self._limits(args.port, args.limits),
-                    session=args.session_id,
-                    order=args.order_id,
-                    tiers=None if args.tariff_tiers_w is None else tuple(Watts(w) for w in args.tariff_tiers_w),
+            case StartArgs() as start:
+                self._start(incoming, start, respond, acknowledge)
+            case StopArgs() as stop:
+                event = StopRequested(
+                    port=PortId(stop.port),
+                    session=None if stop.session_id is None else SessionId(stop.session_id),
                     source=Source.REMOTE,
+                    force=stop.force,
                     command=incoming.id,
                 )
-                self._desk.start(
-                    order, respond, digest=incoming.digest, expires=incoming.expires, received=acknowledge
-                )
-            case StopArgs():
-                args = incoming.args
-                stop = StopRequested(
-                    port=args.port,
-                    session=args.session_id,
-                    source=Source.REMOTE,
-                    force=args.force,
-                    command=incoming.id,
-                )
-                self._desk.stop(stop, respond, digest=incoming.digest, received=acknowledge)
-            case ResetArgs():
-                reset = ResetRequested(port=incoming.args.port, source=Source.REMOTE, command=incoming.id)
-                self._desk.reset(reset, respond, digest=incoming.digest, received=acknowledge)
+                self._desk.stop(event, respond, digest=incoming.digest, received=acknowledge)
+            case ResetArgs() as reset:
+                cleared = ResetRequested(port=PortId(reset.port), source=Source.REMOTE, command=incoming.id)
+                self._desk.reset(cleared, respond, digest=incoming.digest, received=acknowledge)
+
+    def _start(
+        self, incoming: Incoming, args: StartArgs, respond: Respond, acknowledge: Callable[[], None]
+    ) -> None:
+        port = PortId(args.port)
+        order = self._desk.order(
+            port,
+            limits=self._limits(port, args.limits),
+            session=None if args.session_id is None else SessionId(args.session_id),
+            order=args.order_id,
+            tiers=None if args.tariff_tiers_w is None else tuple(Watts(bound) for bound in args.tariff_tiers_w),
+            source=Source.REMOTE,
+            command=incoming.id,
+        )
+        self._desk.start(order, respond, digest=incoming.digest, expires=incoming.expires, received=acknowledge)
 
     def _limits(self, port: PortId, args: LimitsArgs | None) -> Limits:
         own = self._desk.limits_of(port)

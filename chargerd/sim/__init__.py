@@ -1,1 +1,1 @@
-"""A world of boards, loads and riders on a clock of its own."""
+"""A site without copper: boards, loads, lines, faults and riders, on a clock of their own."""

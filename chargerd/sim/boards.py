@@ -1,0 +1,260 @@
+"""Boards as the line sees them: requests in, answers out, all of it read from the board's profile.
+
+pymodbus is the codec; what a coil or a register means stands in the profile, the same one the daemon reads.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+
+from pymodbus.client.mixin import ModbusClientMixin
+from pymodbus.constants import ExcCodes
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsResponse,
+    ReadDiscreteInputsResponse,
+    WriteMultipleCoilsResponse,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
+
+from chargerd.config.profiles import MeterSection, Number, Quantity, Register, RelaySection
+from chargerd.config.site import Board
+from chargerd.core.units import Instant, Seconds
+from chargerd.sim.parts import Meter, Relay
+
+READ_COILS, READ_INPUTS, READ_HOLDING, READ_REGISTERS = 1, 2, 3, 4
+WRITE_COIL, WRITE_REGISTER, WRITE_COILS = 5, 6, 15
+BROADCAST = 0
+WORD = 0xFFFF
+_TYPES = {
+    Number.U16: ModbusClientMixin.DATATYPE.UINT16,
+    Number.I16: ModbusClientMixin.DATATYPE.INT16,
+    Number.U32: ModbusClientMixin.DATATYPE.UINT32,
+    Number.I32: ModbusClientMixin.DATATYPE.INT32,
+    Number.U64: ModbusClientMixin.DATATYPE.UINT64,
+    Number.I64: ModbusClientMixin.DATATYPE.INT64,
+    Number.F32: ModbusClientMixin.DATATYPE.FLOAT32,
+}
+
+
+class _AnyCoilRequest(WriteSingleCoilRequest):
+    """Function 5 as boards with timed closing understand it: the value is kept and echoed as it came."""
+
+    value = 0
+
+    def decode(self, data: bytes) -> None:
+        """Keep the value."""
+        super().decode(data)
+        self.value = int.from_bytes(data[2:4], "big")
+
+    def encode(self) -> bytes:
+        """Return address and value as they came."""
+        return struct.pack(">HH", self.address, self.value)
+
+
+class Codec:
+    """Frames of an RTU line, from the boards' side."""
+
+    def __init__(self) -> None:
+        self._decoder = DecodePDU(True)
+        self._decoder.register(_AnyCoilRequest)
+        self._framer = FramerRTU(self._decoder)
+
+    def unpack(self, data: bytes) -> tuple[int, bytes] | None:
+        """Return unit and PDU of the request in `data`, `None` while there is no whole one."""
+        _used, unit, _number, pdu = self._framer.decode(data)
+        return (unit, pdu) if pdu else None
+
+    def request(self, pdu: bytes) -> ModbusPDU | None:
+        """Return a request as an object, `None` if its figures make no sense."""
+        return self._decoder.decode(pdu)
+
+    def pack(self, unit: int, pdu: bytes) -> bytes:
+        """Return a PDU as a frame."""
+        return self._framer.encode(pdu, unit, 0)
+
+
+class BoardSim:
+    """One board: it answers what its profile says it can, and nothing while it is silent or without power."""
+
+    def __init__(
+        self,
+        board: Board,
+        relays: Sequence[Relay],
+        meters: Sequence[Meter],
+        inputs: int = 0,
+    ) -> None:
+        self.board = board
+        self.relays = tuple(relays)
+        self.meters = tuple(meters)
+        self.inputs = [False] * inputs
+        """Whether each digital input is closed."""
+        self.silent = False
+        self.powered = True
+        self.deaf = False
+        """It echoes writes and does nothing: a broken firmware."""
+        self._codec = Codec()
+        self._functions: dict[int, Callable[[ModbusPDU, Instant], ModbusPDU]] = {
+            READ_COILS: self._read_relays,
+            READ_INPUTS: self._read_inputs,
+            READ_HOLDING: self._read_words,
+            READ_REGISTERS: self._read_words,
+            WRITE_COIL: self._write_one,
+            WRITE_REGISTER: self._write_one,
+            WRITE_COILS: self._write_many,
+        }
+
+    def silence(self) -> None:
+        """Let it answer nothing; its timers run on, as those of a board with a broken line do."""
+        self.silent = True
+
+    def speak(self) -> None:
+        """Let it answer again."""
+        self.silent = False
+
+    def power_off(self) -> None:
+        """Take its supply away: coils fall open, nothing answers."""
+        self.powered = False
+        for relay in self.relays:
+            relay.lapse()
+
+    def power_on(self) -> None:
+        """Give its supply back; its relays are open."""
+        self.powered = True
+
+    def answer(self, pdu: bytes, now: Instant) -> bytes | None:
+        """Return the answer to a request's PDU, `None` for silence."""
+        if self.silent or not self.powered:
+            return None
+        function = pdu[0]
+        request = self._codec.request(pdu)
+        if request is None:
+            return _packed(_refusal(function, ExcCodes.ILLEGAL_VALUE))
+        handler = self._functions.get(function, _unknown)
+        return _packed(handler(request, now))
+
+    # Relays
+
+    def _read_relays(self, request: ModbusPDU, _now: Instant) -> ModbusPDU:
+        section = self.board.profile.relay
+        if section is None or section.read_back.function != READ_COILS:
+            return _refusal(READ_COILS, ExcCodes.ILLEGAL_FUNCTION)
+        bits = _window([relay.coil for relay in self.relays], request, section.read_back.first)
+        if bits is None:
+            return _refusal(READ_COILS, ExcCodes.ILLEGAL_ADDRESS)
+        return ReadCoilsResponse(bits=bits)
+
+    def _read_inputs(self, request: ModbusPDU, _now: Instant) -> ModbusPDU:
+        section = self.board.profile.inputs
+        if section is None:
+            return _refusal(READ_INPUTS, ExcCodes.ILLEGAL_FUNCTION)
+        bits = _window(self.inputs, request, section.first)
+        if bits is None:
+            return _refusal(READ_INPUTS, ExcCodes.ILLEGAL_ADDRESS)
+        return ReadDiscreteInputsResponse(bits=bits)
+
+    def _write_one(self, request: ModbusPDU, now: Instant) -> ModbusPDU:
+        section, function = self.board.profile.relay, request.function_code
+        if section is None or section.write != function:
+            return _refusal(function, ExcCodes.ILLEGAL_FUNCTION)
+        value = request.value if isinstance(request, _AnyCoilRequest) else request.registers[0]
+        fault = self._drive(section, request.address, value, now)
+        return request if fault is None else _refusal(function, fault)
+
+    def _drive(self, section: RelaySection, address: int, value: int, now: Instant) -> ExcCodes | None:
+        timed = section.timed_on
+        if section.first <= address < section.first + section.channels:
+            if value not in {section.open_value, section.close_value}:
+                return ExcCodes.ILLEGAL_VALUE
+            self._move(address - section.first, now, closed=value == section.close_value)
+            return None
+        if timed is None or not timed.first <= address < timed.first + section.channels:
+            return ExcCodes.ILLEGAL_ADDRESS
+        if not 1 <= value <= timed.max_value:
+            return ExcCodes.ILLEGAL_VALUE
+        self._move(address - timed.first, now, closed=True, span=Seconds(value * timed.unit_ms / 1000))
+        return None
+
+    def _move(self, index: int, now: Instant, *, closed: bool, span: Seconds | None = None) -> None:
+        if not self.deaf:
+            self.relays[index].write(now, closed=closed, span=span)
+
+    def _write_many(self, request: ModbusPDU, now: Instant) -> ModbusPDU:
+        section = self.board.profile.relay
+        if section is None or section.write != WRITE_COIL:
+            return _refusal(WRITE_COILS, ExcCodes.ILLEGAL_FUNCTION)
+        first = request.address - section.first
+        if first < 0 or first + len(request.bits) > section.channels:
+            return _refusal(WRITE_COILS, ExcCodes.ILLEGAL_ADDRESS)
+        for index, closed in enumerate(request.bits, start=first):
+            self._move(index, now, closed=closed)
+        return WriteMultipleCoilsResponse(address=request.address, count=request.count)
+
+    # Registers
+
+    def _read_words(self, request: ModbusPDU, _now: Instant) -> ModbusPDU:
+        function = request.function_code
+        words = self._words(function)
+        if words is None:
+            return _refusal(function, ExcCodes.ILLEGAL_FUNCTION)
+        section = self.board.profile.meter
+        if section is not None and section.function == function and not _countable(section, request.count):
+            return _refusal(function, ExcCodes.ILLEGAL_VALUE)
+        if request.address + request.count > max(words) + 1:
+            return _refusal(function, ExcCodes.ILLEGAL_ADDRESS)
+        # Registers between the documented ones answer 0, as the boards' own do.
+        registers = [words.get(request.address + offset, 0) for offset in range(request.count)]
+        kind = ReadHoldingRegistersResponse if function == READ_HOLDING else ReadInputRegistersResponse
+        return kind(registers=registers)
+
+    def _words(self, function: int) -> dict[int, int] | None:
+        meter, relay = self.board.profile.meter, self.board.profile.relay
+        if meter is not None and meter.function == function:
+            return _image(meter, self.meters)
+        if relay is not None and relay.read_back.function == function:
+            return {relay.read_back.first + index: int(one.coil) for index, one in enumerate(self.relays)}
+        return None
+
+
+def _image(section: MeterSection, meters: Sequence[Meter]) -> dict[int, int]:
+    """Return the registers of all channels by address."""
+    words: dict[int, int] = {}
+    for channel, meter in enumerate(meters):
+        for block in section.blocks:
+            words.setdefault(block.address + block.count - 1 + channel * section.stride, 0)
+        for quantity, register in section.registers.items():
+            first = register.address + channel * section.stride
+            words |= dict(enumerate(_encode(quantity, register, meter), start=first))
+    return words
+
+
+def _encode(quantity: Quantity, register: Register, meter: Meter) -> list[int]:
+    raw = meter.values.get(quantity, 0.0) / register.scale
+    value = raw if register.type is Number.F32 else round(raw)
+    return ModbusClientMixin.convert_to_registers(
+        value, _TYPES[register.type], word_order="little" if register.little else "big"
+    )
+
+
+def _countable(section: MeterSection, count: int) -> bool:
+    return count <= section.max_registers and not (section.even_counts and count % 2)
+
+
+def _window(bits: Sequence[bool], request: ModbusPDU, first: int) -> list[bool] | None:
+    start = request.address - first
+    if start < 0 or start + request.count > len(bits):
+        return None
+    return list(bits[start : start + request.count])
+
+
+def _refusal(function: int, code: ExcCodes) -> ModbusPDU:
+    return ExceptionResponse(function, code)
+
+
+def _unknown(request: ModbusPDU, _now: Instant) -> ModbusPDU:
+    return _refusal(request.function_code, ExcCodes.ILLEGAL_FUNCTION)
+
+
+def _packed(response: ModbusPDU) -> bytes:
+    return bytes([response.function_code]) + response.encode()
