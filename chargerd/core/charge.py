@@ -27,6 +27,10 @@ class Charge:
         """Whether the journal has confirmed this session; no relay closes for it before."""
         self.announced = False
         """Whether `SessionStarted` has been told."""
+        self.charged = False
+        """Whether a start sequence of it was ever completed: only then can it be suspended."""
+        self.touched = False
+        """Whether its relay was told to close, so that something may have flowed."""
         self.pending_start: CommandId | None = order.command
         """The start command that still waits for its last word."""
         self.pending_stops: list[CommandId] = []
@@ -55,7 +59,8 @@ class Charge:
         return len(self._interruptions)
 
     def suspend(self, reason: str, now: Moment) -> None:
-        """Begin a suspension."""
+        """Begin a suspension; one under way, whose start sequence has come to nothing, ends in the new one."""
+        self.resume(now)
         self._suspended_from = now
         self._interruptions.append(Interruption(since=now, until=None, reason=reason))
 
@@ -74,16 +79,18 @@ class Charge:
             return self._suspended
         return Seconds(self._suspended + between(self._suspended_from.instant, now))
 
-    def suspended_too_long_at(self, now: Instant) -> Instant:
+    def suspended_too_long_at(self) -> Instant | None:
         """Return when the suspension under way will have taken all the time a session has for it."""
-        return after(now, Seconds(self._plan.protection.suspend_total - self.suspended_at(now)))
+        if self._suspended_from is None:
+            return None
+        left = Seconds(self._plan.protection.suspend_total - self._suspended)
+        return after(self._suspended_from.instant, left)
 
     # Records
 
-    def record(self, now: Moment) -> SessionRecord:
-        """Return the session as the journal keeps it."""
-        totals = self.totals
-        totals.advance(now.instant)
+    def record(self, now: Moment, contact_until: Instant) -> SessionRecord:
+        """Return the session as the journal keeps it; its relay was closed no longer than `contact_until`."""
+        totals = self.totals.as_of(contact_until)
         return SessionRecord(
             order=self.order,
             started=self.started,
@@ -104,10 +111,10 @@ class Charge:
     ) -> Settlement:
         """Return the settlement. `stop` is the register after opening, `None` if it could not be read."""
         doubt = self.totals.doubt
-        if doubt is None and stop is None and self.totals.register_start is not None and self.announced:
+        if doubt is None and stop is None and self.touched:
             doubt = "register_not_read"
         return Settlement(
-            record=self.record(now),
+            record=self.record(now, now.instant),
             ended=now,
             reason=reason,
             detail=detail,
@@ -119,8 +126,12 @@ class Charge:
 
 
 def settle_interrupted(record: SessionRecord, resolution: WattHours) -> Settlement:
-    """Close the books of a session that a power cut or a crash has interrupted: at its last checkpoint."""
-    untouched = record.charging <= 0
+    """Close the books of a session that a power cut or a crash has interrupted: at its last checkpoint.
+
+    A session without a register was never written ahead of a closing relay: nothing can have flowed. With one, its
+    relay may have closed right after the record was written, whatever the record's totals say.
+    """
+    untouched = record.meter_start is None
     return Settlement(
         record=record,
         ended=record.at,

@@ -13,16 +13,21 @@ S9  every relay is shown open, or its board reported, within 5 s of the start
 
 from collections.abc import Iterable
 
-from chargerd.core.commands import CloseRelay, Command, RenewLease
-from chargerd.core.events import Event, Persisted
-from chargerd.core.facts import Fact, PortLockedOut, PortTripped, RelayNotReconciled, SessionEnded
+from chargerd.core.commands import CloseRelay, Command, OpenRelay, Persist, RenewLease
+from chargerd.core.events import Event, MeterReading, Persisted, PersistFailed, RelayReadBack, StoreChanged
+from chargerd.core.facts import (
+    Fact,
+    Latch,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    RelayNotReconciled,
+    SessionEnded,
+)
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import StationPlan
-from chargerd.core.port import Port
-from chargerd.core.relay import Phase
 from chargerd.core.units import Instant, PortId, Seconds, SessionId, after
-from chargerd.core.view import PortState
 
 GRACE = Seconds(1.0)
 """How much later than its deadline the station may be woken before that counts as not having acted."""
@@ -35,68 +40,102 @@ class InvariantViolated(Exception):  # noqa: N818 - named for what it says
 class Invariants:
     """Books kept beside the station."""
 
-    def __init__(self, plan: StationPlan) -> None:
-        self._reconcile_within = plan.reconcile_within
-        self._began: Instant | None = None
-        self._pending: dict[int, SessionId] = {}
+    def __init__(self, plan: StationPlan, latches: Iterable[Latch]) -> None:
+        self._report_within = Seconds(plan.reconcile_within + GRACE)
+        self._report_by: Instant | None = None
+        self._blind_after = {
+            port.id: max(port.protection.stale_after, 3 * port.meter.refresh) for port in plan.ports
+        }
+        self._unreconciled = {port.id for port in plan.ports}
+        self._pending: dict[int, tuple[PortId, SessionId]] = {}
         self._durable: dict[PortId, SessionId] = {}
         self._barred: dict[PortId, SessionId | None] = {}
-        self._unreconciled = {port.id for port in plan.ports}
+        self._closed: set[PortId] = set()
+        """Ports whose relay was told to close and has not been told to open since."""
+        self._heard: dict[PortId, Instant] = {}
+        """When the current of a port was last measured."""
+        self._latched = {(latch.port, latch.function) for latch in latches}
+        self._writable = True
 
-    def check(self, event: Event | None, outcome: Outcome, ports: Iterable[Port], now: Moment) -> None:
+    def check(self, event: Event | None, outcome: Outcome, now: Moment) -> None:
         """Compare an event and its outcome with the books. Raises `InvariantViolated`."""
-        if self._began is None:
-            self._began = now.instant
-        if isinstance(event, Persisted) and event.token in self._pending:
-            self._durable[event.port] = self._pending.pop(event.token)
-        by_id = {port.id: port for port in ports}
+        if event is not None:
+            self._note_event(event)
+        if self._report_by is None:
+            self._report_by = after(now.instant, self._report_within)
         for command in outcome.commands:
-            self._check_command(command, by_id, now)
+            self._check_command(command, now)
         for fact in outcome.facts:
             self._note_fact(fact)
-        for port in by_id.values():
-            self._check_port(port, now)
+        for port in self._closed:
+            if self._blind(port, now, GRACE):
+                raise InvariantViolated(f"S3: {port} is closed and stale, and nothing opens it")
+        if self._unreconciled and now.instant > self._report_by:
+            raise InvariantViolated(f"S9: neither opened nor reported in time: {sorted(self._unreconciled)}")
 
-    def expect(self, token: int, session: SessionId) -> None:
-        """Note which session a token stands for."""
-        self._pending[token] = session
+    def _note_event(self, event: Event) -> None:
+        match event:
+            case MeterReading() if event.current is not None:
+                self._heard[event.port] = event.at
+            case RelayReadBack() if not event.closed:
+                self._unreconciled.discard(event.port)
+            case Persisted() if event.token in self._pending:
+                port, session = self._pending.pop(event.token)
+                self._durable[port] = session
+            case PersistFailed():
+                self._pending.pop(event.token, None)
+            case StoreChanged():
+                self._writable = event.writable
+            case _:
+                pass
 
-    def _check_command(self, command: Command, ports: dict[PortId, Port], now: Moment) -> None:
-        if not isinstance(command, CloseRelay | RenewLease):
-            return
-        port = ports[command.port]
-        charge = port.charge
-        if charge is None or self._durable.get(port.id) != charge.order.session:
-            raise InvariantViolated(f"S1: {type(command).__name__} for {port.id} without a durable session")
-        if port.latches:
-            raise InvariantViolated(f"S6: {type(command).__name__} for {port.id} while it is latched")
-        if port.id in self._barred and self._barred[port.id] == charge.order.session:
-            raise InvariantViolated(f"S5: {type(command).__name__} for {port.id} after a trip of the same session")
-        if not port.seen.fresh(now.instant):
-            raise InvariantViolated(f"S6: {type(command).__name__} for {port.id} while its meter is stale")
-        if isinstance(command, CloseRelay) and not port.station.store_writable:
-            raise InvariantViolated(f"S6: {port.id} closes while the store cannot be written")
+    def _check_command(self, command: Command, now: Moment) -> None:
+        match command:
+            case OpenRelay():
+                self._closed.discard(command.port)
+            case Persist():
+                self._durable.pop(command.port, None)
+                self._pending[command.token] = (command.port, command.record.order.session)
+            case CloseRelay():
+                self._check_closing(command, now)
+                if not self._writable:
+                    raise InvariantViolated(f"S6: {command.port} closes while the store cannot be written")
+                self._closed.add(command.port)
+            case RenewLease():
+                self._check_closing(command, now)
+            case _:
+                pass
+
+    def _check_closing(self, command: CloseRelay | RenewLease, now: Moment) -> None:
+        port, what = command.port, f"{type(command).__name__} for {command.port}"
+        session = self._durable.get(port)
+        if session is None:
+            raise InvariantViolated(f"S1: {what} without a durable session")
+        if self._barred.get(port) == session:
+            raise InvariantViolated(f"S5: {what} after a trip of the same session")
+        if any(latched == port for latched, _ in self._latched):
+            raise InvariantViolated(f"S6: {what} while it is latched")
+        if self._blind(port, now, Seconds(0.0)):
+            raise InvariantViolated(f"S6: {what} while its meter is stale")
 
     def _note_fact(self, fact: Fact) -> None:
         match fact:
             case PortTripped() | PortLockedOut():
                 self._barred[fact.port] = fact.session
+                if fact.latch is not None:
+                    self._latched.add((fact.port, fact.latch.function))
+            case LatchesCleared():
+                self._latched -= {(fact.port, function) for function in fact.functions}
             case SessionEnded():
-                self._durable.pop(fact.settlement.record.order.port, None)
+                port = fact.settlement.record.order.port
+                self._durable.pop(port, None)
+                if port in self._closed:
+                    raise InvariantViolated(f"S1: the session of {port} has ended, and nothing opens its relay")
             case RelayNotReconciled():
                 self._unreconciled.discard(fact.port)
             case _:
                 pass
 
-    def _check_port(self, port: Port, now: Moment) -> None:
-        if port.relay.phase is Phase.CLOSED:
-            if port.charge is None or self._durable.get(port.id) != port.charge.order.session:
-                raise InvariantViolated(f"S1: the relay of {port.id} is closed without a durable session")
-            until = port.seen.fresh_until()
-            if until is None or now.instant > after(until, GRACE):
-                raise InvariantViolated(f"S3: {port.id} is closed and stale, and nothing opens it")
-        if port.id in self._unreconciled and self._began is not None:
-            if port.relay.phase is Phase.OPEN or port.state in {PortState.LOCKED_OUT, PortState.TRIPPED}:
-                self._unreconciled.discard(port.id)
-            elif now.instant > after(self._began, Seconds(self._reconcile_within + GRACE)):
-                raise InvariantViolated(f"S9: the relay of {port.id} was neither opened nor reported in time")
+    def _blind(self, port: PortId, now: Moment, grace: Seconds) -> bool:
+        heard = self._heard.get(port)
+        return heard is None or now.instant > after(heard, Seconds(self._blind_after[port] + grace))

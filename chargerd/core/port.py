@@ -25,10 +25,10 @@ from chargerd.core.facts import (
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import PortPlan
-from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement
+from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement, reached
 from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.seen import Seen
-from chargerd.core.session import Order, Source, StopDetail, StopReason
+from chargerd.core.session import Order, SessionRecord, Source, StopDetail, StopReason
 from chargerd.core.units import CommandId, Instant, Seconds, SessionId, after
 from chargerd.core.view import PortState, PortView
 
@@ -73,6 +73,8 @@ class Surroundings:
     """What a port must know of the station it is part of."""
 
     store_writable: bool = True
+    leaving: bool = False
+    """Whether the daemon leaves: nothing starts any more."""
     tokens: int = 0
 
     def next_token(self) -> int:
@@ -131,13 +133,13 @@ class Port:
         """Return by when a step begun now must be done."""
         return after(now.instant, self.plan.protection.step_timeout)
 
-    def due(self, now: Instant) -> Instant | None:
+    def due(self) -> Instant | None:
         """Return when this port has to be woken."""
         instants = [self.relay.due(), self.step_until, self.recover_until]
         if self.charge is not None:
-            instants.append(next_judgement(self.charge.image, now))
+            instants.append(next_judgement(self.charge.image))
             if self.state is PortState.SUSPENDED:
-                instants.append(self.charge.suspended_too_long_at(now))
+                instants.append(self.charge.suspended_too_long_at())
         return min((instant for instant in instants if instant is not None), default=None)
 
     # Judging
@@ -149,7 +151,7 @@ class Port:
 
     def timed_out(self, now: Moment) -> bool:
         """Say whether the step under way has taken too long."""
-        return self.step_until is not None and now.instant >= self.step_until
+        return reached(self.step_until, now.instant)
 
     def obstacles(self, now: Moment) -> tuple[Code, ...]:
         """Return why a start would be refused now, most telling first."""
@@ -157,6 +159,7 @@ class Port:
             Code.LOCKED_OUT: any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches),
             Code.LATCHED: any(latch.clearing is not Clearing.LOCK_OUT for latch in self.latches),
             Code.BUSY: self.charge is not None,
+            Code.DISABLED: self.station.leaving,
             Code.BOARD_LOST: self.board_lost or (self.charge is None and self.relay.phase is not Phase.OPEN),
             Code.METER_STALE: not self.seen.alive(now.instant),
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
@@ -181,19 +184,21 @@ class Port:
 
     def ready(self, now: Moment) -> bool:
         """Say whether two fresh readings since the sequence began agree that nothing flows."""
-        return self.seen.agreed_since(self.sequence_from) and self.seen.fresh(now.instant) and self.load_absent()
+        return self.seen.quiet_since(self.sequence_from) and self.seen.fresh(now.instant)
 
     # Starting
 
     def accept(self, order: Order, now: Moment) -> None:
         """Accept a start: the sequence begins with two fresh readings and the register."""
         self.charge = Charge(self.plan, order, self.seen, now)
+        self.suspended_for = None
         self.answer(order, ReplyStatus.ACCEPTED, Code.OK)
         self.enter(PortState.STARTING, now)
         self.begin_sequence(now)
 
     def begin_sequence(self, now: Moment) -> None:
         """Ask for fresh readings and the register."""
+        self.session.durable = False
         self.sequence_from = now.instant
         self.take_step(Step.READINGS, self.step_deadline(now))
         self.out.do(SetPace(port=self.id, pace=Pace.ARMED))
@@ -207,7 +212,7 @@ class Port:
         session.totals.register(self.seen.energy, self.seen.energy_at)
         self.token = self.station.next_token()
         self.take_step(Step.PERSIST, self.step_deadline(now))
-        self.out.do(Persist(port=self.id, token=self.token, record=session.record(now)))
+        self.out.do(Persist(port=self.id, token=self.token, record=self.record(now)))
 
     def has_register(self) -> bool:
         """Say whether the register was read since the sequence began."""
@@ -215,6 +220,7 @@ class Port:
 
     def close(self, now: Moment) -> None:
         """Close the relay; its readings are judged from now on."""
+        self.session.touched = True
         self.session.image.close(now.instant)
         self.take_step(Step.CLOSE, self.step_deadline(now))
         self.out.do(SetPace(port=self.id, pace=Pace.CLOSED))
@@ -223,19 +229,23 @@ class Port:
     def closed(self, now: Moment) -> None:
         """The relay has been read back closed: charging time runs from its write on."""
         session = self.session
-        assert self.relay.closed_from is not None
-        session.totals.close(self.relay.closed_from)
+        session.image.contact_from = self.relay.closed_from
+        self.count_from_closing()
         session.resume(now)
-        if (
-            self.seen.power is not None
-            and self.seen.power_at is not None
-            and self.seen.power_at >= self.relay.closed_from
-        ):
-            session.totals.hold(self.seen.power, self.seen.power_at)
         fact = SessionResumed if session.announced else SessionStarted
         session.announced = True
-        self.out.tell(fact(record=session.record(now)))
+        self.out.tell(fact(record=self.record(now)))
         self.take_step(Step.FIRST_READING, self.step_deadline(now))
+
+    def count_from_closing(self) -> None:
+        """Let charging time run from the write that closed the relay on."""
+        totals, began = self.session.totals, self.relay.closed_from
+        assert began is not None
+        totals.close(began)
+        assert self.seen.power is not None
+        assert self.seen.power_at is not None
+        if self.seen.power_at >= began:
+            totals.hold(self.seen.power, self.seen.power_at)
 
     def confirm_start(self) -> None:
         """Tell whoever started it that current flows."""
@@ -248,10 +258,8 @@ class Port:
     def suspend(self, reason: StopReason, detail: StopDetail, now: Moment) -> None:
         """Open at once; the session waits for the reason to go away."""
         self.stop_charging(now)
-        session = self.session
-        if session.announced:
-            session.suspend(detail.function, now)
-            self.out.tell(SessionSuspended(record=session.record(now), reason=detail.function, detail=detail))
+        self.session.suspend(detail.function, now)
+        self.out.tell(SessionSuspended(record=self.record(now), reason=detail.function, detail=detail))
         self.suspended_for = reason
         self.sequence_from = now.instant
         self.recover_until = after(now.instant, self.plan.protection.recover_within)
@@ -277,17 +285,14 @@ class Port:
         session = self.session.order.session
         if latch is not None:
             self.latches.append(latch)
-        self.end(reason, detail, now)
         self.out.tell(
             PortTripped(port=self.id, function=detail.function, detail=detail, session=session, latch=latch)
         )
+        self.end(reason, detail, now)
 
     def fail(self, code: Code, detail: StopDetail, now: Moment) -> None:
         """End a start that came to nothing; a session that was resuming ends by what had suspended it."""
-        reason = StopReason.START_FAILED
-        if self.session.announced and self.suspended_for is not None:
-            reason = self.suspended_for
-        self.end(reason, detail, now, code=code)
+        self.end(self.suspended_for or StopReason.START_FAILED, detail, now, code=code)
 
     def end(self, reason: StopReason, detail: StopDetail | None, now: Moment, *, code: Code | None = None) -> None:
         """Open and end the session; the settlement follows when the relay is open and the register read."""
@@ -306,30 +311,44 @@ class Port:
         return patience if lapsed is None else max(lapsed, self.step_deadline(now))
 
     def stop_charging(self, now: Moment) -> None:
-        """Open the relay, unless it is known to be open."""
+        """Open the relay, unless it is known to be open. A closing that was written counts, read back or not."""
+        if self.relay.phase is Phase.CLOSING and self.relay.closed_from is not None:
+            self.count_from_closing()
         if self.relay.phase is not Phase.OPEN:
             self.relay.open(now.instant, self.out)
-        self.session.image.closed_at = None
+        self.session.image.open()
 
     def opened(self, now: Moment) -> None:
         """The relay of an ending session is open: read the register, unless there is nothing to settle by it."""
-        session = self.session
-        session.totals.open(now.instant)
-        if session.totals.register_start is None or not session.announced:
+        self.count_open(now)
+        if not self.session.touched:
             self.finish(now)
             return
         self.sequence_from = now.instant
         self.take_step(Step.ENERGY, self.step_deadline(now))
         self.out.do(ReadEnergy(port=self.id))
 
+    def count_open(self, now: Moment) -> None:
+        """Charging time ends: now, or when the last lease must have ended, whichever was earlier."""
+        self.session.totals.open(self.contact_until(now.instant))
+
+    def contact_until(self, now: Instant) -> Instant:
+        """Return until when the relay may have been closed, as of `now`."""
+        lapsed = self.relay.surely_open_at
+        return now if lapsed is None else min(now, lapsed)
+
+    def record(self, now: Moment) -> SessionRecord:
+        """Return the session under way as the journal keeps it."""
+        return self.session.record(now, self.contact_until(now.instant))
+
     def finish(self, now: Moment) -> None:
         """Settle: the session's one record, and the last words to whoever asked."""
         session, ending = self.session, self.ending
         assert ending is not None
-        session.totals.open(now.instant)
+        self.count_open(now)
         session.resume(now)
         stop = None
-        if self.has_register():
+        if self.step is Step.ENERGY and self.has_register():
             assert self.seen.energy is not None
             assert self.seen.energy_at is not None
             session.totals.register(self.seen.energy, self.seen.energy_at)
@@ -484,5 +503,5 @@ class Port:
             measured=self.seen.measured(fresh=fresh),
             latches=tuple(self.latches),
             blocked_by=self.obstacles(now),
-            session=self.charge.record(now) if self.charge is not None else None,
+            session=self.record(now) if self.charge is not None else None,
         )

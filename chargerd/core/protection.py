@@ -21,6 +21,18 @@ LONGEST_SESSION = Seconds(86400.0)
 """From start to end, closed or not; no exemption."""
 
 
+DEFINITE_READINGS = 2
+"""What lasts for some time has to be seen more than once."""
+
+
+def reached(deadline: Instant | None, now: Instant) -> bool:
+    """Say whether a deadline has come.
+
+    Decisions and wake-ups compare the very same figure: rounding must not wake the station too early for ever.
+    """
+    return deadline is not None and now >= deadline
+
+
 @dataclass(slots=True)
 class Pickup:
     """How long, and over how many new readings, a quantity has been above a threshold without a break."""
@@ -37,9 +49,13 @@ class Pickup:
             self.since = at
         self.readings += 1
 
-    def lasted(self, now: Instant) -> Seconds:
-        """Return how long it has lasted; 0 if it is not above."""
-        return Seconds(0.0) if self.since is None else between(self.since, now)
+    def until(self, delay: Seconds) -> Instant | None:
+        """Return when it will have lasted for `delay`; `None` if it is not above."""
+        return None if self.since is None else after(self.since, delay)
+
+    def reached(self, delay: Seconds, now: Instant) -> bool:
+        """Say whether it has lasted for `delay`."""
+        return reached(self.until(delay), now)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +69,8 @@ class Image:
     started_at: Instant
     closed_at: Instant | None = None
     """When the relay was last told to close; `None` while it is open."""
+    contact_from: Instant | None = None
+    """When the write began that closed it; `None` until its board has read it back closed."""
     over_current: Pickup = field(default_factory=Pickup)
     over_power: Pickup = field(default_factory=Pickup)
     loaded: bool = False
@@ -61,8 +79,10 @@ class Image:
     def note(self, reading: MeterReading) -> None:
         """Take in a reading: pickups, totals, and whether there is a load at all."""
         counted = self.seen.note(reading)
-        if self.closed_at is None:
+        if self.closed_at is None or reading.at < self.closed_at:
             return
+        if reading.energy is not None:
+            self.totals.register(reading.energy, reading.at)
         if reading.current is not None and counted.current:
             self.over_current.note(reading.at, above=reading.current >= self.definite_current)
         if reading.power is not None:
@@ -73,14 +93,23 @@ class Image:
 
     def close(self, at: Instant) -> None:
         """The relay is being closed; what was picked up before does not count."""
-        self.closed_at = at
+        self.closed_at, self.contact_from = at, None
         self.over_current = Pickup()
         self.over_power = Pickup()
 
-    def inrush(self, now: Instant) -> bool:
-        """Say whether the port was closed so lately that an inrush is to be expected."""
+    def open(self) -> None:
+        """The relay is being opened: nothing is picked up any more."""
+        self.closed_at = self.contact_from = None
+        self.over_current = Pickup()
+        self.over_power = Pickup()
+
+    def inrush(self, at: Instant) -> bool:
+        """Say whether a reading was taken so soon after closing that an inrush is to be expected.
+
+        A closing may wait in its bus's queue: until it is confirmed, the inrush may be yet to come.
+        """
         span = Seconds(self.plan.protection.inrush_for + self.plan.meter.refresh)
-        return self.closed_at is not None and between(self.closed_at, now) <= span
+        return self.contact_from is None or between(self.contact_from, at) <= span
 
     @property
     def instant_current(self) -> float:
@@ -120,9 +149,7 @@ def overcurrent_instant(image: Image, _now: Instant) -> StopDetail | None:
 def overcurrent_definite(image: Image, now: Instant) -> StopDetail | None:
     """I>>: 1.1 times the limit for 3 s and in two readings at least (definite time, IEC 60255-151)."""
     pickup = image.over_current
-    if image.seen.current is None or pickup.readings < 2:  # noqa: PLR2004 - good sense needs two readings here
-        return None
-    if pickup.lasted(now) < image.plan.protection.definite_delay:
+    if pickup.readings < DEFINITE_READINGS or not pickup.reached(image.plan.protection.definite_delay, now):
         return None
     return StopDetail(
         function="overcurrent_definite", measured=image.seen.current, limit=image.definite_current, unit="a"
@@ -152,7 +179,7 @@ def overpower(image: Image, now: Instant) -> StopDetail | None:
         return None
     threshold = protection.overpower_instant_factor * image.order.limits.power
     at_once = seen.power >= threshold and not image.inrush(seen.power_at)
-    lasting = image.over_power.lasted(now) >= protection.overpower_delay and image.over_power.readings > 0
+    lasting = image.over_power.reached(protection.overpower_delay, now)
     if not at_once and not lasting:
         return None
     limit = threshold if at_once else image.overpower
@@ -169,21 +196,21 @@ def energy_limit(image: Image, _now: Instant) -> StopDetail | None:
 
 def duration_limit(image: Image, now: Instant) -> StopDetail | None:
     """The order's time with the relay closed is over, or 24 h since the start are."""
-    charged, limit = image.totals.charged_at(now), image.order.limits.duration
-    if charged >= limit:
-        return StopDetail(function="duration_limit", measured=charged, limit=limit, unit="s")
-    lasted = between(image.started_at, now)
-    if lasted >= LONGEST_SESSION:
+    limit = image.order.limits.duration
+    if reached(image.totals.charged_for(limit), now):
+        return StopDetail(function="duration_limit", measured=image.totals.charged_at(now), limit=limit, unit="s")
+    if reached(after(image.started_at, LONGEST_SESSION), now):
+        lasted = between(image.started_at, now)
         return StopDetail(function="duration_limit", measured=lasted, limit=LONGEST_SESSION, unit="s")
     return None
 
 
 def no_load(image: Image, now: Instant) -> StopDetail | None:
     """Power never reached 8 W within 120 s of charging: nothing is plugged in, or it does not want to charge."""
-    if image.loaded or image.seen.power is None:
+    if image.loaded:
         return None
     end = image.plan.charge_end
-    if image.totals.charged_at(now) < end.no_load_after:
+    if not reached(image.totals.charged_for(end.no_load_after), now):
         return None
     return StopDetail(function="no_load", measured=image.totals.peak, limit=end.no_load_below, unit="w")
 
@@ -248,19 +275,19 @@ def judge(image: Image, now: Instant) -> Verdict | None:
     return None
 
 
-def next_judgement(image: Image, now: Instant) -> Instant | None:
+def next_judgement(image: Image) -> Instant | None:
     """Return when a function may pick up without another reading; `None` while the relay is open."""
     if image.closed_at is None:
         return None
-    left = Seconds(image.order.limits.duration - image.totals.charged_at(now))
-    instants = [after(now, left), after(image.started_at, LONGEST_SESSION)]
+    protection, totals = image.plan.protection, image.totals
+    instants = [
+        after(image.started_at, LONGEST_SESSION),
+        totals.charged_for(image.order.limits.duration),
+        image.over_power.until(protection.overpower_delay),
+        image.seen.fresh_until(),
+    ]
     if not image.loaded:
-        wait = Seconds(image.plan.charge_end.no_load_after - image.totals.charged_at(now))
-        if wait > 0:
-            instants.append(after(now, wait))
-    if image.over_power.since is not None:
-        instants.append(after(image.over_power.since, image.plan.protection.overpower_delay))
-    fresh_until = image.seen.fresh_until()
-    if fresh_until is not None:
-        instants.append(fresh_until)
-    return min(instants)
+        instants.append(totals.charged_for(image.plan.charge_end.no_load_after))
+    if image.over_current.readings >= DEFINITE_READINGS:
+        instants.append(image.over_current.until(protection.definite_delay))
+    return min(instant for instant in instants if instant is not None)

@@ -1,8 +1,8 @@
 """One relay, watched: what was commanded, confirmed and read back, and how long its lease runs.
 
 A relay is only called open or closed after its board has read it back after the write. An opening is repeated
-until that has happened; after three openings that read back closed the relay is said not to open. A closing is
-tried once: whoever wants it again goes through the start sequence.
+until that has happened; after three openings that read back closed, echoed or not, it is said not to open. A
+closing is tried once: whoever wants it again goes through the start sequence.
 
 A lease counts from the moment its write *began*, since the board's timer cannot have started earlier; the relay
 counts as surely open only a whole lease after the last write that may have reached the board. A renewal is a close
@@ -81,6 +81,8 @@ class RelayWatch:
         self.surely_open_at: Instant | None = None
         """From when on its lease must have ended, whatever was lost; `None`: no lease was given."""
         self._written_at: Instant | None = None
+        """When the last write of an opening or a closing ended; older read-backs say nothing of it."""
+        self._echoed = False
         self._tries = 0
         self._open_reads = 0
         self._confirmed_from: Instant | None = None
@@ -93,6 +95,8 @@ class RelayWatch:
         """Begin to open; an opening under way goes on."""
         if self.phase is Phase.OPENING:
             return
+        if self.phase is Phase.OPEN:
+            self.surely_open_at = None  # Whatever closed it was not ours, and gave no lease we know of.
         self._enter(Phase.OPENING)
         self._tries = 0
         self._send_open(now, out, RETRY_FIRST)
@@ -100,16 +104,21 @@ class RelayWatch:
     def close(self, now: Instant, within: Seconds, out: Outbox) -> None:
         """Begin to close; withheld by the bus if it has not gone out `within` seconds."""
         self._enter(Phase.CLOSING)
-        self.surely_open_at = None
+        self.surely_open_at = self.closed_from = None
         out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
 
     def check(self, now: Instant, out: Outbox) -> None:
         """The board is back: open anew what is not held closed by a lease in force, else read back."""
-        if self.phase is Phase.CLOSED:
-            out.do(ReadRelay(port=self._port))
-        elif self.phase is not Phase.CLOSING:
-            self._enter(Phase.UNKNOWN)
-            self.open(now, out)
+        match self.phase:
+            case Phase.CLOSED:
+                out.do(ReadRelay(port=self._port))
+            case Phase.CLOSING:
+                pass  # Its write has failed or will; either is reported.
+            case Phase.OPENING:
+                self._written_at = None
+                self._send_open(now, out, RETRY_FIRST)
+            case Phase.OPEN | Phase.UNKNOWN:
+                self.open(now, out)
 
     # What the bus says
 
@@ -119,7 +128,7 @@ class RelayWatch:
             case RelayWritten():
                 return self._written(event, now, out)
             case RelayNotWritten():
-                return self._not_written(event, now)
+                return self._not_written(event, now, out)
             case RelayReadBack():
                 return self._was_read_back(event, now, out)
             case RelayNotReadBack():
@@ -143,7 +152,7 @@ class RelayWatch:
                 self._renew(out)
         if self._retry is not None and now >= self._retry.at:
             pause = Seconds(min(self._retry.pause * 2, RETRY_MOST))
-            if self.phase is Phase.OPENING and self._written_at is None:
+            if self.phase is Phase.OPENING and not self._echoed:
                 self._send_open(now, out, pause)
             else:
                 self._ask(now, out, pause)
@@ -154,7 +163,7 @@ class RelayWatch:
     def _written(self, event: RelayWritten, now: Instant, out: Outbox) -> Signal | None:
         if event.action is RelayAction.OPEN:
             if self.phase is Phase.OPENING:
-                self._written_at = event.at
+                self._written_at, self._echoed = event.at, True
                 self._ask(now, out, RETRY_FIRST)
             return None
         self._may_be_closed(event.at)
@@ -167,8 +176,13 @@ class RelayWatch:
             self._renewal_due = after(event.sent_at, self._renew_every)
         return None
 
-    def _not_written(self, event: RelayNotWritten, now: Instant) -> Signal | None:
-        if event.sent and event.action is not RelayAction.OPEN:
+    def _not_written(self, event: RelayNotWritten, now: Instant, out: Outbox) -> Signal | None:
+        if event.action is RelayAction.OPEN:
+            if event.sent and self.phase is Phase.OPENING:
+                self._written_at = event.at  # It may have been carried out all the same: the board knows.
+                out.do(ReadRelay(port=self._port))
+            return None
+        if event.sent:
             self._may_be_closed(event.at)
         if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
             return Signal.NOT_CLOSED
@@ -206,16 +220,16 @@ class RelayWatch:
             self._send_open(now, out, RETRY_FIRST)
             return None
         self._retry = _Retry(after(now, RETRY_MOST), RETRY_MOST)
-        return Signal.WOULD_NOT_OPEN if self._tries == self._open_tries else None
+        return Signal.WOULD_NOT_OPEN
 
     def _closed_read(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
         if event.closed:
             self._open_reads = 0
+            self._retry = None
             if self._lease is None:
                 self._confirmed_from = event.sent_at
             if self.phase is Phase.CLOSING:
                 self.phase = Phase.CLOSED
-                self._retry = None
                 self._renewal_due = self._first_renewal()
                 return Signal.CLOSED
             return None
@@ -239,6 +253,7 @@ class RelayWatch:
         self._renewal_due = None
 
     def _send_open(self, now: Instant, out: Outbox, pause: Seconds) -> None:
+        self._echoed = False
         self._retry = _Retry(after(now, pause), pause)
         out.do(OpenRelay(port=self._port, attempt=self._tries + 1))
 

@@ -92,6 +92,10 @@ class Seen:
             return False
         return abs(self._pair[0][1] - self._pair[1][1]) <= self._agree_within
 
+    def quiet_since(self, since: Instant) -> bool:
+        """Say whether they agree that nothing flows: both of them, since the second alone would be one reading."""
+        return self.agreed_since(since) and all(current < self._agree_within for _, current in self._pair)
+
     def measured(self, *, fresh: bool) -> Measured:
         """Return the values as onlookers get them."""
         return Measured(

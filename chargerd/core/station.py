@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from chargerd.core.charge import settle_interrupted
-from chargerd.core.commands import Answer, Checkpoint, Code, Persist, ReadEnergy, ReplyStatus
+from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
 from chargerd.core.events import (
     BoardBack,
     BoardLost,
@@ -41,7 +41,7 @@ from chargerd.core.relay import Phase, Signal
 from chargerd.core.session import SessionRecord
 from chargerd.core.table import Trigger, react
 from chargerd.core.units import Instant, PortId, WattHours, after
-from chargerd.core.view import PortState, PortView
+from chargerd.core.view import PortView
 
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
 REQUESTS: dict[type[Request], Trigger] = {
@@ -71,7 +71,7 @@ class Station:
             )
             for port in plan.ports
         }
-        self._invariants = Invariants(plan)
+        self._invariants = Invariants(plan, held)
         self._due: dict[PortId, Instant | None] = {}
         self._checkpoint_at: Instant | None = None
         self._update_at: Instant | None = None
@@ -93,7 +93,7 @@ class Station:
         """Take in one event. After `UnlistedTransition` or `InvariantViolated` every relay must be opened."""
         touched = self._route(event, now)
         for port in touched:
-            self._due[port.id] = port.due(now.instant)
+            self._due[port.id] = port.due()
         return self._conclude(event, self._wake(now), now)
 
     def next_deadline(self) -> Instant | None:
@@ -168,10 +168,11 @@ class Station:
         event = DeadlineReached()
         due = [self._ports[port] for port, at in self._due.items() if at is not None and at <= now.instant]
         for port in due:
+            # Judged first: a lease is not renewed for a meter that went stale in the same moment.
+            react(port, Trigger.WAKE, event, now)
             signal = port.relay.wake(now.instant, self._out)
             if signal is not None:
                 react(port, SIGNALS[signal], event, now)
-            react(port, Trigger.WAKE, event, now)
         if self._checkpoint_at is not None and now.instant >= self._checkpoint_at:
             self._checkpoint(now)
         if self._update_at is not None and now.instant >= self._update_at:
@@ -196,14 +197,12 @@ class Station:
     def _report_unreconciled(self) -> None:
         self._reconciled_by = None
         for port in self._ports.values():
-            if port.state is PortState.UNKNOWN:
+            if port.relay.opened_at is None:
                 self._out.tell(RelayNotReconciled(port=port.id, board=port.plan.relay.board))
 
     def _records(self, now: Moment) -> tuple[SessionRecord, ...]:
         return tuple(
-            port.charge.record(now)
-            for port in self._ports.values()
-            if port.charge is not None and port.charge.announced
+            port.record(now) for port in self._ports.values() if port.charge is not None and port.charge.announced
         )
 
     def _board(self, event: BoardLost | BoardBack, now: Moment) -> list[Port]:
@@ -225,6 +224,7 @@ class Station:
         return []
 
     def _shut_down(self, event: ShutdownRequested, now: Moment) -> list[Port]:
+        self._surroundings.leaving = True
         for port in self._ports.values():
             react(port, Trigger.SHUTDOWN, event, now)
             if port.relay.phase is not Phase.OPEN:
@@ -248,12 +248,9 @@ class Station:
 
     def _conclude(self, event: Event | None, touched: Iterable[Port], now: Moment) -> Outcome:
         for port in touched:
-            self._due[port.id] = port.due(now.instant)
+            self._due[port.id] = port.due()
         outcome = self._out.empty()
-        for command in outcome.commands:
-            if isinstance(command, Persist):
-                self._invariants.expect(command.token, command.record.order.session)
-        self._invariants.check(event, outcome, self._ports.values(), now)
+        self._invariants.check(event, outcome, now)
         return outcome
 
     def _resolution(self, port: PortId) -> WattHours:

@@ -18,11 +18,14 @@ from chargerd.core.facts import Clearing, Latch
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.port import Port, Step
-from chargerd.core.protection import Result
+from chargerd.core.protection import Result, reached
 from chargerd.core.relay import Phase
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.units import Seconds, after
 from chargerd.core.view import PortState
+
+LAPSE_SETTLING = Seconds(0.5)
+"""How inexact a board's timer may be, in steps of 100 ms, before current after its lease is held against it."""
 
 
 class Trigger(StrEnum):
@@ -125,9 +128,10 @@ def guards_hold(port: Port, _event: Event, now: Moment) -> bool:
 
 
 def first_reading(port: Port, event: Event, _now: Moment) -> bool:
-    """Hold for the first reading of current taken after the relay was read back closed."""
+    """Hold for the first reading of current taken since the relay was closed."""
     assert isinstance(event, MeterReading)
-    return port.step is Step.FIRST_READING and event.current is not None
+    began = port.relay.closed_from
+    return port.step is Step.FIRST_READING and event.current is not None and reached(began, event.at)
 
 
 def step_timed_out(port: Port, _event: Event, now: Moment) -> bool:
@@ -135,9 +139,14 @@ def step_timed_out(port: Port, _event: Event, now: Moment) -> bool:
     return port.timed_out(now)
 
 
-def announced(port: Port, _event: Event, now: Moment) -> bool:
-    """Hold if a function wants to suspend a session whose relay has been closed."""
-    return port.session.announced and port.judged(now, Result.SUSPEND)
+def charged(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if the session has charged before; one that has not is not suspended, its start has failed."""
+    return port.session.charged
+
+
+def charged_judged(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a function wants to suspend a session that has charged before."""
+    return charged(port, event, now) and port.judged(now, Result.SUSPEND)
 
 
 def suspended_too_often(port: Port, _event: Event, _now: Moment) -> bool:
@@ -152,12 +161,12 @@ def too_often_judged(port: Port, event: Event, now: Moment) -> bool:
 
 def suspended_too_long(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if the session has been suspended for as long as it may."""
-    return port.session.suspended_at(now.instant) >= port.plan.protection.suspend_total
+    return reached(port.session.suspended_too_long_at(), now.instant)
 
 
 def not_recovered(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if the reason for the suspension has not gone away in time."""
-    return port.recover_until is not None and now.instant >= port.recover_until
+    return reached(port.recover_until, now.instant)
 
 
 def load_after_lapse(port: Port, _event: Event, _now: Moment) -> bool:
@@ -166,7 +175,14 @@ def load_after_lapse(port: Port, _event: Event, _now: Moment) -> bool:
     if lapsed is None or port.relay.phase is Phase.OPEN or port.load_absent():
         return False
     at = port.seen.current_at
-    return at is not None and at >= after(lapsed, Seconds(2 * port.plan.meter.refresh))
+    return at is not None and at >= after(lapsed, Seconds(2 * port.plan.meter.refresh + LAPSE_SETTLING))
+
+
+def still_leased(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a write that came through late has kept the relay of an ending session closed for longer."""
+    lapsed = port.relay.surely_open_at
+    in_time = port.step is Step.OPEN and lapsed is not None and now.instant < lapsed
+    return in_time and step_timed_out(port, event, now)
 
 
 def recovered(port: Port, _event: Event, now: Moment) -> bool:
@@ -332,6 +348,7 @@ def durable_and_close(port: Port, _event: Event, now: Moment) -> None:
 
 def begin_charging(port: Port, _event: Event, now: Moment) -> None:
     """The first reading is in: the port charges."""
+    port.session.charged = True
     port.enter(PortState.CHARGING, now)
     port.confirm_start()
 
@@ -385,12 +402,17 @@ def fail_unbidden(port: Port, _event: Event, now: Moment) -> None:
 
 def count_open(port: Port, _event: Event, now: Moment) -> None:
     """A suspended session's relay is open: its charging time stands still."""
-    port.session.totals.open(now.instant)
+    port.count_open(now)
 
 
 def restart(port: Port, _event: Event, now: Moment) -> None:
     """Go through the start sequence again."""
     port.restart(now)
+
+
+def wait_for_lapse(port: Port, _event: Event, now: Moment) -> None:
+    """Wait on until the last lease must have ended."""
+    port.take_step(Step.OPEN, port.give_up_at(now))
 
 
 def opened(port: Port, _event: Event, now: Moment) -> None:
@@ -428,7 +450,7 @@ NAMING_RULES: Rules = (
 )
 STOP: Rules = (*NAMING_RULES, Rule("stop", always, stop))
 IDLE: Mapping[Trigger, Rules] = {
-    T.READING: IGNORE,
+    T.READING: (Rule("out_of_control", load_after_lapse, out_of_control), *IGNORE),
     T.WAKE: IGNORE,
     T.OPENED: REST,
     T.WOULD_NOT_OPEN: LOCK_OUT,
@@ -443,7 +465,7 @@ IDLE: Mapping[Trigger, Rules] = {
 PROTECT: Rules = (
     Rule("trip", verdict_is(Result.TRIP), trip),
     Rule("suspended_too_often", too_often_judged, end_suspended_too_long),
-    Rule("suspend", announced, suspend_by_verdict),
+    Rule("suspend", charged_judged, suspend_by_verdict),
     Rule("not_seen", verdict_is(Result.SUSPEND), fail(Code.METER_STALE, "meter_stale")),
     Rule("end", verdict_is(Result.END), end_by_verdict),
 )
@@ -483,7 +505,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.UNBIDDEN: (Rule("relay_unexpected", always, fail_unbidden),),
         T.LEASE_LOST: (
             Rule("suspended_too_often", suspended_too_often, end_suspended_too_long),
-            Rule("relay_board_lost", always, suspend_board_lost),
+            Rule("relay_board_lost", charged, suspend_board_lost),
+            Rule("not_confirmed", always, fail(Code.BOARD_LOST, "relay_board_lost")),
         ),
         T.START: REFUSE_START,
         T.STOP: STOP,
@@ -528,7 +551,11 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("settle", register_read, finish),
             Rule("wait", always, nothing),
         ),
-        T.WAKE: (Rule("settle_without", step_timed_out, finish), Rule("wait", always, nothing)),
+        T.WAKE: (
+            Rule("still_leased", still_leased, wait_for_lapse),
+            Rule("settle_without", step_timed_out, finish),
+            Rule("wait", always, nothing),
+        ),
         T.OPENED: (Rule("opened", step_is(Step.OPEN), opened), *IGNORE),
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,

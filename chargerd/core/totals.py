@@ -5,10 +5,11 @@ pulled to within one step of the register's difference, so that an error of the 
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from chargerd.core.session import Tier
-from chargerd.core.units import Instant, Seconds, WattHours, Watts, between
+from chargerd.core.units import Instant, Seconds, WattHours, Watts, after, between
 
 SECONDS_AN_HOUR = 3600.0
 FIRST_MINUTES = Seconds(300.0)
@@ -44,6 +45,13 @@ class Totals:
         """Say whether the relay counts as closed."""
         return self._closed_from is not None
 
+    def as_of(self, now: Instant) -> "Totals":
+        """Return a copy counted up to `now`; these books stay as they are, so that looking changes nothing."""
+        copied = copy(self)
+        copied._tiers = [copy(tier) for tier in self._tiers]  # noqa: SLF001 - of the same class
+        copied.advance(now)
+        return copied
+
     def close(self, at: Instant) -> None:
         """Charging time runs from here."""
         self._closed_from = at
@@ -73,6 +81,10 @@ class Totals:
         if self._closed_from is None:
             return self.charging
         return Seconds(self.charging + max(0.0, between(self._closed_from, now)))
+
+    def charged_for(self, span: Seconds) -> Instant | None:
+        """Return when the charging time will have reached `span`; `None` while the relay is open."""
+        return None if self._closed_from is None else after(self._closed_from, Seconds(span - self.charging))
 
     def hold(self, power: Watts, at: Instant) -> None:
         """Take in a reading of power: it holds from `at` on."""

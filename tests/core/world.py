@@ -217,6 +217,7 @@ class _Job:
     command: Command | None = None
 
 
+KINDS: Mapping[type, str] = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
 URGENCY = {"open": 0, "readback": 1, "renew": 2, "close": 3, "coils": 4, "meter": 5, "energy": 6}
 
 
@@ -272,11 +273,12 @@ def _not_written(job: _Job, at: float, *, sent: bool, late: bool = False) -> Rel
 class World:
     """A site of one board and some ports, driven in virtual time."""
 
-    def __init__(  # noqa: PLR0913 - each is one circumstance a scenario may want
+    def __init__(
         self,
         *ports: PortPlan,
         tiers: tuple[float, ...] = (),
         poll: float = 0.5,
+        coils: float = COILS_EVERY,
         wake_late: float = 0.0,
         separate: bool = False,
         latches: Iterable[Latch] = (),
@@ -286,6 +288,7 @@ class World:
         self.plan = StationPlan(ports=plans, tariff_tiers=tuple(Watts(tier) for tier in tiers))
         self.now = BOOT
         self.poll = poll
+        self.coils = coils
         self.wake_late = wake_late
         self.contacts = {port.id: Contact() for port in plans}
         self.loads = {port.id: Load() for port in plans}
@@ -369,9 +372,9 @@ class World:
         """Hand one event to the station and carry out what comes of it."""
         self.events.append((self.now, event))
         self._watch(event)
-        self._carry_out(self.station.handle(event, self.moment()))
+        self._carry_out(self.station.handle(event, self.moment()), getattr(event, "port", None))
 
-    def _carry_out(self, outcome: Outcome) -> None:
+    def _carry_out(self, outcome: Outcome, port: PortId | None = None) -> None:
         for command in outcome.commands:
             self.commands.append((self.now, command))
             self._watch(command)
@@ -380,7 +383,8 @@ class World:
             self.facts.append((self.now, fact))
             self._watch(fact)
             self._record(fact)
-        for view in self.station.views(self.moment()):
+        known = self._plans if port is None else [port] if port in self._plans else []
+        for view in (self.station.view(name, self.moment()) for name in known):
             if self._states.get(view.id) is not view.state:
                 self._states[view.id] = view.state
                 self._write(view.id, f"state {view.state.value}")
@@ -393,19 +397,16 @@ class World:
         self._write(getattr(command, "port", None) or "", _word(command))
         match command:
             case OpenRelay() | CloseRelay() | RenewLease() | ReadRelay():
-                kinds = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
-                self._relay_bus.put(_Job(command.port, kinds[type(command)], command))
+                self._relay_bus.put(_Job(command.port, KINDS[type(command)], command))
             case ReadEnergy():
                 self._meter_bus.put(_Job(command.port, "energy", command))
             case SetPace():
                 self._set_pace(command.port, command.pace)
-            case Persist():
-                if not self.journal.stuck:
-                    self.later(self.journal.latency, self._persisted, command, self._life)
-            case Checkpoint():
-                if not self.journal.failing:
-                    self.journal.records |= {record.order.session: record for record in command.records}
-            case Answer():
+            case Persist() if not self.journal.stuck:
+                self.later(self.journal.latency, self._persisted, command, self._life)
+            case Checkpoint() if not self.journal.failing:
+                self.journal.records |= {record.order.session: record for record in command.records}
+            case _:
                 pass
 
     def _persisted(self, command: Persist, life: int) -> None:
@@ -495,10 +496,10 @@ class World:
         """Let the journal fail, or come back."""
         self.tell(StoreChanged(writable=writable))
 
-    def charging(self, port: str = "A01", **limits: float) -> SessionId:
+    def charging(self, port: str = "A01", *, source: Source = Source.REMOTE, **limits: float) -> SessionId:
         """Bring a port to `charging`."""
         self.ready(port)
-        session = self.start(port, **limits)
+        session = self.start(port, source=source, **limits)
         self.run_until("state charging", within=10)
         return session
 
@@ -617,7 +618,7 @@ class World:
     def _coils(self, life: int) -> None:
         if life == self._life:
             self._relay_bus.put(_Job(self.plan.ports[0].id, "coils"))
-            self.later(COILS_EVERY, self._coils, life)
+            self.later(self.coils, self._coils, life)
 
     def _read_meter(self, job: _Job) -> float:
         meter = self.meters[job.port]
@@ -742,15 +743,20 @@ class World:
         return total if closed_at is None else total + self.now - max(since, closed_at)
 
 
-_NAMES: Mapping[type, str] = {
+_WORDING: Mapping[type, str] = {
     OpenRelay: "open",
     CloseRelay: "close",
     RenewLease: "renew",
     ReadRelay: "read relay",
-    ReadEnergy: "read energy",
+    SetPace: "pace {it.pace}",
+    Answer: "answer {it.name} {it.status} {it.code}",
     SessionStarted: "started",
     SessionUpdated: "updated",
     SessionResumed: "resumed",
+    SessionSuspended: "suspended {it.reason}",
+    SessionEnded: "ended {it.settlement.reason}",
+    PortTripped: "tripped {it.function}",
+    PortLockedOut: "locked out {it.latch.function}",
 }
 
 
@@ -765,21 +771,8 @@ def _port_of(what: object) -> str:
 
 def _word(what: object) -> str:
     """Put a command or a fact in the words of the log book."""
-    match what:
-        case SetPace():
-            return f"pace {what.pace.value}"
-        case Answer():
-            return f"answer {what.name} {what.status.value} {what.code.value}"
-        case SessionSuspended():
-            return f"suspended {what.reason}"
-        case SessionEnded():
-            return f"ended {what.settlement.reason.value}"
-        case PortTripped():
-            return f"tripped {what.function}"
-        case PortLockedOut():
-            return f"locked out {what.latch.function}"
-        case _:
-            return _NAMES.get(type(what), _spaced(type(what).__name__))
+    wording = _WORDING.get(type(what))
+    return wording.format(it=what) if wording is not None else _spaced(type(what).__name__)
 
 
 def _spaced(name: str) -> str:
