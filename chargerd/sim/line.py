@@ -1,174 +1,271 @@
-"""A simulated line in real time: a pty at whose far end the world's boards answer at line speed.
+"""A serial line with boards on it, at the speed of a real one: a pseudo-terminal and a thread.
 
-The pty takes a whole request at once; on the wire it would take its characters' time. So a request counts as
-complete its own length after it arrived, the answer follows after 3.5 characters and the board's turnaround, and
-goes out in pieces as a wire would deliver it.
+A request occupies the line for its characters from the arrival of its first byte; after 3.5 characters of silence
+and the turnaround the answer goes out, a millisecond's worth of characters at a time. Before each answer, and
+every 50 ms besides, the world is brought up to the real time. What a master did wrong on the line is counted.
 """
 
-import errno
+import contextlib
 import os
-import pty
+import random
 import select
 import threading
 import tty
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pymodbus.framer import FramerRTU
-from pymodbus.pdu import DecodePDU
-
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, after, between
-from chargerd.sim.boards import SimBoard
+from chargerd.sim.boards import Codec
 from chargerd.sim.world import World
 
 CHARACTER_BITS = 10
+"""8N1, the only form a pseudo-terminal knows."""
 SILENCE = 3.5
-PIECE = Seconds(0.002)
-"""How often pieces of an answer are handed over."""
-TICK = Seconds(0.05)
-REQUEST = 8
-"""Every request the daemon makes has this many bytes: reads, single writes."""
-_RTU = FramerRTU(DecodePDU(True))
+"""Characters of silence that end a frame (Modbus over serial line V1.02, 2.5.1.1)."""
+PULSE = Seconds(0.05)
+CHUNK = Seconds(0.001)
+GARBAGE_AFTER = Seconds(0.02)
+"""Bytes that have not become a request this long after they should have been complete are dropped."""
+SLACK = Seconds(0.0002)
+"""How much the clocks of two processes may disagree before a silence counts as broken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineFaults:
+    """How often answers go wrong, from 0 to 1, and how late the late ones are. `unit` limits it to one board."""
+
+    drop: float = 0.0
+    corrupt: float = 0.0
+    late: float = 0.0
+    late_by: Seconds = Seconds(0.3)
+    unit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request and what became of it. `reply` is empty if nothing answered."""
+
+    began: Instant
+    """When its first byte arrived."""
+    ended: Instant
+    """When the last character of the reply was through, or of the request if there was none."""
+    silence: Seconds
+    """How long the line had been silent before."""
+    request: bytes
+    reply: bytes
 
 
 class PtyLine:
-    """The boards of one bus behind a pty; `link` is a path that leads to it. A context manager."""
+    """A line that a program opens as if it were a serial adapter.
+
+    `clock` is what the world follows. `link` is a symbolic link to the device, so that a configuration can name
+    it; the device itself is `path`. Use as a context manager, or `start` and `stop`.
+    """
 
     def __init__(
         self,
         world: World,
-        bus: str,
-        clock: Clock,
-        link: Path,
+        bus_name: str,
         *,
+        clock: Clock,
         baudrate: int = 9600,
-        turnaround: Seconds = Seconds(0.002),
-        lock: "threading.Lock | None" = None,
+        link: Path | None = None,
+        turnaround_s: float = 0.002,
+        seed: int = 0,
     ) -> None:
-        self.link = link
-        self.lock = lock or threading.Lock()
-        """Held while the world moves; hold it to look at several things at once."""
+        self.faults = LineFaults()
+        self.exchanges: deque[Exchange] = deque(maxlen=10_000)
+        self.broken_silences = 0
+        """Requests that began less than 3.5 characters after the last byte on the line."""
+        self.failure: BaseException | None = None
+        """What ended the thread, if something did."""
         self._world = world
+        self._bus = bus_name
         self._clock = clock
         self._character = CHARACTER_BITS / baudrate
-        self._turnaround = turnaround
-        self._boards = {
-            board.address: SimBoard(board, world) for board in world.site.boards.values() if board.bus == bus
-        }
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"simulated {bus}", daemon=True)
+        self._link = link
+        self._turnaround = turnaround_s
+        self._random = random.Random(seed)  # noqa: S311 - a simulation has no secrets
+        self._codec = Codec()
+        self._changing = threading.Lock()
         self._master: int | None = None
         self._slave: int | None = None
-        self.drop_replies = 0
-        """So many of the next answers are lost on the way."""
-        self.corrupt_replies = 0
-        """So many of the next answers arrive with a wrong byte."""
-        self.answered = 0
+        self._path = ""
+        self._quiet_from = Instant(0.0)
+        self._stopped = threading.Event()
+        self._wake_read, self._wake_write = os.pipe()
+        self._thread = threading.Thread(target=self._run, name=f"line {bus_name}", daemon=True)
+
+    # Life
 
     def __enter__(self) -> Self:
-        """Plug the line in and begin to answer."""
-        self.plug()
-        self._thread.start()
+        self.start()
         return self
 
-    def __exit__(self, *_exception: object) -> None:
-        """Stop answering and take the line away."""
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    @property
+    def path(self) -> str:
+        """The device; empty while unplugged."""
+        return self._path
+
+    @property
+    def silence(self) -> Seconds:
+        """3.5 characters."""
+        return Seconds(SILENCE * self._character)
+
+    def start(self) -> None:
+        """Plug the line in and let the boards listen."""
+        self._world.begin_at(self._clock.now())
+        self.plug()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take it all away. The thread has ended when this returns."""
         self._stopped.set()
-        self._thread.join(timeout=2.0)
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
         self.unplug()
+        for end in (self._wake_read, self._wake_write):
+            with contextlib.suppress(OSError):
+                os.close(end)
 
     def plug(self) -> None:
-        """Make the line appear."""
-        with self.lock:
+        """Make a new device behind the same link, as an adapter that is plugged in again."""
+        with self._changing:
             if self._master is not None:
                 return
-            self._master, self._slave = pty.openpty()
+            self._master, self._slave = os.openpty()
+            # Both ends raw: no echo, nothing translated. The far end stays open here, so that a program that
+            # leaves does not hang up the line for the next one.
+            tty.setraw(self._master)
             tty.setraw(self._slave)
             os.set_blocking(self._master, False)
-            self.link.unlink(missing_ok=True)
-            self.link.symlink_to(os.ttyname(self._slave))
+            self._path = os.ttyname(self._slave)
+            if self._link is not None:
+                fresh = self._link.with_name(f".{self._link.name}.new")
+                fresh.unlink(missing_ok=True)
+                fresh.symlink_to(self._path)
+                fresh.replace(self._link)
+        self._wake()
 
     def unplug(self) -> None:
-        """Make the line vanish, as an adapter does that is pulled out."""
-        with self.lock:
-            self.link.unlink(missing_ok=True)
-            for fd in (self._master, self._slave):
-                if fd is not None:
-                    os.close(fd)
+        """Pull the adapter: the device and its link are gone, whoever has it open is hung up."""
+        with self._changing:
+            for end in (self._master, self._slave):
+                if end is not None:
+                    os.close(end)
             self._master = self._slave = None
+            self._path = ""
+            if self._link is not None:
+                self._link.unlink(missing_ok=True)
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._wake_write, b".")
+
+    # The thread
 
     def _run(self) -> None:
-        buffer = b""
-        arrived = Instant(0.0)
-        while not self._stopped.is_set():
-            with self.lock:
-                self._world.advance(self._clock.now())
-                master = self._master
-            data = self._receive(master)
-            if not data:
-                if buffer and between(arrived, self._clock.now()) > TICK:
-                    buffer = b""
-                continue
-            if not buffer:
-                arrived = self._clock.now()
-            buffer += data
-            while len(buffer) >= REQUEST:
-                frame, buffer = buffer[:REQUEST], buffer[REQUEST:]
-                self._serve(frame, arrived)
-
-    def _receive(self, master: int | None) -> bytes:
-        if master is None:
-            self._stopped.wait(TICK)
-            return b""
         try:
-            ready, _, _ = select.select([master], [], [], TICK)
-            return os.read(master, 256) if ready else b""
-        except (OSError, ValueError) as error:
-            # EIO: nobody has the other end open just now. EBADF: it was unplugged meanwhile.
-            if getattr(error, "errno", errno.EBADF) not in {errno.EIO, errno.EBADF, errno.EAGAIN}:
-                raise
-            self._stopped.wait(TICK)
-            return b""
+            while not self._stopped.is_set():
+                if self._wait(PULSE):
+                    self._converse()
+                self._world.advance(self._clock.now())
+        except (
+            BaseException
+        ) as error:  # whoever started the line asks `failure`; a silent end would look like a fault
+            self.failure = error
+            raise
 
-    def _serve(self, frame: bytes, arrived: Instant) -> None:
-        complete = after(arrived, Seconds(len(frame) * self._character))
-        self._wait_until(complete)
-        board = self._boards.get(frame[0])
-        if board is None or not _RTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big")):
-            return
-        with self.lock:
-            self._world.advance(complete)
-            pdu = board.answer(frame[1:-2], complete)
-        if pdu is None:
-            return
-        reply = _RTU.encode(pdu, frame[0], 0)
-        if self.drop_replies > 0:
-            self.drop_replies -= 1
-            return
-        if self.corrupt_replies > 0:
-            self.corrupt_replies -= 1
-            reply = reply[:-1] + bytes([reply[-1] ^ 0x55])
-        self._wait_until(after(complete, Seconds(SILENCE * self._character + self._turnaround)))
-        self._send(reply)
-        self.answered += 1
+    def _wait(self, timeout: Seconds) -> bool:
+        """Wait for bytes; say whether there are any."""
+        with self._changing:
+            ends = [self._wake_read] if self._master is None else [self._wake_read, self._master]
+        try:
+            ready = select.select(ends, [], [], max(0.0, timeout))[0]
+        except (OSError, ValueError):
+            return False  # unplugged between looking and waiting
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        return len(ends) > 1 and ends[1] in ready
 
-    def _send(self, reply: bytes) -> None:
-        """Hand the answer over piece by piece, never sooner than a wire would."""
+    def _read(self) -> bytes:
+        with self._changing:
+            if self._master is None:
+                return b""
+            try:
+                return os.read(self._master, 4096)
+            except OSError:
+                return b""
+
+    def _converse(self) -> None:
+        """Take in one request and answer it."""
         began = self._clock.now()
-        sent = 0
-        while sent < len(reply):
-            self._clock.sleep(Seconds(min(PIECE, (len(reply) - sent) * self._character)))
-            due = int(between(began, self._clock.now()) / self._character + 1e-6)
-            piece = reply[sent : min(len(reply), due)]
-            with self.lock:
-                if self._master is None:
-                    return
-                if piece:
-                    os.write(self._master, piece)
-            sent += len(piece)
+        silence = between(self._quiet_from, began)
+        if silence < self.silence - SLACK:
+            self.broken_silences += 1
+        data = self._read()
+        while (heard := self._codec.unpack(data)) is None:
+            complete = after(began, Seconds(len(data) * self._character + GARBAGE_AFTER))
+            left = between(self._clock.now(), complete)
+            if left <= 0 or not data:
+                self._quiet_from = self._clock.now()
+                return
+            if self._wait(left):
+                data += self._read()
+        sent = after(began, Seconds(len(data) * self._character))
+        self._quiet_from = sent
+        reply = self._reply(*heard, sent)
+        self.exchanges.append(
+            Exchange(began=began, ended=self._quiet_from, silence=silence, request=data, reply=reply)
+        )
 
-    def _wait_until(self, instant: Instant) -> None:
+    def _reply(self, unit: int, pdu: bytes, sent: Instant) -> bytes:
+        self._sleep_until(after(sent, self.silence))
+        with self._world.lock:
+            self._world.advance(self._clock.now())
+            answer = self._world.ask(self._bus, unit, pdu)
+        if answer is None:
+            return b""
+        frame, late_by = self._spoil(unit, self._codec.pack(unit, answer))
+        if frame:
+            self._send(frame, after(sent, Seconds(self.silence + self._turnaround + late_by)))
+        return frame
+
+    def _spoil(self, unit: int, frame: bytes) -> tuple[bytes, float]:
+        """Return what becomes of an answer under the line's faults, and how late it is."""
+        faults = self.faults
+        if faults.unit not in {None, unit}:
+            return frame, 0.0
+        if self._random.random() < faults.drop:
+            return b"", 0.0
+        if self._random.random() < faults.corrupt:
+            place = self._random.randrange(len(frame))
+            frame = frame[:place] + bytes([frame[place] ^ (1 << self._random.randrange(8))]) + frame[place + 1 :]
+        return frame, faults.late_by if self._random.random() < faults.late else 0.0
+
+    def _send(self, frame: bytes, begin: Instant) -> None:
+        """Let the characters of a frame arrive as a line delivers them: each when its last bit is through."""
+        at_once = max(1, round(CHUNK / self._character))
+        for start in range(0, len(frame), at_once):
+            chunk = frame[start : start + at_once]
+            self._sleep_until(after(begin, Seconds((start + len(chunk)) * self._character)))
+            self._write(chunk)
+        self._quiet_from = after(begin, Seconds(len(frame) * self._character))
+
+    def _write(self, chunk: bytes) -> None:
+        with self._changing, contextlib.suppress(OSError):
+            if self._master is not None:
+                os.write(self._master, chunk)
+
+    def _sleep_until(self, instant: Instant) -> None:
         left = between(self._clock.now(), instant)
         if left > 0:
             self._clock.sleep(left)

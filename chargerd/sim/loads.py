@@ -1,7 +1,7 @@
 """What people plug in: chargers and worse, as power over the time they were energised.
 
-A load is a pure function. It knows neither the clock nor whether its socket is alive: the socket counts the seconds
-it was energised and asks what is drawn then, so that a battery neither fills nor rests while its relay is open.
+A load is a pure function. It knows neither the clock nor whether its socket is alive: the socket counts the
+seconds it was energised and asks what is drawn then, so that a battery does not fill while its relay is open.
 Shapes follow measured e-bike chargers: plateaus that rise by 1 to 18 %, 43 to 117 minutes from the knee to 25 W,
 0 to 6 W afterwards, power factors of 0.5 to 0.65 for small ones.
 """
@@ -9,7 +9,7 @@ Shapes follow measured e-bike chargers: plateaus that rise by 1 to 18 %, 43 to 1
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -87,16 +87,7 @@ class Load:
 
     def with_timer(self, other: "Load", after: Seconds) -> "Load":
         """Return this load with another one that a timer switches on, `after` seconds into the charge."""
-        return Load(
-            name=f"{self.name} and a {other.name}",
-            shape=self.shape,
-            power_factor=self.power_factor,
-            noise=self.noise,
-            inrush=self.inrush,
-            inrush_for=self.inrush_for,
-            beside=other,
-            beside_after=after,
-        )
+        return replace(self, name=f"{self.name} and a {other.name}", beside=other, beside_after=after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +246,7 @@ def kettle(amps: float = 8.0) -> Load:
 
 
 def growing_overload(*, start: float = 2.0, per_second: float = 0.15, most: float = 7.0) -> Load:
-    """Return a load whose current grows from `start` amperes by so much a second up to `most`: a failing charger."""
+    """Return a failing charger: its current grows from `start` amperes by so much a second, up to `most`."""
 
     def shape(energised: Seconds) -> tuple[Watts, Phase]:
         return Watts(min(most, start + per_second * energised) * NOMINAL * 0.6), Phase.RUNNING

@@ -41,6 +41,7 @@ class World:
         self._now = begin
         self._steps = 0
         self._boards = {board.id: self._make(board, crosstalk) for board in site.boards.values()}
+        self._meters = [meter for board in self._boards.values() for meter in board.meters]
         self._sockets: dict[PortId, Socket] = {}
         for port in site.ports:
             relay = self._boards[port.relay.board].relays[port.relay.channel - 1]
@@ -58,15 +59,15 @@ class World:
         relays = [] if profile.relay is None else [Relay() for _ in range(profile.relay.channels)]
         meters: list[Meter] = []
         if profile.meter is not None:
-            for _ in range(profile.meter.channels):
-                meters.append(
-                    Meter(
-                        refresh=Seconds(profile.timing.refresh_ms / 1000),
-                        step=WattHours(profile.meter.energy_resolution_wh),
-                        start=WattHours(self._random.uniform(5_000, 500_000)),
-                        crosstalk=Watts(crosstalk * self._random.random()),
-                    )
+            meters = [
+                Meter(
+                    refresh=Seconds(profile.timing.refresh_ms / 1000),
+                    step=WattHours(profile.meter.energy_resolution_wh),
+                    start=WattHours(self._random.uniform(5_000, 500_000)),
+                    crosstalk=Watts(crosstalk * self._random.random()),
                 )
+                for _ in range(profile.meter.channels)
+            ]
         return BoardSim(board, relays, meters, 0 if profile.inputs is None else profile.inputs.channels)
 
     # Looking
@@ -128,7 +129,6 @@ class World:
         with self.lock:
             if self._steps == 0 and self._now == self._begin:
                 self._begin = self._now = instant
-                self._steps = 0
 
     def advance(self, to: Instant) -> None:
         """Let time pass up to an instant. A `to` in the past changes nothing."""
@@ -164,6 +164,7 @@ class World:
         for port in self._sockets:
             self._jitter[port] = self._random.gauss(0.0, 1.0)
         self._settle("")
+        self._look(slow=True)
 
     def _settle(self, cause: str) -> None:
         """Let contacts follow their coils and currents their contacts; write down what moved."""
@@ -191,10 +192,10 @@ class World:
     def _write(self, port: PortId, edge: Edge, detail: str) -> None:
         self.log.append(Happening(at=self._now, port=port, edge=edge, detail=detail))
 
-    def _look(self) -> None:
-        """Let the meters take over what flows."""
+    def _look(self, *, slow: bool = False) -> None:
+        """Let the meters take over what flows; `slow`: only those whose values keep for a while."""
         total = sum(socket.power for socket in self._sockets.values())
-        for board in self._boards.values():
-            for meter in board.meters:
+        for meter in self._meters:
+            if meter.refresh > 0 or not slow:
                 own = 0.0 if meter.socket is None else meter.socket.power
                 meter.look(self._now, self.voltage, Watts(total - own))
