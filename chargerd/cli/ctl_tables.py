@@ -1,0 +1,179 @@
+"""How ports look on a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from chargerd.cli.wording import LATCHES, STATES, obstacle
+from chargerd.core.ledger import Json
+
+Fields = Mapping[str, Json]
+
+COLOURS = {
+    "charging": "green",
+    "starting": "cyan",
+    "stopping": "cyan",
+    "suspended": "yellow",
+    "tripped": "bold red",
+    "locked_out": "bold white on red",
+    "unknown": "yellow",
+    "available": "",
+}
+
+
+def table(fields: Json) -> Fields:
+    """Return a JSON object as a mapping; an empty one for anything else."""
+    return fields if isinstance(fields, dict) else {}
+
+
+def ports_table(ports: Sequence[Fields]) -> Table:
+    """Return the table of ports: fits 80 columns."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("PORT", "STATE", "RELAY"):
+        shown.add_column(name)
+    for name in ("W", "A", "Wh", "TIME"):
+        shown.add_column(name, justify="right")
+    shown.add_column("WHY NOT")
+    for port in ports:
+        shown.add_row(*_row(port))
+    return shown
+
+
+def _row(port: Fields) -> list[RenderableType]:
+    reading, session = table(port.get("reading")), table(port.get("session"))
+    state = str(port["state"])
+    relay = {True: "closed", False: "open", None: "?"}[_flag(port.get("relay_closed"))]
+    stale = "" if reading.get("quality") == "good" else "dim"
+    return [
+        Text(str(port["port"]), style="bold"),
+        Text(state, style=COLOURS.get(state, "")),
+        Text(relay, style="green" if relay == "closed" else ""),
+        Text(number(reading.get("power_w"), 0), style=stale),
+        Text(number(reading.get("current_a"), 2), style=stale),
+        number(session.get("energy_wh"), 0),
+        clock(session.get("charging_s")),
+        _why_not(port),
+    ]
+
+
+def _flag(value: Json) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _why_not(port: Fields) -> str:
+    latches = port.get("latches")
+    if isinstance(latches, list) and latches:
+        return ", ".join(str(table(latch).get("function")) for latch in latches)
+    blocked = port.get("blocked_by")
+    codes = [str(code) for code in blocked if code != "busy"] if isinstance(blocked, list) else []
+    return ", ".join(codes)
+
+
+def number(value: Json, digits: int) -> str:
+    """Return a figure, or a dash for what is not known."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
+
+
+def clock(seconds: Json) -> str:
+    """Return a span as 1:02:03."""
+    if not isinstance(seconds, int | float):
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def header(status: Fields) -> Text:
+    """Return the lines above the table: gateway, broker, boards."""
+    mqtt = table(status.get("mqtt"))
+    text = Text()
+    text.append(f"{status.get('gateway')}", style="bold")
+    text.append(f"  chargerd {status.get('version')}, up {clock(status.get('up_s'))}, ")
+    if not mqtt:
+        text.append("no broker configured")
+    elif mqtt.get("connected"):
+        text.append(f"broker {mqtt.get('broker')} connected", style="green")
+    else:
+        text.append(f"broker {mqtt.get('broker')} NOT connected", style="yellow")
+    buses = status.get("buses")
+    for bus in buses if isinstance(buses, list) else ():
+        _bus_line(text, table(bus))
+    return text
+
+
+def _bus_line(text: Text, bus: Fields) -> None:
+    lost = bus.get("boards_lost")
+    if not bus.get("connected"):
+        text.append(
+            f"\nbus {bus.get('bus')}: {bus.get('line')} is not there; check adapter and cable", style="red"
+        )
+    elif isinstance(lost, list) and lost:
+        names = ", ".join(str(board) for board in lost)
+        text.append(f"\nbus {bus.get('bus')}: no answer from {names}", style="red")
+
+
+def status_view(status: Fields) -> Group:
+    """Return everything `status` shows."""
+    ports = status.get("ports")
+    rows = [table(port) for port in ports] if isinstance(ports, list) else []
+    return Group(header(status), ports_table(rows))
+
+
+def port_view(port: Fields) -> Group:
+    """Return everything there is to say about one port, in words."""
+    reading, session = table(port.get("reading")), table(port.get("session"))
+    limits = table(port.get("limits_in_force")) or table(port.get("limits"))
+    state = str(port["state"])
+    lines = [
+        Text.assemble(
+            (str(port["port"]), "bold"), "  ", (state, COLOURS.get(state, "")), f"  {STATES.get(state, '')}"
+        ),
+        Text(
+            f"reading   {number(reading.get('power_w'), 1)} W, {number(reading.get('current_a'), 3)} A, "
+            f"{number(reading.get('voltage_v'), 1)} V, register {number(reading.get('energy_wh'), 0)} Wh "
+            f"({reading.get('quality')}, {number(reading.get('age_s'), 1)} s old)"
+        ),
+        Text(
+            f"limits    {number(limits.get('current_a'), 1)} A, {number(limits.get('power_w'), 0)} W, "
+            f"{clock(limits.get('duration_s'))}, {_energy_limit(limits)}"
+        ),
+    ]
+    if session:
+        lines.append(
+            Text(
+                f"session   {port.get('session_id')}: {number(session.get('energy_wh'), 0)} Wh in "
+                f"{clock(session.get('charging_s'))}, peak {number(session.get('peak_power_w'), 0)} W"
+            )
+        )
+    lines += _latch_lines(port)
+    blocked = port.get("blocked_by")
+    for code in blocked if isinstance(blocked, list) else ():
+        sentence, step = obstacle(str(code), str(port["port"]))
+        lines.append(Text(f"why not   {sentence}\n          next: {step}"))
+    return Group(*lines)
+
+
+def _latch_lines(port: Fields) -> list[Text]:
+    latches = port.get("latches")
+    lines = []
+    for item in latches if isinstance(latches, list) else ():
+        latch = table(item)
+        detail = table(latch.get("detail"))
+        function = str(latch.get("function"))
+        figures = ""
+        if detail.get("measured") is not None:
+            unit = str(detail.get("unit") or "").upper()
+            figures = (
+                f" ({number(detail.get('measured'), 2)} {unit}, limit {number(detail.get('limit'), 2)} {unit})"
+            )
+        lines.append(
+            Text(f"latched   {function}{figures}: {LATCHES.get(function, 'see the manual')}", style="red")
+        )
+    return lines
+
+
+def _energy_limit(limits: Fields) -> str:
+    energy = limits.get("energy_wh")
+    return "no energy limit" if energy is None else f"{number(energy, 0)} Wh"

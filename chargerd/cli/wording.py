@@ -1,0 +1,72 @@
+"""What the daemon's words mean to a technician, and what to do next."""
+
+from chargerd.core.commands import Code
+
+OBSTACLES: dict[str, tuple[str, str]] = {
+    Code.LOCKED_OUT: (
+        "The port is locked out until a person has been there.",
+        "find the cause, then: chargerctl reset {port} --reason '...'",
+    ),
+    Code.LATCHED: ("A trip holds the port open.", "see what tripped, remove it, then: chargerctl reset {port}"),
+    Code.BUSY: ("A session is under way.", "wait for it, or: chargerctl stop {port}"),
+    Code.BOARD_LOST: (
+        "The relay board has not confirmed that the relay is open.",
+        "check the board's supply and the bus cable; see chargerctl status",
+    ),
+    Code.METER_STALE: ("The meter does not answer.", "check the meter's supply, its address and the bus cable"),
+    Code.STORE_UNAVAILABLE: (
+        "The journal cannot be written, so nothing may be closed.",
+        "check the disk: df -h, dmesg, journalctl -u chargerd",
+    ),
+    Code.DISABLED: ("The port is disabled.", "enable it from the backend"),
+    Code.THERMAL: ("The line to this port is still too warm.", "wait some minutes"),
+}
+"""Why a start would be refused, by the contract's code: a sentence and the next step."""
+
+LATCHES: dict[str, str] = {
+    "overcurrent_instant": "the current was far above the limit: a fault, or something that is no charger",
+    "overcurrent_definite": "the current was above the limit for seconds",
+    "relay_stuck_open": "the relay did not close when told to: coil, driver or board",
+    "relay_will_not_open": "the relay was read back closed after three openings: DANGER, switch the circuit off",
+    "relay_unexpected": "the relay closed without a command, twice",
+    "relay_board_lost": "current flowed though the relay's lease had run out: DANGER, switch the circuit off",
+}
+"""What set a latch, in a technician's words."""
+
+REFUSALS: dict[str, str] = {
+    Code.LIMIT_TOO_HIGH: "the limit asked for lies above what the port allows",
+    Code.UNKNOWN_PORT: "there is no such port",
+    Code.UNKNOWN_SESSION: "nothing charges there",
+    Code.WRONG_SESSION: "another session is under way",
+    Code.NOT_ALLOWED: "this latch cannot be cleared from afar",
+    Code.NO_LOAD: "no current flows: is anything plugged in?",
+    Code.RELAY_FAULT: "the relay does not do what it is told",
+    Code.FAILED: "it came to nothing",
+}
+"""Further codes of replies."""
+
+STATES: dict[str, str] = {
+    "unknown": "Its relay has not been read back yet.",
+    "available": "Free: a start would be accepted.",
+    "queued": "Waiting for the circuit to have room.",
+    "starting": "Going through the start sequence.",
+    "charging": "Charging.",
+    "suspended": "Suspended: its relay is open until the reason goes away.",
+    "stopping": "Ending: its relay opens and the register is read.",
+    "tripped": "Tripped, and held open.",
+    "locked_out": "Locked out.",
+    "disabled": "Disabled.",
+}
+
+
+def obstacle(code: str, port: str) -> tuple[str, str]:
+    """Return a sentence and the next step for a code of `blocked_by`."""
+    sentence, step = OBSTACLES.get(code, (code.replace("_", " "), "see journalctl -u chargerd"))
+    return sentence, step.format(port=port)
+
+
+def refusal(code: str) -> str:
+    """Return what a reply's code means."""
+    if code in OBSTACLES:
+        return OBSTACLES[code][0]
+    return REFUSALS.get(code, code.replace("_", " "))
