@@ -160,6 +160,8 @@ class Meter:
     """How a port's meter behaves."""
 
     silent: bool = False
+    by_hand: bool = False
+    """Nobody polls it; the scenario hands in its readings."""
     together: bool = False
     """Current, power and energy come in one transaction."""
     script: list[tuple[float, float]] = field(default_factory=list)
@@ -229,6 +231,13 @@ class Bus:
         self._queue: list[tuple[int, int, _Job]] = []
         self._numbers = itertools.count()
         self._busy = False
+        self.held = False
+        """Nothing goes out: another device keeps the line."""
+
+    def release(self) -> None:
+        """Let it go on."""
+        self.held = False
+        self._begin()
 
     def put(self, job: _Job) -> None:
         """Queue a job. An opening makes its port's queued closings and renewals forgotten."""
@@ -246,7 +255,7 @@ class Bus:
         self._queue.clear()
 
     def _begin(self) -> None:
-        if self._busy or not self._queue:
+        if self._busy or self.held or not self._queue:
             return
         entry = min(self._queue, key=lambda queued: queued[:2])
         self._queue.remove(entry)
@@ -304,8 +313,8 @@ class World:
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._numbers = itertools.count()
         self._sessions = itertools.count(1)
-        self._relay_bus = Bus(self)
-        self._meter_bus = Bus(self) if separate else self._relay_bus
+        self.relay_bus = Bus(self)
+        self.meter_bus = Bus(self) if separate else self.relay_bus
         self._life = 0
         self._states: dict[PortId, PortState] = {}
         self.latches_at_start = tuple(latches)
@@ -397,9 +406,9 @@ class World:
         self._write(getattr(command, "port", None) or "", _word(command))
         match command:
             case OpenRelay() | CloseRelay() | RenewLease() | ReadRelay():
-                self._relay_bus.put(_Job(command.port, KINDS[type(command)], command))
+                self.relay_bus.put(_Job(command.port, KINDS[type(command)], command))
             case ReadEnergy():
-                self._meter_bus.put(_Job(command.port, "energy", command))
+                self.meter_bus.put(_Job(command.port, "energy", command))
             case SetPace():
                 self._set_pace(command.port, command.pace)
             case Persist() if not self.journal.stuck:
@@ -434,16 +443,16 @@ class World:
     def restart(self, after: float = 1.0) -> None:
         """Kill the daemon where it stands; a new one begins some seconds later with what the journal kept."""
         self._life += 1
-        self._relay_bus.clear()
-        self._meter_bus.clear()
+        self.relay_bus.clear()
+        self.meter_bus.clear()
         end = self.now + after
         while self._heap and self._heap[0][0] <= end:
             self.now, _, action, arguments = heapq.heappop(self._heap)
             if action not in {self.tell, self._persisted}:
                 action(*arguments)
         self.now = end
-        self._relay_bus.clear()
-        self._meter_bus.clear()
+        self.relay_bus.clear()
+        self.meter_bus.clear()
         self._states.clear()
         self.station = Station(self.plan, self.moment(), tuple(self.journal.latches.values()))
         interrupted = tuple(self.journal.records.values())
@@ -496,10 +505,10 @@ class World:
         """Let the journal fail, or come back."""
         self.tell(StoreChanged(writable=writable))
 
-    def charging(self, port: str = "A01", *, source: Source = Source.REMOTE, **limits: float) -> SessionId:
+    def charging(self, port: str = "A01", **limits: float) -> SessionId:
         """Bring a port to `charging`."""
         self.ready(port)
-        session = self.start(port, source=source, **limits)
+        session = self.start(port, **limits)
         self.run_until("state charging", within=10)
         return session
 
@@ -515,6 +524,27 @@ class World:
         load = self.loads[PortId(port)]
         load.amps, load.watts = amps, amps * 138.0 if watts is None else watts
         load.note(self.now, closed=self.contacts[PortId(port)].closed)
+
+    def show(self, amps: float | None, watts: float | None = None, port: str = "A01", **values: float) -> None:
+        """Hand the station a reading of this very moment, whatever is true."""
+        self.tell(
+            MeterReading(
+                port=PortId(port),
+                at=Instant(self.now),
+                current=None if amps is None else Amps(amps),
+                power=None if watts is None else Watts(watts),
+                **values,  # type: ignore[arg-type]  # floats by name
+            )
+        )
+
+    def by_hand(self, port: str = "A01") -> None:
+        """Let the port's meter tell current and power no more by itself: the scenario does."""
+        self.meters[PortId(port)].by_hand = True
+
+    def by_itself(self, port: str = "A01") -> None:
+        """Let the port's meter speak again, whatever kept it from it."""
+        meter = self.meters[PortId(port)]
+        meter.silent = meter.by_hand = False
 
     # The physical side
 
@@ -617,7 +647,7 @@ class World:
 
     def _coils(self, life: int) -> None:
         if life == self._life:
-            self._relay_bus.put(_Job(self.plan.ports[0].id, "coils"))
+            self.relay_bus.put(_Job(self.plan.ports[0].id, "coils"))
             self.later(self.coils, self._coils, life)
 
     def _read_meter(self, job: _Job) -> float:
@@ -666,7 +696,8 @@ class World:
     def _poll(self, port: PortId, number: int) -> None:
         meter = self.meters[port]
         if number == meter.polls:
-            self._meter_bus.put(_Job(port, "meter"))
+            if not meter.by_hand:
+                self.meter_bus.put(_Job(port, "meter"))
             self.later(IDLE_POLL if meter.pace is Pace.IDLE else self.poll, self._poll, port, number)
 
     # Looking
