@@ -21,11 +21,11 @@ from chargerd.config.site import Site
 from chargerd.control.server import ControlServer
 from chargerd.core.commands import Answer, ReplyStatus
 from chargerd.core.events import ShutdownRequested, StoreChanged
-from chargerd.core.facts import Fact
+from chargerd.core.facts import Clearing, Fact, Latch
 from chargerd.core.ledger import Batch, Body, Json, LedgerEntry, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
-from chargerd.core.session import Order, SessionRecord
+from chargerd.core.session import Order, SessionRecord, StopDetail
 from chargerd.core.station import Station
 from chargerd.core.units import Instant, PortId, Seconds, after
 from chargerd.core.view import PortView
@@ -90,7 +90,8 @@ class Daemon:
         write_relays_file(site, state_dir / RELAYS_FILE)
         recovery = self._journal.recovery
         self._clock.boot = recovery.boot
-        self._station = Station(site.plan, self._clock.moment(), recovery.latches)
+        latches = (*recovery.latches, *(lost_latches(site) if recovery.latches_unknown else ()))
+        self._station = Station(site.plan, self._clock.moment(), latches)
         self._engine = Engine(self._station, self._clock, self._journal, self._give_up)
         self._buses = build(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
         self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}
@@ -135,9 +136,12 @@ class Daemon:
         recovery = self._journal.recovery
         for note in self._site.notes:
             log.warning("configured_but_not_acted_on", what=note.what, line=note.line)
-        if recovery.salvaged is not None:
-            log.error("journal_was_damaged", moved_to=recovery.salvaged)
         self._journal.start()
+        if recovery.salvaged is not None:
+            self._alarm("journal_was_damaged", f"moved to {recovery.salvaged}")
+        if recovery.latches_unknown:
+            log.critical("latches_were_lost", ports="all locked out")
+            self._journal.append(Batch(latches=lost_latches(self._site)))
         self._engine.connect(
             relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
         )
@@ -380,6 +384,19 @@ def _bus_status(bus: Bus, site: Site) -> dict[str, Json]:
         "exceptions": counters.exceptions,
         "foreign_bytes": counters.foreign_bytes,
     }
+
+
+def lost_latches(site: Site) -> tuple[Latch, ...]:
+    """Return a lock-out for every port: the journal was damaged, and nobody knows which ports were held open."""
+    return tuple(
+        Latch(
+            port=port.id,
+            function="latches_unknown",
+            clearing=Clearing.LOCK_OUT,
+            detail=StopDetail(function="latches_unknown"),
+        )
+        for port in site.plan.ports
+    )
 
 
 def interrupted(

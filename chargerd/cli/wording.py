@@ -28,6 +28,7 @@ LATCHES: dict[str, str] = {
     "overcurrent_definite": "the current was above the limit for seconds",
     "relay_stuck_open": "the relay did not close when told to: coil, driver or board",
     "relay_will_not_open": "the relay was read back closed after three openings: DANGER, switch the circuit off",
+    "latches_unknown": "the journal was damaged, and with it what held the ports open; look at each port",
     "relay_unexpected": "the relay closed without a command, twice",
     "relay_board_lost": "current flowed though the relay's lease had run out: DANGER, switch the circuit off",
 }

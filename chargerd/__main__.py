@@ -1,0 +1,5 @@
+"""`python -m chargerd` is `chargerd`."""
+
+from chargerd.cli.chargerd import main
+
+main(prog_name="chargerd")
