@@ -1,0 +1,216 @@
+"""`chargerd demo`: simulated boards, riders and an operator around the real daemon, with a real broker between."""
+
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from chargerd.cli.demo_backend import OperatorBackend
+from chargerd.cli.demo_parts import (
+    BUS,
+    MOST_PORTS,
+    Broker,
+    Daemon,
+    DemoError,
+    broker,
+    daemon,
+    keep,
+    say,
+    site_text,
+    tail,
+)
+from chargerd.cli.demo_stage import Stage
+from chargerd.cli.demo_view import Lines, Screen, View, print_summary
+from chargerd.config.loader import load
+from chargerd.core.units import Instant, Seconds, after
+from chargerd.runtime.clock import SystemClock
+from chargerd.sim.line import PtyLine
+from chargerd.sim.riders import Riders
+from chargerd.sim.world import World
+
+PREFIX = "chargerd/v1"
+TURN = Seconds(0.1)
+SETTLE_FOR = Seconds(1.0)
+"""How long the backend listens on after the daemon is gone: its last messages may be under way."""
+FOREVER = Instant(float("inf"))
+LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says. `rate` is how many times faster the riders' day runs."""
+
+    seconds: float
+    headless: bool
+    rate: float
+    seed: int
+    broker: str | None
+    ports: int
+    as_json: bool
+
+
+@click.command(name="demo")
+@click.option("--seconds", type=click.FloatRange(min=0), default=0.0, help="End after so long.  [default: Ctrl-C]")
+@click.option("--headless", is_flag=True, help="Print a line for each happening, and a summary.")
+@click.option(
+    "--rate", type=click.FloatRange(1, 1000), default=60.0, show_default=True, help="Pace of the riders' day."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed brings the same riders.")
+@click.option("--broker", "broker_url", metavar="URL", help="A broker of your own, mqtt://host:port.")
+@click.option(
+    "--ports", type=click.IntRange(1, MOST_PORTS), default=12, show_default=True, help="How many sockets."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object a line; implies --headless.")
+def command(
+    *, seconds: float, headless: bool, rate: float, seed: int, broker_url: str | None, ports: int, as_json: bool
+) -> None:
+    """Show a station at work: the real daemon on a simulated line, with riders who charge and misbehave."""
+    options = Options(
+        seconds=seconds,
+        headless=headless or as_json or not sys.stdout.isatty(),
+        rate=rate,
+        seed=seed,
+        broker=broker_url,
+        ports=ports,
+        as_json=as_json,
+    )
+    with _leaving() as leave:
+        sys.exit(Demo(options, leave).run())
+
+
+@contextmanager
+def _leaving() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and its like into an event: nothing is left half made, whenever they come."""
+    leave = threading.Event()
+
+    def asked(_number: int, _frame: FrameType | None) -> None:
+        leave.set()
+
+    before = {number: signal.signal(number, asked) for number in LEAVING}
+    try:
+        yield leave
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Demo:
+    """One showing. `run` returns the exit code: 0, or 1 if a part of it failed."""
+
+    def __init__(self, options: Options, leave: threading.Event) -> None:
+        self._options = options
+        self._leave = leave
+        self._clock = SystemClock()
+
+    def run(self) -> int:
+        """Start everything, run, and take everything away again."""
+        with tempfile.TemporaryDirectory(prefix="chargerd-demo-") as name, ExitStack() as parts:
+            folder = Path(name)
+            try:
+                return self._run(folder, parts)
+            except (DemoError, OSError) as error:
+                say(f"demo: {error}")
+                kept = keep(folder / "chargerd.log")
+                if kept is not None:
+                    say(f"demo: the daemon's log is in {kept}")
+                return 1
+
+    def _run(self, folder: Path, parts: ExitStack) -> int:
+        options = self._options
+        served = parts.enter_context(broker(options.broker, folder))
+        gateway = "demo" if options.broker is None else f"demo-{secrets.token_hex(3)}"
+        config = folder / "chargerd.yaml"
+        config.write_text(
+            site_text(
+                broker=served.address,
+                gateway=gateway,
+                prefix=PREFIX,
+                device=folder / BUS,
+                ports=options.ports,
+                rate=options.rate,
+            ),
+            encoding="utf-8",
+        )
+        site = load(config)
+        world = World(site, seed=options.seed)
+        line = parts.enter_context(PtyLine(world, BUS, clock=self._clock, link=folder / BUS))
+        backend = OperatorBackend(served.address, prefix=PREFIX, gateway=gateway)
+        parts.callback(backend.stop)
+        try:
+            backend.start()
+        except OSError as error:
+            raise DemoError(f"no broker answers at {served.address}: {error}") from error
+        footer = _footer(served, gateway, folder)
+        view = self._view(parts, footer)
+        began = self._clock.now()
+        riders = Riders(options.seed, [port.id for port in site.ports], options.rate)
+        stage = Stage(world=world, riders=riders, backend=backend, began=began, tell=view.happened)
+        driven = parts.enter_context(daemon(config, folder))
+        watched = _watch(served, line, driven)
+        self._play(stage, view, watched, after(began, Seconds(options.seconds)) if options.seconds else FOREVER)
+        self._end(stage, view, driven)
+        view.close()
+        print_summary(stage.summary(), click.echo, as_json=options.as_json)
+        return 0
+
+    def _view(self, parts: ExitStack, footer: str) -> View:
+        if self._options.headless:
+            say(footer)
+            return Lines(as_json=self._options.as_json)
+        screen = Screen(footer)
+        parts.callback(screen.close)
+        return screen
+
+    def _play(self, stage: Stage, view: View, watch: Callable[[], None], until: Instant) -> None:
+        """Run until the time is up or somebody asks to leave. Raises `DemoError` when a part has failed."""
+        while not self._leave.is_set() and (now := self._clock.now()) < until:
+            watch()
+            stage.turn(now)
+            view.draw(stage, now)
+            self._leave.wait(TURN)
+
+    def _end(self, stage: Stage, view: View, driven: Daemon) -> None:
+        """Let the daemon leave, and hear its last settlements."""
+        driven.ask_to_leave()
+        pause = threading.Event()
+        gone_at: Instant | None = None
+        while gone_at is None or self._clock.now() < after(gone_at, SETTLE_FOR):
+            now = self._clock.now()
+            stage.turn(now, riders=False)
+            view.draw(stage, now)
+            if gone_at is None and driven.exit_code is not None:
+                gone_at = now
+            if gone_at is not None and not stage.unsettled:
+                break
+            pause.wait(TURN)
+        if driven.exit_code != 0:
+            raise DemoError(f"the daemon left with exit code {driven.exit_code}:\n{tail(driven.log)}")
+
+
+def _watch(served: Broker, line: PtyLine, driven: Daemon) -> Callable[[], None]:
+    def watch() -> None:
+        if driven.exit_code is not None:
+            raise DemoError(f"the daemon has ended with exit code {driven.exit_code}:\n{tail(driven.log)}")
+        if not served.alive:
+            raise DemoError("the broker has ended")
+        if line.failure is not None:
+            raise DemoError(f"the simulated line has failed: {line.failure!r}")
+
+    return watch
+
+
+def _footer(served: Broker, gateway: str, folder: Path) -> str:
+    address = served.address
+    return (
+        f"broker   {address} ({served.kind})\n"
+        f"watch    mosquitto_sub -h {address.host} -p {address.port} -V mqttv5 -t '{PREFIX}/{gateway}/#' -v\n"
+        f"on site  chargerctl --socket {folder / 'run' / 'chargerctl.sock'} status"
+    )

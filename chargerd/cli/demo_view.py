@@ -1,0 +1,143 @@
+"""What the demo shows: a live table on a terminal, or a line for each happening."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from chargerd.cli.demo_stage import Happening, PortRow, Stage
+from chargerd.core.units import Instant, between
+
+STATE_STYLES: Mapping[str, str] = {
+    "available": "dim",
+    "starting": "cyan",
+    "charging": "green",
+    "suspended": "yellow",
+    "stopping": "cyan",
+    "tripped": "bold red",
+    "locked_out": "bold white on red",
+    "unknown": "magenta",
+}
+LOG_LINES = 12
+
+
+class View(Protocol):
+    """Where the demo is seen."""
+
+    def happened(self, happening: Happening) -> None:
+        """Take note of one happening."""
+
+    def draw(self, stage: Stage, now: Instant) -> None:
+        """Show how things stand."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+class Lines:
+    """One line a happening, for people or, as JSON, for machines."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def happened(self, happening: Happening) -> None:
+        """Print it."""
+        click.echo(happening.as_json() if self._as_json else _line(happening))
+
+    def draw(self, stage: Stage, now: Instant) -> None:
+        """Lines say all there is."""
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+class Screen:
+    """The live view."""
+
+    def __init__(self, footer: str) -> None:
+        self._footer = footer
+        self._live = Live(console=Console(), refresh_per_second=4, screen=False, transient=False)
+        self._live.start()
+
+    def happened(self, happening: Happening) -> None:
+        """The next drawing shows it."""
+
+    def draw(self, stage: Stage, now: Instant) -> None:
+        """Show ports, the last happenings and where to look further."""
+        self._live.update(Group(ports_table(stage, now), log_panel(stage), Text(self._footer, style="dim")))
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._live.stop()
+
+
+def ports_table(stage: Stage, now: Instant) -> Table:
+    """Return the table of ports."""
+    totals = stage.totals
+    caption = (
+        f"{totals.arrived} riders   {len(stage.settled)} sessions settled   {totals.energy_wh:.0f} Wh   "
+        f"{len(totals.trips)} trips   gateway {'online' if stage.online else 'offline'}"
+    )
+    table = Table(title="chargerd demo", caption=caption, expand=True, box=None, header_style="bold")
+    for name in ("port", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("W", "A", "Wh", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("rider", ratio=1, no_wrap=True)
+    table.add_column("latched", style="red", no_wrap=True)
+    for port, row in sorted(stage.rows.items()):
+        table.add_row(port, *_cells(row, now))
+    return table
+
+
+def _cells(row: PortRow, now: Instant) -> tuple[Text | str, ...]:
+    time = "" if row.charging_since is None else f"{between(row.charging_since, now):.0f} s"
+    return (
+        Text(row.state, style=STATE_STYLES.get(row.state, "")),
+        _figure(row.power_w, 0),
+        _figure(row.current_a, 2),
+        _figure(row.energy_wh, 0) if row.session is not None else "",
+        time,
+        row.doing,
+        ", ".join(row.latches),
+    )
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def log_panel(stage: Stage) -> Panel:
+    """Return the last happenings."""
+    lines = [Text(_line(one), style=_style(one), no_wrap=True) for one in list(stage.recent)[-LOG_LINES:]]
+    return Panel(Group(*lines), title="what happens", title_align="left", height=LOG_LINES + 2)
+
+
+def _style(happening: Happening) -> str:
+    if happening.kind in {"tripped", "port_locked_out"}:
+        return "bold red"
+    return "green" if happening.kind == "ended" else ""
+
+
+def _line(happening: Happening) -> str:
+    return f"{happening.at_s:7.1f} s  {happening.port or '':4} {happening.text}"
+
+
+def print_summary(summary: Mapping[str, Any], echo: Callable[[str], None], *, as_json: bool) -> None:
+    """Print what the demo came to."""
+    if as_json:
+        echo(json.dumps(summary))
+        return
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary["reasons"].items()) or "none"
+    echo(f"\n{summary['riders']} riders in {summary['seconds']:.0f} s, {summary['turned_away']} turned away")
+    echo(f"{summary['sessions']} sessions settled ({reasons}), {summary['unsettled']} not")
+    echo(f"{summary['energy_wh']} Wh settled, {summary['energy_flowed_wh']:.1f} Wh flowed")
+    for trip in summary["trips"]:
+        after = "?" if trip["opened_after_ms"] is None else trip["opened_after_ms"]
+        echo(f"{trip['port']} {trip['function']}: contact open {after} ms after the overload began")
