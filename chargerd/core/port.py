@@ -329,12 +329,12 @@ class Port:
         self.out.do(ReadEnergy(port=self.id))
 
     def count_open(self, now: Moment) -> None:
-        """Charging time ends: now, or when the last lease must have ended, whichever was earlier."""
+        """Charging time ends: now, or with the last confirmed lease, whichever was earlier."""
         self.session.totals.open(self.contact_until(now.instant))
 
     def contact_until(self, now: Instant) -> Instant:
-        """Return until when the relay may have been closed, as of `now`."""
-        lapsed = self.relay.surely_open_at
+        """Return until when the relay counts as closed, as of `now`; nobody pays for more than was confirmed."""
+        lapsed = self.relay.leased_until
         return now if lapsed is None else min(now, lapsed)
 
     def record(self, now: Moment) -> SessionRecord:

@@ -80,6 +80,8 @@ class RelayWatch:
         """When it was last read back open after an opening."""
         self.surely_open_at: Instant | None = None
         """From when on its lease must have ended, whatever was lost; `None`: no lease was given."""
+        self.leased_until: Instant | None = None
+        """When the last confirmed lease ends; a write whose echo was lost may have made it longer."""
         self._written_at: Instant | None = None
         """When the last write of an opening or a closing ended; older read-backs say nothing of it."""
         self._echoed = False
@@ -96,7 +98,7 @@ class RelayWatch:
         if self.phase is Phase.OPENING:
             return
         if self.phase is Phase.OPEN:
-            self.surely_open_at = None  # Whatever closed it was not ours, and gave no lease we know of.
+            self._forget_leases()  # Whatever closed it was not ours, and gave no lease we know of.
         self._enter(Phase.OPENING)
         self._tries = 0
         self._send_open(now, out, RETRY_FIRST)
@@ -104,7 +106,7 @@ class RelayWatch:
     def close(self, now: Instant, within: Seconds, out: Outbox) -> None:
         """Begin to close; withheld by the bus if it has not gone out `within` seconds."""
         self._enter(Phase.CLOSING)
-        self.surely_open_at = self.closed_from = None
+        self._forget_leases()
         out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
 
     def check(self, now: Instant, out: Outbox) -> None:
@@ -132,7 +134,7 @@ class RelayWatch:
             case RelayReadBack():
                 return self._was_read_back(event, now, out)
             case RelayNotReadBack():
-                return self._not_read_back(now)
+                return None  # Asked again in its time.
 
     def due(self) -> Instant | None:
         """Return when `wake` has something to do."""
@@ -167,6 +169,8 @@ class RelayWatch:
                 self._ask(now, out, RETRY_FIRST)
             return None
         self._may_be_closed(event.at)
+        if self._lease is not None:
+            self.leased_until = after(event.sent_at, self._lease)
         if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
             self._confirmed_from = self.closed_from = event.sent_at
             self._written_at = event.at
@@ -215,7 +219,7 @@ class RelayWatch:
             self.opened_at = event.at
             return Signal.OPENED
         self._tries += 1
-        self._written_at = None
+        self._written_at, self._echoed = None, False
         if self._tries < self._open_tries:
             self._send_open(now, out, RETRY_FIRST)
             return None
@@ -237,11 +241,6 @@ class RelayWatch:
         if self._open_reads >= STUCK_READS:
             return Signal.STAYED_OPEN
         self._ask(now, out, RETRY_FIRST)
-        return None
-
-    def _not_read_back(self, now: Instant) -> Signal | None:
-        if self._retry is not None:
-            self._retry = _Retry(after(now, RETRY_FIRST), self._retry.pause)
         return None
 
     def _enter(self, phase: Phase) -> None:
@@ -276,6 +275,9 @@ class RelayWatch:
         if self._lease is None or self._confirmed_from is None:
             return None
         return after(self._confirmed_from, self._renew_every)
+
+    def _forget_leases(self) -> None:
+        self.closed_from = self.leased_until = self.surely_open_at = None
 
     def _may_be_closed(self, at: Instant) -> None:
         if self._lease is not None:

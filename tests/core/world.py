@@ -316,6 +316,7 @@ class World:
         self.relay_bus = Bus(self)
         self.meter_bus = Bus(self) if separate else self.relay_bus
         self._life = 0
+        self._dead = False
         self._states: dict[PortId, PortState] = {}
         self.latches_at_start = tuple(latches)
         self.station = Station(self.plan, self.moment(), self.latches_at_start)
@@ -337,29 +338,33 @@ class World:
 
     def run_to(self, end: float) -> None:
         """Let time pass up to an instant of the boot clock."""
-        while True:
-            deadline = self.station.next_deadline()
-            wake = None if deadline is None else max(self.now, deadline + self.wake_late)
-            happens = self._heap[0][0] if self._heap else None
-            if happens is not None and happens <= end and (wake is None or happens <= wake):
-                self.now, _, action, arguments = heapq.heappop(self._heap)
-                action(*arguments)
-            elif wake is not None and wake <= end:
-                self.now = wake
-                self._wake()
-            else:
-                self.now = end
-                return
+        while self._step(end):
+            pass
+
+    def _step(self, end: float) -> bool:
+        """Let the next thing happen, if it does by `end`; else let time pass until then."""
+        deadline = self.station.next_deadline()
+        wake = None if deadline is None else max(self.now, deadline + self.wake_late)
+        happens = self._heap[0][0] if self._heap else None
+        if happens is not None and happens <= end and (wake is None or happens <= wake):
+            self.now, _, action, arguments = heapq.heappop(self._heap)
+            action(*arguments)
+            return True
+        if wake is not None and wake <= end:
+            self.now = wake
+            self._wake()
+            return True
+        self.now = end
+        return False
 
     def run_until(self, text: str, within: float = 300.0) -> float:
-        """Let time pass until the log book gets this line, and return when that was."""
+        """Let time pass until the log book gets this line, stop right there, and return when that was."""
         seen, end = len(self.book), self.now + within
-        while self.now < end:
+        while self._step(end):
             for line in self.book[seen:]:
                 if line.text == text:
                     return line.at
             seen = len(self.book)
-            self.run_to(min(end, self.now + 0.01))
         raise AssertionError(f"no '{text}' within {within} s:\n{self.print()}")
 
     def _wake(self) -> None:
@@ -379,6 +384,8 @@ class World:
 
     def tell(self, event: Event) -> None:
         """Hand one event to the station and carry out what comes of it."""
+        if self._dead:
+            return
         self.events.append((self.now, event))
         self._watch(event)
         self._carry_out(self.station.handle(event, self.moment()), getattr(event, "port", None))
@@ -443,16 +450,17 @@ class World:
     def restart(self, after: float = 1.0) -> None:
         """Kill the daemon where it stands; a new one begins some seconds later with what the journal kept."""
         self._life += 1
+        self._dead = True
         self.relay_bus.clear()
         self.meter_bus.clear()
         end = self.now + after
         while self._heap and self._heap[0][0] <= end:
             self.now, _, action, arguments = heapq.heappop(self._heap)
-            if action not in {self.tell, self._persisted}:
-                action(*arguments)
+            action(*arguments)
         self.now = end
         self.relay_bus.clear()
         self.meter_bus.clear()
+        self._dead = False
         self._states.clear()
         self.station = Station(self.plan, self.moment(), tuple(self.journal.latches.values()))
         interrupted = tuple(self.journal.records.values())
@@ -474,8 +482,12 @@ class World:
             source=source,
             command=CommandId(f"start-{number}"),
         )
-        self.tell(StartRequested(order=order, port=PortId(port)))
+        self.order(order)
         return session
+
+    def order(self, order: Order) -> None:
+        """Ask for a start in every detail."""
+        self.tell(StartRequested(order=order, port=order.port))
 
     def stop(
         self,
@@ -508,7 +520,7 @@ class World:
     def charging(self, port: str = "A01", **limits: float) -> SessionId:
         """Bring a port to `charging`."""
         self.ready(port)
-        session = self.start(port, **limits)
+        session = self.start(port, source=Source.REMOTE, **limits)
         self.run_until("state charging", within=10)
         return session
 
