@@ -1,36 +1,95 @@
 """The configuration as it is written: one model per section, defaults and bounds in one place.
 
 Ranges (`A01..A12`) are still text here; `chargerd.config.expand` spells them out and checks what belongs together.
+A validator's message is `what is wrong; what to do`. Numbers are strict: a word or a truth value is none.
 """
 
+import re
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic.config import JsonDict
 
 from chargerd.config.profiles import Model, Parity
-from chargerd.core.plan import CEILING, ChargeEnd, Phase, Protection
+from chargerd.core.plan import CEILING, ChargeEnd, Limits, Phase, Protection
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Number = Annotated[float, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+
+MOST_ENERGY_WH = 100_000
+"""Far above any battery on two or three wheels."""
+_NAME = re.compile(r"[^\s/+#$\x00-\x1f\x7f]{1,64}")
+"""Port ids are levels of MQTT topics, and `/` divides a board from its channel."""
+
+
+def _named(value: str) -> str:
+    if _NAME.fullmatch(value) is None:
+        raise ValueError("is no name; use 1 to 64 characters without spaces and without / + # $")
+    return value
+
+
+def _single(value: str) -> str:
+    if ".." in value:
+        raise ValueError("cannot be a range; describe each by itself")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_named)]
+"""A name, or a range of them."""
+SingleName = Annotated[Name, AfterValidator(_single)]
+Reference = Annotated[str, Field(min_length=1, max_length=200)]
+"""The name of something described elsewhere, or a board and a channel of it, or a range of those."""
 
 
 def _switch(value: object) -> object:
     """Read `on` and `off`, which YAML 1.2 leaves as words."""
     words = {"on": True, "off": False, "yes": True, "no": False}
-    return words.get(value.lower(), value) if isinstance(value, str) else value
+    switched = words.get(value.lower(), value) if isinstance(value, str) else value
+    if not isinstance(switched, bool):
+        raise ValueError("is neither on nor off; write on or off")  # noqa: TRY004 - pydantic takes ValueError only
+    return switched
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 
 
+def _address(value: object) -> object:
+    """Take an address as a number or as text, such as a range."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("is no address; write a number such as 11, or a range such as 11..22")  # noqa: TRY004 - same
+    return str(value)
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+
+
 def _endpoint(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports
-        raise ValueError("must be host:port, such as 192.168.10.20:502")
+    host, _, port = value.rpartition(":")
+    if not host or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports
+        raise ValueError("is no host and port; write it as 192.168.10.20:502")
     return value
 
 
 EndpointText = Annotated[str, AfterValidator(_endpoint)]
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, KeyError):
+        # A gateway without a time zone database cannot tell; the name is for people only.
+        if available_timezones():
+            raise ValueError("is no time zone; write one such as Europe/Berlin or UTC") from None
+    return value
+
+
+def _inherited(default: float | None, what: str, **bounds: float) -> Any:
+    """Declare a figure that a port takes from the site, and the site from `default` (`None`: no limit)."""
+    least, above, most = bounds.get("ge"), bounds.get("gt"), bounds.get("le")
+    extra: JsonDict = {"inherits": default}
+    return Field(None, description=what, json_schema_extra=extra, ge=least, gt=above, le=most)
 
 
 class GatewaySection(Model):
@@ -38,7 +97,9 @@ class GatewaySection(Model):
 
     id: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="MQTT client id and topic segment")
     name: str = Field("", description="for people")
-    timezone: str = Field("UTC", description="for people; records are in UTC")
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "UTC", description="for people; records are in UTC"
+    )
 
 
 class TlsSection(Model):
@@ -51,7 +112,7 @@ class TlsSection(Model):
     @model_validator(mode="after")
     def _pair(self) -> "TlsSection":
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key go together")
+            raise ValueError("certificate and key go together; give both or neither")
         return self
 
 
@@ -59,14 +120,14 @@ class MqttSection(Model):
     """The broker. Leave the whole section out to run stand-alone."""
 
     host: str = Field(min_length=1, description="name or address of the broker")
-    port: int = Field(0, ge=0, le=65535, description="0: 8883 with tls, else 1883")
+    port: Whole = Field(0, ge=0, le=65535, description="0: 8883 with tls, else 1883")
     prefix: str = Field(
         "chargerd/v1", pattern=r"^[^+#\s/]+(/[^+#\s/]+)*$", description="first levels of every topic"
     )
     username: str | None = Field(None, description="if the broker wants one")
     password_file: str | None = Field(None, description="its first line is the password")
     tls: TlsSection | None = Field(None, description="leave out for plain TCP; `{}` for the system's authorities")
-    reading_interval_s: float = Field(
+    reading_interval_s: Number = Field(
         10, ge=1, le=3600, description="how often values of closed ports are published"
     )
 
@@ -79,10 +140,12 @@ class MqttSection(Model):
 class BusSection(Model):
     """One line with boards on it: exactly one of serial, tcp, rtu_over_tcp."""
 
-    serial: str | None = Field(None, description="device; prefer /dev/serial/by-path/..., which survives a swap")
+    serial: Reference | None = Field(
+        None, description="device; prefer /dev/serial/by-path/..., which survives a swap"
+    )
     tcp: EndpointText | None = Field(None, description="Modbus TCP, host:port")
     rtu_over_tcp: EndpointText | None = Field(None, description="RTU frames through a serial server, host:port")
-    baudrate: int = Field(
+    baudrate: Whole = Field(
         9600, ge=1200, le=1_000_000, description="of the serial line, also behind a serial server"
     )
     parity: Parity = Field(Parity.NONE, description="none, even or odd")
@@ -92,7 +155,7 @@ class BusSection(Model):
     def _one_way(self) -> "BusSection":
         ways = [way for way in (self.serial, self.tcp, self.rtu_over_tcp) if way is not None]
         if len(ways) != 1:
-            raise ValueError("give exactly one of serial, tcp and rtu_over_tcp")
+            raise ValueError("a bus has one line; give exactly one of serial, tcp and rtu_over_tcp")
         return self
 
     @property
@@ -104,76 +167,99 @@ class BusSection(Model):
 class BoardSection(Model):
     """One board, or a range of equal ones."""
 
-    bus: Name = Field(description="the bus it hangs on")
-    address: int | str = Field(description="its Modbus address, 1 to 247; a range beside a range of names")
-    profile: Name = Field(description="what it speaks")
+    bus: Reference = Field(description="the bus it hangs on")
+    address: Address = Field(description="its Modbus address, 1 to 247; a range beside a range of names")
+    profile: Reference = Field(description="what it speaks")
     lease: Switch = Field(True, description="off: close its relays without a time limit")
 
 
 class CircuitSection(Model):
     """One supply circuit; the rating is its breaker's."""
 
-    parent: Name | None = Field(None, description="the circuit that feeds it")
-    rating_a: float | None = Field(None, gt=0, le=1000, description="the breaker's rating")
-    power_w: float | None = Field(None, gt=0, description="a further limit of power")
+    parent: Reference | None = Field(None, description="the circuit that feeds it")
+    rating_a: Number | None = Field(None, gt=0, le=1000, description="the breaker's rating")
+    power_w: Number | None = Field(None, gt=0, le=1_000_000, description="a further limit of power")
     phases: Literal[1, 3] = Field(1, description="1 or 3")
     phase: Phase = Field(Phase.ALL, description="L1, L2, L3 or all; one not stated counts on every phase")
-    meter: Name | None = Field(None, description="a board that measures the whole circuit")
-    contactor: Name | None = Field(None, description="board/channel of the circuit's contactor")
+    meter: Reference | None = Field(None, description="a board that measures the whole circuit")
+    contactor: Reference | None = Field(None, description="board/channel of the circuit's contactor")
+
+
+_L, _P, _C = Limits(), Protection(), ChargeEnd()
 
 
 class LimitsSection(Model):
     """What a session may draw; what is left out is inherited."""
 
-    power_w: float | None = Field(None, gt=0, le=CEILING.power, description="power")
-    current_a: float | None = Field(None, gt=0, le=CEILING.current, description="current")
-    duration_s: float | None = Field(None, gt=0, le=CEILING.duration, description="time with the relay closed")
-    energy_wh: float | None = Field(None, gt=0, description="energy; none if left out")
-
-
-_P, _C = Protection(), ChargeEnd()
+    power_w: Number | None = _inherited(_L.power, "power", gt=0, le=CEILING.power)
+    current_a: Number | None = _inherited(_L.current, "current", gt=0, le=CEILING.current)
+    duration_s: Number | None = _inherited(_L.duration, "time with the relay closed", gt=0, le=CEILING.duration)
+    energy_wh: Number | None = _inherited(_L.energy, "energy", gt=0, le=MOST_ENERGY_WH)
 
 
 class ProtectionSection(Model):
     """Thresholds and delays of the protective functions; what is left out is inherited."""
 
-    overcurrent_instant_factor: float | None = Field(None, ge=1.2, le=2.0, description=f"{_P.instant_factor}")
-    overcurrent_inrush_factor: float | None = Field(None, ge=1.5, le=5.0, description=f"{_P.inrush_factor}")
-    overcurrent_inrush_s: float | None = Field(None, ge=0, le=5, description=f"{_P.inrush_for}")
-    overcurrent_definite_factor: float | None = Field(None, ge=1.05, le=1.5, description=f"{_P.definite_factor}")
-    overcurrent_definite_s: float | None = Field(None, ge=0.5, le=10, description=f"{_P.definite_delay}")
-    overpower_factor: float | None = Field(None, ge=1.05, le=1.5, description=f"{_P.overpower_factor}")
-    overpower_s: float | None = Field(None, ge=1, le=30, description=f"{_P.overpower_delay}")
-    overpower_instant_factor: float | None = Field(
-        None, ge=1.2, le=2.0, description=f"{_P.overpower_instant_factor}"
+    overcurrent_instant_factor: Number | None = _inherited(
+        _P.instant_factor, "trips on one reading at this multiple of `current_a`", ge=1.2, le=2.0
     )
-    meter_stale_s: float | None = Field(None, ge=1, le=60, description=f"{_P.stale_after}")
-    recover_s: float | None = Field(None, ge=5, le=600, description=f"{_P.recover_within}")
-    weld_current_a: float | None = Field(None, ge=0.05, le=0.5, description=f"{_P.weld_current}")
+    overcurrent_inrush_factor: Number | None = _inherited(
+        _P.inrush_factor, "stands in for the instant factor right after closing", ge=1.5, le=5.0
+    )
+    overcurrent_inrush_s: Number | None = _inherited(
+        _P.inrush_for, "for how long, beside one refresh of the meter", ge=0, le=5
+    )
+    overcurrent_definite_factor: Number | None = _inherited(
+        _P.definite_factor, "trips at this multiple of `current_a` after a delay", ge=1.05, le=1.5
+    )
+    overcurrent_definite_s: Number | None = _inherited(_P.definite_delay, "that delay", ge=0.5, le=10)
+    overpower_factor: Number | None = _inherited(
+        _P.overpower_factor, "ends the session at this multiple of `power_w` after a delay", ge=1.05, le=1.5
+    )
+    overpower_s: Number | None = _inherited(_P.overpower_delay, "that delay", ge=1, le=30)
+    overpower_instant_factor: Number | None = _inherited(
+        _P.overpower_instant_factor, "ends it on one reading at this multiple of `power_w`", ge=1.2, le=2.0
+    )
+    meter_stale_s: Number | None = _inherited(
+        _P.stale_after,
+        "opens when no valid reading came for so long; three refreshes of the meter at least",
+        ge=1,
+        le=15,
+    )
+    recover_s: Number | None = _inherited(
+        _P.recover_within, "how long a suspended session waits for its meter", ge=5, le=600
+    )
+    weld_current_a: Number | None = _inherited(
+        _P.weld_current, "current through an open relay from which on it does not count as open", ge=0.05, le=0.5
+    )
 
 
 class ChargeEndSection(Model):
     """When a charge counts as over; what is left out is inherited."""
 
-    full_below_w: float | None = Field(None, ge=1, le=200, description=f"{_C.full_below}")
-    full_after_s: float | None = Field(None, ge=30, le=36000, description=f"{_C.full_after}")
-    unplugged_below_w: float | None = Field(None, ge=1.5, le=20, description=f"{_C.unplugged_below}")
-    unplugged_after_s: float | None = Field(None, ge=30, le=3600, description=f"{_C.unplugged_after}")
-    no_load_below_w: float | None = Field(None, ge=2, le=50, description=f"{_C.no_load_below}")
-    no_load_after_s: float | None = Field(None, ge=10, le=3600, description=f"{_C.no_load_after}")
-    float_s: float | None = Field(None, ge=0, le=36000, description=f"{_C.float_for}")
+    full_below_w: Number | None = _inherited(_C.full_below, "a tapered charge under this is full", ge=1, le=200)
+    full_after_s: Number | None = _inherited(_C.full_after, "after so long", ge=30, le=36000)
+    unplugged_below_w: Number | None = _inherited(
+        _C.unplugged_below, "a step to under this is a pulled plug", ge=1.5, le=20
+    )
+    unplugged_after_s: Number | None = _inherited(_C.unplugged_after, "after so long", ge=30, le=3600)
+    no_load_below_w: Number | None = _inherited(
+        _C.no_load_below, "a session that never reached this has no load", ge=2, le=50
+    )
+    no_load_after_s: Number | None = _inherited(_C.no_load_after, "after so long from closing", ge=10, le=3600)
+    float_s: Number | None = _inherited(_C.float_for, "how long a full port stays on", ge=0, le=36000)
 
 
 class ResumeSection(Model):
     """Resuming sessions after an outage."""
 
-    window_s: float = Field(1800, ge=0, le=86400, description="longest outage; 0: never resume")
+    window_s: Number = Field(1800, ge=0, le=86400, description="longest outage; 0: never resume")
 
 
 class QueueSection(Model):
     """Waiting for a free allocation of the circuit."""
 
-    queue_s: float = Field(0, ge=0, le=36000, description="how long a start may wait")
+    queue_s: Number = Field(0, ge=0, le=36000, description="how long a start may wait")
 
 
 class PortSection(Model):
@@ -181,9 +267,9 @@ class PortSection(Model):
 
     id: Name = Field(description="as printed at the socket")
     label: str | None = Field(None, description="for people; the id if left out")
-    relay: Name = Field(description="board/channel, channels as printed on the board, from 1")
-    meter: Name = Field(description="board, or board/channel")
-    circuit: Name = Field(description="the circuit that feeds it")
+    relay: Reference = Field(description="board/channel, channels as printed on the board, from 1")
+    meter: Reference = Field(description="board, or board/channel")
+    circuit: Reference = Field(description="the circuit that feeds it")
     phase: Phase = Field(Phase.ALL, description="L1, L2, L3 or all")
     limits: LimitsSection = Field(LimitsSection(), description="its own limits")
     protection: ProtectionSection = Field(ProtectionSection(), description="its own thresholds")
@@ -193,20 +279,20 @@ class PortSection(Model):
 class InputSection(Model):
     """A smoke, water or heat detector, or an emergency stop."""
 
-    input: Name = Field(description="board/channel")
+    input: Reference = Field(description="board/channel")
     kind: Literal["smoke", "water", "heat", "emergency_stop"] = Field(description="what it reports")
-    circuit: Name = Field(description="the circuit it opens")
+    circuit: Reference = Field(description="the circuit it opens")
     active: Literal["open", "closed"] = Field(
         "open", description="open: normally closed, so that a cut wire trips"
     )
 
 
-Tiers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=20)]
+Tiers = Annotated[tuple[Annotated[Number, Field(gt=0)], ...], Field(max_length=20)]
 
 
 def _ascending(tiers: tuple[float, ...]) -> tuple[float, ...]:
     if any(later <= earlier for earlier, later in pairwise(tiers)):
-        raise ValueError("must be ascending")
+        raise ValueError("the tiers are not ascending; put the lowest first, each only once")
     return tiers
 
 
@@ -215,14 +301,14 @@ class Document(Model):
 
     gateway: GatewaySection
     mqtt: MqttSection | None = None
-    buses: dict[Name, BusSection] = Field(min_length=1)
-    boards: dict[Name, BoardSection] = Field(min_length=1)
-    circuits: dict[Name, CircuitSection] = Field(min_length=1)
+    buses: dict[SingleName, BusSection]
+    boards: dict[Name, BoardSection]
+    circuits: dict[SingleName, CircuitSection]
     limits: LimitsSection = LimitsSection()
     protection: ProtectionSection = ProtectionSection()
     charge_end: ChargeEndSection = ChargeEndSection()
     resume: ResumeSection = ResumeSection()
     queue: QueueSection = QueueSection()
     tariff_tiers_w: Annotated[Tiers, AfterValidator(_ascending)] = ()
-    ports: tuple[PortSection, ...] = Field(min_length=1)
-    inputs: dict[Name, InputSection] = Field(default_factory=dict)
+    ports: tuple[PortSection, ...]
+    inputs: dict[SingleName, InputSection] = Field(default_factory=dict)

@@ -3,16 +3,42 @@
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from chargerd.config.explain import said, shown_path
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
+from chargerd.config.source import Path as Place
 from chargerd.config.source import Source, parse
 
 SITE_PROFILES = (Path("/etc/chargerd/profiles.d"),)
 """Where a site puts profiles of its own."""
 _PACKAGE = "chargerd.modbus.profiles"
+_KEYS = {"family", "source", "verified", "common", "profiles"}
+_HINT = "write it like the profiles that come with chargerd"
+
+
+def read_text(path: Path, missing_hint: str) -> str:
+    """Return a file's text. Raises `ConfigurationError` about the whole file."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise _whole(path, "no such file", missing_hint) from error
+    except IsADirectoryError as error:
+        raise _whole(path, "this is a folder", "name the file itself") from error
+    except UnicodeDecodeError as error:
+        raise _whole(path, "not UTF-8", "save it as UTF-8") from error
+    except PermissionError as error:
+        raise _whole(path, "may not be read", "make it readable for the user chargerd") from error
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise _whole(path, what, "look after the disk and the path") from error
+
+
+def _whole(path: Path, what: str, hint: str) -> ConfigurationError:
+    return ConfigurationError([Problem(file=str(path), line=0, column=0, what=what, hint=hint)])
 
 
 def load_profiles(folders: Sequence[Path] = SITE_PROFILES) -> Mapping[str, Profile]:
@@ -22,41 +48,67 @@ def load_profiles(folders: Sequence[Path] = SITE_PROFILES) -> Mapping[str, Profi
         for entry in sorted(files(_PACKAGE).iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".yaml")
     ]
-    for folder in folders:
-        texts += [(str(path), path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))]
     profiles: dict[str, Profile] = {}
     problems: list[Problem] = []
+    paths = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    for path in paths:
+        try:
+            texts.append((str(path), read_text(path, "it has just gone")))
+        except ConfigurationError as error:
+            problems += error.problems
     for name, text in texts:
-        profiles |= _family(parse(text, name), problems)
+        try:
+            profiles |= _family(parse(text, name), problems)
+        except ConfigurationError as error:
+            problems += error.problems
     if problems:
         raise ConfigurationError(problems)
     return profiles
 
 
 def _family(source: Source, problems: list[Problem]) -> dict[str, Profile]:
+    problems += source.problems
     data = source.data
     if not isinstance(data, dict) or not isinstance(data.get("profiles"), dict):
-        hint = "see docs/configuration.md for the shape of a profile"
-        problems.append(source.problem((), "a file of profiles needs a mapping `profiles`", hint))
+        problems.append(source.problem((), "a file of profiles needs a mapping `profiles`", _HINT))
+        return {}
+    unknown = sorted(set(data) - _KEYS)
+    problems += [source.problem((key,), f"unknown key {key!r}", _HINT, key=True) for key in unknown]
+    common = data.get("common", {})
+    if not isinstance(common, dict):
+        problems.append(source.problem(("common",), "common is not a mapping", _HINT))
         return {}
     shared = {key: data[key] for key in ("source", "verified") if key in data}
     found: dict[str, Profile] = {}
     for name, own in data["profiles"].items():
-        merged = merge(merge(shared, data.get("common") or {}), own or {})
+        path: Place = ("profiles", name)
+        if not isinstance(own, dict):
+            problems.append(source.problem(path, f"profile {name} is not a mapping", _HINT, key=True))
+            continue
         try:
-            found[str(name)] = Profile.model_validate({"name": str(name), **merged})
+            found[name] = Profile.model_validate({**merge(merge(shared, common), own), "name": name})
         except ValidationError as error:
-            for detail in error.errors():
-                place = ("profiles", str(name), *detail["loc"])
-                what = f"profile {name}: {'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
-                problems.append(source.problem(place, what, "correct the profile"))
+            problems += _explain(error, name, source)
     return found
 
 
-def merge(base: object, over: object) -> dict[str, object]:
+def _explain(error: ValidationError, name: str, source: Source) -> list[Problem]:
+    """Return what is wrong with a profile, at its own line or at the common one it inherits."""
+    problems = []
+    for detail in error.errors():
+        loc: Place = tuple(detail["loc"])
+        own: Place = ("profiles", name, *loc)
+        shared: Place = ("common", *loc)
+        place = shared if own not in source.values and shared in source.values else own
+        what, hint = said(detail)
+        problems.append(source.problem(place, f"profile {name}: {shown_path(loc)} {what}", hint))
+    return problems
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return two mappings as one; where both have a mapping these are merged too, else `over` wins."""
-    result = dict(base) if isinstance(base, dict) else {}
-    for key, value in (over if isinstance(over, dict) else {}).items():
+    result = dict(base)
+    for key, value in over.items():
         old = result.get(key)
         result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result

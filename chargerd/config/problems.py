@@ -1,6 +1,6 @@
 """What is wrong with a file, where, and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -20,8 +20,8 @@ class Problem:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; `problems` has every reason, in the order of the file."""
+    """The configuration cannot be used; `problems` has every reason once, in the order of the file."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems))
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(str(problem) for problem in self.problems))

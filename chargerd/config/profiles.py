@@ -19,7 +19,7 @@ UnitId = Annotated[int, Field(ge=1, le=255)]
 class Model(BaseModel):
     """Frozen, and nothing unknown passes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
 
 class Parity(StrEnum):
@@ -87,9 +87,9 @@ class TimedOn(Model):
 
     first: Address
     """Address of channel 1's timed write."""
-    unit_ms: int
+    unit_ms: int = Field(ge=1)
     """What a value of 1 stands for."""
-    max_value: int = 0x7FFF
+    max_value: int = Field(0x7FFF, ge=1, le=0xFFFF)
 
 
 class ReadBack(Model):

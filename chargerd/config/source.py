@@ -1,87 +1,128 @@
-"""YAML 1.2 with the position of every key and value."""
+"""YAML 1.2 as plain data, with the position of every key and value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from chargerd.config.problems import ConfigurationError, Problem
 
 Path: TypeAlias = tuple[str | int, ...]
-START = (0, 0)
+MOST_NODES = 100_000
+"""More than any site has: a few lines of nested aliases can stand for billions of values."""
+_TAG = "tag:yaml.org,2002:"
+_TEXT = {_TAG + "str", _TAG + "timestamp"}
+_RESOLVED = {_TAG + "null", _TAG + "bool", _TAG + "int", _TAG + "float"}
 
 
 @dataclass(slots=True)
 class Source:
-    """A parsed file: plain data, and where each part of it stands (lines and columns from 0)."""
+    """A parsed file: plain data, and where each part of it stands (lines and columns from 0).
+
+    `problems` are mistakes that do not keep the rest from being read: doubled keys, unknown tags.
+    """
 
     name: str
     data: object = None
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
     def problem(self, path: Path, what: str, hint: str, *, key: bool = False) -> Problem:
         """Return a problem at this path, or at its nearest parent that stands in the file."""
-        for length in range(len(path), -1, -1):
+        for length in range(len(path), 0, -1):
             places = self.keys if key and length == len(path) else self.values
             place = places.get(path[:length], self.keys.get(path[:length]))
             if place is not None:
-                return Problem(file=self.name, line=place[0] + 1, column=place[1] + 1, what=what, hint=hint)
-        return Problem(file=self.name, line=1, column=1, what=what, hint=hint)
+                return self.at(place, what, hint)
+        return self.at((0, 0), what, hint)
+
+    def at(self, place: tuple[int, int], what: str, hint: str) -> Problem:
+        """Return a problem at a line and column counted from 0."""
+        return Problem(file=self.name, line=place[0] + 1, column=place[1] + 1, what=what, hint=hint)
 
 
 def parse(text: str, name: str) -> Source:
-    """Parse YAML. Raises `ConfigurationError` with the place of a mistake in the syntax, or of a doubled key."""
+    """Parse YAML. Raises `ConfigurationError` if its syntax is wrong, with the place."""
     source = Source(name)
+    yaml = YAML(typ="safe", pure=True)
     try:
-        loaded = YAML(typ="rt").load(text)
+        root = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        place = (mark.line, mark.column) if mark is not None else (0, 0)
         what = (error.problem or error.context or "not YAML").splitlines()[0]
-        hint = "give each key once" if "duplicate key" in what else "correct the YAML here or just above"
-        problem = Problem(file=name, line=line, column=column, what=what, hint=hint)
-        raise ConfigurationError([problem]) from error
+        hint = "correct the YAML here or just above"
+        raise ConfigurationError([source.at(place, what, hint)]) from error
     except (YAMLError, ValueError) as error:
-        problem = Problem(
-            file=name, line=1, column=1, what=str(error).splitlines()[0], hint="write UTF-8 YAML 1.2"
-        )
-        raise ConfigurationError([problem]) from error
-    source.values[()] = START
-    source.data = _plain(loaded, (), source)
+        what = str(error).splitlines()[0]
+        raise ConfigurationError([source.at((0, 0), what, "write UTF-8 YAML 1.2")]) from error
+    except RecursionError as error:
+        raise ConfigurationError([source.at((0, 0), "nested too deeply", "see the examples")]) from error
+    if root is not None:
+        source.data = _Reader(source, yaml).plain(root, ())
     return source
 
 
-def _plain(node: object, path: Path, source: Source) -> object:
-    if isinstance(node, CommentedMap):
-        return _mapping(node, path, source)
-    if isinstance(node, CommentedSeq):
-        items = []
-        for index, item in enumerate(node):
-            source.values[(*path, index)] = node.lc.item(index)
-            items.append(_plain(item, (*path, index), source))
-        return items
-    return _scalar(node)
+class _Reader:
+    def __init__(self, source: Source, yaml: YAML) -> None:
+        self._source = source
+        self._yaml = yaml
+        self._left = MOST_NODES
+        self._within: set[int] = set()
+
+    def plain(self, node: Node, path: Path) -> object:
+        """Return what a node holds; notes its place and those of all below it."""
+        self._left -= 1
+        if self._left < 0 or id(node) in self._within:
+            problem = self._source.at(_place(node), "an alias stands for too much", "write the values out")
+            raise ConfigurationError([problem])
+        # Nothing after a colon has no place of its own: its mark is wherever the next token stands.
+        nothing = isinstance(node, ScalarNode) and not node.value and not node.style
+        self._source.values[path] = self._source.keys.get(path, _place(node)) if nothing else _place(node)
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        self._within.add(id(node))
+        try:
+            if isinstance(node, MappingNode):
+                return {key: self.plain(value, (*path, key)) for key, value in self._pairs(node, path)}
+            assert isinstance(node, SequenceNode)
+            return [self.plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        finally:
+            self._within.discard(id(node))
+
+    def _pairs(self, node: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
+        """Yield keys, always as they are written, and values; a doubled key counts the first time only."""
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode) or key.tag == _TAG + "merge":
+                what, hint = "this cannot be a key", "write the keys out; a range stands for equal entries"
+                self._source.problems.append(self._source.at(_place(key), what, hint))
+                continue
+            here = (*path, key.value)
+            if here in self._source.keys:
+                line = self._source.keys[here][0] + 1
+                what = f"key {key.value!r} stands in line {line} already"
+                self._source.problems.append(self._source.at(_place(key), what, "give each key once"))
+                continue
+            self._source.keys[here] = _place(key)
+            yield key.value, value
+
+    def _scalar(self, node: ScalarNode) -> object:
+        if node.tag in _TEXT:
+            return node.value
+        if node.tag in _RESOLVED:
+            try:
+                return self._yaml.constructor.construct_object(node)
+            except ValueError:
+                what, hint = f"{node.value[:20]}... cannot be read as a number", "correct the number"
+        else:
+            what, hint = f"unknown tag {str(node.tag).removeprefix(_TAG)!r}", "leave the tag out"
+        self._source.problems.append(self._source.at(_place(node), what, hint))
+        return None
 
 
-def _mapping(node: CommentedMap, path: Path, source: Source) -> dict[object, object]:
-    plain: dict[object, object] = {}
-    for key, value in node.items():
-        name = key if isinstance(key, str | int) else str(key)
-        here = (*path, name)
-        if key in node.lc.data:
-            source.keys[here] = node.lc.key(key)
-            source.values[here] = node.lc.value(key)
-        plain[name] = _plain(value, here, source)
-    return plain
-
-
-def _scalar(node: object) -> object:
-    # ruamel's round-trip scalars are subclasses that remember their form; models want the plain ones.
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node if isinstance(node, Mapping | Sequence) or node is None else str(node)
+def _place(node: Node) -> tuple[int, int]:
+    return node.start_mark.line, node.start_mark.column

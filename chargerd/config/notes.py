@@ -1,0 +1,105 @@
+"""What a correct file says and nobody acts on yet, or what it switches off: silence about it is dangerous."""
+
+from collections.abc import Mapping, Sequence
+
+from chargerd.config.document import CircuitSection, Document
+from chargerd.config.plans import is_leased
+from chargerd.config.site import Board, PortWiring
+from chargerd.config.source import Path
+from chargerd.config.work import Work
+from chargerd.core.plan import DeadMan
+from chargerd.core.units import BoardId
+
+NOT_YET = "this release does not act on it; do not rely on it"
+_END_LATER = (
+    "full_below_w",
+    "full_after_s",
+    "unplugged_below_w",
+    "unplugged_after_s",
+    "float_s",
+)
+"""Rules for the end of a charge that are checked but not applied yet."""
+
+
+def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequence[PortWiring], work: Work) -> None:
+    """Note everything an installer must know of a file without mistakes."""
+    _inputs(document, work)
+    _circuits(document, ports, work)
+    _later(document, work)
+    _dead_man(document, boards, ports, work)
+
+
+def _inputs(document: Document, work: Work) -> None:
+    for name, section in document.inputs.items():
+        work.note(("inputs", name), f"input {name} ({section.kind}) is not watched", NOT_YET, key=True)
+
+
+def _circuits(document: Document, ports: Sequence[PortWiring], work: Work) -> None:
+    for name, section in document.circuits.items():
+        path: Path = ("circuits", name)
+        if section.meter is not None:
+            work.note((*path, "meter"), f"the feeder meter of circuit {name} is not read", NOT_YET)
+        for key in ("rating_a", "power_w"):
+            if getattr(section, key) is not None:
+                work.note((*path, key), f"{key} of circuit {name} is not enforced", NOT_YET)
+        if section.contactor is not None:
+            _contactor(document, name, section, ports, work)
+
+
+def _contactor(
+    document: Document, name: str, section: CircuitSection, ports: Sequence[PortWiring], work: Work
+) -> None:
+    assert section.contactor is not None
+    path: Path = ("circuits", name, "contactor")
+    work.note(path, f"the contactor of circuit {name} is not driven", NOT_YET)
+    board = section.contactor.partition("/")[0]
+    backed = [port.id for port in ports if port.relay.board == board and name in _above(port.circuit, document)]
+    if backed:
+        what = f"the contactor of circuit {name} sits on {board}, as do relays it backs up, such as {backed[0]}'s"
+        work.note(path, what, "move it to a board of its own: one that fails takes both along")
+
+
+def _above(circuit: str, document: Document) -> list[str]:
+    """Return a circuit and those that feed it. The tree has no cycle."""
+    found = [circuit]
+    while (parent := document.circuits[found[-1]].parent) is not None:
+        found.append(parent)
+    return found
+
+
+def _later(document: Document, work: Work) -> None:
+    for section, key in (("resume", "window_s"), ("queue", "queue_s")):
+        if getattr(getattr(document, section), key) and (section, key) in work.source.values:
+            work.note((section, key), f"{section}.{key} has no effect", NOT_YET)
+    _ends(("charge_end",), work)
+    for index in range(len(document.ports)):
+        _ends(("ports", index, "charge_end"), work)
+
+
+def _ends(path: Path, work: Work) -> None:
+    said = [key for key in _END_LATER if (*path, key) in work.source.values]
+    if said:
+        work.note((*path, said[0]), f"{', '.join(said)}: no charge ends by this", NOT_YET)
+
+
+def _dead_man(
+    document: Document, boards: Mapping[BoardId, Board], ports: Sequence[PortWiring], work: Work
+) -> None:
+    used = {port.relay.board for port in ports}
+    without = [board for name, board in boards.items() if name in used and not is_leased(board)]
+    for board in without:
+        text, path = _section_of(board, document, work)
+        relay = board.profile.relay
+        assert relay is not None
+        what = f"{board.id} closes its relays without a time limit: a gateway that dies leaves them closed"
+        hint = "rely on a contactor or a time switch behind it"
+        if relay.dead_man is DeadMan.TIMED_ON:
+            path, hint = (*path, "lease"), "leave lease: off out unless this board is known to need it"
+        elif relay.dead_man is DeadMan.POLL_TIMEOUT:
+            hint = "its own poll timeout is neither set nor checked; set it by hand and prove it"
+        work.note(path, what, hint, key=path[-1] == text)
+
+
+def _section_of(board: Board, document: Document, work: Work) -> tuple[str, Path]:
+    text = next(text for text in document.boards if board.id in work.spelled(("boards", text), text, key=True))
+    return text, ("boards", text)

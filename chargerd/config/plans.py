@@ -1,0 +1,127 @@
+"""From the sections of a document to the plain figures of the core; what a port leaves out the site gives."""
+
+from typing import Any
+
+from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
+from chargerd.config.profiles import Profile, Quantity
+from chargerd.config.site import Board, Channel
+from chargerd.core.plan import ChargeEnd, DeadMan, Limits, MeterPlan, Protection, RelayPlan
+from chargerd.core.units import Seconds, WattHours
+
+LEASE = Seconds(6.0)
+"""How long a timed closing lasts."""
+RENEW_EVERY = Seconds(3.0)
+POWER_EVERY = Seconds(2.0)
+"""How often power is read where that takes a frame of its own."""
+LIMITS = {"power_w": "power", "current_a": "current", "duration_s": "duration", "energy_wh": "energy"}
+PROTECTION = {
+    "overcurrent_instant_factor": "instant_factor",
+    "overcurrent_inrush_factor": "inrush_factor",
+    "overcurrent_inrush_s": "inrush_for",
+    "overcurrent_definite_factor": "definite_factor",
+    "overcurrent_definite_s": "definite_delay",
+    "overpower_factor": "overpower_factor",
+    "overpower_s": "overpower_delay",
+    "overpower_instant_factor": "overpower_instant_factor",
+    "meter_stale_s": "stale_after",
+    "recover_s": "recover_within",
+    "weld_current_a": "weld_current",
+}
+CHARGE_END = {
+    "full_below_w": "full_below",
+    "full_after_s": "full_after",
+    "unplugged_below_w": "unplugged_below",
+    "unplugged_after_s": "unplugged_after",
+    "no_load_below_w": "no_load_below",
+    "no_load_after_s": "no_load_after",
+    "float_s": "float_for",
+}
+
+
+def limits(site: LimitsSection, port: LimitsSection) -> Limits:
+    """Return a port's limits."""
+    return Limits(**_said(LIMITS, site, port))
+
+
+def protection(site: ProtectionSection, port: ProtectionSection) -> Protection:
+    """Return a port's thresholds and delays."""
+    return Protection(**_said(PROTECTION, site, port))
+
+
+def charge_end(site: ChargeEndSection, port: ChargeEndSection) -> ChargeEnd:
+    """Return a port's rules for the end of a charge."""
+    return ChargeEnd(**_said(CHARGE_END, site, port))
+
+
+def _said(names: dict[str, str], *sections: object) -> dict[str, Any]:
+    """Return the figures that are given, under the core's names; a later section wins."""
+    return {
+        name: float(value)
+        for section in sections
+        for key, name in names.items()
+        if (value := getattr(section, key)) is not None
+    }
+
+
+def contradictions(plan: Protection, end: ChargeEnd) -> list[tuple[str, str, str, str]]:
+    """Return what cannot all be meant: section, the two keys, and what should be between them."""
+    ordered = (
+        ("overcurrent_definite_factor", plan.definite_factor, "overcurrent_instant_factor", plan.instant_factor),
+        ("overcurrent_instant_factor", plan.instant_factor, "overcurrent_inrush_factor", plan.inrush_factor),
+        ("overpower_factor", plan.overpower_factor, "overpower_instant_factor", plan.overpower_instant_factor),
+        ("unplugged_below_w", end.unplugged_below, "full_below_w", end.full_below),
+    )
+    return [
+        (
+            "charge_end" if lower in CHARGE_END else "protection",
+            lower,
+            upper,
+            f"{lower} of {low:g} is not below {upper} of {high:g}",
+        )
+        for lower, low, upper, high in ordered
+        if low >= high
+    ]
+
+
+def is_leased(board: Board) -> bool:
+    """Say whether the board's relays are closed for a limited time only."""
+    relay = board.profile.relay
+    return relay is not None and relay.dead_man is DeadMan.TIMED_ON and board.lease
+
+
+def lease_fits(profile: Profile) -> bool:
+    """Say whether the board can keep exactly the lease's time; true of one that is not timed."""
+    relay = profile.relay
+    if relay is None or relay.timed_on is None:
+        return True
+    value, rest = divmod(LEASE * 1000, relay.timed_on.unit_ms)
+    return not rest and 1 <= value <= relay.timed_on.max_value
+
+
+def relay_plan(channel: Channel, board: Board) -> RelayPlan:
+    """Return the plan of a port's relay. The board has relays."""
+    relay = board.profile.relay
+    assert relay is not None
+    leased = is_leased(board)
+    timed_off = relay.dead_man is DeadMan.TIMED_ON and not leased
+    return RelayPlan(
+        board=channel.board,
+        channel=channel.channel,
+        dead_man=DeadMan.NONE if timed_off else relay.dead_man,
+        lease=LEASE if leased else None,
+        renew_every=RENEW_EVERY,
+    )
+
+
+def meter_plan(channel: Channel, board: Board) -> MeterPlan:
+    """Return the plan of a port's meter. The board has meters."""
+    meter = board.profile.meter
+    assert meter is not None
+    together = meter.block_of(Quantity.CURRENT) == meter.block_of(Quantity.POWER)
+    return MeterPlan(
+        board=channel.board,
+        channel=channel.channel,
+        refresh=Seconds(board.profile.timing.refresh_ms / 1000),
+        power_every=Seconds(0.0) if together else POWER_EVERY,
+        energy_resolution=WattHours(meter.energy_resolution_wh),
+    )
