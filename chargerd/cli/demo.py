@@ -16,6 +16,7 @@ import click
 from chargerd.cli.demo_backend import OperatorBackend
 from chargerd.cli.demo_parts import (
     BUS,
+    LEAVE_WITHIN,
     MOST_PORTS,
     Broker,
     Daemon,
@@ -180,6 +181,7 @@ class Demo:
     def _end(self, stage: Stage, view: View, driven: Daemon) -> None:
         """Let the daemon leave, and hear its last settlements."""
         driven.ask_to_leave()
+        latest = after(self._clock.now(), LEAVE_WITHIN)
         pause = threading.Event()
         gone_at: Instant | None = None
         while gone_at is None or self._clock.now() < after(gone_at, SETTLE_FOR):
@@ -190,8 +192,11 @@ class Demo:
                 gone_at = now
             if gone_at is not None and not stage.unsettled:
                 break
+            if gone_at is None and now > latest:
+                raise DemoError(f"the daemon does not leave:\n{tail(driven.log)}")
             pause.wait(TURN)
-        if driven.exit_code != 0:
+        # Told to go before it had so much as set up its handlers, it ends by the signal itself.
+        if driven.exit_code not in {0, -signal.SIGTERM}:
             raise DemoError(f"the daemon left with exit code {driven.exit_code}:\n{tail(driven.log)}")
 
 

@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 
 import click
 
+from chargerd.core.units import Seconds
+
 LOOPBACK = "127.0.0.1"
 BUS = "shed-a"
-LEAVE_WITHIN = 20.0
+LEAVE_WITHIN = Seconds(20.0)
 """Seconds the daemon may take to settle its sessions and leave before it is killed."""
 BROKER_WITHIN = 10.0
 MOST_PORTS = 16
@@ -47,7 +49,7 @@ SITE = """\
 gateway: {{id: {gateway}, name: Demo shed}}
 mqtt: {{host: {host}, port: {port}, prefix: {prefix}, reading_interval_s: 1}}
 buses:
-  {bus}: {{serial: {device}, baudrate: 9600}}
+  {bus}: {{serial: "{device}", baudrate: 9600}}
 boards:
   relay-a: {{bus: {bus}, address: 1, profile: waveshare-relay-16}}
   {meters}: {{bus: {bus}, address: {addresses}, profile: eastron-sdm120}}

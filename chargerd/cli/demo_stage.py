@@ -208,6 +208,9 @@ class Stage:
         row.state = body["state"]
         row.latches = tuple(latch["function"] for latch in body["latches"])
         self._values(row, body["reading"])
+        if not body["relay_closed"]:
+            # Its values are read seldom then, and the last ones are from before it opened.
+            row.power_w = row.current_a = None
         if body["session"] is None:
             row.charging_since = None
         else:
