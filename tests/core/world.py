@@ -198,6 +198,7 @@ class Journal:
     """It neither confirms nor refuses."""
     records: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
+    ended: set[SessionId] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +317,7 @@ class World:
         self.relay_bus = Bus(self)
         self.meter_bus = Bus(self) if separate else self.relay_bus
         self._life = 0
-        self._dead = False
+        self.dead = False
         self._states: dict[PortId, PortState] = {}
         self.latches_at_start = tuple(latches)
         self.station = Station(self.plan, self.moment(), self.latches_at_start)
@@ -384,7 +385,7 @@ class World:
 
     def tell(self, event: Event) -> None:
         """Hand one event to the station and carry out what comes of it."""
-        if self._dead:
+        if self.dead:
             return
         self.events.append((self.now, event))
         self._watch(event)
@@ -429,7 +430,8 @@ class World:
         if self.journal.failing:
             self.tell(PersistFailed(port=command.port, token=command.token))
             return
-        self.journal.records[command.record.order.session] = command.record
+        if command.record.order.session not in self.journal.ended:  # Its end was queued behind this record.
+            self.journal.records[command.record.order.session] = command.record
         if life == self._life:
             self.tell(Persisted(port=command.port, token=command.token))
 
@@ -437,6 +439,7 @@ class World:
         self._write(_port_of(fact), _word(fact))
         match fact:
             case SessionEnded():
+                self.journal.ended.add(fact.settlement.record.order.session)
                 self.journal.records.pop(fact.settlement.record.order.session, None)
             case PortTripped() | PortLockedOut():
                 if fact.latch is not None:
@@ -450,7 +453,7 @@ class World:
     def restart(self, after: float = 1.0) -> None:
         """Kill the daemon where it stands; a new one begins some seconds later with what the journal kept."""
         self._life += 1
-        self._dead = True
+        self.dead = True
         self.relay_bus.clear()
         self.meter_bus.clear()
         end = self.now + after
@@ -460,7 +463,8 @@ class World:
         self.now = end
         self.relay_bus.clear()
         self.meter_bus.clear()
-        self._dead = False
+        self.dead = False
+        self._watch("restart")
         self._states.clear()
         self.station = Station(self.plan, self.moment(), tuple(self.journal.latches.values()))
         interrupted = tuple(self.journal.records.values())
@@ -611,7 +615,7 @@ class World:
     def set_contact(self, port: PortId, *, closed: bool, by: str) -> None:
         """Move a contact, as far as its faults allow it."""
         contact = self.contacts[port]
-        now_closed = (closed and not contact.jammed) or contact.welded
+        now_closed = contact.closed if contact.welded else closed and not contact.jammed
         if now_closed == contact.closed:
             return
         contact.closed = now_closed
@@ -774,16 +778,29 @@ class World:
             if isinstance(told, Answer) and told.command == command
         ]
 
-    def contact_time(self, port: str = "A01", since: float = 0.0) -> float:
+    def contact_time(self, port: str = "A01") -> float:
         """Return for how long the contact was really closed."""
+        return self.contact_time_between(port, 0.0, self.now)
+
+    def contact_time_between(self, port: str, since: float, until: float) -> float:
+        """Return for how long the contact was really closed within a span of the boot clock."""
+        edges = [*self.contacts[PortId(port)].edges, (self.now, False, "now")]
         total, closed_at = 0.0, None
-        for at, closed, _ in self.contacts[PortId(port)].edges:
+        for at, closed, _ in edges:
             if closed:
                 closed_at = at
             elif closed_at is not None:
-                total += max(0.0, at - max(since, closed_at))
+                total += max(0.0, min(at, until) - max(closed_at, since))
                 closed_at = None
-        return total if closed_at is None else total + self.now - max(since, closed_at)
+        return total
+
+    def energy_between(self, port: str, since: float, until: float) -> float:
+        """Return the watt-hours that really flowed within a span of the boot clock."""
+        trace = [*self.loads[PortId(port)].trace, (self.now, 0.0, 0.0)]
+        return sum(
+            watts * max(0.0, min(end, until) - max(at, since)) / 3600.0
+            for (at, _, watts), (end, _, _) in itertools.pairwise(trace)
+        )
 
 
 _WORDING: Mapping[type, str] = {
