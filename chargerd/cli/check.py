@@ -2,16 +2,22 @@
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chargerd.config.loader import DEFAULT_PATH, load
+from chargerd.config.plans import LEASE, is_leased
 from chargerd.config.problems import ConfigurationError, Problem
-from chargerd.config.site import Site
-from chargerd.core.plan import PortPlan
+from chargerd.config.site import Board, Site
+
+SECONDS_PER_HOUR = 3600
 
 
 @click.command(name="check")
@@ -43,13 +49,7 @@ def _refuse(error: ConfigurationError, *, as_json: bool) -> None:
 
 
 def _plain(problem: Problem) -> dict[str, object]:
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "what": problem.what,
-        "hint": problem.hint,
-    }
+    return asdict(problem)
 
 
 def _summary(site: Site) -> dict[str, object]:
@@ -63,6 +63,7 @@ def _summary(site: Site) -> dict[str, object]:
                 "bus": board.bus,
                 "address": board.address,
                 "profile": board.profile.name,
+                "dead_man": _dead_man(board) or None,
                 "verified": board.profile.verified,
             }
             for board in site.boards.values()
@@ -73,7 +74,9 @@ def _summary(site: Site) -> dict[str, object]:
                 "relay": f"{port.relay.board}/{port.relay.channel}",
                 "meter": f"{port.meter.board}/{port.meter.channel}",
                 "circuit": port.circuit,
+                "label": port.label,
                 "dead_man": port.relay.dead_man.value,
+                "lease_s": port.relay.lease,
                 "current_a": port.limits.current,
                 "power_w": port.limits.power,
                 "duration_s": port.limits.duration,
@@ -85,48 +88,65 @@ def _summary(site: Site) -> dict[str, object]:
 
 
 def _show(site: Site, path: Path) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     broker = "none, stand-alone" if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}"
-    console.print(f"[bold]{path}[/]: gateway [bold]{site.gateway.id}[/], broker {broker}")
-    console.print(_bus_table(site))
-    console.print(_port_table(site.plan.ports))
+    console.print(f"{path}: gateway {site.gateway.id}, broker {broker}", soft_wrap=True)
+    for name, bus in site.buses.items():
+        rate = "" if bus.tcp is not None else f", {bus.baudrate} Bd, parity {bus.parity.value}"
+        console.print(f"bus {name}: {bus.place}{rate}", soft_wrap=True)
+    for profile in sorted({board.profile.name: board.profile for board in site.boards.values()}.items()):
+        console.print(f"profile {profile[0]}, tried: {profile[1].verified}", soft_wrap=True)
+    console.print(_board_table(site))
+    console.print(_port_table(site))
+    console.print(f"Good. {len(site.ports)} ports on {len(site.boards)} boards.")
     for note in site.notes:
         click.echo(f"note: {note}", err=True)
-    without = [port.id for port in site.plan.ports if port.relay.lease is None]
-    if without:
-        click.echo(
-            f"note: no dead-man on the relays of {', '.join(without)}: a dead daemon leaves them closed", err=True
-        )
-    console.print(f"[green]Good.[/] {len(site.ports)} ports on {len(site.boards)} boards.")
 
 
-def _bus_table(site: Site) -> Table:
-    table = Table("bus", "line", "board", "address", "profile", title="Boards", title_justify="left")
-    rows: dict[tuple[str, str], list[int]] = {}
-    names: dict[tuple[str, str], list[str]] = {}
-    for board in site.boards.values():
-        key = (board.bus, board.profile.name)
-        rows.setdefault(key, []).append(board.address)
-        names.setdefault(key, []).append(board.id)
-    for (bus, profile), addresses in rows.items():
-        table.add_row(bus, site.buses[bus].place, _span(names[bus, profile]), _span(addresses), profile)
+def _table(title: str, *columns: str) -> Table:
+    # Folded, never cut off: a device or a name of which the end is missing tells nothing.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     return table
 
 
-def _span(items: list[str] | list[int]) -> str:
-    return str(items[0]) if len(items) == 1 else f"{items[0]} .. {items[-1]}"
+def _board_table(site: Site) -> Table:
+    table = _table("Boards", "bus", "board", "address", "profile", "dead-man")
+    rows: dict[tuple[str, str, str], list[Board]] = {}
+    for board in site.boards.values():
+        rows.setdefault((board.bus, board.profile.name, _dead_man(board)), []).append(board)
+    for (bus, profile, dead_man), boards in rows.items():
+        ids, addresses = [board.id for board in boards], [str(board.address) for board in boards]
+        table.add_row(*map(Text, (bus, _span(ids), _span(addresses), profile, dead_man)))
+    return table
 
 
-def _port_table(ports: tuple[PortPlan, ...]) -> Table:
-    table = Table("port", "relay", "meter", "circuit", "limit", "dead-man", title="Ports", title_justify="left")
-    for port in ports:
-        lease = f"lease {port.relay.lease:g} s" if port.relay.lease is not None else "[yellow]none[/]"
-        table.add_row(
-            port.id,
+def _dead_man(board: Board) -> str:
+    if board.profile.relay is None:
+        return ""
+    return f"lease {LEASE:g} s" if is_leased(board) else "none"
+
+
+def _span(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{items[0]} .. {items[-1]}"
+
+
+def _port_table(site: Site) -> Table:
+    table = _table("Ports", "port", "relay", "meter", "circuit", "A", "W", "h", "dead-man")
+    for port in site.plan.ports:
+        meter = site.boards[port.meter.board].profile.meter
+        single = meter is not None and meter.channels == 1
+        limits = port.limits
+        cells = (
+            port.id if port.label == port.id else f"{port.id} ({port.label})",
             f"{port.relay.board}/{port.relay.channel}",
-            f"{port.meter.board}/{port.meter.channel}",
+            port.meter.board if single else f"{port.meter.board}/{port.meter.channel}",
             port.circuit,
-            f"{port.limits.current:g} A, {port.limits.power:g} W, {port.limits.duration / 3600:g} h",
-            lease,
+            f"{limits.current:g}",
+            f"{limits.power:g}",
+            f"{limits.duration / SECONDS_PER_HOUR:.2g}",
+            f"lease {port.relay.lease:g} s" if port.relay.lease is not None else "none",
         )
+        table.add_row(*map(Text, cells))
     return table

@@ -148,8 +148,8 @@ class BusSection(Model):
     baudrate: Whole = Field(
         9600, ge=1200, le=1_000_000, description="of the serial line, also behind a serial server"
     )
-    parity: Parity = Field(Parity.NONE, description="none, even or odd")
-    stopbits: Literal[1, 2] = Field(1, description="1 or 2")
+    parity: Parity = Field(Parity.NONE, description="of the serial line")
+    stopbits: Literal[1, 2] = Field(1, description="of the serial line")
 
     @model_validator(mode="after")
     def _one_way(self) -> "BusSection":
@@ -179,8 +179,8 @@ class CircuitSection(Model):
     parent: Reference | None = Field(None, description="the circuit that feeds it")
     rating_a: Number | None = Field(None, gt=0, le=1000, description="the breaker's rating")
     power_w: Number | None = Field(None, gt=0, le=1_000_000, description="a further limit of power")
-    phases: Literal[1, 3] = Field(1, description="1 or 3")
-    phase: Phase = Field(Phase.ALL, description="L1, L2, L3 or all; one not stated counts on every phase")
+    phases: Literal[1, 3] = Field(1, description="how many phases it has")
+    phase: Phase = Field(Phase.ALL, description="the phase it hangs on; one not stated counts on every phase")
     meter: Reference | None = Field(None, description="a board that measures the whole circuit")
     contactor: Reference | None = Field(None, description="board/channel of the circuit's contactor")
 
@@ -270,7 +270,7 @@ class PortSection(Model):
     relay: Reference = Field(description="board/channel, channels as printed on the board, from 1")
     meter: Reference = Field(description="board, or board/channel")
     circuit: Reference = Field(description="the circuit that feeds it")
-    phase: Phase = Field(Phase.ALL, description="L1, L2, L3 or all")
+    phase: Phase = Field(Phase.ALL, description="the phase it hangs on; one not stated counts on every phase")
     limits: LimitsSection = Field(LimitsSection(), description="its own limits")
     protection: ProtectionSection = Field(ProtectionSection(), description="its own thresholds")
     charge_end: ChargeEndSection = Field(ChargeEndSection(), description="its own rules")
@@ -309,6 +309,8 @@ class Document(Model):
     charge_end: ChargeEndSection = ChargeEndSection()
     resume: ResumeSection = ResumeSection()
     queue: QueueSection = QueueSection()
-    tariff_tiers_w: Annotated[Tiers, AfterValidator(_ascending)] = ()
+    tariff_tiers_w: Annotated[Tiers, AfterValidator(_ascending)] = Field(
+        (), description="A list of watts, ascending: energy is also counted by the tier its power falls into."
+    )
     ports: tuple[PortSection, ...]
     inputs: dict[SingleName, InputSection] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from chargerd.core.plan import DeadMan
 from chargerd.core.units import BoardId
 
 NOT_YET = "this release does not act on it; do not rely on it"
-_END_LATER = (
+END_LATER = (
     "full_below_w",
     "full_after_s",
     "unplugged_below_w",
@@ -77,7 +77,7 @@ def _later(document: Document, work: Work) -> None:
 
 
 def _ends(path: Path, work: Work) -> None:
-    said = [key for key in _END_LATER if (*path, key) in work.source.values]
+    said = [key for key in END_LATER if (*path, key) in work.source.values]
     if said:
         work.note((*path, said[0]), f"{', '.join(said)}: no charge ends by this", NOT_YET)
 

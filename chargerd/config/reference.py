@@ -1,0 +1,183 @@
+"""Describes the configuration for installers, from its models: `python -m chargerd.config.reference`."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from chargerd.config.document import (
+    BoardSection,
+    BusSection,
+    ChargeEndSection,
+    CircuitSection,
+    Document,
+    GatewaySection,
+    InputSection,
+    LimitsSection,
+    MqttSection,
+    PortSection,
+    ProtectionSection,
+    QueueSection,
+    ResumeSection,
+    TlsSection,
+)
+from chargerd.config.notes import END_LATER
+
+SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("gateway", GatewaySection),
+    ("mqtt", MqttSection),
+    ("mqtt.tls", TlsSection),
+    ("buses.NAME", BusSection),
+    ("boards.NAME", BoardSection),
+    ("circuits.NAME", CircuitSection),
+    ("limits", LimitsSection),
+    ("protection", ProtectionSection),
+    ("charge_end", ChargeEndSection),
+    ("resume", ResumeSection),
+    ("queue", QueueSection),
+    ("ports[]", PortSection),
+    ("inputs.NAME", InputSection),
+)
+_LATER = {
+    "circuits.NAME": {"rating_a", "power_w", "meter", "contactor"},
+    "charge_end": set(END_LATER),
+    "resume": {"window_s"},
+    "queue": {"queue_s"},
+    "inputs.NAME": {"input"},
+}
+"""What is checked and noted, but not acted on in this release."""
+_UNITS = {"_w": "W", "_a": "A", "_s": "s", "_wh": "Wh", "_factor": "times"}
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+_HEAD = """\
+# Configuration
+
+One YAML 1.2 file, `/etc/chargerd/chargerd.yaml` unless `--config` says otherwise. Check it before it is used:
+
+    chargerd check /etc/chargerd/chargerd.yaml
+
+Every mistake is told at once, as `file:line:column: what is wrong; what to do`, and the exit code is 1 then.
+`--json` gives the same to programs. What is written and not acted on in this release ("later" below) is told as a
+note, by `check` and by the daemon each time it starts. Read the notes: a detector that is only noted protects
+nobody.
+
+`config/one-shed.yaml` and `config/quarter.yaml` are complete examples. This page is generated from the models that
+check the file; change those and run `python -m chargerd.config.reference > docs/configuration.md`.
+
+## Writing it
+
+- Units end the keys: `_w` watts, `_a` amperes, `_wh` watt-hours, `_s` seconds. Numbers are written without quotes.
+- A range stands for equal entries: `A01..A12` (zero padding is kept), `relay-a/1..12`, `11..22`. Boards and ports
+  can be ranges. What is ranged beside a ranged name must have as many members, and runs along; anything else holds
+  for all of them.
+- Names have 1 to 64 characters, none of them a space or one of `/ + # $`.
+- A channel is `board/number`, counted from 1 as printed on the board; a board with one channel may go without.
+- Each relay channel belongs to one port or one contactor, each meter channel to one port.
+- `on` and `off` are words in YAML 1.2; they are taken where a switch is wanted.
+
+## At the top
+
+| key | default | meaning |
+|---|---|---|
+"""
+
+_TAIL = """
+## Boards of your own
+
+Profiles say what a board speaks. Those in `*.yaml` files of `/etc/chargerd/profiles.d` are added to the ones that
+come with chargerd, and override those of the same name. A file describes a family:
+
+```yaml
+family: Example relays
+source: the manual's name and edition
+verified: what of it was tried on hardware, and what was not
+common:                       # holds for each profile below, unless it says otherwise
+  line: {baudrate: 9600, parity: none, baudrates: [9600, 19200]}
+  timing: {timeout_ms: 150, pre_silence_ms: 0, min_period_ms: 0, refresh_ms: 0}
+  relay:
+    write: 5                  # function 5 or 6
+    first: 0x0000             # of channel 1, from 0 as on the wire
+    timed_on: {first: 0x0200, unit_ms: 100, max_value: 0x7FFF}
+    dead_man: timed_on        # timed_on, poll_timeout or none
+    read_back: {function: 1, first: 0x0000, min_count: 8}
+profiles:
+  example-relay-8: {title: Example relay board, relay: {channels: 8}}
+```
+
+A relay that cannot be closed for a limited time stays closed when the gateway dies: `check` names such boards.
+"""
+
+
+def reference() -> str:
+    """Return the whole page as Markdown."""
+    parts = [_HEAD, *_top()]
+    for name, model in SECTIONS:
+        parts += [f"\n## `{name}`\n\n{_paragraph(model)}\n\n", "| key | unit | default | allowed | meaning |\n"]
+        parts += ["|---|---|---|---|---|\n", *(_row(name, key, info) for key, info in model.model_fields.items())]
+    return "".join([*parts, _TAIL])
+
+
+def _paragraph(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip()
+
+
+def _top() -> Iterator[str]:
+    said = {name.partition(".")[0].removesuffix("[]"): model for name, model in reversed(SECTIONS)}
+    for key, info in Document.model_fields.items():
+        default = "required" if info.is_required() else "none" if info.default is None else "see below"
+        text = _paragraph(said[key]).replace("\n", " ") if key in said else info.description
+        link = f"`{key}`" + (": a mapping by name" if get_origin(info.annotation) is dict else "")
+        yield f"| {link} | {'empty' if key not in said or key == 'inputs' else default} | {text} |\n"
+
+
+def _row(section: str, key: str, info: FieldInfo) -> str:
+    unit = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), "")
+    later = "; later" if key in _LATER.get(section, ()) else ""
+    return f"| `{key}` | {unit} | {_default(info)} | {_allowed(info)} | {info.description or ''}{later} |\n"
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    extra = info.json_schema_extra
+    value: Any = extra["inherits"] if isinstance(extra, Mapping) else info.default
+    if isinstance(value, BaseModel):
+        return "the site's"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None or value == "":
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _allowed(info: FieldInfo) -> str:
+    choices = list(_choices(info.annotation))
+    if choices:
+        return ", ".join(choices)
+    bounds = [
+        f"{sign} {float(getattr(item, name)):.10g}"
+        for item in info.metadata
+        for name, sign in _SIGNS.items()
+        if isinstance(getattr(item, name, None), int | float)
+    ]
+    return ", ".join(bounds)
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    if annotation is bool:
+        yield from ("on", "off")
+    elif isinstance(annotation, type) and issubclass(annotation, Enum):
+        yield from (str(member.value) for member in annotation)
+    elif get_origin(annotation) is Literal:
+        yield from (str(choice) for choice in get_args(annotation))
+    elif get_origin(annotation) in {Union, UnionType}:
+        for member in get_args(annotation):
+            yield from _choices(member)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
