@@ -1,9 +1,9 @@
 """What a bus does next. Pure: the instant is an argument, and nothing here knows a line.
 
-In this order: openings; read-backs somebody waits for; renewals and closings; then readings by deadline. The
-current of closed ports may be read at any time and has its deadline half a second after its last reading; slower
-readings become eligible at their own interval and then have half a second, too. So twelve slow ones that fall due
-together are spread between the fast ones instead of holding them up.
+In this order: openings; read-backs somebody waits for; renewals and closings; then readings. The currents of
+closed ports are read round and round; everything slower gets every fourth turn at most, so that twelve power
+readings that fall due together are spread between the fast ones instead of holding all of them up; what a start
+waits for gets every second turn. Where nothing fast is to be read, the slower ones have the line to themselves.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,13 @@ COILS_EVERY = Seconds(2.0)
 VOLTAGE_EVERY = Seconds(2.0)
 READS_A_REFRESH = 4
 """A meter is not read more often than this within the time in which its values change."""
-BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 1.0, 2.0, 4.0, 8.0, 10.0))
+FAST_BETWEEN = 3
+"""Fast readings between two slower ones: at 9600 Bd that leaves twelve currents under half a second."""
+READINGS_BETWEEN = 2
+"""Readings between two renewals that are in no hurry: leases given together are renewed apart."""
+HURRY = Seconds(1.0)
+"""A renewal whose time ends sooner than this waits for no reading."""
+BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.5, 2.0, 5.0, 10.0))
 """How long a board that does not answer is left alone, after its first, second, ... miss in a row."""
 CUT_OFF_BACK_OFF = Seconds(1.0)
 """The longest of these while an opening waits for the board."""
@@ -128,6 +134,8 @@ class Schedule:
         self._holds: dict[PortId, Hold] = {}
         self._coils_last = dict.fromkeys(relay_boards, Instant(float("-inf")))
         self._coils_asked: set[BoardId] = set()
+        self._since_slow = FAST_BETWEEN
+        self._readings_since_hold = READINGS_BETWEEN
         for port in ports.values():
             self._set_pace(port, Pace.IDLE)
 
@@ -185,10 +193,10 @@ class Schedule:
         for board in self._coils_asked:
             if self._may(board, now):
                 return Coils(board=board)
-        holds = [hold for hold in self._holds.values() if self._may(hold.board, now)]
-        if holds:
-            return min(holds, key=lambda hold: hold.command.not_after)
-        return self._next_reading(now)
+        hold = self._next_hold(now)
+        if hold is not None and not self._can_wait(hold, now):
+            return hold
+        return self._next_reading(now) or hold
 
     def overdue(self, now: Instant) -> tuple[Hold, ...]:
         """Remove and return closings and renewals whose time has passed while their board was left alone."""
@@ -220,10 +228,14 @@ class Schedule:
                 self._cuts.pop(job.port, None)
             case Hold():
                 self._holds.pop(job.command.port, None)
+                self._readings_since_hold = 0
             case Coils():
+                self._since_slow = 0
                 self._coils_asked.discard(job.board)
                 self._coils_last[job.board] = now
             case Reading():
+                self._readings_since_hold += 1
+                self._since_slow = self._since_slow + 1 if self._is_fast(job) else 0
                 for reading in self._same(job):
                     reading.last, reading.asked_at = now, None
 
@@ -267,21 +279,52 @@ class Schedule:
 
     # Within
 
+    def _next_hold(self, now: Instant) -> Hold | None:
+        holds = (hold for hold in self._holds.values() if self._may(hold.board, now))
+        return min(holds, key=lambda hold: hold.command.not_after, default=None)
+
+    def _can_wait(self, hold: Hold, now: Instant) -> bool:
+        renewal = isinstance(hold.command, RenewLease)
+        hurry = hold.command.not_after < after(now, HURRY)
+        return renewal and not hurry and self._readings_since_hold < READINGS_BETWEEN
+
     def _next_reading(self, now: Instant) -> Job | None:
-        best: Job | None = None
-        deadline = Instant(float("inf"))
-        for board, last in self._coils_last.items():
-            if after(last, COILS_EVERY) <= now and self._may(board, now):
-                by = after(last, Seconds(COILS_EVERY + FAST_WITHIN))
-                if by < deadline:
-                    best, deadline = Coils(board=board), by
+        fast: Reading | None = None
+        slow: Reading | None = None
         for reading in self._readings():
             at = reading.eligible_at()
             if at is None or at > now or not self._may(reading.board, now):
                 continue
-            if reading.deadline() < deadline:
-                best, deadline = reading, reading.deadline()
+            if self._is_fast(reading):
+                fast = reading if fast is None or reading.deadline() < fast.deadline() else fast
+            elif slow is None or self._rank(reading) < self._rank(slow):
+                slow = reading
+        slower = self._coils_or(slow, now)
+        if fast is None or (slower is not None and self._since_slow >= self._fast_before(slower)):
+            return slower
+        return fast
+
+    def _fast_before(self, slower: Job) -> int:
+        """Return how many fast readings must have gone before this slower one."""
+        starting = isinstance(slower, Reading) and self._ports[slower.port].pace is Pace.ARMED
+        return 1 if starting else FAST_BETWEEN
+
+    def _rank(self, reading: Reading) -> tuple[bool, Instant]:
+        """Return what to sort slower readings by: those of starting ports first."""
+        return (self._ports[reading.port].pace is not Pace.ARMED, reading.deadline())
+
+    def _coils_or(self, slow: Reading | None, now: Instant) -> Job | None:
+        """Return the slow reading, or the coils of a board if these are due before it."""
+        best: Job | None = slow
+        deadline = Instant(float("inf")) if slow is None else slow.deadline()
+        for board, last in self._coils_last.items():
+            by = after(last, Seconds(COILS_EVERY + FAST_WITHIN))
+            if after(last, COILS_EVERY) <= now and by < deadline and self._may(board, now):
+                best, deadline = Coils(board=board), by
         return best
+
+    def _is_fast(self, reading: Reading) -> bool:
+        return reading.kind is Kind.CURRENT and self._ports[reading.port].pace is not Pace.IDLE
 
     def _readings(self) -> Iterator[Reading]:
         for port in self._ports.values():
