@@ -80,6 +80,8 @@ class RelayPlan:
     dead_man: DeadMan = DeadMan.TIMED_ON
     lease: Seconds | None = Seconds(6.0)
     renew_every: Seconds = Seconds(3.0)
+    stagger: Seconds = Seconds(0.0)
+    """How much sooner than that the first renewal comes, so that leases given together are renewed apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ class RelayWatch:
         self._port = plan.id
         self._lease = plan.relay.lease
         self._renew_every = plan.relay.renew_every
+        self._stagger = plan.relay.stagger
         self._open_tries = plan.protection.open_tries
         self.phase = Phase.UNKNOWN
         self.read_back: bool | None = None
@@ -274,7 +275,7 @@ class RelayWatch:
     def _first_renewal(self) -> Instant | None:
         if self._lease is None or self._confirmed_from is None:
             return None
-        return after(self._confirmed_from, self._renew_every)
+        return after(self._confirmed_from, Seconds(self._renew_every - self._stagger))
 
     def _forget_leases(self) -> None:
         self.closed_from = self.leased_until = self.surely_open_at = None

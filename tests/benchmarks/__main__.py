@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def intervals(stats: dict[str, Any], leave_out: int | None = None) -> list[float
     found: list[float] = []
     for index, reads in enumerate(stats["reads"]):
         if index != leave_out:
-            found += [later - earlier for earlier, later in zip(reads, reads[1:], strict=False)]
+            found += [later - earlier for earlier, later in pairwise(reads)]
     return found
 
 
@@ -203,7 +204,7 @@ def trip(daemon: Daemon, slave: Slave, name: str) -> float:
 
 
 def opening_rows(program: Path, folder: Path, baudrate: int, times: int) -> list[Row]:
-    """Measure how long an opening that anybody asks for waits for the wire: the bus alone, busy with twelve ports."""
+    """Measure how long an opening waits for the wire: the bus alone, busy with twelve ports."""
     folder.mkdir()
     tty = folder / "tty"
     clock = SystemClock()
@@ -217,9 +218,10 @@ def opening_rows(program: Path, folder: Path, baudrate: int, times: int) -> list
             bus.execute(RenewLease(port=event.port, lease=Seconds(6.0), not_after=again))
 
     waits: list[float] = []
+    crashed: list[BaseException] = []
     with Slave(program, tty, baudrate):
         site = load_text(CONFIGURATION.format(tty=tty, baudrate=baudrate), "bench")
-        (bus,) = build(site, clock=clock, emit=emit, on_crash=lambda error: print(error, file=sys.stderr))
+        (bus,) = build(site, clock=clock, emit=emit, on_crash=crashed.append)
         bus.start()
         for port in bus.ports:
             bus.execute(SetPace(port=port, pace=Pace.CLOSED))
@@ -233,6 +235,8 @@ def opening_rows(program: Path, folder: Path, baudrate: int, times: int) -> list
             asked = clock.now()
             bus.execute(OpenRelay(port=port))
             while port not in written:
+                if crashed:
+                    raise crashed[0]
                 time.sleep(0.0005)
             waits.append(written[port] - asked)
         bus.stop(Seconds(2.0))
@@ -290,14 +294,14 @@ def document(sections: list[tuple[str, list[Row]]]) -> str:
     lines = [
         "# Performance of the bus",
         "",
-        "Written by `make bench` (`python -m tests.benchmarks --write docs/performance.md`). The boards are a C",
-        "program on a pty that delivers byte by byte at line speed and takes the time of every byte; the daemon is",
-        "the real one. Figures of one run, on a machine that is not a gateway:",
+        "Written by `python -m tests.benchmarks --write docs/performance.md`. The boards are a C program on a pty",
+        "that delivers byte by byte at line speed and takes the time of every byte; the daemon is the real one.",
+        "Figures of one run, on a machine that is not a gateway:",
         "",
         f"{machine()}.",
         "",
-        "*Line in use*: the sum of the floors of all frames (characters, 3.5 characters of silence before request and",
-        "answer, turnaround) over the time passed.",
+        "*Line in use*: the sum of the floors of all frames (characters, 3.5 characters of silence before request",
+        "and answer, turnaround) over the time passed.",
     ]
     for title, rows in sections:
         lines += ["", f"## {title}", "", "| what | measured | wanted |", "|---|---|---|"]
