@@ -83,12 +83,12 @@ def command(
         ports=ports,
         as_json=as_json,
     )
-    with _leaving() as leave:
+    with leaving() as leave:
         sys.exit(Demo(options, leave).run())
 
 
 @contextmanager
-def _leaving() -> Iterator[threading.Event]:
+def leaving() -> Iterator[threading.Event]:
     """Turn Ctrl-C and its like into an event: nothing is left half made, whenever they come."""
     leave = threading.Event()
 

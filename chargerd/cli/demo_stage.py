@@ -93,6 +93,7 @@ class Stage:
         self._commands: dict[str, tuple[str, Visit]] = {}
         self._resets: dict[PortId, Instant] = {}
         self._open: dict[str, Visit] = {}
+        self._opening: list[tuple[PortId, Instant, dict[str, Any]]] = []
 
     # Turns
 
@@ -101,6 +102,7 @@ class Stage:
         self._now = now
         for heard in self._backend.poll():
             self._hear(heard)
+        self._watch_openings()
         if not (riders and self.online):
             return
         for action in self._riders.due(now):
@@ -291,32 +293,31 @@ class Stage:
 
     def _tripped(self, port: PortId, body: Payload) -> None:
         detail = body["detail"] or {}
-        took = self._took(port)
-        trip = {
-            "function": body["function"],
-            "measured": detail.get("measured"),
-            "limit": detail.get("limit"),
-            "unit": detail.get("unit"),
-            "opened_after_ms": None if took is None else round(took * 1000),
-        }
-        self.totals.trips.append({"port": port, **trip})
+        measured, limit, unit = (detail.get(name) for name in ("measured", "limit", "unit"))
+        trip = {"function": body["function"], "measured": measured, "limit": limit, "unit": unit}
+        figures = "" if measured is None else f": {measured} {(unit or '').upper()}, limit {limit}"
+        self._say("tripped", port, f"TRIP {body['function']}{figures}", session_id=body["session_id"], **trip)
+        # The message may be here before the contact is open: what is decided is told at once.
+        record = {"port": port, **trip, "opened_after_ms": None}
+        self.totals.trips.append(record)
+        overloads = self._world.edges(port, Edge.OVERLOADED)
+        if overloads:
+            self._opening.append((port, overloads[-1].at, record))
         if body["latch"] is not None:
             self._riders.block(port)
             self._resets[port] = after(self._now, RESET_AFTER)
-        unit = (detail.get("unit") or "").upper()
-        text = f"TRIP {body['function']}: {detail.get('measured')} {unit}, limit {detail.get('limit')} {unit}"
-        if took is not None:
-            text += f"; contact open {took * 1000:.0f} ms after the overload began"
-        self._say("tripped", port, text, **trip)
 
-    def _took(self, port: PortId) -> Seconds | None:
-        """Return the time from the last overload to the contact's opening, as the world saw it."""
-        edges = self._world.edges(port, Edge.OVERLOADED, Edge.OPEN)
-        began = [edge.at for edge in edges if edge.edge is Edge.OVERLOADED]
-        if not began:
-            return None
-        opened = [edge.at for edge in edges if edge.edge is Edge.OPEN and edge.at >= began[-1]]
-        return between(began[-1], opened[0]) if opened else None
+    def _watch_openings(self) -> None:
+        """Tell of tripped contacts that have opened since, and how long after the overload began."""
+        for opening in tuple(self._opening):
+            port, began, record = opening
+            opened = [edge.at for edge in self._world.edges(port, Edge.OPEN) if edge.at >= began]
+            if not opened:
+                continue
+            self._opening.remove(opening)
+            record["opened_after_ms"] = round(between(began, opened[0]) * 1000)
+            text = f"contact open {record['opened_after_ms']} ms after the overload began"
+            self._say("contact_open", port, text, opened_after_ms=record["opened_after_ms"])
 
     # Telling
 

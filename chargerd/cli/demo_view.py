@@ -120,7 +120,7 @@ def log_panel(stage: Stage) -> Panel:
 
 
 def _style(happening: Happening) -> str:
-    if happening.kind in {"tripped", "port_locked_out"}:
+    if happening.kind in {"tripped", "contact_open", "port_locked_out"}:
         return "bold red"
     return "green" if happening.kind == "ended" else ""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from chargerd.config.site import Board, Site
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Volts, WattHours, Watts, between
 from chargerd.sim.boards import BROADCAST, BoardSim
-from chargerd.sim.parts import Edge, Happening, Meter, Relay, Socket
+from chargerd.sim.parts import Edge, Happening, Meter, Relay, RelayFault, Socket
 
 STEP = Seconds(0.05)
 MAINS = Volts(230.0)
@@ -118,7 +118,7 @@ class World:
                 for board in self.boards_on(bus)
                 if unit in {BROADCAST, board.board.address}
             ]
-            self._settle("written")
+            self._follow("written")
             self._look()
         return None if unit == BROADCAST else next((answer for answer in answers if answer is not None), None)
 
@@ -133,7 +133,7 @@ class World:
     def advance(self, to: Instant) -> None:
         """Let time pass up to an instant. A `to` in the past changes nothing."""
         with self.lock:
-            self._note_plugs()
+            self._follow("written")
             while self._now < to:
                 self._step(to)
             self._look()
@@ -149,7 +149,7 @@ class World:
         for relay in self._relays():
             if relay.lapses_at is not None and relay.lapses_at <= end:
                 relay.lapse()
-                self._settle("lapsed")
+        self._follow("lapsed")
         if end >= grid:
             self._steps += 1
             self._stir()
@@ -163,19 +163,26 @@ class World:
         self.voltage = Volts(MAINS + swing + self._random.gauss(0.0, 0.3))
         for port in self._sockets:
             self._jitter[port] = self._random.gauss(0.0, 1.0)
-        self._settle("")
+        for port in self._sockets:
+            self._settle(port)
         self._look(slow=True)
 
-    def _settle(self, cause: str) -> None:
-        """Let contacts follow their coils and currents their contacts; write down what moved."""
+    def _follow(self, cause: str) -> None:
+        """Let contacts follow their coils, and write down which ones moved, and plugs."""
         self._note_plugs()
         for port, socket in self._sockets.items():
-            socket.settle(self._now, self.voltage, self._jitter[port])
-            closed = socket.relay.contact_closed
-            if closed is not self._closed[port]:
-                self._closed[port] = closed
-                self._write(port, Edge.CLOSED if closed else Edge.OPEN, cause or socket.relay.fault.value)
-            self._note_overload(port, socket.current)
+            relay = socket.relay
+            if relay.contact_closed is not self._closed[port]:
+                self._closed[port] = relay.contact_closed
+                why = cause if relay.fault is RelayFault.NONE else relay.fault.value
+                self._write(port, Edge.CLOSED if relay.contact_closed else Edge.OPEN, why)
+                self._settle(port)
+
+    def _settle(self, port: PortId) -> None:
+        """Work out what flows at a port: on the grid, or when its contact has moved; never because one looks."""
+        socket = self._sockets[port]
+        socket.settle(self._now, self.voltage, self._jitter[port])
+        self._note_overload(port, socket.current)
 
     def _note_overload(self, port: PortId, current: Amps) -> None:
         over = current >= OVERLOADED_AT * self._limits[port]
