@@ -1,0 +1,209 @@
+"""The desk: at most once, durable before it acts, and an answer for everybody."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
+from chargerd.core.ledger import Batch, RememberedCommand, Reply
+from chargerd.core.moment import Moment
+from chargerd.core.session import Source
+from chargerd.core.units import CommandId, Instant, PortId, SessionId
+from chargerd.mqtt import bodies
+from chargerd.runtime.desk import Desk
+from tests.runtime.test_engine import PLAN, PORT, HandClock
+
+ID = CommandId("c-1")
+
+
+class Journal:
+    """Holds what it is given until it is told to be durable."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Batch, Callable[[bool], None] | None]] = []
+        self.known: dict[CommandId, RememberedCommand] = {}
+        self.sessions: set[SessionId] = set()
+
+    def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:
+        self.batches.append((batch, done))
+
+    def desk_lookup(
+        self,
+        command_id: CommandId,
+        session_id: SessionId | None,
+        deliver: Callable[[RememberedCommand | None, bool], None],
+    ) -> None:
+        deliver(self.known.get(command_id), session_id in self.sessions)
+
+    def write(self, *, durable: bool = True) -> None:
+        batches, self.batches = self.batches, []
+        for _, done in batches:
+            if done is not None:
+                done(durable)
+
+
+class Stage:
+    def __init__(self, known: dict[CommandId, str] | None = None) -> None:
+        self.clock = HandClock()
+        self.journal = Journal()
+        self.events: list[Event] = []
+        self.replies: list[tuple[Reply, bool]] = []
+        self.received = 0
+        self.desk = Desk(
+            plan=PLAN,
+            clock=self.clock,
+            journal=self.journal,
+            dispatch=self.events.append,
+            reply_of=lambda answer: bodies.reply(answer, None),
+            known=known or {},
+        )
+
+    def respond(self, reply: Reply, final: bool) -> None:
+        self.replies.append((reply, final))
+
+    def receive(self) -> None:
+        self.received += 1
+
+    def start(self, *, expires: Instant | None = None, session: str = "S-1") -> None:
+        order = self.desk.order(PORT, session=SessionId(session), command=ID, source=Source.REMOTE)
+        self.desk.start(order, self.respond, digest="d", expires=expires, received=self.receive)
+
+    def codes(self) -> list[tuple[object, object]]:
+        return [(reply.body["status"], reply.body["code"]) for reply, _final in self.replies]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_a_start_acts_only_when_its_id_is_durable(stage: Stage) -> None:
+    stage.start()
+    assert not stage.events
+    assert stage.received == 0
+    stage.journal.write()
+    assert [type(event) for event in stage.events] == [StartRequested]
+    assert stage.received == 1
+
+
+def test_a_start_the_store_cannot_remember_is_refused(stage: Stage) -> None:
+    stage.start()
+    stage.journal.write(durable=False)
+    assert not stage.events
+    assert stage.received == 1, "the broker must not send it for ever"
+    stage.journal.write(durable=False)
+    assert stage.codes() == [("rejected", "store_unavailable")]
+
+
+def test_a_start_that_expired_while_the_disk_was_slow_never_acts(stage: Stage) -> None:
+    stage.start(expires=Instant(stage.clock.now() + 1))
+    stage.clock.instant = Instant(stage.clock.instant + 1)
+    stage.journal.write()
+    stage.journal.write()
+    assert not stage.events
+    assert stage.codes() == [("expired", "expired")]
+
+
+def test_a_session_id_is_never_used_twice(stage: Stage) -> None:
+    stage.journal.sessions.add(SessionId("S-1"))
+    stage.start()
+    stage.journal.write()
+    assert not stage.events
+    assert stage.received == 1
+    assert stage.codes() == [("rejected", "session_exists")]
+
+
+def test_a_stop_acts_before_it_is_recorded(stage: Stage) -> None:
+    stop = StopRequested(port=PORT, session=None, source=Source.REMOTE, force=True, command=ID)
+    stage.desk.stop(stop, stage.respond, digest="d", received=stage.receive)
+    assert stage.events == [stop]
+    assert stage.received == 0
+    stage.journal.write()
+    assert stage.received == 1
+
+
+def test_a_reset_acts_only_when_its_id_is_durable(stage: Stage) -> None:
+    reset = ResetRequested(port=PORT, source=Source.REMOTE, command=ID)
+    stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive)
+    assert not stage.events
+    stage.journal.write(durable=False)
+    stage.journal.write()
+    assert not stage.events
+    assert stage.codes() == [("rejected", "store_unavailable")]
+    again = ResetRequested(port=PORT, source=Source.REMOTE, command=CommandId("c-2"))
+    stage.desk.reset(again, stage.respond, digest="d", received=stage.receive)
+    stage.journal.write()
+    assert stage.events == [again]
+
+
+def test_the_same_id_gets_the_stored_reply_again_and_does_nothing(stage: Stage) -> None:
+    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    stored = Reply(command=ID, body={"id": ID, "status": "done", "code": "ok", "message": ""})
+    stage.journal.known[ID] = RememberedCommand(
+        command=ID, name="start", digest="d", moment=Moment(instant=Instant(1.0)), reply=stored
+    )
+    assert stage.desk.seen_before(ID, "d", stage.respond)
+    assert stage.codes() == [("done", "duplicate")]
+    assert stage.replies[0][0].body["message"] == "said before: ok"
+    assert not stage.events
+
+
+def test_the_same_id_while_it_is_worked_on_and_with_another_body() -> None:
+    stage = Stage(known={ID: "d"})
+    assert stage.desk.seen_before(ID, "d", stage.respond)
+    assert stage.desk.seen_before(ID, "another", stage.respond)
+    assert stage.codes() == [("accepted", "duplicate"), ("rejected", "conflict")]
+
+
+def test_answers_are_stored_then_told_and_a_failing_store_keeps_nobody_waiting(stage: Stage) -> None:
+    stage.start()
+    stage.journal.write()
+    accepted = Answer(command=ID, name="start", status=ReplyStatus.ACCEPTED, port=PORT)
+    stage.desk.answer(accepted, stage.clock.moment())
+    assert not stage.replies
+    stage.journal.write()
+    done = Answer(command=ID, name="start", status=ReplyStatus.DONE, port=PORT)
+    stage.desk.answer(done, stage.clock.moment())
+    ((reply, final),) = stage.journal.batches[0][0].replies
+    assert final
+    assert reply.body["status"] == "done"
+    stage.journal.write(durable=False)
+    assert [final for _reply, final in stage.replies] == [False, True]
+    stage.desk.answer(done, stage.clock.moment())
+    stage.journal.write()
+    assert len(stage.replies) == 2, "the last word is said once"
+
+
+def test_after_a_restart_interrupted_commands_are_told_so(stage: Stage) -> None:
+    left = RememberedCommand(
+        command=ID,
+        name="start",
+        digest="d",
+        moment=Moment(instant=Instant(1.0)),
+        port=PORT,
+        session=SessionId("S"),
+    )
+    stage.desk.conclude((left,), stage.respond)
+    stage.journal.write()
+    assert stage.codes() == [("failed", "failed")]
+
+
+def test_what_is_no_command_is_refused_and_not_kept(stage: Stage) -> None:
+    answer = Answer(
+        command=CommandId(""), name="dance", status=ReplyStatus.REJECTED, code=Code.UNSUPPORTED, message="?"
+    )
+    stage.desk.refuse(answer, stage.respond)
+    assert stage.codes() == [("rejected", "unsupported")]
+    assert stage.replies[0][0].body["id"] is None
+    assert not stage.journal.batches
+
+
+def test_an_order_is_filled_in(stage: Stage) -> None:
+    order = stage.desk.order(PORT)
+    assert order.limits == PLAN.ports[0].limits
+    assert order.session != stage.desk.order(PORT).session
+    assert order.command is not None
+    assert order.command.startswith("local-")
+    unknown = stage.desk.order(PortId("Z99"))
+    assert unknown.port == "Z99"

@@ -1,0 +1,180 @@
+"""The engine: open first, one order, deadlines, and what an unforeseen exception leads to."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from chargerd.core.clock import Clock
+from chargerd.core.commands import Answer, BusCommand, OpenRelay, ReadEnergy, SetPace
+from chargerd.core.events import (
+    BoardBack,
+    DeadlineReached,
+    FaultKind,
+    MeterFault,
+    RelayAction,
+    RelayReadBack,
+    RelayWritten,
+    StartRequested,
+)
+from chargerd.core.facts import Fact
+from chargerd.core.ledger import Batch
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan, StationPlan
+from chargerd.core.session import Order
+from chargerd.core.station import Station
+from chargerd.core.units import BoardId, CircuitId, CommandId, Instant, PortId, Seconds, SessionId
+from chargerd.core.view import PortState
+from chargerd.runtime.engine import Engine
+
+PORT = PortId("A01")
+PLAN = StationPlan(
+    ports=(
+        PortPlan(
+            id=PORT,
+            label="A01",
+            relay=RelayPlan(board=BoardId("relay"), channel=1),
+            meter=MeterPlan(board=BoardId("meter")),
+            circuit=CircuitId("shed"),
+        ),
+    )
+)
+
+
+class HandClock(Clock):
+    """Time moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self.instant = Instant(100.0)
+
+    def now(self) -> Instant:
+        return self.instant
+
+    def moment(self) -> Moment:
+        return Moment(instant=self.instant)
+
+    def sleep(self, span: Seconds) -> None:
+        self.instant = Instant(self.instant + span)
+
+
+class Recorder:
+    """A bus, a journal, and whoever listens, all in one list."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+        self.done: list[Callable[[bool], None] | None] = []
+
+    def execute(self, command: BusCommand) -> None:
+        self.said.append(command)
+
+    def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:
+        self.said.append(batch)
+        self.done.append(done)
+
+    def facts(self, facts: tuple[Fact, ...], _now: Moment) -> None:
+        self.said.extend(facts)
+
+    def answer(self, answer: Answer, _now: Moment) -> None:
+        self.said.append(answer)
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.recorder = Recorder()
+        self.panics: list[str] = []
+        self.station = Station(PLAN, self.clock.moment())
+        self.engine = Engine(self.station, self.clock, self.recorder, self.panics.append)
+        self.engine.connect(
+            relays={PORT: self.recorder},
+            meters={PORT: self.recorder},
+            note=self.recorder.facts,
+            answer=self.recorder.answer,
+        )
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_begin_tells_every_relay_to_open(stage: Stage) -> None:
+    stage.engine.begin(())
+    stage.engine.stop()
+    assert stage.recorder.said == [OpenRelay(port=PORT)]
+
+
+def test_events_move_the_station_and_views_show_it(stage: Stage) -> None:
+    stage.engine.begin(())
+    now = stage.clock.now()
+    stage.engine.dispatch(RelayWritten(port=PORT, action=RelayAction.OPEN, sent_at=now, at=now))
+    stage.engine.dispatch(RelayReadBack(port=PORT, closed=False, sent_at=now, at=now))
+    assert stage.engine.view(PORT).state is PortState.AVAILABLE
+    assert [view.id for view in stage.engine.views()] == [PORT]
+    assert stage.engine.idle()
+    stage.engine.stop()
+    with pytest.raises(KeyError):
+        stage.engine.view(PortId("Z99"))
+
+
+def test_an_exception_in_the_decisions_opens_the_relays_and_says_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.engine.begin(())
+    stage.recorder.said.clear()
+
+    def broken(_event: object, _now: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(stage.station, "handle", broken)
+    stage.engine.dispatch(MeterFault(port=PORT, at=stage.clock.now(), kind=FaultKind.TIMEOUT))
+    assert stage.recorder.said == [OpenRelay(port=PORT)]
+    assert stage.panics == ["ZeroDivisionError: a mistake"]
+    stage.engine.dispatch(DeadlineReached())
+    stage.engine.panic("again")
+    assert len(stage.panics) == 1, "one panic is enough"
+    assert stage.recorder.said == [OpenRelay(port=PORT)], "after it nothing is decided any more"
+    stage.engine.stop()
+
+
+def test_deadlines_are_kept_without_any_event(stage: Stage) -> None:
+    seen = threading.Event()
+    execute = stage.recorder.execute
+
+    def note(command: BusCommand) -> None:
+        execute(command)
+        if isinstance(command, OpenRelay) and len(stage.recorder.said) > 1:
+            seen.set()
+
+    stage.recorder.execute = note  # type: ignore[method-assign]
+    stage.engine.begin(())
+    stage.clock.instant = Instant(stage.clock.instant + 1.0)
+    # Nobody has confirmed the opening; the thread must notice by itself that it is to be repeated.
+    assert seen.wait(5)
+    stage.engine.stop()
+
+
+def test_commands_to_meters_and_relays_go_to_their_own_bus(stage: Stage) -> None:
+    relays, meters = Recorder(), Recorder()
+    stage.engine.connect(
+        relays={PORT: relays}, meters={PORT: meters}, note=stage.recorder.facts, answer=stage.recorder.answer
+    )
+    stage.engine.begin(())
+    now = stage.clock.now()
+    stage.engine.dispatch(RelayWritten(port=PORT, action=RelayAction.OPEN, sent_at=now, at=now))
+    stage.engine.dispatch(RelayReadBack(port=PORT, closed=False, sent_at=now, at=now))
+    stage.engine.dispatch(BoardBack(board=BoardId("relay"), at=now))
+    order = Order(session=SessionId("S"), port=PORT, limits=Limits(), command=CommandId("c"))
+    stage.engine.dispatch(StartRequested(order=order, port=PORT))
+    stage.engine.stop()
+    assert all(isinstance(command, SetPace | ReadEnergy) for command in meters.said)
+    assert not any(isinstance(command, SetPace | ReadEnergy) for command in relays.said)
+    answers = [said for said in stage.recorder.said if isinstance(said, Answer)]
+    assert [answer.command for answer in answers] == ["c"]
+
+
+def test_begun_before_connected_is_a_mistake() -> None:
+    clock = HandClock()
+    engine = Engine(Station(PLAN, clock.moment()), clock, Recorder(), lambda _reason: None)
+    with pytest.raises(KeyError):
+        engine.begin(())

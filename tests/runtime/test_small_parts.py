@@ -1,0 +1,194 @@
+"""Clock, supervisor, onlooker, scribe, and the words to systemd."""
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from chargerd.core.facts import (
+    BoardWentSilent,
+    Clearing,
+    Fact,
+    Latch,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    SessionEnded,
+    SessionStarted,
+)
+from chargerd.core.ledger import Batch, LedgerEntry, RowKind
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.plan import Limits
+from chargerd.core.session import Order, SessionRecord, Settlement, Source, StopDetail, StopReason
+from chargerd.core.station import Station
+from chargerd.core.units import BoardId, Instant, PortId, Seconds, SessionId
+from chargerd.core.view import PortView
+from chargerd.runtime import sdnotify
+from chargerd.runtime.clock import SystemClock, boot_id
+from chargerd.runtime.onlooker import Every, Onlooker
+from chargerd.runtime.scribe import Scribe, batch_of, event_name, outline
+from chargerd.runtime.supervisor import Supervisor
+from tests.runtime.test_engine import PLAN, PORT, HandClock
+
+NOW = Moment(instant=Instant(5.0))
+LATCH = Latch(port=PORT, function="overcurrent_instant", clearing=Clearing.REMOTE)
+RECORD = SessionRecord(order=Order(session=SessionId("S"), port=PORT, limits=Limits()), started=NOW, at=NOW)
+DETAIL = StopDetail(function="overcurrent_instant", measured=9.0, limit=7.5, unit="a")
+
+
+def test_the_clock_runs_on_and_says_who_vouches_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SystemClock()
+    first = clock.now()
+    clock.sleep(Seconds(0.001))
+    assert clock.now() - first >= 0.001
+    moment = clock.moment()
+    assert (moment.wall_ms is None) is (moment.clock is ClockQuality.NONE)
+    for quality in ClockQuality:
+        other = SystemClock()
+        monkeypatch.setattr(other, "_synchronised", lambda quality=quality: quality is ClockQuality.NTP)
+        monkeypatch.setattr(other, "_has_rtc", quality is ClockQuality.RTC)
+        other.boot = 7
+        seen = other.moment()
+        assert seen.clock is quality
+        assert (seen.wall_ms is None) is (quality is ClockQuality.NONE)
+        assert seen.boot == 7
+
+
+def test_without_a_boot_id_the_process_stands_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert boot_id() == boot_id()
+    monkeypatch.setattr("chargerd.runtime.clock.BOOT_ID", tmp_path / "none")
+    assert boot_id().startswith("process-")
+
+
+def test_the_supervisor_names_the_threads_that_hang() -> None:
+    clock = HandClock()
+    supervisor = Supervisor(clock)
+    turns = {"bus": clock.now(), "journal": clock.now()}
+    supervisor.watch("bus", lambda: turns["bus"], Seconds(5.0))
+    supervisor.watch("journal", lambda: turns["journal"], Seconds(60.0))
+    assert supervisor.stuck() == ()
+    clock.sleep(Seconds(5.1))
+    assert supervisor.stuck() == ("bus",)
+    turns["bus"] = clock.now()
+    assert supervisor.stuck() == ()
+
+
+def test_the_onlooker_tells_what_changed() -> None:
+    clock = HandClock()
+    station = Station(PLAN, clock.moment())
+    told: list[frozenset[PortId]] = []
+    onlooker = Onlooker(
+        lambda: station.views(clock.moment()), clock, [lambda _views, changed: told.append(changed)]
+    )
+    onlooker.look()
+    onlooker.look()
+    assert told == [frozenset({PORT}), frozenset()]
+
+
+def test_the_onlooker_looks_when_nudged_and_stops() -> None:
+    clock = HandClock()
+    looked = threading.Semaphore(0)
+
+    def listener(_views: object, _changed: object) -> None:
+        looked.release()
+
+    def views() -> tuple[PortView, ...]:
+        return ()
+
+    onlooker = Onlooker(views, clock, [listener])
+    onlooker.stop()
+    onlooker = Onlooker(views, clock, [listener])
+    onlooker.start()
+    onlooker.nudge()
+    assert looked.acquire(timeout=5)
+    onlooker.stop()
+
+
+def test_every_says_when_its_interval_has_passed() -> None:
+    clock = HandClock()
+    every = Every(Seconds(10.0), clock)
+    assert not every.passed()
+    clock.sleep(Seconds(10.0))
+    assert every.passed()
+    assert not every.passed()
+
+
+def entry_of(fact: Fact, now: Moment) -> LedgerEntry:
+    return LedgerEntry(kind=RowKind.EVENT, body={"event": type(fact).__name__}, moment=now, offline=False)
+
+
+def test_facts_become_one_batch_in_their_order() -> None:
+    facts: tuple[Fact, ...] = (
+        SessionStarted(record=RECORD),
+        PortTripped(port=PORT, function="overcurrent_instant", detail=DETAIL, session=SessionId("S"), latch=LATCH),
+        PortTripped(port=PORT, function="overpower", detail=DETAIL),
+        PortLockedOut(port=PORT, latch=LATCH),
+        SessionEnded(settlement=Settlement(record=RECORD, ended=NOW, reason=StopReason.OVERCURRENT)),
+        BoardWentSilent(board=BoardId("relay"), kind="timeout"),
+        LatchesCleared(port=PORT, functions=("overpower",), source=Source.LOCAL, kept=(LATCH,)),
+    )
+    batch = batch_of(facts, NOW, entry_of)
+    assert batch.sessions == (RECORD,)
+    assert batch.ended == ("S",)
+    assert batch.latches == (LATCH, LATCH, LATCH)
+    assert batch.cleared == (PORT,)
+    assert [entry.body["event"] for entry in batch.entries] == [type(fact).__name__ for fact in facts]
+
+
+def test_the_scribe_writes_and_nudges() -> None:
+    batches: list[Batch] = []
+    nudges: list[bool] = []
+
+    class Journal:
+        def append(self, batch: Batch, done: object = None) -> None:
+            assert done is None, "facts are kept and tried again, so nobody is told"
+            batches.append(batch)
+
+    Scribe(Journal(), entry_of, lambda: nudges.append(True)).facts((SessionStarted(record=RECORD),), NOW)
+    assert len(batches) == len(nudges) == 1
+
+
+def test_log_events_carry_the_figures() -> None:
+    tripped = PortTripped(port=PORT, function="overcurrent_instant", detail=DETAIL, session=SessionId("S"))
+    assert event_name(tripped) == "port_tripped"
+    assert outline(tripped)["measured"] == 9.0
+    ended = SessionEnded(settlement=Settlement(record=RECORD, ended=NOW, reason=StopReason.FULL))
+    assert outline(ended) == {"port": PORT, "session": "S", "energy_wh": 0.0, "reason": "full"}
+    assert outline(BoardWentSilent(board=BoardId("relay"), kind="timeout")) == {
+        "board": "relay",
+        "kind": "timeout",
+    }
+
+
+def test_words_to_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    sdnotify.notify("READY=1")
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(path))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        sdnotify.notify("READY=1", "STATUS=good")
+        assert sock.recv(100) == b"READY=1\nSTATUS=good"
+    path.unlink()
+    sdnotify.notify("WATCHDOG=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", "@nobody-listens-here")
+    sdnotify.notify("WATCHDOG=1")
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "15000000"}, 15.0),
+        ({"WATCHDOG_USEC": "15000000", "WATCHDOG_PID": "1"}, None),
+    ],
+)
+def test_the_watchdogs_interval(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], seconds: float | None
+) -> None:
+    for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert sdnotify.watchdog_interval() == seconds
