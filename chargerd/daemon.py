@@ -18,7 +18,7 @@ import structlog
 
 from chargerd import __version__
 from chargerd.config.site import Site
-from chargerd.control.server import ControlServer
+from chargerd.control.server import ControlError, ControlServer
 from chargerd.core.commands import Answer, ReplyStatus
 from chargerd.core.events import ShutdownRequested, StoreChanged
 from chargerd.core.facts import Clearing, Fact, Latch
@@ -152,7 +152,11 @@ class Daemon:
         if self._link is not None:
             self._link.start()
         self._desk.conclude(recovery.unfinished, self._to_backend)
-        self._control.start()
+        try:
+            self._control.start()
+        except ControlError as error:
+            # Protection does not depend on somebody being able to look at it.
+            log.error("no_control_socket", why=str(error))  # noqa: TRY400 - a cause, not a mistake
         log.info("started", version=__version__, ports=len(self._site.ports), boot=recovery.boot)
         sdnotify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
 

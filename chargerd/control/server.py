@@ -249,7 +249,7 @@ def _bind(path: Path) -> socket.socket:
         sock.bind(str(path))
         path.chmod(MODE)
         _give_to_group(path)
-        sock.listen(16)
+        sock.listen(128)
     except OSError as error:
         sock.close()
         raise ControlError(f"{path}: {error.strerror or error}") from error
