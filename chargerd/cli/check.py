@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -113,13 +113,23 @@ def _table(title: str, *columns: str) -> Table:
 
 def _board_table(site: Site) -> Table:
     table = _table("Boards", "bus", "board", "address", "profile", "dead-man")
-    rows: dict[tuple[str, str, str], list[Board]] = {}
-    for board in site.boards.values():
-        rows.setdefault((board.bus, board.profile.name, _dead_man(board)), []).append(board)
-    for (bus, profile, dead_man), boards in rows.items():
+    for boards in _runs(site):
         ids, addresses = [board.id for board in boards], [str(board.address) for board in boards]
-        table.add_row(*map(Text, (bus, _span(ids), _span(addresses), profile, dead_man)))
+        first = boards[0]
+        table.add_row(*map(Text, (first.bus, _span(ids), _span(addresses), first.profile.name, _dead_man(first))))
     return table
+
+
+def _runs(site: Site) -> list[list[Board]]:
+    """Return boards that follow each other in the file and in address, and are alike in all else."""
+    runs: list[list[Board]] = []
+    for board in site.boards.values():
+        last = runs[-1][-1] if runs else None
+        if last is not None and replace(last, id=board.id, address=last.address + 1) == board:
+            runs[-1].append(board)
+        else:
+            runs.append([board])
+    return runs
 
 
 def _dead_man(board: Board) -> str:

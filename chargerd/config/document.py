@@ -85,6 +85,24 @@ def _timezone(value: str) -> str:
     return value
 
 
+def _matching(pattern: str, hint: str) -> AfterValidator:
+    """Return a validator of text that has a form of its own."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(f"cannot be {value[:40]!r}; {hint}")
+        return value
+
+    return AfterValidator(check)
+
+
+GatewayId = Annotated[str, _matching(r"[a-z0-9-]{1,64}", "use small letters, digits and dashes, 64 at most")]
+Prefix = Annotated[
+    str,
+    _matching(r"[^+#\s/\0]+(/[^+#\s/\0]+)*", "write levels of a topic with / between them, such as chargerd/v1"),
+]
+
+
 def _inherited(default: float | None, what: str, **bounds: float) -> Any:
     """Declare a figure that a port takes from the site, and the site from `default` (`None`: no limit)."""
     least, above, most = bounds.get("ge"), bounds.get("gt"), bounds.get("le")
@@ -95,7 +113,7 @@ def _inherited(default: float | None, what: str, **bounds: float) -> Any:
 class GatewaySection(Model):
     """Who this gateway is."""
 
-    id: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="MQTT client id and topic segment")
+    id: GatewayId = Field(description="MQTT client id and topic segment")
     name: str = Field("", description="for people")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "UTC", description="for people; records are in UTC"
@@ -121,9 +139,7 @@ class MqttSection(Model):
 
     host: str = Field(min_length=1, description="name or address of the broker")
     port: Whole = Field(0, ge=0, le=65535, description="0: 8883 with tls, else 1883")
-    prefix: str = Field(
-        "chargerd/v1", pattern=r"^[^+#\s/]+(/[^+#\s/]+)*$", description="first levels of every topic"
-    )
+    prefix: Prefix = Field("chargerd/v1", description="first levels of every topic")
     username: str | None = Field(None, description="if the broker wants one")
     password_file: str | None = Field(None, description="its first line is the password")
     tls: TlsSection | None = Field(None, description="leave out for plain TCP; `{}` for the system's authorities")

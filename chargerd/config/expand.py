@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chargerd.config import plans
-from chargerd.config.document import Document, PortSection
+from chargerd.config.document import ChargeEndSection, Document, PortSection, ProtectionSection
 from chargerd.config.notes import note_all
 from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.config.source import Path
@@ -40,6 +40,7 @@ def expand(document: Document, work: Work) -> Site | None:
     check_buses(document, work)
     boards = resolve_boards(document, work)
     circuits = resolve_circuits(document, boards, work)
+    _site_contradictions(document, work)
     ports = _ports(document, boards, work)
     _contactors(document, boards, ports, work)
     _inputs(document, boards, work)
@@ -144,19 +145,26 @@ def _labels(path: Path, section: PortSection, names: tuple[str, ...], work: Work
     return (section.label,) if len(names) == 1 else work.spelled((*path, "label"), section.label, len(names))
 
 
-def _contradictions(path: Path, section: PortSection, plan: Protection, end: ChargeEnd, work: Work) -> None:
+def _site_contradictions(document: Document, work: Work) -> None:
+    plan = plans.protection(document.protection, ProtectionSection())
+    _contradictions((), document, plan, plans.charge_end(document.charge_end, ChargeEndSection()), work)
+
+
+def _contradictions(
+    path: Path, section: Document | PortSection, plan: Protection, end: ChargeEnd, work: Work
+) -> None:
+    """Refuse figures of this section that contradict each other, or what it inherits."""
     for name, lower, upper, what in plans.contradictions(plan, end):
-        own = getattr(section, name)
-        at = path if {lower, upper} & own.model_fields_set else ()
-        said = next((key for key in (lower, upper) if (*at, name, key) in work.source.values), lower)
-        work.wrong((*at, name, said), what, f"lower {lower} or raise {upper}")
+        said = [key for key in (lower, upper) if key in getattr(section, name).model_fields_set]
+        if said:
+            work.wrong((*path, name, said[0]), what, f"lower {lower} or raise {upper}")
 
 
 def _check_stale(path: Path, board: Board, protection: Protection, work: Work) -> None:
     refresh = Seconds(board.profile.timing.refresh_ms / 1000)
     if protection.stale_after < POLLS * refresh:
         span = f"meter_stale_s of {protection.stale_after:g}"
-        what = f"{span} is shorter than three refreshes of a {board.profile.name}"
+        what = f"{span} is shorter than three refreshes of {board.profile.name}"
         work.wrong(path, what, f"set meter_stale_s to {POLLS * refresh:g} or more, or use a faster meter")
 
 

@@ -59,8 +59,7 @@ def _problem(detail: ErrorDetails, source: Source) -> Problem:
         return source.problem(path[:-1], f"{name} is missing", f"add {path[-1]}", key=True)
     what, hint = said(detail)
     about_key = "[key]" in detail["loc"] or isinstance(detail["input"], dict)
-    joint = " " if what.startswith(_PREDICATES) else ": "
-    return source.problem(path, f"{name}{joint}{what}", hint, key=about_key)
+    return source.problem(path, what, hint, key=about_key)
 
 
 def shown_path(path: Path) -> str:
@@ -101,7 +100,14 @@ _SHAPES = {
 
 
 def said(detail: ErrorDetails) -> tuple[str, str]:
-    """Return what is wrong with a value, and what to do."""
+    """Return what is wrong with what, and what to do."""
+    what, hint = _predicate(detail)
+    name = shown_path(path_of(detail))
+    return f"{name} {what}" if what.startswith(_PREDICATES) else f"{name}: {what}".removeprefix(": "), hint
+
+
+def _predicate(detail: ErrorDetails) -> tuple[str, str]:
+    """Return what is wrong with a value, without its name, and what to do."""
     kind, context, value = detail["type"], detail.get("ctx", {}), _shown(detail["input"])
     if kind in _BOUNDS:
         name, what, hint = _BOUNDS[kind]
@@ -115,10 +121,8 @@ def said(detail: ErrorDetails) -> tuple[str, str]:
         return f"cannot be {value}", f"give {context['expected']}"
     if kind == "value_error":
         what, _, hint = str(context["error"]).partition("; ")
-        return what, hint
-    if kind == "string_pattern_mismatch":
-        return f"cannot be {value}", f"write it like {context['pattern']}"
-    return f"is {value}: {detail['msg']}", "see the description of this key"
+        return what, hint or "correct it"
+    return f"is {value}: {detail['msg']}", "correct it"
 
 
 def keys_at(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chargerd.config.explain import said, shown_path
+from chargerd.config.explain import said
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
 from chargerd.config.source import Path as Place
@@ -101,7 +101,7 @@ def _explain(error: ValidationError, name: str, source: Source) -> list[Problem]
         shared: Place = ("common", *loc)
         place = shared if own not in source.values and shared in source.values else own
         what, hint = said(detail)
-        problems.append(source.problem(place, f"profile {name}: {shown_path(loc)} {what}", hint))
+        problems.append(source.problem(place, f"profile {name}: {what}", hint))
     return problems
 
 

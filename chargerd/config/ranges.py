@@ -2,7 +2,7 @@
 
 import re
 
-_RANGE = re.compile(r"^(?P<stem>.*?)(?P<first>\d+)\.\.(?P<again>.*?)(?P<last>\d+)$", re.ASCII)
+_RANGE = re.compile(r"(?P<stem>.*?)(?P<first>\d+)\.\.(?P<again>.*?)(?P<last>\d+)", re.ASCII)
 LONGEST = 250
 _DIGITS = 9
 """Longer numbers are nobody's channel or address, and slow to read."""
@@ -19,7 +19,7 @@ def spell_out(text: str) -> tuple[str, ...]:
     """
     if ".." not in text:
         return (text,)
-    match = _RANGE.match(text)
+    match = _RANGE.fullmatch(text)
     if match is None or match["again"] not in {"", match["stem"]}:
         raise RangeError(f"{text!r} is not a range such as A01..A12")
     if max(len(match["first"]), len(match["last"])) > _DIGITS:

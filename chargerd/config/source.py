@@ -34,8 +34,8 @@ class Source:
     def problem(self, path: Path, what: str, hint: str, *, key: bool = False) -> Problem:
         """Return a problem at this path, or at its nearest parent that stands in the file."""
         for length in range(len(path), 0, -1):
-            places = self.keys if key and length == len(path) else self.values
-            place = places.get(path[:length], self.keys.get(path[:length]))
+            first, second = (self.keys, self.values) if key and length == len(path) else (self.values, self.keys)
+            place = first.get(path[:length], second.get(path[:length]))
             if place is not None:
                 return self.at(place, what, hint)
         return self.at((0, 0), what, hint)

@@ -24,7 +24,7 @@ def check_buses(document: Document, work: Work) -> None:
         other = first.setdefault(bus.place, name)
         if other != name:
             what = f"bus {name} uses {bus.place}, and so does bus {other}"
-            work.wrong(("buses", name), what, "give each line one bus, and hang all its boards on that", key=True)
+            work.wrong(("buses", name), what, "describe each line once", key=True)
 
 
 def resolve_boards(document: Document, work: Work) -> dict[BoardId, Board]:
@@ -81,11 +81,11 @@ def _profile(section: BoardSection, document: Document, path: Path, work: Work) 
         return None
     rates = profile.line.baudrates
     if bus is not None and bus.tcp is None and bus.baudrate not in rates:
-        what = f"a {profile.name} cannot speak the {bus.baudrate} Bd of bus {section.bus}"
+        what = f"{profile.name} cannot speak the {bus.baudrate} Bd of bus {section.bus}"
         known = ", ".join(str(rate) for rate in rates)
         work.wrong((*path, "bus"), what, f"set the bus to a rate all its boards can: {known}")
     if not lease_fits(profile):
-        what = f"a {profile.name} cannot close for exactly {LEASE:g} s"
+        what = f"{profile.name} cannot close for exactly {LEASE:g} s"
         work.wrong((*path, "profile"), what, "correct timed_on in the profile, or set its dead_man to none")
     return profile
 
@@ -147,8 +147,7 @@ def _feeder(path: Path, text: str, boards: Mapping[BoardId, Board], work: Work) 
     """Check a circuit's meter: a whole board, since each phase may have a channel of its own."""
     board = _board(path, text, boards, work)
     if board is not None and board.profile.meter is None:
-        what = f"{text} is a {board.profile.name}, which has no meter"
-        work.wrong(path, what, "name a board with a meter")
+        work.wrong(path, f"{text} ({board.profile.name}) has no meter", "name a board that has")
 
 
 def _board(path: Path, name: str, boards: Mapping[BoardId, Board], work: Work) -> Board | None:
@@ -172,15 +171,14 @@ def resolve_channel(
         return None
     section = {"relay": board.profile.relay, "meter": board.profile.meter, "input": board.profile.inputs}[kind]
     if section is None:
-        what = f"{name} is a {board.profile.name}, which has no {kind}"
-        work.wrong(path, what, f"name a board with a {kind}")
+        work.wrong(path, f"{name} ({board.profile.name}) has no {kind}", "name a board that has")
         return None
     if not slash and section.channels > 1:
         work.wrong(path, f"{name} has {section.channels} channels", f"say which, such as {name}/1")
         return None
     channel = int(number) if _NUMBER.fullmatch(number) else 0 if slash else 1
     if not 1 <= channel <= section.channels:
-        what = f"{text} does not exist: a {board.profile.name} has channels 1 to {section.channels}"
+        what = f"{text} does not exist: {board.profile.name} has channels 1 to {section.channels}"
         work.wrong(path, what, "count channels as printed on the board")
         return None
     return Channel(board=board.id, channel=channel)

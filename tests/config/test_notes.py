@@ -1,0 +1,102 @@
+"""What is written and does nothing is said aloud: a detector believed to work is worse than none."""
+
+import pytest
+
+from tests.config.sites import BASE, changed, shipped, site, unmarked
+from tests.config.test_site import bent
+
+LIMITS = "limits: {power_w: 800, current_a: 4}"
+LATER = "this release does not act on it; do not rely on it"
+
+
+def notes(text: str) -> list[str]:
+    return [str(note).removeprefix("site.yaml:") for note in site(text).notes]
+
+
+def test_a_site_without_anything_unusual_has_no_notes() -> None:
+    assert notes(BASE) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            LIMITS,
+            "inputs:\n  §smoke: {input: io-a/1, kind: smoke, circuit: main}",
+            "input smoke (smoke) is not watched",
+        ),
+        (
+            LIMITS,
+            "inputs:\n  §stop: {input: io-a/1, kind: emergency_stop, circuit: main}",
+            "input stop (emergency_stop) is not watched",
+        ),
+        ("main: {phases: 3}", "main: {meter: §feeder-a}", "the feeder meter of circuit main is not read"),
+        ("main: {phases: 3}", "main: {rating_a: §40}", "rating_a of circuit main is not enforced"),
+        ("main: {phases: 3}", "main: {power_w: §7800}", "power_w of circuit main is not enforced"),
+        ("main: {phases: 3}", "main: {contactor: §io-a/1}", "the contactor of circuit main is not driven"),
+        (LIMITS, "resume: {window_s: §600}", "resume.window_s has no effect"),
+        (LIMITS, "queue: {queue_s: §60}", "queue.queue_s has no effect"),
+        (LIMITS, "charge_end: {full_below_w: §20}", "full_below_w: no charge ends by this"),
+        (LIMITS, "charge_end: {float_s: 1, full_after_s: §60}", "full_after_s, float_s: no charge ends by this"),
+        (
+            "    limits: {power_w: 400}",
+            "    charge_end: {unplugged_after_s: §60}",
+            "unplugged_after_s: no charge ends by this",
+        ),
+    ],
+)
+def test_what_nobody_acts_on_is_noted_at_its_place(old: str, new: str, said: str) -> None:
+    text, places = unmarked(changed(old, new))
+    assert notes(text) == [f"{places[0]}: {said}; {LATER}"]
+
+
+@pytest.mark.parametrize(
+    "new", ["resume: {window_s: 0}", "queue: {queue_s: 0}", "resume: {}", "charge_end: {no_load_after_s: 60}"]
+)
+def test_what_is_acted_on_or_switched_off_is_not_noted(new: str) -> None:
+    assert notes(changed(LIMITS, new)) == []
+
+
+def test_a_contactor_on_the_board_it_backs_up_is_noted() -> None:
+    text, places = unmarked(changed("main: {phases: 3}", "main: {contactor: §relay-b/1}"))
+    beside = "the contactor of circuit main sits on relay-b, as do relays it backs up, such as B01's"
+    hint = "move it to a board of its own: one that fails takes both along"
+    assert notes(text) == [
+        f"{places[0]}: the contactor of circuit main is not driven; {LATER}",
+        f"{places[0]}: {beside}; {hint}",
+    ]
+
+
+def test_a_contactor_beside_relays_of_other_circuits_is_well_placed() -> None:
+    text = changed("{parent: main, phase: L1}", "{parent: main, contactor: relay-b/1}")
+    assert len(notes(text)) == 1
+
+
+def test_a_lease_switched_off_is_noted() -> None:
+    text, places = unmarked(changed("relay-b: {bus: line-b,", "relay-b: {bus: line-b, lease: §off,"))
+    said = "relay-b closes its relays without a time limit: a gateway that dies leaves them closed"
+    assert notes(text) == [f"{places[0]}: {said}; leave lease: off out unless this board is known to need it"]
+
+
+def test_a_lease_switched_off_for_a_range_is_noted_for_the_boards_in_use() -> None:
+    text = changed(
+        "relay-b: {bus: line-b, address: 1,", "relay-1..relay-2: {bus: line-b, lease: off, address: 5..6,"
+    )
+    found = notes(changed("relay: relay-b/8", "relay: relay-2/8", text))
+    assert [note.split(": ", 1)[1].split(" ")[0] for note in found] == ["relay-2"]
+
+
+@pytest.mark.parametrize(
+    ("dead_man", "hint"),
+    [
+        ("none", "rely on a contactor or a time switch behind it"),
+        ("poll_timeout", "its own poll timeout is neither set nor checked; set it by hand and prove it"),
+    ],
+)
+def test_a_board_without_timed_closing_is_noted(monkeypatch: pytest.MonkeyPatch, dead_man: str, hint: str) -> None:
+    other = bent("waveshare-relay-8", {"relay": {"channels": 8, "dead_man": dead_man}})
+    monkeypatch.setattr("tests.config.sites.shipped", lambda: {**shipped(), "waveshare-relay-8": other})
+    text, places = unmarked(changed("  relay-b: {", "  §relay-b: {"))
+    said = "relay-b closes its relays without a time limit: a gateway that dies leaves them closed"
+    assert notes(text) == [f"{places[0]}: {said}; {hint}"]
+    assert site(text).plan.ports[3].relay.lease is None

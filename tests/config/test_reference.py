@@ -1,0 +1,49 @@
+"""The page for installers says what the models say."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from chargerd.config.document import Document
+from chargerd.config.library import load_profiles
+from chargerd.config.reference import SECTIONS, reference
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == reference(), (
+        "run: python -m chargerd.config.reference > docs/configuration.md"
+    )
+
+
+@pytest.mark.parametrize(("name", "model"), SECTIONS)
+def test_every_key_is_described(name: str, model: type[BaseModel]) -> None:
+    text = reference().split(f"## `{name}`")[1].split("\n## ")[0]
+    for key, info in model.model_fields.items():
+        assert f"| `{key}` |" in text
+        assert info.description, key
+
+
+def test_every_section_is_described() -> None:
+    for key in Document.model_fields:
+        assert f"| `{key}`" in reference()
+
+
+def test_figures_are_given_with_unit_default_and_bounds() -> None:
+    text = reference()
+    assert "| `power_w` | W | 1000 | > 0, ≤ 3500 | power |" in text
+    assert "| `meter_stale_s` | s | 3 | ≥ 1, ≤ 15 |" in text
+    assert "| `lease` |  | on | on, off |" in text
+    assert "| `energy_wh` | Wh | none | > 0, ≤ 100000 | energy |" in text
+
+
+def test_the_example_of_a_profile_can_be_used(tmp_path: Path) -> None:
+    text = reference().split("```yaml\n")[1].split("```")[0]
+    assert YAML(typ="safe", pure=True).load(text)
+    (tmp_path / "example.yaml").write_text(text)
+    relay = load_profiles((tmp_path,))["example-relay-8"].relay
+    assert relay is not None
+    assert relay.channels == 8
