@@ -39,7 +39,9 @@ from chargerd.sim.world import World
 
 PREFIX = "chargerd/v1"
 TURN = Seconds(0.1)
-SETTLE_FOR = Seconds(1.0)
+STOP_WITHIN = Seconds(5.0)
+"""How long sessions that are stopped at the end may take to be settled."""
+HEAR_FOR = Seconds(1.0)
 """How long the backend listens on after the daemon is gone: its last messages may be under way."""
 FOREVER = Instant(float("inf"))
 LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -179,25 +181,29 @@ class Demo:
             self._leave.wait(TURN)
 
     def _end(self, stage: Stage, view: View, driven: Daemon) -> None:
-        """Let the daemon leave, and hear its last settlements."""
+        """Close the station: sessions first, so that their settlements are heard of, then the daemon."""
+        if stage.unsettled:
+            stage.closing_time()
+            self._play_out(stage, view, lambda: not stage.unsettled or driven.exit_code is not None, STOP_WITHIN)
         driven.ask_to_leave()
-        latest = after(self._clock.now(), LEAVE_WITHIN)
-        pause = threading.Event()
-        gone_at: Instant | None = None
-        while gone_at is None or self._clock.now() < after(gone_at, SETTLE_FOR):
-            now = self._clock.now()
-            stage.turn(now, riders=False)
-            view.draw(stage, now)
-            if gone_at is None and driven.exit_code is not None:
-                gone_at = now
-            if gone_at is not None and not stage.unsettled:
-                break
-            if gone_at is None and now > latest:
-                raise DemoError(f"the daemon does not leave:\n{tail(driven.log)}")
-            pause.wait(TURN)
+        if not self._play_out(stage, view, lambda: driven.exit_code is not None, LEAVE_WITHIN):
+            raise DemoError(f"the daemon does not leave:\n{tail(driven.log)}")
+        self._play_out(stage, view, lambda: not (stage.online or stage.unsettled), HEAR_FOR)
         # Told to go before it had so much as set up its handlers, it ends by the signal itself.
         if driven.exit_code not in {0, -signal.SIGTERM}:
             raise DemoError(f"the daemon left with exit code {driven.exit_code}:\n{tail(driven.log)}")
+
+    def _play_out(self, stage: Stage, view: View, holds: Callable[[], bool], within: Seconds) -> bool:
+        """Go on without new riders until something holds; say whether it does."""
+        deadline = after(self._clock.now(), within)
+        pause = threading.Event()
+        while True:
+            now = self._clock.now()
+            stage.turn(now, riders=False)
+            view.draw(stage, now)
+            if holds() or now > deadline:
+                return holds()
+            pause.wait(TURN)
 
 
 def _watch(served: Broker, line: PtyLine, driven: Daemon) -> Callable[[], None]:

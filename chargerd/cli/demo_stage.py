@@ -113,6 +113,12 @@ class Stage:
                 self._backend.reset_port(port)
                 self._say("reset_sent", port, "the operator clears the latch from afar")
 
+    def closing_time(self) -> None:
+        """Let the operator stop every session that is still open."""
+        for session, visit in self._open.items():
+            self._remember(self._backend.stop_port(visit.port, session=session), "stop", visit)
+        self._say("closing", None, f"closing time: the operator stops {len(self._open)} sessions")
+
     @property
     def unsettled(self) -> int:
         """Accepted starts without a settlement."""

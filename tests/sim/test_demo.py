@@ -186,7 +186,7 @@ def test_a_few_seconds_with_one_port(here: Path, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert "the gateway is online" in out
     assert "A01  Anna arrives" in out
-    assert "settled: shutdown" in out
+    assert "settled: remote" in out
     assert "Wh settled" in out
     clean(here)
 

@@ -301,6 +301,15 @@ def test_a_start_that_fails_later_is_a_session_and_no_refusal() -> None:
     assert demo.stage.summary()["refused"] == 0
 
 
+def test_at_closing_time_the_operator_stops_what_is_open() -> None:
+    demo = Demo()
+    _, session = ordered(demo)
+    demo.reply("start-1", "accepted")
+    demo.stage.closing_time()
+    assert demo.gateway.sent[-1] == ("stop", {"port": "A01", "session": session})
+    assert demo.kinds()[-1] == "closing"
+
+
 def test_riders_wait_for_the_gateway_and_have_gone_home_at_the_end() -> None:
     demo = Demo()
     demo.riders.script = [Arrives(visit=visit())]
