@@ -79,10 +79,9 @@ class Charge:
             return self._suspended
         return Seconds(self._suspended + between(self._suspended_from.instant, now))
 
-    def suspended_too_long_at(self) -> Instant | None:
+    def suspended_too_long_at(self) -> Instant:
         """Return when the suspension under way will have taken all the time a session has for it."""
-        if self._suspended_from is None:
-            return None
+        assert self._suspended_from is not None
         left = Seconds(self._plan.protection.suspend_total - self._suspended)
         return after(self._suspended_from.instant, left)
 

@@ -13,7 +13,6 @@ class Clock(Protocol):
     @abc.abstractmethod
     def now(self) -> Instant:
         """Return the boot clock (CLOCK_BOOTTIME: monotonic, running on in suspend), in seconds."""
-        raise NotImplementedError
 
     @abc.abstractmethod
     def sleep(self, span: Seconds) -> None:
@@ -23,4 +22,3 @@ class Clock(Protocol):
     @abc.abstractmethod
     def moment(self) -> Moment:
         """Return this moment with its wall time, as far as that is known."""
-        raise NotImplementedError

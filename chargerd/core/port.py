@@ -425,7 +425,7 @@ class Port:
                 return True
             case Clearing.LOCAL:
                 return request.source is Source.LOCAL
-            case Clearing.LOCK_OUT:
+            case _:
                 return request.source is Source.LOCAL and bool(request.reason)
 
     # Answering

@@ -17,7 +17,6 @@ from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay, RenewLease
 from chargerd.core.events import (
     RelayAction,
     RelayEvent,
-    RelayNotReadBack,
     RelayNotWritten,
     RelayReadBack,
     RelayWritten,
@@ -120,7 +119,7 @@ class RelayWatch:
             case Phase.OPENING:
                 self._written_at = None
                 self._send_open(now, out, RETRY_FIRST)
-            case Phase.OPEN | Phase.UNKNOWN:
+            case _:
                 self.open(now, out)
 
     # What the bus says
@@ -134,8 +133,8 @@ class RelayWatch:
                 return self._not_written(event, now, out)
             case RelayReadBack():
                 return self._was_read_back(event, now, out)
-            case RelayNotReadBack():
-                return None  # Asked again in its time.
+            case _:
+                return None  # A read-back that failed is asked for again in its time.
 
     def due(self) -> Instant | None:
         """Return when `wake` has something to do."""
@@ -208,7 +207,7 @@ class RelayWatch:
                 return self._opening_read(event, now, out)
             case Phase.CLOSING | Phase.CLOSED:
                 return self._closed_read(event, now, out)
-            case Phase.OPEN | Phase.UNKNOWN:
+            case _:
                 if event.closed and self.phase is Phase.OPEN:
                     self.open(now, out)
                     return Signal.UNBIDDEN

@@ -472,7 +472,7 @@ PROTECT: Rules = (
 """Protection before everything else, in every state in which the relay may be closed."""
 
 TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
-    S.UNKNOWN: IDLE,
+    S.UNKNOWN: {trigger: rules for trigger, rules in IDLE.items() if trigger is not T.UNBIDDEN},
     S.AVAILABLE: {
         **IDLE,
         T.START: (
@@ -569,11 +569,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
 
 def react(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
     """Let a port react, and return the name of the rule that did. Raises `UnlistedTransition`."""
-    rules = TABLE.get(port.state, {}).get(trigger)
-    if rules is None:
-        raise UnlistedTransition(f"port {port.id}: {trigger.value} in {port.state.value}")
-    for rule in rules:
+    for rule in TABLE.get(port.state, {}).get(trigger, ()):
         if rule.when(port, event, now):
             rule.then(port, event, now)
             return rule.name
-    raise UnlistedTransition(f"port {port.id}: no rule for {trigger.value} in {port.state.value}")
+    raise UnlistedTransition(f"port {port.id}: {trigger.value} in {port.state.value}")

@@ -78,9 +78,8 @@ class Totals:
 
     def charged_at(self, now: Instant) -> Seconds:
         """Return the charging time as of `now`."""
-        if self._closed_from is None:
-            return self.charging
-        return Seconds(self.charging + max(0.0, between(self._closed_from, now)))
+        span = 0.0 if self._closed_from is None else max(0.0, between(self._closed_from, now))
+        return Seconds(self.charging + span)
 
     def charged_for(self, span: Seconds) -> Instant | None:
         """Return when the charging time will have reached `span`; `None` while the relay is open."""
@@ -113,8 +112,7 @@ class Totals:
         """Return time and energy by tier; both sum to the totals, up to rounding of floats."""
         integral = sum(tier.energy for tier in self._tiers)
         if integral > 0:
-            factor = self.energy / integral
-            shares = [tier.energy * factor for tier in self._tiers]
+            shares = [self.energy * (tier.energy / integral) for tier in self._tiers]
         else:
             shares = [float(self.energy), *(0.0 for _ in self._tiers[1:])]
         return tuple(

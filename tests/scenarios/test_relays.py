@@ -246,6 +246,20 @@ def test_current_before_closing_fails_the_start() -> None:
     world.tells_not("persist")
 
 
+def test_readings_that_disagree_about_a_current_prove_nothing_yet() -> None:
+    world = World()
+    world.ready()
+    world.by_hand()
+    world.start()
+    for amps in (3.0, 0.5, 0.1):
+        world.run(0.5)
+        world.show(amps, 0.0, energy=5000.0)
+        assert world.state() is PortState.STARTING
+    world.run(0.5)
+    world.show(0.1, 0.0)
+    world.tells("persist")
+
+
 def test_just_no_current_before_closing_is_fine() -> None:
     world = World()
     world.ready()

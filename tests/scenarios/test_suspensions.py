@@ -48,7 +48,7 @@ def test_power_that_is_missing_is_no_zero() -> None:
     world.by_hand()
     world.show(2.0, 300.0)
     last = world.elapsed
-    while world.state() is PortState.CHARGING:
+    for _ in range(20):
         world.run(0.5)
         world.show(2.0)
     assert world.when("suspended meter_stale") - last == pytest.approx(6.0), "three readings of power, each 2 s"
@@ -102,6 +102,7 @@ def test_good_news_needs_two_readings_after_the_suspension() -> None:
     world.charging()
     world.run(10)
     world.by_hand()
+    world.show(0.1, 20.0)
     world.run_until("suspended meter_stale")
     world.run(1)
     world.show(0.0, 0.0)
@@ -332,6 +333,23 @@ def test_a_late_renewal_is_withheld_and_suspends() -> None:
     )
 
 
+def test_a_renewal_that_waits_too_long_is_withheld_though_the_core_hangs() -> None:
+    world = World(separate=True)
+    world.charging()
+    closed = world.when("close")
+    world.run(1)
+    world.relay_bus.held = True
+    world.run_until("renew", within=10)
+    world.wake_late = 100.0
+    world.by_hand()
+    world.run_to(BOOT + closed + 5.6)
+    world.relay_bus.release()
+    world.run(0.6)
+    assert world.contacts[A01].edges[-1][2] in {"lapse", "open"}
+    assert not world.contacts[A01].closed
+    assert world.state() is PortState.SUSPENDED
+
+
 def test_a_bus_that_says_late_is_believed_at_once() -> None:
     world = World()
     world.charging()
@@ -408,13 +426,17 @@ def test_a_stop_while_the_board_is_away_is_settled_when_the_lease_has_ended() ->
 
 
 def test_a_renewal_in_flight_while_the_stop_comes_delays_the_settlement() -> None:
-    world = World()
+    world = World(separate=True)
     session = world.charging()
+    world.run(1)
+    world.board.mute = True
     world.run_until("renew", within=10)
-    world.run_to(world.when("renew") + BOOT + 0.012)
+    world.run(0.05)
     world.board.silent = True
     world.stop(session=session)
-    world.run_until("ended remote", within=30)
+    stopped = world.elapsed
+    ended = world.run_until("ended remote", within=30)
+    assert ended - stopped == pytest.approx(6.2, abs=0.1), "a lease after the renewal that may have come through"
     assert not world.contacts[A01].closed
 
 

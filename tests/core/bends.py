@@ -1,0 +1,612 @@
+"""Protective rules, bent one at a time: for each, the scenario that must notice.
+
+A bend replaces one piece of the core's source, loads core and scenario anew with it, and runs the scenario. Adding a
+rule is adding a line.
+"""
+
+# ruff: noqa: E501 - quoted source keeps its length
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+CORE = Path(__file__).parents[2] / "chargerd" / "core"
+AFFECTED = ("chargerd.core", "tests.core.", "tests.scenarios")
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """In `module`, `old` becomes `new`; `scenario` (module:function, below `tests`) must go red."""
+
+    module: str
+    old: str
+    new: str
+    scenario: str
+    arguments: tuple[object, ...] = ()
+    keywords: tuple[tuple[str, object], ...] = ()
+
+
+class _BentLoader(importlib.machinery.SourceFileLoader):
+    """Loads a module from changed source."""
+
+    def __init__(self, name: str, path: str, bend: Bend) -> None:
+        super().__init__(name, path)
+        self._bend = bend
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        source = Path(self.get_filename(fullname)).read_text(encoding="utf-8")
+        assert source.count(self._bend.old) == 1, f"{source.count(self._bend.old)} places for {self._bend}"
+        return self.source_to_code(source.replace(self._bend.old, self._bend.new).encode(), self.path)
+
+
+class _BentFinder(importlib.abc.MetaPathFinder):
+    def __init__(self, bend: Bend) -> None:
+        self._bend = bend
+        self._name = f"chargerd.core.{bend.module}"
+
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        path = str(CORE / f"{self._bend.module}.py")
+        loader = _BentLoader(fullname, path, self._bend)
+        return importlib.machinery.ModuleSpec(fullname, loader, origin=path)
+
+
+@contextmanager
+def bent(bend: Bend) -> Iterator[None]:
+    """Within this context the core is imported with the bend in it."""
+    kept = {name: module for name, module in sys.modules.items() if name.startswith(AFFECTED)}
+    for name in kept:
+        del sys.modules[name]
+    finder = _BentFinder(bend)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in [name for name in sys.modules if name.startswith(AFFECTED)]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+
+
+def play(bend: Bend) -> None:
+    """Import the bend's scenario anew and run it; keywords that name something in its module mean that thing."""
+    name, function = bend.scenario.split(":")
+    module = importlib.import_module(f"tests.{name}")
+    keywords = {
+        key: getattr(module, value, value) if isinstance(value, str) else value for key, value in bend.keywords
+    }
+    getattr(module, function)(*bend.arguments, **keywords)
+
+
+_OVER = "scenarios.test_overcurrent:"
+_SUSPEND = "scenarios.test_suspensions:"
+_RELAYS = "scenarios.test_relays:"
+_ASKED = "scenarios.test_requests:"
+_CHARGE = "scenarios.test_charging:"
+_RESTART = "scenarios.test_restarts:"
+
+BENDS: tuple[Bend, ...] = (
+    # I>>>
+    Bend(
+        "plan",
+        "instant_factor: float = 1.5",
+        "instant_factor: float = 3.0",
+        _OVER + "test_one_reading_at_one_and_a_half_times_trips_at_once",
+    ),
+    Bend(
+        "plan",
+        "instant_factor: float = 1.5",
+        "instant_factor: float = 1.49",
+        _OVER + "test_just_below_one_and_a_half_times_does_not",
+    ),
+    Bend(
+        "protection",
+        "if seen.current < threshold:",
+        "if seen.current <= threshold:",
+        _OVER + "test_one_reading_at_one_and_a_half_times_trips_at_once",
+    ),
+    Bend(
+        "plan",
+        "inrush_factor: float = 3.0",
+        "inrush_factor: float = 6.0",
+        _OVER + "test_an_inrush_may_be_twice_as_high_for_two_seconds",
+        (1.9, 15.0),
+        (("trips", True),),
+    ),
+    Bend(
+        "plan",
+        "inrush_factor: float = 3.0",
+        "inrush_factor: float = 1.5",
+        _OVER + "test_an_inrush_may_be_twice_as_high_for_two_seconds",
+        (1.9, 14.99),
+        (("trips", False),),
+    ),
+    Bend(
+        "plan",
+        "inrush_for: Seconds = Seconds(2.0)",
+        "inrush_for: Seconds = Seconds(4.0)",
+        _OVER + "test_an_inrush_may_be_twice_as_high_for_two_seconds",
+        (2.001, 7.5),
+        (("trips", True),),
+    ),
+    Bend(
+        "protection",
+        "inrush_for + self.plan.meter.refresh)",
+        "inrush_for)",
+        _OVER + "test_a_slow_meter_has_its_refresh_more",
+        (2.9,),
+        (("trips", False),),
+    ),
+    Bend(
+        "protection",
+        "return self.contact_from is None or between(self.contact_from, at) <= span",
+        "return self.closed_at is not None and between(self.closed_at, at) <= span",
+        _OVER + "test_a_closing_that_waits_in_the_queue_does_not_use_up_the_inrush",
+    ),
+    Bend(
+        "protection",
+        "if self.closed_at is None or reading.at < self.closed_at:",
+        "if self.closed_at is None:",
+        "core.test_protection:test_what_was_read_before_the_closing_counts_for_nothing",
+    ),
+    Bend(
+        "protection",
+        "    if seen.current_at < image.closed_at:\n        return None\n",
+        "",
+        _OVER + "test_a_reading_from_before_the_closing_does_not_trip",
+    ),
+    Bend(
+        "protection",
+        "return self.plan.protection.instant_factor * self.order.limits.current",
+        "return self.plan.protection.instant_factor * self.plan.limits.current",
+        _OVER + "test_the_sessions_own_limit_counts_not_the_ports",
+    ),
+    Bend(
+        "protection",
+        "        clearing=Clearing.REMOTE,\n    ),\n    Function(\n        picks_up=overcurrent_definite",
+        "    ),\n    Function(\n        picks_up=overcurrent_definite",
+        _OVER + "test_one_reading_at_one_and_a_half_times_trips_at_once",
+    ),
+    # I>>
+    Bend(
+        "plan",
+        "definite_factor: float = 1.1",
+        "definite_factor: float = 2.2",
+        _OVER + "test_ten_percent_more_trips_after_three_seconds",
+        (5.5,),
+    ),
+    Bend(
+        "plan",
+        "definite_factor: float = 1.1",
+        "definite_factor: float = 1.09",
+        _OVER + "test_just_below_ten_percent_more_never_trips",
+    ),
+    Bend(
+        "protection",
+        "reading.current >= self.definite_current",
+        "reading.current > self.definite_current",
+        _OVER + "test_ten_percent_more_trips_after_three_seconds",
+        (5.5,),
+    ),
+    Bend(
+        "plan",
+        "definite_delay: Seconds = Seconds(3.0)",
+        "definite_delay: Seconds = Seconds(6.0)",
+        _OVER + "test_ten_percent_more_trips_after_three_seconds",
+        (5.5,),
+    ),
+    Bend(
+        "plan",
+        "definite_delay: Seconds = Seconds(3.0)",
+        "definite_delay: Seconds = Seconds(2.5)",
+        _OVER + "test_ten_percent_more_trips_after_three_seconds",
+        (5.5,),
+    ),
+    Bend(
+        "protection",
+        "DEFINITE_READINGS = 2",
+        "DEFINITE_READINGS = 1",
+        _OVER + "test_a_single_reading_is_not_enough_for_a_definite_time",
+    ),
+    Bend(
+        "protection",
+        "            self.since, self.readings = None, 0\n            return\n",
+        "            return\n",
+        _OVER + "test_one_reading_below_begins_the_three_seconds_anew",
+    ),
+    Bend(
+        "protection",
+        "if reading.current is not None and counted.current:",
+        "if reading.current is not None:",
+        _OVER + "test_a_single_reading_is_not_enough_for_a_definite_time",
+    ),
+    Bend(
+        "protection",
+        "        instants.append(image.over_current.until(protection.definite_delay))\n",
+        "        pass\n",
+        _OVER + "test_ten_percent_more_trips_after_three_seconds",
+        (5.5,),
+    ),
+    # P>
+    Bend(
+        "plan",
+        "overpower_factor: float = 1.1",
+        "overpower_factor: float = 1.2",
+        _OVER + "test_ten_percent_more_power_ends_the_session_after_five_seconds_without_a_latch",
+    ),
+    Bend(
+        "plan",
+        "overpower_delay: Seconds = Seconds(5.0)",
+        "overpower_delay: Seconds = Seconds(10.0)",
+        _OVER + "test_ten_percent_more_power_ends_the_session_after_five_seconds_without_a_latch",
+    ),
+    Bend(
+        "plan",
+        "overpower_instant_factor: float = 1.5",
+        "overpower_instant_factor: float = 3.0",
+        _OVER + "test_one_and_a_half_times_the_power_ends_it_on_one_reading",
+        (1500.0,),
+        (("trips", True),),
+    ),
+    Bend(
+        "protection",
+        "seen.power >= threshold and not image.inrush(seen.power_at)",
+        "seen.power >= threshold",
+        _OVER + "test_power_is_masked_during_an_inrush",
+        (2.0,),
+        (("trips", False),),
+    ),
+    Bend(
+        "protection",
+        "image.over_power.until(protection.overpower_delay),\n",
+        "\n",
+        _OVER + "test_ten_percent_more_power_ends_the_session_after_five_seconds_without_a_latch",
+    ),
+    # meter_stale
+    Bend(
+        "plan",
+        "stale_after: Seconds = Seconds(3.0)",
+        "stale_after: Seconds = Seconds(6.0)",
+        _SUSPEND + "test_a_meter_silent_for_three_seconds_opens_the_port",
+    ),
+    Bend(
+        "protection",
+        "    Function(picks_up=meter_stale, result=Result.SUSPEND, reason=StopReason.METER_LOST),\n",
+        "",
+        _SUSPEND + "test_a_meter_silent_for_three_seconds_opens_the_port",
+    ),
+    Bend(
+        "protection",
+        "        image.seen.fresh_until(),\n    ]",
+        "    ]",
+        _SUSPEND + "test_a_meter_silent_for_three_seconds_opens_the_port",
+    ),
+    Bend(
+        "seen",
+        "max(protection.stale_after, POLLS * meter.refresh)",
+        "protection.stale_after",
+        _SUSPEND + "test_a_slow_meter_may_miss_three_of_its_own_readings",
+    ),
+    Bend(
+        "seen",
+        "        return min(after(self.current_at, self._stale_after), after(self.power_at, self._power_stale_after))",
+        "        return after(self.current_at, self._stale_after)",
+        _SUSPEND + "test_power_that_is_missing_is_no_zero",
+    ),
+    Bend(
+        "seen",
+        "        if reading.power is not None:\n            self.power, self.power_at = reading.power, reading.at",
+        "        if True:\n            self.power, self.power_at = reading.power or Watts(0.0), reading.at",
+        _SUSPEND + "test_power_that_is_missing_is_no_zero",
+    ),
+    Bend(
+        "seen",
+        "if len(self._pair) < 2 or self._pair[0][0] <= since:",
+        "if len(self._pair) < 2:",
+        _SUSPEND + "test_good_news_needs_two_readings_after_the_suspension",
+    ),
+    Bend(
+        "seen",
+        "<= self._agree_within\n",
+        "<= 9.0\n",
+        _RELAYS + "test_readings_that_disagree_about_a_current_prove_nothing_yet",
+    ),
+    Bend(
+        "seen",
+        " and all(current < self._agree_within for _, current in self._pair)",
+        "",
+        _RELAYS + "test_both_readings_must_show_no_current",
+    ),
+    Bend(
+        "plan",
+        "recover_within: Seconds = Seconds(120.0)",
+        "recover_within: Seconds = Seconds(240.0)",
+        _SUSPEND + "test_a_meter_that_does_not_come_back_ends_the_session_after_two_minutes",
+    ),
+    Bend(
+        "plan",
+        "suspend_times: int = 3",
+        "suspend_times: int = 4",
+        _SUSPEND + "test_three_suspensions_are_borne_the_fourth_ends_the_session",
+    ),
+    Bend(
+        "plan",
+        "suspend_total: Seconds = Seconds(1800.0)",
+        "suspend_total: Seconds = Seconds(3600.0)",
+        _SUSPEND + "test_half_an_hour_of_suspensions_in_all_ends_the_session",
+    ),
+    Bend(
+        "charge",
+        "        self.resume(now)\n        self._suspended_from = now\n",
+        "        self._suspended_from = now\n",
+        _SUSPEND + "test_time_spent_on_a_resumption_that_fails_counts_as_suspended",
+    ),
+    # The start sequence
+    Bend(
+        "port",
+        "        self.out.do(Persist(port=self.id, token=self.token, record=self.record(now)))\n",
+        "        self.out.do(Persist(port=self.id, token=self.token, record=self.record(now)))\n        self.close(now)\n",
+        _CHARGE + "test_the_session_is_durable_before_the_relay_closes",
+    ),
+    Bend(
+        "table",
+        'Rule("close", guards_hold, durable_and_close)',
+        'Rule("close", always, durable_and_close)',
+        _RELAYS + "test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open",
+    ),
+    Bend(
+        "port",
+        "            and self.load_absent()\n        )",
+        "        )",
+        _RELAYS + "test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open",
+    ),
+    Bend(
+        "port",
+        "            and self.station.store_writable\n            and self.relay",
+        "            and self.relay",
+        _ASKED + "test_guards_are_checked_once_more_before_closing",
+        (),
+        (("hindrance", "lose_store"),),
+    ),
+    Bend(
+        "port",
+        "            and not self.board_lost\n",
+        "",
+        _ASKED + "test_guards_are_checked_once_more_before_closing",
+        (),
+        (("hindrance", "lose_board"),),
+    ),
+    Bend(
+        "port",
+        "            and self.seen.fresh(now.instant)\n            and",
+        "            and",
+        _ASKED + "test_guards_are_checked_once_more_before_closing",
+        (),
+        (("hindrance", "lose_meter"),),
+    ),
+    Bend(
+        "plan",
+        "weld_current: Amps = Amps(0.2)",
+        "weld_current: Amps = Amps(0.4)",
+        _RELAYS + "test_current_before_closing_fails_the_start",
+    ),
+    Bend(
+        "plan",
+        "step_timeout: Seconds = Seconds(3.0)",
+        "step_timeout: Seconds = Seconds(6.0)",
+        _ASKED + "test_a_journal_has_three_seconds",
+        (3.1,),
+        (("closes", False),),
+    ),
+    Bend(
+        "port",
+        "self.seen.energy_at > self.sequence_from",
+        "self.seen.energy_at > 0",
+        _ASKED + "test_a_register_read_before_the_start_is_not_its_first",
+    ),
+    Bend(
+        "port",
+        "Code.DISABLED: self.station.leaving",
+        "Code.DISABLED: False",
+        _ASKED + "test_nothing_starts_once_the_daemon_leaves",
+    ),
+    Bend(
+        "station",
+        "if port.step is not Step.PERSIST or port.token != event.token:",
+        "if port.step is not Step.PERSIST:",
+        _ASKED + "test_late_news_of_the_journal_moves_nothing",
+        (),
+        (("late", "Persisted"),),
+    ),
+    # Relays and leases
+    Bend(
+        "plan",
+        "open_tries: int = 3",
+        "open_tries: int = 4",
+        _RELAYS + "test_a_relay_read_back_closed_after_three_openings_is_locked_out",
+    ),
+    Bend(
+        "plan",
+        "open_tries: int = 3",
+        "open_tries: int = 2",
+        _RELAYS + "test_a_relay_that_opens_at_the_third_try_is_fine",
+    ),
+    Bend(
+        "relay",
+        "        self._written_at, self._echoed = None, False\n        if self._tries",
+        "        self._written_at = None\n        if self._tries",
+        _RELAYS + "test_a_locked_out_relay_is_opened_on_and_on",
+    ),
+    Bend(
+        "relay",
+        "event.sent_at < self._written_at",
+        "event.sent_at < -1e9",
+        "core.test_relay:test_a_read_back_from_before_the_write_says_nothing",
+    ),
+    Bend("relay", "STUCK_READS = 2", "STUCK_READS = 1", _RELAYS + "test_one_read_back_open_is_not_two"),
+    Bend(
+        "relay",
+        "STUCK_READS = 2",
+        "STUCK_READS = 9999",
+        _RELAYS + "test_a_relay_that_falls_open_while_charging_is_stuck_open",
+    ),
+    Bend(
+        "relay",
+        "RENEWAL_MARGIN = Seconds(1.0)",
+        "RENEWAL_MARGIN = Seconds(0.0)",
+        _SUSPEND + "test_renewals_that_fail_suspend_one_second_before_the_lease_ends",
+    ),
+    Bend(
+        "relay",
+        "            if event.late:\n                return Signal.LEASE_LOST\n",
+        "",
+        _SUSPEND + "test_a_bus_that_says_late_is_believed_at_once",
+    ),
+    Bend(
+        "relay",
+        "not_after=self._lapse_at()",
+        "not_after=after(self._lapse_at(), Seconds(60.0))",
+        _SUSPEND + "test_a_renewal_that_waits_too_long_is_withheld_though_the_core_hangs",
+    ),
+    Bend(
+        "relay",
+        "WATCH_LEASE = Seconds(6.0)",
+        "WATCH_LEASE = Seconds(60.0)",
+        _SUSPEND + "test_a_board_without_leases_that_falls_silent_suspends_after_six_seconds",
+        (20.0,),
+    ),
+    Bend(
+        "table",
+        '        T.READING: (\n            Rule("out_of_control", load_after_lapse, out_of_control),\n            Rule("recovered"',
+        '        T.READING: (\n            Rule("recovered"',
+        _SUSPEND + "test_current_after_the_lease_locks_the_port_out",
+    ),
+    Bend(
+        "table",
+        'T.READING: (Rule("out_of_control", load_after_lapse, out_of_control), *IGNORE)',
+        "T.READING: IGNORE",
+        _SUSPEND + "test_current_after_the_lease_is_held_against_the_relay_when_its_session_is_over",
+    ),
+    Bend(
+        "port",
+        "UNBIDDEN_TIMES = 2",
+        "UNBIDDEN_TIMES = 3",
+        _RELAYS + "test_a_relay_found_closed_is_opened_the_second_time_locked_out",
+    ),
+    Bend(
+        "port",
+        "UNBIDDEN_TIMES = 2",
+        "UNBIDDEN_TIMES = 1",
+        _RELAYS + "test_a_relay_found_closed_is_opened_the_second_time_locked_out",
+    ),
+    Bend(
+        "port",
+        "return request.source is Source.LOCAL and bool(request.reason)",
+        "return request.source is Source.LOCAL",
+        _RELAYS + "test_a_lock_out_survives_a_restart_and_only_a_person_with_a_reason_clears_it",
+    ),
+    Bend(
+        "port",
+        "return request.source is Source.LOCAL and bool(request.reason)",
+        "return bool(request.reason)",
+        _RELAYS + "test_a_lock_out_survives_a_restart_and_only_a_person_with_a_reason_clears_it",
+    ),
+    Bend(
+        "port",
+        "            self.latches.append(latch)\n            session = ",
+        "            session = ",
+        _RELAYS + "test_a_relay_read_back_closed_after_three_openings_is_locked_out",
+    ),
+    Bend(
+        "station",
+        "if port.relay.opened_at is None:",
+        "if port.state is None:",
+        _RELAYS + "test_a_relay_that_cannot_be_shown_open_is_reported_after_five_seconds",
+    ),
+    Bend(
+        "station",
+        "        for port in self._ports.values():\n            port.relay.open(now.instant, self._out)\n        self._checkpoint_at",
+        "        self._checkpoint_at",
+        _RELAYS + "test_all_relays_are_opened_at_the_start",
+    ),
+    # Ends and books
+    Bend(
+        "plan",
+        "no_load_after: Seconds = Seconds(120.0)",
+        "no_load_after: Seconds = Seconds(240.0)",
+        _CHARGE + "test_a_load_that_never_comes_ends_the_session_after_two_minutes",
+    ),
+    Bend(
+        "plan",
+        "no_load_below: Watts = Watts(8.0)",
+        "no_load_below: Watts = Watts(7.0)",
+        _CHARGE + "test_a_load_that_never_comes_ends_the_session_after_two_minutes",
+    ),
+    Bend(
+        "protection",
+        "    Function(picks_up=duration_limit, result=Result.END, reason=StopReason.DURATION_LIMIT),\n",
+        "",
+        _CHARGE + "test_the_orders_time_with_the_relay_closed_ends_it",
+    ),
+    Bend(
+        "protection",
+        "    Function(picks_up=energy_limit, result=Result.END, reason=StopReason.ENERGY_LIMIT),\n",
+        "",
+        _CHARGE + "test_the_orders_energy_ends_it_within_what_two_readings_draw",
+    ),
+    Bend(
+        "protection",
+        "LONGEST_SESSION = Seconds(86400.0)",
+        "LONGEST_SESSION = Seconds(172800.0)",
+        _CHARGE + "test_a_day_is_the_longest_session",
+    ),
+    Bend(
+        "protection",
+        "            self.totals.register(reading.energy, reading.at)\n",
+        "            pass\n",
+        _CHARGE + "test_the_register_pulls_the_energy_at_every_checkpoint",
+    ),
+    Bend(
+        "port",
+        "return now if lapsed is None else min(now, lapsed)",
+        "return now",
+        _SUSPEND + "test_renewals_that_fail_suspend_one_second_before_the_lease_ends",
+    ),
+    Bend(
+        "charge",
+        "untouched = record.meter_start is None",
+        "untouched = record.charging <= 0",
+        _RESTART + "test_a_session_killed_before_its_first_checkpoint_is_an_estimate_too",
+    ),
+    Bend(
+        "table",
+        "return event.session is not None and event.session != port.session.order.session",
+        "return False",
+        _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",
+        (),
+        (("situation", "charging"),),
+    ),
+    Bend(
+        "table",
+        "return event.session is None and not event.force and event.source is Source.REMOTE",
+        "return False",
+        _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",
+        (),
+        (("situation", "charging"),),
+    ),
+    Bend(
+        "station",
+        "            react(port, Trigger.WAKE, event, now)\n            signal = port.relay.wake(now.instant, self._out)\n",
+        "            signal = port.relay.wake(now.instant, self._out)\n            react(port, Trigger.WAKE, event, now)\n",
+        "core.test_station:test_a_lease_is_not_renewed_for_a_meter_gone_stale_in_the_same_moment",
+    ),
+)

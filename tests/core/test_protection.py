@@ -1,0 +1,93 @@
+"""The protective functions by themselves, on images no port would show them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargerd.core.events import MeterReading
+from chargerd.core.protection import Image, meter_stale, next_judgement, overcurrent_instant, overpower
+from chargerd.core.seen import Seen
+from chargerd.core.session import Order
+from chargerd.core.totals import Totals
+from chargerd.core.units import Amps, Instant, PortId, SessionId, WattHours, Watts
+from chargerd.core.view import PortState
+from tests.core.world import World, port_plan
+
+A01 = PortId("A01")
+
+
+def image() -> Image:
+    plan = port_plan()
+    order = Order(session=SessionId("s"), port=A01, limits=plan.limits)
+    seen = Seen(plan.meter, plan.protection)
+    totals = Totals((), WattHours(1.0))
+    return Image(plan=plan, order=order, seen=seen, totals=totals, started_at=Instant(0.0))
+
+
+def reading(at: float, amps: float | None = None, watts: float | None = None) -> MeterReading:
+    current = None if amps is None else Amps(amps)
+    return MeterReading(port=A01, at=Instant(at), current=current, power=None if watts is None else Watts(watts))
+
+
+def test_nothing_is_found_on_an_open_relay() -> None:
+    open_relay = image()
+    open_relay.note(reading(1.0, 30.0, 9000.0))
+    assert overcurrent_instant(open_relay, Instant(1.0)) is None
+    assert overpower(open_relay, Instant(1.0)) is None
+    assert meter_stale(open_relay, Instant(100.0)) is None
+    assert next_judgement(open_relay) is None
+
+
+def test_nothing_is_found_where_nothing_was_read_but_that() -> None:
+    blind = image()
+    blind.close(Instant(1.0))
+    assert overcurrent_instant(blind, Instant(1.0)) is None
+    assert overpower(blind, Instant(1.0)) is None
+    stale = meter_stale(blind, Instant(1.0))
+    assert stale is not None
+    assert stale.measured is None, "unknown is no figure"
+
+
+def test_what_was_read_before_the_closing_counts_for_nothing() -> None:
+    closed = image()
+    closed.close(Instant(10.0))
+    closed.note(reading(9.9, 6.0, 1200.0))
+    assert closed.over_current.since is None
+    assert closed.over_power.since is None
+    assert not closed.loaded
+    closed.note(reading(10.1, 6.0, 1200.0))
+    assert closed.over_current.since == closed.over_power.since == Instant(10.1)
+
+
+def test_what_was_picked_up_is_forgotten_with_the_opening() -> None:
+    closed = image()
+    closed.close(Instant(10.0))
+    closed.note(reading(10.1, 6.0, 1200.0))
+    closed.open()
+    assert closed.over_current.since is None
+    assert closed.over_power.since is None
+
+
+def tripped_after(currents: list[float]) -> int | None:
+    """Return at which of these readings, half a second apart, a port trips; `None` if at none of them."""
+    world = World()
+    world.charging()
+    world.run(3)
+    world.by_hand()
+    for number, amps in enumerate(currents):
+        world.show(amps, 300.0)
+        if world.state() is not PortState.CHARGING:
+            return number
+        world.run(0.5)
+    return None
+
+
+@given(
+    currents=st.lists(st.floats(0.0, 12.0), min_size=1, max_size=20),
+    more=st.lists(st.floats(0.0, 6.0), min_size=20, max_size=20),
+)
+def test_more_current_never_trips_later(currents: list[float], more: list[float]) -> None:
+    before = tripped_after(currents)
+    after = tripped_after([amps + extra for amps, extra in zip(currents, more, strict=False)])
+    if before is not None:
+        assert after is not None
+        assert after <= before

@@ -1,0 +1,160 @@
+"""One relay by itself: what no board in its right mind does."""
+
+from chargerd.core.commands import OpenRelay, ReadRelay
+from chargerd.core.events import FaultKind, RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
+from chargerd.core.outbox import Outbox
+from chargerd.core.relay import Phase, RelayWatch, Signal
+from chargerd.core.units import Instant, PortId, Seconds
+from tests.core.world import port_plan
+
+A01 = PortId("A01")
+
+
+def read_back(at: float, *, closed: bool) -> RelayReadBack:
+    return RelayReadBack(port=A01, closed=closed, sent_at=Instant(at), at=Instant(at + 0.03))
+
+
+def written(action: RelayAction, at: float) -> RelayWritten:
+    return RelayWritten(port=A01, action=action, sent_at=Instant(at), at=Instant(at + 0.03))
+
+
+def not_written(action: RelayAction, at: float, *, sent: bool) -> RelayNotWritten:
+    return RelayNotWritten(port=A01, action=action, kind=FaultKind.TIMEOUT, at=Instant(at), sent=sent)
+
+
+def opening() -> tuple[RelayWatch, Outbox]:
+    relay, out = RelayWatch(port_plan()), Outbox()
+    relay.open(Instant(0.0), out)
+    return relay, out
+
+
+def opened() -> tuple[RelayWatch, Outbox]:
+    relay, out = opening()
+    relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
+    assert relay.note(read_back(0.2, closed=False), Instant(0.23), out) is Signal.OPENED
+    out.empty()
+    return relay, out
+
+
+def closed() -> tuple[RelayWatch, Outbox]:
+    relay, out = opened()
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.note(written(RelayAction.CLOSE, 1.0), Instant(1.03), out)
+    assert relay.note(read_back(1.1, closed=True), Instant(1.13), out) is Signal.CLOSED
+    out.empty()
+    return relay, out
+
+
+def test_a_read_back_from_before_the_write_says_nothing() -> None:
+    relay, out = opening()
+    relay.note(read_back(0.05, closed=False), Instant(0.08), out)
+    relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
+    assert relay.note(read_back(0.11, closed=False), Instant(0.14), out) is None
+    assert relay.phase is Phase.OPENING
+    assert relay.note(read_back(0.2, closed=False), Instant(0.23), out) is Signal.OPENED
+
+
+def test_a_read_back_before_anything_was_asked_says_nothing() -> None:
+    relay, out = RelayWatch(port_plan()), Outbox()
+    assert relay.note(read_back(0.0, closed=True), Instant(0.0), out) is None
+    relay.check(Instant(1.0), out)
+    assert isinstance(out.empty().commands[0], OpenRelay)
+
+
+def test_an_opening_under_way_is_not_begun_twice() -> None:
+    relay, out = opening()
+    out.empty()
+    relay.open(Instant(0.01), out)
+    assert not out.empty().commands
+
+
+def test_an_opening_that_never_left_is_no_reason_to_read_back() -> None:
+    relay, out = opening()
+    out.empty()
+    relay.note(not_written(RelayAction.OPEN, 0.1, sent=False), Instant(0.1), out)
+    assert not out.empty().commands
+    relay.note(not_written(RelayAction.OPEN, 0.2, sent=True), Instant(0.2), out)
+    assert out.empty().commands == (ReadRelay(port=A01),)
+
+
+def test_openings_are_repeated_with_growing_pauses() -> None:
+    relay, out = opening()
+    at, pauses = 0.0, []
+    for _ in range(8):
+        due = relay.due()
+        assert due is not None
+        pauses.append(due - at)
+        at = due
+        assert relay.wake(due, out) is None
+    assert pauses == [0.25, 0.5, 1, 2, 4, 4, 4, 4]
+
+
+def test_waking_early_does_nothing() -> None:
+    relay, out = opening()
+    out.empty()
+    assert relay.wake(Instant(0.1), out) is None
+    assert not out.empty().commands
+
+
+def test_a_board_that_comes_back_does_not_forgive_tries() -> None:
+    relay, out = opening()
+    signals = []
+    for number in range(3):
+        relay.check(Instant(number), out)
+        relay.note(written(RelayAction.OPEN, number + 0.1), Instant(number + 0.13), out)
+        signals.append(relay.note(read_back(number + 0.2, closed=True), Instant(number + 0.23), out))
+    assert signals == [None, None, Signal.WOULD_NOT_OPEN]
+
+
+def test_a_closing_written_while_opening_extends_the_time_until_it_is_surely_open() -> None:
+    relay, out = closed()
+    relay.open(Instant(2.0), out)
+    relay.note(written(RelayAction.RENEW, 1.99), Instant(2.02), out)
+    assert relay.surely_open_at == 2.02 + 6
+    relay.note(not_written(RelayAction.RENEW, 2.3, sent=True), Instant(2.3), out)
+    assert relay.surely_open_at == 2.3 + 6
+    relay.note(not_written(RelayAction.RENEW, 2.5, sent=False), Instant(2.5), out)
+    assert relay.surely_open_at == 2.3 + 6
+    assert relay.leased_until == 1.99 + 6, "what is confirmed is less than what may be"
+
+
+def test_a_late_echo_of_an_opening_after_it_was_read_back_says_nothing() -> None:
+    relay, out = opened()
+    assert relay.note(written(RelayAction.OPEN, 0.3), Instant(0.33), out) is None
+    assert relay.phase is Phase.OPEN
+
+
+def test_an_opening_that_fails_when_the_relay_is_known_to_be_open_says_nothing() -> None:
+    relay, out = opened()
+    assert relay.note(not_written(RelayAction.OPEN, 0.3, sent=True), Instant(0.33), out) is None
+    assert not out.empty().commands
+
+
+def test_a_closing_refused_after_the_port_thought_better_of_it_says_nothing() -> None:
+    relay, out = opened()
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.open(Instant(1.1), out)
+    assert relay.note(not_written(RelayAction.CLOSE, 1.1, sent=False), Instant(1.1), out) is None
+
+
+def test_one_open_read_back_of_a_closed_relay_is_asked_after_once() -> None:
+    relay, out = closed()
+    assert relay.note(read_back(2.0, closed=False), Instant(2.03), out) is None
+    assert out.empty().commands == (ReadRelay(port=A01),)
+    assert relay.note(read_back(2.1, closed=True), Instant(2.13), out) is None
+    assert relay.due() == 1.0 + 3.0, "the renewal, and no further question"
+    assert relay.note(read_back(2.2, closed=False), Instant(2.23), out) is None, "counted anew"
+    assert relay.note(read_back(2.3, closed=False), Instant(2.33), out) is Signal.STAYED_OPEN
+
+
+def test_a_board_without_leases_gives_none() -> None:
+    relay, out = RelayWatch(port_plan(lease=None)), Outbox()
+    relay.open(Instant(0.0), out)
+    relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
+    relay.note(read_back(0.2, closed=False), Instant(0.23), out)
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.note(written(RelayAction.CLOSE, 1.0), Instant(1.03), out)
+    relay.note(read_back(1.1, closed=True), Instant(1.13), out)
+    assert (relay.surely_open_at, relay.leased_until) == (None, None)
+    assert relay.due() == 1.1 + 6
+    assert relay.wake(Instant(7.2), out) is Signal.LEASE_LOST

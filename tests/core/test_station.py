@@ -1,0 +1,85 @@
+"""The station's own affairs: order of work, deadlines, cost, and events that are nobody's."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from chargerd.core.events import BoardLost, DeadlineReached, FaultKind, MeterReading, RelayReadBack
+from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Watts
+from chargerd.core.view import PortState
+from tests.core.world import World, port_plan
+
+A01 = PortId("A01")
+
+
+def test_a_lease_is_not_renewed_for_a_meter_gone_stale_in_the_same_moment() -> None:
+    world = World()
+    world.charging()
+    world.by_hand()
+    world.run_to(world.now + 0.3)
+    world.show(2.0, 300.0)
+    renewed = world.count("renew")
+    world.now += 10.0
+    world.tell(DeadlineReached())
+    assert world.count("renew") == renewed
+    assert world.state() is PortState.SUSPENDED
+
+
+def test_a_renewal_and_a_stale_meter_due_at_the_very_same_instant() -> None:
+    plan = port_plan()
+    world = World(replace(plan, relay=replace(plan.relay, renew_every=Seconds(4.0))))
+    world.ready()
+    world.start()
+    closed = world.run_until("close")
+    world.by_hand()
+    world.run_to(1000 + closed + 1.0)
+    world.show(2.0, 300.0)
+    world.run(3.5)
+    world.tells("suspended meter_stale")
+    world.tells_not("renew")
+
+
+def test_events_of_ports_there_are_not_move_nothing() -> None:
+    world = World()
+    world.ready()
+    nowhere, at = PortId("Z99"), Instant(world.now)
+    world.tell(MeterReading(port=nowhere, at=at, current=Amps(99.0), power=Watts(1.0)))
+    world.tell(RelayReadBack(port=nowhere, closed=True, sent_at=at, at=at))
+    world.tell(BoardLost(board=BoardId("elsewhere"), at=at, kind=FaultKind.OFFLINE))
+    assert world.state() is PortState.AVAILABLE
+    with pytest.raises(KeyError):
+        world.view("Z99")
+
+
+def test_a_station_that_has_not_begun_wants_nothing() -> None:
+    world = World(begin=False)
+    assert world.station.next_deadline() is None
+    world.tell(DeadlineReached())
+    assert not world.station.idle()
+
+
+def test_an_event_carries_what_is_overdue() -> None:
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.charging("A01")
+    world.by_hand("A01")
+    world.now += 4.0
+    world.show(0.0, 0.0, port="A02")
+    world.tells("suspended meter_stale")
+
+
+def test_readings_of_a_dozen_ports_cost_little() -> None:
+    """A guard against work that grows with the number of ports; the figure is generous, not a benchmark."""
+    plans = [port_plan(f"A{number:02}", number) for number in range(1, 13)]
+    world = World(*plans)
+    for plan in plans:
+        world.charging(plan.id)
+    moment, count = world.moment(), 600
+    began = time.perf_counter()
+    for number in range(count):
+        event = MeterReading(
+            port=plans[number % 12].id, at=Instant(world.now), current=Amps(2.0), power=Watts(300.0)
+        )
+        world.station.handle(event, moment)
+        world.station.next_deadline()
+    assert (time.perf_counter() - began) / count < 0.002

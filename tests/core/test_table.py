@@ -1,0 +1,93 @@
+"""The state table: complete, protection first, and deaf to nothing that can happen."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+
+import pytest
+
+from chargerd.core import station, table
+from chargerd.core.events import DeadlineReached, Event
+from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outbox
+from chargerd.core.port import Port, Surroundings
+from chargerd.core.table import PROTECT, TABLE, Trigger, UnlistedTransition, react
+from chargerd.core.units import Instant
+from chargerd.core.view import PortState
+from tests.core.world import port_plan
+from tests.scenarios import (
+    test_charging,
+    test_oddities,
+    test_overcurrent,
+    test_relays,
+    test_requests,
+    test_restarts,
+    test_suspensions,
+)
+
+MODULES = (
+    test_charging,
+    test_oddities,
+    test_overcurrent,
+    test_relays,
+    test_requests,
+    test_restarts,
+    test_suspensions,
+)
+LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]
+UNLISTED = [pair for pair in product(PortState, Trigger) if pair not in LISTED]
+
+
+def stories() -> list[Callable[[], None]]:
+    """All scenarios that need no arguments, and those for every situation of a session."""
+    found: list[Callable[[], None]] = []
+    for module in MODULES:
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name.startswith("test_") and not inspect.signature(function).parameters:
+                found.append(function)
+    situations = (
+        test_requests.test_leaving_ends_every_session_and_opens_every_relay,
+        test_requests.test_a_start_of_a_busy_port_is_refused,
+        test_requests.test_a_reset_of_a_busy_port_is_refused,
+    )
+    found.extend(partial(story, it) for story in situations for it in test_requests.WITH_SESSION)
+    return found
+
+
+@pytest.mark.parametrize(("state", "trigger"), UNLISTED)
+def test_what_is_not_listed_is_an_error(state: PortState, trigger: Trigger) -> None:
+    now = Moment(instant=Instant(0.0))
+    port = Port(port_plan(), Surroundings(), Outbox(), now, ())
+    port.state = state
+    with pytest.raises(UnlistedTransition, match=f"{trigger.value} in {state.value}"):
+        react(port, trigger, DeadlineReached(), now)
+
+
+@pytest.mark.parametrize(("state", "trigger"), LISTED)
+def test_every_listed_pair_has_an_answer_whatever_its_guards_say(state: PortState, trigger: Trigger) -> None:
+    last = TABLE[state][trigger][-1]
+    assert last.when is table.always or last.name == "changed_mind"
+
+
+@pytest.mark.parametrize("state", [PortState.STARTING, PortState.CHARGING])
+@pytest.mark.parametrize("trigger", [Trigger.READING, Trigger.WAKE])
+def test_protection_stands_first(state: PortState, trigger: Trigger) -> None:
+    assert TABLE[state][trigger][: len(PROTECT)] == PROTECT
+
+
+def test_every_listed_pair_has_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no scenario brings about cannot happen, or nobody has thought of how; either way it is looked at."""
+    told: set[tuple[PortState, Trigger]] = set()
+
+    def listen(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
+        told.add((port.state, trigger))
+        return react(port, trigger, event, now)
+
+    monkeypatch.setattr(station, "react", listen)
+    for story in stories():
+        story()
+    missing = sorted(
+        f"{trigger.value} in {state.value}" for state, trigger in LISTED if (state, trigger) not in told
+    )
+    assert not missing, "\n".join(missing)
