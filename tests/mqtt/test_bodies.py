@@ -1,0 +1,308 @@
+"""From facts and views to the contract's payloads."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.facts import (
+    BoardReturned,
+    BoardWentSilent,
+    Clearing,
+    Fact,
+    Latch,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    RelayNotReconciled,
+    RelayUnexpected,
+    SessionEnded,
+    SessionResumed,
+    SessionStarted,
+    SessionSuspended,
+    SessionUpdated,
+    StoreFailed,
+    StoreRecovered,
+)
+from chargerd.core.ledger import LedgerRow, RowKind
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.plan import Limits
+from chargerd.core.session import (
+    EnergyQuality,
+    Interruption,
+    Order,
+    SessionRecord,
+    Settlement,
+    Source,
+    StopDetail,
+    StopReason,
+    Tier,
+)
+from chargerd.core.units import (
+    Amps,
+    BoardId,
+    CircuitId,
+    CommandId,
+    Instant,
+    PortId,
+    Seconds,
+    SessionId,
+    Volts,
+    WattHours,
+    Watts,
+)
+from chargerd.core.view import Measured, PortState, PortView
+from chargerd.mqtt import bodies
+from chargerd.mqtt.contract import OCPP_STATUS, PortStateBody, SettlementBody
+
+PORT = PortId("A01")
+BEGAN = Moment(instant=Instant(100.0), boot=3, wall_ms=1_790_000_000_123, clock=ClockQuality.NTP)
+NOW = Moment(instant=Instant(460.5), boot=3, wall_ms=1_790_000_360_623, clock=ClockQuality.NTP)
+UNSET = Moment(instant=Instant(460.5), boot=3)
+ORDER = Order(session=SessionId("S"), port=PORT, limits=Limits(energy=WattHours(500)), order="o")
+DETAIL = StopDetail(function="overcurrent_instant", measured=9.12345, limit=7.5, unit="a")
+LATCH = Latch(port=PORT, function="overcurrent_instant", clearing=Clearing.REMOTE, detail=DETAIL)
+RECORD = SessionRecord(
+    order=ORDER,
+    started=BEGAN,
+    at=NOW,
+    meter_start=WattHours(1000.4),
+    last_register=WattHours(1010.0),
+    energy=WattHours(10.4),
+    charging=Seconds(300.2),
+    suspended=Seconds(20.0),
+    peak_power=Watts(160.04),
+    peak_power_first_5_min=Watts(150.0),
+    tiers=(
+        Tier(up_to=Watts(100), charging=Seconds(100.1), energy=WattHours(3.4)),
+        Tier(up_to=None, charging=Seconds(200.1), energy=WattHours(7.0)),
+    ),
+    interruptions=(
+        Interruption(since=BEGAN, until=NOW, reason="meter_stale"),
+        Interruption(since=UNSET, until=None, reason="relay_board_lost"),
+    ),
+)
+
+
+def settled(**changes: Any) -> SettlementBody:
+    values: dict[str, Any] = {"record": RECORD, "ended": NOW, "reason": StopReason.OVERCURRENT, "detail": DETAIL}
+    return bodies.settlement(Settlement(**{**values, **changes}))
+
+
+def test_a_settlement_in_the_contracts_words() -> None:
+    body = bodies.plain(settled(meter_stop=WattHours(1010.6)))
+    assert body["started_at"] == "2026-09-21T14:13:20.123Z"
+    assert body["ended_at"] == "2026-09-21T14:19:20.623Z"
+    assert body["started"] == {"boot": 3, "up_ms": 100_000}
+    assert body["duration_s"] == 360
+    assert body["charging_s"] == 300
+    assert body["energy_wh"] == 10
+    assert (body["meter_start_wh"], body["meter_stop_wh"]) == (1000, 1011)
+    assert body["mean_power_w"] == pytest.approx(124.7)
+    assert body["stop_reason"] == "overcurrent"
+    assert body["stop_detail"] == {
+        "function": "overcurrent_instant",
+        "measured": 9.123,
+        "limit": 7.5,
+        "unit": "a",
+    }
+    tiers = body["tiers"]
+    assert isinstance(tiers, list)
+    assert tiers == [
+        {"up_to_w": 100.0, "charging_s": 100, "energy_wh": 3},
+        {"up_to_w": None, "charging_s": 200, "energy_wh": 7},
+    ]
+    assert body["interruptions"] == [
+        {"from": "2026-09-21T14:13:20.123Z", "to": "2026-09-21T14:19:20.623Z", "reason": "meter_stale"},
+        {"from": None, "to": None, "reason": "relay_board_lost"},
+    ]
+    assert body["order_id"] == "o"
+    assert body["limits"] == {"current_a": 5.0, "power_w": 1000.0, "duration_s": 36000.0, "energy_wh": 500.0}
+
+
+def test_times_are_null_exactly_while_nothing_vouches_for_the_clock() -> None:
+    body = settled(ended=UNSET)
+    assert body.ended_at is None
+    assert body.started_at is not None
+
+
+def test_a_session_over_two_boots_takes_its_length_from_the_wall_clock_or_has_none() -> None:
+    later = Moment(instant=Instant(5.0), boot=4, wall_ms=1_790_000_500_123, clock=ClockQuality.RTC)
+    assert settled(ended=later).duration_s == 500
+    assert settled(ended=Moment(instant=Instant(5.0), boot=4)).duration_s is None
+
+
+def test_nothing_drawn_is_said_as_such() -> None:
+    empty = SessionRecord(order=ORDER, started=BEGAN, at=BEGAN)
+    body = settled(record=empty, quality=EnergyQuality.ESTIMATED, quality_reason="interrupted")
+    assert body.mean_power_w is None
+    assert body.tiers == ()
+    assert body.meter_start_wh is None
+    assert body.energy_quality is EnergyQuality.ESTIMATED
+
+
+@given(
+    st.lists(st.floats(min_value=0, max_value=1e6), min_size=1, max_size=12),
+    st.integers(min_value=0, max_value=10**6),
+)
+def test_tiers_always_sum_to_the_total(parts: list[float], total: int) -> None:
+    shares = bodies.apportion(parts, total)
+    assert sum(shares) == total
+    assert all(share >= 0 for share in shares)
+    whole = sum(parts)
+    if whole > 0:
+        assert all(abs(share - part * total / whole) <= 1 for share, part in zip(shares, parts, strict=True))
+
+
+FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
+    (SessionStarted(record=RECORD), "session", {"event": "started", "energy_wh": 10, "reason": None}),
+    (SessionUpdated(record=RECORD), "session", {"event": "updated"}),
+    (SessionResumed(record=RECORD), "session", {"event": "resumed"}),
+    (
+        SessionSuspended(record=RECORD, reason="meter_stale", detail=DETAIL),
+        "session",
+        {"event": "suspended", "reason": "meter_stale"},
+    ),
+    (
+        SessionEnded(settlement=Settlement(record=RECORD, ended=NOW, reason=StopReason.REMOTE)),
+        "session",
+        {"event": "ended", "stop_reason": "remote"},
+    ),
+    (
+        PortTripped(port=PORT, function="overpower", detail=DETAIL, session=SessionId("S"), latch=LATCH),
+        "event",
+        {"event": "port_tripped", "severity": "alarm", "port": "A01", "session_id": "S"},
+    ),
+    (PortTripped(port=PORT, function="overpower", detail=DETAIL), "event", {"latch": None}),
+    (
+        PortLockedOut(port=PORT, latch=LATCH),
+        "event",
+        {"event": "port_locked_out", "function": "overcurrent_instant"},
+    ),
+    (
+        LatchesCleared(port=PORT, functions=("a", "b"), source=Source.LOCAL, reason="looked"),
+        "event",
+        {"event": "latches_cleared", "functions": ["a", "b"], "source": "local", "reason": "looked"},
+    ),
+    (RelayUnexpected(port=PORT), "event", {"event": "relay_unexpected", "severity": "alarm", "port": "A01"}),
+    (RelayNotReconciled(port=PORT, board=BoardId("r")), "event", {"event": "relay_not_reconciled", "board": "r"}),
+    (BoardWentSilent(board=BoardId("r"), kind="timeout"), "event", {"event": "board_lost", "reason": "timeout"}),
+    (BoardReturned(board=BoardId("r")), "event", {"event": "board_back", "severity": "info"}),
+    (StoreFailed(), "event", {"event": "store_failed", "severity": "alarm"}),
+    (StoreRecovered(), "event", {"event": "store_recovered"}),
+]
+
+
+@pytest.mark.parametrize(("fact", "kind", "expected"), FACTS, ids=lambda value: type(value).__name__)
+def test_every_fact_has_its_row(fact: Fact, kind: str, expected: dict[str, Any]) -> None:
+    entry = bodies.ledger_entry(fact, NOW, offline=True)
+    assert entry.kind.value == kind
+    assert entry.settlement is isinstance(fact, SessionEnded)
+    assert "digest" not in entry.body, "the digest is the journal's to give"
+    for name, value in expected.items():
+        assert entry.body[name] == value
+    assert entry.offline
+
+
+def test_a_session_is_no_event() -> None:
+    with pytest.raises(KeyError):
+        bodies.event(SessionStarted(record=RECORD))
+
+
+def test_a_row_is_wrapped_with_its_own_stamps() -> None:
+    row = LedgerRow(stream="s", seq=7, kind=RowKind.EVENT, body={"event": "x"}, moment=UNSET, offline=False)
+    assert bodies.ledger_payload("gw", row) == {
+        "gateway": "gw",
+        "at": None,
+        "clock": "none",
+        "boot": 3,
+        "up_ms": 460_500,
+        "stream": "s",
+        "seq": 7,
+        "offline": False,
+        "event": "x",
+    }
+
+
+def view(**changes: Any) -> PortView:
+    values: dict[str, Any] = {
+        "id": PORT,
+        "label": "wall",
+        "circuit": CircuitId("shed"),
+        "board": BoardId("r"),
+        "state": PortState.CHARGING,
+        "since": BEGAN,
+        "relay_closed": True,
+        "limits": Limits(),
+        "measured": Measured(
+            current=Amps(1.23456),
+            power=Watts(151.44),
+            voltage=Volts(230.04),
+            energy=WattHours(1010.6),
+            at=Instant(460.0),
+            fresh=True,
+        ),
+        "latches": (LATCH,),
+        "blocked_by": (Code.BUSY,),
+        "session": RECORD,
+    }
+    return PortView(**{**values, **changes})
+
+
+def test_a_ports_state() -> None:
+    body = bodies.plain(bodies.port_state(view(), now=NOW))
+    assert body["state"] == "charging"
+    assert body["ocpp_status"] == "Charging"
+    assert body["session_id"] == "S"
+    assert body["reading"] == {
+        "power_w": 151.4,
+        "current_a": 1.235,
+        "voltage_v": 230.0,
+        "energy_wh": 1011,
+        "age_s": 0.5,
+        "quality": "good",
+    }
+    assert body["blocked_by"] == ["busy"]
+    assert body["session"] == {"charging_s": 300.2, "suspended_s": 20.0, "energy_wh": 10, "peak_power_w": 160.0}
+    assert PortStateBody.model_validate(body).session_id == "S"
+
+
+def test_what_is_not_known_is_null_and_never_zero() -> None:
+    body = bodies.plain(
+        bodies.port_state(view(session=None, measured=Measured(), relay_closed=None, latches=()), now=UNSET)
+    )
+    reading = body["reading"]
+    assert isinstance(reading, dict)
+    assert reading.pop("quality") == "none"
+    assert set(reading.values()) == {None}
+    assert body["relay_closed"] is None
+    assert body["session"] is None
+    stale = view(measured=Measured(current=Amps(1.0), at=Instant(400.0)), session=None)
+    message = bodies.plain(bodies.reading(stale, NOW))
+    assert message["quality"] == "stale"
+    assert message["power_w"] is None
+    assert message["session_energy_wh"] is None
+    assert bodies.plain(bodies.reading(view(), NOW))["session_energy_wh"] == 10
+
+
+def test_every_state_maps_to_an_ocpp_status() -> None:
+    assert set(OCPP_STATUS) == set(PortState)
+
+
+def test_replies() -> None:
+    answer = Answer(
+        command=CommandId("c"), name="start", status=ReplyStatus.DONE, port=PORT, session=SessionId("S")
+    )
+    assert bodies.reply(answer, PortState.CHARGING).body == {
+        "id": "c",
+        "command": "start",
+        "status": "done",
+        "code": "ok",
+        "message": "",
+        "port": "A01",
+        "session_id": "S",
+        "queue_position": None,
+        "port_state": "charging",
+    }

@@ -1,0 +1,173 @@
+"""Commands are read strictly: in time, never retained, nothing in them unknown."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.units import Instant
+from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
+from chargerd.mqtt.contract import LARGEST, ResetArgs, StartArgs, StopArgs
+
+UNSET = Moment(instant=Instant(1000.0))
+NTP = Moment(instant=Instant(1000.0), wall_ms=1_790_000_000_000, clock=ClockQuality.NTP)
+SOON = "2026-09-21T14:13:50Z"  # 30 s after NTP's wall time
+
+
+def arrived(
+    name: str, body: Any, *, retained: bool = False, expiry: int | None = 20, now: Moment = UNSET
+) -> Arrived:
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Arrived(
+        name=name, payload=payload, retained=retained, message_expiry=expiry, received=now, correlation=b"c"
+    )
+
+
+def start(**changes: Any) -> dict[str, Any]:
+    return {"id": "c-1", "ttl_s": 30, "args": {"port": "A01"}, **changes}
+
+
+def refused(found: Incoming | Refusal) -> Refusal:
+    assert isinstance(found, Refusal), found
+    return found
+
+
+def taken(found: Incoming | Refusal) -> Incoming:
+    assert isinstance(found, Incoming), found
+    return found
+
+
+def test_a_start_with_everything() -> None:
+    args = {
+        "port": "A01",
+        "session_id": "S-1",
+        "order_id": "Auftrag ü",
+        "limits": {"power_w": 300, "current_a": 2.5, "duration_s": 60, "energy_wh": 10},
+        "tariff_tiers_w": [100, 200.5],
+    }
+    found = taken(parse(arrived("start", start(args=args))))
+    assert isinstance(found.args, StartArgs)
+    assert found.args.limits is not None
+    assert found.args.limits.power_w == 300
+    assert found.expires == 1030.0
+    assert found.correlation == b"c"
+    assert len(found.digest) == 64
+
+
+def test_stop_and_reset() -> None:
+    stop = taken(parse(arrived("stop", start(args={"port": "A01", "force": True}))))
+    assert isinstance(stop.args, StopArgs)
+    assert stop.args.force
+    reset = taken(parse(arrived("reset", start())))
+    assert isinstance(reset.args, ResetArgs)
+
+
+def test_the_digest_tells_bodies_apart_and_not_their_layout() -> None:
+    first = taken(parse(arrived("start", start())))
+    spaced = taken(parse(arrived("start", b'{ "args" : {"port":"A01"}, "ttl_s":30, "id":"c-1" }')))
+    other = taken(parse(arrived("start", start(args={"port": "A02"}))))
+    stop = taken(parse(arrived("stop", start())))
+    assert first.digest == spaced.digest
+    assert len({first.digest, other.digest, stop.digest}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code", "words"),
+    [
+        ("dance", start(), Code.UNSUPPORTED, "knows reset, start, stop"),
+        ("start", start(args={"port": "A01", "limits": {"colour": 1}}), Code.UNSUPPORTED, "limits.colour"),
+        ("start", start(colour=1), Code.UNSUPPORTED, "colour"),
+        ("start", start(args={"port": "A01", "queue_s": 5}), Code.UNSUPPORTED, "queue_s"),
+        ("start", start(args={}), Code.MALFORMED, "port"),
+        ("start", start(args={"port": 1}), Code.MALFORMED, "port"),
+        ("start", start(args={"port": "A01", "limits": {"power_w": -1}}), Code.MALFORMED, "power_w"),
+        ("start", start(args={"port": "A01", "limits": {"power_w": 0}}), Code.MALFORMED, "power_w"),
+        ("start", start(id=""), Code.MALFORMED, "id"),
+        ("start", start(id="x" * 65), Code.MALFORMED, "id"),
+        ("start", start(id="a\nb"), Code.MALFORMED, "id"),
+        ("start", start(ttl_s=None), Code.MALFORMED, "exactly one"),
+        ("start", start(expires_at=SOON), Code.MALFORMED, "exactly one"),
+        ("start", start(ttl_s=61), Code.MALFORMED, "60 at most"),
+        ("start", start(ttl_s=19), Code.MALFORMED, "Message Expiry"),
+        ("stop", start(ttl_s=601), Code.MALFORMED, "600 at most"),
+        ("start", start(ttl_s=None, expires_at="yesterday"), Code.MALFORMED, "RFC 3339"),
+        ("start", start(ttl_s=None, expires_at="2026-09-21T14:13:50"), Code.MALFORMED, "time zone"),
+        ("start", start(ttl_s=None, expires_at=SOON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
+        ("reset", start(ttl_s=None, expires_at=SOON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
+        ("start", b"\xff", Code.MALFORMED, "not JSON"),
+        ("start", b"[1]", Code.MALFORMED, "not a JSON object"),
+        ("start", b'{"id": NaN}', Code.MALFORMED, "not JSON"),
+        ("start", b"[" * 10_000, Code.MALFORMED, "not JSON"),
+        ("start", b'{"id": "' + b"x" * LARGEST + b'"}', Code.MALFORMED, "larger"),
+    ],
+)
+def test_what_is_refused_and_why(name: str, body: Any, code: Code, words: str) -> None:
+    found = refused(parse(arrived(name, body)))
+    assert found.code is code
+    assert words in found.message
+    assert found.status is ReplyStatus.REJECTED
+    assert found.correlation == b"c"
+
+
+def test_ttl_without_a_message_expiry_is_refused() -> None:
+    assert refused(parse(arrived("start", start(), expiry=None))).code is Code.MALFORMED
+
+
+def test_a_retained_command_is_refused_whatever_it_says() -> None:
+    for name in ("start", "stop", "reset", "dance"):
+        found = refused(parse(arrived(name, start(), retained=True)))
+        assert found.code is Code.RETAINED
+        assert found.id == "c-1"
+        assert found.answer().port == "A01"
+
+
+def test_absolute_expiry_needs_a_clock_and_holds() -> None:
+    body = start(ttl_s=None, expires_at=SOON)
+    assert taken(parse(arrived("start", body, now=NTP))).expires == 1030.0
+    late = Moment(instant=Instant(1000.0), wall_ms=NTP.wall_ms and NTP.wall_ms + 31_000, clock=ClockQuality.RTC)
+    found = refused(parse(arrived("start", body, now=late)))
+    assert found.code is Code.EXPIRED
+    assert found.status is ReplyStatus.EXPIRED
+    early = Moment(instant=Instant(1000.0), wall_ms=NTP.wall_ms and NTP.wall_ms - 31_000, clock=ClockQuality.NTP)
+    assert refused(parse(arrived("start", body, now=early))).code is Code.MALFORMED
+    assert taken(parse(arrived("stop", body, now=early))).expires == 1061.0
+
+
+def test_a_stop_runs_without_a_clock() -> None:
+    assert taken(parse(arrived("stop", start(ttl_s=None, expires_at=SOON)))).expires is None
+
+
+def test_a_message_without_a_readable_id_is_answered_with_none() -> None:
+    found = refused(parse(arrived("start", {"id": 7})))
+    assert found.id is None
+    assert found.answer().command == ""
+    assert found.answer().port is None
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_it(payload: bytes) -> None:
+    assert isinstance(parse(arrived("start", payload)), Incoming | Refusal)
+
+
+JSONS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSONS, JSONS, JSONS, JSONS)
+def test_no_json_breaks_it(number: object, ttl: object, args: object, more: object) -> None:
+    for body in ({"id": number, "ttl_s": ttl, "args": args}, {**start(), "args": {"port": "A01", "limits": more}}):
+        found = parse(arrived("start", body))
+        assert isinstance(found, Incoming | Refusal)
+        if isinstance(found, Incoming):
+            assert found.expires is not None

@@ -1,0 +1,115 @@
+"""Which row is sent next."""
+
+from chargerd.core.ledger import LedgerRow, LedgerSpan, RowKind
+from chargerd.core.moment import Moment
+from chargerd.core.units import Instant
+from chargerd.mqtt.drain import AGAIN_EVERY, READ_AHEAD, Drain
+
+
+def span(last: int, acked: int = 0, first: int = 1, stream: str = "s") -> LedgerSpan:
+    return LedgerSpan(stream=stream, first=first, last=last, acked=acked)
+
+
+def rows(*numbers: int, stream: str = "s") -> list[LedgerRow]:
+    return [
+        LedgerRow(
+            stream=stream, seq=seq, kind=RowKind.EVENT, body={}, moment=Moment(instant=Instant(0)), offline=False
+        )
+        for seq in numbers
+    ]
+
+
+def at(seconds: float) -> Instant:
+    return Instant(seconds)
+
+
+def sent(drain: Drain, where: LedgerSpan, now: Instant) -> list[int]:
+    found = []
+    while (row := drain.take(where, now)) is not None:
+        found.append(row.seq)
+    return found
+
+
+def fetch(drain: Drain, where: LedgerSpan, now: Instant) -> None:
+    after = drain.wants(where, now)
+    assert after is not None
+    drain.fetched(rows(*range(after + 1, min(where.last, after + READ_AHEAD) + 1)))
+
+
+def test_nothing_goes_before_the_acknowledgement_or_its_time() -> None:
+    drain = Drain()
+    assert drain.wants(span(3), at(0)) is None, "there is no connection"
+    assert drain.due() is None
+    drain.connected(at(2))
+    assert drain.wants(span(3), at(1)) is None
+    assert drain.due() == at(2)
+    fetch(drain, span(3), at(2))
+    assert sent(drain, span(3), at(2)) == [1, 2, 3]
+    assert drain.wants(span(3), at(2)) is None, "all of it is on its way"
+
+
+def test_an_acknowledgement_opens_the_drain_and_its_rows_are_not_sent() -> None:
+    drain = Drain()
+    drain.connected(at(2))
+    drain.acknowledged()
+    fetch(drain, span(5, acked=3), at(0))
+    assert sent(drain, span(5, acked=3), at(0)) == [4, 5]
+
+
+def test_rows_acknowledged_while_they_waited_are_skipped() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    fetch(drain, span(5), at(0))
+    assert sent(drain, span(5, acked=4), at(0)) == [5]
+
+
+def test_one_fetch_at_a_time() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    assert drain.wants(span(5), at(0)) == 0
+    assert drain.wants(span(5), at(0)) is None
+    drain.fetched(rows(1, 2))
+    assert drain.wants(span(5), at(0)) is None, "there is something to send first"
+    assert sent(drain, span(5), at(0)) == [1, 2]
+    assert drain.wants(span(5), at(0)) == 2
+
+
+def test_rows_fetched_for_a_connection_that_is_gone_are_dropped() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    drain.wants(span(5), at(0))
+    drain.disconnected()
+    drain.fetched(rows(1, 2))
+    assert drain.take(span(5), at(0)) is None
+    drain.connected(at(0))
+    fetch(drain, span(5), at(0))
+    assert sent(drain, span(5), at(0)) == [1, 2, 3, 4, 5], "a new connection begins with the oldest row"
+
+
+def test_a_refusal_pauses_and_goes_on_from_the_refused_row() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    fetch(drain, span(5), at(0))
+    assert sent(drain, span(5), at(0)) == [1, 2, 3, 4, 5]
+    drain.pause(3, at(60))
+    assert drain.wants(span(5), at(59)) is None
+    fetch(drain, span(5), at(60))
+    assert sent(drain, span(5), at(60)) == [3, 4, 5]
+
+
+def test_what_stays_unacknowledged_is_sent_again_each_half_hour() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    fetch(drain, span(3), at(0))
+    assert sent(drain, span(3), at(0)) == [1, 2, 3]
+    assert drain.wants(span(3, acked=1), at(AGAIN_EVERY - 1)) is None
+    fetch(drain, span(3, acked=1), at(AGAIN_EVERY))
+    assert sent(drain, span(3, acked=1), at(AGAIN_EVERY)) == [2, 3]
+
+
+def test_rows_of_an_older_stream_and_pruned_ones_are_left_alone() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    assert drain.wants(span(9, first=7), at(0)) == 6
+    drain.fetched(rows(7, stream="older") + rows(8, 9))
+    assert sent(drain, span(9, first=7), at(0)) == [8, 9]

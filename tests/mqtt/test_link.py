@@ -1,0 +1,290 @@
+"""The link against a real mosquitto, and against a broker that says nothing."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from chargerd.config.document import MqttSection, TlsSection
+from chargerd.core.commands import ReplyStatus
+from chargerd.core.ledger import Body, LedgerRow, LedgerSpan, Reply, RowKind
+from chargerd.core.units import CommandId, PortId
+from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.commands import Incoming, Refusal
+from chargerd.runtime.clock import SystemClock
+from tests.backend import Backend
+from tests.broker import Mosquitto
+
+CLOCK = SystemClock()
+
+
+class Ledger:
+    """Rows in memory."""
+
+    def __init__(self, rows: int = 0) -> None:
+        self.lock = threading.Lock()
+        self.last = rows
+        self.acked = 0
+        self.connections = 0
+        self.padding = ""
+
+    def span(self) -> LedgerSpan:
+        with self.lock:
+            return LedgerSpan(stream="stream", first=1, last=self.last, acked=self.acked)
+
+    def read_rows(self, after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
+        deliver([self.row(seq) for seq in range(after + 1, min(self.last, after + limit) + 1)])
+
+    def row(self, seq: int) -> LedgerRow:
+        body: Body = {"event": "made_up", "number": seq, "padding": self.padding}
+        return LedgerRow(
+            stream="stream", seq=seq, kind=RowKind.EVENT, body=body, moment=CLOCK.moment(), offline=False
+        )
+
+    def acknowledge(self, stream: str, through: int, refused: Callable[[], None] | None = None) -> None:
+        assert stream == "stream"
+        with self.lock:
+            ahead = through > self.last
+            if not ahead:
+                self.acked = max(self.acked, through)
+        if ahead and refused is not None:
+            refused()
+
+    def count_connection(self, deliver: Callable[[int], None]) -> None:
+        self.connections += 1
+        deliver(self.connections)
+
+
+class States:
+    def info(self) -> Body:
+        return {"version": "test"}
+
+    def port_ids(self) -> Sequence[PortId]:
+        return [PortId("A01"), PortId("A02")]
+
+    def port_state(self, port: PortId) -> Body:
+        return {"port": port, "state": "available"}
+
+
+class Stage:
+    def __init__(self, port: int, ledger: Ledger, **settings: object) -> None:
+        self.ledger = ledger
+        self.commands: list[Incoming] = []
+        self.refusals: list[Refusal] = []
+        self.alarms: list[tuple[str, str]] = []
+        self.crashes: list[BaseException] = []
+        self.news = threading.Condition()
+        self.hold_acknowledgements = False
+        config = MqttSection.model_validate({"host": "127.0.0.1", "port": port, **settings})
+        self.link = MqttLink(
+            config=config,
+            gateway="shed-1",
+            clock=CLOCK,
+            ledger=ledger,
+            states=States(),
+            on_command=self._command,
+            on_refused=lambda refusal: self._note(self.refusals, refusal),
+            on_alarm=lambda name, detail: self._note(self.alarms, (name, detail)),
+            on_crash=self.crashes.append,
+        )
+
+    def _note(self, into: list[object] | list[Refusal] | list[tuple[str, str]], thing: object) -> None:
+        with self.news:
+            into.append(thing)  # type: ignore[arg-type]
+            self.news.notify_all()
+
+    def _command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
+        with self.news:
+            self.commands.append(incoming)
+            self.news.notify_all()
+        if not self.hold_acknowledgements:
+            acknowledge()
+
+    def wait(self, holds: Callable[[], bool], timeout: float = 15.0) -> None:
+        pause = threading.Event()
+        for _ in range(int(timeout * 100)):
+            if holds():
+                return
+            pause.wait(0.01)
+        raise AssertionError(f"it did not come about; alarms {self.alarms}, crashes {self.crashes}")
+
+    def __enter__(self) -> Self:
+        self.link.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.link.stop()
+        assert not self.crashes
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as one:
+        yield one
+
+
+@pytest.fixture
+def backend(broker: Mosquitto) -> Iterator[Backend]:
+    with Backend(broker.port) as one:
+        yield one
+
+
+def numbers(backend: Backend) -> list[int]:
+    return [body["seq"] for body in backend.of("up/event")]
+
+
+def test_birth_after_the_states_then_the_ledger_in_order(broker: Mosquitto, backend: Backend) -> None:
+    with Stage(broker.port, Ledger(rows=120)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 120)
+        assert numbers(backend) == list(range(1, 121))
+        topics = [topic for topic, _body, _retained in backend.messages]
+        assert topics[:4] == ["state/port/A01", "state/port/A02", "state/info", "state/gateway"]
+        backend.acknowledge("stream", 120)
+        stage.wait(lambda: stage.ledger.acked == 120)
+    goodbye = backend.wait("state/gateway", lambda body: body["status"] == "offline")
+    assert goodbye["cause"] == "shutdown"
+
+
+def test_what_was_not_acknowledged_comes_again_after_a_reconnect(broker: Mosquitto, backend: Backend) -> None:
+    with Stage(broker.port, Ledger(rows=10)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 10)
+        backend.acknowledge("stream", 4)
+        stage.wait(lambda: stage.ledger.acked == 4)
+        broker.kill()
+        stage.wait(lambda: not stage.link.connected)
+        stage.ledger.last = 12
+        stage.link.rows_added()
+        broker.start()
+        backend.wait("up/event", lambda body: body["seq"] == 12, timeout=40)
+        again = numbers(backend)[10:]
+        assert again == list(range(min(again), 13))
+        assert min(again) in {1, 5}, "from the oldest that is not known to be acknowledged"
+        births = [body["conn"] for body in backend.of("state/gateway") if body["status"] == "online"]
+        assert births == sorted(set(births))
+
+
+def test_a_small_receive_maximum_is_kept(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "small", settings="max_inflight_messages 3") as broker,
+        Backend(broker.port) as backend,
+        Stage(broker.port, Ledger(rows=200)),
+    ):
+        backend.wait("up/event", lambda body: body["seq"] == 200, timeout=30)
+        assert numbers(backend) == list(range(1, 201))
+
+
+def test_a_broker_that_refuses_every_row_stops_the_drain_and_alarms(tmp_path: Path) -> None:
+    folder = tmp_path / "acl"
+    folder.mkdir()
+    acl = folder / "acl"
+    acl.write_text("topic readwrite chargerd/v1/shed-1/state/#\ntopic read chargerd/v1/shed-1/cmd/#\n")
+    with Mosquitto(folder, settings=f"acl_file {acl}") as broker, Stage(broker.port, Ledger(rows=5)) as stage:
+        stage.wait(lambda: any(name == "publish_refused" for name, _ in stage.alarms))
+        assert "0x87" in stage.alarms[0][1]
+        assert stage.link.connected
+        assert stage.ledger.acked == 0
+
+
+def test_an_acknowledgement_of_rows_there_are_not_is_ignored_with_an_alarm(
+    broker: Mosquitto, backend: Backend
+) -> None:
+    with Stage(broker.port, Ledger(rows=3)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 3)
+        for nonsense in (b"{", b'{"stream": 1}', b'{"stream": "stream", "through": -1}'):
+            backend.publish("ack", nonsense)
+        backend.acknowledge("another", 2)
+        backend.acknowledge("stream", 99)
+        stage.wait(lambda: ("ack_ahead", "acknowledged 99") in stage.alarms)
+        assert stage.ledger.acked == 0
+        backend.publish("ack", {"stream": "stream", "through": 2, "more": "is ignored"})
+        stage.wait(lambda: stage.ledger.acked == 2)
+
+
+def test_commands_come_in_with_what_belongs_to_them_and_replies_go_out(
+    broker: Mosquitto, backend: Backend
+) -> None:
+    with Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: stage.link.connected)
+        backend.wait("state/gateway")
+        backend.command("start", port="A01")
+        stage.wait(lambda: bool(stage.commands))
+        backend.publish("cmd/dance", {"id": "d", "ttl_s": 5, "args": {}}, expiry=5)
+        stage.wait(lambda: bool(stage.refusals))
+        assert stage.refusals[0].id == "d"
+        reply = Reply(command=CommandId("x"), body={"id": "x", "status": ReplyStatus.DONE.value})
+        stage.link.publish_reply(reply, b"correlation")
+        assert backend.wait("up/reply")["id"] == "x"
+        stage.link.publish_reading({"port": "A01", "power_w": 1.0})
+        assert backend.wait("up/reading")["power_w"] == 1.0
+        stage.link.port_changed(PortId("A02"))
+        stage.wait(lambda: len([1 for topic, *_ in backend.messages if topic == "state/port/A02"]) == 2)
+
+
+def test_a_command_is_acknowledged_to_the_broker_only_when_its_id_is_durable(
+    broker: Mosquitto, backend: Backend
+) -> None:
+    stage = Stage(broker.port, Ledger())
+    stage.hold_acknowledgements = True
+    with stage:
+        backend.wait("state/gateway")
+        backend.command("start", port="A01", number="not-durable")
+        stage.wait(lambda: bool(stage.commands))
+    with Stage(broker.port, Ledger()) as again:
+        again.wait(lambda: bool(again.commands))
+        assert again.commands[0].id == "not-durable", "the broker has kept what was not acknowledged"
+
+
+def test_a_row_too_large_is_a_dead_letter_and_blocks_nothing(broker: Mosquitto, backend: Backend) -> None:
+    ledger = Ledger(rows=1)
+    ledger.padding = "x" * 20_000
+    with Stage(broker.port, ledger) as stage:
+        stage.wait(lambda: any(name == "dead_letter" for name, _ in stage.alarms))
+        ledger.padding = ""
+        ledger.last = 2
+        stage.link.rows_added()
+        backend.wait("up/event", lambda body: body["seq"] == 2)
+
+
+def test_no_broker_and_a_mute_one_disturb_nobody() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        with Stage(listener.getsockname()[1], Ledger(rows=1)) as stage:
+            stage.link.publish_reading({})
+            stage.link.publish_reply(Reply(command=CommandId("x"), body={}), None)
+            began = CLOCK.now()
+            stage.link.port_changed(PortId("A01"))
+            assert CLOCK.now() - began < 0.5
+            assert not stage.link.connected
+
+
+def test_a_client_without_progress_is_replaced(broker: Mosquitto, backend: Backend) -> None:
+    with Stage(broker.port, Ledger()) as stage:
+        backend.wait("state/gateway")
+        first = stage.link._client  # noqa: SLF001 - the point is that it is another one afterwards
+        stage.link._words.put(stage.link._rebuild)  # noqa: SLF001 - what the supervisor does after 90 s
+        stage.wait(lambda: stage.link.connected and stage.link._client is not first)  # noqa: SLF001
+
+
+def test_keys_that_cannot_be_read_alarm_and_stop_nothing(tmp_path: Path) -> None:
+    stage = Stage(1, Ledger(), tls=TlsSection(ca=str(tmp_path / "none.pem")), username="u")
+    with stage:
+        stage.wait(lambda: bool(stage.alarms))
+        assert stage.alarms[0][0] == "link_not_set_up"
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    with Stage(1, Ledger(), username="u", password_file=str(password)) as good:
+        assert not good.alarms
+    with Stage(1, Ledger(), username="u", password_file=str(tmp_path / "none")) as bad:
+        bad.wait(lambda: bool(bad.alarms))
+
+
+def test_the_back_off_doubles_with_full_jitter_and_a_taken_over_session_waits_for_minutes() -> None:
+    link = Stage(1, Ledger()).link
+    delays = [link._delay(0)[0] for _ in range(12)]  # noqa: SLF001 - the bounds are the rule
+    assert all(0.1 <= delay <= min(60, 2**number) for number, delay in enumerate(delays))
+    assert len(set(delays)) == len(delays)
+    assert 120 <= link._delay(0x8E)[0] <= 300  # noqa: SLF001
