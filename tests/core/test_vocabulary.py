@@ -5,7 +5,7 @@ import pytest
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerEntry, LedgerRow, LedgerSpan, Recovery, RowKind
 from chargerd.core.moment import Moment
-from chargerd.core.units import Instant
+from chargerd.core.units import Instant, Seconds
 from tests.core.world import World
 
 
@@ -15,21 +15,25 @@ class Stopped(Clock):
     def now(self) -> Instant:
         return Instant(5.0)
 
+    def sleep(self, span: Seconds) -> None:
+        """Nothing passes."""
+
     def moment(self) -> Moment:
         return Moment(instant=self.now())
 
 
-def test_a_clock_must_tell_both() -> None:
+def test_a_clock_must_tell_all() -> None:
     assert Stopped().moment().instant == Stopped().now()
+    Stopped().sleep(Seconds(1.0))
     with pytest.raises(TypeError, match="abstract"):
         Clock()  # type: ignore[misc]  # on purpose
 
 
 def test_an_empty_batch_writes_nothing_and_an_empty_journal_knows_nothing() -> None:
     batch = Batch()
-    assert not (batch.sessions or batch.entries)
+    assert batch.sessions == batch.entries == ()
     recovery = Recovery(boot=1, stream="s", starts=1)
-    assert not (recovery.sessions or recovery.latches)
+    assert recovery.sessions == recovery.latches == ()
     assert recovery.salvaged is None
 
 
