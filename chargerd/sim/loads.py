@@ -245,6 +245,16 @@ def kettle(amps: float = 8.0) -> Load:
     return resistive("kettle", amps)
 
 
+def compressor(amps: float = 8.5) -> Load:
+    """Return a stalled compressor: a motor that draws much current and, at a power factor of 0.55, less power."""
+    return Load(
+        name="compressor",
+        shape=lambda _energised: (Watts(amps * NOMINAL * 0.55), Phase.RUNNING),
+        power_factor=0.55,
+        noise=Watts(2.0),
+    )
+
+
 def growing_overload(*, start: float = 2.0, per_second: float = 0.15, most: float = 7.0) -> Load:
     """Return a failing charger: its current grows from `start` amperes by so much a second, up to `most`."""
 

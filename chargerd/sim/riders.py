@@ -14,6 +14,7 @@ from typing import TypeAlias
 from chargerd.core.units import Instant, PortId, Seconds, after
 from chargerd.sim.loads import (
     Load,
+    compressor,
     dual_battery,
     growing_overload,
     heater,
@@ -199,8 +200,10 @@ TELLERS: tuple[tuple[Teller, int], ...] = (
 """Who comes, and how often beside the others."""
 
 
-def _first_kettle(rng: random.Random, rate: float) -> Visit:
-    return replace(_cooks(rng, rate), load=_lithium(rng, rate).with_timer(kettle(), Seconds(10.0)))
+def _pumps(rng: random.Random, rate: float) -> Visit:
+    # Unlike a kettle's, its current is beyond a threshold that its power is not: it can only trip by current.
+    load = lithium(48, 2, seed=rng.getrandbits(32), capacity_scale=rate).with_timer(compressor(), Seconds(10.0))
+    return _visit("pumps tyres with a compressor", load, 4, rate)
 
 
 def _first_stop(rng: random.Random, rate: float) -> Visit:
@@ -209,7 +212,7 @@ def _first_stop(rng: random.Random, rate: float) -> Visit:
 
 OPENING: tuple[tuple[float, Teller], ...] = (
     (1.0, _charges),
-    (2.5, _first_kettle),
+    (2.5, _pumps),
     (4.0, _too_little),
     (6.0, _first_stop),
     (9.0, _lead_acid),

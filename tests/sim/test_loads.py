@@ -9,6 +9,7 @@ from chargerd.sim.loads import (
     End,
     Load,
     Phase,
+    compressor,
     dual_battery,
     growing_overload,
     heater,
@@ -120,6 +121,12 @@ def test_a_kettle_draws_8_a_and_a_heater_more_power_than_a_port_allows() -> None
     drawn = heater().draw(Seconds(1.0), SETTLED, V, 0.0)
     assert drawn.current < 5.0 < drawn.power / 200
     assert drawn.phase is Phase.RUNNING
+
+
+def test_a_compressor_is_far_above_a_ports_current_and_not_so_far_above_its_power() -> None:
+    drawn = lithium(48, 2).with_timer(compressor(), Seconds(0.0)).draw(Seconds(1.0), SETTLED, V, 0.0)
+    assert drawn.current > 1.5 * 5.0
+    assert drawn.power < 1.5 * 1000.0
 
 
 def test_a_growing_overload_grows_and_stops_growing() -> None:

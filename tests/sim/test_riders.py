@@ -56,10 +56,12 @@ def test_the_same_seed_brings_the_same_riders() -> None:
 def test_the_opening_shows_within_half_a_minute_what_there_is_to_see() -> None:
     told = play(Riders(1, PORTS, 60), 30, lasts=1000)
     stories = [action.visit.story for _, action in told if isinstance(action, Arrives)][: len(OPENING)]
-    assert {"charges", "has a kettle on a timer", "orders too little energy", "stops by phone"} <= set(stories)
-    kettle = next(action.visit for _, action in told if "kettle" in action.visit.story)
-    assert kettle.load is not None
-    assert kettle.load.beside_after == Seconds(10.0)
+    assert {"charges", "pumps tyres with a compressor", "orders too little energy", "stops by phone"} <= set(
+        stories
+    )
+    pump = next(action.visit for _, action in told if "compressor" in action.visit.story)
+    assert pump.load is not None
+    assert pump.load.beside_after == Seconds(10.0)
 
 
 def test_a_rider_arrives_plugs_in_orders_and_leaves_once_the_session_is_over() -> None:
