@@ -15,8 +15,9 @@ class Problem:
     hint: str
 
     def __str__(self) -> str:
-        """Return `file:line:column: what is wrong; what to do`."""
-        return f"{self.file}:{self.line}:{self.column}: {self.what}; {self.hint}"
+        """Return `file:line:column: what is wrong; what to do`, in one line that does nothing to a terminal."""
+        text = f"{self.file}:{self.line}:{self.column}: {self.what}; {self.hint}"
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class ConfigurationError(Exception):

@@ -49,6 +49,8 @@ def parse(text: str, name: str) -> Source:
     """Parse YAML. Raises `ConfigurationError` if its syntax is wrong, with the place."""
     source = Source(name)
     yaml = YAML(typ="safe", pure=True)
+    # An anchor may be given anew (YAML 1.2, 7.1); a warning on stderr would be no problem with a place.
+    yaml.composer.warn_double_anchors = False
     try:
         root = yaml.compose(text)
     except MarkedYAMLError as error:

@@ -722,6 +722,12 @@ def test_what_is_no_configuration_at_all(text: str, said: str) -> None:
     assert problems(text) == [said]
 
 
+def test_a_problem_is_one_line_that_does_nothing_to_a_terminal() -> None:
+    text, places = unmarked(changed("limits: {power_w: 800", '§"a\\n\\e[2J": 1\nlimits: {power_w: 800'))
+    assert problems(text)[0].startswith(places[0])
+    assert all(letter.isprintable() for problem in problems(text) for letter in problem)
+
+
 def test_a_wrong_board_with_a_name_that_is_no_range_hides_what_may_refer_to_it() -> None:
     text, places = unmarked(changed("meter-a1..meter-a3: {bus: line-a,", "meter-a1..a3: {bus: line-a, lease: §7,"))
     assert [problem.split(": ", 1)[0] for problem in problems(text)] == places

@@ -96,6 +96,8 @@ def mutated(draw: st.DrawFn) -> str:
 @settings(max_examples=200, deadline=None)
 @given(text=mutated())
 @example(text=BASE)
+@example(text=BASE.replace("gateway: {", "gateway: &a {").replace("mqtt:", "mqtt: &a"))
+@example(text=BASE.replace("line-b: {", '"line\\n\\e[2Jb": {'))
 @example(text=BASE.replace("relay-b/8", "relay-b/²"))
 @example(text=BASE.replace("{phases: 3}", "{profil: 3, phase: 7}"))
 def test_a_mutated_file_is_a_site_or_is_refused_with_places(text: str) -> None:
