@@ -127,4 +127,4 @@ class Recovery:
     salvaged: str | None = None
     """Where a damaged journal was moved, if this one had to be started anew."""
     latches_unknown: bool = False
-    """Whether latches may have been lost with a damaged journal. It stands until a batch with latches is written."""
+    """Whether latches may have been lost with a damaged journal; stands until a batch with latches is written."""
