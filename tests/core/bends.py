@@ -359,8 +359,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "table",
-        'Rule("close", guards_hold, durable_and_close)',
-        'Rule("close", always, durable_and_close)',
+        'Rule("close", when.guards_hold, do.durable_and_close)',
+        'Rule("close", when.always, do.durable_and_close)',
         _RELAYS + "test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open",
     ),
     Bend(
@@ -486,13 +486,13 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "table",
-        '        T.READING: (\n            Rule("out_of_control", load_after_lapse, out_of_control),\n            Rule("recovered"',
+        '        T.READING: (\n            Rule("out_of_control", when.load_after_lapse, do.out_of_control),\n            Rule("recovered"',
         '        T.READING: (\n            Rule("recovered"',
         _SUSPEND + "test_current_after_the_lease_locks_the_port_out",
     ),
     Bend(
         "table",
-        'T.READING: (Rule("out_of_control", load_after_lapse, out_of_control), *IGNORE)',
+        'T.READING: (Rule("out_of_control", when.load_after_lapse, do.out_of_control), *IGNORE)',
         "T.READING: IGNORE",
         _SUSPEND + "test_current_after_the_lease_is_held_against_the_relay_when_its_session_is_over",
     ),
@@ -588,7 +588,7 @@ BENDS: tuple[Bend, ...] = (
         _RESTART + "test_a_session_killed_before_its_first_checkpoint_is_an_estimate_too",
     ),
     Bend(
-        "table",
+        "guards",
         "return event.session is not None and event.session != port.session.order.session",
         "return False",
         _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",
@@ -596,7 +596,7 @@ BENDS: tuple[Bend, ...] = (
         (("situation", "charging"),),
     ),
     Bend(
-        "table",
+        "guards",
         "return event.session is None and not event.force and event.source is Source.REMOTE",
         "return False",
         _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",

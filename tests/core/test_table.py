@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from chargerd.core import station, table
+from chargerd.core import guards, station
 from chargerd.core.events import DeadlineReached, Event
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
@@ -67,7 +67,7 @@ def test_what_is_not_listed_is_an_error(state: PortState, trigger: Trigger) -> N
 @pytest.mark.parametrize(("state", "trigger"), LISTED)
 def test_every_listed_pair_has_an_answer_whatever_its_guards_say(state: PortState, trigger: Trigger) -> None:
     last = TABLE[state][trigger][-1]
-    assert last.when is table.always or last.name == "changed_mind"
+    assert last.when is guards.always or last.name == "changed_mind"
 
 
 @pytest.mark.parametrize("state", [PortState.STARTING, PortState.CHARGING])

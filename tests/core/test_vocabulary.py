@@ -31,9 +31,9 @@ def test_a_clock_must_tell_all() -> None:
 
 def test_an_empty_batch_writes_nothing_and_an_empty_journal_knows_nothing() -> None:
     batch = Batch()
-    assert batch.sessions == batch.entries == ()
+    assert len(batch.sessions) + len(batch.entries) == 0
     recovery = Recovery(boot=1, stream="s", starts=1)
-    assert recovery.sessions == recovery.latches == ()
+    assert len(recovery.sessions) + len(recovery.latches) == 0
     assert recovery.salvaged is None
 
 

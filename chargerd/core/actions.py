@@ -1,0 +1,240 @@
+"""What the rules of the state table do with a port: one action each, in terms of the port's own primitives."""
+
+from collections.abc import Callable
+
+from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
+from chargerd.core.facts import Clearing, Latch
+from chargerd.core.moment import Moment
+from chargerd.core.port import Port, Step
+from chargerd.core.session import Source, StopDetail, StopReason
+from chargerd.core.view import PortState
+
+
+def nothing(_port: Port, _event: Event, _now: Moment) -> None:
+    """Do nothing: the event has been taken into the port's image, and that is all."""
+
+
+def rest(port: Port, _event: Event, now: Moment) -> None:
+    """Enter the state that fits a port without a session."""
+    port.rest(now)
+
+
+def refuse_blocked(port: Port, event: Event, now: Moment) -> None:
+    """Refuse a start, saying the most telling obstacle."""
+    assert isinstance(event, StartRequested)
+    port.answer(event.order, ReplyStatus.REJECTED, port.obstacles(now)[0])
+
+
+def refuse_limits(port: Port, event: Event, _now: Moment) -> None:
+    """Refuse a start whose limits lie above the port's own; they are not clipped in silence."""
+    assert isinstance(event, StartRequested)
+    limits = port.plan.limits
+    port.answer(
+        event.order,
+        ReplyStatus.REJECTED,
+        Code.LIMIT_TOO_HIGH,
+        f"this port allows up to {limits.current:g} A, {limits.power:g} W and {limits.duration:g} s",
+    )
+
+
+def accept(port: Port, event: Event, now: Moment) -> None:
+    """Accept a start."""
+    assert isinstance(event, StartRequested)
+    port.accept(event.order, now)
+
+
+def refuse_stop(status: ReplyStatus, code: Code, message: str = "") -> Callable[[Port, Event, Moment], None]:
+    """Refuse a stop with this code."""
+
+    def refuse(port: Port, event: Event, _now: Moment) -> None:
+        assert isinstance(event, StopRequested)
+        port.answer_request(event, status, code, message)
+
+    return refuse
+
+
+def stop(port: Port, event: Event, now: Moment) -> None:
+    """End the session because somebody asked for it."""
+    assert isinstance(event, StopRequested)
+    remember_stop(port, event, now)
+    reason = StopReason.REMOTE if event.source is Source.REMOTE else StopReason.LOCAL
+    port.end(reason, None, now)
+
+
+def remember_stop(port: Port, event: Event, _now: Moment) -> None:
+    """Accept a stop; its `done` follows with the settlement."""
+    assert isinstance(event, StopRequested)
+    port.answer_request(event, ReplyStatus.ACCEPTED, Code.OK)
+    if event.command is not None:
+        port.session.pending_stops.append(event.command)
+
+
+def clear(port: Port, event: Event, now: Moment) -> None:
+    """Clear latches."""
+    assert isinstance(event, ResetRequested)
+    port.clear(event, now)
+
+
+def refuse_reset(port: Port, event: Event, _now: Moment) -> None:
+    """Refuse a reset while a session is under way: there is no latch then."""
+    assert isinstance(event, ResetRequested)
+    port.answer_request(event, ReplyStatus.REJECTED, Code.BUSY)
+
+
+def trip(port: Port, _event: Event, now: Moment) -> None:
+    """Do what the verdict demands: open, end, and latch if its function does."""
+    assert port.verdict is not None
+    port.trip(port.verdict.function, port.verdict.detail, now)
+
+
+def end_by_verdict(port: Port, _event: Event, now: Moment) -> None:
+    """End the session for the verdict's reason."""
+    assert port.verdict is not None
+    port.end(port.verdict.function.reason, port.verdict.detail, now)
+
+
+def suspend_by_verdict(port: Port, _event: Event, now: Moment) -> None:
+    """Open at once and wait for the verdict's reason to go away."""
+    assert port.verdict is not None
+    port.suspend(port.verdict.function.reason, port.verdict.detail, now)
+
+
+def suspend_board_lost(port: Port, _event: Event, now: Moment) -> None:
+    """Open at once: the board has not confirmed a write for as long as its lease lasts."""
+    port.suspend(StopReason.BOARD_LOST, StopDetail(function="relay_board_lost"), now)
+
+
+def end_suspended_too_long(port: Port, _event: Event, now: Moment) -> None:
+    """End a session that has been suspended too often or too long."""
+    protection = port.plan.protection
+    detail = StopDetail(
+        function="suspended_too_long",
+        measured=port.session.suspended_at(now.instant),
+        limit=protection.suspend_total,
+        unit="s",
+    )
+    port.end(StopReason.SUSPENDED_TOO_LONG, detail, now)
+
+
+def end_not_recovered(port: Port, _event: Event, now: Moment) -> None:
+    """End a session for the reason that had suspended it."""
+    assert port.suspended_for is not None
+    limit = port.plan.protection.recover_within
+    detail = StopDetail(function="not_recovered", measured=limit, limit=limit, unit="s")
+    port.end(port.suspended_for, detail, now)
+
+
+def fail(code: Code, function: str) -> Callable[[Port, Event, Moment], None]:
+    """End a start that came to nothing."""
+
+    def end(port: Port, _event: Event, now: Moment) -> None:
+        port.fail(code, StopDetail(function=function), now)
+
+    return end
+
+
+def fail_step(port: Port, _event: Event, now: Moment) -> None:
+    """End a start one of whose steps has taken too long, naming the step."""
+    codes = {
+        Step.READINGS: Code.METER_STALE,
+        Step.PERSIST: Code.STORE_UNAVAILABLE,
+        Step.FIRST_READING: Code.METER_STALE,
+    }
+    code = codes.get(port.step, Code.RELAY_FAULT)
+    limit = port.plan.protection.step_timeout
+    port.fail(code, StopDetail(function=f"step_{port.step.value}", measured=limit, limit=limit, unit="s"), now)
+
+
+def persist(port: Port, _event: Event, now: Moment) -> None:
+    """Write the session ahead."""
+    port.persist(now)
+
+
+def durable_and_close(port: Port, _event: Event, now: Moment) -> None:
+    """Close the relay."""
+    port.close(now)
+
+
+def begin_charging(port: Port, _event: Event, now: Moment) -> None:
+    """The first reading is in: the port charges."""
+    port.session.charged = True
+    port.enter(PortState.CHARGING, now)
+    port.confirm_start()
+
+
+def announce(port: Port, _event: Event, now: Moment) -> None:
+    """The relay is closed: tell it, and wait for the first reading."""
+    port.closed(now)
+
+
+def confirm_start(port: Port, _event: Event, _now: Moment) -> None:
+    """Say that current flows, once it does."""
+    port.confirm_start()
+
+
+def stuck_open(port: Port, _event: Event, now: Moment) -> None:
+    """The relay does not close, or has fallen open: end with a latch that wants a person on site."""
+    detail = StopDetail(function="relay_stuck_open")
+    latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail)
+    port.trip_with(latch, StopReason.RELAY_FAULT, detail, now)
+
+
+def would_not_open(port: Port, _event: Event, now: Moment) -> None:
+    """Three openings were read back closed: lock out."""
+    detail = StopDetail(
+        function="relay_will_not_open",
+        measured=port.plan.protection.open_tries,
+        limit=port.plan.protection.open_tries,
+    )
+    port.lock_out("relay_will_not_open", detail, now)
+
+
+def out_of_control(port: Port, _event: Event, now: Moment) -> None:
+    """Current flows after the lease must have ended: lock out."""
+    detail = StopDetail(
+        function="relay_board_lost", measured=port.seen.current, limit=port.plan.protection.weld_current, unit="a"
+    )
+    port.lock_out("relay_board_lost", detail, now)
+
+
+def found_closed(port: Port, _event: Event, now: Moment) -> None:
+    """The relay closed without a command."""
+    port.found_closed(now)
+
+
+def fail_unbidden(port: Port, _event: Event, now: Moment) -> None:
+    """The relay closed before it was told to: end the start, unless the port is locked out already."""
+    port.found_closed(now)
+    if port.charge is not None:
+        port.fail(Code.RELAY_FAULT, StopDetail(function="relay_unexpected"), now)
+
+
+def count_open(port: Port, _event: Event, now: Moment) -> None:
+    """A suspended session's relay is open: its charging time stands still."""
+    port.count_open(now)
+
+
+def restart(port: Port, _event: Event, now: Moment) -> None:
+    """Go through the start sequence again."""
+    port.restart(now)
+
+
+def wait_for_lapse(port: Port, _event: Event, now: Moment) -> None:
+    """Wait on until the last lease must have ended."""
+    port.take_step(Step.OPEN, port.give_up_at(now))
+
+
+def opened(port: Port, _event: Event, now: Moment) -> None:
+    """The relay of an ending session is open."""
+    port.opened(now)
+
+
+def finish(port: Port, _event: Event, now: Moment) -> None:
+    """Settle the session."""
+    port.finish(now)
+
+
+def shut_down(port: Port, _event: Event, now: Moment) -> None:
+    """End the session because the daemon leaves."""
+    port.end(StopReason.SHUTDOWN, None, now)

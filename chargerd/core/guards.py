@@ -1,0 +1,149 @@
+"""What the rules of the state table ask of a port: one guard each, changing nothing but the port's verdict."""
+
+from collections.abc import Callable
+
+from chargerd.core.events import Event, MeterReading, StartRequested, StopRequested
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits
+from chargerd.core.port import Port, Step
+from chargerd.core.protection import Result, reached
+from chargerd.core.relay import Phase
+from chargerd.core.session import Source
+from chargerd.core.units import Seconds, after
+
+LAPSE_SETTLING = Seconds(0.5)
+"""How inexact a board's timer may be, in steps of 100 ms, before current after its lease is held against it."""
+
+
+def always(_port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold."""
+    return True
+
+
+def step_is(*steps: Step) -> Callable[[Port, Event, Moment], bool]:
+    """Hold in one of these steps."""
+    return lambda port, _event, _now: port.step in steps
+
+
+def verdict_is(*results: Result) -> Callable[[Port, Event, Moment], bool]:
+    """Hold if the first protective function that has picked up does one of these."""
+    return lambda port, _event, now: port.judged(now, *results)
+
+
+def blocked(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if a start must be refused."""
+    return bool(port.obstacles(now))
+
+
+def asks_too_much(port: Port, event: Event, _now: Moment) -> bool:
+    """Hold if the order's limits lie above the port's own."""
+    assert isinstance(event, StartRequested)
+    return exceeds(event.order.limits, port.plan.limits)
+
+
+def exceeds(asked: Limits, most: Limits) -> bool:
+    """Say whether any limit asked for lies above the most there is."""
+    return (
+        asked.current > most.current
+        or asked.power > most.power
+        or asked.duration > most.duration
+        or (most.energy is not None and (asked.energy is None or asked.energy > most.energy))
+    )
+
+
+def unnamed(_port: Port, event: Event, _now: Moment) -> bool:
+    """Hold for a stop from afar that names no session and does not insist."""
+    assert isinstance(event, StopRequested)
+    return event.session is None and not event.force and event.source is Source.REMOTE
+
+
+def other_session(port: Port, event: Event, _now: Moment) -> bool:
+    """Hold for a stop that names another session than the one under way."""
+    assert isinstance(event, StopRequested)
+    return event.session is not None and event.session != port.session.order.session
+
+
+def load_before_closing(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if current flows though the relay has not been closed."""
+    return port.step is Step.READINGS and port.seen.agreed_since(port.sequence_from) and not port.load_absent()
+
+
+def readings_complete(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if two fresh readings agree and the register is known."""
+    return port.step is Step.READINGS and port.ready(now) and port.has_register()
+
+
+def guards_hold(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the relay may be closed, everything checked once more."""
+    return port.may_close(now)
+
+
+def first_reading(port: Port, event: Event, _now: Moment) -> bool:
+    """Hold for the first reading of current taken since the relay was closed."""
+    assert isinstance(event, MeterReading)
+    began = port.relay.closed_from
+    return port.step is Step.FIRST_READING and event.current is not None and reached(began, event.at)
+
+
+def step_timed_out(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if a step has taken its 3 s."""
+    return port.timed_out(now)
+
+
+def charged(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if the session has charged before; one that has not is not suspended, its start has failed."""
+    return port.session.charged
+
+
+def charged_judged(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a function wants to suspend a session that has charged before."""
+    return charged(port, event, now) and port.judged(now, Result.SUSPEND)
+
+
+def suspended_too_often(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if the session has been suspended as often as it may."""
+    return port.session.suspensions >= port.plan.protection.suspend_times
+
+
+def too_often_judged(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a function wants to suspend once more than allowed."""
+    return port.judged(now, Result.SUSPEND) and suspended_too_often(port, event, now)
+
+
+def suspended_too_long(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the session has been suspended for as long as it may."""
+    return reached(port.session.suspended_too_long_at(), now.instant)
+
+
+def not_recovered(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the reason for the suspension has not gone away in time."""
+    return reached(port.recover_until, now.instant)
+
+
+def load_after_lapse(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if current still flows though every lease must have ended: the relay is out of control."""
+    lapsed = port.relay.surely_open_at
+    if lapsed is None or port.relay.phase is Phase.OPEN or port.load_absent():
+        return False
+    at = port.seen.current_at
+    return at is not None and at >= after(lapsed, Seconds(2 * port.plan.meter.refresh + LAPSE_SETTLING))
+
+
+def still_leased(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a write that came through late has kept the relay of an ending session closed for longer."""
+    lapsed = port.relay.surely_open_at
+    in_time = port.step is Step.OPEN and lapsed is not None and now.instant < lapsed
+    return in_time and step_timed_out(port, event, now)
+
+
+def recovered(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the relay is open, its board there, and two readings agree: good news needs two."""
+    return (
+        port.relay.phase is Phase.OPEN and not port.board_lost and port.station.store_writable and port.ready(now)
+    )
+
+
+def register_read(port: Port, event: Event, _now: Moment) -> bool:
+    """Hold for the reading of the register an ending session waits for."""
+    assert isinstance(event, MeterReading)
+    return port.step is Step.ENERGY and port.wants(event)
