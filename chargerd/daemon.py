@@ -54,6 +54,8 @@ SWITCH_INTERVAL = 0.0005
 """How long a thread keeps the interpreter: measured to bring a bus thread's p99 from 42 ms down to 25."""
 SETTLE_WITHIN = Seconds(8.0)
 """How long a clean exit waits for sessions to be settled: opening, read-back and register have 3 s each."""
+HAND_IN_WITHIN = Seconds(2.0)
+"""How long it then waits for its last rows to be written, and again for the broker to take them."""
 OPEN_WITHIN = Seconds(3.0)
 """How long the last openings may take when the daemon gives up."""
 GAVE_UP = 70
@@ -180,6 +182,7 @@ class Daemon:
         self._engine.stop()
         left = self._stop_buses()
         if self._link is not None:
+            self._hand_in(self._link)
             self._link.stop(cause="shutdown")
         self._control.stop()
         self._journal.close(SETTLE_WITHIN)
@@ -187,6 +190,16 @@ class Daemon:
             log.error("relays_not_confirmed_open", ports=left)
         log.info("stopped")
         return GAVE_UP if self._failure is not None else 0
+
+    def _hand_in(self, link: MqttLink) -> None:
+        """Wait a moment for the last rows to be durable and with the broker; what is not, goes after the restart."""
+        durable = threading.Event()
+        self._journal.append(Batch(), lambda _durable: durable.set())
+        durable.wait(HAND_IN_WITHIN)
+        deadline = after(self._clock.now(), HAND_IN_WITHIN)
+        pause = threading.Event()
+        while link.connected and not link.drained and self._clock.now() < deadline:
+            pause.wait(0.02)
 
     def _stop_buses(self) -> list[PortId]:
         if self._engine.idle():

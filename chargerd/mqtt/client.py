@@ -176,6 +176,11 @@ class MqttLink:
         if self._thread.is_alive():
             self._thread.join(timeout)
 
+    @property
+    def drained(self) -> bool:
+        """Say whether every row of the ledger is with the broker, as far as this connection goes."""
+        return self._drain.sent_through(self._ledger.span()) and not self._in_flight
+
     def port_changed(self, port: PortId) -> None:
         """Publish a port's state."""
         self._words.put(lambda: self._dirty.update({f"state/port/{port}": None}))

@@ -75,6 +75,10 @@ class Drain:
                 return row
         return None
 
+    def sent_through(self, span: LedgerSpan) -> bool:
+        """Say whether there is no row left to send."""
+        return not self._rows and max(self._next, span.acked + 1) > span.last
+
     def due(self) -> Instant | None:
         """Return when something here changes by itself."""
         instants = [at for at in (self._hold_until, self._again_at) if at is not None]

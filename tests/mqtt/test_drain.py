@@ -44,8 +44,11 @@ def test_nothing_goes_before_the_acknowledgement_or_its_time() -> None:
     assert drain.wants(span(3), at(1)) is None
     assert drain.due() == at(2)
     fetch(drain, span(3), at(2))
+    assert not drain.sent_through(span(3))
     assert sent(drain, span(3), at(2)) == [1, 2, 3]
     assert drain.wants(span(3), at(2)) is None, "all of it is on its way"
+    assert drain.sent_through(span(3))
+    assert drain.sent_through(span(9, acked=9))
 
 
 def test_an_acknowledgement_opens_the_drain_and_its_rows_are_not_sent() -> None:
