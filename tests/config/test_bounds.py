@@ -1,0 +1,71 @@
+"""The fixed bounds, figure by figure: what no site can configure away. Written out, not taken from the models."""
+
+import pytest
+
+from tests.config.sites import changed, problems, site
+
+SITE = "limits: {power_w: 800, current_a: 4}"
+PORT = "    limits: {power_w: 400}"
+BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
+    "protection": {
+        "overcurrent_instant_factor": (1.2, 2.0),
+        "overcurrent_inrush_factor": (1.5, 5.0),
+        "overcurrent_inrush_s": (0, 5),
+        "overcurrent_definite_factor": (1.05, 1.5),
+        "overcurrent_definite_s": (0.5, 10),
+        "overpower_factor": (1.05, 1.5),
+        "overpower_s": (1, 30),
+        "overpower_instant_factor": (1.2, 2.0),
+        "meter_stale_s": (1, 15),
+        "recover_s": (5, 600),
+        "weld_current_a": (0.05, 0.5),
+    },
+    "charge_end": {
+        "full_below_w": (1, 200),
+        "full_after_s": (30, 36000),
+        "unplugged_below_w": (1.5, 20),
+        "unplugged_after_s": (30, 3600),
+        "no_load_below_w": (2, 50),
+        "no_load_after_s": (10, 3600),
+        "float_s": (0, 36000),
+    },
+    "limits": {
+        "power_w": (0, 3500),
+        "current_a": (0, 16),
+        "duration_s": (0, 36000),
+        "energy_wh": (0, 100_000),
+    },
+    "resume": {"window_s": (0, 86400)},
+    "queue": {"queue_s": (0, 36000)},
+}
+FIGURES = [(section, key, *bounds) for section, keys in BOUNDS.items() for key, bounds in keys.items()]
+FOR_PORTS = [figure for figure in FIGURES if figure[0] not in {"resume", "queue"}]
+
+
+@pytest.mark.parametrize(("section", "key", "least", "most"), FIGURES)
+def test_a_site_cannot_leave_the_bounds(section: str, key: str, least: float, most: float) -> None:
+    for figure, word in ((least - 0.01, "give "), (most + 0.01, f"give at most {most:g}")):
+        told = problems(changed(SITE, f"{section}: {{{key}: {figure}}}"))
+        assert len(told) == 1
+        assert f"{section}.{key} is {figure}" in told[0]
+        assert word in told[0]
+
+
+@pytest.mark.parametrize(("section", "key", "least", "most"), FOR_PORTS)
+def test_a_port_cannot_either(section: str, key: str, least: float, most: float) -> None:
+    for figure in (least - 0.01, most + 0.01):
+        assert (
+            f"ports.2.{section}.{key} is {figure}"
+            in problems(changed(PORT, f"    {section}: {{{key}: {figure}}}"))[0]
+        )
+
+
+@pytest.mark.parametrize(("section", "key", "least", "most"), FIGURES)
+def test_the_highest_figure_itself_is_within_the_bounds(section: str, key: str, least: float, most: float) -> None:
+    assert least < most
+    others = {
+        "overcurrent_definite_factor": "overcurrent_instant_factor: 2",
+        "overpower_factor": "overpower_instant_factor: 2",
+    }
+    beside = f", {others[key]}" if key in others else ""
+    assert site(changed(SITE, f"{section}: {{{key}: {most}{beside}}}"))
