@@ -20,7 +20,8 @@ from chargerd.core.facts import (
 )
 from chargerd.core.session import Settlement
 from chargerd.core.units import PortId, SessionId
-from tests.core.world import TIMEOUT, TRANSACTION, World
+from tests.core.plant import TIMEOUT, TRANSACTION
+from tests.core.world import World
 
 LEASE = 6.0
 RECONCILE = 5.0

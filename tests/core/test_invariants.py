@@ -19,7 +19,7 @@ from chargerd.core.outbox import Outcome
 from chargerd.core.plan import Limits, StationPlan
 from chargerd.core.session import Order, SessionRecord, Settlement, Source, StopDetail, StopReason
 from chargerd.core.units import Amps, Instant, PortId, Seconds, SessionId
-from tests.core.world import port_plan
+from tests.core.plant import port_plan
 
 A01 = PortId("A01")
 CLOSE = CloseRelay(port=A01, lease=Seconds(6.0), not_after=Instant(99.0))

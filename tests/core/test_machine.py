@@ -10,7 +10,8 @@ from chargerd.core.plan import MeterPlan
 from chargerd.core.session import EnergyQuality, Source
 from chargerd.core.units import BoardId, PortId, Seconds
 from tests.core.books import Books
-from tests.core.world import World, port_plan
+from tests.core.plant import port_plan
+from tests.core.world import World
 
 NAMES = ("A01", "A02", "A03")
 PORTS = st.sampled_from(NAMES)

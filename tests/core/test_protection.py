@@ -10,7 +10,8 @@ from chargerd.core.session import Order
 from chargerd.core.totals import Totals
 from chargerd.core.units import Amps, Instant, PortId, SessionId, WattHours, Watts
 from chargerd.core.view import PortState
-from tests.core.world import World, port_plan
+from tests.core.plant import port_plan
+from tests.core.world import World
 
 A01 = PortId("A01")
 

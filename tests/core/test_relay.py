@@ -5,7 +5,7 @@ from chargerd.core.events import FaultKind, RelayAction, RelayNotWritten, RelayR
 from chargerd.core.outbox import Outbox
 from chargerd.core.relay import Phase, RelayWatch, Signal
 from chargerd.core.units import Instant, PortId, Seconds
-from tests.core.world import port_plan
+from tests.core.plant import port_plan
 
 A01 = PortId("A01")
 

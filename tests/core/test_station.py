@@ -8,7 +8,8 @@ import pytest
 from chargerd.core.events import BoardLost, DeadlineReached, FaultKind, MeterReading, RelayReadBack
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Watts
 from chargerd.core.view import PortState
-from tests.core.world import World, port_plan
+from tests.core.plant import port_plan
+from tests.core.world import World
 
 A01 = PortId("A01")
 

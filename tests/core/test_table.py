@@ -15,7 +15,7 @@ from chargerd.core.port import Port, Surroundings
 from chargerd.core.table import PROTECT, TABLE, Trigger, UnlistedTransition, react
 from chargerd.core.units import Instant
 from chargerd.core.view import PortState
-from tests.core.world import port_plan
+from tests.core.plant import port_plan
 from tests.scenarios import (
     test_charging,
     test_oddities,

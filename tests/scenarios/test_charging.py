@@ -9,7 +9,8 @@ from chargerd.core.plan import Limits, MeterPlan, Protection, RelayPlan
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, PortId, Seconds, WattHours
 from chargerd.core.view import PortState
-from tests.core.world import IDLE_POLL, World, port_plan
+from tests.core.plant import IDLE_POLL, port_plan
+from tests.core.world import World
 
 
 def test_a_charge_from_start_to_stop() -> None:

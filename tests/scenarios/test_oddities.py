@@ -7,7 +7,8 @@ from chargerd.core.plan import RelayPlan
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
-from tests.core.world import World, port_plan
+from tests.core.plant import port_plan
+from tests.core.world import World
 
 A01 = PortId("A01")
 

@@ -7,7 +7,8 @@ from chargerd.core.plan import Limits, MeterPlan
 from chargerd.core.session import StopReason
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Watts
 from chargerd.core.view import PortState
-from tests.core.world import BOOT, World, port_plan
+from tests.core.plant import BOOT, port_plan
+from tests.core.world import World
 
 BELOW = 0.01
 """One step of what a meter resolves, in amperes."""

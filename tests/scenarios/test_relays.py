@@ -8,7 +8,8 @@ from chargerd.core.facts import Clearing, RelayNotReconciled
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId
 from chargerd.core.view import PortState
-from tests.core.world import World, port_plan
+from tests.core.plant import port_plan
+from tests.core.world import World
 
 A01 = PortId("A01")
 

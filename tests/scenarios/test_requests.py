@@ -16,7 +16,8 @@ from chargerd.core.plan import Limits, Protection
 from chargerd.core.session import EnergyQuality, Order, Source, StopReason
 from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.core.view import PortState
-from tests.core.world import World, port_plan
+from tests.core.plant import port_plan
+from tests.core.world import World
 
 A01 = PortId("A01")
 

@@ -10,7 +10,8 @@ from chargerd.core.facts import RelayNotReconciled
 from chargerd.core.session import EnergyQuality, SessionRecord, StopReason
 from chargerd.core.units import PortId, WattHours
 from chargerd.core.view import PortState
-from tests.core.world import World, port_plan
+from tests.core.plant import port_plan
+from tests.core.world import World
 
 A01 = PortId("A01")
 

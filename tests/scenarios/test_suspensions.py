@@ -10,7 +10,8 @@ from chargerd.core.plan import MeterPlan, Protection
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
-from tests.core.world import BOOT, World, port_plan
+from tests.core.plant import BOOT, port_plan
+from tests.core.world import World
 
 A01 = PortId("A01")
 

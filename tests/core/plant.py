@@ -1,0 +1,441 @@
+"""The physical side of a world: contacts with their boards' timers, loads, meters, and the lines they hang on."""
+
+import abc
+import heapq
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from chargerd.core.commands import (
+    CloseRelay,
+    Command,
+    OpenRelay,
+    Pace,
+    ReadRelay,
+    RenewLease,
+)
+from chargerd.core.events import (
+    BoardBack,
+    BoardLost,
+    Event,
+    FaultKind,
+    MeterFault,
+    MeterReading,
+    RelayAction,
+    RelayNotReadBack,
+    RelayNotWritten,
+    RelayReadBack,
+    RelayWritten,
+)
+from chargerd.core.plan import (
+    ChargeEnd,
+    DeadMan,
+    Limits,
+    MeterPlan,
+    PortPlan,
+    Protection,
+    RelayPlan,
+    StationPlan,
+)
+from chargerd.core.units import (
+    Amps,
+    BoardId,
+    CircuitId,
+    Instant,
+    PortId,
+    Seconds,
+    WattHours,
+    Watts,
+)
+from tests.core.logbook import Line, LogBook
+
+BOOT = 1000.0
+"""The boot clock when a world begins; an odd figure would hide nothing, 0 might."""
+TRANSACTION = 0.03
+"""Seconds one transaction takes on the bus."""
+TIMEOUT = 0.2
+"""Seconds the bus waits for an answer that does not come."""
+COILS_EVERY = 2.0
+IDLE_POLL = 5.0
+
+
+def port_plan(name: str = "A01", channel: int = 1, **changes: object) -> PortPlan:
+    """A port with the default plan; `lease=None` makes its board one without timed closing."""
+    relay = RelayPlan(board=BoardId("relay-a"), channel=channel)
+    if "lease" in changes and changes.pop("lease") is None:
+        relay = replace(relay, lease=None, dead_man=DeadMan.NONE)
+    plan = PortPlan(
+        id=PortId(name),
+        label=name,
+        relay=relay,
+        meter=MeterPlan(board=BoardId(f"meter-{name}")),
+        circuit=CircuitId("shed"),
+        limits=Limits(),
+        protection=Protection(),
+        charge_end=ChargeEnd(),
+    )
+    return replace(plan, **changes)  # type: ignore[arg-type]  # the caller names members of PortPlan
+
+
+@dataclass(slots=True)
+class Contact:
+    """The physical contact of a relay, with its board's own timer. `welded` and `jammed` are its faults."""
+
+    closed: bool = False
+    lapses_at: float | None = None
+    welded: bool = False
+    jammed: bool = False
+    """It does not close, whatever the coil does."""
+    coil: bool = False
+    edges: list[tuple[float, bool, str]] = field(default_factory=list)
+    """When it moved, to where, and what moved it."""
+
+
+@dataclass(slots=True)
+class Load:
+    """What is plugged in, and what really flowed: the model's own books of current, power and energy."""
+
+    amps: float = 2.0
+    watts: float = 300.0
+    trace: list[tuple[float, float, float]] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
+    energy: float = 5000.0
+    """Watt-hours the meter has counted in its life."""
+
+    def note(self, now: float, *, closed: bool) -> None:
+        """Write down what flows from now on."""
+        then, _, watts = self.trace[-1]
+        self.energy += watts * (now - then) / 3600.0
+        amps, watts = (self.amps, self.watts) if closed else (0.0, 0.0)
+        self.trace.append((now, amps, watts))
+
+    def at(self, when: float) -> tuple[float, float]:
+        """Return amperes and watts at an instant."""
+        for then, amps, watts in reversed(self.trace):
+            if then <= when:
+                return amps, watts
+        return 0.0, 0.0
+
+    def energy_at(self, now: float) -> float:
+        """Return the watt-hours counted by now."""
+        then, _, watts = self.trace[-1]
+        return self.energy + watts * (now - then) / 3600.0
+
+
+@dataclass(slots=True)
+class Meter:
+    """How a port's meter behaves."""
+
+    silent: bool = False
+    by_hand: bool = False
+    """Nobody polls it; the scenario hands in its readings."""
+    together: bool = False
+    """Current, power and energy come in one transaction."""
+    script: list[tuple[float, float]] = field(default_factory=list)
+    """Readings it gives next, in amperes and watts, whatever is true."""
+    pace: Pace = Pace.IDLE
+    polls: int = 0
+    power_at: float = -1e9
+    lost_energy: bool = False
+    """It does not give its register."""
+
+
+@dataclass(slots=True)
+class Board:
+    """How the relay board behaves."""
+
+    silent: bool = False
+    deaf: bool = False
+    """Writes do not reach it; reads do."""
+    mute: bool = False
+    """Writes are carried out, but not echoed."""
+    blind: bool = False
+    """Reads are not answered."""
+    misses: int = 0
+    lost: bool = False
+
+
+@dataclass(slots=True)
+class Job:
+    port: PortId
+    kind: str
+    command: Command | None = None
+
+
+KINDS: Mapping[type, str] = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
+URGENCY = {"open": 0, "readback": 1, "renew": 2, "close": 3, "coils": 4, "meter": 5, "energy": 6}
+
+
+class Bus:
+    """One line: one transaction at a time, the most urgent first, first come first served within that."""
+
+    def __init__(self, world: "Plant") -> None:
+        self._world = world
+        self._queue: list[tuple[int, int, Job]] = []
+        self._numbers = itertools.count()
+        self._busy = False
+        self.held = False
+        """Nothing goes out: another device keeps the line."""
+
+    def release(self) -> None:
+        """Let it go on."""
+        self.held = False
+        self._begin()
+
+    def put(self, job: Job) -> None:
+        """Queue a job. An opening makes its port's queued closings and renewals forgotten."""
+        if job.kind == "open":
+            forgotten = [entry for entry in self._queue if entry[2].port == job.port and entry[0] in {2, 3}]
+            self._queue = [entry for entry in self._queue if entry not in forgotten]
+            for _, _, old in forgotten:
+                if old.kind == "close":
+                    self._world.later(0.0, self._world.tell, _not_written(old, self._world.now, sent=False))
+        self._queue.append((URGENCY[job.kind], next(self._numbers), job))
+        self._world.later(0.0, self._begin)
+
+    def clear(self) -> None:
+        """Forget everything that waits."""
+        self._queue.clear()
+
+    def _begin(self) -> None:
+        if self._busy or self.held or not self._queue:
+            return
+        entry = min(self._queue, key=lambda queued: queued[:2])
+        self._queue.remove(entry)
+        self._busy = True
+        took = self._world.transact(entry[2])
+        self._world.later(took, self._done)
+
+    def _done(self) -> None:
+        self._busy = False
+        self._begin()
+
+
+def _not_written(job: Job, at: float, *, sent: bool, late: bool = False) -> RelayNotWritten:
+    return RelayNotWritten(
+        port=job.port,
+        action=RelayAction(job.kind),
+        kind=FaultKind.TIMEOUT,
+        at=Instant(at),
+        sent=sent,
+        late=late,
+    )
+
+
+class Plant(LogBook):
+    """Boards, meters and loads in virtual time; whoever drives it hears of them through `tell`."""
+
+    def __init__(self, plan: StationPlan, *, poll: float, coils: float, separate: bool) -> None:
+        super().__init__()
+        self.plan = plan
+        self.now = BOOT
+        self.poll = poll
+        self.coils = coils
+        self.life = 0
+        """How many daemons there have been."""
+        self.contacts = {port.id: Contact() for port in plan.ports}
+        self.loads = {port.id: Load() for port in plan.ports}
+        self.meters = {port.id: Meter() for port in plan.ports}
+        self.board = Board()
+        self.watchers: list[Callable[[float, object], None]] = []
+        self.heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
+        self.numbers = itertools.count()
+        self.plans = {port.id: port for port in plan.ports}
+        self.relay_bus = Bus(self)
+        self.meter_bus = Bus(self) if separate else self.relay_bus
+
+    @abc.abstractmethod
+    def tell(self, event: Event) -> None:
+        """Hear of an event."""
+
+    def watch(self, what: object) -> None:
+        """Show something to all who watch."""
+        for watcher in self.watchers:
+            watcher(self.now, what)
+
+    def write(self, port: str, text: str) -> None:
+        """Write a line into the log book."""
+        self.book.append(Line(self.now - BOOT, port, text))
+
+    def later(self, seconds: float, action: Callable[..., None], *arguments: object) -> None:
+        """Let something happen later in this world."""
+        heapq.heappush(self.heap, (self.now + seconds, next(self.numbers), action, arguments))
+
+    # The physical side
+
+    def transact(self, job: Job) -> float:
+        """Do one transaction and return how long it takes; what the station learns of it comes at its end."""
+        match job.kind:
+            case "open" | "close" | "renew":
+                return self._write_relay(job)
+            case "readback" | "coils":
+                return self._read_relays(job)
+            case _:
+                return self._read_meter(job)
+
+    def _write_relay(self, job: Job) -> float:
+        command = job.command
+        began = self.now
+        if isinstance(command, CloseRelay | RenewLease) and began > command.not_after:
+            self.later(0.0, self.tell, _not_written(job, began, sent=False, late=True))
+            return 0.0
+        if not (self.board.silent or self.board.deaf):
+            lease = command.lease if isinstance(command, CloseRelay | RenewLease) else None
+            self.later(TRANSACTION / 3, self._move, job.port, job.kind, lease)
+        confirmed = not (self.board.silent or self.board.deaf or self.board.mute)
+        took = TRANSACTION if confirmed else TIMEOUT
+        self._answered(confirmed, took)
+        if confirmed:
+            self.later(
+                took,
+                self.tell,
+                RelayWritten(
+                    port=job.port, action=RelayAction(job.kind), sent_at=Instant(began), at=Instant(began + took)
+                ),
+            )
+        else:
+            self.later(took, self.tell, _not_written(job, began + took, sent=True))
+        return took
+
+    def _move(self, port: PortId, kind: str, lease: Seconds | None) -> None:
+        contact = self.contacts[port]
+        contact.coil = kind != "open"
+        contact.lapses_at = None if kind == "open" or lease is None else self.now + lease
+        if contact.lapses_at is not None:
+            self.later(lease or 0.0, self._lapse, port, contact.lapses_at)
+        self.set_contact(port, closed=contact.coil, by=kind)
+
+    def _lapse(self, port: PortId, due: float) -> None:
+        contact = self.contacts[port]
+        if contact.lapses_at == due:
+            contact.lapses_at, contact.coil = None, False
+            self.set_contact(port, closed=False, by="lapse")
+
+    def set_contact(self, port: PortId, *, closed: bool, by: str) -> None:
+        """Move a contact, as far as its faults allow it."""
+        contact = self.contacts[port]
+        now_closed = contact.closed if contact.welded else closed and not contact.jammed
+        if now_closed == contact.closed:
+            return
+        contact.closed = now_closed
+        contact.edges.append((self.now, now_closed, by))
+        self.loads[port].note(self.now, closed=now_closed)
+        self.write(port, f"contact {'closed' if now_closed else 'open'}")
+        self.watch((port, now_closed, by))
+
+    def _read_relays(self, job: Job) -> float:
+        began = self.now
+        answered = not (self.board.silent or self.board.blind)
+        took = TRANSACTION if answered else TIMEOUT
+        self._answered(answered, took)
+        if not answered:
+            if job.kind == "readback":
+                self.later(
+                    took,
+                    self.tell,
+                    RelayNotReadBack(port=job.port, kind=FaultKind.TIMEOUT, at=Instant(began + took)),
+                )
+            return took
+        ports = list(self.plans) if job.kind == "coils" else [job.port]
+        self.later(TRANSACTION / 3, self._look, ports, began, began + took)
+        return took
+
+    def _look(self, ports: list[PortId], began: float, ends: float) -> None:
+        for port in ports:
+            contact = self.contacts[port]
+            self.later(
+                ends - self.now,
+                self.tell,
+                RelayReadBack(port=port, closed=contact.closed, sent_at=Instant(began), at=Instant(ends)),
+            )
+
+    def _answered(self, answered: bool, took: float) -> None:
+        board = self.board
+        board.misses = 0 if answered else board.misses + 1
+        name = self.plan.ports[0].relay.board
+        if answered and board.lost:
+            board.lost = False
+            self.later(took, self.tell, BoardBack(board=name, at=Instant(self.now + took)))
+        elif not answered and board.misses == 3:
+            board.lost = True
+            self.later(took, self.tell, BoardLost(board=name, at=Instant(self.now + took), kind=FaultKind.TIMEOUT))
+
+    def read_coils(self, life: int) -> None:
+        if life == self.life:
+            self.relay_bus.put(Job(self.plan.ports[0].id, "coils"))
+            self.later(self.coils, self.read_coils, life)
+
+    def _read_meter(self, job: Job) -> float:
+        meter = self.meters[job.port]
+        silent = meter.silent or (job.kind == "energy" and meter.lost_energy)
+        took = TIMEOUT if silent else TRANSACTION
+        if silent:
+            fault = MeterFault(port=job.port, at=Instant(self.now + took), kind=FaultKind.TIMEOUT)
+            self.later(took, self.tell, fault)
+        else:
+            self.later(took, self._give_reading, job)
+        return took
+
+    def _give_reading(self, job: Job) -> None:
+        meter, load, plan = self.meters[job.port], self.loads[job.port], self.plans[job.port].meter
+        when = self.now if plan.refresh <= 0 else self.now - self.now % plan.refresh
+        amps, watts = load.at(when)
+        register = None
+        if job.kind == "energy" or meter.together:
+            step = plan.energy_resolution
+            register = WattHours(load.energy_at(self.now) // step * step)
+        if job.kind == "energy" and not meter.together:
+            self.tell(MeterReading(port=job.port, at=Instant(self.now), energy=register))
+            return
+        if meter.script:
+            amps, watts = meter.script.pop(0)
+        power = None
+        if meter.together or meter.pace is not Pace.CLOSED or self.now - meter.power_at >= plan.power_every - 0.1:
+            power, meter.power_at = Watts(watts), self.now
+        self.tell(
+            MeterReading(
+                port=job.port,
+                at=Instant(self.now),
+                current=Amps(amps),
+                power=power,
+                energy=None if meter.lost_energy else register,
+            )
+        )
+
+    def set_pace(self, port: PortId, pace: Pace) -> None:
+        meter = self.meters[port]
+        meter.pace = pace
+        meter.polls += 1
+        self.later(0.0, self._poll, port, meter.polls)
+
+    def _poll(self, port: PortId, number: int) -> None:
+        meter = self.meters[port]
+        if number == meter.polls:
+            if not meter.by_hand:
+                self.meter_bus.put(Job(port, "meter"))
+            self.later(IDLE_POLL if meter.pace is Pace.IDLE else self.poll, self._poll, port, number)
+
+    # What was true
+
+    def contact_time(self, port: str = "A01") -> float:
+        """Return for how long the contact was really closed."""
+        return self.contact_time_between(port, 0.0, self.now)
+
+    def contact_time_between(self, port: str, since: float, until: float) -> float:
+        """Return for how long the contact was really closed within a span of the boot clock."""
+        edges = [*self.contacts[PortId(port)].edges, (self.now, False, "now")]
+        total, closed_at = 0.0, None
+        for at, closed, _ in edges:
+            if closed:
+                closed_at = at
+            elif closed_at is not None:
+                total += max(0.0, min(at, until) - max(closed_at, since))
+                closed_at = None
+        return total
+
+    def energy_between(self, port: str, since: float, until: float) -> float:
+        """Return the watt-hours that really flowed within a span of the boot clock."""
+        trace = [*self.loads[PortId(port)].trace, (self.now, 0.0, 0.0)]
+        return sum(
+            watts * max(0.0, min(end, until) - max(at, since)) / 3600.0
+            for (at, _, watts), (end, _, _) in itertools.pairwise(trace)
+        )
