@@ -68,4 +68,4 @@ def test_the_highest_figure_itself_is_within_the_bounds(section: str, key: str, 
         "overpower_factor": "overpower_instant_factor: 2",
     }
     beside = f", {others[key]}" if key in others else ""
-    assert site(changed(SITE, f"{section}: {{{key}: {most}{beside}}}"))
+    assert len(site(changed(SITE, f"{section}: {{{key}: {most}{beside}}}")).ports) == 4
