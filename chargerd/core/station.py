@@ -1,6 +1,7 @@
 """The station: events in, outcome out. The one door to the decisions; it reads no clock and does nothing."""
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import TypeAlias
 
 from chargerd.core.charge import settle_interrupted
@@ -50,6 +51,11 @@ REQUESTS: dict[type[Request], Trigger] = {
     ResetRequested: Trigger.RESET,
 }
 PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed | Request
+
+
+def _is_known(reading: MeterReading) -> bool:
+    values = (reading.current, reading.power, reading.voltage, reading.energy)
+    return all(value is None or isfinite(value) for value in values)
 
 
 class Station:
@@ -138,6 +144,8 @@ class Station:
 
     def _to_port(self, port: Port, event: PortEvent, now: Moment) -> None:
         match event:
+            case MeterReading() if not _is_known(event):
+                pass  # Not a number is above no threshold, and would keep a meter fresh that shows nothing.
             case MeterReading():
                 if port.charge is None:
                     port.seen.note(event)

@@ -609,4 +609,11 @@ BENDS: tuple[Bend, ...] = (
         "            signal = port.relay.wake(now.instant, self._out)\n            react(port, Trigger.WAKE, event, now)\n",
         "core.test_station:test_a_lease_is_not_renewed_for_a_meter_gone_stale_in_the_same_moment",
     ),
+    Bend(
+        "station",
+        "            case MeterReading() if not _is_known(event):\n",
+        "            case MeterReading() if False:\n",
+        "core.test_station:test_what_is_no_number_keeps_no_meter_fresh",
+        (float("nan"),),
+    ),
 )

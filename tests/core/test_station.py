@@ -53,6 +53,20 @@ def test_events_of_ports_there_are_not_move_nothing() -> None:
         world.view("Z99")
 
 
+@pytest.mark.parametrize("figure", [float("nan"), float("inf")])
+def test_what_is_no_number_keeps_no_meter_fresh(figure: float) -> None:
+    world = World()
+    world.charging()
+    world.run(5)
+    world.by_hand()
+    world.show(2.0, 300.0)
+    for _ in range(7):
+        world.run(0.5)
+        world.show(figure, 300.0)
+        world.show(2.0, figure)
+    world.tells("suspended meter_stale")
+
+
 def test_a_station_that_has_not_begun_wants_nothing() -> None:
     world = World(begin=False)
     assert world.station.next_deadline() is None
