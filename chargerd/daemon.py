@@ -137,7 +137,7 @@ class Daemon:
     def _start(self) -> None:
         recovery = self._journal.recovery
         for note in self._site.notes:
-            log.warning("configured_but_not_acted_on", what=note.what, line=note.line)
+            log.warning("note_on_the_configuration", what=note.what, hint=note.hint, line=note.line)
         self._journal.start()
         if recovery.salvaged is not None:
             self._alarm("journal_was_damaged", f"moved to {recovery.salvaged}")
@@ -192,7 +192,7 @@ class Daemon:
         return GAVE_UP if self._failure is not None else 0
 
     def _hand_in(self, link: MqttLink) -> None:
-        """Wait a moment for the last rows to be durable and with the broker; what is not, goes after the restart."""
+        """Wait a moment for the last rows to be durable and with the broker; the rest goes after the restart."""
         durable = threading.Event()
         self._journal.append(Batch(), lambda _durable: durable.set())
         durable.wait(HAND_IN_WITHIN)

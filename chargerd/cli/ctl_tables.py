@@ -149,7 +149,7 @@ def port_view(port: Fields) -> Group:
         )
     lines += _latch_lines(port)
     blocked = port.get("blocked_by")
-    for code in blocked if isinstance(blocked, list) else ():
+    for code in blocked if isinstance(blocked, list) and not session else ():
         sentence, step = obstacle(str(code), str(port["port"]))
         lines.append(Text(f"why not   {sentence}\n          next: {step}"))
     return Group(*lines)
