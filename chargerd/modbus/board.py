@@ -3,10 +3,10 @@
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from chargerd.config.profiles import Block, MeterSection, Number, Quantity, Register, RelaySection
-from chargerd.core.units import Amps, Seconds, Volts, WattHours, Watts
+from chargerd.config.profiles import Block, MeterSection, Number, Quantity, Register, RelaySection, Timing
+from chargerd.core.units import Amps, BoardId, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.modbus.frames import (
     Request,
     bits_of,
@@ -151,3 +151,32 @@ def scaled(register: Register, registers: list[int], block: Block) -> float:
     if (least is not None and value < least) or (most is not None and value > most):
         raise Implausible(f"{value} lies outside {least} to {most}")
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardOnBus:
+    """A board, and which ports its channels are."""
+
+    id: BoardId
+    timing: Timing
+    relays: RelayBoard | None
+    meter: MeterBoard | None
+    relay_ports: Mapping[int, PortId] = field(default_factory=dict)
+
+    @property
+    def timeout(self) -> Seconds:
+        """How long a reply may take to begin."""
+        return Seconds(self.timing.timeout_ms / 1000)
+
+    @property
+    def silence(self) -> Seconds:
+        """What silence the board wants before a request."""
+        return Seconds(self.timing.pre_silence_ms / 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Where a port's relay and meter are; `None` if not on this bus."""
+
+    relay: tuple[BoardId, int] | None
+    meter: tuple[BoardId, int] | None

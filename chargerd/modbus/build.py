@@ -7,9 +7,9 @@ from chargerd.config.profiles import Parity, Quantity
 from chargerd.config.site import Board, PortWiring, Site
 from chargerd.core.clock import Clock
 from chargerd.core.plan import PortPlan
-from chargerd.core.units import BoardId, PortId
-from chargerd.modbus.board import MeterBoard, RelayBoard
-from chargerd.modbus.bus import BoardOnBus, Bus, Emit, Wiring
+from chargerd.core.units import BoardId, PortId, Seconds
+from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
+from chargerd.modbus.bus import Bus, Emit
 from chargerd.modbus.lines import SerialLine, SocketLine
 from chargerd.modbus.schedule import Kind, PortOnBus, Reading, Schedule
 from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
@@ -47,6 +47,11 @@ def _bus(
         {port.id: _on_bus(port, plans[port.id], boards) for port in ports},
         boards,
         [board.id for board in boards.values() if board.relay_ports],
+        {
+            board.id: Seconds(board.timing.min_period_ms / 1000)
+            for board in boards.values()
+            if board.timing.min_period_ms
+        },
     )
     return Bus(
         name=name,

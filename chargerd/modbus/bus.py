@@ -7,12 +7,10 @@ second, and openings wait for it at the head of the queue.
 """
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from chargerd.config.profiles import Timing
 from chargerd.core.clock import Clock
 from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay, ReadEnergy, ReadRelay, RenewLease, SetPace
 from chargerd.core.events import (
@@ -29,11 +27,11 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
-from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values
+from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.frames import Request
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.schedule import Coils, Cut, Hold, Job, Kind, Reading, Schedule
-from chargerd.modbus.wire import Answered, Counters, Failed, Wire
+from chargerd.modbus.wire import NEVER, Answered, Counters, Failed, Wire
 
 log = structlog.get_logger(__name__)
 
@@ -41,37 +39,11 @@ Emit = Callable[[BusEvent], None]
 
 REOPEN_EVERY = Seconds(1.0)
 LONGEST_NAP = Seconds(1.0)
+SETTLE = Seconds(0.2)
+"""How long after a lapse of 100 ms the relays may be read back: the contact needs a while, too."""
+OPEN_AGAIN_EVERY = Seconds(0.15)
 LAST_RESORT_ATTEMPT = 3
 """From this attempt on, an opening also makes a timed board close for its shortest time and lapse."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoardOnBus:
-    """A board, and which ports its channels are."""
-
-    id: BoardId
-    timing: Timing
-    relays: RelayBoard | None
-    meter: MeterBoard | None
-    relay_ports: Mapping[int, PortId] = field(default_factory=dict)
-
-    @property
-    def timeout(self) -> Seconds:
-        """How long a reply may take to begin."""
-        return Seconds(self.timing.timeout_ms / 1000)
-
-    @property
-    def silence(self) -> Seconds:
-        """What silence the board wants before a request."""
-        return Seconds(self.timing.pre_silence_ms / 1000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """Where a port's relay and meter are; `None` if not on this bus."""
-
-    relay: tuple[BoardId, int] | None
-    meter: tuple[BoardId, int] | None
 
 
 class Bus:
@@ -105,6 +77,8 @@ class Bus:
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
         self._stopped = False
+        self._unheard: list[RelayNotWritten] = []
+        self._alone = False
         self._opened: dict[PortId, Instant] = {}
         self._thread = threading.Thread(target=self._run, name=f"bus {name}", daemon=True)
 
@@ -140,13 +114,10 @@ class Bus:
             self._wire.close()
 
     def execute(self, command: BusCommand) -> None:
-        """Queue a command. Never blocks; what it leads to is emitted."""
-        refused = None
+        """Queue a command. Never blocks; what it leads to is emitted, later and in the bus thread."""
         with self._wake:
-            refused = self._queue(command)
+            self._queue(command)
             self._wake.notify_all()
-        if refused is not None:
-            self._emit(refused)
 
     def lost_boards(self) -> tuple[BoardId, ...]:
         """Return the boards that do not answer."""
@@ -156,29 +127,41 @@ class Bus:
     def open_all(self, within: Seconds) -> tuple[PortId, ...]:
         """Open every relay of this bus and wait for it; returns the ports not read back open in time.
 
-        For the end of the process: works whether or not the thread still runs.
+        For the end of the process: works whether or not the thread still runs, also if it is just dying. An
+        opening that is not read back is sent again, since nobody else may be there any more to ask for it.
         """
         began = self._clock.now()
         deadline = after(began, within)
-        with self._wake:
-            for port in self.relay_ports:
-                self._queue(OpenRelay(port=port))
-            for board in {wiring.relay[0] for wiring in self._wiring.values() if wiring.relay is not None}:
-                self._schedule.ask_coils(board)
-            self._wake.notify_all()
-        own = not self._thread.is_alive()
-        while (left := self._not_open_since(began)) and self._clock.now() < deadline:
-            if own:
-                self._turn_alone()
-            else:
+        tries = dict.fromkeys(self.relay_ports, 0)
+        again_at = began
+        while (left := self._not_open_since(began)) and (now := self._clock.now()) < deadline:
+            if now >= again_at:
+                again_at = after(now, OPEN_AGAIN_EVERY)
+                self._ask_to_open(left, tries)
+            if self._thread.is_alive():
                 self._clock.sleep(Seconds(0.01))
+            else:
+                self._turn_alone()
         return tuple(sorted(left))
+
+    def _ask_to_open(self, ports: Iterable[PortId], tries: dict[PortId, int]) -> None:
+        """Open those of the ports that are not being opened or read back already."""
+        with self._wake:
+            waiting = [
+                port for port in sorted(ports) if not self._schedule.opening(port, self._relay_of(port)[0].id)
+            ]
+            for port in waiting:
+                tries[port] += 1
+                self._queue(OpenRelay(port=port, attempt=tries[port]))
+                self._queue(ReadRelay(port=port))
+            self._wake.notify_all()
 
     def _not_open_since(self, began: Instant) -> set[PortId]:
         with self._lock:
             return {port for port in self.relay_ports if self._opened.get(port, Instant(float("-inf"))) < began}
 
     def _turn_alone(self) -> None:
+        self._alone = True
         try:
             if not self.turn():
                 self._clock.sleep(Seconds(0.01))
@@ -188,26 +171,32 @@ class Bus:
 
     # Queueing
 
-    def _queue(self, command: BusCommand) -> BusEvent | None:
+    def _queue(self, command: BusCommand) -> None:
         now = self._clock.now()
         wiring = self._wiring[command.port]
         if isinstance(command, SetPace):
             self._schedule.set_pace(command.port, command.pace, now)
-            return None
+            return
         if isinstance(command, ReadEnergy):
             self._schedule.ask_energy(command.port, now)
-            return None
+            return
         assert wiring.relay is not None, f"{command.port} has no relay on bus {self.name}"
         board = wiring.relay[0]
         match command:
             case OpenRelay():
-                self._schedule.cut(Cut(port=command.port, board=board, attempt=command.attempt))
+                self._requeue(Cut(port=command.port, board=board, attempt=command.attempt), now)
             case ReadRelay():
                 self._schedule.ask_coils(board)
             case CloseRelay() | RenewLease():
-                if not self._schedule.hold(Hold(board=board, command=command)):
-                    return _not_held(command, FaultKind.OFFLINE, now)
-        return None
+                undone = self._schedule.hold(Hold(board=board, command=command))
+                if undone is not None:
+                    self._unheard.append(_not_held(undone.command, FaultKind.OFFLINE, now))
+
+    def _requeue(self, cut: Cut, now: Instant) -> None:
+        """Queue an opening. A closing it purges is reported; of a renewal nobody wants to hear any more."""
+        purged = self._schedule.cut(cut)
+        if purged is not None and isinstance(purged.command, CloseRelay):
+            self._unheard.append(_not_held(purged.command, FaultKind.OFFLINE, now))
 
     # The thread
 
@@ -225,18 +214,43 @@ class Bus:
             now = self._clock.now()
             due = self._connect_at if self._wire is None else self._schedule.due_at(now)
             left = LONGEST_NAP if due is None else min(LONGEST_NAP, between(now, due))
-            if left > 0 and not self._stopped:
+            if left > 0 and not self._stopped and not self._to_be_told():
                 self._wake.wait(left)
 
     def turn(self) -> bool:
         """Do one thing: connect, or one transaction. Returns whether there was anything to do."""
         try:
             if self._wire is None and not self._reconnect():
-                return False
-            return self._one_job()
+                return self._tell_unheard()
+            return self._tell_unheard() or self._one_job()
         except LineGone as error:
             self._lose_line(error)
             return True
+
+    def _to_be_told(self) -> bool:
+        return bool(self._unheard) or (self._wire is None and self._schedule.holding)
+
+    def _tell_unheard(self) -> bool:
+        """Report closings and renewals that came to nothing; on a missing line that is all of them."""
+        with self._lock:
+            unheard, self._unheard = self._unheard, []
+            if self._wire is None:
+                now = self._clock.now()
+                unheard += [
+                    _not_held(hold.command, FaultKind.OFFLINE, now) for hold in self._schedule.drop_holds()
+                ]
+        for event in unheard:
+            self._tell(event)
+        return bool(unheard)
+
+    def _tell(self, event: BusEvent) -> None:
+        """Emit an event. While opening alone, what becomes of it must not come between us and the next relay."""
+        try:
+            self._emit(event)
+        except Exception:
+            if not self._alone:
+                raise
+            log.exception("nobody_heard", bus=self.name)
 
     def _reconnect(self) -> bool:
         now = self._clock.now()
@@ -261,11 +275,9 @@ class Bus:
         self._connect_at = after(now, REOPEN_EVERY)
         with self._lock:
             lost = self._schedule.lose_all()
-            holds = self._schedule.drop_holds()
-        for hold in holds:
-            self._emit(_not_held(hold.command, FaultKind.OFFLINE, now))
+        self._tell_unheard()
         for board in lost:
-            self._emit(BoardLost(board=board, at=now, kind=FaultKind.OFFLINE))
+            self._tell(BoardLost(board=board, at=now, kind=FaultKind.OFFLINE))
 
     def _one_job(self) -> bool:
         now = self._clock.now()
@@ -275,7 +287,7 @@ class Bus:
             if job is not None:
                 self._schedule.begin(job, now)
         for hold in late:
-            self._emit(_not_held(hold.command, FaultKind.TIMEOUT, now, late=True))
+            self._tell(_not_held(hold.command, FaultKind.TIMEOUT, now, late=True))
         if job is None:
             return bool(late)
         try:
@@ -291,13 +303,13 @@ class Bus:
         match job:
             case Cut():
                 with self._lock:
-                    self._schedule.cut(job)
+                    self._requeue(job, now)
             case Hold():
-                self._emit(_not_held(job.command, FaultKind.OFFLINE, now, sent=True))
+                self._tell(_not_held(job.command, FaultKind.OFFLINE, now, sent=True))
             case Coils():
                 self._not_read_back(job, FaultKind.OFFLINE, now)
             case Reading():
-                self._emit(MeterFault(port=job.port, at=now, kind=FaultKind.OFFLINE))
+                self._fault(job, FaultKind.OFFLINE, now, again=job.kind is Kind.ENERGY)
 
     # Jobs
 
@@ -312,20 +324,28 @@ class Bus:
             case Reading():
                 self._read(job)
 
-    def _ask(self, board: BoardOnBus, request: Request, *, urgent: bool = False) -> Answered | Failed:
+    def _ask(
+        self, board: BoardOnBus, request: Request, *, urgent: bool = False, not_after: Instant = NEVER
+    ) -> Answered | Failed:
         """Perform one transaction, and keep the board's health."""
         assert self._wire is not None
-        result = self._wire.transact(request, board.timeout, silence=board.silence, urgent=urgent)
+        result = self._wire.transact(
+            request, board.timeout, silence=board.silence, urgent=urgent, not_after=not_after
+        )
+        if isinstance(result, Failed) and result.late:
+            return result
         now = self._clock.now()
         alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
         with self._lock:
             back = alive and self._schedule.answered(board.id)
+            if back and board.relay_ports:
+                self._schedule.ask_coils(board.id)
             lost = not alive and self._schedule.missed(board.id, now)
         if back:
-            self._emit(BoardBack(board=board.id, at=now))
+            self._tell(BoardBack(board=board.id, at=now))
         if lost:
             assert isinstance(result, Failed)
-            self._emit(BoardLost(board=board.id, at=now, kind=result.kind))
+            self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
         return result
 
     def _cut(self, job: Cut) -> None:
@@ -334,27 +354,24 @@ class Bus:
         result = self._ask(board, board.relays.open(channel), urgent=True)
         if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed:
             self._ask(board, board.relays.lapse(channel), urgent=True)
+            with self._lock:
+                self._schedule.settle(board.id, after(self._clock.now(), SETTLE))
         if isinstance(result, Answered):
-            self._emit(RelayWritten(port=job.port, action=RelayAction.OPEN, sent_at=result.sent_at, at=result.at))
+            self._tell(RelayWritten(port=job.port, action=RelayAction.OPEN, sent_at=result.sent_at, at=result.at))
         else:
-            self._emit(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
+            self._tell(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
 
     def _hold(self, job: Hold) -> None:
         command = job.command
         board, channel = self._relay_of(command.port)
         assert board.relays is not None
-        assert self._wire is not None
         request = board.relays.close(channel, command.lease)
-        now = self._clock.now()
-        if after(now, self._wire.lead_time(request)) > command.not_after:
-            self._emit(_not_held(command, FaultKind.TIMEOUT, now, late=True))
-            return
-        result = self._ask(board, request)
+        result = self._ask(board, request, not_after=command.not_after)
         if isinstance(result, Answered):
             action = _action(command)
-            self._emit(RelayWritten(port=command.port, action=action, sent_at=result.sent_at, at=result.at))
+            self._tell(RelayWritten(port=command.port, action=action, sent_at=result.sent_at, at=result.at))
         else:
-            self._emit(_not_held(command, result.kind, result.at, sent=True))
+            self._tell(_not_held(command, result.kind, result.at, sent=result.sent, late=result.late))
 
     def _read_back(self, job: Coils) -> None:
         board = self._boards[job.board]
@@ -368,11 +385,11 @@ class Bus:
             closed = states[channel - 1]
             if not closed:
                 self._opened[port] = result.sent_at
-            self._emit(RelayReadBack(port=port, closed=closed, sent_at=result.sent_at, at=result.at))
+            self._tell(RelayReadBack(port=port, closed=closed, sent_at=result.sent_at, at=result.at))
 
     def _not_read_back(self, job: Coils, kind: FaultKind, at: Instant) -> None:
         for port in self._boards[job.board].relay_ports.values():
-            self._emit(RelayNotReadBack(port=port, kind=kind, at=at))
+            self._tell(RelayNotReadBack(port=port, kind=kind, at=at))
 
     def _read(self, job: Reading) -> None:
         board = self._boards[job.board]
@@ -388,13 +405,13 @@ class Bus:
             log.warning("implausible", board=job.board, port=job.port, why=str(error))
             self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked)
             return
-        self._emit(_reading(job.port, result.at, values))
+        self._tell(_reading(job.port, result.at, values))
 
     def _fault(self, job: Reading, kind: FaultKind, at: Instant, *, again: bool) -> None:
         if again:
             with self._lock:
                 self._schedule.ask_energy(job.port, at)
-        self._emit(MeterFault(port=job.port, at=at, kind=kind))
+        self._tell(MeterFault(port=job.port, at=at, kind=kind))
 
     def _relay_of(self, port: PortId) -> tuple[BoardOnBus, int]:
         place = self._wiring[port].relay

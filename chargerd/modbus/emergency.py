@@ -19,6 +19,8 @@ from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Answered, Counters, Wire
 
 TRIES = 3
+RETRY_AFTER = Seconds(0.5)
+"""How long to wait before the next try: a line just given up by its last user may take a moment to be free."""
 
 
 class Opening(BaseModel):
@@ -87,7 +89,9 @@ def open_relays(path: Path, clock: Clock) -> tuple[PortId, ...]:
 
 def _open_line(line: Line, clock: Clock) -> list[PortId]:
     left = list(line.relays)
-    for _ in range(TRIES):
+    for number in range(TRIES):
+        if number:
+            clock.sleep(RETRY_AFTER)
         try:
             wire = connector(line.bus, clock)(Counters())
         except LineGone:

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 CHUNK = 4096
 CONNECT_TIMEOUT = Seconds(2.0)
+WRITE_TIMEOUT = Seconds(1.0)
 PARITIES = {
     Parity.NONE: serial.PARITY_NONE,
     Parity.EVEN: serial.PARITY_EVEN,
@@ -77,7 +78,8 @@ class SerialLine:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
-                select.select([], [self._fd], [], CONNECT_TIMEOUT)
+                if not select.select([], [self._fd], [], WRITE_TIMEOUT)[1]:
+                    raise LineGone("the device takes no more bytes") from None
             except (OSError, termios.error) as error:
                 raise LineGone(str(error)) from error
 
@@ -114,13 +116,13 @@ class SocketLine:
             self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setblocking(False)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a host name can be too long for a label: UnicodeError
             raise LineGone(str(error)) from error
 
     def write(self, data: bytes) -> None:
         """Send all of `data`."""
         try:
-            self._socket.settimeout(CONNECT_TIMEOUT)
+            self._socket.settimeout(WRITE_TIMEOUT)
             self._socket.sendall(data)
             self._socket.setblocking(False)
         except OSError as error:

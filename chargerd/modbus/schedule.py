@@ -6,7 +6,7 @@ readings that fall due together are spread between the fast ones instead of hold
 waits for gets every second turn. Where nothing fast is to be read, the slower ones have the line to themselves.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -27,8 +27,11 @@ READINGS_BETWEEN = 2
 """Readings between two renewals that are in no hurry: leases given together are renewed apart."""
 HURRY = Seconds(1.0)
 """A renewal whose time ends sooner than this waits for no reading."""
-BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.5, 2.0, 5.0, 10.0))
-"""How long a board that does not answer is left alone, after its first, second, ... miss in a row."""
+BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 0.5, 1.0, 2.0, 5.0, 10.0))
+"""How long a board that does not answer is left alone, after its first, second, ... miss in a row. Three tries fit
+into the time after which a meter counts as stale, so that two lost frames in a row suspend nobody; a lasting
+silence costs one timeout in ten seconds.
+"""
 CUT_OFF_BACK_OFF = Seconds(1.0)
 """The longest of these while an opening waits for the board."""
 LOST_AFTER = 3
@@ -126,14 +129,22 @@ class Schedule:
     """The queue of one bus. Not thread-safe: its owner holds a lock."""
 
     def __init__(
-        self, ports: dict[PortId, PortOnBus], boards: Iterable[BoardId], relay_boards: Iterable[BoardId]
+        self,
+        ports: dict[PortId, PortOnBus],
+        boards: Iterable[BoardId],
+        relay_boards: Iterable[BoardId],
+        min_periods: Mapping[BoardId, Seconds] | None = None,
     ) -> None:
+        """`min_periods`: how long after a request some boards want to be left alone."""
         self._ports = ports
+        self._min_periods = min_periods or {}
+        self._rest_until: dict[BoardId, Instant] = {}
+        self._settled_at: dict[BoardId, Instant] = {}
         self.health = {board: Health() for board in boards}
         self._cuts: dict[PortId, Cut] = {}
         self._holds: dict[PortId, Hold] = {}
         self._coils_last = dict.fromkeys(relay_boards, Instant(float("-inf")))
-        self._coils_asked: set[BoardId] = set()
+        self._coils_asked: dict[BoardId, None] = {}
         self._since_slow = FAST_BETWEEN
         self._readings_since_hold = READINGS_BETWEEN
         for port in ports.values():
@@ -141,23 +152,35 @@ class Schedule:
 
     # What is wanted
 
-    def cut(self, job: Cut) -> None:
-        """Open a relay, and forget that anybody wanted it closed."""
-        self._holds.pop(job.port, None)
+    def cut(self, job: Cut) -> Hold | None:
+        """Open a relay, and forget that anybody wanted it closed; returns what was forgotten.
+
+        An opening that is queued already and this one become one.
+        """
+        purged = self._holds.pop(job.port, None)
         earlier = self._cuts.pop(job.port, None)
         attempt = max(job.attempt, earlier.attempt if earlier else 0)
         self._cuts[job.port] = Cut(port=job.port, board=job.board, attempt=attempt)
+        return purged
 
-    def hold(self, job: Hold) -> bool:
-        """Close a relay or keep it closed; refused while its opening is queued."""
+    def hold(self, job: Hold) -> Hold | None:
+        """Close a relay or keep it closed. Returns what will not be done: an older one of the port, or this one.
+
+        It is refused while the port's opening is queued.
+        """
         if job.command.port in self._cuts:
-            return False
+            return job
+        earlier = self._holds.get(job.command.port)
         self._holds[job.command.port] = job
-        return True
+        return earlier
 
     def ask_coils(self, board: BoardId) -> None:
         """Read back a board's relays soon."""
-        self._coils_asked.add(board)
+        self._coils_asked[board] = None
+
+    def settle(self, board: BoardId, until: Instant) -> None:
+        """Read a board's relays back no sooner than this: one of them lapses until then."""
+        self._settled_at[board] = until
 
     def ask_energy(self, port: PortId, now: Instant) -> None:
         """Read a port's register soon; asked again by itself until it is there or the port falls idle."""
@@ -179,9 +202,13 @@ class Schedule:
             port.readings[kind].asked_at = now
 
     @property
-    def cutting(self) -> bool:
-        """Say whether an opening is queued."""
-        return bool(self._cuts)
+    def holding(self) -> bool:
+        """Say whether a closing or a renewal is queued."""
+        return bool(self._holds)
+
+    def opening(self, port: PortId, board: BoardId) -> bool:
+        """Say whether a port's opening or a read-back of its board is queued."""
+        return port in self._cuts or board in self._coils_asked
 
     # What comes next
 
@@ -191,7 +218,7 @@ class Schedule:
             if self._may(cut.board, now, cutting=True):
                 return cut
         for board in self._coils_asked:
-            if self._may(board, now):
+            if self._coils_wait_for(board, now) <= now:
                 return Coils(board=board)
         hold = self._next_hold(now)
         if hold is not None and not self._can_wait(hold, now):
@@ -208,7 +235,7 @@ class Schedule:
     def due_at(self, now: Instant) -> Instant | None:
         """Return when there is something to do; `now` if there is already."""
         instants = [self._wait_for(cut.board, now, cutting=True) for cut in self._cuts.values()]
-        instants += [self._wait_for(board, now) for board in self._coils_asked]
+        instants += [self._coils_wait_for(board, now) for board in self._coils_asked]
         for hold in self._holds.values():
             instants.append(min(self._wait_for(hold.board, now), hold.command.not_after))
         for reading in self._readings():
@@ -216,13 +243,16 @@ class Schedule:
             if at is not None:
                 instants.append(max(at, self._wait_for(reading.board, now)))
         for board, last in self._coils_last.items():
-            instants.append(max(after(last, COILS_EVERY), self._wait_for(board, now)))
+            instants.append(max(after(last, COILS_EVERY), self._coils_wait_for(board, now)))
         return min(instants, default=None)
 
     # What came of it
 
     def begin(self, job: Job, now: Instant) -> None:
         """Take a job off the queue: it is being done."""
+        board = job.board
+        if board in self._min_periods:
+            self._rest_until[board] = after(now, self._min_periods[board])
         match job:
             case Cut():
                 self._cuts.pop(job.port, None)
@@ -231,7 +261,7 @@ class Schedule:
                 self._readings_since_hold = 0
             case Coils():
                 self._since_slow = 0
-                self._coils_asked.discard(job.board)
+                self._coils_asked.pop(job.board, None)
                 self._coils_last[job.board] = now
             case Reading():
                 self._readings_since_hold += 1
@@ -269,7 +299,7 @@ class Schedule:
         for health in self.health.values():
             health.not_before = Instant(float("-inf"))
             health.misses = 0
-        self._coils_asked.update(self._coils_last)
+        self._coils_asked.update(dict.fromkeys(self._coils_last))
 
     def drop_holds(self) -> tuple[Hold, ...]:
         """Remove and return all queued closings and renewals."""
@@ -319,7 +349,7 @@ class Schedule:
         deadline = Instant(float("inf")) if slow is None else slow.deadline()
         for board, last in self._coils_last.items():
             by = after(last, Seconds(COILS_EVERY + FAST_WITHIN))
-            if after(last, COILS_EVERY) <= now and by < deadline and self._may(board, now):
+            if after(last, COILS_EVERY) <= now and by < deadline and self._coils_wait_for(board, now) <= now:
                 best, deadline = Coils(board=board), by
         return best
 
@@ -343,8 +373,11 @@ class Schedule:
         """Return when a board may be asked again."""
         health = self.health[board]
         if not cutting:
-            return health.not_before
+            return max(health.not_before, self._rest_until.get(board, now))
         return min(health.not_before, after(health.missed_at, CUT_OFF_BACK_OFF)) if health.lost else now
+
+    def _coils_wait_for(self, board: BoardId, now: Instant) -> Instant:
+        return max(self._wait_for(board, now), self._settled_at.get(board, now))
 
     def _set_pace(self, port: PortOnBus, pace: Pace) -> None:
         port.pace = pace

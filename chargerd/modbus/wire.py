@@ -3,7 +3,8 @@
 A line is silent for 3.5 characters before every request, counted from the last byte anybody sent: of a reply from
 when it arrived, of our own request from when its last character must have left the adapter, which takes a whole
 frame at once and sends it at line speed. Only the frame the request is to be answered with is an answer; all else
-is foreign and makes the silence begin anew. After a timeout the line is drained before anything but a cut-off.
+is foreign and makes the silence begin anew. After a timeout the line is drained before anything but a cut-off. A
+line that never falls silent is not waited for without end: a cut-off then goes out all the same.
 """
 
 from dataclasses import dataclass
@@ -24,8 +25,13 @@ DRAIN = Seconds(0.03)
 """How long the line must have been silent after a timeout before an ordinary request goes out."""
 SLACK = Seconds(0.02)
 """How much later than computed the end of a reply may come: adapters hand over in blocks of up to 16 ms."""
+BABBLE = Seconds(0.5)
+"""How much longer than wanted to wait for silence: two of the longest frames at 9600 Bd."""
 MBAP = 6
 """Bytes of a Modbus TCP header before the unit."""
+LONGEST_BODY = 254
+"""Bytes a Modbus TCP header can announce: unit and PDU (MODBUS Messaging on TCP/IP V1.0b, 3.1.3)."""
+NEVER = Instant(float("inf"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +45,17 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """No answer. `code` is the board's exception code, if it gave one."""
+    """No answer. `code` is the board's exception code, if it gave one.
+
+    `sent` says whether the request went out; `late` that it was withheld because its time had passed.
+    """
 
     kind: FaultKind
     sent_at: Instant
     at: Instant
     code: int | None = None
+    sent: bool = True
+    late: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,16 +75,20 @@ class Wire(Protocol):
     counters: Counters
 
     def transact(
-        self, request: Request, timeout: Seconds, *, silence: Seconds = Seconds(0.0), urgent: bool = False
+        self,
+        request: Request,
+        timeout: Seconds,
+        *,
+        silence: Seconds = Seconds(0.0),
+        urgent: bool = False,
+        not_after: Instant = NEVER,
     ) -> Answered | Failed:
         """Ask and wait for the answer, at most `timeout` after the request until it begins.
 
         `silence` is what the board wants before a request, where that is more than 3.5 characters. An `urgent`
-        request waits for the line to fall idle, not for it to be drained.
+        request waits for the line to fall idle, neither for that nor for it to be drained. A request whose last
+        bit would not be out by `not_after` is withheld.
         """
-
-    def lead_time(self, request: Request) -> Seconds:
-        """Return how long it takes at least from now until a request has gone out entirely."""
 
     def close(self) -> None:
         """Give the line back."""
@@ -98,36 +113,47 @@ class RtuWire:
         """The silence kept between frames."""
         return self._silence
 
-    def lead_time(self, request: Request) -> Seconds:
-        """Return silence and frame."""
-        return Seconds(self._silence + len(request.rtu) * self._character)
-
     def close(self) -> None:
         """Give the line back."""
         self._line.close()
 
     def transact(
-        self, request: Request, timeout: Seconds, *, silence: Seconds = Seconds(0.0), urgent: bool = False
+        self,
+        request: Request,
+        timeout: Seconds,
+        *,
+        silence: Seconds = Seconds(0.0),
+        urgent: bool = False,
+        not_after: Instant = NEVER,
     ) -> Answered | Failed:
         """Ask and wait for the answer."""
-        wanted = Seconds(max(self._silence, silence, DRAIN if self._drain and not urgent else 0.0))
-        self._fall_silent(wanted)
-        self._drain = False
-        self.counters.transactions += 1
+        wanted = Seconds(max(self._silence, silence, DRAIN if self._drain else 0.0))
+        silent = self._fall_silent(self._silence if urgent else wanted)
         frame = request.rtu
         sent_at = self._clock.now()
-        self._line.write(frame)
         sent_until = after(sent_at, Seconds(len(frame) * self._character))
+        if not silent and not urgent:
+            self.counters.corrupt += 1
+            return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=sent_at, sent=False)
+        if sent_until > not_after:
+            return _too_late(sent_at)
+        self._drain = self._drain and urgent
+        self.counters.transactions += 1
+        self._line.write(frame)
         self._quiet_from = sent_until
         return self._listen(request, timeout, sent_at, sent_until)
 
-    def _fall_silent(self, wanted: Seconds) -> None:
-        """Return when nothing has been on the line for `wanted`."""
+    def _fall_silent(self, wanted: Seconds) -> bool:
+        """Wait until nothing has been on the line for `wanted`; say whether that has come to be."""
         self._discard()
+        patience = after(max(self._clock.now(), self._quiet_from), Seconds(wanted + BABBLE))
         while (left := wanted - between(self._quiet_from, self._clock.now())) > 0:
+            if self._clock.now() > patience:
+                return False
             if self._line.wait(Seconds(left)):
                 self.counters.foreign_bytes += len(self._take())
                 self._quiet_from = max(self._quiet_from, self._clock.now())
+        return True
 
     def _take(self) -> bytes:
         """Return what has arrived on a line that says something has; nothing there means that its end is gone."""
@@ -198,10 +224,6 @@ class TcpWire:
         self._buffer = b""
         self.counters = counters
 
-    def lead_time(self, request: Request) -> Seconds:  # noqa: ARG002 - the wire's signature
-        """Return 0: a network has no line speed worth counting."""
-        return Seconds(0.0)
-
     def close(self) -> None:
         """Close the connection."""
         self._line.close()
@@ -213,13 +235,16 @@ class TcpWire:
         *,
         silence: Seconds = Seconds(0.0),  # noqa: ARG002 - there is no line to be silent on
         urgent: bool = False,  # noqa: ARG002 - nor one to drain
+        not_after: Instant = NEVER,
     ) -> Answered | Failed:
         """Ask and wait for the answer."""
+        sent_at = self._clock.now()
+        if sent_at > not_after:
+            return _too_late(sent_at)
         self._number = (self._number + 1) & 0xFFFF
         self.counters.transactions += 1
         body = bytes([request.unit]) + request.pdu
         header = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
-        sent_at = self._clock.now()
         self._line.write(header + body)
         deadline = after(sent_at, timeout)
         while (left := between(self._clock.now(), deadline)) > 0:
@@ -234,7 +259,10 @@ class TcpWire:
 
     def _next_answer(self, request: Request, sent_at: Instant) -> Answered | Failed | None:
         while len(self._buffer) >= MBAP:
-            size = MBAP + int.from_bytes(self._buffer[4:6], "big")
+            length = int.from_bytes(self._buffer[4:6], "big")
+            if self._buffer[2:4] != bytes(2) or not 2 <= length <= LONGEST_BODY:  # noqa: PLR2004 - unit, function
+                raise LineGone("the other side does not speak Modbus TCP")
+            size = MBAP + length
             if len(self._buffer) < size:
                 return None
             frame, self._buffer = self._buffer[:size], self._buffer[size:]
@@ -250,3 +278,7 @@ class TcpWire:
                 self.counters.corrupt += 1
                 return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=self._clock.now())
         return None
+
+
+def _too_late(now: Instant) -> Failed:
+    return Failed(kind=FaultKind.TIMEOUT, sent_at=now, at=now, sent=False, late=True)
