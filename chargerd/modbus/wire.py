@@ -105,7 +105,7 @@ class RtuWire:
         self._character = character_bits / baudrate
         self._silence = Seconds(max(SILENCE * self._character, SHORTEST_SILENCE if baudrate > FAST_BAUD else 0.0))
         self._quiet_from = clock.now()
-        self._drain = False
+        self._timed_out_at: Instant | None = None
         self.counters = counters
 
     @property
@@ -127,8 +127,7 @@ class RtuWire:
         not_after: Instant = NEVER,
     ) -> Answered | Failed:
         """Ask and wait for the answer."""
-        wanted = Seconds(max(self._silence, silence, DRAIN if self._drain else 0.0))
-        silent = self._fall_silent(self._silence if urgent else wanted)
+        silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=urgent)
         frame = request.rtu
         sent_at = self._clock.now()
         sent_until = after(sent_at, Seconds(len(frame) * self._character))
@@ -137,20 +136,30 @@ class RtuWire:
             return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=sent_at, sent=False)
         if sent_until > not_after:
             return _too_late(sent_at)
-        self._drain = self._drain and urgent
+        if not urgent:
+            self._timed_out_at = None
         self.counters.transactions += 1
         self._line.write(frame)
         self._quiet_from = sent_until
         return self._listen(request, timeout, sent_at, sent_until)
 
-    def _fall_silent(self, wanted: Seconds) -> bool:
+    def _silent_at(self, wanted: Seconds, *, urgent: bool) -> Instant:
+        """Return when the line will have been silent for `wanted` and drained, or just idle if that will do."""
+        if urgent:
+            return after(self._quiet_from, self._silence)
+        silent_at = after(self._quiet_from, wanted)
+        if self._timed_out_at is None:
+            return silent_at
+        return max(silent_at, after(max(self._timed_out_at, self._quiet_from), DRAIN))
+
+    def _fall_silent(self, wanted: Seconds, *, urgent: bool) -> bool:
         """Wait until nothing has been on the line for `wanted`; say whether that has come to be."""
         self._discard()
-        patience = after(max(self._clock.now(), self._quiet_from), Seconds(wanted + BABBLE))
-        while (left := wanted - between(self._quiet_from, self._clock.now())) > 0:
+        patience = after(max(self._clock.now(), self._silent_at(wanted, urgent=urgent)), BABBLE)
+        while (left := between(self._clock.now(), self._silent_at(wanted, urgent=urgent))) > 0:
             if self._clock.now() > patience:
                 return False
-            if self._line.wait(Seconds(left)):
+            if self._line.wait(left):
                 self.counters.foreign_bytes += len(self._take())
                 self._quiet_from = max(self._quiet_from, self._clock.now())
         return True
@@ -204,14 +213,14 @@ class RtuWire:
         return Answered(pdu=match.pdu, sent_at=sent_at, at=now)
 
     def _silent(self, buffer: bytes, sent_at: Instant) -> Failed:
-        self._drain = True
+        now = self._timed_out_at = self._clock.now()
         self.counters.foreign_bytes += len(buffer)
         if buffer:
             self.counters.corrupt += 1
         else:
             self.counters.timeouts += 1
         kind = FaultKind.CORRUPT if buffer else FaultKind.TIMEOUT
-        return Failed(kind=kind, sent_at=sent_at, at=self._clock.now())
+        return Failed(kind=kind, sent_at=sent_at, at=now)
 
 
 class TcpWire:

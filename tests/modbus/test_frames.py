@@ -33,7 +33,7 @@ CURRENT_IS_1 = frame("0B 04 04 3F 80 00 00")
         (read_registers(1, 4, 0x0006, 2), "01 04 00 06 00 02 91 CA"),
         (read_registers(1, 4, 0x0000, 10), "01 04 00 00 00 0A 70 0D"),
         (read_registers(1, 3, 0x8000, 1), "01 03 80 00 00 01 AD CA"),
-        (write_register(1, 0x4000, 2), "01 06 40 00 00 02 1C 0B"),
+        (write_register(1, 0x4000, 2), "01 06 40 00 00 02 1D CB"),
     ],
 )
 def test_requests_are_the_documents_bytes(request_: Request, sent: str) -> None:

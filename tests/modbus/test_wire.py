@@ -228,9 +228,9 @@ def test_a_cut_off_waits_for_idle_not_for_the_drain() -> None:
     bench = Bench([], [(SOON, OPEN.rtu)])
     assert failed(bench.ask()) is FaultKind.TIMEOUT
     gave_up = bench.clock.time
-    bench.line.deliver(gave_up, b"\x00\x00")
+    bench.line.deliver(gave_up - CHARACTER, b"\x00\x00")
     assert isinstance(bench.ask(OPEN, urgent=True), Answered)
-    assert SILENCE - MARGIN <= bench.line.sent[1].at - (gave_up + 2 * CHARACTER) < SILENCE + 0.0005
+    assert SILENCE - MARGIN <= bench.line.sent[1].at - (gave_up + CHARACTER) < SILENCE + 0.0005
 
 
 def test_a_cut_off_on_a_silent_line_goes_at_once_whatever_silence_its_board_wants() -> None:
