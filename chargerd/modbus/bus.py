@@ -377,6 +377,7 @@ class Bus:
         board = self._boards[job.board]
         assert board.relays is not None
         result = self._ask(board, board.relays.read())
+        self._keep(job, result)
         if isinstance(result, Failed):
             self._not_read_back(job, result.kind, result.at)
             return
@@ -396,6 +397,7 @@ class Bus:
         assert board.meter is not None
         asked = job.kind is Kind.ENERGY
         result = self._ask(board, board.meter.read(job.channel, job.block))
+        self._keep(job, result)
         if isinstance(result, Failed):
             self._fault(job, result.kind, result.at, again=asked)
             return
@@ -406,6 +408,11 @@ class Bus:
             self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked)
             return
         self._tell(_reading(job.port, result.at, values))
+
+    def _keep(self, job: Coils | Reading, result: Answered | Failed) -> None:
+        if isinstance(result, Failed) and result.kind is not FaultKind.EXCEPTION:
+            with self._lock:
+                self._schedule.unanswered(job)
 
     def _fault(self, job: Reading, kind: FaultKind, at: Instant, *, again: bool) -> None:
         if again:

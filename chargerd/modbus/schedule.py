@@ -23,7 +23,7 @@ READS_A_REFRESH = 4
 """A meter is not read more often than this within the time in which its values change."""
 FAST_BETWEEN = 3
 """Fast readings between two slower ones: at 9600 Bd that leaves twelve currents under half a second."""
-READINGS_BETWEEN = 2
+READINGS_BETWEEN = 3
 """Readings between two renewals that are in no hurry: leases given together are renewed apart."""
 HURRY = Seconds(1.0)
 """A renewal whose time ends sooner than this waits for no reading."""
@@ -81,9 +81,9 @@ class Reading:
         return after(self.last, Seconds(max(self.every, self.refresh / READS_A_REFRESH)))
 
     def deadline(self) -> Instant:
-        """Return by when it should be read."""
+        """Return by when it should be read; what was asked for is due when it was."""
         if self.asked_at is not None:
-            return after(self.asked_at, FAST_WITHIN)
+            return self.asked_at
         every = self.every or Seconds(0.0)
         return after(self.last, Seconds(max(every, self.refresh / READS_A_REFRESH) + FAST_WITHIN))
 
@@ -275,6 +275,17 @@ class Schedule:
         was_lost = health.lost
         self.health[board] = Health()
         return was_lost
+
+    def unanswered(self, job: Job) -> None:
+        """What a silent board was asked is due as soon as it is asked again: its back-off alone says when."""
+        match job:
+            case Reading():
+                for reading in self._same(job):
+                    reading.last = Instant(float("-inf"))
+            case Coils():
+                self._coils_asked[job.board] = None
+            case _:
+                pass  # Whoever wants a relay written again says so.
 
     def missed(self, board: BoardId, now: Instant) -> bool:
         """Note that a board has not answered, and leave it alone for a while; say whether that makes it lost."""
