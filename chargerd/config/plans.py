@@ -11,8 +11,8 @@ from chargerd.core.units import Seconds, WattHours
 LEASE = Seconds(6.0)
 """How long a timed closing lasts."""
 RENEW_EVERY = Seconds(3.0)
-STAGGERED = 16
-"""Over so many parts of that span the first renewals of neighbouring relays are spread."""
+GOLDEN = 0.618034
+"""Multiples of it, without their whole part, lie well apart however many there are and wherever they begin."""
 POWER_EVERY = Seconds(2.0)
 """How often power is read where that takes a frame of its own."""
 LIMITS = {"power_w": "power", "current_a": "current", "duration_s": "duration", "energy_wh": "energy"}
@@ -112,7 +112,7 @@ def relay_plan(channel: Channel, board: Board) -> RelayPlan:
         dead_man=DeadMan.NONE if timed_off else relay.dead_man,
         lease=LEASE if leased else None,
         renew_every=RENEW_EVERY,
-        stagger=Seconds(RENEW_EVERY * ((channel.channel - 1) % STAGGERED) / STAGGERED),
+        stagger=Seconds(RENEW_EVERY * (channel.channel * GOLDEN % 1)),
     )
 
 
