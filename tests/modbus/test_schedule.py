@@ -303,11 +303,11 @@ def test_renewals_that_are_in_no_hurry_let_readings_pass_between_them() -> None:
     bench.settle()
     for number in range(1, 13):
         bench.renew(number, within=3.0)
-    bench.run(2.0)
-    assert max(gap for number in range(1, 13) for gap in gaps(bench.currents(number))) < 0.65
+    bench.run(3.0)
+    assert max(gap for number in range(1, 13) for gap in gaps(bench.currents(number))) <= 0.5
     places = [place for place, (_at, job) in enumerate(bench.done) if isinstance(job, Hold)]
     assert len(places) == 12
-    assert {later - earlier for earlier, later in pairwise(places)} == {4}
+    assert min(later - earlier for earlier, later in pairwise(places)) >= 3
 
 
 def test_a_renewal_in_a_hurry_lets_nothing_pass() -> None:
