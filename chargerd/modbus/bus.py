@@ -247,10 +247,10 @@ class Bus:
         """Emit an event. While opening alone, what becomes of it must not come between us and the next relay."""
         try:
             self._emit(event)
-        except Exception:
+        except Exception as error:
             if not self._alone:
                 raise
-            log.exception("nobody_heard", bus=self.name)
+            log.warning("nobody_heard", bus=self.name, why=repr(error))  # no traceback: relays are waiting
 
     def _reconnect(self) -> bool:
         now = self._clock.now()
