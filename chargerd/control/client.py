@@ -1,5 +1,6 @@
 """The control socket's client, for `chargerctl`."""
 
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from chargerd.control.protocol import LONGEST_RESPONSE, Error, Request, Response
+from chargerd.control.methods import HELLO
+from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, Error, Request, Response
 
 CHUNK = 65536
+LOG_HINT = "see: journalctl -u chargerd"
 
 
 class ControlFailure(Exception):  # noqa: N818 - named for what it is to a person
@@ -26,12 +29,17 @@ class DaemonNotRunning(ControlFailure):
 
 
 class ControlClient:
-    """One connection to the daemon. A context manager."""
+    """One connection to the daemon. A context manager.
+
+    `timeout` is for the first answer to a request, in seconds. Further ones are waited for as long as they take:
+    a daemon that hangs is ended by its own watchdog, and that is noticed.
+    """
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path = path
         self._number = 0
         self._buffer = b""
+        self._timeout = timeout
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
         try:
@@ -44,8 +52,10 @@ class ControlClient:
             ) from error
         except PermissionError as error:
             self._socket.close()
-            hint = "use sudo, or join the group chargerd and log in again"
-            raise DaemonNotRunning(f"{path} is not yours to use", hint, "permission") from error
+            raise DaemonNotRunning(f"{path} is not yours to use", _way_in(path), "permission") from error
+        except (BlockingIOError, TimeoutError) as error:
+            self._socket.close()
+            raise ControlFailure("the daemon does not answer", LOG_HINT, "timeout") from error
         except OSError as error:
             self._socket.close()
             raise DaemonNotRunning(f"{path}: {error.strerror or error}", "", "not_running") from error
@@ -58,6 +68,11 @@ class ControlClient:
         """Close the connection."""
         self._socket.close()
 
+    def hello(self) -> dict[str, Any]:
+        """Return the daemon's `protocol` and `version`. Raises `ControlFailure`."""
+        said: dict[str, Any] = self.call(HELLO)
+        return said
+
     def call(self, method: str, **params: Any) -> Any:
         """Return the result of a request; of several, the last. Raises `ControlFailure`."""
         result: Any = None
@@ -68,33 +83,70 @@ class ControlClient:
     def stream(self, method: str, **params: Any) -> Iterator[Any]:
         """Yield the results of a request as they come. Raises `ControlFailure`."""
         self._number += 1
-        request = Request(id=self._number, method=method, params=params)
-        try:
-            self._socket.sendall(request.model_dump_json().encode() + b"\n")
-            more = True
-            while more:
-                response = self._next()
-                if response.error is not None:
-                    raise _failure(response.error)
-                more = response.more
-                yield response.result
-        except TimeoutError as error:
-            raise ControlFailure("the daemon does not answer", "see: journalctl -u chargerd", "timeout") from error
-        except OSError as error:
-            raise ControlFailure("the daemon has gone", "see: journalctl -u chargerd", "gone") from error
+        line = Request(id=self._number, method=method, params=params).model_dump_json().encode()
+        if len(line) > LONGEST_REQUEST:
+            raise ControlFailure("the request is too long", f"it may have {LONGEST_REQUEST} bytes", "malformed")
+        self._send(line + b"\n")
+        patience: float | None = self._timeout
+        while True:
+            response = self._next(patience)
+            if response.error is not None:
+                raise _failure(response.error)
+            yield response.result
+            if not response.more:
+                return
+            patience = None
 
-    def _next(self) -> Response:
+    def ready(self, seconds: float) -> bool:
+        """Wait for at most so long; say whether the next result of a stream has begun to arrive."""
+        if b"\n" in self._buffer:
+            return True
+        arrived, _, _ = select.select([self._socket], [], [], seconds)
+        return bool(arrived)
+
+    def _send(self, line: bytes) -> None:
+        self._socket.settimeout(self._timeout)
+        try:
+            self._socket.sendall(line)
+        except TimeoutError as error:
+            raise ControlFailure("the daemon does not answer", LOG_HINT, "timeout") from error
+        except OSError:
+            return  # Refused at the door, perhaps: why is there to be read. Else it has gone, as reading says.
+
+    def _receive(self, patience: float | None) -> bytes:
+        self._socket.settimeout(patience)
+        try:
+            return self._socket.recv(CHUNK)
+        except TimeoutError as error:
+            raise ControlFailure("the daemon does not answer", LOG_HINT, "timeout") from error
+        except OSError:
+            return b""
+
+    def _next(self, patience: float | None) -> Response:
         while b"\n" not in self._buffer:
-            data = self._socket.recv(CHUNK)
-            if not data or len(self._buffer) > LONGEST_RESPONSE:
-                raise ControlFailure("the daemon has gone", "see: journalctl -u chargerd", "gone")
+            data = self._receive(patience)
+            if not data:
+                raise ControlFailure("the daemon has gone", LOG_HINT, "gone")
             self._buffer += data
+            if len(self._buffer) > LONGEST_RESPONSE:
+                raise ControlFailure("the daemon's answer does not end", LOG_HINT, "protocol")
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
             return Response.model_validate_json(line)
         except ValidationError as error:
             hint = "daemon and chargerctl should be of one version"
             raise ControlFailure("the daemon's answer cannot be read", hint, "protocol") from error
+
+
+def _way_in(path: Path) -> str:
+    """Say how to get at a socket that is somebody else's."""
+    try:
+        group = path.group()
+    except (OSError, KeyError):
+        group = "chargerd"
+    if group == "root":
+        return "use sudo"
+    return f"use sudo, or join the group {group} (sudo usermod -aG {group} $USER) and log in again"
 
 
 def _failure(error: Error) -> ControlFailure:

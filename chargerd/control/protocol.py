@@ -1,13 +1,15 @@
 """What goes over the control socket: one JSON object a line.
 
 Request `{id, method, params}`; response `{id, result, more}`, where `more` says that further ones follow, or
-`{id, error: {code, message, hint}}`.
+`{id, error: {code, message, hint}}`. What the methods take stands in `chargerd.control.methods`.
 """
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PROTOCOL = 1
+"""Said by `hello`; a new number where an old client would misread what it is told."""
 LONGEST_REQUEST = 16 * 1024
 LONGEST_RESPONSE = 4 * 1024 * 1024
 SOCKET_NAME = "chargerctl.sock"
@@ -22,7 +24,7 @@ class Line(BaseModel):
 class Request(Line):
     """A question to the daemon. `params` and results are plain JSON; the methods know their shapes."""
 
-    id: int
+    id: int = Field(ge=0, lt=2**53)
     method: str = Field(max_length=64)
     params: dict[str, Any] = Field(default_factory=dict)
 

@@ -1,9 +1,14 @@
-"""The control socket's server: one thread, any number of clients, blocked by none of them."""
+"""The control socket's server: one thread, many clients, blocked by none of them.
+
+Whatever a client sends is checked here, so that no handler ever meets it: a mistake in this thread ends the
+daemon, and a technician's typing must not be able to.
+"""
 
 import os
 import selectors
 import shutil
 import socket
+import stat
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -14,7 +19,9 @@ from typing import Protocol
 import structlog
 from pydantic import ValidationError
 
-from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, Error, Request, Response
+from chargerd import __version__
+from chargerd.control.methods import ACTING, HELLO, BadParams, checked
+from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL, Error, Request, Response
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Json
 from chargerd.core.units import Instant
@@ -25,6 +32,10 @@ MODE = 0o660
 GROUP = "chargerd"
 CHUNK = 65536
 TURN = 1.0
+PROBE = 1.0
+"""Seconds a daemon that may still be there gets to take the knock of the next one."""
+MOST_CLIENTS = 64
+"""More than there are people and screens; each costs a file descriptor, which buses and journal need more."""
 _UCRED = struct.Struct("3i")
 
 
@@ -38,6 +49,7 @@ class Peer:
 
     pid: int
     uid: int
+    gid: int
 
 
 class Responder:
@@ -76,6 +88,8 @@ class _Client:
         self.sock = sock
         self.received = b""
         self.gone = False
+        self.leaving = False
+        """Nothing more is read; it goes when it has been told what is pending."""
         self.peer = _peer_of(sock)
         self._lock = threading.Lock()
         self._pending = b""
@@ -96,15 +110,15 @@ class _Client:
             return bool(self._pending)
 
     def flush(self) -> None:
+        """Send what the kernel takes now. Raises `OSError`."""
         with self._lock:
-            if self._pending:
-                sent = self.sock.send(self._pending)
-                self._pending = self._pending[sent:]
+            sent = self.sock.send(self._pending)
+            self._pending = self._pending[sent:]
 
 
 def _peer_of(sock: socket.socket) -> Peer:
-    pid, uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return Peer(pid=pid, uid=uid)
+    pid, uid, gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return Peer(pid=pid, uid=uid, gid=gid)
 
 
 class ControlServer:
@@ -165,11 +179,12 @@ class ControlServer:
 
     def _turn(self) -> None:
         for client in tuple(self._clients.values()):
-            if client.gone:
+            pending = client.has_pending
+            if client.gone or (client.leaving and not pending):
                 self._drop(client)
                 continue
-            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.has_pending else 0)
-            self._selector.modify(client.sock, wanted, client)
+            wanted = 0 if client.leaving else selectors.EVENT_READ
+            self._selector.modify(client.sock, wanted | (selectors.EVENT_WRITE if pending else 0), client)
         for key, events in self._selector.select(TURN):
             if key.fileobj is self._socket:
                 self._accept()
@@ -186,6 +201,10 @@ class ControlServer:
             return  # It went away between the knock and the door.
         sock.setblocking(False)
         client = _Client(sock)
+        if len(self._clients) >= MOST_CLIENTS:
+            log.warning("control_client_refused", clients=len(self._clients), uid=client.peer.uid)
+            client.push(_refused("too_many_clients", "too many connections", "end a chargerctl watch somewhere"))
+            client.leaving = True
         self._clients[sock.fileno()] = client
         self._selector.register(sock, selectors.EVENT_READ, client)
 
@@ -193,26 +212,28 @@ class ControlServer:
         try:
             if events & selectors.EVENT_WRITE:
                 client.flush()
-            if events & selectors.EVENT_READ:
-                data = client.sock.recv(CHUNK)
-                if not data:
-                    client.gone = True
-                    return
-                client.received += data
-                self._take_lines(client)
+            data = client.sock.recv(CHUNK) if events & selectors.EVENT_READ else None
         except BlockingIOError:
             return
         except OSError:
+            data = b""
+        if data:
+            client.received += data
+            self._take_lines(client)
+        elif data is not None:
             client.gone = True
 
     def _take_lines(self, client: _Client) -> None:
-        while b"\n" in client.received:
-            line, client.received = client.received.split(b"\n", 1)
+        *lines, client.received = client.received.split(b"\n")
+        for line in lines:
+            if client.gone or len(line) > LONGEST_REQUEST:
+                break
             if line.strip():
                 self._take(client, line)
-        if len(client.received) > LONGEST_REQUEST:
+        if max(len(line) for line in (*lines, client.received)) > LONGEST_REQUEST:
+            # What follows may be the rest of it, and must not be taken for a request.
             client.push(_malformed(f"a request is one line of at most {LONGEST_REQUEST} bytes"))
-            client.received = b""
+            client.leaving = True
 
     def _take(self, client: _Client, line: bytes) -> None:
         try:
@@ -221,7 +242,18 @@ class ControlServer:
             client.push(_malformed(str(error.errors()[0]["msg"])))
             return
         respond = Responder(client, request.id, self._wake)
-        self._handler.call(request.method, request.params, client.peer, respond)
+        if request.method == HELLO:
+            respond.send({"protocol": PROTOCOL, "version": __version__})
+            return
+        try:
+            params = checked(request.method, request.params)
+        except BadParams as refused:
+            respond.fail(refused.code, str(refused), refused.hint)
+            return
+        peer = client.peer
+        if request.method in ACTING:
+            log.info("local_command", method=request.method, params=params, uid=peer.uid, pid=peer.pid)
+        self._handler.call(request.method, params, peer, respond)
 
     def _drop(self, client: _Client) -> None:
         client.gone = True
@@ -231,21 +263,18 @@ class ControlServer:
 
 
 def _malformed(message: str) -> Response:
-    return Response(id=None, error=Error(code="malformed", message=message, hint="send {id, method, params}"))
+    return _refused("malformed", message, "send {id, method, params}")
+
+
+def _refused(code: str, message: str, hint: str) -> Response:
+    return Response(id=None, error=Error(code=code, message=message, hint=hint))
 
 
 def _bind(path: Path) -> socket.socket:
-    """Bind the socket; a file that nobody serves any more is replaced."""
-    if path.exists():
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                path.unlink(missing_ok=True)
-            else:
-                raise ControlError(f"another daemon serves {path}; stop it first")
+    """Bind the socket. Raises `ControlError`."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
+        _make_way(path)
         sock.bind(str(path))
         path.chmod(MODE)
         _give_to_group(path)
@@ -253,7 +282,28 @@ def _bind(path: Path) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ControlError(f"{path}: {error.strerror or error}") from error
+    except ControlError:
+        sock.close()
+        raise
     return sock
+
+
+def _make_way(path: Path) -> None:
+    """Remove a socket that nobody serves any more, and nothing else. Raises `ControlError`, `OSError`."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise ControlError(f"{path} is no socket; move it away, or name another runtime directory")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        else:
+            raise ControlError(f"another daemon serves {path}; stop it first")
 
 
 def _give_to_group(path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 
 from chargerd.cli import wording
@@ -105,9 +106,10 @@ class Daemon:
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     one = Daemon()
     server = ControlServer(tmp_path / "chargerctl.sock", one, clock=SystemClock(), on_crash=lambda _error: None)
-    server.start()
-    yield one
-    server.stop()
+    with structlog.testing.capture_logs():  # the runner would take the server's lines for chargerctl's
+        server.start()
+        yield one
+        server.stop()
 
 
 def run(tmp_path: Path, *arguments: str, **environment: str) -> Result:

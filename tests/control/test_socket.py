@@ -1,5 +1,6 @@
 """Server and client over real sockets: many clients, slow ones, dead ones, garbage."""
 
+import contextlib
 import json
 import os
 import socket
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from chargerd import __version__
 from chargerd.control import server as server_module
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
-from chargerd.control.protocol import LONGEST_REQUEST
+from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL
 from chargerd.control.server import ControlError, ControlServer, Peer, Responder
 from chargerd.core.ledger import Json
 from chargerd.runtime.clock import SystemClock
@@ -39,7 +41,7 @@ class Handler:
                 while not respond.closed:
                     respond.send("x" * 100_000, more=True)
             case "break":
-                raise ZeroDivisionError
+                raise OSError(f"{params}")
             case _:
                 respond.fail("unsupported", f"no {method}", "try echo")
 
@@ -90,6 +92,58 @@ def test_calls_and_streams(stage: Stage) -> None:
         assert failure.value.hint == "try echo"
     assert stage.handler.peers[0].pid == os.getpid()
     assert stage.handler.peers[0].uid == os.getuid()
+    assert stage.handler.peers[0].gid == os.getgid()
+
+
+def test_hello_says_versions(stage: Stage) -> None:
+    with ControlClient(stage.path) as client:
+        assert client.hello() == {"protocol": PROTOCOL, "version": __version__}
+    assert not stage.handler.peers, "nobody has to be asked for that"
+
+
+def test_further_results_may_take_their_time(stage: Stage) -> None:
+    with ControlClient(stage.path, timeout=0.2) as client:
+        stream = client.stream("hold")
+
+        def begin() -> None:
+            assert stage.handler.got.wait(5)
+            stage.handler.held[0].send(1, more=True)
+
+        beginning = threading.Thread(target=begin)
+        beginning.start()
+        assert next(stream) == 1
+        beginning.join(5)
+        assert not client.ready(0.3), "longer than the first answer may take"
+        later = threading.Timer(0.3, stage.handler.held[0].send, args=(2,))
+        later.start()
+        assert next(stream) == 2
+        later.join(5)
+        counting = client.stream("count")
+        next(counting)
+        assert client.ready(5.0)
+
+
+def test_no_more_clients_than_the_daemon_can_afford(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MOST_CLIENTS", 2)
+    first, second = ControlClient(stage.path), ControlClient(stage.path)
+    assert first.call("echo") == second.call("echo") == {}
+    with (
+        pytest.raises(ControlFailure, match="too many connections") as failure,
+        ControlClient(stage.path) as third,
+    ):
+        third.call("echo")
+    assert failure.value.code == "too_many_clients"
+    first.__exit__()
+
+    def free() -> bool:
+        try:
+            with ControlClient(stage.path) as again:
+                return bool(again.call("echo", ok=1) == {"ok": 1})
+        except ControlFailure:
+            return False
+
+    assert _comes_true(free), "a place that was left is given to the next"
+    second.__exit__()
 
 
 def test_many_clients_at_once_and_an_answer_from_another_thread(stage: Stage) -> None:
@@ -112,13 +166,35 @@ def test_a_client_that_goes_away_is_noticed(stage: Stage) -> None:
     sock.sendall(b'{"id": 1, "method": "hold"}\n')
     assert stage.handler.got.wait(5)
     sock.close()
-    deadline = threading.Event()
-    for _ in range(500):
-        if stage.handler.held[0].closed:
-            break
-        deadline.wait(0.01)
-    assert stage.handler.held[0].closed
+    assert _comes_true(lambda: stage.handler.held[0].closed)
     stage.handler.held[0].send("to nobody")
+    with ControlClient(stage.path) as client:
+        assert client.call("echo") == {}
+
+
+def test_an_answer_after_the_end_disturbs_nobody(tmp_path: Path) -> None:
+    one = Stage(tmp_path / "ctl.sock")
+    one.server.start()
+    sock = one.raw()
+    sock.sendall(b'{"id": 1, "method": "hold"}\n')
+    assert one.handler.got.wait(5)
+    one.server.stop()
+    assert one.handler.held[0].closed
+    one.handler.held[0].send("too late")
+    sock.close()
+
+
+def test_a_client_that_leaves_before_its_answer_costs_only_itself(stage: Stage) -> None:
+    sock = stage.raw()
+    sock.sendall(b'{"id": 1, "method": "hold"}\n')
+    assert stage.handler.got.wait(5)
+    sock.shutdown(socket.SHUT_RD)
+    for _ in range(3):
+        stage.handler.held[0].send("x" * 1000, more=True)
+    assert _comes_true(lambda: stage.handler.held[0].closed)
+    with ControlClient(stage.path) as client:
+        assert client.call("echo") == {}
+    sock.close()
 
 
 def test_a_client_that_does_not_read_is_dropped_and_disturbs_nobody(stage: Stage) -> None:
@@ -143,9 +219,27 @@ def test_garbage_gets_an_error_and_the_connection_goes_on(stage: Stage) -> None:
         sock.sendall(b'{"id": 7, "met')
         sock.sendall(b'hod": "echo"}\n')
         assert line(sock) == {"id": 7, "result": {}, "more": False, "error": None}
-        sock.sendall(b"x" * (LONGEST_REQUEST + 1))
-        assert line(sock)["error"]["code"] == "malformed"
     assert not stage.crashes
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n"], ids=["unfinished", "finished"])
+def test_what_follows_an_endless_line_is_not_taken_for_a_request(stage: Stage, ending: bytes) -> None:
+    with stage.raw() as sock:
+        sock.sendall(b'{"id": 1, "method": "echo"}\n' + b"x" * (LONGEST_REQUEST + 1) + ending)
+        data = b""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            sock.sendall(b'{"id": 2, "method": "echo"}\n')
+            while more := sock.recv(65536):
+                data += more
+        assert b'"id":2' not in data
+    assert not stage.crashes
+
+
+def test_the_client_sends_no_line_the_server_would_not_take(stage: Stage) -> None:
+    with ControlClient(stage.path) as client:
+        with pytest.raises(ControlFailure, match="too long"):
+            client.call("echo", text="x" * LONGEST_REQUEST)
+        assert client.call("echo") == {}
 
 
 def test_a_stale_socket_is_replaced_and_a_living_one_is_not(stage: Stage, tmp_path: Path) -> None:
@@ -162,6 +256,38 @@ def test_a_stale_socket_is_replaced_and_a_living_one_is_not(stage: Stage, tmp_pa
     with ControlClient(stale) as client:
         assert client.call("echo") == {}
     other.server.stop()
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ctl.sock"
+    path.write_text("somebody's notes")
+    one = Stage(path)
+    with pytest.raises(ControlError, match="is no socket"):
+        one.server.start()
+    one.server.stop()
+    assert path.read_text() == "somebody's notes"
+
+
+def test_a_socket_is_not_replaced_while_its_daemon_may_only_be_busy(tmp_path: Path) -> None:
+    path = tmp_path / "ctl.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as busy:
+        busy.bind(str(path))
+        busy.listen(0)
+        knocking = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(3)]
+        for one in knocking:
+            one.setblocking(False)
+            one.connect_ex(str(path))
+        second = Stage(path)
+        server_module.PROBE, before = 0.05, server_module.PROBE
+        with pytest.raises(ControlError):
+            second.server.start()
+        server_module.PROBE = before
+        second.server.stop()
+        with pytest.raises(ControlFailure, match="does not answer"):
+            ControlClient(path, timeout=0.05)
+        for one in knocking:
+            one.close()
+    assert path.exists()
 
 
 def test_a_socket_that_cannot_be_bound_says_so(tmp_path: Path) -> None:
@@ -185,8 +311,28 @@ def test_a_mistake_in_the_handler_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ControlFailure, match=r"gone|answer"), ControlClient(one.path, timeout=0.5) as client:
         client.call("break")
     assert one.crashed.wait(5)
-    assert isinstance(one.crashes[0], ZeroDivisionError)
+    assert isinstance(one.crashes[0], OSError), "the handler's own, not taken for the client's"
     one.server.stop()
+
+
+@pytest.mark.parametrize(("name", "error"), [("accept", ConnectionAbortedError), ("recv", BlockingIOError)])
+def test_a_knock_without_a_caller_disturbs_nobody(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, error: type[OSError]
+) -> None:
+    original: Callable[..., Any] = getattr(socket.socket, name)
+    raised = threading.Event()
+
+    def once(sock: socket.socket, *arguments: Any) -> Any:
+        if not raised.is_set() and sock.getsockname() == str(stage.path):
+            raised.set()
+            raise error
+        return original(sock, *arguments)
+
+    monkeypatch.setattr(socket.socket, name, once)
+    with ControlClient(stage.path) as client:
+        assert client.call("echo", ok=1) == {"ok": 1}
+    assert raised.is_set()
+    assert not stage.crashes
 
 
 def test_stopped_before_it_was_started(tmp_path: Path) -> None:
@@ -209,6 +355,21 @@ def test_not_ours_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(DaemonNotRunning, match="not yours") as failure:
         ControlClient(tmp_path / "ctl.sock")
     assert "group chargerd" in failure.value.hint
+    (tmp_path / "ctl.sock").touch()
+    for group, words in (("technicians", "group technicians"), ("root", "use sudo")):
+        monkeypatch.setattr(Path, "group", lambda _self, name=group: name)
+        with pytest.raises(DaemonNotRunning) as failure:
+            ControlClient(tmp_path / "ctl.sock")
+        assert failure.value.hint.endswith(words) or words in failure.value.hint
+
+
+def _comes_true(holds: Callable[[], bool]) -> bool:
+    pause = threading.Event()
+    for _ in range(500):
+        if holds():
+            return True
+        pause.wait(0.01)
+    return False
 
 
 def _wait(done: threading.Event) -> None:
@@ -231,7 +392,9 @@ def _serve_once(path: Path, behave: Callable[[socket.socket], None]) -> threadin
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"), [(b"nonsense\n", "protocol"), (b"", "gone")], ids=["nonsense", "hangs up"]
+    ("answer", "code"),
+    [(b"nonsense\n", "protocol"), (b"", "gone"), (b"x" * (LONGEST_RESPONSE + 1), "protocol")],
+    ids=["nonsense", "hangs up", "endless"],
 )
 def test_a_strange_daemon(tmp_path: Path, answer: bytes, code: str) -> None:
     def behave(peer: socket.socket) -> None:
@@ -242,6 +405,27 @@ def test_a_strange_daemon(tmp_path: Path, answer: bytes, code: str) -> None:
     with pytest.raises(ControlFailure) as failure, ControlClient(tmp_path / "strange.sock") as client:
         client.call("echo")
     assert failure.value.code == code
+    thread.join(5)
+
+
+def test_a_daemon_that_resets_the_connection(tmp_path: Path) -> None:
+    def behave(peer: socket.socket) -> None:
+        peer.recv(1, socket.MSG_PEEK)  # closing with something unread is a reset
+
+    thread = _serve_once(tmp_path / "rude.sock", behave)
+    with pytest.raises(ControlFailure, match="has gone"), ControlClient(tmp_path / "rude.sock") as client:
+        client.call("echo")
+    thread.join(5)
+
+
+def test_a_daemon_that_takes_nothing_any_more(tmp_path: Path) -> None:
+    done = threading.Event()
+    thread = _serve_once(tmp_path / "full.sock", lambda _peer: _wait(done))
+    with ControlClient(tmp_path / "full.sock", timeout=0.01) as client:
+        for _ in range(40):  # more than the kernel keeps for a reader
+            with pytest.raises(ControlFailure, match="does not answer"):
+                client.call("echo", text="x" * 15_000)
+    done.set()
     thread.join(5)
 
 

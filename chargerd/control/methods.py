@@ -1,0 +1,103 @@
+"""What each method of the control socket takes. Checked at the door, before anybody acts on it.
+
+What a command does not know it refuses: a limit that was mistyped and ignored would leave a socket with the port's
+full one. Figures are positive and finite, since a limit that is no number is never exceeded.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chargerd.core.ledger import Json
+
+HELLO = "hello"
+"""Answered by the server itself: `{protocol, version}`."""
+
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+Text = Annotated[str, Field(max_length=256)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Params(BaseModel):
+    """Parameters of a method; `null` stands for what was left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Nothing(Params):
+    """`status` and `watch`."""
+
+
+class PortParams(Params):
+    """`port`."""
+
+    port: Name
+
+
+class StartParams(PortParams):
+    """`start`: limits of the session, of which those left out are the port's own."""
+
+    duration_s: Positive | None = None
+    energy_wh: Positive | None = None
+    power_w: Positive | None = None
+    current_a: Positive | None = None
+    order_id: Text | None = None
+
+
+class StopParams(PortParams):
+    """`stop`: whoever stands at the port needs no session id."""
+
+    session_id: Name | None = None
+
+
+class ResetParams(PortParams):
+    """`reset`: a lock-out is cleared with a reason only."""
+
+    reason: Text | None = None
+
+
+METHODS: Mapping[str, type[Params]] = {
+    "status": Nothing,
+    "watch": Nothing,
+    "port": PortParams,
+    "start": StartParams,
+    "stop": StopParams,
+    "reset": ResetParams,
+}
+
+ACTING = frozenset({"start", "stop", "reset"})
+"""Methods that change something: who used them is written to the log."""
+
+
+class BadParams(Exception):  # noqa: N818 - named for what was handed in
+    """Parameters that a method does not take. `code` is one of the contract's."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+def checked(method: str, params: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the parameters without those left out. Raises `BadParams`.
+
+    Those of a method that is not listed are returned as they are: its handler knows it, or refuses it.
+    """
+    model = METHODS.get(method)
+    if model is None:
+        return dict(params)
+    try:
+        return model.model_validate(params).model_dump(exclude_none=True)
+    except ValidationError as error:
+        raise _refusal(method, model, error) from error
+
+
+def _refusal(method: str, model: type[Params], error: ValidationError) -> BadParams:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    takes = ", ".join(model.model_fields) or "nothing"
+    hint = f"{method} takes {takes}"
+    if first["type"] == "extra_forbidden":
+        return BadParams("unsupported", f"{method} does not know {name!r}", hint)
+    return BadParams("malformed", f"{name}: {first['msg']}", hint)
