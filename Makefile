@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-SECONDS_OF_DEMO ?= 0
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help

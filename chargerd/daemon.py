@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -22,7 +22,7 @@ from chargerd.control.server import ControlError, ControlServer
 from chargerd.core.commands import Answer, ReplyStatus
 from chargerd.core.events import ShutdownRequested, StoreChanged
 from chargerd.core.facts import Clearing, Fact, Latch
-from chargerd.core.ledger import Batch, Body, Json, LedgerEntry, RememberedCommand, Reply, RowKind
+from chargerd.core.ledger import Batch, Body, Json, LedgerEntry, Recovery, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, StopDetail
@@ -31,7 +31,7 @@ from chargerd.core.units import Instant, PortId, Seconds, after
 from chargerd.core.view import PortView
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
-from chargerd.modbus.emergency import write_relays_file
+from chargerd.modbus.emergency import RELAYS_FILE, write_relays_file
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import KNOWN, Incoming, Refusal
@@ -58,10 +58,10 @@ HAND_IN_WITHIN = Seconds(2.0)
 """How long it then waits for its last rows to be written, and again for the broker to take them."""
 OPEN_WITHIN = Seconds(3.0)
 """How long the last openings may take when the daemon gives up."""
+LAST_WORDS = Seconds(0.2)
+"""For the log's thread, before the process ends without ceremony."""
 GAVE_UP = 70
 """Exit code (EX_SOFTWARE of sysexits.h) after which systemd starts the daemon anew."""
-RELAYS_FILE = "relays.json"
-"""What `chargerd open-relays` opens when nobody else is there any more."""
 
 
 class StartError(Exception):
@@ -77,8 +77,10 @@ class Daemon:
         self._began = self._clock.now()
         self._leave = threading.Event()
         self._failure: str | None = None
+        self._signal: int | None = None
         for folder in (state_dir, runtime_dir):
             _make(folder)
+        _remember_relays(site, state_dir)
         try:
             self._journal = Journal.open(
                 state_dir / "journal.db",
@@ -89,7 +91,6 @@ class Daemon:
             )
         except StoreError as error:
             raise StartError(str(error)) from error
-        write_relays_file(site, state_dir / RELAYS_FILE)
         recovery = self._journal.recovery
         self._clock.boot = recovery.boot
         latches = (*recovery.latches, *(lost_latches(site) if recovery.latches_unknown else ()))
@@ -128,11 +129,16 @@ class Daemon:
         sys.setswitchinterval(SWITCH_INTERVAL)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_leave)
-        self._start()
-        interval = min(1.0, (sdnotify.watchdog_interval() or 3.0) / 3)
-        while not self._leave.wait(interval):
-            self._tick()
-        return self._give_up_now() if self._failure is not None else self._close()
+        try:
+            self._start()
+            interval = min(1.0, (sdnotify.watchdog_interval() or 3.0) / 3)
+            while not self._leave.wait(interval):
+                self._tick()
+            return self._give_up_now() if self._failure is not None else self._close()
+        except BaseException as error:  # Whatever it was, the relays come first.
+            self._give_up(f"{type(error).__name__}: {error}")
+            log.critical("main_thread_failed", exc_info=error)
+            return self._give_up_now()
 
     def _start(self) -> None:
         recovery = self._journal.recovery
@@ -147,7 +153,7 @@ class Daemon:
         self._engine.connect(
             relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
         )
-        self._engine.begin(interrupted(recovery.sessions, recovery.unfinished))
+        self._engine.begin(interrupted(recovery))
         for bus in self._buses:
             bus.start()
         self._onlooker.start()
@@ -172,7 +178,7 @@ class Daemon:
     def _close(self) -> int:
         """Leave in order: settle, open, record, say goodbye."""
         sdnotify.notify("STOPPING=1")
-        log.info("stopping")
+        log.info("stopping", signal=None if self._signal is None else signal.Signals(self._signal).name)
         self._engine.dispatch(ShutdownRequested())
         deadline = after(self._clock.now(), SETTLE_WITHIN)
         pause = threading.Event()
@@ -214,16 +220,18 @@ class Daemon:
 
     def _give_up(self, reason: str) -> None:
         """Note why we leave; the main thread opens the relays once more, watching, and exits."""
-        if self._failure is None:
+        first = self._failure is None
+        if first:
             self._failure = reason
-            log.critical("giving_up", reason=reason)
         self._leave.set()
+        if first:
+            log.critical("giving_up", reason=reason)
 
     def _crashed(self, error: BaseException) -> None:
         """A thread died of an exception nobody foresaw."""
-        log.critical("thread_died", exc_info=error)
         self._engine.panic(f"{type(error).__name__}: {error}")
         self._give_up(f"{type(error).__name__}: {error}")
+        log.critical("thread_died", exc_info=error)
 
     def _give_up_now(self) -> int:
         """Open every relay, and see to it, before anything else; then leave without ceremony."""
@@ -233,11 +241,12 @@ class Daemon:
         for thread in opening:
             thread.join(OPEN_WITHIN + 1.0)
         self._journal.close(Seconds(2.0))
-        sys.stdout.flush()
+        self._clock.sleep(LAST_WORDS)
         os._exit(GAVE_UP)
 
     def _asked_to_leave(self, number: int, _frame: FrameType | None) -> None:
-        log.info("asked_to_leave", signal=signal.Signals(number).name)
+        # Nothing else: the interrupted thread may hold any lock, the log's among them.
+        self._signal = number
         self._leave.set()
 
     # Building
@@ -380,6 +389,14 @@ def _turn_of(thread: _Ticks) -> Callable[[], Instant]:
     return lambda: thread.last_turn
 
 
+def _remember_relays(site: Site, state_dir: Path) -> None:
+    """Write the list for the last resort; a disk that cannot take it keeps nobody from protecting."""
+    try:
+        write_relays_file(site, state_dir / RELAYS_FILE)
+    except OSError as error:
+        log.error("relays_not_listed", why=str(error))  # noqa: TRY400 - a cause, not a mistake
+
+
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -416,26 +433,23 @@ def lost_latches(site: Site) -> tuple[Latch, ...]:
     )
 
 
-def interrupted(
-    sessions: Iterable[SessionRecord], unfinished: Iterable[RememberedCommand]
-) -> tuple[SessionRecord, ...]:
+def interrupted(recovery: Recovery) -> tuple[SessionRecord, ...]:
     """Return what has to be settled after a restart.
 
     Besides the sessions that were open, these are starts that were accepted but not yet durable as sessions: each
-    accepted start yields exactly one settlement.
+    accepted start yields exactly one settlement. One that is settled already only lacks its last reply.
     """
-    records = tuple(sessions)
-    known = {record.order.session for record in records}
+    known = {record.order.session for record in recovery.sessions} | recovery.settled
     accepted = [
         command
-        for command in unfinished
+        for command in recovery.unfinished
         if command.name == "start"
         and command.reply is not None
         and command.reply.body.get("status") == ReplyStatus.ACCEPTED
         and command.session is not None
         and command.session not in known
     ]
-    return records + tuple(_never_durable(command) for command in accepted)
+    return recovery.sessions + tuple(_never_durable(command) for command in accepted)
 
 
 def _never_durable(command: RememberedCommand) -> SessionRecord:

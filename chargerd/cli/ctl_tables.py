@@ -149,6 +149,8 @@ def port_view(port: Fields) -> Group:
         )
     lines += _latch_lines(port)
     blocked = port.get("blocked_by")
+    if not blocked:
+        lines.append(Text("next      a start would be accepted"))
     for code in blocked if isinstance(blocked, list) and not session else ():
         sentence, step = obstacle(str(code), str(port["port"]))
         lines.append(Text(f"why not   {sentence}\n          next: {step}"))

@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from chargerd.cli.run import state_folder
-from chargerd.daemon import RELAYS_FILE
-from chargerd.modbus.emergency import open_relays
+from chargerd.modbus.emergency import RELAYS_FILE, open_relays
 from chargerd.runtime.clock import SystemClock
 
 

@@ -4,12 +4,14 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import TextIO, cast
 
 import click
 import structlog
 
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.problems import ConfigurationError
+from chargerd.runtime.logqueue import LogQueue
 
 
 def _folder(variable: str, default: str) -> Path:
@@ -51,7 +53,8 @@ def state_folder() -> Path:
 )
 def command(path: Path, state_dir: Path, runtime_dir: Path, log_level: str) -> None:
     """Run the daemon until it is told to stop. Exit code 1 if it cannot, 70 if it had to give up."""
-    _configure_logging(log_level)
+    lines = LogQueue(sys.stdout)
+    _configure_logging(log_level, lines)
     try:
         site = load(path)
     except ConfigurationError as error:
@@ -65,10 +68,12 @@ def command(path: Path, state_dir: Path, runtime_dir: Path, log_level: str) -> N
     except StartError as error:
         click.echo(f"chargerd: {error}", err=True)
         sys.exit(1)
-    sys.exit(daemon.run())
+    code = daemon.run()
+    lines.close(1.0)
+    sys.exit(code)
 
 
-def _configure_logging(level: str) -> None:
+def _configure_logging(level: str, lines: LogQueue) -> None:
     """One event a line on stdout: JSON for machines, columns on a terminal."""
     terminal = sys.stdout.isatty()
     renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
@@ -81,6 +86,6 @@ def _configure_logging(level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", lines)),
         cache_logger_on_first_use=True,
     )

@@ -18,7 +18,7 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "The journal cannot be written, so nothing may be closed.",
         "check the disk: df -h, dmesg, journalctl -u chargerd",
     ),
-    Code.DISABLED: ("The port is disabled.", "enable it from the backend"),
+    Code.DISABLED: ("The daemon is leaving.", "start it again: systemctl start chargerd"),
     Code.THERMAL: ("The line to this port is still too warm.", "wait some minutes"),
 }
 """Why a start would be refused, by the contract's code: a sentence and the next step."""
@@ -48,7 +48,7 @@ REFUSALS: dict[str, str] = {
 
 STATES: dict[str, str] = {
     "unknown": "Its relay has not been read back yet.",
-    "available": "Free: a start would be accepted.",
+    "available": "Free.",
     "queued": "Waiting for the circuit to have room.",
     "starting": "Going through the start sequence.",
     "charging": "Charging.",

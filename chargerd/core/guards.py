@@ -1,5 +1,6 @@
 """What the rules of the state table ask of a port: one guard each, changing nothing but the port's verdict."""
 
+import math
 from collections.abc import Callable
 
 from chargerd.core.events import Event, MeterReading, StartRequested, StopRequested
@@ -42,12 +43,14 @@ def asks_too_much(port: Port, event: Event, _now: Moment) -> bool:
 
 
 def exceeds(asked: Limits, most: Limits) -> bool:
-    """Say whether any limit asked for lies above the most there is."""
-    return (
-        asked.current > most.current
-        or asked.power > most.power
-        or asked.duration > most.duration
-        or (most.energy is not None and (asked.energy is None or asked.energy > most.energy))
+    """Say whether any limit asked for lies above the most there is, or is no limit at all (0, negative, NaN)."""
+    energy = math.inf if asked.energy is None else asked.energy
+    most_energy = math.inf if most.energy is None else most.energy
+    return not (
+        0 < asked.current <= most.current
+        and 0 < asked.power <= most.power
+        and 0 < asked.duration <= most.duration
+        and 0 < energy <= most_energy
     )
 
 

@@ -123,6 +123,8 @@ class Recovery:
     sessions: tuple[SessionRecord, ...] = ()
     latches: tuple[Latch, ...] = ()
     unfinished: tuple[RememberedCommand, ...] = ()
+    settled: frozenset[SessionId] = frozenset()
+    """Sessions of unfinished starts that are settled already; only the last reply is missing."""
     known_ids: Mapping[CommandId, str] = field(default_factory=dict)
     salvaged: str | None = None
     """Where a damaged journal was moved, if this one had to be started anew."""

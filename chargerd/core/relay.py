@@ -86,6 +86,7 @@ class RelayWatch:
         """When the last write of an opening or a closing ended; older read-backs say nothing of it."""
         self._echoed = False
         self._tries = 0
+        self._seen_closed_at: Instant | None = None
         self._open_reads = 0
         self._confirmed_from: Instant | None = None
         self._renewal_due: Instant | None = None
@@ -151,7 +152,7 @@ class RelayWatch:
             if now >= self._lapse_at():
                 return Signal.LEASE_LOST
             if self._renewal_due is not None and now >= self._renewal_due:
-                self._renew(out)
+                self._renew(now, out)
         if self._retry is not None and now >= self._retry.at:
             pause = Seconds(min(self._retry.pause * 2, RETRY_MOST))
             if self.phase is Phase.OPENING and not self._echoed:
@@ -230,6 +231,7 @@ class RelayWatch:
         if event.closed:
             self._open_reads = 0
             self._retry = None
+            self._seen_closed_at = event.sent_at
             if self._lease is None:
                 self._confirmed_from = event.sent_at
             if self.phase is Phase.CLOSING:
@@ -248,6 +250,7 @@ class RelayWatch:
         self._written_at = None
         self._retry = None
         self._open_reads = 0
+        self._seen_closed_at = None
         self._confirmed_from = None
         self._renewal_due = None
 
@@ -260,8 +263,17 @@ class RelayWatch:
         self._retry = _Retry(after(now, pause), pause)
         out.do(ReadRelay(port=self._port))
 
-    def _renew(self, out: Outbox) -> None:
+    def _renew(self, now: Instant, out: Outbox) -> None:
+        """Renew, if the relay was read back closed since the last time; else look first.
+
+        A board that has lost its supply for a moment has opened its relays: a renewal would close them again.
+        """
         assert self._lease is not None
+        assert self._confirmed_from is not None
+        if self._open_reads or self._seen_closed_at is None or self._seen_closed_at < self._confirmed_from:
+            self._renewal_due = after(now, RETRY_FIRST)
+            self._ask(now, out, RETRY_FIRST)
+            return
         self._renewal_due = None
         out.do(RenewLease(port=self._port, lease=self._lease, not_after=self._lapse_at()))
 

@@ -97,12 +97,13 @@ class Seen:
         return self.agreed_since(since) and all(current < self._agree_within for _, current in self._pair)
 
     def measured(self, *, fresh: bool) -> Measured:
-        """Return the values as onlookers get them."""
+        """Return the values as onlookers get them, as old as the older of current and power."""
+        known = [at for at in (self.current_at, self.power_at) if at is not None]
         return Measured(
             current=self.current,
             power=self.power,
             voltage=self.voltage,
             energy=self.energy,
-            at=self.current_at,
+            at=min(known, default=None),
             fresh=fresh,
         )

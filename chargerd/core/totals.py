@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
+from chargerd.core.plan import CEILING
 from chargerd.core.session import Tier
 from chargerd.core.units import Instant, Seconds, WattHours, Watts, after, between
 
 SECONDS_AN_HOUR = 3600.0
+MOST_POWER = 1.5 * CEILING.power
+"""More than any limit lets through: a register that rises faster is not believed."""
 FIRST_MINUTES = Seconds(300.0)
 """The span whose peak is recorded by itself: tariffs of this market bill by it."""
 
@@ -37,6 +40,7 @@ class Totals:
         self.peak_first_5_min = Watts(0.0)
         self.register_start: WattHours | None = None
         self.register_last: WattHours | None = None
+        self._register_at = Instant(0.0)
         self.doubt: str | None = None
         """Why the energy is only an estimate, if it is."""
 
@@ -102,11 +106,21 @@ class Totals:
             self.register_start = value
         elif self.register_last is not None and value < self.register_last:
             self.doubt = self.doubt or "register_went_back"
+        elif self.register_last is not None and value - self.register_last > self._most_since(at):
+            # One wrong answer must not become the bill; the integral stands instead.
+            self.doubt = self.doubt or "register_jumped"
+            return
+        self._register_at = at
         if self.doubt is None:
             drawn = value - self.register_start
             least, most = max(0.0, drawn - self._resolution), drawn + self._resolution
             self.energy = WattHours(min(max(self.energy, least), most))
         self.register_last = value
+
+    def _most_since(self, at: Instant) -> float:
+        """Return what can have flowed at most since the register was last read, in watt-hours."""
+        span = max(0.0, between(self._register_at, at))
+        return MOST_POWER * span / SECONDS_AN_HOUR + 2 * self._resolution
 
     def tiers(self) -> tuple[Tier, ...]:
         """Return time and energy by tier; both sum to the totals, up to rounding of floats."""

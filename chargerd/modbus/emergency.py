@@ -3,7 +3,9 @@
 The daemon writes the list at every start; systemd has it sent after the daemon has ended, whatever it died of.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +20,7 @@ from chargerd.modbus.frames import Request
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Answered, Counters, Wire
 
+RELAYS_FILE = "relays.json"
 TRIES = 3
 RETRY_AFTER = Seconds(0.5)
 """How long to wait before the next try: a line just given up by its last user may take a moment to be free."""
@@ -59,7 +62,10 @@ def write_relays_file(site: Site, path: Path) -> None:
         if relays:
             lines.append(Line(bus=section, relays=relays))
     new = path.with_suffix(".new")
-    new.write_text(RelaysFile(lines=tuple(lines)).model_dump_json(indent=1), encoding="utf-8")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(RelaysFile(lines=tuple(lines)).model_dump_json(indent=1))
+        file.flush()
+        os.fsync(file.fileno())
     new.replace(path)
 
 
@@ -81,10 +87,10 @@ def open_relays(path: Path, clock: Clock) -> tuple[PortId, ...]:
         relays = RelaysFile.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise ValueError(f"{path} is no list of relays: {error.errors()[0]['msg']}") from error
-    left: list[PortId] = []
-    for line in relays.lines:
-        left += _open_line(line, clock)
-    return tuple(left)
+    # All lines at once: a dead one must not keep the others waiting.
+    with ThreadPoolExecutor(max_workers=max(1, len(relays.lines))) as pool:
+        left = pool.map(lambda line: _open_line(line, clock), relays.lines)
+    return tuple(port for ports in left for port in ports)
 
 
 def _open_line(line: Line, clock: Clock) -> list[PortId]:
@@ -97,7 +103,7 @@ def _open_line(line: Line, clock: Clock) -> list[PortId]:
         except LineGone:
             continue
         try:
-            left = [opening for opening in left if not _open(wire, opening)]
+            left = _open_once(wire, left)
         except LineGone:
             continue
         finally:
@@ -105,6 +111,17 @@ def _open_line(line: Line, clock: Clock) -> list[PortId]:
         if not left:
             break
     return [PortId(opening.port) for opening in left]
+
+
+def _open_once(wire: Wire, relays: Sequence[Opening]) -> list[Opening]:
+    """Go through the relays once, trying only the first of a board that is silent. Returns what is left."""
+    left: list[Opening] = []
+    silent: set[int] = set()
+    for opening in relays:
+        if opening.unit in silent or not _open(wire, opening):
+            left.append(opening)
+            silent.add(opening.unit)
+    return left
 
 
 def _open(wire: Wire, opening: Opening) -> bool:

@@ -106,6 +106,15 @@ class _Sent:
     seq: int | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class _Received:
+    """A message of the broker's; `done` when it may be acknowledged."""
+
+    mid: int
+    qos: int
+    done: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
     topic: str
@@ -147,7 +156,7 @@ class MqttLink:
         self._stopping = threading.Event()
         self._client: paho.Client | None = None
         self._conn = 0
-        self._generation = 0
+        self._received: deque[_Received] = deque()
         self._window = WINDOW
         self._largest = LARGEST
         self._in_flight: dict[int, _Sent] = {}
@@ -367,7 +376,7 @@ class MqttLink:
         now = self._clock.now()
         self._progress()
         client.drop_out_messages()
-        self._generation += 1
+        self._received.clear()
         self._in_flight.clear()
         self._window = max(1, min(WINDOW, most))
         self._largest = largest
@@ -404,12 +413,13 @@ class MqttLink:
 
     def _arrived(self, client: paho.Client, message: paho.MQTTMessage, moment: Moment) -> None:
         self._progress()
-        generation = self._generation
         name = message.topic.removeprefix(f"{self._root}/")
+        received = _Received(mid=message.mid, qos=message.qos)
+        self._received.append(received)
 
         def acknowledge() -> None:
-            if client is self._client and generation == self._generation and self.connected:
-                client.ack(message.mid, message.qos)
+            received.done = True
+            self._acknowledge_in_order(client)
 
         if name == "ack":
             self._take_ack(bytes(message.payload))
@@ -429,6 +439,13 @@ class MqttLink:
             acknowledge()
         else:
             self._on_command(parsed, lambda: self._words.put(acknowledge))
+
+    def _acknowledge_in_order(self, client: paho.Client) -> None:
+        """Tell the broker what we have, in the order in which it came (MQTT 5, 4.6), however long each took."""
+        while self._received and self._received[0].done:
+            received = self._received.popleft()
+            if client is self._client and self.connected:
+                client.ack(received.mid, received.qos)
 
     def _take_ack(self, payload: bytes) -> None:
         try:

@@ -178,7 +178,8 @@ def _expiry(command: _Command, arrived: Arrived) -> Instant | None:
             raise _RefusedError(Code.MALFORMED, f"ttl_s may be {longest:g} at most")
         if arrived.message_expiry is None or arrived.message_expiry > command.ttl_s:
             raise _RefusedError(Code.MALFORMED, "ttl_s needs a Message Expiry of at most as many seconds")
-        return after(arrived.received.instant, Seconds(command.ttl_s))
+        # What the broker says is left counts: the message may have waited there for the rest.
+        return after(arrived.received.instant, Seconds(min(command.ttl_s, arrived.message_expiry)))
     assert command.expires_at is not None
     try:
         at = datetime.fromisoformat(command.expires_at)

@@ -4,9 +4,10 @@ What is not known is `null`, never 0. Within a major version fields are only add
 """
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.moment import ClockQuality
@@ -292,7 +293,19 @@ class Arguments(Message):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic wants a ValueError
+    return value
+
+
+def _ascending(bounds: list[float]) -> list[float]:
+    if any(later <= earlier for earlier, later in pairwise(bounds)):
+        raise ValueError("must be ascending")
+    return bounds
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False), BeforeValidator(_no_truth_value)]
 ShortText = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
 Opaque = Annotated[str, Field(max_length=256)]
 
@@ -313,7 +326,7 @@ class StartArgs(Arguments):
     session_id: ShortText | None = None
     order_id: Opaque | None = None
     limits: LimitsArgs | None = None
-    tariff_tiers_w: Annotated[list[Positive], Field(max_length=20)] | None = None
+    tariff_tiers_w: Annotated[list[Positive], Field(max_length=20), AfterValidator(_ascending)] | None = None
 
 
 class StopArgs(Arguments):

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 
 from chargerd.core.clock import Clock
 from chargerd.core.events import ResetRequested, StopRequested
-from chargerd.core.plan import Limits
 from chargerd.core.session import Source
-from chargerd.core.units import Amps, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.core.units import PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortView
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.contract import LimitsArgs, ResetArgs, StartArgs, StopArgs
+from chargerd.mqtt.contract import ResetArgs, StartArgs, StopArgs
 from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.onlooker import Every
 
@@ -74,7 +73,7 @@ class Backend:
         port = PortId(args.port)
         order = self._desk.order(
             port,
-            limits=self._limits(port, args.limits),
+            limits=self._desk.limits(port, args.limits),
             session=None if args.session_id is None else SessionId(args.session_id),
             order=args.order_id,
             tiers=None if args.tariff_tiers_w is None else tuple(Watts(bound) for bound in args.tariff_tiers_w),
@@ -82,14 +81,3 @@ class Backend:
             command=incoming.id,
         )
         self._desk.start(order, respond, digest=incoming.digest, expires=incoming.expires, received=acknowledge)
-
-    def _limits(self, port: PortId, args: LimitsArgs | None) -> Limits:
-        own = self._desk.limits_of(port)
-        if args is None:
-            return own
-        return Limits(
-            current=own.current if args.current_a is None else Amps(args.current_a),
-            power=own.power if args.power_w is None else Watts(args.power_w),
-            duration=own.duration if args.duration_s is None else Seconds(args.duration_s),
-            energy=own.energy if args.energy_wh is None else WattHours(args.energy_wh),
-        )

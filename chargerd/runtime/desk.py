@@ -18,7 +18,8 @@ from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, StationPlan
 from chargerd.core.session import Order, Source
-from chargerd.core.units import CommandId, Instant, PortId, SessionId, Watts
+from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.mqtt.contract import LimitsArgs
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,8 @@ class Desk:
         self._lock = threading.Lock()
         self._known = dict(known)
         self._open: dict[CommandId, Respond] = {}
+        self._last_words: dict[CommandId, Reply] = {}
+        """Final replies that are not durable yet, for whoever asks again."""
 
     # Coming in
 
@@ -94,6 +97,18 @@ class Desk:
         """Return the port's own limits; the defaults for a port there is not, which the station will refuse."""
         plan = self._ports.get(port)
         return plan.limits if plan is not None else Limits()
+
+    def limits(self, port: PortId, args: LimitsArgs | None) -> Limits:
+        """Return what was ordered, with the port's own limits where nothing was said."""
+        own = self.limits_of(port)
+        if args is None:
+            return own
+        return Limits(
+            current=own.current if args.current_a is None else Amps(args.current_a),
+            power=own.power if args.power_w is None else Watts(args.power_w),
+            duration=own.duration if args.duration_s is None else Seconds(args.duration_s),
+            energy=own.energy if args.energy_wh is None else WattHours(args.energy_wh),
+        )
 
     def seen_before(self, command: CommandId, digest: str, respond: Respond) -> bool:
         """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
@@ -136,7 +151,8 @@ class Desk:
 
         def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
             if session_used:
-                received()
+                # Remembered with its refusal, so that the same id gets the same answer again.
+                self._journal.append(Batch(commands=(remembered,)), lambda _done: received())
                 refuse(ReplyStatus.REJECTED, Code.SESSION_EXISTS)
             else:
                 self._journal.append(Batch(commands=(remembered,)), durable)
@@ -181,7 +197,14 @@ class Desk:
         with self._lock:
             respond = self._open.pop(answer.command, None) if final else self._open.get(answer.command)
 
-        def told(_durable: bool) -> None:
+        if final:
+            with self._lock:
+                self._last_words[answer.command] = reply
+
+        def told(durable: bool) -> None:
+            if durable:
+                with self._lock:
+                    self._last_words.pop(answer.command, None)
             if respond is not None:
                 respond(reply, final)
 
@@ -207,7 +230,10 @@ class Desk:
 
     def _repeat(self, command: CommandId, same: bool, respond: Respond) -> None:
         def deliver(known: RememberedCommand | None, _session_used: bool) -> None:
-            stored = known.reply.body if known is not None and known.reply is not None else None
+            with self._lock:
+                unwritten = self._last_words.get(command)
+            reply = unwritten or (known.reply if known is not None else None)
+            stored = None if reply is None else reply.body
             if not same or stored is None:
                 code = Code.DUPLICATE if same else Code.CONFLICT
                 message = "still being worked on" if same else "this id was used before with another body"

@@ -23,6 +23,8 @@ from chargerd.core.station import Station
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.core.view import PortView
 
+PATIENCE = Seconds(2.0)
+"""How long an event waits for its turn before the decisions count as hung; a turn takes under a millisecond."""
 LONGEST_NAP = Seconds(1.0)
 """How long the deadline thread sleeps at most, so that its tick shows that it lives."""
 
@@ -61,6 +63,7 @@ class Engine:
         self._wake = threading.Condition(self._lock)
         self._stopped = False
         self._panicked = False
+        self._panicking = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
         self.last_turn: Instant = clock.now()
 
@@ -98,30 +101,41 @@ class Engine:
 
     def dispatch(self, event: Event) -> None:
         """Handle one event. An exception nobody foresaw opens the relays and ends the process."""
-        with self._lock:
-            if self._panicked:
-                return
-            now = self._clock.moment()
-            before = self._station.next_deadline()
-            try:
-                self._hand_on(self._station.handle(event, now), now)
-            except Exception as error:
-                log.critical("decision_failed", event_type=type(event).__name__, exc_info=True)
-                self.panic(f"{type(error).__name__}: {error}")
-                return
-            after = self._station.next_deadline()
-            if after is not None and (before is None or after < before):
-                self._wake.notify_all()
+        if self._panicked:
+            return
+        if not self._lock.acquire(timeout=PATIENCE):
+            self.panic("the decisions hang")
+            return
+        try:
+            self._handle(event)
+        except Exception as error:
+            self.panic(f"{type(error).__name__}: {error}")
+            log.critical("decision_failed", event_type=type(event).__name__, exc_info=True)
+        finally:
+            self._lock.release()
+
+    def _handle(self, event: Event) -> None:
+        if self._panicked:
+            return
+        now = self._clock.moment()
+        before = self._station.next_deadline()
+        self._hand_on(self._station.handle(event, now), now)
+        after = self._station.next_deadline()
+        if after is not None and (before is None or after < before):
+            self._wake.notify_all()
 
     def panic(self, reason: str) -> None:
-        """Tell every relay to open, ahead of everything else, and have the process ended."""
-        with self._lock:
+        """Tell every relay to open, ahead of everything else, and have the process ended.
+
+        Waits for no lock: whoever holds it may be what has gone wrong.
+        """
+        with self._panicking:
             if self._panicked:
                 return
             self._panicked = True
-            for port, bus in self._relays.items():
-                bus.execute(OpenRelay(port=port))
         self._on_panic(reason)
+        for port, bus in self._relays.items():
+            bus.execute(OpenRelay(port=port))
 
     # Looking
 
@@ -148,10 +162,11 @@ class Engine:
             if isinstance(command, BusCommand):
                 buses = self._meters if isinstance(command, SetPace | ReadEnergy) else self._relays
                 buses[command.port].execute(command)
-        for command in outcome.commands:
-            self._carry_out(command, now)
+        # Facts before answers: a last word must not be durable before what it is about.
         if outcome.facts:
             self._note(outcome.facts, now)
+        for command in outcome.commands:
+            self._carry_out(command, now)
 
     def _carry_out(self, command: Command, now: Moment) -> None:
         match command:

@@ -3,14 +3,16 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from pydantic import ValidationError
+
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.events import ResetRequested, StopRequested
 from chargerd.core.ledger import Json, Reply
-from chargerd.core.plan import Limits
 from chargerd.core.session import Source
-from chargerd.core.units import Amps, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
+from chargerd.mqtt.contract import LimitsArgs
 from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine
 
@@ -89,15 +91,18 @@ class LocalHandler:
         view = self._view(params, respond)
         if view is None:
             return
-        own = view.limits
-        energy = _number(params, "energy_wh")
-        limits = Limits(
-            current=Amps(_number(params, "current_a") or own.current),
-            power=Watts(_number(params, "power_w") or own.power),
-            duration=Seconds(_number(params, "duration_s") or own.duration),
-            energy=own.energy if energy is None else WattHours(energy),
-        )
-        order = self._desk.order(view.id, limits=limits, order=_text(params, "order_id"))
+        try:
+            args = LimitsArgs.model_validate(
+                {name: params[name] for name in LimitsArgs.model_fields if name in params}
+            )
+        except ValidationError as error:
+            detail = error.errors()[0]
+            where = ".".join(str(part) for part in detail["loc"])
+            respond.fail(
+                "malformed", f"{where}: {detail['msg'].lower()}", "give a figure above 0, or leave it out"
+            )
+            return
+        order = self._desk.order(view.id, limits=self._desk.limits(view.id, args), order=_text(params, "order_id"))
         self._desk.start(order, _replying(respond), digest="", expires=None, received=_nobody)
 
     def _stop(self, params: Fields, respond: Responder) -> None:
@@ -139,11 +144,6 @@ def _replying(respond: Responder) -> Callable[[Reply, bool], None]:
 
 def _nobody() -> None:
     """Nobody waits to be told that a command was received: it came over no broker."""
-
-
-def _number(params: Fields, name: str) -> float | None:
-    value = params.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _text(params: Fields, name: str) -> str | None:

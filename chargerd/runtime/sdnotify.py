@@ -10,11 +10,11 @@ def notify(*words: str) -> None:
     if not path:
         return
     address = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.sendto("\n".join(words).encode(), address)
-        except OSError:
-            return
+    except OSError:
+        return
 
 
 def watchdog_interval() -> float | None:

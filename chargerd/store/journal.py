@@ -212,6 +212,8 @@ def _recover(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Reco
     with tables.transaction():
         boot = tables.count_start(boot_id)
     state = tables.state()
+    open_ids = {record.order.session for record in sessions}
+    started = {command.session for command in unfinished if command.session is not None}
     return Recovery(
         boot=boot,
         stream=state.stream,
@@ -219,6 +221,7 @@ def _recover(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Reco
         sessions=sessions,
         latches=latches,
         unfinished=unfinished,
+        settled=frozenset(one for one in started - open_ids if tables.session_used(one)),
         known_ids=known,
         salvaged=state.salvaged if state.starts == 1 else None,
         latches_unknown=state.latches_unknown,

@@ -168,7 +168,7 @@ def test_watch_ends_after_its_seconds(daemon: Daemon, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("A01", ["Free: a start would be accepted", "no energy limit"]),
+        ("A01", ["Free.", "a start would be accepted", "no energy limit"]),
         ("A02", ["Charging.", "S-1: 155 Wh in 1:02:03", "500 Wh"]),
         ("A03", ["9.10 A, limit 7.50 A", "chargerctl reset A03", "stale"]),
         ("A04", ["check the board's supply", "The meter does not answer"]),

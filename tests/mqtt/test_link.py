@@ -78,6 +78,7 @@ class Stage:
         self.crashes: list[BaseException] = []
         self.news = threading.Condition()
         self.hold_acknowledgements = False
+        self.held: list[Callable[[], None]] = []
         config = MqttSection.model_validate({"host": "127.0.0.1", "port": port, **settings})
         self.link = MqttLink(
             config=config,
@@ -100,7 +101,9 @@ class Stage:
         with self.news:
             self.commands.append(incoming)
             self.news.notify_all()
-        if not self.hold_acknowledgements:
+        if self.hold_acknowledgements:
+            self.held.append(acknowledge)
+        else:
             acknowledge()
 
     def wait(self, holds: Callable[[], bool], timeout: float = 15.0) -> None:
@@ -235,6 +238,23 @@ def test_a_command_is_acknowledged_to_the_broker_only_when_its_id_is_durable(
     with Stage(broker.port, Ledger()) as again:
         again.wait(lambda: bool(again.commands))
         assert again.commands[0].id == "not-durable", "the broker has kept what was not acknowledged"
+
+
+def test_messages_are_acknowledged_in_the_order_in_which_they_came(broker: Mosquitto, backend: Backend) -> None:
+    stage = Stage(broker.port, Ledger(rows=1))
+    stage.hold_acknowledgements = True
+    with stage:
+        backend.wait("up/event", lambda body: body["seq"] == 1)
+        backend.command("start", port="A01", number="slow")
+        stage.wait(lambda: bool(stage.commands))
+        backend.publish("cmd/dance", {"id": "quick", "ttl_s": 5, "args": {}}, expiry=5)
+        stage.wait(lambda: bool(stage.refusals))
+        backend.acknowledge("stream", 1)
+        stage.wait(lambda: stage.ledger.acked == 1)
+        assert len(stage.link._received) == 3, "what came later waits for the slow one"  # noqa: SLF001
+        stage.held[0]()
+        stage.wait(lambda: not stage.link._received)  # noqa: SLF001
+        assert stage.link.connected
 
 
 def test_a_row_too_large_is_a_dead_letter_and_blocks_nothing(broker: Mosquitto, backend: Backend) -> None:

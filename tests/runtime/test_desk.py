@@ -114,6 +114,15 @@ def test_a_session_id_is_never_used_twice(stage: Stage) -> None:
     assert stage.codes() == [("rejected", "session_exists")]
 
 
+def test_a_refusal_that_could_not_be_written_is_repeated_all_the_same(stage: Stage) -> None:
+    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    stage.start()
+    stage.journal.write(durable=False)
+    stage.journal.write(durable=False)
+    assert stage.desk.seen_before(ID, "d", stage.respond)
+    assert stage.codes() == [("rejected", "store_unavailable"), ("rejected", "duplicate")]
+
+
 def test_a_stop_acts_before_it_is_recorded(stage: Stage) -> None:
     stop = StopRequested(port=PORT, session=None, source=Source.REMOTE, force=True, command=ID)
     stage.desk.stop(stop, stage.respond, digest="d", received=stage.receive)
