@@ -273,7 +273,7 @@ class Schedule:
         self.health[board] = Health()
         return was_lost
 
-    def unanswered(self, job: Job) -> None:
+    def unanswered(self, job: Coils | Reading) -> None:
         """What a silent board was asked is due as soon as it is asked again: its back-off alone says when."""
         match job:
             case Reading():
@@ -281,8 +281,6 @@ class Schedule:
                     reading.last = Instant(float("-inf"))
             case Coils():
                 self._coils_asked[job.board] = None
-            case _:
-                pass  # Whoever wants a relay written again says so.
 
     def missed(self, board: BoardId, now: Instant) -> bool:
         """Note that a board has not answered, and leave it alone for a while; say whether that makes it lost."""

@@ -50,16 +50,16 @@ class LiveBus:
         self.bus.stop(Seconds(5.0))
         assert not self.crashes
 
-    def told(self, kind: type[Any], **fields: object) -> list[Any]:
+    def told(self, what: type[Any], /, **fields: object) -> list[Any]:
         return [
             event
             for event in list(self.events)
-            if isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
+            if isinstance(event, what) and all(getattr(event, name) == value for name, value in fields.items())
         ]
 
-    def wait(self, kind: type[Any], count: int = 1, **fields: object) -> Any:
-        wait(lambda: len(self.told(kind, **fields)) >= count)
-        return self.told(kind, **fields)[-1]
+    def wait(self, what: type[Any], count: int = 1, /, **fields: object) -> Any:
+        wait(lambda: len(self.told(what, **fields)) >= count)
+        return self.told(what, **fields)[-1]
 
 
 def raw_pty() -> tuple[int, int]:

@@ -98,7 +98,8 @@ class Bench:
         if job.board in self.silent:
             self.now = after(self.now, Seconds(timeout))
             self.schedule.missed(job.board, self.now)
-            self.schedule.unanswered(job)
+            if isinstance(job, Coils | Reading):
+                self.schedule.unanswered(job)
         else:
             self.now = after(self.now, Seconds(takes))
             self.schedule.answered(job.board)

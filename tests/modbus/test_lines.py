@@ -1,0 +1,225 @@
+"""Lines that are missing, taken, full or gone: each says so in one way."""
+
+import contextlib
+import os
+import socket
+import termios
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import serial
+
+from chargerd.config.document import BusSection
+from chargerd.config.profiles import Parity
+from chargerd.core.units import Seconds
+from chargerd.modbus import lines
+from chargerd.modbus.lines import Line, LineGone, SerialLine, SocketLine
+from tests.modbus.live import raw_pty
+
+SHORT = Seconds(0.02)
+
+
+@dataclass
+class Pty:
+    master: int
+    slave: int
+
+    @property
+    def section(self) -> BusSection:
+        return BusSection(serial=os.ttyname(self.slave), baudrate=9600)
+
+    def hang_up(self) -> None:
+        for end in (self.master, self.slave):
+            os.close(end)
+        self.master = self.slave = -1
+
+
+@pytest.fixture
+def pty() -> Iterator[Pty]:
+    one = Pty(*raw_pty())
+    yield one
+    if one.master >= 0:
+        one.hang_up()
+
+
+@pytest.fixture
+def line(pty: Pty) -> Iterator[SerialLine]:
+    one = SerialLine(pty.section)
+    yield one
+    one.close()
+
+
+def test_bytes_go_both_ways(pty: Pty, line: SerialLine) -> None:
+    line.write(b"\x00\x0d\x11\xff")
+    assert os.read(pty.master, 16) == b"\x00\x0d\x11\xff"
+    assert line.read() == b""
+    assert not line.wait(SHORT)
+    os.write(pty.master, b"\x00\x03\x0d\x13")
+    assert line.wait(Seconds(5.0))
+    assert line.read() == b"\x00\x03\x0d\x13"
+
+
+def test_a_line_is_ours_alone(pty: Pty, line: SerialLine) -> None:
+    with pytest.raises(LineGone):
+        SerialLine(pty.section)
+    line.close()
+    SerialLine(pty.section).close()
+
+
+def test_a_missing_device_is_a_line_that_is_gone() -> None:
+    with pytest.raises(LineGone, match="no-such-device"):
+        SerialLine(BusSection(serial="/dev/no-such-device"))
+
+
+def test_so_is_one_whose_settings_are_refused(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise termios.error(22, "Invalid argument")
+
+    monkeypatch.setattr(termios, "tcsetattr", refuse)
+    with pytest.raises(LineGone, match="Invalid argument"):
+        SerialLine(pty.section.model_copy(update={"parity": Parity.EVEN}))
+
+
+@pytest.mark.parametrize("error", [ValueError, NotImplementedError, OSError])
+def test_an_adapter_without_low_latency_will_do(
+    pty: Pty, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(serial.Serial, "set_low_latency_mode", refuse)
+    SerialLine(pty.section).close()
+
+
+def test_one_that_vanishes_is_noticed_by_whoever_waits_reads_or_writes(pty: Pty, line: SerialLine) -> None:
+    pty.hang_up()
+    assert line.wait(Seconds(5.0))
+    with contextlib.suppress(LineGone):
+        assert line.read() == b""  # the kernel says either
+    with pytest.raises(LineGone):
+        line.write(b"\x00")
+
+
+def test_a_device_that_takes_no_more_is_given_up(line: SerialLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "WRITE_TIMEOUT", SHORT)
+    with pytest.raises(LineGone, match="takes no more"):
+        line.write(bytes(1_000_000))
+
+
+@pytest.mark.parametrize(("error", "gone"), [(BlockingIOError(), False), (OSError(5, "Input/output error"), True)])
+def test_a_read_that_fails_says_which_way(
+    line: SerialLine, monkeypatch: pytest.MonkeyPatch, error: OSError, gone: bool
+) -> None:
+    def refuse(*_arguments: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(os, "read", refuse)
+    with pytest.raises(LineGone) if gone else contextlib.nullcontext():
+        assert line.read() == b""
+
+
+def test_one_that_is_slow_to_take_is_waited_for(
+    pty: Pty, line: SerialLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = os.write, iter([True])
+
+    def write(end: int, data: bytes) -> int:
+        if next(refused, False):
+            raise BlockingIOError
+        return real(end, data)
+
+    monkeypatch.setattr(os, "write", write)
+    line.write(b"\x01\x02")
+    assert os.read(pty.master, 16) == b"\x01\x02"
+
+
+def test_waiting_on_a_closed_line_is_no_crash(line: SerialLine) -> None:
+    line._fd = -1  # noqa: SLF001 - a descriptor that a vanished device has left behind
+    with pytest.raises(LineGone):
+        line.wait(SHORT)
+
+
+def test_closing_never_fails(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = SerialLine(pty.section)
+    real = serial.Serial.close
+
+    def refuse(port: serial.Serial) -> None:
+        real(port)
+        raise termios.error(5, "Input/output error")
+
+    monkeypatch.setattr(serial.Serial, "close", refuse)
+    line.close()
+
+
+# Sockets
+
+
+@dataclass
+class Connection:
+    line: SocketLine
+    far: socket.socket
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        line = SocketLine(f"127.0.0.1:{server.getsockname()[1]}")
+        far, _address = server.accept()
+        with far:
+            yield Connection(line, far)
+        line.close()
+
+
+def test_a_connection_carries_bytes_both_ways(connection: Connection) -> None:
+    connection.line.write(b"\x01\x02")
+    assert connection.far.recv(16) == b"\x01\x02"
+    assert connection.line.read() == b""
+    assert not connection.line.wait(SHORT)
+    connection.far.sendall(b"\x03")
+    assert connection.line.wait(Seconds(5.0))
+    assert connection.line.read() == b"\x03"
+
+
+def test_one_that_is_closed_is_gone(connection: Connection) -> None:
+    connection.far.close()
+    assert connection.line.wait(Seconds(5.0))
+    with pytest.raises(LineGone, match="closed the connection"):
+        connection.line.read()
+
+
+def test_one_that_is_reset_is_gone(connection: Connection) -> None:
+    connection.line.write(b"unread")
+    connection.far.recv(1)
+    connection.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    connection.far.close()
+    assert connection.line.wait(Seconds(5.0))
+    with pytest.raises(LineGone):
+        connection.line.read()
+    with pytest.raises(LineGone):
+        connection.line.write(b"\x00")
+
+
+def test_one_that_takes_no_more_is_given_up(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "WRITE_TIMEOUT", SHORT)
+    with pytest.raises(LineGone):
+        connection.line.write(bytes(20_000_000))
+
+
+def test_waiting_on_a_closed_connection_is_no_crash(connection: Connection) -> None:
+    connection.line.close()
+    with pytest.raises(LineGone):
+        connection.line.wait(SHORT)
+
+
+def test_nobody_there_and_no_such_host_are_lines_that_are_gone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for endpoint in (f"127.0.0.1:{port}", f"{'x' * 64}.invalid:502", "[::1]:1"):
+        with pytest.raises(LineGone):
+            SocketLine(endpoint)
+
+
+def test_both_are_lines(line: SerialLine, connection: Connection) -> None:
+    both: list[Line] = [line, connection.line]
+    assert all(not one.wait(Seconds(0.0)) for one in both)
