@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from chargerd.config.loader import load
 from chargerd.control.client import ControlClient, ControlFailure
@@ -55,7 +55,9 @@ class DaemonSite:
         self.world = World(load(self.config), seed=1)
         self.line = PtyLine(self.world, "line-a", clock=self.clock, baudrate=baudrate, link=folder / "tty")
         self.process: subprocess.Popen[bytes] | None = None
-        self._log = self.log.open("ab")
+        self._log: IO[bytes] = self.log.open("ab")
+        self.stdout: IO[bytes] | int = self._log
+        """Where the daemon's log goes from its next start on."""
 
     def __enter__(self) -> Self:
         self.line.start()
@@ -74,7 +76,7 @@ class DaemonSite:
         command = [sys.executable, "-m", "chargerd", "run", "--config", str(self.config)]
         command += ["--state-dir", str(self.state), "--runtime-dir", str(self.socket.parent)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
+        self.process = subprocess.Popen(command, stdout=self.stdout, stderr=self._log, env=environment)
 
     def end(self, number: signal.Signals) -> int | None:
         """Send a signal and wait for the end; returns the exit code."""

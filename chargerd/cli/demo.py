@@ -1,6 +1,7 @@
 """`chargerd demo`: simulated boards, riders and an operator around the real daemon, with a real broker between."""
 
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -192,6 +193,8 @@ class Demo:
         # Told to go before it had so much as set up its handlers, it ends by the signal itself.
         if driven.exit_code not in {0, -signal.SIGTERM}:
             raise DemoError(f"the daemon left with exit code {driven.exit_code}:\n{tail(driven.log)}")
+        if stage.unsettled:
+            raise DemoError(f"{stage.unsettled} sessions were not settled:\n{tail(driven.log)}")
 
     def _play_out(self, stage: Stage, view: View, holds: Callable[[], bool], within: Seconds) -> bool:
         """Go on without new riders until something holds; say whether it does."""
@@ -223,5 +226,11 @@ def _footer(served: Broker, gateway: str, folder: Path) -> str:
     return (
         f"broker   {address} ({served.kind})\n"
         f"watch    mosquitto_sub -h {address.host} -p {address.port} -V mqttv5 -t '{PREFIX}/{gateway}/#' -v\n"
-        f"on site  chargerctl --socket {folder / 'run' / 'chargerctl.sock'} status"
+        f"on site  {_chargerctl()} --socket {folder / 'run' / 'chargerctl.sock'} status"
     )
+
+
+def _chargerctl() -> str:
+    """Return how to call chargerctl: by its path, where it is not on the PATH."""
+    beside = Path(sys.executable).with_name("chargerctl")
+    return "chargerctl" if shutil.which("chargerctl") or not beside.exists() else str(beside)

@@ -1,8 +1,11 @@
 """From a rider's start over MQTT to the settlement: real broker, real ptys, the real daemon process."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,6 +267,42 @@ def test_an_adapter_that_is_pulled_out_opens_by_lease_and_comes_back(alone: Daem
     alone.line.plug()
     alone.wait_state("A01", "charging", timeout=30)
     assert alone.ask("stop", port="A01")["status"] == "done"
+
+
+@pytest.mark.parametrize("reader", ["stalled", "gone"])
+def test_whoever_reads_the_log_or_does_not_protection_goes_on(tmp_path: Path, reader: str) -> None:
+    read_end, write_end = os.pipe()
+    site = DaemonSite(tmp_path)
+    site.stdout = write_end
+    if reader == "gone":
+        os.close(read_end)
+    else:
+        os.set_blocking(write_end, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(write_end, bytes(65536))
+        os.set_blocking(write_end, True)
+    with site:
+        os.close(write_end)
+        site.wait_ready()
+        site.world.socket("A01").plug(steady())
+        assert site.ask("start", port="A01")["status"] == "done"
+        site.wait(lambda: site.port("A01")["session"]["charging_s"] > 2.5, "A01 does not charge on")
+        site.world.socket("A01").plug(resistive("short", 9.0))
+        site.wait(lambda: not site.contact("A01"), "the overload is not cut off", timeout=5)
+        assert site.edges("A01")[-1][2] is False, "opened by the daemon, not by the board's timer"
+        assert site.end(signal.SIGTERM) == 0
+    if reader == "stalled":
+        os.close(read_end)
+
+
+def test_two_signals_at_once_still_leave_in_order(alone: DaemonSite) -> None:
+    alone.world.socket("A01").plug(steady())
+    assert alone.ask("start", port="A01")["status"] == "done"
+    assert alone.process is not None
+    alone.process.send_signal(signal.SIGTERM)
+    assert alone.end(signal.SIGINT) == 0
+    assert alone.edges("A01")[-1][1:] == (False, False)
 
 
 def test_the_list_of_relays_opens_them_with_no_daemon_left(alone: DaemonSite) -> None:
