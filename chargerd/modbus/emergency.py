@@ -4,6 +4,7 @@ The daemon writes the list at every start; systemd has it sent after the daemon 
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,15 +14,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chargerd.config.document import BusSection
 from chargerd.config.site import Site
 from chargerd.core.clock import Clock
+from chargerd.core.events import FaultKind
 from chargerd.core.units import PortId, Seconds
 from chargerd.modbus.board import RelayBoard
 from chargerd.modbus.build import connector
 from chargerd.modbus.frames import Request
 from chargerd.modbus.lines import LineGone
-from chargerd.modbus.wire import Answered, Counters, Wire
+from chargerd.modbus.wire import Answered, Counters, Failed, Wire
 
 RELAYS_FILE = "relays.json"
 TRIES = 3
+SILENT_AFTER = 2
+"""Timeouts in a row after which a board's other relays wait for the next try."""
 RETRY_AFTER = Seconds(0.5)
 """How long to wait before the next try: a line just given up by its last user may take a moment to be free."""
 
@@ -114,17 +118,27 @@ def _open_line(line: Line, clock: Clock) -> list[PortId]:
 
 
 def _open_once(wire: Wire, relays: Sequence[Opening]) -> list[Opening]:
-    """Go through the relays once, trying only the first of a board that is silent. Returns what is left."""
-    left: list[Opening] = []
-    silent: set[int] = set()
+    """Go through the relays once, trying no further ones of a board that is silent. Returns what is left.
+
+    Those that were not tried come first: one relay a board says nothing to must not keep the others closed. A
+    wrong or refusing answer is no silence, nor is a single lost frame.
+    """
+    failed: list[Opening] = []
+    untried: list[Opening] = []
+    silences: Counter[int] = Counter()
     for opening in relays:
-        if opening.unit in silent or not _open(wire, opening):
-            left.append(opening)
-            silent.add(opening.unit)
-    return left
+        if silences[opening.unit] >= SILENT_AFTER:
+            untried.append(opening)
+            continue
+        result = _open(wire, opening)
+        timed_out = isinstance(result, Failed) and result.kind is FaultKind.TIMEOUT
+        silences[opening.unit] = silences[opening.unit] + 1 if timed_out else 0
+        if isinstance(result, Failed):
+            failed.append(opening)
+    return untried + failed
 
 
-def _open(wire: Wire, opening: Opening) -> bool:
+def _open(wire: Wire, opening: Opening) -> Answered | Failed:
     pdu = bytes.fromhex(opening.pdu)
     request = Request(unit=opening.unit, pdu=pdu, reply_size=len(pdu), echo=pdu)
-    return isinstance(wire.transact(request, Seconds(opening.timeout_s), urgent=True), Answered)
+    return wire.transact(request, Seconds(opening.timeout_s), urgent=True)

@@ -320,6 +320,23 @@ def test_an_opening_decided_on_a_reading_is_the_next_thing_on_the_wire(bench: Be
     assert bench.line.sent[place].gap < SILENCE + 0.0005
 
 
+def test_an_opening_does_not_wait_for_the_line_to_be_drained_after_a_timeout(small: Bench) -> None:
+    small.run(1.0)
+    small.boards.silent = {11}
+    small.forget()
+
+    def decide(event: BusEvent) -> None:
+        if isinstance(event, MeterFault):
+            small.bus.execute(OpenRelay(port=A01))
+
+    small.heard = decide
+    while not small.told(RelayWritten):
+        small.bus.turn()
+        small.clock.sleep(Seconds(0.0005))
+    gave_up = small.told(MeterFault)[0].at
+    assert next(sent for sent in small.line.sent if sent.data == OPEN_A01).at - gave_up < SILENCE
+
+
 # The budget, computed on a line without jitter
 
 
@@ -414,6 +431,23 @@ def test_a_relay_board_that_is_back_is_read_back_first(small: Bench) -> None:
     place = len(small.line.requests)
     small.run(0.1)
     assert small.line.requests[place] == COILS
+
+
+def test_also_one_that_only_openings_have_missed(small: Bench) -> None:
+    small.run(1.0)
+    small.boards.silent = {1}
+    for _ in range(3):
+        small.bus.execute(OpenRelay(port=A01))
+        small.bus.turn()
+    assert [event.board for event in small.told(BoardLost)] == ["relay"]
+    assert not small.told(RelayNotReadBack)
+    small.boards.silent = set()
+    small.run(0.9)
+    small.forget()
+    small.bus.execute(OpenRelay(port=A01))
+    small.run(0.3)
+    assert small.told(BoardBack)
+    assert small.line.requests[small.line.requests.index(OPEN_A01) + 1] == COILS
 
 
 def test_a_line_missing_at_the_start_comes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,25 @@ def test_whoever_never_confirms_is_named(path: Path, tty: Path, own_site: Site) 
         assert open_relays(path, CLOCK) == ("A02", "A03")
 
 
+@pytest.mark.parametrize("answer", [b"", frame("01 85 04"), frame("01 05 00 01 00 00")])
+def test_one_relay_a_board_does_not_open_keeps_none_of_its_others_closed(
+    path: Path, tty: Path, own_site: Site, answer: bytes
+) -> None:
+    write_relays_file(own_site, path)
+    first = frame("01 05 00 00 00 00")
+    with slave(tty, lambda request: answer if request == first else request):
+        assert open_relays(path, CLOCK) == ("A01",)
+
+
+def test_of_a_silent_board_two_relays_are_tried_at_a_time_and_all_in_the_end(
+    path: Path, tty: Path, own_site: Site
+) -> None:
+    write_relays_file(own_site, path)
+    with slave(tty, lambda _request: b"") as far:
+        assert set(open_relays(path, CLOCK)) == {"A01", "A02", "A03"}
+        assert [request[3] for request in far.requests] == [0, 1, 2, 0, 1, 2]
+
+
 def test_a_line_that_is_free_a_little_later_is_found(path: Path, tty: Path, own_site: Site) -> None:
     write_relays_file(own_site, path)
     far: list[PtySlave] = []
