@@ -2,13 +2,14 @@
 
 import difflib
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,14 +17,14 @@ from rich.console import Console
 from rich.live import Live
 
 from chargerd import __version__
-from chargerd.cli.ctl_tables import clock, number, port_view, status_view, table
+from chargerd.cli.ctl_tables import clock, number, port_view, status_view, table, why_not
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import SOCKET_NAME
 
 REFUSED, NOT_RUNNING = 1, 3
-START_TIMEOUT = 150.0
-"""A start is done when current flows, which may take its rider two minutes."""
+REFRESH = 1.0
+"""Seconds after which the live view asks for everything anew: a broker or board that is lost changes no port."""
 
 
 def _default_socket() -> Path:
@@ -31,21 +32,39 @@ def _default_socket() -> Path:
 
 
 @contextmanager
-def _client(path: Path, timeout: float = 10.0) -> Iterator[ControlClient]:
+def _client(path: Path, *, as_json: bool) -> Iterator[ControlClient]:
     """Connect; turn what goes wrong into a line a person can act on, and an exit code."""
     try:
-        with ControlClient(path, timeout) as client:
+        with ControlClient(path) as client:
             yield client
     except DaemonNotRunning as error:
-        _complain(str(error), error.hint)
-        sys.exit(NOT_RUNNING)
+        _leave(error, NOT_RUNNING, as_json=as_json)
     except ControlFailure as error:
-        _complain(str(error), error.hint)
-        sys.exit(REFUSED)
+        _leave(_of_another_version(path, error), REFUSED, as_json=as_json)
 
 
-def _complain(what: str, hint: str) -> None:
-    click.echo(f"chargerctl: {what}" + (f"; {hint}" if hint else ""), err=True)
+def _leave(error: ControlFailure, exit_code: int, *, as_json: bool) -> NoReturn:
+    """Say what went wrong: to a person on stderr, to a program as its one object."""
+    if as_json:
+        body = {"code": error.code, "message": str(error), "hint": error.hint}
+        click.echo(json.dumps({"error": body}))
+    click.echo(f"chargerctl: {error}" + (f"; {error.hint}" if error.hint else ""), err=True)
+    sys.exit(exit_code)
+
+
+def _of_another_version(path: Path, error: ControlFailure) -> ControlFailure:
+    """Explain what is not understood by the daemon's version, if that is another one."""
+    if error.code not in {"unsupported", "protocol"}:
+        return error
+    try:
+        with ControlClient(path) as client:
+            theirs = client.hello().get("version")
+    except ControlFailure:
+        return error
+    if theirs == __version__:
+        return error
+    hint = f"the daemon runs version {theirs}, this is {__version__}: systemctl restart chargerd"
+    return ControlFailure(str(error), hint, error.code)
 
 
 def _complete_port(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -56,7 +75,15 @@ def _complete_port(ctx: click.Context, _param: click.Parameter, incomplete: str)
             ports = client.call("status")["ports"]
     except (ControlFailure, OSError):
         return []
-    return [CompletionItem(port["port"]) for port in ports if port["port"].startswith(incomplete.upper())]
+    word = incomplete.casefold()
+    return [CompletionItem(port["port"]) for port in ports if port["port"].casefold().startswith(word)]
+
+
+def _above_zero(_ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no positive, finite number: such a limit would be none."""
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter("give a number above 0", param=param)
+    return value
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead: one object, or one a line.")
@@ -86,7 +113,7 @@ def main(ctx: click.Context, socket_path: Path | None) -> None:
 @click.pass_obj
 def status(path: Path, *, as_json: bool) -> None:
     """Show every port."""
-    with _client(path) as client:
+    with _client(path, as_json=as_json) as client:
         found = client.call("status")
     if as_json:
         click.echo(json.dumps(found))
@@ -96,47 +123,66 @@ def status(path: Path, *, as_json: bool) -> None:
 
 @main.command()
 @as_json
-@click.option("--seconds", type=float, default=0.0, help="Stop after so many seconds (0: never).")
+@click.option("--seconds", type=float, callback=_above_zero, help="Stop after so many seconds.  [default: never]")
 @click.pass_obj
-def watch(path: Path, seconds: float, *, as_json: bool) -> None:
+def watch(path: Path, seconds: float | None, *, as_json: bool) -> None:
     """Show every port, live; one line a change where stdout is no terminal."""
-    deadline = time.monotonic() + seconds if seconds > 0 else float("inf")
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
     console = Console(highlight=False)
-    with _client(path, timeout=seconds or 3600.0) as client:
-        updates = client.stream("watch")
+    with _client(path, as_json=as_json) as client:
         try:
             if console.is_terminal and not as_json:
-                _watch_live(updates, console, deadline)
+                _watch_live(client, path, console, deadline)
             else:
-                _watch_lines(updates, deadline, as_json=as_json)
+                _watch_lines(client, deadline, as_json=as_json)
         except KeyboardInterrupt:
             return
-        except ControlFailure as error:
-            if error.code != "timeout" or seconds <= 0:
-                raise
 
 
-def _watch_live(updates: Iterator[Any], console: Console, deadline: float) -> None:
-    first = next(updates)
-    ports = {port["port"]: port for port in first["ports"]}
-    with Live(status_view(first), console=console, screen=True, refresh_per_second=4) as live:
-        for update in updates:
-            ports[update["port"]["port"]] = update["port"]
-            live.update(status_view({**first, "ports": list(ports.values())}))
-            if time.monotonic() >= deadline:
-                return
+def _watch_live(client: ControlClient, path: Path, console: Console, deadline: float) -> None:
+    with ControlClient(path) as asking:
+        updates = client.stream("watch")
+        status = next(updates)
+        refresh = time.monotonic() + REFRESH
+        with Live(status_view(status, console.height), console=console, screen=True, auto_refresh=False) as live:
+            while (now := time.monotonic()) < deadline:
+                if now >= refresh:
+                    status, refresh = asking.call("status"), now + REFRESH
+                elif client.ready(min(deadline, refresh) - now):
+                    update = next(updates, None)
+                    if update is None:
+                        return
+                    status = _updated(status, update["port"])
+                live.update(status_view(status, console.height), refresh=True)
 
 
-def _watch_lines(updates: Iterator[Any], deadline: float, *, as_json: bool) -> None:
-    for update in updates:
+def _updated(status: dict[str, Any], port: dict[str, Any]) -> dict[str, Any]:
+    """Return the status with the port's new state in its place."""
+    ports = [port if one["port"] == port["port"] else one for one in status["ports"]]
+    return {**status, "ports": ports}
+
+
+def _watch_lines(client: ControlClient, deadline: float, *, as_json: bool) -> None:
+    updates = client.stream("watch")
+    update = next(updates)
+    while update is not None:
         if as_json:
             click.echo(json.dumps(update))
         else:
             for port in update.get("ports") or [update["port"]]:
                 click.echo(_line(port))
         sys.stdout.flush()
-        if time.monotonic() >= deadline:
+        if not _arrives(client, deadline):
             return
+        update = next(updates, None)
+
+
+def _arrives(client: ControlClient, deadline: float) -> bool:
+    """Wait for the next update; say whether it came before the deadline."""
+    while (left := deadline - time.monotonic()) > 0:
+        if client.ready(min(left, REFRESH)):
+            return True
+    return False
 
 
 def _line(port: dict[str, Any]) -> str:
@@ -144,8 +190,8 @@ def _line(port: dict[str, Any]) -> str:
     return (
         f"{port['port']:<6} {port['state']:<10} {number(reading.get('power_w'), 0):>6} W "
         f"{number(reading.get('current_a'), 2):>6} A {number(session.get('energy_wh'), 0):>6} Wh "
-        f"{clock(session.get('charging_s')):>8}"
-    )
+        f"{clock(session.get('charging_s')):>8}  {why_not(port)}"
+    ).rstrip()
 
 
 @main.command()
@@ -154,7 +200,7 @@ def _line(port: dict[str, Any]) -> str:
 @click.pass_obj
 def port(path: Path, port: str, *, as_json: bool) -> None:
     """Say everything about one port: why it charges or does not, and what to do next."""
-    with _client(path) as client:
+    with _client(path, as_json=as_json) as client:
         found = _ask_port(client, port)
     if as_json:
         click.echo(json.dumps(found))
@@ -173,44 +219,39 @@ def _ask_port(client: ControlClient, name: str) -> Any:
 def _near(client: ControlClient, name: str, error: ControlFailure) -> ControlFailure:
     if error.code != "unknown_port":
         return error
-    known = [port["port"] for port in client.call("status")["ports"]]
-    near = difflib.get_close_matches(name.upper(), known, n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(near)}?" if near else error.hint
+    known = {port["port"].casefold(): port["port"] for port in client.call("status")["ports"]}
+    near = difflib.get_close_matches(name.casefold(), known, n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(known[one] for one in near)}?" if near else error.hint
     return ControlFailure(str(error), hint, error.code)
 
 
 @main.command()
 @port_argument
-@click.option("--minutes", type=float, help="Charge for at most so long.")
-@click.option("--energy-wh", type=float, help="Charge at most so much.")
-@click.option("--power-w", type=float, help="Trip above this power.")
-@click.option("--current-a", type=float, help="Trip above this current.")
+@click.option("--minutes", type=float, callback=_above_zero, help="Charge for at most so long.")
+@click.option("--duration-s", type=float, callback=_above_zero, help="The same in seconds.")
+@click.option("--energy-wh", type=float, callback=_above_zero, help="Charge at most so much.")
+@click.option("--power-w", type=float, callback=_above_zero, help="End above this power.")
+@click.option("--current-a", type=float, callback=_above_zero, help="Trip above this current.")
 @click.option("--order-id", help="Written into the session's records.")
 @click.option("--wait/--no-wait", default=True, help="Wait until current flows.  [default: wait]")
 @as_json
 @click.pass_obj
 def start(
     path: Path,
+    /,
     port: str,
-    minutes: float | None,
-    energy_wh: float | None,
-    power_w: float | None,
-    current_a: float | None,
-    order_id: str | None,
     *,
+    minutes: float | None,
     wait: bool,
     as_json: bool,
+    **asked: float | str | None,
 ) -> None:
-    """Start charging on a port."""
-    params = {
-        "port": port,
-        "duration_s": None if minutes is None else minutes * 60,
-        "energy_wh": energy_wh,
-        "power_w": power_w,
-        "current_a": current_a,
-        "order_id": order_id,
-    }
-    given = {name: value for name, value in params.items() if value is not None}
+    """Start charging on a port. What is not limited here is limited by the port's own."""
+    given = {"port": port, **{name: value for name, value in asked.items() if value is not None}}
+    if minutes is not None:
+        if "duration_s" in given:
+            raise click.UsageError("give --minutes or --duration-s, not both")
+        given["duration_s"] = minutes * 60
     _command(path, "start", given, wait=wait, as_json=as_json)
 
 
@@ -240,17 +281,26 @@ def reset(path: Path, port: str, reason: str | None, *, as_json: bool) -> None:
 def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     """Give a command and show its replies; exit code 1 if it was refused or came to nothing."""
     last: dict[str, Any] = {}
-    with _client(path, timeout=START_TIMEOUT) as client:
+    with _client(path, as_json=as_json) as client:
         try:
             for reply in client.stream(name, **params):
                 last = reply
                 click.echo(json.dumps(reply) if as_json else _sentence(name, reply))
                 if not wait and reply["status"] == "accepted":
                     return
+        except KeyboardInterrupt:
+            _not_waiting(name, params["port"])
         except ControlFailure as error:
             raise _near(client, params["port"], error) from error
     if last.get("status") != "done" or last.get("code") == "no_load":
         sys.exit(REFUSED)
+
+
+def _not_waiting(name: str, port: str) -> NoReturn:
+    """Whoever interrupts the waiting may believe the command gone as well."""
+    step = f"stop it with: chargerctl stop {port}" if name == "start" else f"see: chargerctl port {port}"
+    click.echo(f"chargerctl: no longer waiting, but the {name} goes on; {step}", err=True)
+    sys.exit(REFUSED)
 
 
 def _sentence(name: str, reply: dict[str, Any]) -> str:

@@ -11,6 +11,9 @@ from chargerd.core.ledger import Json
 
 Fields = Mapping[str, Json]
 
+SPARE_LINES = 4
+"""Of a screen: the first line, the table's header, the line for what had no room, and the cursor's."""
+
 COLOURS = {
     "charging": "green",
     "starting": "cyan",
@@ -28,12 +31,22 @@ def table(fields: Json) -> Fields:
     return fields if isinstance(fields, dict) else {}
 
 
+def entries(value: Json) -> list[Fields]:
+    """Return a JSON array's objects; none for anything else."""
+    return [table(item) for item in value] if isinstance(value, list) else []
+
+
+def words(value: Json) -> list[str]:
+    """Return a JSON array's strings; none for anything else."""
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
 def ports_table(ports: Sequence[Fields]) -> Table:
     """Return the table of ports: fits 80 columns."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("PORT", "STATE", "RELAY"):
         shown.add_column(name)
-    for name in ("W", "A", "Wh", "TIME"):
+    for name in ("W", "A", "Wh", "TIME", "UP TO"):
         shown.add_column(name, justify="right")
     shown.add_column("WHY NOT")
     for port in ports:
@@ -44,7 +57,7 @@ def ports_table(ports: Sequence[Fields]) -> Table:
 def _row(port: Fields) -> list[RenderableType]:
     reading, session = table(port.get("reading")), table(port.get("session"))
     state = str(port["state"])
-    relay = {True: "closed", False: "open", None: "?"}[_flag(port.get("relay_closed"))]
+    relay = relay_of(port)
     stale = "" if reading.get("quality") == "good" else "dim"
     return [
         Text(str(port["port"]), style="bold"),
@@ -54,21 +67,33 @@ def _row(port: Fields) -> list[RenderableType]:
         Text(number(reading.get("current_a"), 2), style=stale),
         number(session.get("energy_wh"), 0),
         clock(session.get("charging_s")),
-        _why_not(port),
+        up_to(table(port.get("limits_in_force"))),
+        why_not(port),
     ]
 
 
-def _flag(value: Json) -> bool | None:
-    return value if isinstance(value, bool) else None
+def relay_of(port: Fields) -> str:
+    """Return what the relay was last read back as."""
+    closed = port.get("relay_closed")
+    if not isinstance(closed, bool):
+        return "?"
+    return "closed" if closed else "open"
 
 
-def _why_not(port: Fields) -> str:
-    latches = port.get("latches")
-    if isinstance(latches, list) and latches:
-        return ", ".join(str(table(latch).get("function")) for latch in latches)
-    blocked = port.get("blocked_by")
-    codes = [str(code) for code in blocked if code != "busy"] if isinstance(blocked, list) else []
-    return ", ".join(codes)
+def up_to(limits: Fields) -> str:
+    """Return what ends a session at the latest: its energy, or its time."""
+    energy = limits.get("energy_wh")
+    return clock(limits.get("duration_s")) if energy is None else f"{number(energy, 0)}Wh"
+
+
+def why_not(port: Fields) -> str:
+    """Return what holds a port open, in the contract's words: its latches, else what blocks it."""
+    latches = [str(latch.get("function")) for latch in entries(port.get("latches"))]
+    return ", ".join(latches or _obstacles(port))
+
+
+def _obstacles(port: Fields) -> list[str]:
+    return [code for code in words(port.get("blocked_by")) if code != "busy" or not port.get("session")]
 
 
 def number(value: Json, digits: int) -> str:
@@ -86,7 +111,7 @@ def clock(seconds: Json) -> str:
 
 
 def header(status: Fields) -> Text:
-    """Return the lines above the table: gateway, broker, boards."""
+    """Return the lines above the table: gateway, broker, journal, boards."""
     mqtt = table(status.get("mqtt"))
     text = Text()
     text.append(f"{status.get('gateway')}", style="bold")
@@ -97,10 +122,20 @@ def header(status: Fields) -> Text:
         text.append(f"broker {mqtt.get('broker')} connected", style="green")
     else:
         text.append(f"broker {mqtt.get('broker')} NOT connected", style="yellow")
-    buses = status.get("buses")
-    for bus in buses if isinstance(buses, list) else ():
-        _bus_line(text, table(bus))
+    _journal_line(text, status)
+    for bus in entries(status.get("buses")):
+        _bus_line(text, bus)
     return text
+
+
+def _journal_line(text: Text, status: Fields) -> None:
+    """Say what is wrong with the records: nothing is closed that cannot be written down."""
+    if any("store_unavailable" in words(port.get("blocked_by")) for port in entries(status.get("ports"))):
+        text.append("\njournal cannot be written, so no port may start; check the disk: df -h, dmesg", style="red")
+    ledger = table(status.get("ledger"))
+    last, acked = ledger.get("last"), ledger.get("acked")
+    if status.get("mqtt") and isinstance(last, int) and isinstance(acked, int) and last > acked:
+        text.append(f"\n{last - acked} records wait for the backend's acknowledgement", style="yellow")
 
 
 def _bus_line(text: Text, bus: Fields) -> None:
@@ -114,11 +149,16 @@ def _bus_line(text: Text, bus: Fields) -> None:
         text.append(f"\nbus {bus.get('bus')}: no answer from {names}", style="red")
 
 
-def status_view(status: Fields) -> Group:
-    """Return everything `status` shows."""
-    ports = status.get("ports")
-    rows = [table(port) for port in ports] if isinstance(ports, list) else []
-    return Group(header(status), ports_table(rows))
+def status_view(status: Fields, height: int | None = None) -> Group:
+    """Return everything `status` shows, of ports as many as `height` lines hold, those first that matter."""
+    head, ports = header(status), entries(status.get("ports"))
+    room = len(ports) if height is None else max(1, height - head.plain.count("\n") - SPARE_LINES)
+    if room >= len(ports):
+        return Group(head, ports_table(ports))
+    quiet = [port for port in ports if port["state"] == "available" and not _obstacles(port)]
+    shown = ([port for port in ports if port not in quiet] + quiet)[:room]
+    rest = f"and {len(ports) - room} more: chargerctl status"
+    return Group(head, ports_table([port for port in ports if port in shown]), Text(rest, style="dim"))
 
 
 def port_view(port: Fields) -> Group:
@@ -129,6 +169,10 @@ def port_view(port: Fields) -> Group:
     lines = [
         Text.assemble(
             (str(port["port"]), "bold"), "  ", (state, COLOURS.get(state, "")), f"  {STATES.get(state, '')}"
+        ),
+        Text(
+            f"socket    {port.get('label')}, circuit {port.get('circuit')}, relay {relay_of(port)}, "
+            f"since {port.get('since') or '(clock not set)'}"
         ),
         Text(
             f"reading   {number(reading.get('power_w'), 1)} W, {number(reading.get('current_a'), 3)} A, "
@@ -145,23 +189,21 @@ def port_view(port: Fields) -> Group:
             Text(
                 f"session   {port.get('session_id')}: {number(session.get('energy_wh'), 0)} Wh in "
                 f"{clock(session.get('charging_s'))}, peak {number(session.get('peak_power_w'), 0)} W"
+                + (f", order {port['order_id']}" if port.get("order_id") else "")
             )
         )
     lines += _latch_lines(port)
-    blocked = port.get("blocked_by")
-    if not blocked:
+    if not port.get("blocked_by"):
         lines.append(Text("next      a start would be accepted"))
-    for code in blocked if isinstance(blocked, list) and not session else ():
-        sentence, step = obstacle(str(code), str(port["port"]))
+    for code in _obstacles(port):
+        sentence, step = obstacle(code, str(port["port"]))
         lines.append(Text(f"why not   {sentence}\n          next: {step}"))
     return Group(*lines)
 
 
 def _latch_lines(port: Fields) -> list[Text]:
-    latches = port.get("latches")
     lines = []
-    for item in latches if isinstance(latches, list) else ():
-        latch = table(item)
+    for latch in entries(port.get("latches")):
         detail = table(latch.get("detail"))
         function = str(latch.get("function"))
         figures = ""

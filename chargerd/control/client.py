@@ -40,6 +40,7 @@ class ControlClient:
         self._number = 0
         self._buffer = b""
         self._timeout = timeout
+        self._more = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
         try:
@@ -92,14 +93,15 @@ class ControlClient:
             response = self._next(patience)
             if response.error is not None:
                 raise _failure(response.error)
+            self._more = response.more
             yield response.result
             if not response.more:
                 return
             patience = None
 
     def ready(self, seconds: float) -> bool:
-        """Wait for at most so long; say whether the next result of a stream has begun to arrive."""
-        if b"\n" in self._buffer:
+        """Wait for at most so long; say whether the stream can go on: its next result arrives, or it has ended."""
+        if not self._more or b"\n" in self._buffer:
             return True
         arrived, _, _ = select.select([self._socket], [], [], seconds)
         return bool(arrived)

@@ -1,16 +1,26 @@
 """chargerctl as a technician sees it, against a socket that answers like the daemon."""
 
+import io
 import json
+import os
+import re
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 import structlog
 from click.testing import CliRunner, Result
+from rich.console import Console
 
-from chargerd.cli import wording
+from chargerd import __version__
+from chargerd.cli import chargerctl, wording
 from chargerd.cli.chargerctl import main
+from chargerd.cli.ctl_tables import status_view
+from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.control.server import ControlServer, Peer, Responder
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.ledger import Json
@@ -76,10 +86,14 @@ class Daemon:
         self.calls: list[tuple[str, dict[str, Json]]] = []
         self.mqtt: Json = {"broker": "b:1883", "connected": True}
         self.bus = BUS
+        self.ports = list(PORTS)
+        self.ledger: Json = None
+        self.endless = False
+        self.watchers: list[Responder] = []
 
     def call(self, method: str, params: Mapping[str, Json], _peer: Peer, respond: Responder) -> None:
         self.calls.append((method, dict(params)))
-        found = next((one for one in PORTS if one["port"] == params.get("port")), None)
+        found = next((one for one in self.ports if one["port"] == params.get("port")), None)
         if "port" in params and found is None:
             respond.fail("unknown_port", f"there is no port {params['port']!r}", "the ports are A01, A02")
         elif method in {"status", "watch"}:
@@ -89,17 +103,21 @@ class Daemon:
                 "up_s": 61.0,
                 "mqtt": self.mqtt,
                 "buses": [self.bus],
-                "ports": list(PORTS),
+                "ledger": self.ledger,
+                "ports": list(self.ports),
             }
             respond.send(status, more=method == "watch")
-            if method == "watch":
+            if method == "watch" and self.endless:
+                self.watchers.append(respond)
+            elif method == "watch":
                 respond.send({"port": PORTS[1]}, more=True)
                 respond.send({"port": PORTS[2]})
         elif method == "port":
             respond.send(found)
         else:
             for index, reply in enumerate(self.replies):
-                respond.send({**reply, "port": params["port"]}, more=index < len(self.replies) - 1)
+                last = index == len(self.replies) - 1 and not self.endless
+                respond.send({**reply, "port": params["port"]}, more=not last)
 
 
 @pytest.fixture
@@ -141,6 +159,51 @@ def test_status_is_a_table_that_fits_a_narrow_screen(daemon: Daemon, tmp_path: P
     assert "NOT connected" in run(tmp_path, "status").stdout
 
 
+def test_status_says_what_ends_a_session_at_the_latest(daemon: Daemon, tmp_path: Path) -> None:
+    timed = port("A05", "charging", session={"charging_s": 1.0}, limits_in_force={**LIMITS, "duration_s": 1800.0})
+    daemon.ports.append(timed)
+    rows = {line.split()[0]: line.split() for line in run(tmp_path, "status").stdout.splitlines() if line}
+    assert rows["A02"][7] == "500Wh"
+    assert rows["A05"][7] == "30:00"
+
+
+def test_status_says_when_nothing_can_be_recorded(daemon: Daemon, tmp_path: Path) -> None:
+    assert "journal" not in run(tmp_path, "status").stdout
+    daemon.ports[0] = port("A01", blocked_by=["store_unavailable"])
+    assert "journal cannot be written" in run(tmp_path, "status").stdout
+
+
+@pytest.mark.parametrize(
+    ("ledger", "mqtt", "shown"),
+    [
+        ({"last": 12, "acked": 5}, {"broker": "b", "connected": True}, True),
+        ({"last": 12, "acked": 12}, {"broker": "b", "connected": True}, False),
+        ({"last": 12, "acked": 5}, None, False),
+    ],
+)
+def test_status_counts_what_waits_for_the_backend(
+    daemon: Daemon, tmp_path: Path, ledger: Json, mqtt: Json, shown: bool
+) -> None:
+    daemon.ledger, daemon.mqtt = ledger, mqtt
+    assert ("7 records wait" in run(tmp_path, "status").stdout) is shown
+
+
+def test_a_screen_that_is_too_low_shows_what_matters() -> None:
+    many: list[Json] = [*(port(f"B{number:02d}") for number in range(30)), PORTS[2]]
+    shown = _drawn({"gateway": "g", "ports": many}, 12)
+    assert len(shown) <= 12
+    assert any(line.startswith("A03") for line in shown)
+    assert shown[-1].startswith("and 23 more")
+    assert len(_drawn({"gateway": "g", "ports": many}, 50)) == len(many) + 2
+
+
+def _drawn(status: dict[str, Json], height: int) -> list[str]:
+    console = Console(width=80, height=height, file=io.StringIO(), highlight=False)
+    with console.capture() as capture:
+        console.print(status_view(status, height))
+    return capture.get().splitlines()
+
+
 def test_everything_speaks_json(daemon: Daemon, tmp_path: Path) -> None:
     assert json.loads(run(tmp_path, "status", "--json").stdout)["ports"][0]["port"] == "A01"
     assert json.loads(run(tmp_path, "port", "A02", "--json").stdout)["session_id"] == "S-1"
@@ -171,14 +234,21 @@ def test_watch_ends_after_its_seconds(daemon: Daemon, tmp_path: Path) -> None:
         ("A01", ["Free.", "a start would be accepted", "no energy limit"]),
         ("A02", ["Charging.", "S-1: 155 Wh in 1:02:03", "500 Wh"]),
         ("A03", ["9.10 A, limit 7.50 A", "chargerctl reset A03", "stale"]),
-        ("A04", ["check the board's supply", "The meter does not answer"]),
+        ("A04", ["check the board's supply", "The meter does not answer", "relay ?"]),
+        ("A06", ["relay_stuck_open: the relay did not close"]),
+        ("A05", ["relay open", "The meter does not answer", "check the meter's supply", "order o-7"]),
     ],
 )
 def test_port_says_why_and_what_next(daemon: Daemon, tmp_path: Path, name: str, words: list[str]) -> None:
+    suspended: dict[str, Json] = {"session": {"charging_s": 1.0}, "order_id": "o-7"}
+    daemon.ports.append(port("A05", "suspended", blocked_by=["busy", "meter_stale"], **suspended))
+    bare: Json = {"function": "relay_stuck_open", "clearing": "local", "detail": None}
+    daemon.ports.append(port("A06", "tripped", blocked_by=["latched"], latches=[bare]))
     result = run(tmp_path, "port", name, COLUMNS="300")
     assert result.exit_code == 0
     for word in words:
         assert word in result.stdout
+    assert "A session is under way" not in result.stdout, "whoever looks at it sees that"
     assert daemon.calls == [("port", {"port": name})]
 
 
@@ -189,7 +259,48 @@ def test_an_unknown_port_gets_the_near_ones_named(daemon: Daemon, tmp_path: Path
     assert "A01" in result.stderr
     assert "the ports are" in run(tmp_path, "port", "????").stderr
     assert run(tmp_path, "start", "B77").exit_code == 1
+    daemon.ports.append(port("shed-b1"))
+    assert "did you mean shed-b1" in run(tmp_path, "port", "SHED-B2").stderr
+
+
+def test_what_the_daemon_would_not_take_is_told(daemon: Daemon, tmp_path: Path) -> None:
+    result = run(tmp_path, "start", "A01", "--order-id", "x" * 300)
+    assert result.exit_code == 1
+    assert "order_id" in result.stderr
+    assert not daemon.calls
+
+
+def test_what_goes_wrong_is_an_object_for_a_program(daemon: Daemon, tmp_path: Path) -> None:
+    refused = run(tmp_path, "port", "a1", "--json")
+    assert refused.exit_code == 1
+    assert json.loads(refused.stdout)["error"]["code"] == "unknown_port"
+    absent = CliRunner().invoke(main, ["--socket", str(tmp_path / "none.sock"), "status", "--json"])
+    assert absent.exit_code == 3
+    assert json.loads(absent.stdout)["error"]["code"] == "not_running"
     assert daemon.calls
+
+
+@pytest.mark.parametrize(
+    ("theirs", "told"), [("0.0.9", True), (__version__, False), (None, False)], ids=["older", "same", "mute"]
+)
+def test_what_is_not_understood_may_be_another_version(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str | None, told: bool
+) -> None:
+    def hello(_client: ControlClient) -> dict[str, Any]:
+        if theirs is None:
+            raise ControlFailure("no method 'hello'")
+        return {"protocol": 1, "version": theirs}
+
+    def call(_client: ControlClient, _method: str, **_params: Any) -> Any:
+        raise ControlFailure("no method 'status'", "this daemon knows nothing", "unsupported")
+
+    monkeypatch.setattr(ControlClient, "hello", hello)
+    monkeypatch.setattr(ControlClient, "call", call)
+    result = run(tmp_path, "status")
+    assert result.exit_code == 1
+    assert ("the daemon runs version 0.0.9" in result.stderr) is told
+    assert ("this daemon knows nothing" in result.stderr) is not told
+    assert not daemon.calls
 
 
 def test_commands_pass_their_options_on(daemon: Daemon, tmp_path: Path) -> None:
@@ -243,6 +354,36 @@ def test_a_refusal_says_why_and_sets_the_exit_code(
     assert "chargerctl port A01" in result.stdout
 
 
+@pytest.mark.parametrize("option", ["--power-w", "--current-a", "--energy-wh", "--minutes", "--duration-s"])
+@pytest.mark.parametrize("figure", ["0", "-1", "nan", "inf", "much"])
+def test_a_limit_that_is_none_is_wrong_usage(daemon: Daemon, tmp_path: Path, option: str, figure: str) -> None:
+    assert run(tmp_path, "start", "A01", option, figure).exit_code == 2
+    assert not daemon.calls
+
+
+def test_a_duration_is_given_once(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.replies = [reply("accepted"), reply("done")]
+    assert run(tmp_path, "start", "A01", "--duration-s", "90").exit_code == 0
+    assert daemon.calls == [("start", {"port": "A01", "duration_s": 90.0})]
+    both = run(tmp_path, "start", "A01", "--duration-s", "90", "--minutes", "2")
+    assert both.exit_code == 2
+    assert "not both" in both.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [("start", "stop it with: chargerctl stop A01"), ("stop", "chargerctl port A01")]
+)
+def test_who_stops_waiting_is_told_that_the_command_goes_on(
+    daemon: Daemon, tmp_path: Path, command: str, words: str
+) -> None:
+    daemon.replies, daemon.endless = [reply("accepted")], True
+    child = spawn(tmp_path, command, "A01")
+    child.expect("accepted")
+    child.sendintr()
+    child.expect(re.escape(words))
+    assert ended(child) == 1
+
+
 def test_no_wait_leaves_after_accepted(daemon: Daemon, tmp_path: Path) -> None:
     daemon.replies = [reply("accepted"), reply("failed", "no_load")]
     result = run(tmp_path, "start", "A01", "--no-wait")
@@ -281,7 +422,9 @@ def test_ports_are_completed_from_the_daemon_and_silently_not_without_one(daemon
 
     assert complete(tmp_path / "chargerctl.sock", "A0").split() == [f"plain,A0{number}" for number in range(1, 5)]
     assert complete(tmp_path / "none.sock", "A0").strip() == ""
-    assert daemon.calls
+    daemon.ports.append(port("shed-b1"))
+    assert complete(tmp_path / "chargerctl.sock", "sh").strip() == "plain,shed-b1"
+    assert complete(tmp_path / "chargerctl.sock", "a01").strip() == "plain,A01"
 
 
 def test_every_state_and_obstacle_has_words() -> None:
@@ -294,20 +437,103 @@ def test_every_state_and_obstacle_has_words() -> None:
     assert {status.value for status in ReplyStatus} >= {"done", "rejected"}
 
 
-def test_live_view_draws_ports(daemon: Daemon, tmp_path: Path) -> None:
-    import sys  # noqa: PLC0415 - only this test needs a terminal
+def spawn(tmp_path: Path, *arguments: str, **environment: str) -> Any:
+    command = [str(Path(sys.executable).with_name("chargerctl")), "--socket", str(tmp_path / "chargerctl.sock")]
+    surroundings = {**os.environ, "TERM": "xterm-256color", **environment}
+    return pexpect.spawn(
+        command[0], [*command[1:], *arguments], dimensions=(24, 80), timeout=20, encoding="utf-8", env=surroundings
+    )
 
-    import pexpect  # noqa: PLC0415
 
-    command = [
-        str(Path(sys.executable).with_name("chargerctl")),
-        "--socket",
-        str(tmp_path / "chargerctl.sock"),
-        "watch",
-    ]
-    child: Any = pexpect.spawn(command[0], command[1:], dimensions=(24, 80), timeout=20)
-    child.expect("A02")
+def ended(child: Any) -> int | None:
     child.expect(pexpect.EOF)
     child.close()
-    assert child.exitstatus == 0
+    code: int | None = child.exitstatus
+    return code
+
+
+def test_live_view_draws_ports_and_ends_with_its_stream(daemon: Daemon, tmp_path: Path) -> None:
+    child = spawn(tmp_path, "watch")
+    child.expect("A02")
+    assert ended(child) == 0
+    assert daemon.calls
+
+
+def test_live_view_follows_ports_and_what_surrounds_them(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.endless = True
+    child = spawn(tmp_path, "watch")
+    child.expect("no answer from meter-a4")
+    child.expect("A04")
+    daemon.watchers[0].send({"port": port("A01", "locked_out")}, more=True)
+    child.expect("locked_out")
+    daemon.bus, daemon.mqtt = {**BUS, "connected": False}, {"broker": "b:1883", "connected": False}
+    child.expect("NOT connected")
+    child.expect("is not there; check adapter")
+    child.sendintr()
+    assert ended(child) == 0
+
+
+def test_live_view_ends_after_its_seconds(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.endless = True
+    assert ended(spawn(tmp_path, "watch", "--seconds", "0.3")) == 0
+    assert len(daemon.watchers) == 1
+
+
+def test_live_view_within_this_process(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended_by_itself = run(tmp_path, "watch", FORCE_COLOR="1")
+    assert ended_by_itself.exit_code == 0
+    assert "A02" in ended_by_itself.stdout
+    monkeypatch.setattr(chargerctl, "REFRESH", 0.02)
+    daemon.endless = True
+    assert run(tmp_path, "watch", "--seconds", "0.1", FORCE_COLOR="1").exit_code == 0
+    assert ("status", {}) in daemon.calls
+
+    def interrupted(_client: ControlClient, _seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ControlClient, "ready", interrupted)
+    assert run(tmp_path, "watch", FORCE_COLOR="1").exit_code == 0
+    assert run(tmp_path, "watch").exit_code == 0
+
+
+def test_waiting_interrupted_within_this_process(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_client: ControlClient, _method: str, **_params: Any) -> Iterator[Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ControlClient, "stream", interrupted)
+    result = run(tmp_path, "start", "A01")
+    assert result.exit_code == 1
+    assert "the start goes on" in result.stderr
+    assert not daemon.calls
+
+
+def test_lines_end_after_their_seconds_though_nothing_changes(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.endless = True
+    monkeypatch.setattr(chargerctl, "REFRESH", 0.02)
+    result = run(tmp_path, "watch", "--seconds", "0.1")
+    assert result.exit_code == 0
+    assert result.stdout.count("\n") == len(PORTS)
+
+
+def test_a_watch_that_is_interrupted_has_done_its_work(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.endless = True
+    child = spawn(tmp_path, "watch", "--json")
+    child.expect("shed-1")
+    child.kill(signal.SIGINT)
+    assert ended(child) == 0
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}], ids=["colours", "no colours"])
+def test_colours_are_for_terminals_that_want_them(
+    daemon: Daemon, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    child = spawn(tmp_path, "status", **environment)
+    child.expect(pexpect.EOF)
+    child.close()
+    coloured = re.search(r"\x1b\[[0-9;]*3[0-7]", child.before) is not None
+    assert coloured is not bool(environment)
     assert daemon.calls
