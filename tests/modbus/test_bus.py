@@ -411,6 +411,7 @@ def test_a_silent_board_is_reported_lost_once_and_back_at_its_first_answer(small
     small.boards.silent = {11}
     small.run(30.0)
     assert [(event.board, event.kind) for event in small.told(BoardLost)] == [("meter1", FaultKind.TIMEOUT)]
+    assert small.told(BoardLost)[0].at - small.told(MeterFault)[0].at < 2.0
     assert small.bus.lost_boards() == ("meter1",)
     small.boards.silent = set()
     small.run(11.0)
@@ -434,7 +435,8 @@ def test_a_relay_board_that_is_back_is_read_back_first(small: Bench) -> None:
 
 
 def test_also_one_that_only_openings_have_missed(small: Bench) -> None:
-    small.run(1.0)
+    while len(small.told(RelayReadBack)) < 4:
+        small.run(0.01)
     small.boards.silent = {1}
     for _ in range(3):
         small.bus.execute(OpenRelay(port=A01))
