@@ -4,6 +4,7 @@ Figures, no verdict: these machines are noisy. `--write` puts the table into doc
 """
 
 import argparse
+import atexit
 import os
 import platform
 import random
@@ -77,6 +78,7 @@ class Daemon:
         self.began = time.monotonic()
         self._log = (folder / "log").open("wb")
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        atexit.register(self._process.kill)
 
     def ask(self, method: str, **params: Any) -> Any:
         with ControlClient(self._socket, timeout=30) as client:
