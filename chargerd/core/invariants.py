@@ -127,14 +127,16 @@ class Invariants:
             case LatchesCleared():
                 self._latched -= {(fact.port, function) for function in fact.functions}
             case SessionEnded():
-                port = fact.settlement.record.order.port
-                self._durable.pop(port, None)
-                if port in self._closed:
-                    raise InvariantViolated(f"S1: the session of {port} has ended, and nothing opens its relay")
+                self._note_end(fact.settlement.record.order.port)
             case RelayNotReconciled():
                 self._unreconciled.discard(fact.port)
             case _:
                 pass
+
+    def _note_end(self, port: PortId) -> None:
+        self._durable.pop(port, None)
+        if port in self._closed:
+            raise InvariantViolated(f"S1: the session of {port} has ended, and nothing opens its relay")
 
     def _blind(self, port: PortId, now: Moment, grace: Seconds) -> bool:
         heard = self._heard.get(port)
