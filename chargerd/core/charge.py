@@ -121,7 +121,12 @@ class Charge:
             quality_reason=doubt,
             resolution=self._plan.meter.energy_resolution,
             meter_stop=stop,
+            confidence=self._confidence(reason),
         )
+
+    def _confidence(self, reason: StopReason) -> float | None:
+        end = self.image.shape.end
+        return end.confidence if end is not None and end.reason is reason else None
 
 
 def settle_interrupted(record: SessionRecord, resolution: WattHours) -> Settlement:

@@ -14,6 +14,7 @@ from chargerd.core.facts import Clearing
 from chargerd.core.plan import PortPlan
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, StopDetail, StopReason
+from chargerd.core.shape import Shape
 from chargerd.core.totals import Totals
 from chargerd.core.units import Instant, Seconds, after, between
 
@@ -73,8 +74,13 @@ class Image:
     """When the write began that closed it; `None` until its board has read it back closed."""
     over_current: Pickup = field(default_factory=Pickup)
     over_power: Pickup = field(default_factory=Pickup)
+    shape: Shape = field(init=False)
+    """What the power of the session has looked like so far."""
     loaded: bool = False
     """Whether the load ever reached `no_load_below` in this session."""
+
+    def __post_init__(self) -> None:
+        self.shape = Shape(self.plan.charge_end)
 
     def note(self, reading: MeterReading) -> None:
         """Take in a reading: pickups, totals, and whether there is a load at all."""
@@ -88,6 +94,7 @@ class Image:
         if reading.power is not None:
             if counted.power:
                 self.over_power.note(reading.at, above=reading.power >= self.overpower)
+                self.shape.note(reading.power, reading.at)
             self.totals.hold(reading.power, reading.at)
             self.loaded = self.loaded or reading.power >= self.plan.charge_end.no_load_below
 
@@ -100,6 +107,7 @@ class Image:
     def open(self) -> None:
         """The relay is being opened: nothing is picked up any more."""
         self.closed_at = self.contact_from = None
+        self.shape.interrupt()
         self.over_current = Pickup()
         self.over_power = Pickup()
 
@@ -215,6 +223,26 @@ def no_load(image: Image, now: Instant) -> StopDetail | None:
     return StopDetail(function="no_load", measured=image.totals.peak, limit=end.no_load_below, unit="w")
 
 
+def _ended_by_shape(image: Image, reason: StopReason) -> StopDetail | None:
+    end = image.shape.end
+    if end is None or end.reason is not reason:
+        return None
+    return StopDetail(function=reason.value, measured=end.measured, limit=end.limit, unit="w")
+
+
+def unplugged(image: Image, _now: Instant) -> StopDetail | None:
+    """Fell in one step from at least half of the peak to what an empty socket shows, and stayed there for 300 s.
+
+    Shares and spans: four measured e-bike charges, and a two-battery charger that rests for up to 60 s.
+    """
+    return _ended_by_shape(image, StopReason.UNPLUGGED)
+
+
+def full(image: Image, _now: Instant) -> StopDetail | None:
+    """Has tapered and stays low for 45 min, or ended by a step from under half of the peak (measured charges)."""
+    return _ended_by_shape(image, StopReason.FULL)
+
+
 class Result(StrEnum):
     """What a function that has picked up does to the port."""
 
@@ -262,6 +290,8 @@ FUNCTIONS: tuple[Function, ...] = (
     Function(picks_up=energy_limit, result=Result.END, reason=StopReason.ENERGY_LIMIT),
     Function(picks_up=duration_limit, result=Result.END, reason=StopReason.DURATION_LIMIT),
     Function(picks_up=no_load, result=Result.END, reason=StopReason.NO_LOAD),
+    Function(picks_up=unplugged, result=Result.END, reason=StopReason.UNPLUGGED),
+    Function(picks_up=full, result=Result.END, reason=StopReason.FULL),
 )
 """All functions of a port, most urgent first. A trip without `clearing` sets no latch."""
 
