@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -78,7 +78,7 @@ class _Command(BaseModel):
 
     id: Annotated[str, Field(pattern=ID)]
     expires_at: str | None = None
-    ttl_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] | None = None
+    ttl_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     args: dict[str, object]
 
     @model_validator(mode="after")
@@ -130,7 +130,7 @@ def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
     except ValidationError as error:
         raise _explain(error) from error
     expires = _expiry(command, arrived)
-    digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": json.loads(arrived.payload)})).hexdigest()
+    digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": data})).hexdigest()
     assert isinstance(args, StartArgs | StopArgs | ResetArgs)
     return Incoming(
         id=CommandId(command.id),
@@ -142,11 +142,11 @@ def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
     )
 
 
-def _load(payload: bytes) -> dict[str, object]:
+def _load(payload: bytes) -> dict[str, Any]:
     if len(payload) > LARGEST:
         raise _RefusedError(Code.MALFORMED, f"larger than {LARGEST} bytes")
     try:
-        data = json.loads(payload.decode("utf-8"), parse_constant=_no_constant)
+        data = json.loads(payload.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once_each)
         rfc8785.dumps(data)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
         raise _RefusedError(Code.MALFORMED, f"not JSON: {error}"[:200]) from error
@@ -157,6 +157,14 @@ def _load(payload: bytes) -> dict[str, object]:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse a name given twice: of two limits, one would be ignored."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice in one object")
+    return found
 
 
 def _explain(error: ValidationError) -> _RefusedError:

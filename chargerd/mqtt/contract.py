@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.moment import ClockQuality
@@ -293,19 +293,13 @@ class Arguments(Message):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _no_truth_value(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004 - pydantic wants a ValueError
-    return value
-
-
 def _ascending(bounds: list[float]) -> list[float]:
     if any(later <= earlier for earlier, later in pairwise(bounds)):
         raise ValueError("must be ascending")
     return bounds
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False), BeforeValidator(_no_truth_value)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ShortText = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
 Opaque = Annotated[str, Field(max_length=256)]
 
@@ -346,7 +340,7 @@ class ResetArgs(Arguments):
 class AckBody(BaseModel):
     """`ack`: the backend has stored the ledger up to here. Unknown fields are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     stream: str
     through: Annotated[int, Field(ge=0)]

@@ -173,3 +173,21 @@ def test_no_json_breaks_it(number: object, ttl: object, args: object, more: obje
         assert isinstance(found, Incoming | Refusal)
         if isinstance(found, Incoming):
             assert found.expires is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"c","ttl_s":30,"args":{"port":"A01","limits":{"energy_wh":5},"limits":{"energy_wh":50000}}}',
+        b'{"id":"c","id":"d","ttl_s":30,"args":{"port":"A01"}}',
+    ],
+)
+def test_a_name_given_twice_is_refused(body: bytes) -> None:
+    assert refused(parse(arrived("start", body))).code is Code.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ttl_s": "30"}, {"ttl_s": True}, {"args": {"port": "A", "limits": {"power_w": "3"}}}]
+)
+def test_a_text_is_no_number(changes: dict[str, Any]) -> None:
+    assert refused(parse(arrived("start", start(**changes), expiry=1))).code is Code.MALFORMED
