@@ -13,6 +13,8 @@ from chargerd.core.units import Instant, Seconds, after
 READ_AHEAD = 50
 """Rows fetched from the journal at once."""
 AGAIN_EVERY = Seconds(1800.0)
+UNREADABLE_WAIT = Seconds(5.0)
+"""How long a journal that gave no rows is left alone: its disk has enough to do."""
 
 
 class Drain:
@@ -21,46 +23,76 @@ class Drain:
     def __init__(self) -> None:
         self._next = 1
         self._rows: deque[LedgerRow] = deque()
-        self._asked = False
+        self._asked: int | None = None
+        self._fetched_none = False
         self._open = False
-        self._hold_until: Instant | None = None
+        self._ack_until: Instant | None = None
+        self._pause_until: Instant | None = None
+        self._read_after: Instant | None = None
         self._again_at: Instant | None = None
+        self._acked = 0
+        self._reached = 0
+        self._dead: set[int] = set()
+
+    def begin(self, span: LedgerSpan) -> None:
+        """Take in what an earlier process left: it may have sent any of it, so any of it may be acknowledged."""
+        self._reached = max(self._reached, span.last)
 
     def connected(self, until: Instant) -> None:
         """A connection is new: send nothing before `until`, or before an acknowledgement has come."""
-        self._rewind_to(1)
+        self._rewind()
         self._open = True
-        self._hold_until = until
+        self._ack_until = until
+        self._pause_until = None
 
     def disconnected(self) -> None:
         """The connection is gone."""
         self._open = False
         self._rows.clear()
 
-    def acknowledged(self) -> None:
-        """The backend's word has come: what it covers is known, the rest may go."""
-        self._hold_until = None
+    def may_acknowledge(self, through: int) -> bool:
+        """Say whether all rows up to `through` have ever been sent."""
+        return through <= self._reached
+
+    def acknowledged(self, through: int = 0) -> None:
+        """The backend's word has come: what it covers is not sent again, the rest may go.
+
+        The journal takes note in its own time; this is known here at once, so that nothing is sent in between.
+        """
+        self._ack_until = None
+        self._acked = max(self._acked, through)
+        self._dead = {seq for seq in self._dead if seq > self._acked}
 
     def pause(self, seq: int, until: Instant) -> None:
-        """The broker refuses rows for now: go on from this one, later."""
-        self._rewind_to(seq)
-        self._hold_until = until
+        """The broker refuses rows for now: go on from the oldest refused one, later."""
+        self._next = min(self._next, seq)
+        self._rows.clear()
+        self._pause_until = until
+
+    def bury(self, seq: int) -> None:
+        """This row will never be taken: go on without it."""
+        self._dead.add(seq)
 
     def wants(self, span: LedgerSpan, now: Instant) -> int | None:
         """Return after which row the next ones are to be fetched, or `None` if none are to be."""
+        if self._fetched_none:
+            self._fetched_none = False
+            self._read_after = after(now, UNREADABLE_WAIT)
         if self._again_at is not None and now >= self._again_at:
-            self._rewind_to(1)
-        self._next = max(self._next, span.acked + 1, span.first)
-        if not self._open or self._rows or self._asked or self._held(now) or self._next > span.last:
+            self._rewind()
+        self._next = max(self._next, self._acked + 1, span.acked + 1, span.first)
+        if not self._open or self._rows or self._asked is not None or self._next > span.last or self._held(now):
             return None
-        self._asked = True
-        return self._next - 1
+        self._asked = self._next - 1
+        return self._asked
 
     def fetched(self, rows: Sequence[LedgerRow]) -> None:
-        """Take in rows that were fetched."""
-        self._asked = False
-        if self._open:
-            self._rows.extend(row for row in rows if row.seq >= self._next)
+        """Take in rows that were fetched, unless the cursor was set back meanwhile: older ones go first."""
+        asked, self._asked = self._asked, None
+        if asked is None or self._next <= asked or not self._open:
+            return
+        self._fetched_none = not rows
+        self._rows.extend(row for row in rows if row.seq >= self._next)
 
     def take(self, span: LedgerSpan, now: Instant) -> LedgerRow | None:
         """Return the next row to send, if there is one; it counts as sent in this connection."""
@@ -69,27 +101,22 @@ class Drain:
         while self._rows:
             row = self._rows.popleft()
             self._next = row.seq + 1
-            if row.seq > span.acked and row.stream == span.stream:
+            settled = row.seq <= max(span.acked, self._acked)
+            if not settled and row.seq not in self._dead and row.stream == span.stream:
                 if self._again_at is None:
                     self._again_at = after(now, AGAIN_EVERY)
+                self._reached = max(self._reached, row.seq)
                 return row
         return None
 
     def sent_through(self, span: LedgerSpan) -> bool:
         """Say whether there is no row left to send."""
-        return not self._rows and max(self._next, span.acked + 1) > span.last
-
-    def due(self) -> Instant | None:
-        """Return when something here changes by itself."""
-        instants = [at for at in (self._hold_until, self._again_at) if at is not None]
-        return min(instants, default=None) if self._open else None
+        return not self._rows and max(self._next, self._acked + 1, span.acked + 1) > span.last
 
     def _held(self, now: Instant) -> bool:
-        if self._hold_until is not None and now >= self._hold_until:
-            self._hold_until = None
-        return self._hold_until is not None
+        return any(at is not None and now < at for at in (self._ack_until, self._pause_until, self._read_after))
 
-    def _rewind_to(self, seq: int) -> None:
-        self._next = seq
+    def _rewind(self) -> None:
+        self._next = 1
         self._rows.clear()
         self._again_at = None

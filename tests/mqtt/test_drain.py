@@ -39,10 +39,8 @@ def fetch(drain: Drain, where: LedgerSpan, now: Instant) -> None:
 def test_nothing_goes_before_the_acknowledgement_or_its_time() -> None:
     drain = Drain()
     assert drain.wants(span(3), at(0)) is None, "there is no connection"
-    assert drain.due() is None
     drain.connected(at(2))
     assert drain.wants(span(3), at(1)) is None
-    assert drain.due() == at(2)
     fetch(drain, span(3), at(2))
     assert not drain.sent_through(span(3))
     assert sent(drain, span(3), at(2)) == [1, 2, 3]
@@ -116,3 +114,47 @@ def test_rows_of_an_older_stream_and_pruned_ones_are_left_alone() -> None:
     assert drain.wants(span(9, first=7), at(0)) == 6
     drain.fetched(rows(7, stream="older") + rows(8, 9))
     assert sent(drain, span(9, first=7), at(0)) == [8, 9]
+
+
+def test_refusals_of_several_rows_go_on_from_the_oldest() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    fetch(drain, span(5), at(0))
+    assert sent(drain, span(5), at(0)) == [1, 2, 3, 4, 5]
+    for seq in (2, 3, 4, 5):
+        drain.pause(seq, at(60))
+    fetch(drain, span(5), at(60))
+    assert sent(drain, span(5), at(60)) == [2, 3, 4, 5]
+
+
+def test_an_acknowledgement_does_not_lift_a_pause() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    fetch(drain, span(5), at(0))
+    assert sent(drain, span(5), at(0)) == [1, 2, 3, 4, 5]
+    drain.pause(3, at(60))
+    drain.acknowledged()
+    assert drain.wants(span(5), at(59)) is None
+    assert drain.wants(span(5), at(60)) == 2
+
+
+def test_rows_that_were_asked_for_before_a_reconnect_do_not_go_first() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    fetch(drain, span(100), at(0))
+    sent(drain, span(100), at(0))
+    assert drain.wants(span(100), at(0)) == 50
+    drain.disconnected()
+    drain.connected(at(1))
+    drain.fetched(rows(*range(51, 101)))
+    fetch(drain, span(100), at(1))
+    assert sent(drain, span(100), at(1))[0] == 1
+
+
+def test_a_journal_that_gives_no_rows_is_left_alone_for_a_while() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    assert drain.wants(span(3), at(0)) == 0
+    drain.fetched([])
+    assert [drain.wants(span(3), at(0)) for _ in range(9)] == [None] * 9
+    assert drain.wants(span(3), at(60)) == 0

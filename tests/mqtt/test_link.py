@@ -14,6 +14,7 @@ from chargerd.core.ledger import Body, LedgerRow, LedgerSpan, Reply, RowKind
 from chargerd.core.units import CommandId, PortId
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
+from chargerd.mqtt.transport import BackOff
 from chargerd.runtime.clock import SystemClock
 from tests.backend import Backend
 from tests.broker import Mosquitto
@@ -251,9 +252,9 @@ def test_messages_are_acknowledged_in_the_order_in_which_they_came(broker: Mosqu
         stage.wait(lambda: bool(stage.refusals))
         backend.acknowledge("stream", 1)
         stage.wait(lambda: stage.ledger.acked == 1)
-        assert len(stage.link._received) == 3, "what came later waits for the slow one"  # noqa: SLF001
+        assert len(stage.link._inbox) == 3, "what came later waits for the slow one"  # noqa: SLF001
         stage.held[0]()
-        stage.wait(lambda: not stage.link._received)  # noqa: SLF001
+        stage.wait(lambda: not stage.link._inbox)  # noqa: SLF001
         assert stage.link.connected
 
 
@@ -284,9 +285,9 @@ def test_no_broker_and_a_mute_one_disturb_nobody() -> None:
 def test_a_client_without_progress_is_replaced(broker: Mosquitto, backend: Backend) -> None:
     with Stage(broker.port, Ledger()) as stage:
         backend.wait("state/gateway")
-        first = stage.link._client  # noqa: SLF001 - the point is that it is another one afterwards
+        first = stage.link._transport  # noqa: SLF001 - the point is that it is another one afterwards
         stage.link._words.put(stage.link._rebuild)  # noqa: SLF001 - what the supervisor does after 90 s
-        stage.wait(lambda: stage.link.connected and stage.link._client is not first)  # noqa: SLF001
+        stage.wait(lambda: stage.link.connected and stage.link._transport is not first)  # noqa: SLF001
 
 
 def test_keys_that_cannot_be_read_alarm_and_stop_nothing(tmp_path: Path) -> None:
@@ -303,8 +304,10 @@ def test_keys_that_cannot_be_read_alarm_and_stop_nothing(tmp_path: Path) -> None
 
 
 def test_the_back_off_doubles_with_full_jitter_and_a_taken_over_session_waits_for_minutes() -> None:
-    link = Stage(1, Ledger()).link
-    delays = [link._delay(0)[0] for _ in range(12)]  # noqa: SLF001 - the bounds are the rule
+    back_off = BackOff("seed")
+    delays = [back_off.next() for _ in range(12)]
     assert all(0.1 <= delay <= min(60, 2**number) for number, delay in enumerate(delays))
     assert len(set(delays)) == len(delays)
-    assert 120 <= link._delay(0x8E)[0] <= 300  # noqa: SLF001
+    assert 120 <= back_off.next(taken_over=True) <= 300
+    back_off.reset()
+    assert back_off.next() <= 1

@@ -1,0 +1,151 @@
+"""What waits to be published apart from the ledger: replies, states, presence, readings; and which goes first."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+from chargerd.core.clock import Clock
+from chargerd.core.ledger import Body
+from chargerd.core.units import Instant, PortId, Seconds, after, between
+from chargerd.mqtt import bodies
+from chargerd.mqtt.contract import PresenceBody
+
+PRESENCE_EVERY = Seconds(60.0)
+PRESENCE_EXPIRY = Seconds(180.0)
+STATES_EVERY = Seconds(900.0)
+STATE_EXPIRY = Seconds(3600.0)
+REPLY_EXPIRY = 3600
+READING_EXPIRY = 86400
+MOST_READINGS = 200
+MOST_REPLIES = 1000
+INFO = "state/info"
+PORT = "state/port/"
+REPLY = "up/reply"
+
+
+class StateSource(Protocol):
+    """Who knows the states to publish."""
+
+    def info(self) -> Body:
+        """Return `state/info` without its envelope."""
+
+    def port_ids(self) -> Sequence[PortId]:
+        """Return all ports."""
+
+    def port_state(self, port: PortId) -> Body:
+        """Return `state/port/{port}` without its envelope."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A message to be published; `seq` if it is a row of the ledger."""
+
+    topic: str
+    payload: Body
+    retain: bool = False
+    expires_at: Instant | None = None
+    correlation: bytes | None = None
+    seq: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The topic without what it is about."""
+        return "/".join(self.topic.split("/")[:2])
+
+    def left(self, now: Instant) -> int:
+        """Return for how many seconds it is of use yet, begun ones included."""
+        assert self.expires_at is not None
+        return ceil(between(now, self.expires_at))
+
+
+class Outgoing:
+    """Queues with bounds; states are not queued but read when they are sent."""
+
+    def __init__(self, *, clock: Clock, gateway: str, states: StateSource) -> None:
+        self._clock = clock
+        self._gateway = gateway
+        self._states = states
+        self._dirty: dict[str, None] = {}
+        self._presence_at: Instant | None = None
+        self._states_at: Instant | None = None
+        self.replies: deque[Waiting] = deque(maxlen=MOST_REPLIES)
+        self.readings: deque[Waiting] = deque(maxlen=MOST_READINGS)
+
+    def connected(self, now: Instant) -> None:
+        """Have all states published, and after them that we are here."""
+        self._all_states(now)
+        self._presence_at = now
+
+    def disconnected(self, in_flight: Iterable[Waiting]) -> None:
+        """Keep the replies the broker has not confirmed; states come anew, readings are old by then."""
+        self._presence_at = self._states_at = None
+        self.readings.clear()
+        for waiting in reversed(list(in_flight)):
+            self.put_back(waiting)
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Keep a reply that did not get through; if there is no room the oldest is given up."""
+        if waiting.topic == REPLY and len(self.replies) < MOST_REPLIES:
+            self.replies.appendleft(waiting)
+
+    def port_changed(self, port: PortId) -> None:
+        """Have a port's state published."""
+        self._dirty[f"{PORT}{port}"] = None
+
+    def presence_due(self, now: Instant) -> None:
+        """Have presence published again."""
+        self._presence_at = now
+
+    def urgent(self, conn: int) -> Waiting | None:
+        """Return the next reply, else the next state as it is now, else presence if that is due."""
+        now = self._clock.moment()
+        if self._states_at is not None and now.instant >= self._states_at:
+            self._all_states(now.instant)
+        reply = self._first_of(self.replies)
+        if reply is not None:
+            return reply
+        if self._dirty:
+            topic = next(iter(self._dirty))
+            del self._dirty[topic]
+            return self._state(topic)
+        if self._presence_at is not None and now.instant >= self._presence_at:
+            self._presence_at = after(now.instant, PRESENCE_EVERY)
+            return self._presence(PresenceBody(status="online", conn=conn), PRESENCE_EXPIRY)
+        return None
+
+    def reading(self) -> Waiting | None:
+        """Return the next reading."""
+        return self._first_of(self.readings)
+
+    def goodbye(self, conn: int) -> Waiting:
+        """Return the presence of one who leaves in order."""
+        return self._presence(PresenceBody(status="offline", cause="shutdown", conn=conn), None)
+
+    def _first_of(self, queue: "deque[Waiting]") -> Waiting | None:
+        while queue:
+            waiting = queue.popleft()
+            if waiting.left(self._clock.now()) >= 1:
+                return waiting
+        return None
+
+    def _all_states(self, now: Instant) -> None:
+        for port in self._states.port_ids():
+            self.port_changed(port)
+        self._dirty[INFO] = None
+        self._states_at = after(now, STATES_EVERY)
+
+    def _state(self, topic: str) -> Waiting:
+        if topic == INFO:
+            return self._retained(topic, self._states.info(), None)
+        return self._retained(topic, self._states.port_state(PortId(topic.removeprefix(PORT))), STATE_EXPIRY)
+
+    def _presence(self, body: PresenceBody, expiry: Seconds | None) -> Waiting:
+        return self._retained("state/gateway", bodies.plain(body), expiry)
+
+    def _retained(self, topic: str, body: Body, expiry: Seconds | None) -> Waiting:
+        moment = self._clock.moment()
+        payload = {**bodies.envelope(self._gateway, moment), **body}
+        expires_at = None if expiry is None else after(moment.instant, expiry)
+        return Waiting(topic=topic, payload=payload, retain=True, expires_at=expires_at)

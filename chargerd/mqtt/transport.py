@@ -1,0 +1,334 @@
+"""One paho client and the network thread it brings.
+
+Its callbacks run in that thread, some of them under paho's own locks, and an exception in one would end it: so
+they say what was heard and do nothing else, but for what has to happen before paho goes on. That is the last will,
+which must carry the number of the connection it is for, and paho's own queue, which is emptied before paho sends
+it again regardless of the broker's Receive Maximum.
+
+Every connection has a generation. What belongs to an older one (an acknowledgement, a packet number) is never
+taken for the present one's, and nothing is written between two connections, where it would go out ahead of
+CONNECT.
+"""
+
+import random
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from chargerd.config.document import MqttSection
+from chargerd.core.clock import Clock
+from chargerd.core.moment import Moment
+from chargerd.core.units import Seconds
+from chargerd.mqtt.contract import LARGEST
+
+KEEPALIVE = 30
+SESSION_EXPIRY = 3600
+WILL_DELAY = 15
+WINDOW = 20
+"""Unacknowledged publications at most, or the broker's Receive Maximum if that is less."""
+BACK_OFF_FIRST, BACK_OFF_MOST, BACK_OFF_LEAST = Seconds(1.0), Seconds(60.0), Seconds(0.1)
+TAKEN_OVER_BACK_OFF = (Seconds(120.0), Seconds(300.0))
+TAKEN_OVER = 0x8E
+USER_TIMEOUT_MS = 20_000
+PACKET_HEAD = 5 + 2 + 2
+"""Bytes of a PUBLISH besides topic, properties and payload: fixed header, topic's length, packet number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The broker has taken us. `conn` is the number in this connection's last will."""
+
+    generation: int
+    conn: int
+    receive_maximum: int
+    largest_packet: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotConnected:
+    """An attempt came to nothing; `refused` is the broker's reason if it was the broker's doing."""
+
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A connection is gone. paho may say so twice."""
+
+    generation: int
+    why: str
+    taken_over: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The broker has delivered a message."""
+
+    generation: int
+    message: paho.MQTTMessage
+    received: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PubAck:
+    """The broker has answered a publication, with a code of 0x80 or more if it refused it."""
+
+    generation: int
+    mid: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubAck:
+    """The broker has answered a subscription."""
+
+    generation: int
+    refused: tuple[int, ...]
+
+
+Heard: TypeAlias = Connected | NotConnected | Lost | Delivered | PubAck | SubAck
+
+
+class BackOff:
+    """How long to wait before the next attempt: anywhere up to a bound that doubles (full jitter)."""
+
+    def __init__(self, seed: str) -> None:
+        self._jitter = random.Random(seed)  # noqa: S311 - spreads reconnects, guards nothing
+        self._failures = 0
+
+    def next(self, *, taken_over: bool = False) -> Seconds:
+        """Return a pause; minutes if another client has our session, lest the two throw each other out forever."""
+        if taken_over:
+            return Seconds(self._jitter.uniform(*TAKEN_OVER_BACK_OFF))
+        bound = min(BACK_OFF_MOST, BACK_OFF_FIRST * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        return Seconds(self._jitter.uniform(BACK_OFF_LEAST, bound))
+
+    def reset(self) -> None:
+        """Begin anew: a connection has held."""
+        self._failures = 0
+
+
+class Owner(Protocol):
+    """What a transport asks of its owner, from paho's thread; none of it may block or raise."""
+
+    def hear(self, heard: Heard) -> None:
+        """Take this in, in order."""
+
+    def will(self) -> tuple[int, bytes]:
+        """Return the number of the connection about to be made, and its last will."""
+
+
+class Transport:
+    """Connects by itself until retired. Raises `OSError` or `ValueError` if its keys cannot be used."""
+
+    def __init__(
+        self,
+        *,
+        config: MqttSection,
+        client_id: str,
+        root: str,
+        generations: Iterator[int],
+        back_off: BackOff,
+        clock: Clock,
+        owner: Owner,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._root = root
+        self._generations = generations
+        self._back_off = back_off
+        self._hear: Callable[[Heard], None] = owner.hear
+        self._will = owner.will
+        self._conn = 0
+        self._live = 0
+        """Generation of the connection there is; 0 while there is none. Written by paho's thread alone."""
+        self._pausing = False
+        self.pause = Seconds(0.0)
+        """How long paho keeps still before its next attempt."""
+        self._client = self._make(client_id)
+
+    def start(self) -> None:
+        """Begin to connect, in paho's own thread."""
+        properties = properties_of(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = SESSION_EXPIRY
+        properties.ReceiveMaximum = WINDOW
+        properties.MaximumPacketSize = 4 * LARGEST
+        self._client.connect_async(
+            self._config.host,
+            self._config.broker_port,
+            keepalive=KEEPALIVE,
+            clean_start=False,
+            properties=properties,
+        )
+        self._client.loop_start()
+
+    def subscribe(self, generation: int, topics: Sequence[str]) -> None:
+        """Subscribe below the root; `SubAck` tells what came of it."""
+        if generation == self._live:
+            options = SubscribeOptions(qos=1)
+            self._client.subscribe([(f"{self._root}/{topic}", options) for topic in topics])
+
+    def publish(
+        self, generation: int, topic: str, data: bytes, *, retain: bool, properties: Properties
+    ) -> int | None:
+        """Publish below the root; return the packet number, or `None` if that connection is gone."""
+        if generation != self._live:
+            return None
+        info = self._client.publish(f"{self._root}/{topic}", data, qos=1, retain=retain, properties=properties)
+        # What paho queued although the connection broke this instant is dropped at the next connect.
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def packet_size(self, topic: str, data: bytes, properties: Properties) -> int:
+        """Return how many bytes a publication has on the wire, at most."""
+        # paho has types for most of itself, but not for this.
+        packed = len(properties.pack())  # type: ignore[no-untyped-call]
+        return PACKET_HEAD + len(f"{self._root}/{topic}".encode()) + packed + len(data)
+
+    def acknowledge(self, generation: int, mid: int, qos: int) -> None:
+        """Tell the broker that we have a message of this connection's."""
+        if generation == self._live:
+            self._client.ack(mid, qos)
+
+    def retire(self) -> Callable[[], object]:
+        """Hear nothing any more and say goodbye to the broker; return what then waits for paho's thread to end."""
+        self._hear = _deaf
+        self._client.drop_out_messages()
+        self._client.disconnect()
+        return self._client.loop_stop
+
+    def _make(self, client_id: str) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True
+        )
+        client.suppress_exceptions = True
+        client.max_inflight_messages_set(65535)
+        if self._config.username is not None:
+            client.username_pw_set(self._config.username, _password(self._config))
+        if self._config.tls is not None:
+            tls = self._config.tls
+            client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
+        client.on_pre_connect = self._when_about_to_connect
+        client.on_connect = self._when_connected
+        client.on_connect_fail = self._when_not_connected
+        client.on_disconnect = self._when_disconnected
+        client.on_message = self._when_message
+        client.on_publish = self._when_published
+        client.on_subscribe = self._when_subscribed
+        client.on_socket_open = _watch_socket
+        return client
+
+    # paho's thread
+
+    def _when_about_to_connect(self, client: paho.Client, _userdata: object) -> None:
+        self._pausing = False
+        self._conn, payload = self._will()
+        properties = properties_of(PacketTypes.WILLMESSAGE)
+        properties.WillDelayInterval = WILL_DELAY
+        client.will_set(f"{self._root}/state/gateway", payload, qos=1, retain=True, properties=properties)
+
+    def _when_connected(
+        self,
+        client: paho.Client,
+        _userdata: object,
+        _flags: paho.ConnectFlags,
+        code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if code.is_failure:
+            # on_disconnect follows and chooses the pause.
+            self._hear(NotConnected(refused=str(code)))
+            return
+        client.drop_out_messages()
+        self.pause = Seconds(0.0)
+        self._live = next(self._generations)
+        self._hear(
+            Connected(
+                generation=self._live,
+                conn=self._conn,
+                receive_maximum=getattr(properties, "ReceiveMaximum", WINDOW),
+                largest_packet=getattr(properties, "MaximumPacketSize", None),
+            )
+        )
+
+    def _when_not_connected(self, client: paho.Client, _userdata: object) -> None:
+        self._choose_pause(client, taken_over=False)
+        self._hear(NotConnected())
+
+    def _when_disconnected(
+        self,
+        client: paho.Client,
+        _userdata: object,
+        _flags: paho.DisconnectFlags,
+        code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        generation, self._live = self._live, 0
+        taken_over = int(code.value) == TAKEN_OVER
+        self._choose_pause(client, taken_over=taken_over)
+        self._hear(Lost(generation=generation, why=str(code), taken_over=taken_over))
+
+    def _when_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        self._hear(Delivered(generation=self._live, message=message, received=self._clock.moment()))
+
+    def _when_published(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        mid: int,
+        code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._hear(PubAck(generation=self._live, mid=mid, code=int(code.value)))
+
+    def _when_subscribed(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _mid: int,
+        codes: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        refused = tuple(int(code.value) for code in codes if code.is_failure)
+        self._hear(SubAck(generation=self._live, refused=refused))
+
+    def _choose_pause(self, client: paho.Client, *, taken_over: bool) -> None:
+        """Choose once for each attempt: a second notice of the same loss must not shorten the pause."""
+        if self._pausing:
+            return
+        self._pausing = True
+        self.pause = self._back_off.next(taken_over=taken_over)
+        # paho's annotation wants whole seconds, its arithmetic takes any; whole ones would march in step.
+        client.reconnect_delay_set(self.pause, self.pause)  # type: ignore[arg-type]
+
+
+def properties_of(packet: int) -> Properties:
+    """Return empty properties for a packet of this type."""
+    # paho leaves this one constructor without types.
+    return Properties(packet)  # type: ignore[no-untyped-call]
+
+
+def _deaf(_heard: Heard) -> None:
+    """Hear nothing: a newer client has taken over."""
+
+
+def _watch_socket(_client: paho.Client, _userdata: object, sock: object) -> None:
+    """Have the kernel give up on a dead connection after 20 s, rather than after a quarter of an hour."""
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def _password(config: MqttSection) -> str | None:
+    if config.password_file is None:
+        return None
+    lines = Path(config.password_file).read_text(encoding="utf-8").splitlines()
+    return lines[0] if lines else ""
