@@ -11,14 +11,6 @@ from chargerd.core.plan import DeadMan
 from chargerd.core.units import BoardId
 
 NOT_YET = "this release does not act on it; do not rely on it"
-END_LATER = (
-    "full_below_w",
-    "full_after_s",
-    "unplugged_below_w",
-    "unplugged_after_s",
-    "float_s",
-)
-"""Rules for the end of a charge that are checked but not applied yet."""
 
 
 def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequence[PortWiring], work: Work) -> None:
@@ -71,15 +63,6 @@ def _later(document: Document, work: Work) -> None:
     for section, key in (("resume", "window_s"), ("queue", "queue_s")):
         if getattr(getattr(document, section), key) and (section, key) in work.source.values:
             work.note((section, key), f"{section}.{key} has no effect", NOT_YET)
-    _ends(("charge_end",), work)
-    for index in range(len(document.ports)):
-        _ends(("ports", index, "charge_end"), work)
-
-
-def _ends(path: Path, work: Work) -> None:
-    said = [key for key in END_LATER if (*path, key) in work.source.values]
-    if said:
-        work.note((*path, said[0]), f"{', '.join(said)}: no charge ends by this", NOT_YET)
 
 
 def _dead_man(

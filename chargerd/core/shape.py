@@ -1,8 +1,8 @@
 """The shape of a session's load: tells a full battery from a pulled plug by what the power did before it fell.
 
 A finished lithium charger draws 0 to 6 W and an empty socket shows up to 2 W: power alone cannot tell them apart.
-Measured charges (four of e-bikes in full, forty of scooters, laptops and cells in part) end by a taper, or by a step
-from 14 to 24 % of the session's peak; measured cuts stepped down from 81 to 87 % of it.
+Measured charges (four of e-bikes in full, forty of scooters, laptops and cells in part) end by a taper, or by a
+step from 14 to 24 % of the session's peak; measured cuts stepped down from 81 to 87 % of it.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from chargerd.core.units import Instant, Seconds, Watts, between
 
 LEVEL_SPAN = Seconds(90.0)
 """The span a level is taken over: longer than the minute a two-battery charger rests, which is no end."""
-SAMPLE_EVERY = Seconds(2.0)
+SAMPLE_EVERY = Seconds(5.0)
 """Readings that come faster add nothing to a level."""
 LEVEL_READINGS = 3
 """And never fewer readings, since the slowest meters renew their values every 20 s."""
@@ -23,6 +23,8 @@ LOW_SHARE = 0.35
 """Of the peak: below it a charge has tapered."""
 STEP_SHARE = 0.5
 """Of the peak: what falls from above it was cut off, what falls from below it had nearly ended by itself."""
+MEASURED_STEP_SHARE = 0.25
+"""Of the peak: measured chargers that cut off by themselves did so below it."""
 CLEAR_CUT_SHARE = 0.75
 """Of the peak: measured cuts fell from above it."""
 RISE = Watts(6.0)
@@ -51,7 +53,7 @@ class End:
     confidence: float
 
 
-SURE, LIKELY, GUESS = 0.95, 0.8, 0.4
+SURE, LIKELY, GUESS = 0.95, 0.7, 0.4
 """A shape only this cause was measured to have; one with a rarer second cause; one that tells little."""
 
 
@@ -164,7 +166,7 @@ class Shape:
         if share < STEP_SHARE:
             if fall.covered < plan.unplugged_after + plan.float_for:
                 return None
-            sure = SURE if share < LOW_SHARE else LIKELY
+            sure = SURE if share < MEASURED_STEP_SHARE else LIKELY
             return End(reason=StopReason.FULL, measured=watts, limit=plan.unplugged_below, confidence=sure)
         sure = LIKELY if share >= CLEAR_CUT_SHARE and self._tapering < TAPER_SEEN else GUESS
         return End(reason=StopReason.UNPLUGGED, measured=watts, limit=plan.unplugged_below, confidence=sure)
@@ -177,6 +179,9 @@ class Shape:
         if between(self._low_from, at) < plan.full_after + plan.float_for:
             return None
         limit = Watts(min(plan.full_below, LOW_SHARE * self.peak))
+        if self._fall is not None and self._fall.before >= STEP_SHARE * self.peak:
+            # A step, then too restless for an empty socket that is sure to be one.
+            return End(reason=StopReason.UNPLUGGED, measured=watts, limit=limit, confidence=GUESS)
         sure = SURE if self._tapering >= TAPER_SEEN else LIKELY
         return End(reason=StopReason.FULL, measured=watts, limit=limit, confidence=sure)
 
@@ -186,6 +191,6 @@ class Shape:
         if self.peak >= plan.full_below:
             return None
         self._small = Seconds(self._small + gap)
-        if self._small < FLAT_AFTER + plan.float_for or self.peak < plan.no_load_below:
+        if self._small < FLAT_AFTER + plan.float_for:
             return None
         return End(reason=StopReason.FULL, measured=watts, limit=plan.full_below, confidence=GUESS)

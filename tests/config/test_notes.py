@@ -36,13 +36,6 @@ def test_a_site_without_anything_unusual_has_no_notes() -> None:
         ("main: {phases: 3}", "main: {contactor: §io-a/1}", "the contactor of circuit main is not driven"),
         (LIMITS, "resume: {window_s: §600}", "resume.window_s has no effect"),
         (LIMITS, "queue: {queue_s: §60}", "queue.queue_s has no effect"),
-        (LIMITS, "charge_end: {full_below_w: §20}", "full_below_w: no charge ends by this"),
-        (LIMITS, "charge_end: {float_s: 1, full_after_s: §60}", "full_after_s, float_s: no charge ends by this"),
-        (
-            "    limits: {power_w: 400}",
-            "    charge_end: {unplugged_after_s: §60}",
-            "unplugged_after_s: no charge ends by this",
-        ),
     ],
 )
 def test_what_nobody_acts_on_is_noted_at_its_place(old: str, new: str, said: str) -> None:
@@ -51,7 +44,14 @@ def test_what_nobody_acts_on_is_noted_at_its_place(old: str, new: str, said: str
 
 
 @pytest.mark.parametrize(
-    "new", ["resume: {window_s: 0}", "queue: {queue_s: 0}", "resume: {}", "charge_end: {no_load_after_s: 60}"]
+    "new",
+    [
+        "resume: {window_s: 0}",
+        "queue: {queue_s: 0}",
+        "resume: {}",
+        "charge_end: {no_load_after_s: 60}",
+        "charge_end: {full_after_s: 60}",
+    ],
 )
 def test_what_is_acted_on_or_switched_off_is_not_noted(new: str) -> None:
     assert notes(changed(LIMITS, new)) == []
