@@ -84,12 +84,21 @@ class Engine:
         self._note = note
         self._answer = answer
 
-    def begin(self, interrupted: Iterable[SessionRecord]) -> None:
-        """Let the station begin: every relay is told to open, interrupted sessions are settled."""
+    def begin(self, interrupted: Iterable[SessionRecord], *, by_itself: bool = True) -> None:
+        """Let the station begin: every relay is told to open, interrupted sessions are settled.
+
+        Where time is turned by hand (`by_itself` is false), somebody else dispatches `DeadlineReached`.
+        """
         with self._lock:
             now = self._clock.moment()
             self._hand_on(self._station.begin(interrupted, now), now)
-        self._thread.start()
+        if by_itself:
+            self._thread.start()
+
+    def next_deadline(self) -> Instant | None:
+        """Return when the station wants to be woken."""
+        with self._lock:
+            return self._station.next_deadline()
 
     def stop(self) -> None:
         """End the deadline thread."""

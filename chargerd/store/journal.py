@@ -77,6 +77,10 @@ class Journal:
         """Begin to write what was and will be handed in."""
         self._writer.start()
 
+    def turn(self) -> None:
+        """Write what is waiting, in the caller's thread: in place of `start`, where time is turned by hand."""
+        self._writer.turn()
+
     def close(self, timeout: float) -> bool:
         """Write what is waiting, close the file, and say whether all was written within `timeout` seconds."""
         return self._writer.close(timeout)

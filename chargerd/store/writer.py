@@ -93,6 +93,12 @@ class Writer:
         log.warning("journal_is_closed", refused=type(item).__name__)
         self._fail([item])
 
+    def turn(self) -> None:
+        """Write what is waiting, in the caller's thread: in place of `start`, where time is turned by hand."""
+        while self._waiting:
+            self._turn()
+        self._recover()
+
     def close(self, timeout: float) -> bool:
         """Write what is waiting, close the file, and say whether all was written within `timeout` seconds."""
         with self._changed:

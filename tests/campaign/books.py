@@ -1,0 +1,177 @@
+"""Books of what really happened: contacts, readings, sessions and answers, kept apart from what is under test."""
+
+from collections import Counter
+from math import isfinite
+
+from chargerd.core.commands import Answer, CloseRelay, OpenRelay, RenewLease, ReplyStatus
+from chargerd.core.events import MeterReading, RelayReadBack
+from chargerd.core.facts import LatchesCleared, PortLockedOut, PortTripped, RelayNotReconciled, SessionEnded
+from chargerd.core.units import PortId, SessionId
+from tests.campaign.shed import Shed
+from tests.core.plant import TIMEOUT, TRANSACTION
+
+LEASE = 6.0
+STALE = 3.0
+RECONCILE = 5.0
+INSTANT = 3 * 5.0
+"""Amperes that no port of the shed may carry, inrush or not."""
+SLACK = 0.05
+
+
+class Truth:
+    """Watches a shed and asserts, each time something happens, that it may."""
+
+    def __init__(self, shed: Shed) -> None:
+        self.shed = shed
+        self.accepted: Counter[str] = Counter()
+        self.final: Counter[str] = Counter()
+        self.started: set[SessionId] = set()
+        self.ended: Counter[SessionId] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.worst_cut = 0.0
+        """The longest from a reading at I>>> to the end of the opening's write, in seconds."""
+        self._ports = {port.id: port for port in shed.plan.ports}
+        self._told_to_close: dict[PortId, float] = {}
+        self._told_to_open: dict[PortId, float] = {}
+        self._heard: dict[PortId, float] = {}
+        self._locked: set[PortId] = set()
+        self._barred: set[SessionId] = set()
+        self._latched: set[tuple[PortId, str]] = set()
+        self._tampered: set[PortId] = set()
+        self._too_much: dict[PortId, float] = {}
+        self._began = shed.now
+        self._open_ones = set(self._ports)
+        shed.watchers.append(self.see)
+
+    def see(self, now: float, what: object) -> None:
+        """Take note of an event, a command, a fact, or a contact that has moved."""
+        match what:
+            case MeterReading():
+                self._reading(now, what)
+            case RelayReadBack():
+                if not what.closed:
+                    self._open_ones.discard(what.port)
+            case OpenRelay():
+                self._too_much.pop(what.port, None)
+                self._told_to_close.pop(what.port, None)
+                self._told_to_open[what.port] = now
+            case CloseRelay() | RenewLease():
+                self._closing(now, what)
+            case Answer():
+                self._answer(what)
+            case PortTripped() | PortLockedOut() | LatchesCleared() | SessionEnded() | RelayNotReconciled():
+                self._fact(what)
+            case (str() as port, bool() as closed, str() as by):
+                self._contact(now, PortId(port), by, closed=closed)
+            case "restart":
+                self._restart()
+            case "begin":
+                self._began, self._open_ones = now, set(self._ports)
+            case _:
+                pass
+
+    def _restart(self) -> None:
+        self._told_to_close.clear()
+        self._too_much.clear()
+        # Commands that were not durable yet are unknown to the next daemon; their senders ask again.
+        self.accepted = Counter(command for command in self.accepted if self.final[command])
+
+    def _reading(self, now: float, reading: MeterReading) -> None:
+        assert not self._too_much, self._said("S2", f"{self._too_much} not opened at once")
+        if reading.current is None or not isfinite(reading.current):
+            return
+        self._heard[reading.port] = reading.at
+        since = self._told_to_close.get(reading.port)
+        if since is not None and reading.at > since and reading.current >= INSTANT:
+            self._too_much[reading.port] = now
+
+    def _closing(self, now: float, command: CloseRelay | RenewLease) -> None:
+        port = command.port
+        assert not [name for name, _ in self._latched if name == port], self._said("S6: latched", port)
+        heard = self._heard.get(port, -1e9)
+        assert now - heard <= STALE + SLACK, self._said("S6: not seen", port)
+        if isinstance(command, CloseRelay):
+            durable = {record.order.port for record in self.shed.durable_sessions()}
+            assert port in durable, self._said("S1: not durable", port)
+            self._tampered.discard(port)
+            self._told_to_close[port] = now
+
+    def _answer(self, answer: Answer) -> None:
+        if answer.status is ReplyStatus.ACCEPTED:
+            self.accepted[answer.command] += 1
+            if answer.name == "start" and answer.session is not None:
+                self.started.add(answer.session)
+        else:
+            self.final[answer.command] += 1
+        assert self.accepted[answer.command] <= 1, answer
+        assert self.final[answer.command] <= 1, answer
+
+    def _fact(
+        self, fact: PortTripped | PortLockedOut | LatchesCleared | SessionEnded | RelayNotReconciled
+    ) -> None:
+        match fact:
+            case PortTripped() | PortLockedOut():
+                self.reasons[fact.latch.function if isinstance(fact, PortLockedOut) else fact.function] += 1
+                if fact.latch is not None:
+                    self._latched.add((fact.port, fact.latch.function))
+                if isinstance(fact, PortLockedOut):
+                    self._locked.add(fact.port)
+                    self._open_ones.discard(fact.port)
+            case LatchesCleared():
+                self._latched -= {(fact.port, function) for function in fact.functions}
+                self._locked -= {fact.port} - {port for port, _ in self._latched}
+            case SessionEnded():
+                self._end(fact)
+            case RelayNotReconciled():
+                self._open_ones.discard(fact.port)
+
+    def _end(self, fact: SessionEnded) -> None:
+        settled = fact.settlement
+        record = settled.record
+        self.ended[record.order.session] += 1
+        self.reasons[f"ended {settled.reason.value}"] += 1
+        assert self.ended[record.order.session] == 1, self._said("S7: ended twice", record.order.session)
+        assert abs(sum(tier.energy for tier in record.tiers) - record.energy) < 1e-6, "tiers sum to the energy"
+        assert record.charging >= 0 <= record.energy, record
+
+    def _contact(self, now: float, port: PortId, by: str, *, closed: bool) -> None:
+        if by in {"freed", "power"}:
+            self._tampered.add(port)
+        if not closed or port in self._tampered or self.shed.dead:
+            return
+        assert by == "close", self._said("S5: a renewal has closed", port)
+        in_flight = now - self._told_to_open.get(port, -1e9) <= 2 * (TRANSACTION + TIMEOUT)
+        assert port in self._told_to_close or in_flight, self._said("S5: closed though told to open", port)
+
+    def check(self, now: float) -> None:
+        """Assert what must hold at any time."""
+        shed = self.shed
+        if shed.dead:
+            return
+        for port, since in self._told_to_close.items():
+            blind = now - max(self._heard.get(port, since), since)
+            assert blind <= STALE + SLACK, self._said(f"S3: blind for {blind}", port)
+        for port, contact in shed.contacts.items():
+            if not contact.closed or contact.welded or port in self._tampered or port in self._locked:
+                continue
+            told = max(self._told_to_open.get(port, 0.0), self._began)
+            assert port in self._told_to_close or now - told <= 2 * LEASE + 3, self._said("S11: left closed", port)
+        if now > self._began + RECONCILE + SLACK:
+            assert not self._open_ones, self._said("S9", self._open_ones)
+
+    def close(self) -> None:
+        """Assert what must hold when all faults are gone and every session was stopped."""
+        unsettled = self.started - set(self.ended)
+        assert not unsettled, self._said("S7: never ended", unsettled)
+        unanswered = {command for command in self.accepted if not self.final[command]}
+        assert not unanswered, self._said("S8: never answered", unanswered)
+        rows = self.shed.settlement_rows()
+        counted = Counter(rows)
+        assert set(counted) == set(self.ended), self._said("S7", set(counted) ^ set(self.ended))
+        assert max(counted.values(), default=1) == 1, self._said("S7: settled twice", counted)
+        assert self.shed.real.verify_settlements() == ()
+        left = [port for port, contact in self.shed.contacts.items() if contact.closed]
+        assert not left, self._said("S11: left closed", left)
+
+    def _said(self, rule: str, what: object) -> str:
+        return f"{rule}: {what} at {self.shed.elapsed:.3f}\n{self.shed.tail()}"

@@ -1,0 +1,291 @@
+"""A shed in virtual time: modelled boards and loads around the real decisions, engine, desk and journal.
+
+The physical side and its faults are those of the scenarios' world. What the daemon is made of is the real thing,
+with its threads turned by hand: the engine is woken at its deadlines, the journal writes a real file when its turn
+comes, and a restart opens that file anew. The same seed gives the same trace.
+"""
+
+import hashlib
+import heapq
+from pathlib import Path
+
+from chargerd.core.commands import (
+    Answer,
+    BusCommand,
+    CloseRelay,
+    OpenRelay,
+    ReadRelay,
+    RenewLease,
+    SetPace,
+)
+from chargerd.core.events import DeadlineReached, Event, ResetRequested, StopRequested, StoreChanged
+from chargerd.core.facts import Fact
+from chargerd.core.ledger import Reply
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.plan import PortPlan
+from chargerd.core.session import SessionRecord, Source
+from chargerd.core.station import Station
+from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
+from chargerd.daemon import interrupted
+from chargerd.mqtt import bodies
+from chargerd.runtime.desk import Desk
+from chargerd.runtime.engine import Engine
+from chargerd.runtime.scribe import Scribe
+from chargerd.store.journal import Journal
+from tests.core.logbook import port_of, word
+from tests.core.plant import BOOT, Job
+from tests.core.world import World
+
+KINDS = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
+DISK = 0.02
+"""Seconds until what was handed in is on the disk."""
+
+
+class WorldClock:
+    """The shed's time, for those who are handed a clock. The wall clock may jump; nothing may depend on it."""
+
+    def __init__(self, shed: "Shed") -> None:
+        self._shed = shed
+        self.boot = 1
+        self.offset = 1_700_000_000.0
+        self.quality = ClockQuality.NTP
+
+    def now(self) -> Instant:
+        """Return the boot clock."""
+        return Instant(self._shed.now)
+
+    def sleep(self, _span: Seconds) -> None:
+        """Fail: nothing here may sleep."""
+        raise AssertionError("nothing sleeps in virtual time")
+
+    def moment(self) -> Moment:
+        """Return this moment with whatever the wall clock says."""
+        wall = None if self.quality is ClockQuality.NONE else round((self._shed.now + self.offset) * 1000)
+        return Moment(instant=self.now(), boot=self.boot, wall_ms=wall, clock=self.quality)
+
+
+class Panicked(AssertionError):  # noqa: N818 - named for what it says
+    """The daemon gave up: an exception nobody foresaw, or a violated invariant."""
+
+
+class Shed(World):
+    """One shed and one daemon, again and again."""
+
+    def __init__(self, folder: Path, *ports: PortPlan, poll: float = 1.0) -> None:
+        super().__init__(*ports, poll=poll, separate=True, begin=False)
+        self._path = folder / "journal.db"
+        self.clock = WorldClock(self)
+        self.trace = hashlib.sha256()
+        self.facts_told: list[tuple[float, Fact]] = []
+        self.replies: dict[str, list[str]] = {}
+        self.stalled_until = 0.0
+        """The disk takes nothing before."""
+        self._boot_id = "boot-1"
+        self._turn_due = False
+        self._open()
+
+    # The daemon
+
+    def _open(self) -> None:
+        self.real = Journal.open(
+            self._path,
+            clock=self.clock,
+            boot_id=self._boot_id,
+            on_health=lambda writable: self.tell(StoreChanged(writable=writable)),
+            on_crash=self._crashed,
+        )
+        recovery = self.real.recovery
+        self.clock.boot = recovery.boot
+        self.station = Station(self.plan, self.clock.moment(), recovery.latches)
+        self.engine = Engine(self.station, self.clock, self.real, self._panicked)
+        self.desk = Desk(
+            plan=self.plan,
+            clock=self.clock,
+            journal=self.real,
+            dispatch=self.tell,
+            reply_of=lambda answer: bodies.reply(answer, None),
+            known=recovery.known_ids,
+        )
+        scribe = Scribe(self.real, lambda fact, now: bodies.ledger_entry(fact, now, offline=True), lambda: None)
+
+        def note(facts: tuple[Fact, ...], now: Moment) -> None:
+            for fact in facts:
+                self._see_fact(fact)
+            scribe.facts(facts, now)
+
+        buses = dict.fromkeys(self.plans, self)
+        self.engine.connect(relays=buses, meters=buses, note=note, answer=self._answer)
+        self.life += 1
+        self.later(0.0, self.read_coils, self.life)
+        for port in self.plans:
+            self.set_pace(port, self.meters[port].pace.IDLE)
+        self.engine.begin(interrupted(recovery), by_itself=False)
+        self.desk.conclude(recovery.unfinished, self._respond)
+        self._due()
+
+    def _panicked(self, reason: str) -> None:
+        raise Panicked(f"{reason} at {self.elapsed}\n{self.tail()}")
+
+    def _crashed(self, error: BaseException) -> None:
+        raise Panicked(f"the journal died at {self.elapsed}") from error
+
+    def kill(self, after: float, *, power: bool = False) -> None:
+        """Kill the daemon where it stands; another one begins some seconds later with what the file kept.
+
+        `power`: the whole gateway was without it, and with it the boards; their relays fall open.
+        """
+        self.life += 1
+        self.dead = True
+        self.watch("restart")
+        self.relay_bus.clear()
+        self.meter_bus.clear()
+        if power:
+            self._boot_id = f"boot-{self.now}"
+            for port, contact in self.contacts.items():
+                contact.lapses_at, contact.coil = None, False
+                self.set_contact(port, closed=False, by="power")
+        self.real._writer._db.close()  # noqa: SLF001 - as the kernel does for a killed process
+        super_end = self.now + after
+        while self.heap and self.heap[0][0] <= super_end:
+            self._pop()
+        self.now = super_end
+        self.relay_bus.clear()
+        self.meter_bus.clear()
+        self.dead = False
+        self._turn_due = False
+        self.watch("begin")
+        self._open()
+
+    # Events and commands
+
+    def tell(self, event: Event) -> None:
+        """Bring an event to the engine."""
+        if self.dead:
+            return
+        self.watch(event)
+        self.engine.dispatch(event)
+        self._due()
+
+    def execute(self, command: BusCommand) -> None:
+        """Take a command from the engine, as a bus does."""
+        self.watch(command)
+        self._mark(command.port, word(command))
+        if isinstance(command, SetPace):
+            self.set_pace(command.port, command.pace)
+        elif isinstance(command, OpenRelay | CloseRelay | RenewLease | ReadRelay):
+            self.relay_bus.put(Job(command.port, KINDS[type(command)], command))
+        else:
+            self.meter_bus.put(Job(command.port, "energy", command))
+
+    def _answer(self, answer: Answer, now: Moment) -> None:
+        self.watch(answer)
+        self._mark(answer.port or "", word(answer))
+        self.desk.answer(answer, now)
+        self._due()
+
+    def _see_fact(self, fact: Fact) -> None:
+        self.watch(fact)
+        self.facts_told.append((self.now, fact))
+        self._mark(port_of(fact), word(fact))
+
+    def _respond(self, reply: Reply, _final: bool) -> None:
+        said = f"{reply.body['status']} {reply.body['code']}"
+        self.replies.setdefault(reply.command, []).append(said)
+
+    def _mark(self, port: str, text: str) -> None:
+        self.trace.update(f"{self.now!r} {port} {text}\n".encode())
+        if not text.startswith(("read", "renew", "pace")):
+            self.write(port, text)
+
+    def _due(self) -> None:
+        """Let the journal have its turn a little later."""
+        if not self._turn_due:
+            self._turn_due = True
+            self.later(max(DISK, self.stalled_until - self.now), self._turn, self.life)
+
+    def _turn(self, life: int) -> None:
+        if life != self.life:
+            return
+        self._turn_due = False
+        if self.now < self.stalled_until:
+            self._due()
+            return
+        self.real.turn()
+
+    def durable_sessions(self) -> tuple[SessionRecord, ...]:
+        """Return the open sessions as the file has them."""
+        return self.real._writer.tables.sessions()  # noqa: SLF001 - the file as it is, not what is said of it
+
+    def settlement_rows(self) -> list[SessionId]:
+        """Return whose settlements are in the file."""
+        rows = self.real._writer.tables.settlements(1_000_000)  # noqa: SLF001 - as above
+        return [SessionId(str(row.body["session_id"])) for row in rows]
+
+    # Time
+
+    def _step(self, end: float) -> bool:
+        deadline = None if self.dead else self.engine.next_deadline()
+        happens = self.heap[0][0] if self.heap else None
+        if happens is not None and happens <= end and (deadline is None or happens <= deadline):
+            self._pop()
+            return True
+        if deadline is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            self.tell(DeadlineReached())
+            return True
+        self.now = max(self.now, end)  # A power cut may have outlasted it.
+        return False
+
+    def _pop(self) -> None:
+        self.now, _, action, arguments = heapq.heappop(self.heap)
+        action(*arguments)
+
+    # People
+
+    def ask_start(self, port: str, **limits: float) -> CommandId:
+        """Send a start, as the backend does."""
+        number = next(self.numbers)
+        command = CommandId(f"start-{number}")
+        own = self.plans[PortId(port)].limits
+        order = self.desk.order(
+            PortId(port),
+            limits=type(own)(**({"current": own.current, "power": own.power, "duration": own.duration} | limits)),  # type: ignore[arg-type]
+            session=SessionId(f"session-{number}"),
+            source=Source.REMOTE,
+            command=command,
+        )
+        if not self.desk.seen_before(command, "digest", self._respond):
+            self.desk.start(order, self._respond, digest="digest", expires=None, received=_nothing)
+        self._due()
+        return command
+
+    def ask_stop(self, port: str) -> CommandId:
+        """Send a stop of whatever session there is."""
+        command = CommandId(f"stop-{next(self.numbers)}")
+        event = StopRequested(port=PortId(port), session=None, source=Source.REMOTE, force=True, command=command)
+        self.desk.seen_before(command, "digest", self._respond)
+        self.desk.stop(event, self._respond, digest="digest", received=_nothing)
+        self._due()
+        return command
+
+    def ask_reset(self, port: str) -> CommandId:
+        """Reset on site, with a reason."""
+        command = CommandId(f"reset-{next(self.numbers)}")
+        event = ResetRequested(port=PortId(port), source=Source.LOCAL, reason="looked at it", command=command)
+        self.desk.seen_before(command, "digest", self._respond)
+        self.desk.reset(event, self._respond, digest="digest", received=_nothing)
+        self._due()
+        return command
+
+    def tail(self, lines: int = 60) -> str:
+        """Return the newest lines of the log book."""
+        return "\n".join(str(line) for line in self.book[-lines:])
+
+    @property
+    def hours(self) -> float:
+        """Hours since the shed was built."""
+        return (self.now - BOOT) / 3600.0
+
+
+def _nothing() -> None:
+    pass
