@@ -12,7 +12,7 @@ from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.config.source import Path
 from chargerd.config.wiring import check_buses, check_phase, resolve_boards, resolve_channel, resolve_circuits
 from chargerd.config.work import Work
-from chargerd.core.plan import ChargeEnd, PortPlan, Protection, StationPlan
+from chargerd.core.plan import ChargeEnd, InputKind, InputPlan, PortPlan, Protection, StationPlan
 from chargerd.core.units import BoardId, CircuitId, PortId, Seconds, Watts
 
 POLLS = 3
@@ -43,7 +43,7 @@ def expand(document: Document, work: Work) -> Site | None:
     _site_contradictions(document, work)
     ports = _ports(document, boards, work)
     _contactors(document, boards, ports, work)
-    _inputs(document, boards, work)
+    inputs = _inputs(document, boards, work)
     _nothing_there(document, work)
     if work.problems:
         return None
@@ -57,6 +57,8 @@ def expand(document: Document, work: Work) -> Site | None:
         plan=StationPlan(
             ports=tuple(ports.plans),
             circuits=circuits,
+            inputs=inputs,
+            queue_for=Seconds(document.queue.queue_s),
             tariff_tiers=tuple(Watts(tier) for tier in document.tariff_tiers_w),
         ),
         digest=_digest(document, boards),
@@ -180,8 +182,22 @@ def _contactors(document: Document, boards: Mapping[BoardId, Board], ports: _Por
             ports.claim(work, path, ("relay", relay), f"circuit {name}", _taken("relay", relay), hint)
 
 
-def _inputs(document: Document, boards: Mapping[BoardId, Board], work: Work) -> None:
+def _inputs(document: Document, boards: Mapping[BoardId, Board], work: Work) -> tuple[InputPlan, ...]:
+    """Return the inputs whose wiring holds."""
+    found = []
     for name, section in document.inputs.items():
-        resolve_channel(("inputs", name, "input"), section.input, "input", boards, work)
+        channel = resolve_channel(("inputs", name, "input"), section.input, "input", boards, work)
         if section.circuit not in document.circuits:
             work.unknown(("inputs", name, "circuit"), "circuit", section.circuit, document.circuits)
+        elif channel is not None:
+            found.append(
+                InputPlan(
+                    id=name,
+                    board=channel.board,
+                    channel=channel.channel,
+                    kind=InputKind(section.kind),
+                    circuit=CircuitId(section.circuit),
+                    active=section.active,
+                )
+            )
+    return tuple(found)

@@ -5,7 +5,7 @@ from typing import Any
 from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
 from chargerd.config.profiles import Profile, Quantity
 from chargerd.config.site import Board, Channel
-from chargerd.core.plan import ChargeEnd, DeadMan, Limits, MeterPlan, Protection, RelayPlan
+from chargerd.core.plan import ChargeEnd, DeadMan, FeederPlan, Limits, MeterPlan, Protection, RelayPlan
 from chargerd.core.units import Seconds, WattHours
 
 LEASE = Seconds(6.0)
@@ -13,6 +13,7 @@ LEASE = Seconds(6.0)
 RENEW_EVERY = Seconds(3.0)
 GOLDEN = 0.618034
 """Multiples of it, without their whole part, lie well apart however many there are and wherever they begin."""
+MOST_PHASES = 3
 POWER_EVERY = Seconds(2.0)
 """How often power is read where that takes a frame of its own."""
 LIMITS = {"power_w": "power", "current_a": "current", "duration_s": "duration", "energy_wh": "energy"}
@@ -128,3 +129,11 @@ def meter_plan(channel: Channel, board: Board) -> MeterPlan:
         power_every=Seconds(0.0) if together else POWER_EVERY,
         energy_resolution=WattHours(meter.energy_resolution_wh),
     )
+
+
+def feeder_plan(board: Board) -> FeederPlan:
+    """Return the plan of a circuit's meter: its first three channels are the phases. The board has meters."""
+    meter = board.profile.meter
+    assert meter is not None
+    refresh = Seconds(board.profile.timing.refresh_ms / 1000)
+    return FeederPlan(board=board.id, phases=min(meter.channels, MOST_PHASES), refresh=refresh)

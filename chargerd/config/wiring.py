@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Literal
 
 from chargerd.config.document import BoardSection, CircuitSection, Document
-from chargerd.config.plans import LEASE, lease_fits
+from chargerd.config.plans import LEASE, feeder_plan, lease_fits, relay_plan
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Board, Channel
 from chargerd.config.source import Path
 from chargerd.config.work import Work
-from chargerd.core.plan import CircuitPlan, Phase
+from chargerd.core.plan import CircuitPlan, FeederPlan, Phase, RelayPlan
 from chargerd.core.units import Amps, BoardId, CircuitId, Watts
 
 HIGHEST_ADDRESS = 247
@@ -92,24 +92,32 @@ def _profile(section: BoardSection, document: Document, path: Path, work: Work) 
 
 def resolve_circuits(document: Document, boards: Mapping[BoardId, Board], work: Work) -> tuple[CircuitPlan, ...]:
     """Return the tree of circuits; notes cycles and references that do not hold."""
-    for name, section in document.circuits.items():
-        path: Path = ("circuits", name)
-        if section.parent is not None:
-            _check_parent(name, section, document, work)
-        if section.contactor is not None:
-            resolve_channel((*path, "contactor"), section.contactor, "relay", boards, work)
-        if section.meter is not None:
-            _feeder((*path, "meter"), section.meter, boards, work)
-    return tuple(
-        CircuitPlan(
-            id=CircuitId(name),
-            parent=CircuitId(section.parent) if section.parent is not None else None,
-            rating=Amps(section.rating_a) if section.rating_a is not None else None,
-            power=Watts(section.power_w) if section.power_w is not None else None,
-            phases=section.phases,
-            phase=section.phase,
-        )
-        for name, section in document.circuits.items()
+    return tuple(_circuit(name, section, document, boards, work) for name, section in document.circuits.items())
+
+
+def _circuit(
+    name: str, section: CircuitSection, document: Document, boards: Mapping[BoardId, Board], work: Work
+) -> CircuitPlan:
+    path: Path = ("circuits", name)
+    contactor: RelayPlan | None = None
+    meter: FeederPlan | None = None
+    if section.parent is not None:
+        _check_parent(name, section, document, work)
+    if section.contactor is not None:
+        channel = resolve_channel((*path, "contactor"), section.contactor, "relay", boards, work)
+        contactor = None if channel is None else relay_plan(channel, boards[channel.board])
+    if section.meter is not None:
+        board = _feeder((*path, "meter"), section.meter, boards, work)
+        meter = None if board is None else feeder_plan(board)
+    return CircuitPlan(
+        id=CircuitId(name),
+        parent=CircuitId(section.parent) if section.parent is not None else None,
+        rating=Amps(section.rating_a) if section.rating_a is not None else None,
+        power=Watts(section.power_w) if section.power_w is not None else None,
+        phases=section.phases,
+        phase=section.phase,
+        meter=meter,
+        contactor=contactor,
     )
 
 
@@ -143,11 +151,13 @@ def _in_cycle(name: str, document: Document) -> bool:
     return False
 
 
-def _feeder(path: Path, text: str, boards: Mapping[BoardId, Board], work: Work) -> None:
-    """Check a circuit's meter: a whole board, since each phase may have a channel of its own."""
+def _feeder(path: Path, text: str, boards: Mapping[BoardId, Board], work: Work) -> Board | None:
+    """Return a circuit's meter: a whole board, since each phase may have a channel of its own."""
     board = _board(path, text, boards, work)
     if board is not None and board.profile.meter is None:
         work.wrong(path, f"{text} ({board.profile.name}) has no meter", "name a board that has")
+        return None
+    return board
 
 
 def _board(path: Path, name: str, boards: Mapping[BoardId, Board], work: Work) -> Board | None:

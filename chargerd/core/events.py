@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.session import Order, Source
-from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, SessionId, Volts, WattHours, Watts
+from chargerd.core.units import (
+    Amps,
+    BoardId,
+    CircuitId,
+    CommandId,
+    Instant,
+    PortId,
+    SessionId,
+    Volts,
+    WattHours,
+    Watts,
+)
 
 
 class FaultKind(StrEnum):
@@ -112,6 +123,48 @@ class BoardBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputsRead:
+    """The contacts of an input board, read in one transaction: `True` is closed, channel 1 first."""
+
+    board: BoardId
+    at: Instant
+    closed: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsNotRead:
+    """An input board was asked and did not give a usable answer."""
+
+    board: BoardId
+    at: Instant
+    kind: FaultKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitReading:
+    """What a circuit's own meter shows.
+
+    `currents` and `voltages` are per phase, L1 first, and have one element for a meter of one phase. `power` is
+    that of all phases. What was not read is `None`, never 0.
+    """
+
+    circuit: CircuitId
+    at: Instant
+    currents: tuple[Amps | None, ...] = ()
+    power: Watts | None = None
+    voltages: tuple[Volts | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitFault:
+    """A circuit's meter was asked and did not give a usable answer."""
+
+    circuit: CircuitId
+    at: Instant
+    kind: FaultKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequested:
     """Someone wants a port energised. The command's id is durable by now."""
 
@@ -132,7 +185,7 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetRequested:
-    """Someone wants a port's latches cleared.
+    """Someone wants the latches of a port cleared, or those of a circuit (`holder_of` it instead of a port).
 
     A remote reset clears only latches marked for it; a lock-out is cleared only on site, with a `reason`.
     """
@@ -177,7 +230,8 @@ class ShutdownRequested:
 
 
 RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
-BusEvent = MeterReading | MeterFault | RelayEvent | BoardLost | BoardBack
+SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
+BusEvent = MeterReading | MeterFault | RelayEvent | SupplyEvent | BoardLost | BoardBack
 JournalEvent = Persisted | PersistFailed | StoreChanged
 Request = StartRequested | StopRequested | ResetRequested
 Event = BusEvent | JournalEvent | Request | DeadlineReached | ShutdownRequested

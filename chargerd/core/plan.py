@@ -7,6 +7,7 @@ port's own limit.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, WattHours, Watts
 
@@ -120,6 +121,25 @@ class PortPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeederPlan:
+    """The meter of a circuit: how many phases it measures, and how often its values change."""
+
+    board: BoardId
+    phases: int = 1
+    refresh: Seconds = Seconds(0.0)
+
+
+def contactor_of(circuit: CircuitId) -> PortId:
+    """Return the id under which relay commands and events mean a circuit's contactor; no port has a slash."""
+    return PortId(f"contactor/{circuit}")
+
+
+def holder_of(circuit: CircuitId) -> PortId:
+    """Return the id under which latches are kept, and resets asked for, that hold a whole circuit."""
+    return PortId(f"circuit/{circuit}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitPlan:
     """One supply circuit of the tree; the rating is the breaker's."""
 
@@ -129,6 +149,30 @@ class CircuitPlan:
     power: Watts | None = None
     phases: int = 1
     phase: Phase = Phase.ALL
+    meter: FeederPlan | None = None
+    contactor: RelayPlan | None = None
+
+
+class InputKind(StrEnum):
+    """What an input reports; the reason a session ends by it has the same name."""
+
+    SMOKE = "smoke"
+    WATER = "water"
+    HEAT = "heat"
+    EMERGENCY_STOP = "emergency_stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputPlan:
+    """One contact that opens a circuit. `active` says in which position it reports danger."""
+
+    id: str
+    board: BoardId
+    channel: int
+    """Counted from 1, as printed on the board."""
+    kind: InputKind
+    circuit: CircuitId
+    active: Literal["open", "closed"] = "open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +181,9 @@ class StationPlan:
 
     ports: tuple[PortPlan, ...]
     circuits: tuple[CircuitPlan, ...] = ()
+    inputs: tuple[InputPlan, ...] = ()
+    queue_for: Seconds = Seconds(0.0)
+    """How long a start waits for its circuit if its order does not say."""
     tariff_tiers: tuple[Watts, ...] = ()
     checkpoint_every: Seconds = Seconds(60.0)
     update_every: Seconds = Seconds(900.0)

@@ -9,8 +9,12 @@ from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplySt
 from chargerd.core.events import (
     BoardBack,
     BoardLost,
+    CircuitFault,
+    CircuitReading,
     DeadlineReached,
     Event,
+    InputsNotRead,
+    InputsRead,
     MeterFault,
     MeterReading,
     Persisted,
@@ -124,7 +128,7 @@ class Station:
 
     def _route(self, event: Event, now: Moment) -> list[Port]:
         match event:
-            case DeadlineReached():
+            case DeadlineReached() | InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
                 return []
             case BoardLost() | BoardBack():
                 return self._board(event, now)
