@@ -1,7 +1,7 @@
-"""Alarms of the link, each once an hour at most.
+"""Alarms and notes of the link, each once in a while at most.
 
-An alarm is a row of the ledger, and rows are what a misconfigured broker refuses: an alarm for each refusal would
-make rows without end.
+They are rows of the ledger, and rows are what a misconfigured broker refuses: an alarm for each refusal would make
+rows without end.
 """
 
 from collections.abc import Callable, Hashable
@@ -10,6 +10,7 @@ import structlog
 
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, between
+from chargerd.mqtt.contract import EventBody
 
 log = structlog.get_logger(__name__)
 
@@ -20,20 +21,35 @@ MOST_REMEMBERED = 1000
 class Alarms:
     """Passes on what is new; what was said within the hour goes to the log alone."""
 
-    def __init__(self, clock: Clock, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, clock: Clock, alarm: Callable[[str, str], None]) -> None:
+        self.on_event: Callable[[EventBody], None] | None = None
         self._clock = clock
-        self._tell = tell
+        self._alarm = alarm
         self._said: dict[tuple[str, Hashable], Instant] = {}
 
     def say(self, name: str, detail: str, about: Hashable = None) -> None:
         """Tell of `name`, unless the same was told of the same thing (`about`) a short while ago."""
+        if self._is_new(name, about, SAME_AGAIN_AFTER):
+            self._alarm(name, detail)
+        else:
+            log.warning(name, detail=detail, again=True)
+
+    def note(self, body: EventBody, about: Hashable, again_after: Seconds) -> None:
+        """Tell of something with figures of its own, not more often than this."""
+        if not self._is_new(body.event, about, again_after):
+            return
+        if self.on_event is not None:
+            self.on_event(body)
+        else:
+            self._alarm(body.event, body.reason or "")
+
+    def _is_new(self, name: str, about: Hashable, again_after: Seconds) -> bool:
         now = self._clock.now()
         said = self._said.get((name, about))
-        if said is not None and between(said, now) < SAME_AGAIN_AFTER:
-            log.warning(name, detail=detail, again=True)
-            return
+        if said is not None and between(said, now) < again_after:
+            return False
         self._said.pop((name, about), None)
         if len(self._said) >= MOST_REMEMBERED:
             del self._said[next(iter(self._said))]
         self._said[(name, about)] = now
-        self._tell(name, detail)
+        return True

@@ -1,6 +1,7 @@
 """From the core's facts and views to the contract's payloads. Pure; the envelope is added on sending."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
@@ -28,10 +29,11 @@ from chargerd.core.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
-from chargerd.core.units import Instant, between
+from chargerd.core.units import Instant, Seconds, SessionId, between
 from chargerd.core.view import PortState, PortView
 from chargerd.mqtt.contract import (
     OCPP_STATUS,
+    DeadLetterBody,
     DetailBody,
     EventBody,
     InterruptionBody,
@@ -51,6 +53,10 @@ from chargerd.mqtt.contract import (
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CLOCKS_AGREE = Seconds(5.0)
+"""How far boot clock and wall clock may differ over a session without one of them having been set."""
+LONGEST_SESSION = Seconds(25 * 3600.0)
+"""Sessions end 24 h after their start; an outage in which that falls due may make it a little more."""
 
 
 PLAIN_EVENTS: Mapping[type[Fact], tuple[str, Severity]] = {
@@ -92,6 +98,21 @@ def ledger_payload(gateway: str, row: LedgerRow) -> dict[str, Json]:
     """Return a ledger row as it is published."""
     head: dict[str, Json] = {"stream": row.stream, "seq": row.seq, "offline": row.offline}
     return {**envelope(gateway, row.moment), **head, **row.body}
+
+
+def gap_payload(gateway: str, row: LedgerRow, reason: str) -> dict[str, Json]:
+    """Return the `gap` that takes the place of a row the broker will never take, and names it."""
+    kept = row.body.get("event")
+    session = row.body.get("session_id")
+    lost = DeadLetterBody(
+        topic=f"up/{row.kind.value}",
+        event=kept if isinstance(kept, str) else None,
+        session_id=SessionId(session) if isinstance(session, str) else None,
+    )
+    body = EventBody(
+        event="gap", severity=Severity.ALARM, since_seq=row.seq, to=row.seq, reason=reason, dead_letter=lost
+    )
+    return ledger_payload(gateway, replace(row, body=plain(body)))
 
 
 def plain(body: BaseModel) -> dict[str, Json]:
@@ -153,11 +174,6 @@ def settlement(settled: Settlement) -> SettlementBody:
     """Return the settlement. Whole watt-hours and seconds; the tiers sum to the totals exactly."""
     record = settled.record
     energy, charging = round(record.energy), round(record.charging)
-    duration = None
-    if record.started.boot == settled.ended.boot:
-        duration = round(between(record.started.instant, settled.ended.instant))
-    elif record.started.wall_ms is not None and settled.ended.wall_ms is not None:
-        duration = max(0, round((settled.ended.wall_ms - record.started.wall_ms) / 1000))
     return SettlementBody(
         session_id=record.order.session,
         order_id=record.order.order,
@@ -166,7 +182,7 @@ def settlement(settled: Settlement) -> SettlementBody:
         ended_at=stamp(settled.ended),
         started=StampBody(boot=record.started.boot, up_ms=up_ms(record.started.instant)),
         ended=StampBody(boot=settled.ended.boot, up_ms=up_ms(settled.ended.instant)),
-        duration_s=duration,
+        duration_s=_duration(settled),
         charging_s=charging,
         suspended_s=round(record.suspended),
         energy_wh=energy,
@@ -186,6 +202,22 @@ def settlement(settled: Settlement) -> SettlementBody:
         start_source=record.order.source,
         limits=_limits(record.order.limits),
     )
+
+
+def _duration(settled: Settlement) -> int | None:
+    """Return the seconds from start to end; `None` if neither clock can tell.
+
+    Within one boot the boot clock tells. Over a reboot only the wall clock can, and it may have been set in
+    between: what it says must have room for the time that was counted, and lie within what a session may last.
+    """
+    record = settled.record
+    if record.started.boot == settled.ended.boot:
+        return round(between(record.started.instant, settled.ended.instant))
+    if record.started.wall_ms is None or settled.ended.wall_ms is None:
+        return None
+    told = (settled.ended.wall_ms - record.started.wall_ms) / 1000
+    counted = record.charging + record.suspended
+    return round(told) if counted - CLOCKS_AGREE <= told <= LONGEST_SESSION else None
 
 
 def apportion(parts: Sequence[float], total: int) -> list[int]:

@@ -10,8 +10,8 @@ import itertools
 import json
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 import structlog
 from paho.mqtt.packettypes import PacketTypes
@@ -19,15 +19,25 @@ from paho.mqtt.properties import Properties
 
 from chargerd.config.document import MqttSection
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body, LedgerRow, LedgerSpan, Reply
+from chargerd.core.ledger import Body, Json, Reply
 from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
-from chargerd.mqtt.contract import LARGEST, AckBody, PresenceBody
-from chargerd.mqtt.drain import READ_AHEAD, Drain
+from chargerd.mqtt.contract import LARGEST, ClockAnchorBody, EventBody, PresenceBody
+from chargerd.mqtt.feed import DEAD, Feed, LedgerSource
 from chargerd.mqtt.inbox import Inbox, Received
-from chargerd.mqtt.outgoing import READING_EXPIRY, REPLY_EXPIRY, Outgoing, StateSource, Waiting
+from chargerd.mqtt.keys import KeyWatch
+from chargerd.mqtt.outgoing import (
+    BOARD,
+    CIRCUIT,
+    HEALTH_EXPIRY,
+    READING_EXPIRY,
+    REPLY_EXPIRY,
+    Outgoing,
+    StateSource,
+    Waiting,
+)
 from chargerd.mqtt.transport import (
     KEEPALIVE,
     WINDOW,
@@ -46,42 +56,21 @@ from chargerd.mqtt.transport import (
 log = structlog.get_logger(__name__)
 
 TOPICS = ("cmd/+", "ack")
-ACK_WAIT = Seconds(2.0)
-"""How long the drain waits after a connect for the retained acknowledgement."""
 COUNT_WAIT = Seconds(2.0)
 """How long the first connection waits for its number, which the journal makes durable."""
 STEADY_AFTER = Seconds(10.0)
 """A connection that held this long resets the back-off."""
+MOST_SHORT = 3
+"""So many connections lost sooner than that, one after the other, are no accident."""
 STUCK_AFTER = Seconds(3.0 * KEEPALIVE)
 SET_UP_AGAIN_AFTER = Seconds(60.0)
 SUBSCRIBE_AGAIN_AFTER = Seconds(60.0)
-PAUSE_REFUSED = Seconds(60.0)
-PAUSE_OTHER = Seconds(5.0)
-REFUSED = frozenset({0x87, 0x97})
-"""Not authorised, quota exceeded: the broker's settings are wrong; sending on would lose rows."""
-DEAD = frozenset({0x90, 0x99})
-"""Topic name invalid, payload format invalid: this one message will never be taken."""
+LOOK_AT_KEYS_EVERY = Seconds(60.0)
 FAILURE = 0x80
 FAREWELL = Seconds(1.0)
 TURN = 1.0
 
 Word: TypeAlias = Callable[[], None]
-
-
-class LedgerSource(Protocol):
-    """What the link needs of the journal."""
-
-    def span(self) -> LedgerSpan:
-        """Return what the ledger holds, at once."""
-
-    def read_rows(self, after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
-        """Fetch rows without blocking."""
-
-    def acknowledge(self, stream: str, through: int, refused: Callable[[], None] | None = None) -> None:
-        """The backend has stored rows up to here; `refused` is called if there are no such rows yet."""
-
-    def count_connection(self, deliver: Callable[[int], None]) -> None:
-        """Count one more connection and tell which it is."""
 
 
 class MqttLink:
@@ -125,16 +114,28 @@ class MqttLink:
         self._window = WINDOW
         self._largest_packet: int | None = None
         self._in_flight: dict[int, Waiting] = {}
-        self._drain = Drain()
-        self._out = Outgoing(clock=clock, gateway=gateway, states=states)
+        self._feed = Feed(gateway=gateway, clock=clock, ledger=ledger, alarms=self._alarms, post=self._words.put)
+        self._keys = KeyWatch(config, clock, self._alarms)
+        self._look_at_keys_at = clock.now()
+        self._out = Outgoing(clock=clock, gateway=gateway, states=states, about_link=self._about)
         self._inbox = Inbox(self._acknowledge)
         self._connected_at: Instant | None = None
+        self._short = 0
         self._subscribe_at: Instant | None = None
-        self._progress_at = clock.now()
+        self._progress_at = self._confirmed_at = clock.now()
         self.connected = False
         self.last_turn: Instant = clock.now()
 
     # For everybody
+
+    @property
+    def on_event(self) -> Callable[[EventBody], None] | None:
+        """Who is told of events with figures of their own; without one they come as alarms."""
+        return self._alarms.on_event
+
+    @on_event.setter
+    def on_event(self, listener: Callable[[EventBody], None] | None) -> None:
+        self._alarms.on_event = listener
 
     def start(self) -> None:
         """Begin to connect; returns at once, whether there is a broker or not."""
@@ -151,11 +152,27 @@ class MqttLink:
     @property
     def drained(self) -> bool:
         """Say whether every row of the ledger is with the broker, as far as this connection goes."""
-        return self._drain.sent_through(self._ledger.span()) and not self._in_flight
+        return self._feed.drained and not self._in_flight
 
     def port_changed(self, port: PortId) -> None:
         """Publish a port's state."""
         self._words.put(lambda: self._out.port_changed(port))
+
+    def board_state(self, board: str, body: Body) -> None:
+        """Publish `state/board/{board}`, without its envelope, if it differs from the one before."""
+        self._words.put(lambda: self._out.given(f"{BOARD}{board}", body))
+
+    def circuit_state(self, circuit: str, body: Body) -> None:
+        """Publish `state/circuit/{circuit}`, without its envelope, if it differs from the one before."""
+        self._words.put(lambda: self._out.given(f"{CIRCUIT}{circuit}", body))
+
+    def publish_states(self) -> None:
+        """Publish all states again."""
+        self._words.put(self._out.all_due)
+
+    def replay(self, stream: str, start: int, answer: Callable[[str | None], None]) -> None:
+        """Send kept rows again from `start` on; `answer` gets the reason if they cannot be."""
+        self._words.put(lambda: answer(self._feed.replay(stream, start)))
 
     def rows_added(self) -> None:
         """The ledger has grown."""
@@ -163,20 +180,28 @@ class MqttLink:
 
     def publish_reply(self, reply: Reply, correlation: bytes | None) -> None:
         """Publish a reply to a command; without a connection it waits for one, for as long as it is of use."""
-        waiting = self._stamped("up/reply", reply.body, REPLY_EXPIRY, correlation)
+        waiting = self._stamped("up/reply", reply.body, REPLY_EXPIRY, correlation=correlation)
         self._words.put(lambda: self._out.replies.append(waiting))
 
     def publish_reading(self, body: Body) -> None:
         """Publish values of a closed port; without a connection they are dropped."""
         if self.connected:
-            waiting = self._stamped("up/reading", body, READING_EXPIRY, None)
+            waiting = self._stamped("up/reading", body, READING_EXPIRY)
             self._words.put(lambda: self._out.readings.append(waiting))
 
-    def _stamped(self, topic: str, body: Body, expiry: int, correlation: bytes | None) -> Waiting:
+    def publish_health(self, body: Body) -> None:
+        """Publish `up/health`, without its envelope; without a connection it is dropped."""
+        if self.connected:
+            waiting = self._stamped("up/health", body, HEALTH_EXPIRY, qos=0)
+            self._words.put(lambda: self._out.healthy(waiting))
+
+    def _stamped(
+        self, topic: str, body: Body, expiry: int, *, correlation: bytes | None = None, qos: int = 1
+    ) -> Waiting:
         moment = self._clock.moment()
         payload = {**bodies.envelope(self._gateway, moment), **body}
         expires_at = after(moment.instant, Seconds(expiry))
-        return Waiting(topic=topic, payload=payload, expires_at=expires_at, correlation=correlation)
+        return Waiting(topic=topic, payload=payload, expires_at=expires_at, correlation=correlation, qos=qos)
 
     # For paho's thread
 
@@ -195,7 +220,7 @@ class MqttLink:
 
     def _run(self) -> None:
         try:
-            self._drain.begin(self._ledger.span())
+            self._feed.begin()
             self._build_at = after(self._clock.now(), COUNT_WAIT)
             self._count(self._first_counted)
             while not self._stopping.is_set():
@@ -285,7 +310,7 @@ class MqttLink:
         self.connected = True
         log.info("connected", broker=f"{self._config.host}:{self._config.broker_port}", conn=heard.conn)
         self._transport.subscribe(heard.generation, TOPICS)
-        self._drain.connected(after(now, ACK_WAIT))
+        self._feed.connected()
         self._out.connected(now)
 
     def _lost(self, heard: Lost) -> None:
@@ -293,7 +318,16 @@ class MqttLink:
             self._alarms.say("session_taken_over", "another client uses this gateway's id")
         if heard.generation == self._generation and self.connected:
             log.warning("disconnected", why=heard.why)
+            self._count_short()
             self._part()
+
+    def _count_short(self) -> None:
+        """Notice connections that never last: a broker that says nothing when another client takes our session."""
+        assert self._connected_at is not None
+        short = between(self._connected_at, self._clock.now()) <= STEADY_AFTER
+        self._short = self._short + 1 if short else 0
+        if self._short >= MOST_SHORT:
+            self._alarms.say("connection_unsteady", "another client may be using this gateway's id")
 
     def _part(self) -> None:
         """The connection is gone; the next one has another number."""
@@ -308,7 +342,7 @@ class MqttLink:
         self._out.disconnected(self._in_flight.values())
         self._in_flight.clear()
         self._inbox.clear()
-        self._drain.disconnected()
+        self._feed.disconnected()
 
     def _delivered(self, heard: Delivered) -> None:
         if heard.generation != self._generation:
@@ -318,7 +352,7 @@ class MqttLink:
         received = Received(generation=heard.generation, mid=message.mid, qos=message.qos)
         self._inbox.take(received)
         if name == "ack":
-            self._take_ack(bytes(message.payload))
+            self._feed.acknowledged(bytes(message.payload))
             self._inbox.done(received)
             return
         arrived = Arrived(
@@ -340,51 +374,19 @@ class MqttLink:
         if self._transport is not None:
             self._transport.acknowledge(generation, mid, qos)
 
-    def _take_ack(self, payload: bytes) -> None:
-        try:
-            ack = AckBody.model_validate_json(payload)
-        except ValueError as error:
-            log.warning("ack_not_understood", why=str(error)[:200])
-            return
-        if ack.stream != self._ledger.span().stream:
-            log.info("ack_of_another_stream", stream=ack.stream)
-            self._drain.acknowledged()
-        elif not self._drain.may_acknowledge(ack.through):
-            self._ack_ahead(ack.through)
-        else:
-            self._ledger.acknowledge(ack.stream, ack.through, lambda: self._ack_ahead(ack.through))
-            self._drain.acknowledged(ack.through)
-
-    def _ack_ahead(self, through: int) -> None:
-        self._words.put(lambda: self._alarms.say("ack_ahead", f"acknowledged {through}", through))
-
     def _published(self, heard: PubAck) -> None:
         if heard.generation != self._generation:
             return
+        self._confirmed_at = self._clock.now()
         sent = self._in_flight.pop(heard.mid, None)
         if sent is None or heard.code < FAILURE:
             return
-        detail = f"{sent.topic} {sent.seq or ''} refused with 0x{heard.code:02x}"
-        if heard.code in DEAD:
-            self._bury(sent, detail)
-            return
-        if sent.seq is not None:
-            pause = PAUSE_REFUSED if heard.code in REFUSED else PAUSE_OTHER
-            self._drain.pause(sent.seq, after(self._clock.now(), pause))
-        self._alarms.say("publish_refused", detail, (sent.kind, heard.code))
-
-    def _bury(self, dead: Waiting, detail: str) -> None:
-        """Go on without a message that will never be taken.
-
-        The alarm is a row itself; a dead one makes no further alarm, or a broker that takes none would have rows
-        made without end.
-        """
-        if dead.seq is not None:
-            self._drain.bury(dead.seq)
-        if dead.payload.get("event") == "dead_letter":
-            log.error("dead_letter", detail=detail)
-        else:
-            self._alarms.say("dead_letter", detail, dead.seq or dead.kind)
+        if sent.row is not None:
+            self._feed.refused(sent, heard.code)
+        if heard.code not in DEAD or sent.row is None:
+            number = "" if sent.row is None else sent.row.seq
+            detail = f"{sent.topic} {number} refused with 0x{heard.code:02x}"
+            self._alarms.say("publish_refused", detail, (sent.kind, heard.code))
 
     def _subscribed(self, heard: SubAck) -> None:
         if heard.generation == self._generation and heard.refused:
@@ -399,25 +401,30 @@ class MqttLink:
             self._build()
         if self._connected_at is not None and between(self._connected_at, now) > STEADY_AFTER:
             self._back_off.reset()
+            self._short = 0
+        if now >= self._look_at_keys_at:
+            self._look_at_keys(now)
         if self._transport is not None:
             self._look_after(self._transport, now)
-        wanted = self._drain.wants(self._ledger.span(), now)
-        if wanted is not None:
-            self._ledger.read_rows(wanted, READ_AHEAD, lambda rows: self._words.put(lambda: self._fetched(rows)))
+        self._feed.fetch_due()
+
+    def _look_at_keys(self, now: Instant) -> None:
+        self._look_at_keys_at = after(now, LOOK_AT_KEYS_EVERY)
+        if self._keys.replaced():
+            self._rebuild()
+        self._keys.warn()
 
     def _look_after(self, transport: Transport, now: Instant) -> None:
         if self._subscribe_at is not None and now >= self._subscribe_at:
             self._subscribe_at = None
             transport.subscribe(self._generation, TOPICS)
-        if between(self._progress_at, now) > STUCK_AFTER + transport.pause:
-            log.error("link_without_progress", connected=self.connected)
+        silent = between(self._progress_at, now) > STUCK_AFTER + transport.pause
+        if silent or (self._in_flight and between(self._confirmed_at, now) > STUCK_AFTER):
+            self._alarms.say("link_without_progress", f"connected: {self.connected}; the client is made anew")
             self._rebuild()
 
-    def _fetched(self, rows: Sequence[LedgerRow]) -> None:
-        self._drain.fetched(rows)
-
     def _rebuild(self) -> None:
-        """Throw away a client that does nothing any more, and its thread with it."""
+        """Throw away a client that does nothing any more, or has old keys, and its thread with it."""
         old, self._transport = self._transport, None
         if old is not None:
             _retire(old)
@@ -427,20 +434,9 @@ class MqttLink:
     def _pump(self) -> None:
         """Publish while the window has room: replies, states, presence, rows of the ledger, readings."""
         while self.connected and len(self._in_flight) < self._window:
-            waiting = self._next()
+            waiting = self._out.urgent(self._conn_said) or self._feed.next() or self._out.leisurely()
             if waiting is None or not self._publish(waiting):
                 return
-
-    def _next(self) -> Waiting | None:
-        waiting = self._out.urgent(self._conn_said)
-        if waiting is not None:
-            return waiting
-        row = self._drain.take(self._ledger.span(), self._clock.now())
-        if row is not None:
-            return Waiting(
-                topic=f"up/{row.kind.value}", payload=bodies.ledger_payload(self._gateway, row), seq=row.seq
-            )
-        return self._out.reading()
 
     def _publish(self, waiting: Waiting) -> bool:
         """Hand a message to paho; `False` if the connection is gone, of which we shall hear in a moment."""
@@ -448,16 +444,26 @@ class MqttLink:
         data, properties = _json(waiting.payload), self._properties(waiting)
         packet = self._transport.packet_size(waiting.topic, data, properties)
         if len(data) > LARGEST or (self._largest_packet is not None and packet > self._largest_packet):
-            self._bury(waiting, f"{waiting.topic} {waiting.seq or ''} is {len(data)} bytes long")
+            self._too_large(waiting, len(data))
             return True
         mid = self._transport.publish(
-            self._generation, waiting.topic, data, retain=waiting.retain, properties=properties
+            self._generation, waiting.topic, data, qos=waiting.qos, retain=waiting.retain, properties=properties
         )
         if mid is None:
             self._out.put_back(waiting)
             return False
-        self._in_flight[mid] = waiting
+        if waiting.qos:
+            if not self._in_flight:
+                self._confirmed_at = self._clock.now()
+            self._in_flight[mid] = waiting
         return True
+
+    def _too_large(self, waiting: Waiting, size: int) -> None:
+        detail = f"is {size} bytes long"
+        if waiting.row is not None:
+            self._feed.dead(waiting, detail)
+        else:
+            self._alarms.say("message_too_large", f"{waiting.topic} {detail}", waiting.kind)
 
     def _properties(self, waiting: Waiting) -> Properties:
         properties = properties_of(PacketTypes.PUBLISH)
@@ -468,19 +474,32 @@ class MqttLink:
             properties.CorrelationData = waiting.correlation
         return properties
 
+    def _about(self) -> dict[str, Json]:
+        """Return what `state/info` says of link and clock."""
+        moment = self._clock.moment()
+        up = bodies.up_ms(moment.instant)
+        offset = None if moment.wall_ms is None else moment.wall_ms - up
+        anchor = ClockAnchorBody(boot=moment.boot, up_ms=up, offset_ms=offset)
+        return {"certificates": self._keys.about(), "clock_anchor": bodies.plain(anchor)}
+
     # The end
 
     def _leave(self) -> None:
-        """Hand in replies and states that wait, say goodbye, then disconnect; each has a second at most."""
-        self._drain.disconnected()
+        """Hand in replies and states that wait, say goodbye, then disconnect; each has a second at most.
+
+        A goodbye the broker has not confirmed leaves the last will in force.
+        """
+        self._feed.disconnected()
         self._settle()
+        said = False
         if self.connected and self._cause == "shutdown" and len(self._in_flight) < self._window:
-            self._publish(self._out.goodbye(self._conn_said))
+            said = self._publish(self._out.goodbye(self._conn_said))
             self._settle()
+            said = said and not self._in_flight
         transport, self._transport = self._transport, None
         self.connected = False
         if transport is not None:
-            _retire(transport)
+            _retire(transport, with_will=not said)
 
     def _settle(self) -> None:
         deadline = after(self._clock.now(), FAREWELL)
@@ -491,9 +510,9 @@ class MqttLink:
             self._pump()
 
 
-def _retire(transport: Transport) -> None:
+def _retire(transport: Transport, *, with_will: bool = False) -> None:
     """End a client without waiting for it: its own farewell hangs while a message is unacknowledged."""
-    thread = threading.Thread(target=transport.retire(), name="mqtt farewell", daemon=True)
+    thread = threading.Thread(target=transport.retire(with_will=with_will), name="mqtt farewell", daemon=True)
     thread.start()
     thread.join(FAREWELL)
 

@@ -14,15 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
-from chargerd.mqtt.contract import LARGEST, Arguments, ResetArgs, StartArgs, StopArgs
+from chargerd.mqtt.contract import LARGEST, Arguments, GetArgs, ReplayArgs, ResetArgs, StartArgs, StopArgs
 
-Args: TypeAlias = StartArgs | StopArgs | ResetArgs
-KNOWN: Mapping[str, type[Arguments]] = {"start": StartArgs, "stop": StopArgs, "reset": ResetArgs}
-LONGEST_TTL: Mapping[str, Seconds] = {"start": Seconds(60.0), "stop": Seconds(600.0), "reset": Seconds(600.0)}
+Args: TypeAlias = StartArgs | StopArgs | ResetArgs | ReplayArgs | GetArgs
+KNOWN: Mapping[str, type[Arguments]] = {
+    "start": StartArgs,
+    "stop": StopArgs,
+    "reset": ResetArgs,
+    "replay": ReplayArgs,
+    "get": GetArgs,
+}
+SHORT, LONG = Seconds(60.0), Seconds(600.0)
+LONGEST_TTL: Mapping[str, Seconds] = {"start": SHORT, "stop": LONG, "reset": LONG, "replay": LONG, "get": LONG}
 ID = r"^[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?$"
 """1 to 64 printable characters, not framed by blanks."""
-SAFE = frozenset({"stop"})
-"""Commands in the safe direction: they run without a clock, too."""
+SAFE = frozenset({"stop", "replay", "get"})
+"""Commands in the safe direction, and those that move nothing: they run without a clock, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +138,7 @@ def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
         raise _explain(error) from error
     expires = _expiry(command, arrived)
     digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": data})).hexdigest()
-    assert isinstance(args, StartArgs | StopArgs | ResetArgs)
+    assert isinstance(args, Args)
     return Incoming(
         id=CommandId(command.id),
         name=arrived.name,

@@ -231,8 +231,23 @@ class Severity(StrEnum):
     ALARM = "alarm"
 
 
+class DeadLetterBody(Message):
+    """A row that could not be sent: what it was, as far as its place in the books goes."""
+
+    topic: str
+    event: str | None
+    session_id: SessionId | None = None
+
+
 class EventBody(Message):
-    """`up/event`: a fact about a port, a circuit, a board or the gateway."""
+    """`up/event`: a fact about a port, a circuit, a board or the gateway.
+
+    `gap` stands in the place of rows that will not come: `from` and `to` number them. `clock_fixed` tells how
+    far the wall clock is ahead of this boot's `up_ms`, so that rows without a time get theirs; `clock_step` tells
+    by how much the wall clock was set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     event: str
     severity: Severity
@@ -246,6 +261,12 @@ class EventBody(Message):
     functions: tuple[str, ...] | None = None
     source: Source | None = None
     reason: str | None = None
+    since_seq: int | None = Field(default=None, alias="from")
+    to: int | None = None
+    dead_letter: DeadLetterBody | None = None
+    offset_ms: int | None = None
+    step_ms: int | None = None
+    expires_at: str | None = None
 
 
 class ReadingMessageBody(Message):
@@ -282,6 +303,30 @@ class PresenceBody(Message):
     status: Literal["online", "offline"]
     cause: Literal["lost", "shutdown"] | None = None
     conn: int
+
+
+class CertificateBody(Message):
+    """A certificate of the link, and until when it is good."""
+
+    file: Literal["ca", "certificate"]
+    subject: str | None
+    expires_at: str
+
+
+class ClockAnchorBody(Message):
+    """One moment on both clocks, as `at` and `up_ms` of the envelope give it; `offset_ms` is their difference."""
+
+    boot: int
+    up_ms: int
+    offset_ms: int | None
+
+
+class LedgerSpanBody(Message):
+    """What the ledger holds."""
+
+    stream: str
+    first: int
+    last: int
 
 
 # Commands
@@ -335,6 +380,17 @@ class ResetArgs(Arguments):
     """`cmd/reset`: clears latches that may be cleared from afar."""
 
     port: ShortText
+
+
+class ReplayArgs(Arguments):
+    """`cmd/replay`: send kept rows of a stream again, from this number on."""
+
+    stream: ShortText
+    since: Annotated[int, Field(ge=1, alias="from")]
+
+
+class GetArgs(Arguments):
+    """`cmd/get`: publish all states again."""
 
 
 class AckBody(BaseModel):

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from chargerd.core.ledger import LedgerRow, LedgerSpan
 from chargerd.core.units import Instant, Seconds, after
 
+UNCONFIRMED = 100
+"""Rows a lost connection may have had under way, and more."""
 READ_AHEAD = 50
 """Rows fetched from the journal at once."""
 AGAIN_EVERY = Seconds(1800.0)
@@ -33,6 +35,7 @@ class Drain:
         self._acked = 0
         self._reached = 0
         self._dead: set[int] = set()
+        self._replay_from = self._replay_through = 0
 
     def begin(self, span: LedgerSpan) -> None:
         """Take in what an earlier process left: it may have sent any of it, so any of it may be acknowledged."""
@@ -48,6 +51,14 @@ class Drain:
     def disconnected(self) -> None:
         """The connection is gone."""
         self._open = False
+        self._rows.clear()
+        self._dead.clear()
+
+    def replay(self, span: LedgerSpan, start: int) -> None:
+        """Send again from `start` on, rows acknowledged long ago included, over any number of connections."""
+        self._replay_from = max(start, span.first)
+        self._replay_through = max(self._acked, span.acked)
+        self._next = self._replay_from
         self._rows.clear()
 
     def may_acknowledge(self, through: int) -> bool:
@@ -80,7 +91,7 @@ class Drain:
             self._read_after = after(now, UNREADABLE_WAIT)
         if self._again_at is not None and now >= self._again_at:
             self._rewind()
-        self._next = max(self._next, self._acked + 1, span.acked + 1, span.first)
+        self._next = max(self._first_wanted(span), span.first)
         if not self._open or self._rows or self._asked is not None or self._next > span.last or self._held(now):
             return None
         self._asked = self._next - 1
@@ -101,7 +112,7 @@ class Drain:
         while self._rows:
             row = self._rows.popleft()
             self._next = row.seq + 1
-            settled = row.seq <= max(span.acked, self._acked)
+            settled = self._replay_through < row.seq <= max(span.acked, self._acked)
             if not settled and row.seq not in self._dead and row.stream == span.stream:
                 if self._again_at is None:
                     self._again_at = after(now, AGAIN_EVERY)
@@ -111,12 +122,21 @@ class Drain:
 
     def sent_through(self, span: LedgerSpan) -> bool:
         """Say whether there is no row left to send."""
-        return not self._rows and max(self._next, self._acked + 1, span.acked + 1) > span.last
+        return not self._rows and self._first_wanted(span) > span.last
+
+    def _first_wanted(self, span: LedgerSpan) -> int:
+        """Return the number of the next row worth sending."""
+        if self._next <= self._replay_through:
+            return self._next
+        return max(self._next, self._acked + 1, span.acked + 1)
 
     def _held(self, now: Instant) -> bool:
         return any(at is not None and now < at for at in (self._ack_until, self._pause_until, self._read_after))
 
     def _rewind(self) -> None:
-        self._next = 1
+        if self._next - UNCONFIRMED <= self._replay_through:
+            self._next = max(self._replay_from, self._next - UNCONFIRMED)
+        else:
+            self._next, self._replay_through = 1, 0
         self._rows.clear()
         self._again_at = None

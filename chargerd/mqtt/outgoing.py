@@ -1,13 +1,13 @@
 """What waits to be published apart from the ledger: replies, states, presence, readings; and which goes first."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body
+from chargerd.core.ledger import Body, Json, LedgerRow
 from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.mqtt import bodies
 from chargerd.mqtt.contract import PresenceBody
@@ -18,10 +18,13 @@ STATES_EVERY = Seconds(900.0)
 STATE_EXPIRY = Seconds(3600.0)
 REPLY_EXPIRY = 3600
 READING_EXPIRY = 86400
+HEALTH_EXPIRY = 60
 MOST_READINGS = 200
 MOST_REPLIES = 1000
 INFO = "state/info"
 PORT = "state/port/"
+BOARD = "state/board/"
+CIRCUIT = "state/circuit/"
 REPLY = "up/reply"
 
 
@@ -40,14 +43,16 @@ class StateSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A message to be published; `seq` if it is a row of the ledger."""
+    """A message to be published; `row` if it is one of the ledger, or a `gap` in the place of one."""
 
     topic: str
     payload: Body
+    qos: int = 1
     retain: bool = False
     expires_at: Instant | None = None
     correlation: bytes | None = None
-    seq: int | None = None
+    row: LedgerRow | None = None
+    gap: bool = False
 
     @property
     def kind(self) -> str:
@@ -63,11 +68,22 @@ class Waiting:
 class Outgoing:
     """Queues with bounds; states are not queued but read when they are sent."""
 
-    def __init__(self, *, clock: Clock, gateway: str, states: StateSource) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        gateway: str,
+        states: StateSource,
+        about_link: Callable[[], dict[str, Json]],
+    ) -> None:
         self._clock = clock
         self._gateway = gateway
         self._states = states
+        self._about_link = about_link
         self._dirty: dict[str, None] = {}
+        self._given: dict[str, Body] = {}
+        """Newest states of boards and circuits, which are handed in rather than asked for."""
+        self._health: Waiting | None = None
         self._presence_at: Instant | None = None
         self._states_at: Instant | None = None
         self.replies: deque[Waiting] = deque(maxlen=MOST_REPLIES)
@@ -80,7 +96,7 @@ class Outgoing:
 
     def disconnected(self, in_flight: Iterable[Waiting]) -> None:
         """Keep the replies the broker has not confirmed; states come anew, readings are old by then."""
-        self._presence_at = self._states_at = None
+        self._presence_at = self._states_at = self._health = None
         self.readings.clear()
         for waiting in reversed(list(in_flight)):
             self.put_back(waiting)
@@ -93,6 +109,20 @@ class Outgoing:
     def port_changed(self, port: PortId) -> None:
         """Have a port's state published."""
         self._dirty[f"{PORT}{port}"] = None
+
+    def given(self, topic: str, body: Body) -> None:
+        """Have a state published that was handed in, if it says anything new."""
+        if self._given.get(topic) != body:
+            self._given[topic] = body
+            self._dirty[topic] = None
+
+    def all_due(self) -> None:
+        """Have all states published again."""
+        self._all_states(self._clock.now())
+
+    def healthy(self, waiting: Waiting) -> None:
+        """Have the gateway's health published; only the newest is of use."""
+        self._health = waiting
 
     def presence_due(self, now: Instant) -> None:
         """Have presence published again."""
@@ -115,9 +145,10 @@ class Outgoing:
             return self._presence(PresenceBody(status="online", conn=conn), PRESENCE_EXPIRY)
         return None
 
-    def reading(self) -> Waiting | None:
-        """Return the next reading."""
-        return self._first_of(self.readings)
+    def leisurely(self) -> Waiting | None:
+        """Return the gateway's health if it is new, else the next reading."""
+        health, self._health = self._health, None
+        return health or self._first_of(self.readings)
 
     def goodbye(self, conn: int) -> Waiting:
         """Return the presence of one who leaves in order."""
@@ -133,12 +164,16 @@ class Outgoing:
     def _all_states(self, now: Instant) -> None:
         for port in self._states.port_ids():
             self.port_changed(port)
+        self._dirty.update(dict.fromkeys(self._given))
+        self._dirty.pop(INFO, None)
         self._dirty[INFO] = None
         self._states_at = after(now, STATES_EVERY)
 
     def _state(self, topic: str) -> Waiting:
         if topic == INFO:
-            return self._retained(topic, self._states.info(), None)
+            return self._retained(topic, {**self._states.info(), **self._about_link()}, None)
+        if topic in self._given:
+            return self._retained(topic, self._given[topic], STATE_EXPIRY)
         return self._retained(topic, self._states.port_state(PortId(topic.removeprefix(PORT))), STATE_EXPIRY)
 
     def _presence(self, body: PresenceBody, expiry: Seconds | None) -> Waiting:

@@ -35,9 +35,11 @@ SESSION_EXPIRY = 3600
 WILL_DELAY = 15
 WINDOW = 20
 """Unacknowledged publications at most, or the broker's Receive Maximum if that is less."""
-BACK_OFF_FIRST, BACK_OFF_MOST, BACK_OFF_LEAST = Seconds(1.0), Seconds(60.0), Seconds(0.1)
+BACK_OFF_FIRST, BACK_OFF_MOST, BACK_OFF_LEAST = Seconds(5.0), Seconds(120.0), Seconds(0.1)
+"""The first bound already spreads a site's gateways after their broker's restart, the last one a country's."""
 TAKEN_OVER_BACK_OFF = (Seconds(120.0), Seconds(300.0))
 TAKEN_OVER = 0x8E
+DISCONNECT_WITH_WILL = 0x04
 USER_TIMEOUT_MS = 20_000
 PACKET_HEAD = 5 + 2 + 2
 """Bytes of a PUBLISH besides topic, properties and payload: fixed header, topic's length, packet number."""
@@ -175,16 +177,17 @@ class Transport:
     def subscribe(self, generation: int, topics: Sequence[str]) -> None:
         """Subscribe below the root; `SubAck` tells what came of it."""
         if generation == self._live:
-            options = SubscribeOptions(qos=1)
+            # As published: else a retained command would come in as an ordinary one while we are connected.
+            options = SubscribeOptions(qos=1, retainAsPublished=True)
             self._client.subscribe([(f"{self._root}/{topic}", options) for topic in topics])
 
     def publish(
-        self, generation: int, topic: str, data: bytes, *, retain: bool, properties: Properties
+        self, generation: int, topic: str, data: bytes, *, qos: int, retain: bool, properties: Properties
     ) -> int | None:
         """Publish below the root; return the packet number, or `None` if that connection is gone."""
         if generation != self._live:
             return None
-        info = self._client.publish(f"{self._root}/{topic}", data, qos=1, retain=retain, properties=properties)
+        info = self._client.publish(f"{self._root}/{topic}", data, qos=qos, retain=retain, properties=properties)
         # What paho queued although the connection broke this instant is dropped at the next connect.
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
@@ -199,11 +202,14 @@ class Transport:
         if generation == self._live:
             self._client.ack(mid, qos)
 
-    def retire(self) -> Callable[[], object]:
-        """Hear nothing any more and say goodbye to the broker; return what then waits for paho's thread to end."""
+    def retire(self, *, with_will: bool) -> Callable[[], object]:
+        """Hear nothing any more and leave the broker; return what then waits for paho's thread to end."""
         self._hear = _deaf
         self._client.drop_out_messages()
-        self._client.disconnect()
+        if with_will:
+            self._client.disconnect(reasoncode=ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
+        else:
+            self._client.disconnect()
         return self._client.loop_stop
 
     def _make(self, client_id: str) -> paho.Client:

@@ -6,6 +6,7 @@ Without an `mqtt` section none of this is built, and nothing else changes.
 from collections.abc import Callable, Sequence
 
 from chargerd.core.clock import Clock
+from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import ResetRequested, StopRequested
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, Seconds, SessionId, Watts
@@ -13,7 +14,7 @@ from chargerd.core.view import PortView
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.contract import ResetArgs, StartArgs, StopArgs
+from chargerd.mqtt.contract import GetArgs, ReplayArgs, ResetArgs, StartArgs, StopArgs
 from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.onlooker import Every
 
@@ -66,6 +67,33 @@ class Backend:
             case ResetArgs() as reset:
                 cleared = ResetRequested(port=PortId(reset.port), source=Source.REMOTE, command=incoming.id)
                 self._desk.reset(cleared, respond, digest=incoming.digest, received=acknowledge)
+            case ReplayArgs() as replay:
+                self._perform(incoming, lambda: self._replay(incoming, replay), respond, acknowledge)
+            case GetArgs():
+                self._perform(incoming, lambda: self._publish_states(incoming), respond, acknowledge)
+
+    def _perform(
+        self, incoming: Incoming, act: Callable[[], None], respond: Respond, acknowledge: Callable[[], None]
+    ) -> None:
+        self._desk.perform(incoming.id, incoming.name, act, respond, digest=incoming.digest, received=acknowledge)
+
+    def _replay(self, incoming: Incoming, args: ReplayArgs) -> None:
+        self._link.replay(args.stream, args.since, lambda why_not: self._answer(incoming, why_not))
+
+    def _publish_states(self, incoming: Incoming) -> None:
+        self._link.publish_states()
+        self._answer(incoming, None)
+
+    def _answer(self, incoming: Incoming, why_not: str | None) -> None:
+        """Tell that a command without relays is done, or why it cannot be."""
+        answer = Answer(
+            command=incoming.id,
+            name=incoming.name,
+            status=ReplyStatus.DONE if why_not is None else ReplyStatus.REJECTED,
+            code=Code.OK if why_not is None else Code.FAILED,
+            message=why_not or "",
+        )
+        self._desk.answer(answer, self._clock.moment())
 
     def _start(
         self, incoming: Incoming, args: StartArgs, respond: Respond, acknowledge: Callable[[], None]

@@ -183,6 +183,31 @@ class Desk:
 
         self._remember(event, "reset", digest, durable)
 
+    def perform(
+        self,
+        command: CommandId,
+        name: str,
+        act: Callable[[], None],
+        respond: Respond,
+        *,
+        digest: str,
+        received: Callable[[], None],
+    ) -> None:
+        """Carry out what concerns no relay, once its id is durable; `act` sees to the answer."""
+        with self._lock:
+            self._open[command] = respond
+
+        def durable(done: bool) -> None:
+            received()
+            if done:
+                act()
+                return
+            answer = Answer(command=command, name=name, status=ReplyStatus.REJECTED, code=Code.STORE_UNAVAILABLE)
+            self.answer(answer, self._clock.moment())
+
+        remembered = RememberedCommand(command=command, name=name, digest=digest, moment=self._clock.moment())
+        self._journal.append(Batch(commands=(remembered,)), durable)
+
     def refuse(self, answer: Answer, respond: Respond) -> None:
         """Answer a message that is no command, or comes too late. Nothing of it is kept."""
         log.warning("command_refused", command=answer.command, name=answer.name, code=answer.code.value)

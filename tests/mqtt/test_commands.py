@@ -78,7 +78,7 @@ def test_the_digest_tells_bodies_apart_and_not_their_layout() -> None:
 @pytest.mark.parametrize(
     ("name", "body", "code", "words"),
     [
-        ("dance", start(), Code.UNSUPPORTED, "knows reset, start, stop"),
+        ("dance", start(), Code.UNSUPPORTED, "knows get, replay, reset, start, stop"),
         ("start", start(args={"port": "A01", "limits": {"colour": 1}}), Code.UNSUPPORTED, "limits.colour"),
         ("start", start(colour=1), Code.UNSUPPORTED, "colour"),
         ("start", start(args={"port": "A01", "queue_s": 5}), Code.UNSUPPORTED, "queue_s"),

@@ -30,7 +30,7 @@ class Ledger:
         self.last = rows
         self.acked = 0
         self.connections = 0
-        self.padding = ""
+        self.large: set[int] = set()
 
     def span(self) -> LedgerSpan:
         with self.lock:
@@ -40,7 +40,7 @@ class Ledger:
         deliver([self.row(seq) for seq in range(after + 1, min(self.last, after + limit) + 1)])
 
     def row(self, seq: int) -> LedgerRow:
-        body: Body = {"event": "made_up", "number": seq, "padding": self.padding}
+        body: Body = {"event": "made_up", "number": seq, "padding": "x" * 20_000 if seq in self.large else ""}
         return LedgerRow(
             stream="stream", seq=seq, kind=RowKind.EVENT, body=body, moment=CLOCK.moment(), offline=False
         )
@@ -258,15 +258,18 @@ def test_messages_are_acknowledged_in_the_order_in_which_they_came(broker: Mosqu
         assert stage.link.connected
 
 
-def test_a_row_too_large_is_a_dead_letter_and_blocks_nothing(broker: Mosquitto, backend: Backend) -> None:
-    ledger = Ledger(rows=1)
-    ledger.padding = "x" * 20_000
+def test_a_row_too_large_gives_its_place_to_a_gap_that_names_it(broker: Mosquitto, backend: Backend) -> None:
+    ledger = Ledger(rows=3)
+    ledger.large = {2}
     with Stage(broker.port, ledger) as stage:
-        stage.wait(lambda: any(name == "dead_letter" for name, _ in stage.alarms))
-        ledger.padding = ""
-        ledger.last = 2
-        stage.link.rows_added()
-        backend.wait("up/event", lambda body: body["seq"] == 2)
+        gap = backend.wait("up/event", lambda body: body["event"] == "gap")
+        assert (gap["stream"], gap["seq"], gap["from"], gap["to"]) == ("stream", 2, 2, 2)
+        assert gap["dead_letter"] == {"topic": "up/event", "event": "made_up", "session_id": None}
+        backend.wait("up/event", lambda body: body["seq"] == 3)
+        assert {body["seq"] for body in backend.of("up/event")} == {1, 2, 3}
+        backend.acknowledge("stream", 3)
+        stage.wait(lambda: ledger.acked == 3)
+        assert not stage.alarms, "the gap is what the backend is told"
 
 
 def test_no_broker_and_a_mute_one_disturb_nobody() -> None:
@@ -306,8 +309,8 @@ def test_keys_that_cannot_be_read_alarm_and_stop_nothing(tmp_path: Path) -> None
 def test_the_back_off_doubles_with_full_jitter_and_a_taken_over_session_waits_for_minutes() -> None:
     back_off = BackOff("seed")
     delays = [back_off.next() for _ in range(12)]
-    assert all(0.1 <= delay <= min(60, 2**number) for number, delay in enumerate(delays))
+    assert all(0.1 <= delay <= min(120, 5 * 2**number) for number, delay in enumerate(delays))
     assert len(set(delays)) == len(delays)
     assert 120 <= back_off.next(taken_over=True) <= 300
     back_off.reset()
-    assert back_off.next() <= 1
+    assert back_off.next() <= 5

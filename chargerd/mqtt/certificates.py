@@ -1,0 +1,131 @@
+"""The files TLS is made of: whether they have changed, whether they can be used, and until when they are good."""
+
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from chargerd.config.document import MqttSection
+
+Role: TypeAlias = Literal["ca", "certificate"]
+Signature: TypeAlias = tuple[tuple[str, int, int, int] | tuple[str], ...]
+
+SEQUENCE, INTEGER, VERSION, UTC_TIME, GENERALIZED_TIME = 0x30, 0x02, 0xA0, 0x17, 0x18
+"""Tags of X.690 as X.509 uses them (RFC 5280, 4.1); the version is tagged explicitly."""
+SET, COMMON_NAME = 0x31, bytes.fromhex("0603550403")
+LONG_FORM, SHORT_YEAR, CENTURY_TURNS = 0x80, 13, 50
+BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """Until when a certificate is good, in Unix time."""
+
+    role: Role
+    subject: str | None
+    expires_ms: int
+
+
+class KeyFiles:
+    """The files named in the configuration's `mqtt` section. Read by the link's thread alone."""
+
+    def __init__(self, config: MqttSection) -> None:
+        self._tls = config.tls
+        self._paths = [path for path in (config.password_file,) if path is not None]
+        if config.tls is not None:
+            named = (config.tls.ca, config.tls.certificate, config.tls.key)
+            self._paths += [path for path in named if path is not None]
+
+    def signature(self) -> Signature:
+        """Return something that differs once a file was replaced or written."""
+        return tuple(_signature(path) for path in self._paths)
+
+    def check(self) -> None:
+        """Load everything once. Raises `OSError` or `ValueError` if it cannot be used (`ssl.SSLError` is one)."""
+        for path in self._paths:
+            Path(path).read_bytes()
+        if self._tls is not None:
+            context = ssl.create_default_context(cafile=self._tls.ca)
+            if self._tls.certificate is not None:
+                context.load_cert_chain(self._tls.certificate, self._tls.key)
+
+    def expiries(self) -> tuple[Expiry, ...]:
+        """Return until when each certificate in the files is good; what cannot be read is left out."""
+        if self._tls is None:
+            return ()
+        named: tuple[tuple[Role, str | None], ...] = (("ca", self._tls.ca), ("certificate", self._tls.certificate))
+        found: list[Expiry] = []
+        for role, path in named:
+            if path is not None:
+                found += _expiries(role, Path(path))
+        return tuple(found)
+
+
+def _signature(path: str) -> tuple[str, int, int, int] | tuple[str]:
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return (path,)
+    return (path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def _expiries(role: Role, path: Path) -> Iterator[Expiry]:
+    try:
+        text = path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return
+    for part in text.split(BEGIN)[1:]:
+        try:
+            der = ssl.PEM_cert_to_DER_cert(f"{BEGIN}{part.partition(END)[0]}{END}\n")
+            yield read_expiry(role, der)
+        except (ValueError, IndexError):
+            continue
+
+
+def read_expiry(role: Role, der: bytes) -> Expiry:
+    """Return until when a certificate is good. Raises `ValueError` or `IndexError` if it is none.
+
+    Python's `ssl` tells this only of certificates of peers, so the few elements ahead of it are read here.
+    """
+    _tag, certificate, _rest = _element(der)
+    _tag, rest, _signature = _element(certificate)
+    tag, _value, after = _element(rest)
+    if tag == VERSION:
+        rest = after
+    values: list[bytes] = []
+    for expected in (INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE):
+        tag, value, rest = _element(rest)
+        if tag != expected:
+            raise ValueError("not a certificate")
+        values.append(value)
+    _serial, _algorithm, _issuer, validity, subject = values
+    _tag, _not_before, rest = _element(validity)
+    tag, not_after, _rest = _element(rest)
+    return Expiry(role=role, subject=_common_name(subject), expires_ms=_time(tag, not_after))
+
+
+def _element(data: bytes) -> tuple[int, bytes, bytes]:
+    """Return tag and contents of the first element, and what follows it."""
+    tag, length, start = data[0], data[1], 2
+    if length & LONG_FORM:
+        start += length & ~LONG_FORM
+        length = int.from_bytes(data[2:start], "big")
+    if start + length > len(data):
+        raise ValueError("cut short")
+    return tag, data[start : start + length], data[start + length :]
+
+
+def _time(tag: int, value: bytes) -> int:
+    text = value.decode("ascii")
+    if tag == UTC_TIME and len(text) == SHORT_YEAR:
+        text = ("20" if int(text[:2]) < CENTURY_TURNS else "19") + text
+    elif tag != GENERALIZED_TIME:
+        raise ValueError("not a time")
+    return round(datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def _common_name(subject: bytes) -> str | None:
+    _before, found, rest = subject.partition(COMMON_NAME)
+    return _element(rest)[1].decode("utf-8", "replace") if found else None

@@ -1,0 +1,173 @@
+"""The ledger on its way to the broker: rows in order, acknowledgements, dead letters, replays.
+
+Owned by the link's thread. The journal answers in a thread of its own and is led back by `post`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from chargerd.core.clock import Clock
+from chargerd.core.ledger import LedgerRow, LedgerSpan
+from chargerd.core.units import Seconds, after
+from chargerd.mqtt import bodies
+from chargerd.mqtt.alarms import Alarms
+from chargerd.mqtt.contract import AckBody
+from chargerd.mqtt.drain import READ_AHEAD, Drain
+from chargerd.mqtt.outgoing import Waiting
+
+log = structlog.get_logger(__name__)
+
+ACK_WAIT = Seconds(2.0)
+"""How long the drain waits after a connect for the retained acknowledgement."""
+PAUSE_REFUSED = Seconds(60.0)
+PAUSE_OTHER = Seconds(5.0)
+REFUSED = frozenset({0x87, 0x97})
+"""Not authorised, quota exceeded: the broker's settings are wrong; sending on would lose rows."""
+DEAD = frozenset({0x90, 0x99})
+"""Topic name invalid, payload format invalid: this one message will never be taken."""
+
+
+class LedgerSource(Protocol):
+    """What the link needs of the journal."""
+
+    def span(self) -> LedgerSpan:
+        """Return what the ledger holds, at once."""
+
+    def read_rows(self, after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
+        """Fetch rows without blocking."""
+
+    def acknowledge(self, stream: str, through: int, refused: Callable[[], None] | None = None) -> None:
+        """The backend has stored rows up to here; `refused` is called if there are no such rows yet."""
+
+    def count_connection(self, deliver: Callable[[int], None]) -> None:
+        """Count one more connection and tell which it is."""
+
+
+class Feed:
+    """Hands out the next row to send and learns what became of it."""
+
+    def __init__(
+        self,
+        *,
+        gateway: str,
+        clock: Clock,
+        ledger: LedgerSource,
+        alarms: Alarms,
+        post: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._ledger = ledger
+        self._alarms = alarms
+        self._post = post
+        self._drain = Drain()
+        self._gaps: dict[int, str] = {}
+        """Rows this connection's broker will not take, and why."""
+        self._first: deque[Waiting] = deque()
+        """Gaps that take the place of rows just refused."""
+
+    def begin(self) -> None:
+        """Take in what an earlier process left."""
+        self._drain.begin(self._ledger.span())
+
+    def connected(self) -> None:
+        """A connection is new: what is not acknowledged goes again, after the acknowledgement or its time."""
+        self._drain.connected(after(self._clock.now(), ACK_WAIT))
+
+    def disconnected(self) -> None:
+        """The connection is gone; the next broker may take what this one did not."""
+        self._drain.disconnected()
+        self._gaps.clear()
+        self._first.clear()
+
+    @property
+    def drained(self) -> bool:
+        """Say whether every row has been handed to this connection."""
+        return not self._first and self._drain.sent_through(self._ledger.span())
+
+    # Rows
+
+    def fetch_due(self) -> None:
+        """Have the next rows fetched if it is time for them."""
+        wanted = self._drain.wants(self._ledger.span(), self._clock.now())
+        if wanted is not None:
+            self._ledger.read_rows(wanted, READ_AHEAD, lambda rows: self._post(lambda: self._drain.fetched(rows)))
+
+    def next(self) -> Waiting | None:
+        """Return the next row to publish, or the gap that stands for it."""
+        if self._first:
+            return self._first.popleft()
+        row = self._drain.take(self._ledger.span(), self._clock.now())
+        if row is None:
+            return None
+        reason = self._gaps.get(row.seq)
+        if reason is not None:
+            return self._gap(row, reason)
+        payload = bodies.ledger_payload(self._gateway, row)
+        return Waiting(topic=f"up/{row.kind.value}", payload=payload, row=row)
+
+    def _gap(self, row: LedgerRow, reason: str) -> Waiting:
+        payload = bodies.gap_payload(self._gateway, row, reason)
+        return Waiting(topic="up/event", payload=payload, row=row, gap=True)
+
+    # What became of them
+
+    def refused(self, waiting: Waiting, code: int) -> None:
+        """The broker has refused a row: wait, or send a gap in its place if it will never be taken."""
+        if code in DEAD:
+            self.dead(waiting, f"refused with 0x{code:02x}", code)
+            return
+        assert waiting.row is not None
+        pause = PAUSE_REFUSED if code in REFUSED else PAUSE_OTHER
+        self._drain.pause(waiting.row.seq, after(self._clock.now(), pause))
+
+    def dead(self, waiting: Waiting, reason: str, about: int | None = None) -> None:
+        """Put a gap in the place of a row that will never be taken; without one if the broker refuses even that.
+
+        The alarm is a row itself: it is told once an hour for each cause, or a broker that takes none would have
+        rows made without end.
+        """
+        row = waiting.row
+        assert row is not None
+        log.error("dead_letter", topic=waiting.topic, seq=row.seq, reason=reason, gap_refused=waiting.gap)
+        if not waiting.gap:
+            self._gaps[row.seq] = reason
+            self._first.append(self._gap(row, reason))
+            return
+        self._drain.bury(row.seq)
+        self._alarms.say("dead_letter", f"row {row.seq} {reason}, and so was the gap in its place", about)
+
+    # What the backend says
+
+    def acknowledged(self, payload: bytes) -> None:
+        """Take in the backend's own acknowledgement."""
+        try:
+            ack = AckBody.model_validate_json(payload)
+        except ValueError as error:
+            log.warning("ack_not_understood", why=str(error)[:200])
+            return
+        if ack.stream != self._ledger.span().stream:
+            log.info("ack_of_another_stream", stream=ack.stream)
+            self._drain.acknowledged()
+        elif not self._drain.may_acknowledge(ack.through):
+            self._ack_ahead(ack.through)
+        else:
+            self._ledger.acknowledge(ack.stream, ack.through, lambda: self._ack_ahead(ack.through))
+            self._drain.acknowledged(ack.through)
+
+    def _ack_ahead(self, through: int) -> None:
+        self._post(lambda: self._alarms.say("ack_ahead", f"acknowledged {through}", through))
+
+    def replay(self, stream: str, start: int) -> str | None:
+        """Send kept rows again from `start` on; return why not, if they cannot be."""
+        span = self._ledger.span()
+        if stream != span.stream:
+            return f"the stream here is {span.stream}"
+        if start > span.last:
+            return f"the last row is {span.last}"
+        self._drain.replay(span, start)
+        log.info("replay", start=start, first=span.first, last=span.last)
+        return None

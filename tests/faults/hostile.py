@@ -1,0 +1,152 @@
+"""A scripted broker: it knows just enough MQTT 5 to misbehave on purpose."""
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties, VariableByteIntegers
+
+CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 1, 3, 8, 12
+
+
+@dataclass(kw_only=True)
+class Published:
+    connection: int
+    topic: str
+    mid: int
+    duplicate: bool
+    body: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Script:
+    """What it does: the CONNACK's properties and code, and the code of each PUBACK (`None`: none at all)."""
+
+    connack: int = 0
+    receive_maximum: int = 20
+    puback: Callable[[Published], int | None] = lambda _published: 0
+    suback: int = 1
+    hang_up_after: int | None = None
+    """Break the first connection after this many publications."""
+    farewell: int | None = None
+    """Say DISCONNECT with this reason to the first connection, right after its CONNACK."""
+    mute: bool = False
+    """Take the connection and say nothing, ever."""
+    drop_every: int | None = None
+    """Hang up on every n-th connection as soon as it has said CONNECT."""
+    hang_up_every: int | None = None
+    """Break every connection after this many publications."""
+
+
+class Hostile:
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.published: list[Published] = []
+        self.connects = 0
+        self.most_unanswered = 0
+        self.unanswered: dict[int, int] = {}
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in self._open:
+            sock.close()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                sock, _address = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(sock)
+            self.connects += 1
+            threading.Thread(target=self._one, args=(sock, self.connects), daemon=True).start()
+
+    def _one(self, sock: socket.socket, number: int) -> None:
+        try:
+            with sock, sock.makefile("rb") as stream:
+                while head := stream.read(1):
+                    body = stream.read(_length(stream.read))
+                    if not self._answer(sock, number, head[0], body):
+                        sock.shutdown(socket.SHUT_RDWR)
+                        return
+        except OSError:
+            return
+
+    def _answer(self, sock: socket.socket, number: int, head: int, body: bytes) -> bool:
+        kind = head >> 4
+        if self.script.mute:
+            return True
+        if kind == CONNECT:
+            return self._welcome(sock, number)
+        if kind == SUBSCRIBE:
+            count = 2
+            sock.sendall(_packet(0x90, body[:2] + b"\0" + bytes([self.script.suback]) * count))
+        elif kind == PINGREQ:
+            sock.sendall(b"\xd0\0")
+        elif kind == PUBLISH:
+            return self._take(sock, number, head, body)
+        return True
+
+    def _welcome(self, sock: socket.socket, number: int) -> bool:
+        if self.script.drop_every is not None and number % self.script.drop_every == 0:
+            return False
+        properties = Properties(PacketTypes.CONNACK)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = self.script.receive_maximum
+        packed: bytes = properties.pack()  # type: ignore[no-untyped-call]
+        sock.sendall(_packet(0x20, bytes([0, self.script.connack]) + packed))
+        self.unanswered[number] = 0
+        if number == 1 and self.script.farewell is not None:
+            sock.sendall(_packet(0xE0, bytes([self.script.farewell, 0])))
+            return False
+        return self.script.connack == 0
+
+    def _take(self, sock: socket.socket, number: int, head: int, body: bytes) -> bool:
+        (size,) = struct.unpack("!H", body[:2])
+        topic = body[2 : 2 + size].decode()
+        rest = body[2 + size :]
+        mid = 0
+        if head & 6:
+            (mid,) = struct.unpack("!H", rest[:2])
+            rest = rest[2:]
+        length, used = VariableByteIntegers.decode(rest)  # type: ignore[no-untyped-call]
+        payload = json.loads(rest[used + length :] or b"{}")
+        one = Published(connection=number, topic=topic, mid=mid, duplicate=bool(head & 8), body=payload)
+        self.published.append(one)
+        code = self.script.puback(one)
+        if code is None:
+            self.unanswered[number] += 1
+            self.most_unanswered = max(self.most_unanswered, self.unanswered[number])
+        else:
+            sock.sendall(_packet(0x40, struct.pack("!HBB", mid, code, 0)))
+        mine = sum(1 for published in self.published if published.connection == number)
+        return mine != self.script.hang_up_every and not (number == 1 and mine == self.script.hang_up_after)
+
+
+def _packet(head: int, body: bytes) -> bytes:
+    size: bytes = VariableByteIntegers.encode(len(body))  # type: ignore[no-untyped-call]
+    return bytes([head]) + size + body
+
+
+def _length(read: Callable[[int], bytes]) -> int:
+    total, shift = 0, 0
+    while True:
+        byte = read(1)[0]
+        total |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return total
+        shift += 7

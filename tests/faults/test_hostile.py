@@ -1,0 +1,177 @@
+"""The link against a broker that misbehaves on purpose."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from chargerd.core.ledger import Reply
+from chargerd.core.units import CommandId
+from tests.faults.hostile import Hostile, Published, Script
+from tests.mqtt.test_link import Ledger, Stage
+
+
+def ledger_rows(broker: Hostile) -> int:
+    return sum(1 for one in broker.published if one.topic.endswith("up/event"))
+
+
+def growing(stage: Stage) -> None:
+    """Make each alarm a row of the ledger, as the daemon does."""
+    note = stage.link._alarms._alarm  # noqa: SLF001
+
+    def alarm(name: str, detail: str) -> None:
+        note(name, detail)
+        stage.ledger.last += 1
+        stage.link.rows_added()
+
+    stage.link._alarms._alarm = alarm  # noqa: SLF001
+
+
+def test_a_row_the_broker_calls_malformed_gives_its_place_to_a_gap() -> None:
+    def refuse(one: Published) -> int:
+        return 0x99 if one.body.get("seq") == 2 and one.body["event"] != "gap" else 0
+
+    with Hostile(Script(puback=refuse)) as broker, Stage(broker.port, Ledger(rows=3)) as stage:
+        stage.wait(lambda: any(one.body.get("event") == "gap" for one in broker.published))
+        gap = next(one.body for one in broker.published if one.body.get("event") == "gap")
+        assert (gap["seq"], gap["from"], gap["to"], gap["reason"]) == (2, 2, 2, "refused with 0x99")
+        assert gap["dead_letter"]["event"] == "made_up"
+        stage.wait(lambda: any(one.body.get("seq") == 3 for one in broker.published))
+        assert not stage.alarms
+
+
+@pytest.mark.parametrize("code", [0x87, 0x97, 0x90, 0x99, 0x80])
+def test_refusals_make_no_rows_without_end(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr("chargerd.mqtt.feed.PAUSE_REFUSED", 0.2)
+    monkeypatch.setattr("chargerd.mqtt.feed.PAUSE_OTHER", 0.2)
+    monkeypatch.setattr("chargerd.mqtt.client.TURN", 0.05)
+
+    def refuse(one: Published) -> int:
+        return code if "/up/" in one.topic else 0
+
+    with Hostile(Script(puback=refuse)) as broker, Stage(broker.port, Ledger(rows=5)) as stage:
+        growing(stage)
+        stage.wait(lambda: ledger_rows(broker) >= 5)
+        stage.wait(lambda: bool(stage.alarms))
+        began = time.monotonic()
+        stage.wait(lambda: time.monotonic() - began > 0.5)
+        assert stage.ledger.last <= 5 + 3, f"{stage.ledger.last - 5} alarms in half a second"
+
+
+def test_an_older_connections_backlog_does_not_overrun_a_smaller_window() -> None:
+    """The broker comes back with a Receive Maximum of 2 while 20 publications were under way."""
+    script = Script(puback=lambda _one: None, hang_up_after=20)
+    with Hostile(script) as broker, Stage(broker.port, Ledger(rows=60)) as stage:
+        stage.wait(lambda: broker.connects == 1 and len(broker.published) >= 3)
+        script.receive_maximum = 2
+        stage.wait(lambda: broker.connects >= 2 and broker.unanswered.get(2, 0) >= 2)
+        began = time.monotonic()
+        stage.wait(lambda: time.monotonic() - began > 0.5)
+        assert broker.unanswered[2] <= 2
+        assert not [one for one in broker.published if one.connection == 2 and one.duplicate]
+
+
+def test_a_taken_over_session_keeps_still_for_minutes() -> None:
+    with Hostile(Script(farewell=0x8E)) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: any(name == "session_taken_over" for name, _ in stage.alarms))
+        began = time.monotonic()
+        stage.wait(lambda: time.monotonic() - began > 1)
+        assert broker.connects == 1
+
+
+def test_a_refused_connection_alarms_once_and_backs_off_once_each() -> None:
+    with Hostile(Script(connack=0x87)) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: broker.connects >= 3)
+        refused = [detail for name, detail in stage.alarms if name == "connection_refused"]
+        assert len(refused) == 1
+        assert not stage.link.connected
+
+
+def test_a_reply_under_way_when_the_connection_breaks_goes_again() -> None:
+    answered: Callable[[Published], int | None] = lambda one: None if one.connection == 1 else 0  # noqa: E731
+    with Hostile(Script(puback=answered)) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: stage.link.connected)
+        stage.link.publish_reply(Reply(command=CommandId("x"), body={"id": "x"}), b"c")
+        stage.wait(lambda: any(one.topic.endswith("up/reply") for one in broker.published))
+        for sock in broker._open:  # noqa: SLF001
+            sock.shutdown(2)
+        stage.wait(lambda: any(one.topic.endswith("up/reply") and one.connection > 1 for one in broker.published))
+
+
+def test_a_subscription_that_is_refused_alarms() -> None:
+    with Hostile(Script(suback=0x87)) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: any(name == "subscription_refused" for name, _ in stage.alarms))
+
+
+def test_the_window_is_kept() -> None:
+    script = Script(puback=lambda _one: None, receive_maximum=5)
+    with Hostile(script) as broker, Stage(broker.port, Ledger(rows=50)) as stage:
+        stage.wait(lambda: len(broker.published) >= 5)
+        began = time.monotonic()
+        stage.wait(lambda: time.monotonic() - began > 0.5)
+        assert broker.most_unanswered == 5
+
+
+def test_a_drain_that_is_refused_pauses_and_goes_on_from_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargerd.mqtt.feed.PAUSE_REFUSED", 0.3)
+    full = {"now": True}
+
+    def quota(one: Published) -> int:
+        return 0x97 if full["now"] and one.topic.endswith("up/event") else 0
+
+    with Hostile(Script(puback=quota)) as broker, Stage(broker.port, Ledger(rows=60)) as stage:
+        stage.wait(lambda: any(name == "publish_refused" for name, _ in stage.alarms))
+        refused = ledger_rows(broker)
+        assert refused <= 20, "no more than the window was under way"
+        full["now"] = False
+        stage.wait(lambda: any(one.body.get("seq") == 60 for one in broker.published))
+        again = [one.body["seq"] for one in broker.published if one.topic.endswith("up/event")][refused:]
+        assert again[-60:] == list(range(1, 61))
+
+
+def test_a_broker_that_never_acknowledges_is_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargerd.mqtt.client.STUCK_AFTER", 0.5)
+    with Hostile(Script(puback=lambda _one: None)) as broker, Stage(broker.port, Ledger(rows=30)) as stage:
+        stage.wait(lambda: broker.connects >= 3)
+        assert stage.alarms[0][0] == "link_without_progress"
+        assert len(stage.alarms) == 1
+        assert broker.most_unanswered <= 20
+        assert stage.ledger.acked == 0
+
+
+def test_a_broker_that_says_nothing_at_all_is_left_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargerd.mqtt.transport.KEEPALIVE", 1)
+    with Hostile(Script(mute=True)) as broker, Stage(broker.port, Ledger(rows=1)) as stage:
+        stage.wait(lambda: broker.connects >= 2)
+        assert not stage.link.connected
+        assert not broker.published
+
+
+def test_a_broker_that_drops_every_third_connection_gets_everything_in_the_end() -> None:
+    script = Script(drop_every=3, hang_up_every=30)
+    with Hostile(script) as broker, Stage(broker.port, Ledger(rows=100)) as stage:
+
+        def acknowledge() -> bool:
+            got = {one.body["seq"] for one in broker.published if one.topic.endswith("up/event")}
+            through = next(seq for seq in range(1, 102) if seq not in got) - 1
+            stage.link._words.put(  # noqa: SLF001
+                lambda: stage.link._feed.acknowledged(b'{"stream": "stream", "through": %d}' % through)  # noqa: SLF001
+            )
+            return through == 100
+
+        stage.wait(acknowledge, timeout=30)
+        assert broker.connects >= 4
+        births = [one.body["conn"] for one in broker.published if one.body.get("status") == "online"]
+        assert births == sorted(births)
+
+
+def test_an_ack_of_rows_that_were_never_sent_is_ahead() -> None:
+    """The row is there, but no broker has ever been given it."""
+    with Hostile(Script(puback=lambda _one: None, receive_maximum=3)) as broker:
+        stage = Stage(broker.port, Ledger(rows=3))
+        with stage:
+            stage.wait(lambda: len(broker.published) >= 3)
+            stage.ledger.last = 9
+            stage.link._words.put(lambda: stage.link._feed.acknowledged(b'{"stream": "stream", "through": 9}'))  # noqa: SLF001
+            stage.wait(lambda: any(name == "ack_ahead" for name, _ in stage.alarms))
+            assert stage.ledger.acked == 0
