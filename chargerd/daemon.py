@@ -39,6 +39,7 @@ from chargerd.mqtt.contract import MAJOR, MINOR, EventBody, Severity
 from chargerd.runtime import sdnotify
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.clock import SystemClock, boot_id
+from chargerd.runtime.clockwatch import ClockWatch
 from chargerd.runtime.desk import Desk
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.local import LocalHandler
@@ -58,6 +59,8 @@ HAND_IN_WITHIN = Seconds(2.0)
 """How long it then waits for its last rows to be written, and again for the broker to take them."""
 OPEN_WITHIN = Seconds(3.0)
 """How long the last openings may take when the daemon gives up."""
+RECOLLECT = 500
+"""How many of the newest rows are looked at for ones of this boot that have no time yet."""
 LAST_WORDS = Seconds(0.2)
 """For the log's thread, before the process ends without ceremony."""
 GAVE_UP = 70
@@ -118,6 +121,7 @@ class Daemon:
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed
         )
+        self._clock_watch = ClockWatch(self._clock, self._note)
         self._onlooker = self._make_onlooker()
         self._scribe = Scribe(self._journal, self._entry, self._onlooker.nudge)
         self._supervisor = self._make_supervisor()
@@ -145,6 +149,8 @@ class Daemon:
         for note in self._site.notes:
             log.warning("note_on_the_configuration", what=note.what, hint=note.hint, line=note.line)
         self._journal.start()
+        newest = self._journal.span().last
+        self._journal.read_rows(max(0, newest - RECOLLECT), RECOLLECT, self._clock_watch.recollect)
         if recovery.salvaged is not None:
             self._alarm("journal_was_damaged", f"moved to {recovery.salvaged}")
         if recovery.latches_unknown:
@@ -266,6 +272,7 @@ class Daemon:
             on_alarm=self._alarm,
             on_crash=self._crashed,
         )
+        link.on_event = self._note
         self._backend = Backend(
             link=link, desk=self._desk, clock=self._clock, reading_interval=Seconds(mqtt.reading_interval_s)
         )
@@ -279,7 +286,7 @@ class Daemon:
         self._backend.refused(refusal)
 
     def _make_onlooker(self) -> Onlooker:
-        listeners = [self._local.looked]
+        listeners = [self._clock_watch.looked, self._local.looked]
         if self._link is not None:
             listeners.append(self._backend.looked)
         return Onlooker(self._engine.views, self._clock, listeners)
@@ -372,8 +379,12 @@ class Daemon:
             self._link.publish_reply(reply, None)
 
     def _alarm(self, name: str, detail: str) -> None:
-        log.error(name, detail=detail)
-        body = EventBody(event=name, severity=Severity.ALARM, reason=detail)
+        self._note(EventBody(event=name, severity=Severity.ALARM, reason=detail))
+
+    def _note(self, body: EventBody) -> None:
+        """Write an event of the gateway itself into the ledger."""
+        say = log.error if body.severity is Severity.ALARM else log.warning
+        say(body.event, **body.model_dump(exclude_none=True, exclude={"event", "severity"}))
         entry = LedgerEntry(
             kind=RowKind.EVENT, body=bodies.plain(body), moment=self._clock.moment(), offline=not self._online()
         )
