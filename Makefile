@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench setup system lock format clean
+.PHONY: help demo test check bench campaign charges setup system lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,8 @@ demo: setup ## Simulated sheds on a real serial line and a real broker, driven b
 test: setup system ## All checks and all tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/coverage erase
-	@$(BIN)/pytest --cov --cov-report= -p no:cacheprovider $(PYTEST_ARGS)
+	@$(BIN)/pytest --cov --cov-report= -p no:cacheprovider --ignore=tests/campaign $(PYTEST_ARGS)
+	@$(BIN)/pytest -p no:cacheprovider tests/campaign
 	@$(BIN)/coverage report --format=total >/dev/null && $(BIN)/coverage report --skip-covered --sort=cover | tail -n 15
 	@$(BIN)/coverage report --include='chargerd/core/*' --fail-under=100 >/dev/null \
 	  || { echo 'chargerd/core must be covered to the last branch:'; $(BIN)/coverage report --include='chargerd/core/*'; exit 1; }
@@ -38,6 +39,12 @@ check: setup ## Lint, types, import rules, lock file
 
 bench: setup system ## Measure the bus against its own floor (not a test: figures, no verdict)
 	@$(BIN)/python -m tests.benchmarks
+
+campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each (hours of work)
+	@CAMPAIGN_SEEDS=1000 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign
+
+charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging
+	@$(BIN)/python -m tests.charges
 
 lock: setup ## Write the lock file anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements.lock

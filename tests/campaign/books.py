@@ -43,7 +43,7 @@ class Truth:
         self._open_ones = set(self._ports)
         shed.watchers.append(self.see)
 
-    def see(self, now: float, what: object) -> None:
+    def see(self, now: float, what: object) -> None:  # noqa: C901 - one line each
         """Take note of an event, a command, a fact, or a contact that has moved."""
         match what:
             case MeterReading():
@@ -51,14 +51,8 @@ class Truth:
             case RelayReadBack():
                 if not what.closed:
                     self._open_ones.discard(what.port)
-            case OpenRelay():
-                self._too_much.pop(what.port, None)
-                self._told_to_close.pop(what.port, None)
-                self._told_to_open[what.port] = now
-            case CloseRelay() | RenewLease():
-                self._closing(now, what)
-            case Answer():
-                self._answer(what)
+            case OpenRelay() | CloseRelay() | RenewLease() | Answer():
+                self._command(now, what)
             case PortTripped() | PortLockedOut() | LatchesCleared() | SessionEnded() | RelayNotReconciled():
                 self._fact(what)
             case (str() as port, bool() as closed, str() as by):
@@ -70,9 +64,23 @@ class Truth:
             case _:
                 pass
 
+    def _command(self, now: float, command: OpenRelay | CloseRelay | RenewLease | Answer) -> None:
+        match command:
+            case OpenRelay():
+                self._too_much.pop(command.port, None)
+                self._told_to_close.pop(command.port, None)
+                self._told_to_open[command.port] = now
+            case Answer():
+                self._answer(command)
+            case _:
+                self._closing(now, command)
+
     def _restart(self) -> None:
         self._told_to_close.clear()
         self._too_much.clear()
+        # What had not reached the file was told nobody: the next daemon settles it again.
+        written = set(self.shed.settlement_rows())
+        self.ended = Counter(session for session in self.ended if session in written)
         # Commands that were not durable yet are unknown to the next daemon; their senders ask again.
         self.accepted = Counter(command for command in self.accepted if self.final[command])
 

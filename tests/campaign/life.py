@@ -10,6 +10,7 @@ from chargerd.core.units import PortId, Seconds, Volts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.shed import Shed
+from tests.core.plant import Bus
 
 MINUTE = 60.0
 LOOK_EVERY = 0.7
@@ -59,6 +60,9 @@ class Life:
         self.shed.run(hours * 3600.0)
         self._alive = False
         self._mend_all()
+        self.shed.run(10.0)
+        for port in self.names:
+            self.shed.ask_stop(port)
         self.shed.run(30.0)
         self.books.close()
         self.shed.real.close(1.0)
@@ -134,39 +138,35 @@ class Life:
 
     def _fault(self) -> None:
         rng, shed, port = self.rng, self.shed, self._port()
-        meter = shed.meters[port]
-        span = rng.choice((1.0, 2.5, 5.0, 20.0, 200.0))
-        match rng.randrange(12):
-            case 0 | 1:
-                meter.silent = True
-                shed.later(span, setattr, meter, "silent", False)
-            case 2:
-                shed.board.silent = True
-                shed.later(span, setattr, shed.board, "silent", False)
-            case 3:
-                shed.board.mute = True
-                shed.later(span, setattr, shed.board, "mute", False)
-            case 4:
-                shed.board.blind = True
-                shed.later(span, setattr, shed.board, "blind", False)
-            case 5:
-                shed.board.deaf = True
-                shed.later(span, setattr, shed.board, "deaf", False)
-            case 6:
-                shed.relay_bus.held = True
-                shed.later(min(span, 20.0), shed.relay_bus.release)
-            case 7:
-                shed.meter_bus.held = True
-                shed.later(min(span, 20.0), shed.meter_bus.release)
-            case 8:
-                meter.script.append((rng.choice((float("nan"), float("inf"), -1.0, 2.0)), 100.0))
-            case 9:
-                self._overload(port)
-            case 10:
-                shed.stalled_until = shed.now + span
-            case _:
-                meter.lost_energy = True
-                shed.later(span, setattr, meter, "lost_energy", False)
+        meter, board = shed.meters[port], shed.board
+        span = rng.choice((1.0, 1.0, 2.5, 2.5, 5.0, 20.0, 200.0))
+        broken: tuple[tuple[object, str], ...] = (
+            (meter, "silent"),
+            (meter, "silent"),
+            (meter, "lost_energy"),
+            (board, "silent"),
+            (board, "mute"),
+            (board, "blind"),
+            (board, "deaf"),
+        )
+        other: tuple[Callable[[], None], ...] = (
+            lambda: self._hold(shed.relay_bus, span),
+            lambda: self._hold(shed.meter_bus, span),
+            lambda: meter.script.append((rng.choice((float("nan"), float("inf"), -1.0, 2.0)), 100.0)),
+            lambda: self._overload(port),
+            lambda: setattr(shed, "stalled_until", shed.now + span),
+        )
+        which = rng.randrange(len(broken) + len(other))
+        if which < len(broken):
+            thing, how = broken[which]
+            setattr(thing, how, True)
+            shed.later(span, setattr, thing, how, False)
+        else:
+            other[which - len(broken)]()
+
+    def _hold(self, bus: Bus, span: float) -> None:
+        bus.held = True
+        self.shed.later(min(span, 20.0), bus.release)
 
     def _overload(self, port: PortId) -> None:
         amps, watts = self.rng.choice(((5.6, 900.0), (7.6, 1100.0), (16.0, 2500.0), SHORT))
@@ -203,7 +203,7 @@ class Life:
     def _mend_all(self) -> None:
         shed = self.shed
         shed.board.silent = shed.board.mute = shed.board.blind = shed.board.deaf = False
-        shed.stalled_until = 0.0
+        shed.mend_disk()
         for bus in (shed.relay_bus, shed.meter_bus):
             bus.release()
         for port in self.names:
@@ -211,4 +211,3 @@ class Life:
             shed.meters[port].script.clear()
             for how in ("welded", "jammed"):
                 self._free(port, how)
-            shed.ask_stop(port)

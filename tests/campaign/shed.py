@@ -37,6 +37,8 @@ from tests.core.plant import BOOT, Job
 from tests.core.world import World
 
 KINDS = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
+EXPIRY = 60.0
+"""Seconds a start is good for."""
 DISK = 0.02
 """Seconds until what was handed in is on the disk."""
 
@@ -212,6 +214,11 @@ class Shed(World):
             return
         self.real.turn()
 
+    def mend_disk(self) -> None:
+        """Let the disk take what it was given."""
+        self.stalled_until = 0.0
+        self.later(DISK, self._turn, self.life)
+
     def durable_sessions(self) -> tuple[SessionRecord, ...]:
         """Return the open sessions as the file has them."""
         return self.real._writer.tables.sessions()  # noqa: SLF001 - the file as it is, not what is said of it
@@ -255,7 +262,8 @@ class Shed(World):
             command=command,
         )
         if not self.desk.seen_before(command, "digest", self._respond):
-            self.desk.start(order, self._respond, digest="digest", expires=None, received=_nothing)
+            expires = Instant(self.now + EXPIRY)
+            self.desk.start(order, self._respond, digest="digest", expires=expires, received=_nothing)
         self._due()
         return command
 

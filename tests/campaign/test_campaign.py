@@ -1,0 +1,45 @@
+"""Random lives of a shed of twelve, an hour each; `CAMPAIGN_SEEDS` and `CAMPAIGN_HOURS` make it longer."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from chargerd.core.plan import PortPlan
+from tests.campaign.life import Life
+from tests.core.plant import port_plan
+
+SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "40"))
+HOURS = float(os.environ.get("CAMPAIGN_HOURS", "1"))
+FIRST = int(os.environ.get("CAMPAIGN_FIRST", "0"))
+
+
+def shed_of(count: int) -> list[PortPlan]:
+    return [port_plan(f"A{number:02d}", number) for number in range(1, count + 1)]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(50), logger_factory=structlog.ReturnLoggerFactory()
+    )
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_whatever_happens_the_invariants_hold_and_the_books_balance(seed: int, tmp_path: Path) -> None:
+    life = Life(seed, tmp_path, *shed_of(12))
+    life.run(HOURS)
+    assert sum(life.books.accepted.values()) > 0 or not life.books.started
+
+
+def test_the_same_seed_gives_the_same_trace(tmp_path: Path) -> None:
+    traces = []
+    for turn in ("first", "second", "other"):
+        folder = tmp_path / turn
+        folder.mkdir()
+        traces.append(Life(8 if turn == "other" else 7, folder, *shed_of(4)).run(0.5))
+    assert traces[0] == traces[1] != traces[2]
