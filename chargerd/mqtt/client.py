@@ -287,6 +287,7 @@ class MqttLink:
             case Connected():
                 self._connected(heard)
             case NotConnected():
+                log.info("not_connected", why=heard.refused or heard.why)
                 if heard.refused is not None:
                     self._alarms.say("connection_refused", heard.refused, heard.refused)
             case Lost():

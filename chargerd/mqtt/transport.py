@@ -12,6 +12,8 @@ CONNECT.
 
 import random
 import socket
+import ssl
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +59,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotConnected:
-    """An attempt came to nothing; `refused` is the broker's reason if it was the broker's doing."""
+    """An attempt came to nothing; `refused` is the reason if it was the broker's doing, or its certificate's."""
 
     refused: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +271,10 @@ class Transport:
 
     def _when_not_connected(self, client: paho.Client, _userdata: object) -> None:
         self._choose_pause(client, taken_over=False)
-        self._hear(NotConnected())
+        # paho keeps the error to itself, but calls from where it has caught it.
+        error = sys.exc_info()[1]
+        why = None if error is None else str(error)
+        self._hear(NotConnected(refused=why if isinstance(error, ssl.SSLError) else None, why=why))
 
     def _when_disconnected(
         self,

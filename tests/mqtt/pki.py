@@ -1,0 +1,40 @@
+"""A certificate authority made on the fly by `openssl`."""
+
+import subprocess
+from pathlib import Path
+
+
+def _openssl(*arguments: object) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+class Authority:
+    """Makes certificates in a folder of its own."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.certificate = folder / f"{name}.crt"
+        self._key = folder / f"{name}.key"
+        _openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 365,
+            "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.certificate,
+        )  # fmt: skip
+
+    def issue(self, name: str, *, days: int = 100, file: str | None = None) -> tuple[Path, Path]:
+        """Make a certificate for `name` on 127.0.0.1; return it and its key, readable for everybody."""
+        stem = file or name
+        key, request, certificate = (self.folder / f"{stem}.{end}" for end in ("key", "csr", "crt"))
+        extensions = self.folder / f"{stem}.ext"
+        extensions.write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+        _openssl(
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+            "-keyout", key, "-out", request,
+        )  # fmt: skip
+        _openssl(
+            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
+            "-days", days, "-extfile", extensions, "-out", certificate,
+        )  # fmt: skip
+        for file_made in (key, certificate):
+            file_made.chmod(0o644)
+        return certificate, key
