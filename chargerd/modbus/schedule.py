@@ -11,28 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chargerd.config.pacing import (
+    BACK_OFF,
+    COILS_EVERY,
+    FAST_BETWEEN,
+    FAST_WITHIN,
+    HURRY,
+    IDLE_EVERY,
+    READS_A_REFRESH,
+    START_BETWEEN,
+    VOLTAGE_EVERY,
+)
 from chargerd.config.profiles import Block
 from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
 
-FAST_WITHIN = Seconds(0.5)
-"""How long after its last reading a closed port's current is due, and a slow reading after its turn."""
-IDLE_EVERY = Seconds(5.0)
-COILS_EVERY = Seconds(2.0)
-VOLTAGE_EVERY = Seconds(2.0)
-READS_A_REFRESH = 4
-"""A meter is not read more often than this within the time in which its values change."""
-FAST_BETWEEN = 2
-"""Fast readings between two slower things: at 9600 Bd that leaves twelve currents just under half a second."""
-HURRY = Seconds(1.0)
-"""A renewal whose time ends sooner than this waits for no reading."""
-BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 0.5, 1.0, 2.0, 5.0, 10.0))
-"""How long a board that does not answer is left alone, after its first, second, ... miss in a row. Three tries fit
-into the time after which a meter counts as stale, so that two lost frames in a row suspend nobody; a lasting
-silence costs one timeout in ten seconds.
-"""
 CUT_OFF_BACK_OFF = Seconds(1.0)
-"""The longest of these while an opening waits for the board."""
+"""The longest back-off while an opening waits for the board."""
 LOST_AFTER = 3
 """Misses in a row after which a board is reported lost."""
 
@@ -351,7 +346,7 @@ class Schedule:
     def _fast_before(self, slower: Job) -> int:
         """Return how many fast readings must have gone before this slower one."""
         starting = isinstance(slower, Reading) and self._ports[slower.port].pace is Pace.ARMED
-        return 1 if starting else FAST_BETWEEN
+        return START_BETWEEN if starting else FAST_BETWEEN
 
     def _rank(self, reading: Reading) -> tuple[bool, Instant]:
         """Return what to sort slower readings by: those of starting ports first."""

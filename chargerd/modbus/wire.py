@@ -10,19 +10,13 @@ line that never falls silent is not waited for without end: a cut-off then goes 
 from dataclasses import dataclass
 from typing import Protocol
 
+from chargerd.config.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
 from chargerd.core.clock import Clock
 from chargerd.core.events import FaultKind
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu, fits, refuses
 from chargerd.modbus.lines import Line, LineGone
 
-SILENCE = 3.5
-"""Characters between frames (MODBUS over Serial Line V1.02, 2.5.1.1)."""
-SHORTEST_SILENCE = Seconds(0.00175)
-"""Above 19200 Bd the standard fixes it at 1.75 ms."""
-FAST_BAUD = 19200
-DRAIN = Seconds(0.03)
-"""How long the line must have been silent after a timeout before an ordinary request goes out."""
 SLACK = Seconds(0.02)
 """How much later than computed the end of a reply may come: adapters hand over in blocks of up to 16 ms."""
 BABBLE = Seconds(0.5)

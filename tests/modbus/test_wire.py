@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargerd.config.pacing import DRAIN
 from chargerd.core.events import FaultKind
 from chargerd.core.units import Instant, Seconds
 from chargerd.modbus.frames import Request, read_bits, read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone
-from chargerd.modbus.wire import BABBLE, DRAIN, Answered, Failed, RtuWire
+from chargerd.modbus.wire import BABBLE, Answered, Failed, RtuWire
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Reply, VirtualClock, VirtualLine, frame, rtu
 
 CURRENT = read_registers(11, 4, 0x0006, 2)

@@ -1,0 +1,29 @@
+"""How often a bus reads what: shared by the schedule that keeps to it and the budget that foretells it."""
+
+from chargerd.core.units import Seconds
+
+FAST_WITHIN = Seconds(0.5)
+"""How long after its last reading a closed port's current is due, and a slow reading after its turn."""
+IDLE_EVERY = Seconds(5.0)
+COILS_EVERY = Seconds(2.0)
+VOLTAGE_EVERY = Seconds(2.0)
+READS_A_REFRESH = 4
+"""A meter is not read more often than this within the time in which its values change."""
+FAST_BETWEEN = 2
+"""Fast readings between two slower things: at 9600 Bd that leaves twelve currents just under half a second."""
+START_BETWEEN = 1
+"""Fast readings between two of what a start waits for."""
+HURRY = Seconds(1.0)
+"""A renewal whose time ends sooner than this waits for no reading."""
+BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 0.5, 1.0, 2.0, 5.0, 10.0))
+"""How long a board that does not answer is left alone, after its first, second, ... miss in a row. Three tries fit
+into the time after which a meter counts as stale, so that two lost frames in a row suspend nobody; a lasting
+silence costs one timeout in ten seconds.
+"""
+SILENCE = 3.5
+"""Characters between frames (MODBUS over Serial Line V1.02, 2.5.1.1)."""
+SHORTEST_SILENCE = Seconds(0.00175)
+"""Above 19200 Bd the standard fixes it at 1.75 ms."""
+FAST_BAUD = 19200
+DRAIN = Seconds(0.03)
+"""How long the line must have been silent after a timeout before an ordinary request goes out."""
