@@ -19,6 +19,7 @@ class Backend:
     def __init__(self, port: int, gateway: str = "shed-1", *, client_id: str = "backend") -> None:
         self.root = f"chargerd/v1/{gateway}"
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
+        self.correlations: list[bytes] = []
         self._news = threading.Condition()
         self._number = 0
         self._ready = threading.Event()
@@ -46,7 +47,10 @@ class Backend:
 
     def _message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         body = json.loads(message.payload) if message.payload else {}
+        correlation = getattr(message.properties, "CorrelationData", None)
         with self._news:
+            if correlation is not None:
+                self.correlations.append(correlation)
             self.messages.append((message.topic.removeprefix(f"{self.root}/"), body, message.retain))
             self._news.notify_all()
 

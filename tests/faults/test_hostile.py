@@ -15,7 +15,7 @@ def ledger_rows(broker: Hostile) -> int:
     return sum(1 for one in broker.published if one.topic.endswith("up/event"))
 
 
-def growing(stage: Stage) -> None:
+def growing(stage: Stage[Ledger]) -> None:
     """Make each alarm a row of the ledger, as the daemon does."""
     note = stage.link._alarms._alarm  # noqa: SLF001
 

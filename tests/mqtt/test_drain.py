@@ -158,3 +158,61 @@ def test_a_journal_that_gives_no_rows_is_left_alone_for_a_while() -> None:
     drain.fetched([])
     assert [drain.wants(span(3), at(0)) for _ in range(9)] == [None] * 9
     assert drain.wants(span(3), at(60)) == 0
+
+
+def test_a_replay_sends_acknowledged_rows_again_and_then_goes_on_as_before() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    drain.acknowledged(8)
+    fetch(drain, span(10, acked=8), at(0))
+    assert sent(drain, span(10, acked=8), at(0)) == [9, 10]
+    drain.replay(span(10, acked=8), 3)
+    assert not drain.sent_through(span(10, acked=8))
+    fetch(drain, span(10, acked=8), at(0))
+    assert sent(drain, span(10, acked=8), at(0)) == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert drain.wants(span(10, acked=8), at(0)) is None
+    fetch(drain, span(11, acked=8), at(0))
+    assert sent(drain, span(11, acked=8), at(0)) == [11]
+
+
+def test_a_replay_begins_with_what_is_still_kept_and_outlives_its_connection() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    drain.acknowledged(900)
+    drain.replay(span(900, acked=900, first=101), 1)
+    assert drain.wants(span(900, acked=900, first=101), at(0)) == 100
+    drain.fetched(rows(*range(101, 151)))
+    assert sent(drain, span(900, acked=900, first=101), at(0))[0] == 101
+    drain.disconnected()
+    drain.connected(at(0))
+    found = []
+    while (asked := drain.wants(span(900, acked=900, first=101), at(0))) is not None:
+        drain.fetched(rows(*range(asked + 1, min(900, asked + READ_AHEAD) + 1)))
+        found += sent(drain, span(900, acked=900, first=101), at(0))
+    assert found == list(range(101, 901)), "what the lost connection had under way goes again"
+    drain.disconnected()
+    drain.connected(at(0))
+    drain.acknowledged(900)
+    fetched = sent(drain, span(950, acked=900, first=101), at(0))
+    assert not fetched
+
+
+def test_an_acknowledgement_lower_than_before_changes_nothing() -> None:
+    drain = Drain()
+    drain.connected(at(2))
+    drain.acknowledged(4)
+    drain.acknowledged(2)
+    fetch(drain, span(6), at(0))
+    assert sent(drain, span(6), at(0)) == [5, 6]
+
+
+def test_only_what_was_ever_sent_may_be_acknowledged() -> None:
+    drain = Drain()
+    drain.begin(span(3))
+    assert drain.may_acknowledge(3), "an earlier process may have sent it"
+    assert not drain.may_acknowledge(4)
+    drain.connected(at(0))
+    fetch(drain, span(5), at(0))
+    sent(drain, span(5), at(0))
+    assert drain.may_acknowledge(5)
+    assert not drain.may_acknowledge(6)

@@ -3,23 +3,29 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from chargerd.config.document import MqttSection, TlsSection
-from chargerd.core.commands import ReplyStatus
-from chargerd.core.ledger import Body, LedgerRow, LedgerSpan, Reply, RowKind
-from chargerd.core.units import CommandId, PortId
+from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, Reply, RowKind
+from chargerd.core.units import CommandId, PortId, Seconds
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.transport import BackOff
+from chargerd.mqtt.feed import ACK_WAIT, LedgerSource
+from chargerd.mqtt.transport import BackOff, Connected, Heard, Lost, Transport
 from chargerd.runtime.clock import SystemClock
+from chargerd.store.journal import Journal
 from tests.backend import Backend
 from tests.broker import Mosquitto
 
 CLOCK = SystemClock()
+REAL_ACK_WAIT = ACK_WAIT
 
 
 class Ledger:
@@ -70,8 +76,11 @@ class States:
         return {"port": port, "state": "available"}
 
 
-class Stage:
-    def __init__(self, port: int, ledger: Ledger, **settings: object) -> None:
+AnyLedger = TypeVar("AnyLedger", bound=LedgerSource)
+
+
+class Stage(Generic[AnyLedger]):
+    def __init__(self, port: int, ledger: AnyLedger, **settings: object) -> None:
         self.ledger = ledger
         self.commands: list[Incoming] = []
         self.refusals: list[Refusal] = []
@@ -108,12 +117,16 @@ class Stage:
             acknowledge()
 
     def wait(self, holds: Callable[[], bool], timeout: float = 15.0) -> None:
+        self.wait_for(holds, timeout, lambda: f"alarms {self.alarms}, crashes {self.crashes}")
+
+    @staticmethod
+    def wait_for(holds: Callable[[], bool], timeout: float = 15.0, why: Callable[[], str] = str) -> None:
         pause = threading.Event()
         for _ in range(int(timeout * 100)):
             if holds():
                 return
             pause.wait(0.01)
-        raise AssertionError(f"it did not come about; alarms {self.alarms}, crashes {self.crashes}")
+        raise AssertionError(f"it did not come about; {why()}")
 
     def __enter__(self) -> Self:
         self.link.start()
@@ -152,7 +165,11 @@ def test_birth_after_the_states_then_the_ledger_in_order(broker: Mosquitto, back
     assert goodbye["cause"] == "shutdown"
 
 
-def test_what_was_not_acknowledged_comes_again_after_a_reconnect(broker: Mosquitto, backend: Backend) -> None:
+def test_what_was_not_acknowledged_comes_again_after_a_reconnect(
+    broker: Mosquitto, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A killed broker forgets its subscribers; the backend is back after 1 s, so rows must wait longer.
+    monkeypatch.setattr("chargerd.mqtt.feed.ACK_WAIT", REAL_ACK_WAIT)
     with Stage(broker.port, Ledger(rows=10)) as stage:
         backend.wait("up/event", lambda body: body["seq"] == 10)
         backend.acknowledge("stream", 4)
@@ -314,3 +331,172 @@ def test_the_back_off_doubles_with_full_jitter_and_a_taken_over_session_waits_fo
     assert 120 <= back_off.next(taken_over=True) <= 300
     back_off.reset()
     assert back_off.next() <= 5
+
+
+def test_a_retained_command_is_known_as_one_while_connected_too(broker: Mosquitto, backend: Backend) -> None:
+    with Stage(broker.port, Ledger()) as stage:
+        backend.wait("state/gateway")
+        backend.command("start", port="A01", retain=True, number="kept")
+        stage.wait(lambda: bool(stage.refusals))
+        assert (stage.refusals[0].id, stage.refusals[0].code) == ("kept", Code.RETAINED)
+        assert not stage.commands
+
+
+def test_correlation_data_comes_back_and_a_response_topic_is_ignored(broker: Mosquitto, backend: Backend) -> None:
+    stage = Stage(broker.port, Ledger())
+    with stage, Backend(broker.port, client_id="listener") as listener:
+        backend.wait("state/gateway")
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = 20
+        properties.CorrelationData = b"17"
+        properties.ResponseTopic = "chargerd/v1/shed-1/state/port/A01"
+        body = b'{"id": "c", "ttl_s": 30, "args": {"port": "A01", "force": true}}'
+        backend._client.publish(f"{backend.root}/cmd/stop", body, qos=1, properties=properties)  # noqa: SLF001
+        stage.wait(lambda: bool(stage.commands))
+        assert stage.commands[0].correlation == b"17"
+        answer = Reply(command=CommandId("c"), body={"id": "c", "status": "done"})
+        stage.link.publish_reply(answer, stage.commands[0].correlation)
+        assert listener.wait("up/reply")["id"] == "c"
+        assert listener.correlations == [b"17"]
+        assert all(body.get("id") != "c" for body in listener.of("state/port/A01"))
+
+
+def test_boards_circuits_and_health_go_out_as_they_are_given(broker: Mosquitto, backend: Backend) -> None:
+    with Stage(broker.port, Ledger()) as stage:
+        stage.link.board_state("relay-a", {"board": "relay-a", "health": "good"})
+        backend.wait("state/gateway")
+        given = [topic for topic, _body, _retained in backend.messages]
+        assert given.index("state/board/relay-a") < given.index("state/info") < given.index("state/gateway")
+        stage.link.circuit_state("shed", {"circuit": "shed", "current_a": 12.0})
+        assert backend.wait("state/circuit/shed")["current_a"] == 12.0
+        stage.link.board_state("relay-a", {"board": "relay-a", "health": "good"})
+        stage.link.board_state("relay-a", {"board": "relay-a", "health": "lost"})
+        backend.wait("state/board/relay-a", lambda body: body["health"] == "lost")
+        assert len(backend.of("state/board/relay-a")) == 2, "the same again is no news"
+        stage.link.publish_health({"load": 0.2})
+        health = backend.wait("up/health")
+        assert health["gateway"] == "shed-1"
+        before = len(backend.of("state/port/A01"))
+        stage.link.publish_states()
+        stage.wait(lambda: len(backend.of("state/port/A01")) > before)
+        stage.wait(lambda: len(backend.of("state/board/relay-a")) == 3)
+
+
+def test_a_replay_is_sent_from_where_it_was_asked(broker: Mosquitto, backend: Backend) -> None:
+    with Stage(broker.port, Ledger(rows=5)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 5)
+        backend.acknowledge("stream", 5)
+        stage.wait(lambda: stage.ledger.acked == 5)
+        answers: list[str | None] = []
+        stage.link.replay("another", 1, answers.append)
+        stage.link.replay("stream", 6, answers.append)
+        stage.link.replay("stream", 3, answers.append)
+        stage.wait(lambda: numbers(backend) == [1, 2, 3, 4, 5, 3, 4, 5])
+        assert answers == ["the stream here is stream", "the last row is 5", None]
+
+
+def test_a_salvaged_journal_is_another_stream_and_the_old_acknowledgement_is_not_its_own(
+    tmp_path: Path, broker: Mosquitto, backend: Backend
+) -> None:
+    def open_journal() -> Journal:
+        journal = Journal.open(
+            tmp_path / "journal.db", clock=CLOCK, boot_id="b", on_health=lambda _: None, on_crash=lambda _: None
+        )
+        journal.start()
+        return journal
+
+    def add(journal: Journal, count: int) -> None:
+        body: Body = {"event": "made_up"}
+        entry = LedgerEntry(kind=RowKind.EVENT, body=body, moment=CLOCK.moment(), offline=False)
+        journal.append(Batch(entries=(entry,) * count))
+
+    first = open_journal()
+    add(first, 30)
+    with Stage(broker.port, first):
+        backend.wait("up/event", lambda body: body["seq"] == 30)
+        old = first.span().stream
+        backend.acknowledge(old, 20)
+        Stage.wait_for(lambda: first.span().acked == 20)
+    first.close(Seconds(5))
+    with (tmp_path / "journal.db").open("r+b") as file:
+        file.write(b"no journal at all")
+    second = open_journal()
+    assert second.recovery.salvaged is not None
+    add(second, 3)
+    with Stage(broker.port, second):
+        new = second.span().stream
+        assert new != old
+        backend.wait("up/event", lambda body: body["stream"] == new and body["seq"] == 3)
+        assert second.span().acked == 0, "the retained acknowledgement was the old stream's"
+        backend.acknowledge(new, 3)
+        Stage.wait_for(lambda: second.span().acked == 3)
+    second.close(Seconds(5))
+
+
+class Arrivals:
+    """The owner of a transport that notes when the broker has taken it."""
+
+    def __init__(self) -> None:
+        self.connected: list[float] = []
+        self.lost = 0
+
+    def hear(self, heard: Heard) -> None:
+        if isinstance(heard, Connected):
+            self.connected.append(CLOCK.now())
+        self.lost += isinstance(heard, Lost)
+
+    def will(self) -> tuple[int, bytes]:
+        return 1, b"{}"
+
+
+def test_the_gateways_of_a_country_do_not_come_back_within_one_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargerd.mqtt.transport.BACK_OFF_FIRST", 5.0)
+    with Mosquitto(tmp_path / "broker") as broker:
+        config = MqttSection.model_validate({"host": "127.0.0.1", "port": broker.port})
+        owners = [Arrivals() for _ in range(85)]
+        links = [
+            Transport(
+                config=config,
+                client_id=f"gateway-{number}",
+                root=f"chargerd/v1/gateway-{number}",
+                generations=count(1),
+                back_off=BackOff(f"gateway-{number}"),
+                clock=CLOCK,
+                owner=owner,
+            )
+            for number, owner in enumerate(owners)
+        ]
+        for link in links:
+            link.start()
+        Stage.wait_for(lambda: all(len(one.connected) == 1 for one in owners))
+        broker.kill()
+        broker.start()
+        Stage.wait_for(lambda: all(len(one.connected) == 2 for one in owners), timeout=30)
+        back = sorted(one.connected[1] for one in owners)
+        busiest = max(sum(1 for at in back if start <= at < start + 1.0) for start in back)
+        assert busiest <= 40, f"{busiest} of 85 came within one second"
+        assert back[-1] - back[0] > 3
+        for link in links:
+            link.retire(with_will=False)()
+
+
+def test_the_drain_waits_for_the_retained_acknowledgement_and_no_longer(
+    broker: Mosquitto, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Seconds(2.0) == REAL_ACK_WAIT
+    monkeypatch.setattr("chargerd.mqtt.feed.ACK_WAIT", 1.0)
+    with Stage(broker.port, Ledger(rows=4)) as stage:
+        stage.wait(lambda: stage.link.connected)
+        connected = CLOCK.now()
+        backend.wait("up/event", lambda body: body["seq"] == 4)
+        assert CLOCK.now() - connected > 0.8
+    backend.acknowledge("stream", 3)
+    seen = len(backend.of("up/event"))
+    with Stage(broker.port, Ledger(rows=5)) as stage:
+        stage.wait(lambda: stage.link.connected)
+        connected = CLOCK.now()
+        backend.wait("up/event", lambda body: body["seq"] == 5)
+        assert CLOCK.now() - connected < 0.8, "the acknowledgement has come, so there is nothing to wait for"
+        assert numbers(backend)[seen:] == [4, 5]
