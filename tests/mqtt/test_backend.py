@@ -1,0 +1,105 @@
+"""Commands that move no relay: durable first, then carried out, then answered."""
+
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from chargerd.core.ledger import Body, Reply
+from chargerd.core.units import Seconds
+from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.commands import Incoming, parse
+from chargerd.runtime.backend import Backend
+from tests.mqtt.test_commands import arrived
+from tests.runtime import test_desk
+
+
+class Link:
+    """What the commands ask of a link."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.replies: list[tuple[Body, bytes | None]] = []
+
+    def publish_reply(self, reply: Reply, correlation: bytes | None) -> None:
+        self.replies.append((reply.body, correlation))
+
+    def replay(self, stream: str, start: int, answer: Callable[[str | None], None]) -> None:
+        self.asked.append((stream, start))
+        answer(None if stream == "here" else "the stream here is here")
+
+    def publish_states(self) -> None:
+        self.asked.append("states")
+
+
+class Stage(test_desk.Stage):
+    def __init__(self) -> None:
+        super().__init__()
+        self.link = Link()
+        self.backend = Backend(
+            link=cast("MqttLink", self.link), desk=self.desk, clock=self.clock, reading_interval=Seconds(10)
+        )
+
+    def command(self, name: str, **args: object) -> None:
+        incoming = parse(arrived(name, {"id": "c-1", "ttl_s": 30, "args": args}))
+        assert isinstance(incoming, Incoming), incoming
+        self.backend.command(incoming, self.receive)
+
+    def written(self, *, durable: bool = True) -> list[tuple[object, object]]:
+        self.journal.write(durable=durable)
+        self.journal.write()
+        return [(body["status"], body["code"]) for body, _correlation in self.link.replies]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_a_replay_is_asked_for_when_its_id_is_durable_and_answered(stage: Stage) -> None:
+    stage.command("replay", stream="here", **{"from": 17})
+    assert not stage.link.asked
+    assert stage.received == 0
+    assert stage.written() == [("done", "ok")]
+    assert stage.link.asked == [("here", 17)]
+    assert stage.received == 1
+    assert stage.link.replies[0][1] == b"c", "with the Correlation Data of its command"
+
+
+def test_a_replay_of_another_stream_is_refused_with_the_one_there_is(stage: Stage) -> None:
+    stage.command("replay", stream="gone", **{"from": 1})
+    assert stage.written() == [("rejected", "failed")]
+    assert stage.link.replies[0][0]["message"] == "the stream here is here"
+
+
+def test_get_has_all_states_published(stage: Stage) -> None:
+    stage.command("get")
+    assert stage.written() == [("done", "ok")]
+    assert stage.link.asked == ["states"]
+
+
+def test_the_same_id_again_does_nothing_again(stage: Stage) -> None:
+    stage.command("get")
+    stage.written()
+    stage.command("get")
+    assert stage.link.asked == ["states"]
+    assert stage.received == 2
+    assert stage.link.replies[-1][0]["code"] == "duplicate"
+
+
+def test_a_store_that_cannot_remember_refuses(stage: Stage) -> None:
+    stage.command("get")
+    assert stage.written(durable=False) == [("rejected", "store_unavailable")]
+    assert not stage.link.asked
+
+
+@pytest.mark.parametrize(
+    "args", [{}, {"stream": "s"}, {"stream": "s", "from": 0}, {"stream": "s", "from": "1"}, {"from": 1}]
+)
+def test_a_replay_that_is_not_well_formed_is_refused(args: dict[str, object]) -> None:
+    assert not isinstance(parse(arrived("replay", {"id": "c", "ttl_s": 30, "args": args})), Incoming)
+
+
+def test_what_moves_nothing_needs_no_clock() -> None:
+    body = {"id": "c", "expires_at": "2026-09-21T14:13:50Z", "args": {}}
+    assert isinstance(parse(arrived("get", body)), Incoming)
