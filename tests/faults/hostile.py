@@ -11,7 +11,7 @@ from typing import Any, Self
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
-CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 1, 3, 8, 12
+CONNECT, PUBLISH, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 8, 12, 14
 
 
 @dataclass(kw_only=True)
@@ -21,6 +21,9 @@ class Published:
     mid: int
     duplicate: bool
     body: dict[str, Any]
+    qos: int = 1
+    retain: bool = False
+    expiry: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -48,6 +51,10 @@ class Hostile:
         self.script = script
         self.published: list[Published] = []
         self.connects = 0
+        self.hellos: list[bytes] = []
+        """The CONNECT packets, without their first byte and length."""
+        self.farewells: list[bytes] = []
+        """The DISCONNECT packets, likewise; an empty one means reason 0."""
         self.most_unanswered = 0
         self.unanswered: dict[int, int] = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -92,10 +99,13 @@ class Hostile:
         if self.script.mute:
             return True
         if kind == CONNECT:
+            self.hellos.append(body)
             return self._welcome(sock, number)
         if kind == SUBSCRIBE:
             count = 2
             sock.sendall(_packet(0x90, body[:2] + b"\0" + bytes([self.script.suback]) * count))
+        elif kind == DISCONNECT:
+            self.farewells.append(body[:1])
         elif kind == PINGREQ:
             sock.sendall(b"\xd0\0")
         elif kind == PUBLISH:
@@ -118,17 +128,27 @@ class Hostile:
     def _take(self, sock: socket.socket, number: int, head: int, body: bytes) -> bool:
         (size,) = struct.unpack("!H", body[:2])
         topic = body[2 : 2 + size].decode()
-        rest = body[2 + size :]
-        mid = 0
-        if head & 6:
+        rest, mid, qos = body[2 + size :], 0, (head & 6) >> 1
+        if qos:
             (mid,) = struct.unpack("!H", rest[:2])
             rest = rest[2:]
-        length, used = VariableByteIntegers.decode(rest)  # type: ignore[no-untyped-call]
-        payload = json.loads(rest[used + length :] or b"{}")
-        one = Published(connection=number, topic=topic, mid=mid, duplicate=bool(head & 8), body=payload)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        _properties, used = properties.unpack(rest)  # type: ignore[no-untyped-call]
+        one = Published(
+            connection=number,
+            topic=topic,
+            mid=mid,
+            duplicate=bool(head & 8),
+            body=json.loads(rest[used:] or b"{}"),
+            qos=qos,
+            retain=bool(head & 1),
+            expiry=getattr(properties, "MessageExpiryInterval", None),
+        )
         self.published.append(one)
-        code = self.script.puback(one)
-        if code is None:
+        code = self.script.puback(one) if qos else 0
+        if not qos:
+            pass
+        elif code is None:
             self.unanswered[number] += 1
             self.most_unanswered = max(self.most_unanswered, self.unanswered[number])
         else:

@@ -1,5 +1,6 @@
 """The link against a broker that misbehaves on purpose."""
 
+import json
 import time
 from collections.abc import Callable
 
@@ -175,3 +176,76 @@ def test_an_ack_of_rows_that_were_never_sent_is_ahead() -> None:
             stage.link._words.put(lambda: stage.link._feed.acknowledged(b'{"stream": "stream", "through": 9}'))  # noqa: SLF001
             stage.wait(lambda: any(name == "ack_ahead" for name, _ in stage.alarms))
             assert stage.ledger.acked == 0
+
+
+def test_every_topic_has_its_quality_its_retention_and_its_expiry() -> None:
+    with Hostile(Script()) as broker:
+        with Stage(broker.port, Ledger(rows=1)) as stage:
+            stage.link.board_state("relay-a", {"health": "good"})
+            stage.link.circuit_state("shed", {"current_a": 1.0})
+            stage.wait(lambda: stage.link.connected)
+            stage.link.publish_reading({"port": "A01"})
+            stage.link.publish_health({"load": 0.1})
+            stage.link.publish_reply(Reply(command=CommandId("x"), body={"id": "x"}), None)
+            stage.wait(lambda: len({one.topic for one in broker.published}) >= 10)
+        said = {
+            one.topic.removeprefix("chargerd/v1/shed-1/"): (one.qos, one.retain, one.expiry)
+            for one in broker.published
+            if one.body.get("status") != "offline"
+        }
+        assert said == {
+            "state/gateway": (1, True, 180),
+            "state/info": (1, True, None),
+            "state/board/relay-a": (1, True, 3600),
+            "state/port/A01": (1, True, 3600),
+            "state/port/A02": (1, True, 3600),
+            "state/circuit/shed": (1, True, 3600),
+            "up/event": (1, False, None),
+            "up/reading": (1, False, 86400),
+            "up/reply": (1, False, 3600),
+            "up/health": (0, False, 60),
+        }
+        goodbye = broker.published[-1]
+        assert (goodbye.body["status"], goodbye.body["cause"]) == ("offline", "shutdown")
+        assert goodbye.expiry is None, "absent means offline, but a goodbye stays"
+
+
+def test_each_connection_leaves_a_will_with_its_own_number() -> None:
+    script = Script(hang_up_after=3)
+    with Hostile(script) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: len(broker.hellos) >= 2 and stage.link.connected)
+    for number, hello in enumerate(broker.hellos[:2], start=1):
+        assert hello[:7] == b"\x00\x04MQTT\x05"
+        flags, keepalive = hello[7], int.from_bytes(hello[8:10], "big")
+        assert not flags & 0x02, "the session goes on: commands that waited are not thrown away"
+        assert flags & 0x3C == 0x2C, "a will, QoS 1, retained"
+        assert keepalive == 30
+        assert b"\x11" + (3600).to_bytes(4, "big") in hello, "session expiry"
+        assert b"\x18" + (15).to_bytes(4, "big") in hello, "will delay"
+        will = json.loads(hello[hello.index(b"{") : hello.rindex(b"}") + 1])
+        assert (will["status"], will["cause"], will["conn"]) == ("offline", "lost", number)
+
+
+def test_presence_is_said_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargerd.mqtt.outgoing.PRESENCE_EVERY", 0.2)
+    with Hostile(Script()) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: sum(one.body.get("status") == "online" for one in broker.published) >= 3)
+
+
+def test_a_goodbye_nobody_confirms_leaves_the_will_in_force() -> None:
+    with Hostile(Script(puback=lambda _one: None)) as broker:
+        with Stage(broker.port, Ledger()) as stage:
+            stage.wait(lambda: len(broker.published) >= 3)
+        Stage.wait_for(lambda: bool(broker.farewells))
+        assert broker.farewells == [b"\x04"], "DISCONNECT with will"
+    with Hostile(Script()) as broker:
+        with Stage(broker.port, Ledger()) as stage:
+            stage.wait(lambda: len(broker.published) >= 3)
+        Stage.wait_for(lambda: bool(broker.farewells))
+        assert broker.farewells == [b""]
+
+
+def test_connections_that_never_last_raise_an_alarm() -> None:
+    with Hostile(Script(hang_up_every=3)) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: any(name == "connection_unsteady" for name, _ in stage.alarms))
+        assert broker.connects >= 3
