@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,10 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chargerd.cli.check_budget import as_plain, follows, show_budget, span
+from chargerd.config.budget import Budget, budget
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, is_leased
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.site import Board, Site
+from chargerd.core.plan import PortPlan
 
 SECONDS_PER_HOUR = 3600
 
@@ -32,9 +34,10 @@ def command(path: Path, *, as_json: bool) -> None:
         sys.exit(1)
     if as_json:
         notes = [_plain(note) for note in site.notes]
-        click.echo(json.dumps({"ok": True, "problems": [], "notes": notes, "summary": _summary(site)}, indent=2))
+        summary = {**_summary(site), "budget": as_plain(budget(site))}
+        click.echo(json.dumps({"ok": True, "problems": [], "notes": notes, "summary": summary}, indent=2))
     else:
-        _show(site, path)
+        _show(site, path, budget(site))
 
 
 def _refuse(error: ConfigurationError, *, as_json: bool) -> None:
@@ -87,7 +90,7 @@ def _summary(site: Site) -> dict[str, object]:
     }
 
 
-def _show(site: Site, path: Path) -> None:
+def _show(site: Site, path: Path, times: Budget) -> None:
     console = Console(highlight=False, markup=False)
     broker = "none, stand-alone" if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}"
     console.print(f"{path}: gateway {site.gateway.id}, broker {broker}", soft_wrap=True)
@@ -98,6 +101,7 @@ def _show(site: Site, path: Path) -> None:
         console.print(f"profile {profile[0]}, tried: {profile[1].verified}", soft_wrap=True)
     console.print(_board_table(site))
     console.print(_port_table(site))
+    show_budget(console, times)
     console.print(f"Good. {len(site.ports)} ports on {len(site.boards)} boards.")
     for note in site.notes:
         click.echo(f"note: {note}", err=True)
@@ -116,7 +120,7 @@ def _board_table(site: Site) -> Table:
     for boards in _runs(site):
         ids, addresses = [board.id for board in boards], [str(board.address) for board in boards]
         first = boards[0]
-        table.add_row(*map(Text, (first.bus, _span(ids), _span(addresses), first.profile.name, _dead_man(first))))
+        table.add_row(*map(Text, (first.bus, span(ids), span(addresses), first.profile.name, _dead_man(first))))
     return table
 
 
@@ -138,25 +142,54 @@ def _dead_man(board: Board) -> str:
     return f"lease {LEASE:g} s" if is_leased(board) else "none"
 
 
-def _span(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{items[0]} .. {items[-1]}"
-
-
 def _port_table(site: Site) -> Table:
-    table = _table("Ports", "port", "relay", "meter", "circuit", "A", "W", "h", "dead-man")
-    for port in site.plan.ports:
-        meter = site.boards[port.meter.board].profile.meter
-        single = meter is not None and meter.channels == 1
-        limits = port.limits
+    table = _table("Ports", "port", "relay", "meter", "circuit", "A", "W", "h", "lease")
+    for ports in _port_runs(site):
+        first, limits = ports[0], ports[0].limits
         cells = (
-            port.id if port.label == port.id else f"{port.id} ({port.label})",
-            f"{port.relay.board}/{port.relay.channel}",
-            port.meter.board if single else f"{port.meter.board}/{port.meter.channel}",
-            port.circuit,
+            span([_name(port) for port in ports]),
+            span([f"{port.relay.board}/{port.relay.channel}" for port in ports]),
+            span([_meter(port, site) for port in ports]),
+            first.circuit,
             f"{limits.current:g}",
             f"{limits.power:g}",
             f"{limits.duration / SECONDS_PER_HOUR:.2g}",
-            f"lease {port.relay.lease:g} s" if port.relay.lease is not None else "none",
+            f"{first.relay.lease:g} s" if first.relay.lease is not None else "none",
         )
         table.add_row(*map(Text, cells))
     return table
+
+
+def _name(port: PortPlan) -> str:
+    """Return a port's id and label; many labels begin with the id."""
+    return port.label if port.label.startswith(port.id) else f"{port.id} ({port.label})"
+
+
+def _meter(port: PortPlan, site: Site) -> str:
+    meter = site.boards[port.meter.board].profile.meter
+    single = meter is not None and meter.channels == 1
+    return port.meter.board if single else f"{port.meter.board}/{port.meter.channel}"
+
+
+def _port_runs(site: Site) -> list[list[PortPlan]]:
+    """Return ports that follow each other, with names and channels counting along, and are alike in all else."""
+    runs: list[list[PortPlan]] = []
+    for port in site.plan.ports:
+        if runs and _alike(runs[-1][-1], port, site):
+            runs[-1].append(port)
+        else:
+            runs.append([port])
+    return runs
+
+
+def _alike(last: PortPlan, port: PortPlan, site: Site) -> bool:
+    if port.label != port.id or last.label != last.id:
+        return False
+    if (last.circuit, last.limits, last.relay.lease) != (port.circuit, port.limits, port.relay.lease):
+        return False
+    pairs = (
+        (last.id, port.id),
+        (f"{last.relay.board}/{last.relay.channel}", f"{port.relay.board}/{port.relay.channel}"),
+        (_meter(last, site), _meter(port, site)),
+    )
+    return all(follows(*pair) for pair in pairs)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from chargerd.config.advice import refuse
 from chargerd.config.document import Document
 from chargerd.config.expand import expand
 from chargerd.config.explain import cut, explain
@@ -37,6 +38,9 @@ def load_text(text: str, name: str, *, profiles: Mapping[str, Profile] | None = 
     site = expand(document, work)
     if site is None or problems:
         raise ConfigurationError([*problems, *work.problems])
+    refuse(site, document, work)
+    if work.problems:
+        raise ConfigurationError(work.problems)
     return site
 
 

@@ -11,6 +11,7 @@ from chargerd.config.loader import DEFAULT_PATH
 from tests.config.sites import BASE, changed
 
 EXAMPLES = Path(__file__).parents[2] / "config"
+HEADS = ("Boards", "Ports", "Reaction times", "Buses")
 
 
 def check(tmp_path: Path, text: str, *options: str) -> Result:
@@ -28,9 +29,9 @@ def test_a_good_file_is_shown_and_accepted(tmp_path: Path) -> None:
         "bus line-a: /dev/line-a, 9600 Bd, parity none",
         "bus line-b: 10.0.0.2:4196, 9600 Bd, parity none",
         "profile waveshare-relay-16, tried: nothing on hardware yet",
-        "meter-a1 .. meter-a3",
-        "11 .. 13",
-        "B01 (B01 (wall))",
+        "meter-a1..3",
+        "11..13",
+        "B01 (wall)",
         "relay-b/8",
         "lease 6 s",
         "Good. 4 ports on 8 boards.",
@@ -59,8 +60,8 @@ def test_notes_and_missing_dead_men_are_shown(tmp_path: Path) -> None:
     assert "note: " in notes[0]
     assert "relay-a closes its relays without a time limit" in notes[0]
     assert "rating_a of circuit main is not enforced" in notes[1]
-    rows = [line for line in result.stdout.splitlines() if " A01 " in line]
-    assert rows[0].split() == ["A01", "relay-a/1", "meter-a1", "shed-a", "4", "800", "10", "none"]
+    rows = [line for line in result.stdout.splitlines() if " A01..A03 " in line]
+    assert rows[0].split() == ["A01..A03", "relay-a/1..3", "meter-a1..3", "shed-a", "4", "800", "10", "none"]
 
 
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
@@ -104,6 +105,18 @@ def test_programs_get_one_object(tmp_path: Path) -> None:
         "power_w": 400.0,
         "duration_s": 36000.0,
     }
+    budget = told["summary"]["budget"]
+    assert [port["id"] for port in budget["ports"]] == ["A01", "A02", "A03", "B01"]
+    assert all(0 < port["worst_s"] < port["worst_lost_s"] < port["definite_s"] + 3 for port in budget["ports"])
+    parts = ("refresh_s", "polling_s", "in_flight_s", "write_s")
+    assert sum(budget["ports"][3][part] for part in parts) == pytest.approx(
+        budget["ports"][3]["worst_s"], abs=1e-3
+    )
+    assert [(bus["id"], bus["ports"], bus["baudrate"]) for bus in budget["buses"]] == [
+        ("line-a", 3, 9600),
+        ("line-b", 1, 9600),
+    ]
+    assert all(0 < bus["share"] < 1 and bus["more_ports"] > 0 for bus in budget["buses"])
     assert [board["dead_man"] for board in told["summary"]["boards"]][:3] == ["lease 6 s", "lease 6 s", None]
 
 
@@ -135,6 +148,13 @@ def test_85_ports_stay_readable_in_80_columns() -> None:
     result = CliRunner().invoke(command, [str(EXAMPLES / "quarter.yaml")])
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    rows = lines[lines.index(next(line for line in lines if line.startswith("Ports"))) :]
-    assert sum(" lease 6 s" in row for row in rows) == 85
-    assert all(len(row) <= 80 for row in rows)
+    boards, ports, times, buses = (
+        next(at for at, line in enumerate(lines) if line.startswith(head)) for head in HEADS
+    )
+    assert all(len(line) <= 80 for line in lines[boards:])
+    sizes = zip("ABCDEFGH", (12, 12, 10, 10, 10, 10, 10, 11), strict=True)
+    ranges = [f"{shed}01..{shed}{count}" for shed, count in sizes]
+    for rows in (lines[ports:times], lines[times:buses]):
+        assert [row.split()[0] for row in rows if ".." in row] == ranges
+    sheds = [line.split()[0] for line in lines[buses:] if " more" in line]
+    assert sheds == [f"shed-{shed}" for shed in "abcdefgh"]

@@ -1,0 +1,325 @@
+"""What a bus has to carry when every port is closed, and how often it comes round. Arithmetic only.
+
+The schedule reads the currents of closed ports round and round; between every few of them one slower thing may
+come: a renewal, a power, a voltage, the relays' states. So an interval between two readings of one current holds
+each other current once and as many slower things as there are gaps for, at worst the longest ones.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from chargerd.config.document import BusSection
+from chargerd.config.line_time import WRITE, Frames, LineTime, bits, read_back, registers
+from chargerd.config.pacing import (
+    BACK_OFF,
+    COILS_EVERY,
+    FAST_BETWEEN,
+    READS_A_REFRESH,
+    START_BETWEEN,
+    VOLTAGE_EVERY,
+)
+from chargerd.config.plans import POWER_EVERY, RENEW_EVERY, is_leased
+from chargerd.config.profiles import Profile, Quantity
+from chargerd.config.site import Site
+from chargerd.core.plan import Protection
+from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
+
+ENERGY_EVERY = Seconds(60.0)
+"""Energy is read at each checkpoint of a session."""
+INPUTS_EVERY = Seconds(0.5)
+FEEDER_EVERY = Seconds(1.0)
+"""Two readings within the time after which a circuit above its rating sheds ports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hung:
+    """One port as far as it hangs on one bus: its meter, its relay, or both."""
+
+    port: PortId
+    circuit: CircuitId
+    protection: Protection
+    meter: Profile | None = None
+    meter_board: BoardId | None = None
+    relay: Profile | None = None
+    leased: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """Everything that hangs on one line."""
+
+    line: LineTime
+    ports: tuple[Hung, ...]
+    relay_boards: tuple[Profile, ...] = ()
+    input_boards: tuple[Profile, ...] = ()
+    feeders: tuple[Profile, ...] = ()
+
+    def at(self, line: LineTime) -> "Population":
+        """Return the same on another line."""
+        return replace(self, line=line)
+
+    def with_ports(self, count: int) -> "Population":
+        """Return the same with so many ports: the first ones, or more like the last."""
+        last = self.ports[-1]
+        more = tuple(
+            replace(last, port=PortId(f"{last.port}+{index}"), meter_board=BoardId(f"{last.meter_board}+{index}"))
+            for index in range(count - len(self.ports))
+        )
+        return replace(self, ports=(*self.ports[:count], *more))
+
+    def with_meter(self, meter: Profile) -> "Population":
+        """Return the same with other meters, as many of them as it takes."""
+        assert meter.meter is not None
+        ports: list[Hung] = []
+        for place, hung in enumerate(self.ports):
+            board = BoardId(f"new-{place // meter.meter.channels}")
+            ports.append(hung if hung.meter is None else replace(hung, meter=meter, meter_board=board))
+        return replace(self, ports=tuple(ports))
+
+
+def population(site: Site, bus: str, section: BusSection) -> Population:
+    """Return what hangs on a bus of a site."""
+    plans = {plan.id: plan for plan in site.plan.ports}
+    ports = []
+    for wiring in site.ports_of(bus):
+        meter, relay = site.boards[wiring.meter.board], site.boards[wiring.relay.board]
+        ports.append(
+            Hung(
+                port=wiring.id,
+                circuit=wiring.circuit,
+                protection=plans[wiring.id].protection,
+                meter=meter.profile if meter.bus == bus else None,
+                meter_board=meter.id,
+                relay=relay.profile if relay.bus == bus else None,
+                leased=relay.bus == bus and is_leased(relay),
+            )
+        )
+    relays = {wiring.relay.board for wiring in site.ports}
+    relays |= {circuit.contactor.board for circuit in site.plan.circuits if circuit.contactor is not None}
+    return Population(
+        line=LineTime.of(section),
+        ports=tuple(ports),
+        relay_boards=_profiles(site, bus, relays),
+        input_boards=_profiles(site, bus, {plan.board for plan in site.plan.inputs}),
+        feeders=_profiles(site, bus, (circuit.meter.board for circuit in site.plan.circuits if circuit.meter)),
+    )
+
+
+def _profiles(site: Site, bus: str, boards: Iterable[BoardId]) -> tuple[Profile, ...]:
+    here = (site.boards[board] for board in sorted(set(boards)))
+    return tuple(board.profile for board in here if board.bus == bus)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fast:
+    """The reading of one closed port's current."""
+
+    hung: Hung
+    meter: Profile
+    takes: Seconds
+    after_asking: Seconds
+    """From the end of the request to the end of the reply."""
+    lost: Seconds
+    refresh: Seconds
+    waits: Seconds
+    """How long after one reading the next may come at the soonest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slow:
+    """A slower thing, due every so often."""
+
+    takes: Seconds
+    every: Seconds
+    renewal: bool = False
+    power: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a line has to carry with every port closed."""
+
+    fast: tuple[Fast, ...]
+    slow: tuple[Slow, ...]
+    longest: Seconds
+    """The longest transaction there is on this line."""
+    longest_lost: Seconds
+    """The same for one that is not answered."""
+    leased: tuple[PortId, ...] = ()
+    """The ports whose relays it keeps closed by leases."""
+
+    @property
+    def round(self) -> Seconds:
+        """Return the floor: each current once, nothing between."""
+        return Seconds(math.fsum(fast.takes for fast in self.fast))
+
+    def interval(self, fast: Fast) -> Seconds:
+        """Return the longest time from one reading of a port's current to the next, while nothing is lost."""
+        return Seconds(self._round_of(fast) + self._between(FAST_BETWEEN))
+
+    def interval_starting(self, fast: Fast) -> Seconds:
+        """Return the same while a port is being started: what a start waits for comes more often."""
+        starting = max((slow.takes for slow in self.slow if slow.power), default=fast.takes)
+        slots = _slots(len(self.fast), START_BETWEEN) - _slots(len(self.fast), FAST_BETWEEN)
+        return Seconds(self.interval(fast) + slots * max(starting, fast.takes))
+
+    def _round_of(self, fast: Fast) -> Seconds:
+        soonest = min(one.waits for one in self.fast)
+        alone = fast.waits + self.longest if fast.waits else 0.0
+        return Seconds(max(self.round + fast.waits - soonest, alone))
+
+    def _between(self, apart: int) -> Seconds:
+        """Return the longest that the slower things of one round can take."""
+        longest = sorted((slow.takes for slow in self.slow), reverse=True)
+        return Seconds(math.fsum(longest[: _slots(len(self.fast), apart)]))
+
+    @property
+    def slow_share(self) -> float:
+        """Return how much of the turns that slower things have they need; above 1 they come late."""
+        gap = FAST_BETWEEN * max((fast.takes for fast in self.fast), default=0.0)
+        if len(self.fast) and self.fast[0].waits:
+            # Meters that are not read without a break leave the line to the slower things in between.
+            return self.share
+        return math.fsum((slow.takes + gap) / slow.every for slow in self.slow)
+
+    @property
+    def share(self) -> float:
+        """Return the part of the line's time that is needed so that nothing is late, from 0 on; above 1: overload.
+
+        A current is needed three times within what counts as stale.
+        """
+        fast = math.fsum(fast.takes / allowed(fast) for fast in self.fast)
+        return fast + math.fsum(slow.takes / slow.every for slow in self.slow)
+
+    @property
+    def renewals(self) -> Seconds:
+        """Return how long it takes to renew all leases if they fall due together."""
+        longest = max((fast.takes for fast in self.fast), default=0.0)
+        each = [slow.takes + FAST_BETWEEN * longest for slow in self.slow if slow.renewal]
+        return Seconds(math.fsum(each) + (self.longest if each else 0.0))
+
+    @property
+    def power_interval(self) -> Seconds:
+        """Return the longest time between two readings of a power that takes a frame of its own; else 0."""
+        if not any(slow.power for slow in self.slow):
+            return Seconds(0.0)
+        turn = FAST_BETWEEN * max((fast.takes for fast in self.fast), default=0.0)
+        sweep = math.fsum(slow.takes + turn for slow in self.slow if slow.power)
+        return Seconds(max(POWER_EVERY, sweep) * max(1.0, self.slow_share) + turn + self.longest)
+
+
+POLLS = 3
+"""Polls that fit into what counts as stale."""
+
+
+def allowed(fast: Fast) -> Seconds:
+    """Return the longest polling interval with which a port's meter is not called stale for nothing."""
+    return Seconds(fast.hung.protection.stale_after / POLLS)
+
+
+def _slots(fast: int, apart: int) -> int:
+    return -(-fast // apart)
+
+
+def again(load: Load, fast: Fast) -> Seconds:
+    """Return how much later a reading comes because one was lost: timeout, back-off, what is under way then."""
+    return Seconds(fast.lost + BACK_OFF[0] + 2 * load.longest)
+
+
+def load_of(there: Population) -> Load:
+    """Return what a line has to carry."""
+    fast = tuple(_fast(there, hung, hung.meter) for hung in there.ports if hung.meter is not None)
+    kinds = {(WRITE, hung.relay.name): hung.relay for hung in there.ports if hung.relay is not None}
+    writes = [(WRITE, relay) for relay in kinds.values()]
+    slow = [*_renewals(there), *_readings(there), *_of_boards(there)]
+    asked = [*writes, *((one.frames, one.profile) for one in slow)]
+    asked += [(_current(one.meter), one.meter) for one in fast]
+    return Load(
+        fast=fast,
+        slow=tuple(one.at(there.line) for one in slow),
+        longest=max((there.line.takes(frames, board.timing) for frames, board in asked), default=Seconds(0.0)),
+        longest_lost=max((there.line.lost(frames, board.timing) for frames, board in asked), default=Seconds(0.0)),
+        leased=tuple(hung.port for hung in there.ports if hung.leased),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """A slower thing as its board is asked for it."""
+
+    frames: Frames
+    profile: Profile
+    every: Seconds
+    renewal: bool = False
+    power: bool = False
+
+    def at(self, line: LineTime) -> Slow:
+        takes = line.takes(self.frames, self.profile.timing)
+        return Slow(takes=takes, every=self.every, renewal=self.renewal, power=self.power)
+
+
+def _renewals(there: Population) -> Iterator[_Due]:
+    for hung in there.ports:
+        if hung.relay is not None and hung.leased:
+            yield _Due(frames=WRITE, profile=hung.relay, every=RENEW_EVERY, renewal=True)
+
+
+def _readings(there: Population) -> Iterator[_Due]:
+    """Yield what is read of meters beside their currents; voltage at one meter of each circuit."""
+    circuits: set[CircuitId] = set()
+    for hung in there.ports:
+        for quantity, every in () if hung.meter is None else _slower(hung.meter):
+            assert hung.meter is not None
+            if quantity is Quantity.VOLTAGE and hung.circuit in circuits:
+                continue
+            if quantity is Quantity.VOLTAGE:
+                circuits.add(hung.circuit)
+            frames, power = _frames(hung.meter, quantity), quantity is Quantity.POWER
+            yield _Due(frames=frames, profile=hung.meter, every=every, power=power)
+
+
+def _of_boards(there: Population) -> Iterator[_Due]:
+    for board in there.relay_boards:
+        yield _Due(frames=read_back(board), profile=board, every=COILS_EVERY)
+    for board in there.input_boards:
+        assert board.inputs is not None
+        yield _Due(frames=bits(board.inputs.channels), profile=board, every=INPUTS_EVERY)
+    for board in there.feeders:
+        yield _Due(frames=_current(board), profile=board, every=FEEDER_EVERY)
+
+
+def _fast(there: Population, hung: Hung, meter: Profile) -> Fast:
+    frames = _current(meter)
+    refresh = Seconds(meter.timing.refresh_ms / 1000)
+    rest = meter.timing.min_period_ms / 1000
+    here = sum(one.meter_board == hung.meter_board for one in there.ports if one.meter is not None)
+    rests = rest * (here + len(tuple(_slower(meter)))) if rest else 0.0
+    return Fast(
+        hung=hung,
+        meter=meter,
+        takes=there.line.takes(frames, meter.timing),
+        after_asking=Seconds(there.line.turnaround(meter.timing) + frames.reply * there.line.character),
+        lost=there.line.lost(frames, meter.timing),
+        refresh=refresh,
+        waits=Seconds(max(refresh / READS_A_REFRESH, rests)),
+    )
+
+
+def _frames(meter: Profile, quantity: Quantity) -> Frames:
+    assert meter.meter is not None
+    return registers(meter.meter.block_of(quantity))
+
+
+def _current(meter: Profile) -> Frames:
+    return _frames(meter, Quantity.CURRENT)
+
+
+def _slower(meter: Profile) -> Iterable[tuple[Quantity, Seconds]]:
+    """Yield what takes a frame of its own beside the current, and how often it is read."""
+    assert meter.meter is not None
+    current = meter.meter.block_of(Quantity.CURRENT)
+    spans = ((Quantity.POWER, POWER_EVERY), (Quantity.VOLTAGE, VOLTAGE_EVERY), (Quantity.ENERGY, ENERGY_EVERY))
+    for quantity, every in spans:
+        if quantity in meter.meter.registers and meter.meter.block_of(quantity) != current:
+            yield quantity, every
