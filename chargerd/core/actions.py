@@ -8,6 +8,7 @@ from chargerd.core.facts import Clearing, Latch
 from chargerd.core.moment import Moment
 from chargerd.core.port import Port, Step
 from chargerd.core.session import Source, StopDetail, StopReason
+from chargerd.core.units import after
 from chargerd.core.view import PortState
 
 
@@ -42,6 +43,78 @@ def accept(port: Port, event: Event, now: Moment) -> None:
     """Accept a start."""
     assert isinstance(event, StartRequested)
     port.accept(event.order, now)
+
+
+def refuse_full(port: Port, event: Event, _now: Moment) -> None:
+    """Refuse a start its circuits cannot take."""
+    assert isinstance(event, StartRequested)
+    port.answer(event.order, ReplyStatus.REJECTED, Code.CIRCUIT_FULL)
+
+
+def enqueue(port: Port, event: Event, now: Moment) -> None:
+    """Accept a start, and let it wait for its circuits."""
+    assert isinstance(event, StartRequested)
+    port.enqueue(event.order, now)
+
+
+def admit(port: Port, _event: Event, now: Moment) -> None:
+    """The circuits can take a start that has waited."""
+    port.admit(now)
+
+
+def give_up_waiting(port: Port, _event: Event, now: Moment) -> None:
+    """The start has waited for as long as it may."""
+    patience = port.patience(port.session.order)
+    detail = StopDetail(function="queue_timeout", measured=patience, limit=patience, unit="s")
+    port.end(StopReason.QUEUE_TIMEOUT, detail, now)
+
+
+def end_by_circuit(port: Port, _event: Event, now: Moment) -> None:
+    """Open and end the session, as a circuit demands."""
+    assert port.intervention is not None
+    port.end(port.intervention.reason, port.intervention.detail, now, code=port.intervention.code)
+
+
+def suspend_by_circuit(port: Port, _event: Event, now: Moment) -> None:
+    """Open and wait, as a circuit demands."""
+    assert port.intervention is not None
+    port.suspend(port.intervention.reason, port.intervention.detail, now, patience=port.intervention.patience)
+
+
+def fail_by_circuit(port: Port, _event: Event, now: Moment) -> None:
+    """End a start that its circuit does not let happen."""
+    assert port.intervention is not None
+    port.fail(port.intervention.code, port.intervention.detail, now)
+
+
+def energise(port: Port, _event: Event, now: Moment) -> None:
+    """Close the relay, or wait for the contactors above it."""
+    port.energise(now)
+
+
+def lock_out_welded(port: Port, _event: Event, now: Moment) -> None:
+    """Current flows through an open relay: lock out."""
+    assert port.weld.detail is not None
+    port.lock_out_welded(port.weld.detail, now)
+
+
+def open_again(port: Port, _event: Event, now: Moment) -> None:
+    """Open a welded relay once more."""
+    port.open_again(now)
+
+
+def spread(port: Port, _event: Event, now: Moment) -> None:
+    """Loads that come back together come back one after the other, in random order."""
+    assert port.suspended_at is not None
+    pause = port.circuits.return_after(port.id, port.suspended_at)
+    port.return_at, port.spread = after(now.instant, pause), True
+    port.recover_until = None
+
+
+def return_in_turn(port: Port, _event: Event, now: Moment) -> None:
+    """The instant has come from which the session may go on: the next reading lets it."""
+    port.return_at = None
+    port.recover_until = after(now.instant, port.plan.protection.recover_within)
 
 
 def refuse_stop(status: ReplyStatus, code: Code, message: str = "") -> Callable[[Port, Event, Moment], None]:
@@ -97,12 +170,14 @@ def end_by_verdict(port: Port, _event: Event, now: Moment) -> None:
 def suspend_by_verdict(port: Port, _event: Event, now: Moment) -> None:
     """Open at once and wait for the verdict's reason to go away."""
     assert port.verdict is not None
-    port.suspend(port.verdict.function.reason, port.verdict.detail, now)
+    patience = port.plan.protection.recover_within
+    port.suspend(port.verdict.function.reason, port.verdict.detail, now, patience=patience)
 
 
 def suspend_board_lost(port: Port, _event: Event, now: Moment) -> None:
     """Open at once: the board has not confirmed a write for as long as its lease lasts."""
-    port.suspend(StopReason.BOARD_LOST, StopDetail(function="relay_board_lost"), now)
+    patience = port.plan.protection.recover_within
+    port.suspend(StopReason.BOARD_LOST, StopDetail(function="relay_board_lost"), now, patience=patience)
 
 
 def end_suspended_too_long(port: Port, _event: Event, now: Moment) -> None:
@@ -122,7 +197,8 @@ def end_not_recovered(port: Port, _event: Event, now: Moment) -> None:
     assert port.suspended_for is not None
     limit = port.plan.protection.recover_within
     detail = StopDetail(function="not_recovered", measured=limit, limit=limit, unit="s")
-    port.end(port.suspended_for, detail, now)
+    dark = port.suspended_for is StopReason.METER_LOST and port.alone_in_the_dark(now)
+    port.end(StopReason.POWER_LOSS if dark else port.suspended_for, detail, now)
 
 
 def fail(code: Code, function: str) -> Callable[[Port, Event, Moment], None]:
@@ -140,6 +216,7 @@ def fail_step(port: Port, _event: Event, now: Moment) -> None:
         Step.READINGS: Code.METER_STALE,
         Step.PERSIST: Code.STORE_UNAVAILABLE,
         Step.FIRST_READING: Code.METER_STALE,
+        Step.POWER: Code.BOARD_LOST,
     }
     code = codes.get(port.step, Code.RELAY_FAULT)
     limit = port.plan.protection.step_timeout
@@ -152,8 +229,8 @@ def persist(port: Port, _event: Event, now: Moment) -> None:
 
 
 def durable_and_close(port: Port, _event: Event, now: Moment) -> None:
-    """Close the relay."""
-    port.close(now)
+    """Close the relay when it is its turn."""
+    port.take_turn(now)
 
 
 def begin_charging(port: Port, _event: Event, now: Moment) -> None:

@@ -103,6 +103,7 @@ class Charge:
             peak_power_first_5_min=totals.peak_first_5_min,
             tiers=totals.tiers(),
             interruptions=tuple(self._interruptions),
+            theta=self.image.thermal.theta(now.instant),
         )
 
     def settle(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.session import SessionRecord, Settlement, Source, StopDetail
-from chargerd.core.units import BoardId, PortId, SessionId
+from chargerd.core.units import BoardId, CircuitId, PortId, SessionId
 
 
 class Clearing(StrEnum):
@@ -84,13 +84,73 @@ class PortLockedOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatchesCleared:
-    """Latches were cleared by a reset; `kept` are those it could not clear."""
+    """Latches were cleared by a reset; `kept` are those it could not clear.
+
+    `circuit` names the circuit if `port` is the holder of a circuit's latches.
+    """
 
     port: PortId
+    circuit: CircuitId | None = None
     functions: tuple[str, ...]
     source: Source
     reason: str | None = None
     kept: tuple[Latch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayOpenCircuit:
+    """Three sessions in a row found no load behind a closed relay: a fuse or a wire is suspected."""
+
+    port: PortId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputTripped:
+    """An input reported danger: its circuit, and everything below it, was opened and is held open."""
+
+    input: str
+    circuit: CircuitId
+    function: str
+    latch: Latch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsLost:
+    """A board with inputs is not read any more; the circuits it guards are open until it is."""
+
+    board: BoardId
+    circuits: tuple[CircuitId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsBack:
+    """A board with inputs is read again."""
+
+    board: BoardId
+    circuits: tuple[CircuitId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitShed:
+    """A port was opened because its circuit carries too much; its session waits for its return."""
+
+    circuit: CircuitId
+    port: PortId
+    detail: StopDetail
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitTripped:
+    """A circuit's contactor was opened, or found out of order. A `latch` says what has to be cleared, if anything.
+
+    `port` is the one whose relay is out of control, if that was the cause.
+    """
+
+    circuit: CircuitId
+    function: str
+    port: PortId | None = None
+    latch: Latch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,5 +194,6 @@ class StoreRecovered:
 
 
 SessionFact = SessionStarted | SessionUpdated | SessionSuspended | SessionResumed | SessionEnded
-PortFact = PortTripped | PortLockedOut | LatchesCleared | RelayUnexpected | RelayNotReconciled
-Fact = SessionFact | PortFact | BoardWentSilent | BoardReturned | StoreFailed | StoreRecovered
+PortFact = PortTripped | PortLockedOut | LatchesCleared | RelayUnexpected | RelayNotReconciled | RelayOpenCircuit
+CircuitFact = InputTripped | InputsLost | InputsBack | CircuitShed | CircuitTripped
+Fact = SessionFact | PortFact | CircuitFact | BoardWentSilent | BoardReturned | StoreFailed | StoreRecovered

@@ -88,6 +88,64 @@ def first_reading(port: Port, event: Event, _now: Moment) -> bool:
     return port.step is Step.FIRST_READING and event.current is not None and reached(began, event.at)
 
 
+def no_room_ever(port: Port, event: Event, _now: Moment) -> bool:
+    """Hold for a start that would not even fit alone."""
+    assert isinstance(event, StartRequested)
+    return not port.circuits.could_fit(port.id, event.order.limits)
+
+
+def no_room(port: Port, event: Event, now: Moment) -> bool:
+    """Hold for a start that does not fit now, and may wait."""
+    assert isinstance(event, StartRequested)
+    return not port.circuits.admits(port.id, event.order.limits, now.instant)
+
+
+def no_room_and_no_patience(port: Port, event: Event, now: Moment) -> bool:
+    """Hold for a start that does not fit now, and may not wait."""
+    assert isinstance(event, StartRequested)
+    return no_room(port, event, now) and port.patience(event.order) <= 0
+
+
+def turn_has_come(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold when the relay may be closed as far as others of its circuits go."""
+    return port.step is Step.TURN and port.timed_out(now)
+
+
+def turn_lost(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if something has come up while the relay waited for its turn."""
+    return turn_has_come(port, event, now) and not port.may_close(now)
+
+
+def awaits_power(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if only the contactor was missing."""
+    return port.step is Step.POWER and port.may_close(now)
+
+
+def uncharged(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if the session has not charged yet: it is not suspended, its start fails."""
+    return not port.session.charged
+
+
+def welded(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if current flows through a relay that was read back open, three readings long."""
+    return port.weld.detail is not None and not any(latch.function == "relay_welded" for latch in port.latches)
+
+
+def to_open_again(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if a welded relay is to be opened once more."""
+    return port.reopen > 0
+
+
+def goes_on_together(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if the session could go on, but others that were interrupted with it could as well."""
+    return not port.spread and recovered(port, event, now) and port.interrupted_together()
+
+
+def turn_to_return(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold when the instant has come from which a session may go on that was interrupted with others."""
+    return reached(port.return_at, now.instant)
+
+
 def step_timed_out(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if a step has taken its 3 s."""
     return port.timed_out(now)
@@ -142,7 +200,12 @@ def still_leased(port: Port, event: Event, now: Moment) -> bool:
 def recovered(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if the relay is open, its board there, and two readings agree: good news needs two."""
     return (
-        port.relay.phase is Phase.OPEN and not port.board_lost and port.station.store_writable and port.ready(now)
+        port.relay.phase is Phase.OPEN
+        and not port.board_lost
+        and port.station.store_writable
+        and port.may_return(now)
+        and port.ready(now)
+        and port.return_at is None
     )
 
 

@@ -4,10 +4,11 @@ What the port does in which state stands in `chargerd.core.table`; here is how i
 relay but through the start sequence: two agreeing readings, the register, a durable session, the guards once more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chargerd.core.charge import Charge
+from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
 from chargerd.core.events import MeterReading, ResetRequested, StopRequested
 from chargerd.core.facts import (
@@ -16,6 +17,7 @@ from chargerd.core.facts import (
     LatchesCleared,
     PortLockedOut,
     PortTripped,
+    RelayOpenCircuit,
     RelayUnexpected,
     SessionEnded,
     SessionResumed,
@@ -24,13 +26,15 @@ from chargerd.core.facts import (
 )
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.plan import PortPlan
+from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement, reached
 from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, Source, StopDetail, StopReason
-from chargerd.core.units import CommandId, Instant, Seconds, SessionId, after
+from chargerd.core.thermal import START_BELOW, Thermal
+from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, after, between
 from chargerd.core.view import PortState, PortView
+from chargerd.core.weld import Weld
 
 UNCONFIRMED_END = Seconds(15.0)
 """How long a session waits for its relay to be read back open on a board without leases before it is settled."""
@@ -38,10 +42,18 @@ UNBIDDEN_TIMES = 2
 """A relay found closed this often without a command locks its port out."""
 
 
+OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE})
+"""What an outage of the mains looks like from here."""
+TOGETHER = Seconds(10.0)
+REOPENINGS = 3
+BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost"})
+"""Lock-outs of relays that do not open: the contactor above stays open while one is held."""
 FAILURES = {
     StopReason.METER_LOST: Code.METER_STALE,
     StopReason.BOARD_LOST: Code.BOARD_LOST,
     StopReason.RELAY_FAULT: Code.RELAY_FAULT,
+    StopReason.RELAY_WELDED: Code.RELAY_FAULT,
+    StopReason.QUEUE_TIMEOUT: Code.QUEUE_TIMEOUT,
 }
 """What a start is answered whose session ended for these reasons before current flowed."""
 
@@ -50,8 +62,13 @@ class Step(StrEnum):
     """How far a start or a stop has come."""
 
     NONE = "none"
+    QUEUE = "queue"
     READINGS = "readings"
     PERSIST = "persist"
+    TURN = "turn"
+    """Others of its circuits close first: one relay a second."""
+    POWER = "power"
+    """A contactor above is not closed yet."""
     CLOSE = "close"
     FIRST_READING = "first_reading"
     OPEN = "open"
@@ -68,6 +85,16 @@ class Ending:
     """What a start that still waits for its last word is answered, if the reason does not say."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """What a circuit demands of a port below it: why, and how long a suspension may last (`None`: as any may)."""
+
+    reason: StopReason
+    detail: StopDetail
+    code: Code
+    patience: Seconds | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Surroundings:
     """What a port must know of the station it is part of."""
@@ -76,11 +103,26 @@ class Surroundings:
     leaving: bool = False
     """Whether the daemon leaves: nothing starts any more."""
     tokens: int = 0
+    ports: "dict[PortId, Port]" = field(default_factory=dict)
+    circuits: Circuits = field(default_factory=Circuits)
+    queue_for: Seconds = Seconds(0.0)
+    """How long a start waits whose order does not say."""
 
     def next_token(self) -> int:
         """Return a token nobody has used before."""
         self.tokens += 1
         return self.tokens
+
+
+def clears(request: ResetRequested, latch: Latch) -> bool:
+    """Say whether a reset may clear a latch: lock-outs want a reason given on site."""
+    match latch.clearing:
+        case Clearing.REMOTE:
+            return True
+        case Clearing.LOCAL:
+            return request.source is Source.LOCAL
+        case _:
+            return request.source is Source.LOCAL and bool(request.reason)
 
 
 class Port:
@@ -94,7 +136,9 @@ class Port:
         self.station = station
         self.out = out
         self.seen = Seen(plan.meter, plan.protection)
-        self.relay = RelayWatch(plan)
+        self.relay = RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
+        self.weld = Weld(plan)
+        self.thermal = Thermal()
         self.latches = list(latches)
         self.state = PortState.UNKNOWN
         self.since = now
@@ -109,7 +153,26 @@ class Port:
         self.sequence_from = now.instant
         """Readings before this instant do not count for the start sequence under way."""
         self.suspended_for: StopReason | None = None
+        self.suspended_at: Instant | None = None
+        """When the newest suspension began, over or not."""
         self.recover_until: Instant | None = None
+        self.return_at: Instant | None = None
+        """Not before this instant a session that was interrupted together with others goes on."""
+        self.spread = False
+        """Whether it was given such an instant."""
+        self.intervention: Intervention | None = None
+        self.reopen = 0
+        """How often a welded relay is still to be opened again."""
+
+    @property
+    def circuits(self) -> Circuits:
+        """Return the supply tree."""
+        return self.station.circuits
+
+    @property
+    def limits(self) -> Limits:
+        """Return the limits in force."""
+        return self.plan.limits if self.charge is None else self.charge.order.limits
 
     @property
     def session(self) -> Charge:
@@ -135,7 +198,7 @@ class Port:
 
     def due(self) -> Instant | None:
         """Return when this port has to be woken."""
-        instants = [self.relay.due(), self.step_until, self.recover_until]
+        instants = [self.relay.due(), self.step_until, self.recover_until, self.return_at]
         if self.charge is not None:
             instants.append(next_judgement(self.charge.image))
             if self.state is PortState.SUSPENDED:
@@ -155,22 +218,34 @@ class Port:
 
     def obstacles(self, now: Moment) -> tuple[Code, ...]:
         """Return why a start would be refused now, most telling first."""
+        circuits, lock_out = self.circuits, Clearing.LOCK_OUT
         found = {
-            Code.LOCKED_OUT: any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches),
-            Code.LATCHED: any(latch.clearing is not Clearing.LOCK_OUT for latch in self.latches),
+            Code.LOCKED_OUT: any(latch.clearing is lock_out for latch in self.latches) or circuits.held(self.id),
+            Code.LATCHED: any(latch.clearing is not lock_out for latch in self.latches)
+            or circuits.latched(self.id),
             Code.BUSY: self.charge is not None,
             Code.DISABLED: self.station.leaving,
-            Code.BOARD_LOST: self.board_lost or (self.charge is None and self.relay.phase is not Phase.OPEN),
+            Code.BOARD_LOST: self.board_lost
+            or (self.charge is None and self.relay.phase is not Phase.OPEN)
+            or circuits.unguarded(self.id),
             Code.METER_STALE: not self.seen.alive(now.instant),
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
+            Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW,
+            Code.CIRCUIT_FULL: self._finds_no_room(now),
         }
         return tuple(code for code, holds in found.items() if holds)
+
+    def _finds_no_room(self, now: Moment) -> bool:
+        waits = self.id in self.circuits.waiting()
+        idle = self.charge is None and not self.station.queue_for
+        return (waits or idle) and not self.circuits.admits(self.id, self.limits, now.instant)
 
     def may_close(self, now: Moment) -> bool:
         """Say whether the guards of a closing edge hold (invariant S6), and the session is durable (S1)."""
         return (
             self.session.durable
             and not self.latches
+            and self.circuits.allow(self.id)
             and not self.board_lost
             and self.station.store_writable
             and self.relay.phase is Phase.OPEN
@@ -190,9 +265,31 @@ class Port:
 
     def accept(self, order: Order, now: Moment) -> None:
         """Accept a start: the sequence begins with two fresh readings and the register."""
-        self.charge = Charge(self.plan, order, self.seen, now)
-        self.suspended_for = None
+        self._take(order, now)
         self.answer(order, ReplyStatus.ACCEPTED, Code.OK)
+        self.enter(PortState.STARTING, now)
+        self.begin_sequence(now)
+
+    def _take(self, order: Order, now: Moment) -> None:
+        self.charge = Charge(self.plan, order, self.seen, now)
+        self.charge.image.thermal = self.thermal
+        self.suspended_for = None
+
+    def enqueue(self, order: Order, now: Moment) -> None:
+        """Accept a start that has to wait for its circuits."""
+        self._take(order, now)
+        self.circuits.wait(self.id, order.limits)
+        self.answer(order, ReplyStatus.ACCEPTED, Code.OK, "waits for its circuit")
+        self.enter(PortState.QUEUED, now)
+        self.take_step(Step.QUEUE, after(now.instant, self.patience(order)))
+
+    def patience(self, order: Order) -> Seconds:
+        """Return how long a start may wait for its circuits."""
+        return self.station.queue_for if order.queue_for is None else order.queue_for
+
+    def admit(self, now: Moment) -> None:
+        """The circuits can take it: the start sequence begins."""
+        self.circuits.leave(self.id)
         self.enter(PortState.STARTING, now)
         self.begin_sequence(now)
 
@@ -217,6 +314,21 @@ class Port:
     def has_register(self) -> bool:
         """Say whether the register was read since the sequence began."""
         return self.seen.energy_at is not None and self.seen.energy_at > self.sequence_from
+
+    def take_turn(self, now: Moment) -> None:
+        """Close when it is this relay's turn: one a second per circuit."""
+        slot = self.circuits.book(self.id, now.instant)
+        if slot > now.instant:
+            self.take_step(Step.TURN, slot)
+        else:
+            self.energise(now)
+
+    def energise(self, now: Moment) -> None:
+        """Close, or wait for the contactors above to be closed first."""
+        if self.circuits.powered(self.id):
+            self.close(now)
+        else:
+            self.take_step(Step.POWER, self.step_deadline(now))
 
     def close(self, now: Moment) -> None:
         """Close the relay; its readings are judged from now on."""
@@ -255,21 +367,58 @@ class Port:
 
     # Suspending
 
-    def suspend(self, reason: StopReason, detail: StopDetail, now: Moment) -> None:
-        """Open at once; the session waits for the reason to go away."""
+    def suspend(
+        self, reason: StopReason, detail: StopDetail, now: Moment, *, patience: Seconds | None = None
+    ) -> None:
+        """Open at once; the session waits for the reason to go away, for `patience` at most."""
         self.stop_charging(now)
         self.session.suspend(detail.function, now)
         self.out.tell(SessionSuspended(record=self.record(now), reason=detail.function, detail=detail))
         self.suspended_for = reason
         self.sequence_from = now.instant
-        self.recover_until = after(now.instant, self.plan.protection.recover_within)
+        self.suspended_at = now.instant
+        self.return_at, self.spread = None, False
+        self.recover_until = None if patience is None else after(now.instant, patience)
+        if reason is StopReason.CIRCUIT_OVERLOAD:
+            self.circuits.leave(self.id)
+            self.circuits.wait(self.id, self.limits)
         self.enter(PortState.SUSPENDED, now)
 
     def restart(self, now: Moment) -> None:
         """Go through the start sequence again for a suspended session."""
-        self.recover_until = None
+        self.recover_until = self.return_at = None
+        self.circuits.leave(self.id)
         self.enter(PortState.STARTING, now)
         self.begin_sequence(now)
+
+    def may_return(self, now: Moment) -> bool:
+        """Say whether its circuits let a suspended session go on."""
+        waits = self.id in self.circuits.waiting()
+        return self.circuits.allow(self.id) and (
+            not waits or self.circuits.admits(self.id, self.limits, now.instant)
+        )
+
+    def interrupted_together(self) -> bool:
+        """Say whether others of its circuit were interrupted with it: the mains were gone, or a line was."""
+        return any(
+            other is not self
+            and other.plan.circuit == self.plan.circuit
+            and other.suspended_for in OUTAGES
+            and self.suspended_for in OUTAGES
+            and other.suspended_at is not None
+            and self.suspended_at is not None
+            and abs(between(other.suspended_at, self.suspended_at)) <= TOGETHER
+            for other in self.station.ports.values()
+        )
+
+    def alone_in_the_dark(self, now: Moment) -> bool:
+        """Say whether no meter of its circuit speaks, and there are others: the mains are gone."""
+        others = [
+            port
+            for port in self.station.ports.values()
+            if port is not self and port.plan.circuit == self.plan.circuit
+        ]
+        return bool(others) and not any(port.seen.alive(now.instant) for port in [self, *others])
 
     # Ending
 
@@ -297,7 +446,8 @@ class Port:
     def end(self, reason: StopReason, detail: StopDetail | None, now: Moment, *, code: Code | None = None) -> None:
         """Open and end the session; the settlement follows when the relay is open and the register read."""
         self.stop_charging(now)
-        self.recover_until = None
+        self.recover_until = self.return_at = None
+        self.circuits.leave(self.id)
         self.ending = Ending(reason=reason, detail=detail, code=code)
         self.enter(PortState.STOPPING, now)
         self.take_step(Step.OPEN, self.give_up_at(now))
@@ -355,6 +505,8 @@ class Port:
             stop = self.seen.energy
         self.out.tell(SessionEnded(settlement=session.settle(ending.reason, ending.detail, stop, now)))
         self.last_words(ending)
+        if self.weld.never_drew(charged=session.charged, peak=session.totals.peak):
+            self.out.tell(RelayOpenCircuit(port=self.id))
         self.charge, self.ending = None, None
         self.out.do(SetPace(port=self.id, pace=Pace.IDLE))
         self.rest(now)
@@ -363,14 +515,20 @@ class Port:
         """Enter the state that fits a port without a session."""
         if any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches):
             self.enter(PortState.LOCKED_OUT, now)
-        elif self.latches:
+        elif self.latches or self.circuits.latched(self.id):
             self.enter(PortState.TRIPPED, now)
         elif self.relay.phase is not Phase.OPEN:
             self.enter(PortState.UNKNOWN, now)
         else:
             self.enter(PortState.AVAILABLE, now)
 
-    def lock_out(self, function: str, detail: StopDetail | None, now: Moment) -> None:
+    def lock_out(
+        self,
+        function: str,
+        detail: StopDetail | None,
+        now: Moment,
+        reason: StopReason = StopReason.RELAY_FAULT,
+    ) -> None:
         """Lock the port out and end its session, if it has one."""
         if not any(latch.function == function for latch in self.latches):
             latch = Latch(port=self.id, function=function, clearing=Clearing.LOCK_OUT, detail=detail)
@@ -381,10 +539,27 @@ class Port:
             self.rest(now)
             return
         if self.ending is None:
-            self.ending = Ending(reason=StopReason.RELAY_FAULT, detail=StopDetail(function=function))
+            self.ending = Ending(reason=reason, detail=StopDetail(function=function))
         self.stop_charging(now)
-        self.recover_until = None
+        self.recover_until = self.return_at = None
+        self.circuits.leave(self.id)
         self.finish(now)
+
+    def lock_out_welded(self, detail: StopDetail, now: Moment) -> None:
+        """Current flows through an open relay: lock out, and open it again, but never toggle it under load."""
+        self.lock_out(detail.function, detail, now, StopReason.RELAY_WELDED)
+        self.reopen = REOPENINGS
+        self.open_again(now)
+
+    def open_again(self, now: Moment) -> None:
+        """Open a welded relay once more."""
+        self.reopen -= 1
+        self.relay.open(now.instant, self.out)
+
+    def out_of_control(self) -> bool:
+        """Say whether only the contactor above can still open this port."""
+        unleased = self.plan.relay.lease is None and self.board_lost and self.relay.phase is not Phase.OPEN
+        return unleased or any(latch.function in BEYOND_CONTROL for latch in self.latches)
 
     def found_closed(self, now: Moment) -> None:
         """The relay was read back closed without a command: it is being opened; a second time locks out."""
@@ -397,7 +572,7 @@ class Port:
 
     def clear(self, request: ResetRequested, now: Moment) -> None:
         """Clear every latch this request may clear, and say so; lock-outs want a reason given on site."""
-        kept = [latch for latch in self.latches if not self._clears(request, latch)]
+        kept = [latch for latch in self.latches if not clears(request, latch)]
         cleared = tuple(latch.function for latch in self.latches if latch not in kept)
         self.latches = kept
         if cleared:
@@ -417,16 +592,6 @@ class Port:
         else:
             self.answer_request(request, ReplyStatus.DONE, Code.OK)
         self.rest(now)
-
-    @staticmethod
-    def _clears(request: ResetRequested, latch: Latch) -> bool:
-        match latch.clearing:
-            case Clearing.REMOTE:
-                return True
-            case Clearing.LOCAL:
-                return request.source is Source.LOCAL
-            case _:
-                return request.source is Source.LOCAL and bool(request.reason)
 
     # Answering
 
@@ -504,4 +669,5 @@ class Port:
             latches=tuple(self.latches),
             blocked_by=self.obstacles(now),
             session=self.record(now) if self.charge is not None else None,
+            queue_position=self.circuits.position(self.id),
         )

@@ -11,10 +11,12 @@ from enum import StrEnum
 
 from chargerd.core.events import MeterReading
 from chargerd.core.facts import Clearing
+from chargerd.core.load import Level
 from chargerd.core.plan import PortPlan
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, StopDetail, StopReason
 from chargerd.core.shape import Shape
+from chargerd.core.thermal import Thermal
 from chargerd.core.totals import Totals
 from chargerd.core.units import Instant, Seconds, after, between
 
@@ -74,6 +76,9 @@ class Image:
     """When the write began that closed it; `None` until its board has read it back closed."""
     over_current: Pickup = field(default_factory=Pickup)
     over_power: Pickup = field(default_factory=Pickup)
+    thermal: Thermal = field(default_factory=Thermal)
+    """The port's, not the session's: a wire does not cool down because a session ends."""
+    level: Level = field(default_factory=Level)
     shape: Shape = field(init=False)
     """What the power of the session has looked like so far."""
     loaded: bool = False
@@ -91,6 +96,7 @@ class Image:
             self.totals.register(reading.energy, reading.at)
         if reading.current is not None and counted.current:
             self.over_current.note(reading.at, above=reading.current >= self.definite_current)
+            self.level.note(reading.current, reading.at)
         if reading.power is not None:
             if counted.power:
                 self.over_power.note(reading.at, above=reading.power >= self.overpower)
@@ -108,6 +114,7 @@ class Image:
         """The relay is being opened: nothing is picked up any more."""
         self.closed_at = self.contact_from = None
         self.shape.interrupt()
+        self.level.interrupt()
         self.over_current = Pickup()
         self.over_power = Pickup()
 
@@ -162,6 +169,13 @@ def overcurrent_definite(image: Image, now: Instant) -> StopDetail | None:
     return StopDetail(
         function="overcurrent_definite", measured=image.seen.current, limit=image.definite_current, unit="a"
     )
+
+
+def overcurrent_thermal(image: Image, now: Instant) -> StopDetail | None:
+    """I>: θ has reached 1, by the first-order thermal model of IEC 60255-149."""
+    if image.closed_at is None or not reached(image.thermal.reaches_one_at(), now):
+        return None
+    return StopDetail(function="overcurrent_thermal", measured=image.thermal.theta(now), limit=1.0)
 
 
 def meter_stale(image: Image, now: Instant) -> StopDetail | None:
@@ -285,6 +299,12 @@ FUNCTIONS: tuple[Function, ...] = (
         reason=StopReason.OVERCURRENT,
         clearing=Clearing.REMOTE,
     ),
+    Function(
+        picks_up=overcurrent_thermal,
+        result=Result.TRIP,
+        reason=StopReason.OVERCURRENT,
+        clearing=Clearing.REMOTE,
+    ),
     Function(picks_up=meter_stale, result=Result.SUSPEND, reason=StopReason.METER_LOST),
     Function(picks_up=overpower, result=Result.TRIP, reason=StopReason.OVERPOWER),
     Function(picks_up=energy_limit, result=Result.END, reason=StopReason.ENERGY_LIMIT),
@@ -315,6 +335,7 @@ def next_judgement(image: Image) -> Instant | None:
         totals.charged_for(image.order.limits.duration),
         image.over_power.until(protection.overpower_delay),
         image.seen.fresh_until(),
+        image.thermal.reaches_one_at(),
     ]
     if not image.loaded:
         instants.append(totals.charged_for(image.plan.charge_end.no_load_after))

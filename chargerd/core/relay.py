@@ -22,8 +22,8 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.outbox import Outbox
-from chargerd.core.plan import PortPlan
-from chargerd.core.units import Instant, Seconds, after
+from chargerd.core.plan import RelayPlan
+from chargerd.core.units import Instant, PortId, Seconds, after
 
 RENEWAL_MARGIN = Seconds(1.0)
 """A renewal must have begun this long before the last confirmed lease ends."""
@@ -64,14 +64,14 @@ class _Retry:
 
 
 class RelayWatch:
-    """The relay of one port."""
+    """The relay of one port, or the contactor of one circuit."""
 
-    def __init__(self, plan: PortPlan) -> None:
-        self._port = plan.id
-        self._lease = plan.relay.lease
-        self._renew_every = plan.relay.renew_every
-        self._stagger = plan.relay.stagger
-        self._open_tries = plan.protection.open_tries
+    def __init__(self, port: PortId, plan: RelayPlan, open_tries: int) -> None:
+        self._port = port
+        self._lease = plan.lease
+        self._renew_every = plan.renew_every
+        self._stagger = plan.stagger
+        self._open_tries = open_tries
         self.phase = Phase.UNKNOWN
         self.read_back: bool | None = None
         self.closed_from: Instant | None = None

@@ -69,6 +69,8 @@ class Order:
     tiers: tuple[Watts, ...] = ()
     source: Source = Source.REMOTE
     command: CommandId | None = None
+    queue_for: Seconds | None = None
+    """How long it may wait for its circuits; `None`: as the site says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,8 @@ class SessionRecord:
     peak_power_first_5_min: Watts = Watts(0.0)
     tiers: tuple[Tier, ...] = ()
     interruptions: tuple[Interruption, ...] = ()
+    theta: float = 0.0
+    """The port's thermal image at `at`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

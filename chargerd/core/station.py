@@ -5,6 +5,7 @@ from math import isfinite
 from typing import TypeAlias
 
 from chargerd.core.charge import settle_interrupted
+from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
 from chargerd.core.events import (
     BoardBack,
@@ -40,13 +41,15 @@ from chargerd.core.facts import (
 from chargerd.core.invariants import Invariants
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox, Outcome
-from chargerd.core.plan import StationPlan
+from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port, Step, Surroundings
 from chargerd.core.relay import Phase, Signal
 from chargerd.core.session import SessionRecord
+from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
-from chargerd.core.units import Instant, PortId, WattHours, after
-from chargerd.core.view import PortView
+from chargerd.core.thermal import cooled
+from chargerd.core.units import Instant, PortId, Seconds, WattHours, after, between
+from chargerd.core.view import CircuitView, PortView
 
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
 REQUESTS: dict[type[Request], Trigger] = {
@@ -70,17 +73,21 @@ class Station:
     Commands must be carried out in the order given. Not thread-safe: its owner holds a lock.
     """
 
-    def __init__(self, plan: StationPlan, now: Moment, latches: Iterable[Latch] = ()) -> None:
+    def __init__(self, plan: StationPlan, now: Moment, latches: Iterable[Latch] = (), seed: int = 0) -> None:
+        """Take the latches the journal has kept; `seed` orders the return of loads after an outage."""
         held = tuple(latches)
         self._plan = plan
         self._out = Outbox()
-        self._surroundings = Surroundings()
+        self._surroundings = Surroundings(circuits=Circuits(plan, held, seed), queue_for=plan.queue_for)
         self._ports = {
             port.id: Port(
                 port, self._surroundings, self._out, now, tuple(latch for latch in held if latch.port == port.id)
             )
             for port in plan.ports
         }
+        self._surroundings.ports = self._ports
+        self._supply = Supply(plan, self._surroundings, self._ports, self._out, now)
+        self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
         self._due: dict[PortId, Instant | None] = {}
         self._checkpoint_at: Instant | None = None
@@ -90,10 +97,12 @@ class Station:
     def begin(self, interrupted: Iterable[SessionRecord], now: Moment) -> Outcome:
         """Open every relay, and close the books of sessions that an outage or a crash has interrupted."""
         for record in interrupted:
+            self._warm(record, now)
             resolution = self._resolution(record.order.port)
             self._out.tell(SessionEnded(settlement=settle_interrupted(record, resolution)))
         for port in self._ports.values():
             port.relay.open(now.instant, self._out)
+        self._supply.begin(now)
         self._checkpoint_at = after(now.instant, self._plan.checkpoint_every)
         self._update_at = after(now.instant, self._plan.update_every)
         self._reconciled_by = after(now.instant, self._plan.reconcile_within)
@@ -102,13 +111,16 @@ class Station:
     def handle(self, event: Event, now: Moment) -> Outcome:
         """Take in one event. After `UnlistedTransition` or `InvariantViolated` every relay must be opened."""
         touched = self._route(event, now)
+        touched += self._supply.attend(event, touched, now)
         for port in touched:
             self._due[port.id] = port.due()
-        return self._conclude(event, self._wake(now), now)
+        woken = self._wake(now) + self._supply.wake(now)
+        woken += self._supply.attend(None, woken, now)
+        return self._conclude(event, woken, now)
 
     def next_deadline(self) -> Instant | None:
         """Return when the station wants to be woken with `DeadlineReached`."""
-        own = (self._checkpoint_at, self._update_at, self._reconciled_by)
+        own = (self._checkpoint_at, self._update_at, self._reconciled_by, self._supply.due())
         instants = [instant for instant in (*self._due.values(), *own) if instant is not None]
         return min(instants, default=None)
 
@@ -122,14 +134,23 @@ class Station:
 
     def idle(self) -> bool:
         """Say whether no session is under way and every relay has been read back open."""
-        return all(port.charge is None and port.relay.phase is Phase.OPEN for port in self._ports.values())
+        relays = [port.relay for port in self._ports.values()]
+        relays += [contactor.relay for contactor in self._supply.contactors.values()]
+        at_rest = all(port.charge is None for port in self._ports.values())
+        return at_rest and all(relay.phase is Phase.OPEN for relay in relays)
+
+    def circuit_views(self, now: Moment) -> tuple[CircuitView, ...]:
+        """Return snapshots of all circuits."""
+        return self._supply.views(now)
 
     # Routing
 
     def _route(self, event: Event, now: Moment) -> list[Port]:
         match event:
-            case DeadlineReached() | InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
+            case DeadlineReached():
                 return []
+            case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
+                return self._supply.note(event, now)
             case BoardLost() | BoardBack():
                 return self._board(event, now)
             case StoreChanged():
@@ -137,9 +158,16 @@ class Station:
             case ShutdownRequested():
                 return self._shut_down(event, now)
             case _:
-                pass
+                return self._route_port(event, now)
+
+    def _route_port(self, event: PortEvent, now: Moment) -> list[Port]:
         port = self._ports.get(event.port)
         if port is None:
+            contactor = self._supply.contactors.get(event.port)
+            if contactor is not None and isinstance(event, RelayEvent):
+                return self._supply.relay(contactor, event, now)
+            if isinstance(event, ResetRequested) and self._supply.reset(event, now):
+                return []
             if isinstance(event, Request):
                 self._answer_unknown(event)
             return []
@@ -155,6 +183,7 @@ class Station:
                     port.seen.note(event)
                 else:
                     port.charge.image.note(event)
+                self._note_wire(port, event)
                 react(port, Trigger.READING, event, now)
             case MeterFault():
                 pass  # A reading that is missing is told by its age, not by the fault.
@@ -166,6 +195,33 @@ class Station:
                 signal = port.relay.note(event, now.instant, self._out)
                 if signal is not None:
                     react(port, SIGNALS[signal], event, now)
+
+    def _note_wire(self, port: Port, event: MeterReading) -> None:
+        """Take in what a reading tells of the wire and the contact, session or not."""
+        if event.current is not None:
+            port.thermal.note(event.current, port.limits.current, event.at)
+        opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
+        beside = sum(other.seen.power or 0.0 for other in self._beside[port.id])
+        port.weld.note(port.seen, opened, beside)
+
+    def _on_board(self, plan: PortPlan) -> Iterable[Port]:
+        return (
+            self._ports[other.id]
+            for other in self._plan.ports
+            if other.meter.board == plan.meter.board and other.id != plan.id
+        )
+
+    def _warm(self, record: SessionRecord, now: Moment) -> None:
+        """Take up the thermal image where the journal left it."""
+        port = self._ports.get(record.order.port)
+        if port is None:
+            return
+        off_for: Seconds | None = None
+        if record.at.boot == now.boot:
+            off_for = between(record.at.instant, now.instant)
+        elif record.at.wall_ms is not None and now.wall_ms is not None:
+            off_for = Seconds((now.wall_ms - record.at.wall_ms) / 1000)
+        port.thermal.restore(cooled(record.theta, off_for), now.instant)
 
     def _journal(self, port: Port, event: Persisted | PersistFailed, now: Moment) -> None:
         if port.step is not Step.PERSIST or port.token != event.token:
@@ -208,6 +264,9 @@ class Station:
 
     def _report_unreconciled(self) -> None:
         self._reconciled_by = None
+        for contactor in self._supply.contactors.values():
+            if contactor.relay.opened_at is None:
+                self._out.tell(RelayNotReconciled(port=contactor.id, board=contactor.plan.board))
         for port in self._ports.values():
             if port.relay.opened_at is None:
                 self._out.tell(RelayNotReconciled(port=port.id, board=port.plan.relay.board))
@@ -223,6 +282,7 @@ class Station:
             self._out.tell(BoardWentSilent(board=event.board, kind=event.kind.value))
         else:
             self._out.tell(BoardReturned(board=event.board))
+        self._supply.board(event, now)
         for port in ports:
             was_lost, port.board_lost = port.board_lost, isinstance(event, BoardLost)
             if was_lost and not port.board_lost:

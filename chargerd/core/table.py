@@ -40,6 +40,10 @@ class Trigger(StrEnum):
     STOP = "stop"
     RESET = "reset"
     SHUTDOWN = "shutdown"
+    ADMITTED = "admitted"
+    POWERED = "powered"
+    CIRCUIT_TRIP = "circuit_trip"
+    CIRCUIT_SUSPEND = "circuit_suspend"
 
 
 class UnlistedTransition(Exception):  # noqa: N818 - named for what it says
@@ -76,10 +80,14 @@ NAMING_RULES: Rules = (
     Rule("wrong_session", when.other_session, do.refuse_stop(ReplyStatus.REJECTED, Code.WRONG_SESSION)),
 )
 STOP: Rules = (*NAMING_RULES, Rule("stop", when.always, do.stop))
+WELDED: Rules = (Rule("relay_welded", when.welded, do.lock_out_welded),)
+CIRCUIT_TRIP: Rules = (Rule("circuit_trip", when.always, do.end_by_circuit),)
 IDLE: Mapping[Trigger, Rules] = {
-    T.READING: (Rule("out_of_control", when.load_after_lapse, do.out_of_control), *IGNORE),
+    T.READING: (*WELDED, Rule("out_of_control", when.load_after_lapse, do.out_of_control), *IGNORE),
     T.WAKE: IGNORE,
     T.OPENED: REST,
+    T.CIRCUIT_TRIP: REST,
+    T.CIRCUIT_SUSPEND: IGNORE,
     T.WOULD_NOT_OPEN: LOCK_OUT,
     T.UNBIDDEN: FOUND_CLOSED,
     T.START: REFUSE_START,
@@ -105,11 +113,28 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.START: (
             Rule("blocked", when.blocked, do.refuse_blocked),
             Rule("limit_too_high", when.asks_too_much, do.refuse_limits),
+            Rule("never_fits", when.no_room_ever, do.refuse_full),
+            Rule("circuit_full", when.no_room_and_no_patience, do.refuse_full),
+            Rule("queue", when.no_room, do.enqueue),
             Rule("accept", when.always, do.accept),
         ),
     },
     S.TRIPPED: IDLE,
-    S.LOCKED_OUT: IDLE,
+    S.LOCKED_OUT: {**IDLE, T.OPENED: (Rule("open_again", when.to_open_again, do.open_again), *REST)},
+    S.QUEUED: {
+        T.READING: (*WELDED, *IGNORE),
+        T.WAKE: (Rule("queue_timeout", when.step_timed_out, do.give_up_waiting), *IGNORE),
+        T.ADMITTED: (Rule("admit", when.always, do.admit),),
+        T.OPENED: IGNORE,
+        T.WOULD_NOT_OPEN: LOCK_OUT,
+        T.UNBIDDEN: FOUND_CLOSED,
+        T.CIRCUIT_TRIP: CIRCUIT_TRIP,
+        T.CIRCUIT_SUSPEND: IGNORE,
+        T.START: REFUSE_START,
+        T.STOP: STOP,
+        T.RESET: BUSY_RESET,
+        T.SHUTDOWN: SHUT_DOWN,
+    },
     S.STARTING: {
         T.READING: (
             *PROTECT,
@@ -124,6 +149,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         ),
         T.WAKE: (
             *PROTECT,
+            Rule("turn_lost", when.turn_lost, do.fail(Code.FAILED, "guards_before_closing")),
+            Rule("turn", when.turn_has_come, do.energise),
             Rule("too_slow", when.step_timed_out, do.fail_step),
             Rule("wait", when.always, do.nothing),
         ),
@@ -131,6 +158,13 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.PERSISTED: (
             Rule("close", when.guards_hold, do.durable_and_close),
             Rule("changed_mind", when.always, do.fail(Code.FAILED, "guards_before_closing")),
+        ),
+        T.POWERED: (Rule("powered", when.awaits_power, do.energise), *IGNORE),
+        T.CIRCUIT_TRIP: CIRCUIT_TRIP,
+        T.CIRCUIT_SUSPEND: (
+            Rule("not_begun", when.uncharged, do.fail_by_circuit),
+            Rule("suspended_too_often", when.suspended_too_often, do.end_suspended_too_long),
+            Rule("suspend", when.always, do.suspend_by_circuit),
         ),
         T.PERSIST_FAILED: (Rule("not_durable", when.always, do.fail(Code.STORE_UNAVAILABLE, "persist_failed")),),
         T.CLOSED: (Rule("closed", when.always, do.announce),),
@@ -156,6 +190,11 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("suspended_too_often", when.suspended_too_often, do.end_suspended_too_long),
             Rule("relay_board_lost", when.always, do.suspend_board_lost),
         ),
+        T.CIRCUIT_TRIP: CIRCUIT_TRIP,
+        T.CIRCUIT_SUSPEND: (
+            Rule("suspended_too_often", when.suspended_too_often, do.end_suspended_too_long),
+            Rule("suspend", when.always, do.suspend_by_circuit),
+        ),
         T.START: REFUSE_START,
         T.STOP: STOP,
         T.RESET: BUSY_RESET,
@@ -163,16 +202,21 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
     },
     S.SUSPENDED: {
         T.READING: (
+            *WELDED,
             Rule("out_of_control", when.load_after_lapse, do.out_of_control),
+            Rule("spread", when.goes_on_together, do.spread),
             Rule("recovered", when.recovered, do.restart),
             Rule("wait", when.always, do.nothing),
         ),
         T.WAKE: (
             Rule("suspended_too_long", when.suspended_too_long, do.end_suspended_too_long),
             Rule("not_recovered", when.not_recovered, do.end_not_recovered),
+            Rule("turn", when.turn_to_return, do.return_in_turn),
             Rule("wait", when.always, do.nothing),
         ),
         T.OPENED: (Rule("count", when.always, do.count_open),),
+        T.CIRCUIT_TRIP: CIRCUIT_TRIP,
+        T.CIRCUIT_SUSPEND: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,
         T.START: REFUSE_START,
@@ -182,6 +226,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
     },
     S.STOPPING: {
         T.READING: (
+            *WELDED,
             Rule("out_of_control", when.load_after_lapse, do.out_of_control),
             Rule("settle", when.register_read, do.finish),
             Rule("wait", when.always, do.nothing),
@@ -192,6 +237,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("wait", when.always, do.nothing),
         ),
         T.OPENED: (Rule("opened", when.step_is(Step.OPEN), do.opened), *IGNORE),
+        T.CIRCUIT_TRIP: IGNORE,
+        T.CIRCUIT_SUSPEND: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,
         T.START: REFUSE_START,

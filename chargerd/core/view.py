@@ -61,3 +61,32 @@ class PortView:
     """Why a start would be refused now; empty if it would be accepted."""
     session: SessionRecord | None = None
     """The session under way with its totals so far; its order's limits are the limits in force."""
+    queue_position: int | None = None
+    """From 1, while the port waits for its circuits; `blocked_by` says for what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitView:
+    """Everything an onlooker may want to know about a circuit.
+
+    Currents are L1 to L3; load is what is measured, or the sum of the ports, whichever is more; allocated is what
+    is kept free for sessions.
+    """
+
+    id: CircuitId
+    parent: CircuitId | None
+    load_currents: tuple[Amps, ...]
+    load_power: Watts
+    allocated_currents: tuple[Amps, ...]
+    allocated_power: Watts
+    rating: Amps | None
+    rating_power: Watts | None
+    load_share: float
+    """Load as a share of the rating, current or power, whichever is more; 1 is all of it."""
+    measured: bool
+    """Whether the circuit's own meter stands behind the load."""
+    contactor_closed: bool | None
+    """As last read back; `None` without a contactor, or while unknown."""
+    queue: tuple[PortId, ...] = ()
+    """Ports that wait for this circuit, the longest first."""
+    latches: tuple[Latch, ...] = ()

@@ -1,5 +1,6 @@
 """From the core's facts and views to the contract's payloads. Pure; the envelope is added on sending."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,15 +16,11 @@ from chargerd.core.facts import (
     LatchesCleared,
     PortLockedOut,
     PortTripped,
-    RelayNotReconciled,
-    RelayUnexpected,
     SessionEnded,
     SessionResumed,
     SessionStarted,
     SessionSuspended,
     SessionUpdated,
-    StoreFailed,
-    StoreRecovered,
 )
 from chargerd.core.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind
 from chargerd.core.moment import Moment
@@ -59,15 +56,22 @@ LONGEST_SESSION = Seconds(25 * 3600.0)
 """Sessions end 24 h after their start; an outage in which that falls due may make it a little more."""
 
 
-PLAIN_EVENTS: Mapping[type[Fact], tuple[str, Severity]] = {
-    RelayUnexpected: ("relay_unexpected", Severity.ALARM),
-    RelayNotReconciled: ("relay_not_reconciled", Severity.ALARM),
-    BoardWentSilent: ("board_lost", Severity.WARNING),
-    BoardReturned: ("board_back", Severity.INFO),
-    StoreFailed: ("store_failed", Severity.ALARM),
-    StoreRecovered: ("store_recovered", Severity.INFO),
+RENAMED: Mapping[type[Fact], str] = {BoardWentSilent: "board_lost", BoardReturned: "board_back"}
+SEVERITY: Mapping[str, Severity] = {
+    "relay_unexpected": Severity.ALARM,
+    "relay_not_reconciled": Severity.ALARM,
+    "relay_open_circuit": Severity.WARNING,
+    "board_lost": Severity.WARNING,
+    "board_back": Severity.INFO,
+    "store_failed": Severity.ALARM,
+    "store_recovered": Severity.INFO,
+    "input_tripped": Severity.ALARM,
+    "inputs_lost": Severity.ALARM,
+    "inputs_back": Severity.INFO,
+    "circuit_shed": Severity.WARNING,
+    "circuit_tripped": Severity.ALARM,
 }
-"""Facts that have no more to say than what they are about."""
+"""What is not listed is a warning: a fact that is new must be told, whatever else is wrong with it."""
 
 
 def stamp(moment: Moment) -> str | None:
@@ -256,23 +260,38 @@ def event(fact: Fact) -> EventBody:
                 latch=_latch(fact.latch),
             )
         case LatchesCleared():
+            circuit = getattr(fact, "circuit", None)
             return EventBody(
                 event="latches_cleared",
                 severity=Severity.INFO,
-                port=fact.port,
+                port=fact.port if circuit is None else None,
+                circuit=circuit,
                 functions=fact.functions,
                 source=fact.source,
                 reason=fact.reason,
             )
         case _:
-            name, severity = PLAIN_EVENTS[type(fact)]
-            return EventBody(
-                event=name,
-                severity=severity,
-                port=getattr(fact, "port", None),
-                board=getattr(fact, "board", None),
-                reason=getattr(fact, "kind", None),
-            )
+            return _plain_event(fact)
+
+
+def _plain_event(fact: Fact) -> EventBody:
+    """Return the event for a fact that has no more to say than what it is about."""
+    name = RENAMED.get(type(fact)) or re.sub(r"(?<!^)(?=[A-Z])", "_", type(fact).__name__).lower()
+    detail, latch = getattr(fact, "detail", None), getattr(fact, "latch", None)
+    return EventBody(
+        event=name,
+        severity=SEVERITY.get(name, Severity.WARNING),
+        port=getattr(fact, "port", None),
+        circuit=getattr(fact, "circuit", None),
+        circuits=getattr(fact, "circuits", None),
+        board=getattr(fact, "board", None),
+        input=getattr(fact, "input", None),
+        session_id=getattr(fact, "session", None),
+        function=getattr(fact, "function", None),
+        detail=_detail(detail),
+        latch=None if latch is None else _latch(latch),
+        reason=getattr(fact, "kind", None),
+    )
 
 
 # States
@@ -298,7 +317,7 @@ def port_state(view: PortView, *, now: Moment) -> PortStateBody:
         limits_in_force=None if session is None else _limits(session.order.limits),
         latches=tuple(_latch(latch) for latch in view.latches),
         blocked_by=view.blocked_by,
-        queue_position=None,
+        queue_position=getattr(view, "queue_position", None),
     )
 
 

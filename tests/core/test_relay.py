@@ -3,11 +3,17 @@
 from chargerd.core.commands import OpenRelay, ReadRelay
 from chargerd.core.events import FaultKind, RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
 from chargerd.core.outbox import Outbox
+from chargerd.core.plan import PortPlan
 from chargerd.core.relay import Phase, RelayWatch, Signal
 from chargerd.core.units import Instant, PortId, Seconds
 from tests.core.plant import port_plan
 
 A01 = PortId("A01")
+
+
+def watch(plan: PortPlan | None = None) -> RelayWatch:
+    plan = plan or port_plan()
+    return RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
 
 
 def read_back(at: float, *, closed: bool) -> RelayReadBack:
@@ -23,7 +29,7 @@ def not_written(action: RelayAction, at: float, *, sent: bool) -> RelayNotWritte
 
 
 def opening() -> tuple[RelayWatch, Outbox]:
-    relay, out = RelayWatch(port_plan()), Outbox()
+    relay, out = watch(), Outbox()
     relay.open(Instant(0.0), out)
     return relay, out
 
@@ -55,7 +61,7 @@ def test_a_read_back_from_before_the_write_says_nothing() -> None:
 
 
 def test_a_read_back_before_anything_was_asked_says_nothing() -> None:
-    relay, out = RelayWatch(port_plan()), Outbox()
+    relay, out = watch(), Outbox()
     assert relay.note(read_back(0.0, closed=True), Instant(0.0), out) is None
     relay.check(Instant(1.0), out)
     assert isinstance(out.empty().commands[0], OpenRelay)
@@ -148,7 +154,7 @@ def test_one_open_read_back_of_a_closed_relay_is_asked_after_once() -> None:
 
 
 def test_a_board_without_leases_gives_none() -> None:
-    relay, out = RelayWatch(port_plan(lease=None)), Outbox()
+    relay, out = watch(port_plan(lease=None)), Outbox()
     relay.open(Instant(0.0), out)
     relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
     relay.note(read_back(0.2, closed=False), Instant(0.23), out)

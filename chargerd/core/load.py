@@ -1,0 +1,101 @@
+"""What one port takes of its circuits: what it draws now, and what is kept free for it.
+
+A port without fresh readings counts with its limit, in both: what is not seen may be all it is allowed to be. Once
+its load has shown its plateau, less is kept free for it than it ordered. Current and power are followed apart;
+watts are never derived from volts and amperes, since small chargers have a power factor of 0.5 to 0.65.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import fmean
+
+from chargerd.core.plan import Limits
+from chargerd.core.units import Amps, Instant, Seconds, Watts, between
+
+LEVEL_SPAN = Seconds(90.0)
+SAMPLE_EVERY = Seconds(5.0)
+HELD_FOR = Seconds(60.0)
+"""So much of the span has to be seen."""
+LEVEL_READINGS = 3
+CURRENT_RISE = Amps(0.13)
+"""15 W at 230 V and a power factor of 0.5: a current still rising by more is no plateau."""
+HEADROOM_SHARE = 0.2
+HEADROOM_POWER = Watts(50.0)
+HEADROOM_CURRENT = Amps(0.43)
+"""50 W at 230 V and a power factor of 0.5."""
+
+
+class Level:
+    """The highest current a load has held for 90 s."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[Instant, Amps]] = deque()
+        self.plateau: Amps | None = None
+
+    def note(self, amps: Amps, at: Instant) -> None:
+        """Take in one new reading of a closed port."""
+        if self._recent and between(self._recent[-1][0], at) < SAMPLE_EVERY:
+            return
+        self._recent.append((at, amps))
+        while between(self._recent[0][0], at) > LEVEL_SPAN:
+            self._recent.popleft()
+        if len(self._recent) < LEVEL_READINGS or between(self._recent[0][0], at) < HELD_FOR:
+            return
+        mean = Amps(fmean(current for _, current in self._recent))
+        if max(current for _, current in self._recent) - mean <= CURRENT_RISE:
+            self.plateau = max(self.plateau or mean, mean)
+
+    def interrupt(self) -> None:
+        """The relay opens: what comes after is another stretch."""
+        self._recent.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a port draws, and what is kept free for it; amperes and watts."""
+
+    current: Amps = Amps(0.0)
+    power: Watts = Watts(0.0)
+    allocated_current: Amps = Amps(0.0)
+    allocated_power: Watts = Watts(0.0)
+
+
+NO_SHARE = Share()
+
+
+def whole(limits: Limits) -> Share:
+    """Return the share of a port nobody sees: its limit."""
+    return Share(
+        current=limits.current,
+        power=limits.power,
+        allocated_current=limits.current,
+        allocated_power=limits.power,
+    )
+
+
+def ordered(limits: Limits, current: Amps, power: Watts) -> Share:
+    """Return the share of a port that is about to close: its limit is kept free."""
+    return Share(
+        current=current,
+        power=power,
+        allocated_current=max(limits.current, current),
+        allocated_power=max(limits.power, power),
+    )
+
+
+def drawn(current: Amps, power: Watts) -> Share:
+    """Return the share of a port without a session: what flows all the same."""
+    return Share(current=current, power=power, allocated_current=current, allocated_power=power)
+
+
+def settled(limits: Limits, current: Amps, power: Watts, plateau: tuple[Amps, Watts]) -> Share:
+    """Return the share of a port whose plateau is known: that and max(50 W, 20 %), within its limit."""
+    held_current, held_power = plateau
+    amps = held_current + max(HEADROOM_CURRENT, HEADROOM_SHARE * held_current)
+    watts = held_power + max(HEADROOM_POWER, HEADROOM_SHARE * held_power)
+    return Share(
+        current=current,
+        power=power,
+        allocated_current=max(Amps(min(limits.current, amps)), current),
+        allocated_power=max(Watts(min(limits.power, watts)), power),
+    )
