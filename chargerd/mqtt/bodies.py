@@ -238,8 +238,10 @@ def apportion(parts: Sequence[float], total: int) -> list[int]:
 
 
 def event(fact: Fact) -> EventBody:
-    """Return the event for a fact that is not about a session's course."""
+    """Return the event for a fact that is not about a session's course. Raises `KeyError` for one that is."""
     match fact:
+        case SessionStarted() | SessionUpdated() | SessionSuspended() | SessionResumed() | SessionEnded():
+            raise KeyError(type(fact))
         case PortTripped():
             return EventBody(
                 event="port_tripped",

@@ -253,7 +253,9 @@ class EventBody(Message):
     severity: Severity
     port: PortId | None = None
     circuit: str | None = None
+    circuits: tuple[str, ...] | None = None
     board: str | None = None
+    input: str | None = None
     session_id: SessionId | None = None
     function: str | None = None
     detail: DetailBody | None = None
@@ -305,6 +307,75 @@ class PresenceBody(Message):
     conn: int
 
 
+class BoardHealth(StrEnum):
+    """Whether a board answers."""
+
+    GOOD = "good"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+class BoardStateBody(Message):
+    """`state/board/{board}`, without the envelope. `dead_man` is what opens its relays if nobody renews them."""
+
+    board: str
+    bus: str
+    address: int
+    profile: str
+    firmware: str | None
+    health: BoardHealth
+    dead_man: str | None
+    dead_man_proved: bool | None
+
+
+class CircuitStateBody(Message):
+    """`state/circuit/{circuit}`, without the envelope. Currents are those of L1 to L3.
+
+    `measured`: the circuit's own meter stands behind the load; else it is the sum of its ports, those without a
+    fresh reading at their limit.
+    """
+
+    circuit: str
+    parent: str | None
+    load_current_a: tuple[float, ...]
+    load_power_w: float
+    allocated_current_a: tuple[float, ...]
+    allocated_power_w: float
+    rating_current_a: float | None
+    rating_power_w: float | None
+    measured: bool
+    contactor_closed: bool | None
+    queue: tuple[PortId, ...]
+    latches: tuple[LatchBody, ...]
+
+
+class BusHealthBody(Message):
+    """How a bus has done since the daemon's start; counts of transactions, and the share of time it was busy."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    bus: str
+    connected: bool
+    transactions: int
+    timeouts: int
+    corrupt: int
+    exceptions: int
+    foreign_bytes: int
+    boards_lost: tuple[str, ...]
+
+
+class HealthBody(Message):
+    """`up/health`, without the envelope."""
+
+    load: float | None
+    temperature_c: float | None
+    memory_free_bytes: int | None
+    disk_free_bytes: int | None
+    journal_bytes: int | None
+    ledger_waiting: int
+    buses: tuple[BusHealthBody, ...]
+
+
 class CertificateBody(Message):
     """A certificate of the link, and until when it is good."""
 
@@ -327,6 +398,41 @@ class LedgerSpanBody(Message):
     stream: str
     first: int
     last: int
+
+
+class InfoPortBody(Message):
+    """A port's name, and where it hangs."""
+
+    port: PortId
+    label: str
+    circuit: str
+
+
+class InfoBoardBody(Message):
+    """A board, and where it hangs."""
+
+    board: str
+    bus: str
+    address: int
+    profile: str
+
+
+class InfoBody(Message):
+    """`state/info`, without the envelope: what this gateway is and has. `starts` counts starts of the daemon."""
+
+    name: str
+    timezone: str
+    version: str
+    contract: str
+    configuration: str
+    starts: int
+    ports: tuple[InfoPortBody, ...]
+    boards: tuple[InfoBoardBody, ...]
+    circuits: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    ledger: LedgerSpanBody
+    certificates: tuple[CertificateBody, ...]
+    clock_anchor: ClockAnchorBody
 
 
 # Commands

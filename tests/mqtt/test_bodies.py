@@ -1,5 +1,6 @@
 """From facts and views to the contract's payloads."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -306,3 +307,23 @@ def test_replies() -> None:
         "queue_position": None,
         "port_state": "charging",
     }
+
+
+def test_a_fact_nobody_has_heard_of_yet_is_told_all_the_same() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class CircuitShed:
+        circuit: str
+        port: PortId
+        detail: StopDetail
+
+    @dataclass(frozen=True, kw_only=True)
+    class SomethingElse:
+        board: str
+
+    detail = StopDetail(function="overload", measured=41.0, limit=40.0, unit="a")
+    shed = bodies.event(CircuitShed(circuit="shed-a", port=PortId("A01"), detail=detail))  # type: ignore[arg-type]
+    assert (shed.event, shed.severity, shed.circuit, shed.port) == ("circuit_shed", "warning", "shed-a", "A01")
+    assert shed.detail is not None
+    assert shed.detail.measured == 41.0
+    new = bodies.event(SomethingElse(board="b"))  # type: ignore[arg-type]
+    assert (new.event, new.severity, new.board) == ("something_else", "warning", "b")
