@@ -144,6 +144,7 @@ class Answer:
     message: str = ""
     port: PortId | None = None
     session: SessionId | None = None
+    queue_position: int | None = None
 
 
 BusCommand = OpenRelay | CloseRelay | RenewLease | ReadRelay | ReadEnergy | SetPace

@@ -644,6 +644,7 @@ class Port:
                 message=message,
                 port=self.id,
                 session=session,
+                queue_position=self.circuits.position(self.id),
             )
         )
 

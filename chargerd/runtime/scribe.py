@@ -6,7 +6,9 @@ from collections.abc import Callable
 import structlog
 
 from chargerd.core.facts import (
+    CircuitTripped,
     Fact,
+    InputTripped,
     Latch,
     LatchesCleared,
     PortLockedOut,
@@ -55,7 +57,7 @@ def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
                 sessions.append(fact.record)
             case SessionEnded():
                 ended.append(fact.settlement.record.order.session)
-            case PortTripped() | PortLockedOut():
+            case PortTripped() | PortLockedOut() | InputTripped() | CircuitTripped():
                 latches.extend([fact.latch] if fact.latch is not None else [])
             case LatchesCleared():
                 cleared.append(fact.port)
@@ -79,7 +81,7 @@ def event_name(fact: Fact) -> str:
 def outline(fact: Fact) -> dict[str, object]:
     """Return the few figures of a fact that belong into the log."""
     names: dict[str, object] = {}
-    for name in ("port", "board", "function", "reason", "kind"):
+    for name in ("port", "circuit", "board", "function", "reason", "kind"):
         if hasattr(fact, name):
             names[name] = getattr(fact, name)
     record = fact.settlement.record if isinstance(fact, SessionEnded) else getattr(fact, "record", None)
