@@ -68,6 +68,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 
 
+def opened(path: Path) -> sqlite3.Connection:
+    """Open a file with nothing configured. Tests put a file system of their own underneath here."""
+    return sqlite3.connect(path, timeout=LOCK_PATIENCE_S, isolation_level=None, check_same_thread=False)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open a journal file for this process alone, durable to the last commit.
 
@@ -75,7 +80,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(path, timeout=LOCK_PATIENCE_S, isolation_level=None, check_same_thread=False)
+        connection = opened(path)
         _configure(connection)
     except sqlite3.Error as error:
         if connection is not None:
