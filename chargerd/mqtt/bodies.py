@@ -27,9 +27,10 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
 from chargerd.core.units import Instant, Seconds, SessionId, between
-from chargerd.core.view import PortState, PortView
+from chargerd.core.view import CircuitView, PortState, PortView
 from chargerd.mqtt.contract import (
     OCPP_STATUS,
+    CircuitStateBody,
     DeadLetterBody,
     DetailBody,
     EventBody,
@@ -262,12 +263,11 @@ def event(fact: Fact) -> EventBody:
                 latch=_latch(fact.latch),
             )
         case LatchesCleared():
-            circuit = getattr(fact, "circuit", None)
             return EventBody(
                 event="latches_cleared",
                 severity=Severity.INFO,
-                port=fact.port if circuit is None else None,
-                circuit=circuit,
+                port=fact.port if fact.circuit is None else None,
+                circuit=fact.circuit,
                 functions=fact.functions,
                 source=fact.source,
                 reason=fact.reason,
@@ -319,7 +319,25 @@ def port_state(view: PortView, *, now: Moment) -> PortStateBody:
         limits_in_force=None if session is None else _limits(session.order.limits),
         latches=tuple(_latch(latch) for latch in view.latches),
         blocked_by=view.blocked_by,
-        queue_position=getattr(view, "queue_position", None),
+        queue_position=view.queue_position,
+    )
+
+
+def circuit_state(view: CircuitView) -> CircuitStateBody:
+    """Return `state/circuit/{circuit}`."""
+    return CircuitStateBody(
+        circuit=view.id,
+        parent=view.parent,
+        load_current_a=tuple(round(current, 2) for current in view.load_currents),
+        load_power_w=round(view.load_power),
+        allocated_current_a=tuple(round(current, 2) for current in view.allocated_currents),
+        allocated_power_w=round(view.allocated_power),
+        rating_current_a=view.rating,
+        rating_power_w=view.rating_power,
+        measured=view.measured,
+        contactor_closed=view.contactor_closed,
+        queue=view.queue,
+        latches=tuple(_latch(latch) for latch in view.latches),
     )
 
 
@@ -344,6 +362,7 @@ def reply(answer: Answer, state: PortState | None) -> Reply:
         message=answer.message,
         port=answer.port,
         session_id=answer.session,
+        queue_position=getattr(answer, "queue_position", None),
         port_state=state,
     )
     return Reply(command=answer.command, body=plain(body))

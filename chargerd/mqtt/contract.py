@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.moment import ClockQuality
@@ -19,6 +19,8 @@ MAJOR = 1
 MINOR = 0
 LARGEST = 16 * 1024
 """Bytes of a payload."""
+LONGEST_QUEUE_S = 36_000
+"""As long as the configuration allows."""
 
 
 class Message(BaseModel):
@@ -472,6 +474,7 @@ class StartArgs(Arguments):
     order_id: Opaque | None = None
     limits: LimitsArgs | None = None
     tariff_tiers_w: Annotated[list[Positive], Field(max_length=20), AfterValidator(_ascending)] | None = None
+    queue_s: Annotated[float, Field(ge=0, le=LONGEST_QUEUE_S, allow_inf_nan=False)] | None = None
 
 
 class StopArgs(Arguments):
@@ -483,9 +486,16 @@ class StopArgs(Arguments):
 
 
 class ResetArgs(Arguments):
-    """`cmd/reset`: clears latches that may be cleared from afar."""
+    """`cmd/reset`: clears latches that may be cleared from afar, of a port or of a circuit."""
 
-    port: ShortText
+    port: ShortText | None = None
+    circuit: ShortText | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "ResetArgs":
+        if (self.port is None) == (self.circuit is None):
+            raise ValueError("give exactly one of port and circuit")
+        return self
 
 
 class ReplayArgs(Arguments):

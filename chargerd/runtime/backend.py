@@ -4,19 +4,24 @@ Without an `mqtt` section none of this is built, and nothing else changes.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import ResetRequested, StopRequested
+from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
-from chargerd.core.units import PortId, Seconds, SessionId, Watts
-from chargerd.core.view import PortView
+from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, Watts, after
+from chargerd.core.view import CircuitView, PortView
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
 from chargerd.mqtt.contract import GetArgs, ReplayArgs, ResetArgs, StartArgs, StopArgs
 from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.onlooker import Every
+
+LOAD_EVERY = Seconds(60.0)
+"""How often a circuit's load alone is worth a message."""
 
 
 class Backend:
@@ -27,6 +32,7 @@ class Backend:
         self._desk = desk
         self._clock = clock
         self._readings_due = Every(reading_interval, clock)
+        self._circuits: dict[CircuitId, tuple[object, Instant]] = {}
 
     def looked(self, views: Sequence[PortView], changed: frozenset[PortId]) -> None:
         """Publish the states that have changed, and the values of closed ports at their interval."""
@@ -37,6 +43,16 @@ class Backend:
         for view in views:
             if view.session is not None and view.relay_closed:
                 self._link.publish_reading(bodies.plain(bodies.reading(view, self._clock.moment())))
+
+    def circuits(self, views: Sequence[CircuitView]) -> None:
+        """Publish circuits: at once what has changed about them, their load once a minute."""
+        now = self._clock.now()
+        for view in views:
+            told = (view.allocated_currents, view.measured, view.contactor_closed, view.queue, view.latches)
+            before, due = self._circuits.get(view.id, (None, now))
+            if told != before or now >= due:
+                self._circuits[view.id] = (told, after(now, LOAD_EVERY))
+                self._link.circuit_state(view.id, bodies.plain(bodies.circuit_state(view)))
 
     def respond_with(self, correlation: bytes | None) -> Respond:
         """Return how replies to a message with this Correlation Data are given."""
@@ -65,7 +81,7 @@ class Backend:
                 )
                 self._desk.stop(event, respond, digest=incoming.digest, received=acknowledge)
             case ResetArgs() as reset:
-                cleared = ResetRequested(port=PortId(reset.port), source=Source.REMOTE, command=incoming.id)
+                cleared = ResetRequested(port=_held_by(reset), source=Source.REMOTE, command=incoming.id)
                 self._desk.reset(cleared, respond, digest=incoming.digest, received=acknowledge)
             case ReplayArgs() as replay:
                 self._perform(incoming, lambda: self._replay(incoming, replay), respond, acknowledge)
@@ -108,4 +124,13 @@ class Backend:
             source=Source.REMOTE,
             command=incoming.id,
         )
+        if args.queue_s is not None:
+            order = replace(order, queue_for=Seconds(args.queue_s))
         self._desk.start(order, respond, digest=incoming.digest, expires=incoming.expires, received=acknowledge)
+
+
+def _held_by(args: ResetArgs) -> PortId:
+    if args.circuit is not None:
+        return holder_of(CircuitId(args.circuit))
+    assert args.port is not None
+    return PortId(args.port)

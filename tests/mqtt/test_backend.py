@@ -1,17 +1,21 @@
 """Commands that move no relay: durable first, then carried out, then answered."""
 
 from collections.abc import Callable
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
+from chargerd.core.events import ResetRequested, StartRequested
 from chargerd.core.ledger import Body, Reply
-from chargerd.core.units import Seconds
+from chargerd.core.units import Amps, CircuitId, PortId, Seconds, Watts
+from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, parse
 from chargerd.runtime.backend import Backend
 from tests.mqtt.test_commands import arrived
 from tests.runtime import test_desk
+from tests.runtime.test_engine import PORT
 
 
 class Link:
@@ -19,6 +23,7 @@ class Link:
 
     def __init__(self) -> None:
         self.asked: list[object] = []
+        self.circuits: list[Body] = []
         self.replies: list[tuple[Body, bytes | None]] = []
 
     def publish_reply(self, reply: Reply, correlation: bytes | None) -> None:
@@ -27,6 +32,9 @@ class Link:
     def replay(self, stream: str, start: int, answer: Callable[[str | None], None]) -> None:
         self.asked.append((stream, start))
         answer(None if stream == "here" else "the stream here is here")
+
+    def circuit_state(self, _circuit: str, body: Body) -> None:
+        self.circuits.append(body)
 
     def publish_states(self) -> None:
         self.asked.append("states")
@@ -103,3 +111,51 @@ def test_a_replay_that_is_not_well_formed_is_refused(args: dict[str, object]) ->
 def test_what_moves_nothing_needs_no_clock() -> None:
     body = {"id": "c", "expires_at": "2026-09-21T14:13:50Z", "args": {}}
     assert isinstance(parse(arrived("get", body)), Incoming)
+
+
+def circuit(**changes: Any) -> CircuitView:
+    plain = CircuitView(
+        id=CircuitId("shed"),
+        parent=None,
+        load_currents=(Amps(1.234), Amps(0.0), Amps(0.0)),
+        load_power=Watts(283.4),
+        allocated_currents=(Amps(5.0), Amps(0.0), Amps(0.0)),
+        allocated_power=Watts(1000.0),
+        rating=Amps(40.0),
+        rating_power=None,
+        load_share=0.03,
+        measured=True,
+        contactor_closed=None,
+    )
+    return replace(plain, **changes)
+
+
+def test_a_circuits_load_is_told_each_minute_and_all_else_at_once(stage: Stage) -> None:
+    stage.backend.circuits([circuit()])
+    body = stage.link.circuits[0]
+    assert (body["circuit"], body["load_current_a"], body["rating_power_w"]) == ("shed", [1.23, 0.0, 0.0], None)
+    stage.backend.circuits([circuit(load_power=Watts(300.0))])
+    assert len(stage.link.circuits) == 1
+    stage.backend.circuits([circuit(queue=(PortId("A02"),))])
+    assert stage.link.circuits[1]["queue"] == ["A02"]
+    stage.clock.sleep(Seconds(61))
+    stage.backend.circuits([circuit(queue=(PortId("A02"),), load_power=Watts(310.0))])
+    assert stage.link.circuits[2]["load_power_w"] == 310
+
+
+def test_a_reset_is_for_a_port_or_for_a_circuit(stage: Stage) -> None:
+    stage.command("reset", circuit="shed")
+    stage.written()
+    [event] = stage.events
+    assert isinstance(event, ResetRequested)
+    assert event.port == "circuit/shed"
+    for args in ({}, {"port": "A01", "circuit": "shed"}):
+        assert not isinstance(parse(arrived("reset", {"id": "c", "ttl_s": 30, "args": args})), Incoming)
+
+
+def test_a_start_says_how_long_it_may_wait(stage: Stage) -> None:
+    stage.command("start", port=PORT, queue_s=120)
+    stage.written()
+    [event] = stage.events
+    assert isinstance(event, StartRequested)
+    assert event.order.queue_for == Seconds(120)

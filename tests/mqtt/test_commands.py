@@ -81,7 +81,7 @@ def test_the_digest_tells_bodies_apart_and_not_their_layout() -> None:
         ("dance", start(), Code.UNSUPPORTED, "knows get, replay, reset, start, stop"),
         ("start", start(args={"port": "A01", "limits": {"colour": 1}}), Code.UNSUPPORTED, "limits.colour"),
         ("start", start(colour=1), Code.UNSUPPORTED, "colour"),
-        ("start", start(args={"port": "A01", "queue_s": 5}), Code.UNSUPPORTED, "queue_s"),
+        ("start", start(args={"port": "A01", "colour": 5}), Code.UNSUPPORTED, "colour"),
         ("start", start(args={}), Code.MALFORMED, "port"),
         ("start", start(args={"port": 1}), Code.MALFORMED, "port"),
         ("start", start(args={"port": "A01", "limits": {"power_w": -1}}), Code.MALFORMED, "power_w"),
