@@ -15,6 +15,7 @@ from chargerd.config.pacing import (
     BACK_OFF,
     COILS_EVERY,
     FAST_BETWEEN,
+    HURRY,
     READS_A_REFRESH,
     START_BETWEEN,
     VOLTAGE_EVERY,
@@ -156,23 +157,38 @@ class Load:
 
     def interval(self, fast: Fast) -> Seconds:
         """Return the longest time from one reading of a port's current to the next, while nothing is lost."""
-        return Seconds(self._round_of(fast) + self._between(FAST_BETWEEN))
+        slots = _slots(len(self.fast), FAST_BETWEEN)
+        saturated = self.round + fast.waits - min(one.waits for one in self.fast) + self._longest_of(slots)
+        return Seconds(max(saturated, self._unhurried(fast)) + self._hurried())
 
     def interval_starting(self, fast: Fast) -> Seconds:
         """Return the same while a port is being started: what a start waits for comes more often."""
-        starting = max((slow.takes for slow in self.slow if slow.power), default=fast.takes)
+        usual = self.interval(fast)
+        own = [slow.takes for slow in self.slow if slow.power]
         slots = _slots(len(self.fast), START_BETWEEN) - _slots(len(self.fast), FAST_BETWEEN)
-        return Seconds(self.interval(fast) + slots * max(starting, fast.takes))
+        # Where power comes with the current, only the first reading of a start is asked for out of turn.
+        return Seconds(usual + (slots * max(own) if own else min(slots, 1) * fast.takes))
 
-    def _round_of(self, fast: Fast) -> Seconds:
-        soonest = min(one.waits for one in self.fast)
-        alone = fast.waits + self.longest if fast.waits else 0.0
-        return Seconds(max(self.round + fast.waits - soonest, alone))
+    def _unhurried(self, fast: Fast) -> float:
+        """Return the interval of a meter that is left alone for longer than a round takes; 0 if it is not.
 
-    def _between(self, apart: int) -> Seconds:
-        """Return the longest that the slower things of one round can take."""
-        longest = sorted((slow.takes for slow in self.slow), reverse=True)
-        return Seconds(math.fsum(longest[: _slots(len(self.fast), apart)]))
+        Its turn waits for what is under way then, and for slower things that have held up those before it.
+        """
+        if not fast.waits:
+            return 0.0
+        alike = all(one.waits == fast.waits for one in self.fast)
+        under_way = 0.0 if alike else self.longest
+        return fast.waits + under_way + self._longest_of(_slots(len(self.fast) - 1, FAST_BETWEEN) + alike)
+
+    def _longest_of(self, slots: int) -> float:
+        """Return the longest that so many slower things can take."""
+        return math.fsum(sorted((slow.takes for slow in self.slow), reverse=True)[:slots])
+
+    def _hurried(self) -> float:
+        """Return what renewals take that wait for no reading: those of an overloaded line, which come late."""
+        gap = FAST_BETWEEN * max((fast.takes for fast in self.fast), default=0.0)
+        late = math.fsum((slow.takes + gap) / (slow.every + HURRY) for slow in self.slow) > 1
+        return math.fsum(slow.takes for slow in self.slow if slow.renewal) if late else 0.0
 
     @property
     def slow_share(self) -> float:
@@ -308,7 +324,7 @@ def _fast(there: Population, hung: Hung, meter: Profile) -> Fast:
 
 def _frames(meter: Profile, quantity: Quantity) -> Frames:
     assert meter.meter is not None
-    return registers(meter.meter.block_of(quantity))
+    return registers(meter.meter.block_of(quantity), meter.meter.words)
 
 
 def _current(meter: Profile) -> Frames:

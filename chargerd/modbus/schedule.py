@@ -366,8 +366,13 @@ class Schedule:
         return reading.kind is Kind.CURRENT and self._ports[reading.port].pace is not Pace.IDLE
 
     def _readings(self) -> Iterator[Reading]:
+        """Yield every reading but those of a closed or starting port that come with its current anyway."""
         for port in self._ports.values():
-            yield from port.readings.values()
+            current = None if port.pace is Pace.IDLE else port.readings.get(Kind.CURRENT)
+            for reading in port.readings.values():
+                along = current is not None and reading.block == current.block and reading.asked_at is None
+                if reading is current or not along:
+                    yield reading
 
     def _same(self, job: Reading) -> Iterator[Reading]:
         """All readings that one transaction serves: the same block of the same channel."""

@@ -1,0 +1,132 @@
+"""A site's bus on a virtual line and clock, its ports held closed as the core does; measures polling intervals."""
+
+import struct
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from chargerd.config.line_time import LineTime
+from chargerd.config.plans import RENEW_EVERY
+from chargerd.config.profiles import Profile
+from chargerd.config.site import Site
+from chargerd.core.commands import CloseRelay, Pace, RenewLease, SetPace
+from chargerd.core.events import BusEvent, MeterReading, RelayAction, RelayNotWritten, RelayWritten
+from chargerd.core.relay import RENEWAL_MARGIN
+from chargerd.core.units import Instant, PortId, Seconds, after
+from chargerd.modbus import build as building
+from chargerd.modbus.wire import Counters, RtuWire, Wire
+from tests.modbus.kit import Reply, VirtualClock, VirtualLine, crc
+
+LEASE = Seconds(6.0)
+SETTLING = 8.0
+"""Seconds until every lease has been renewed at least once."""
+
+
+class Line(VirtualLine):
+    """A virtual line at any rate."""
+
+    def __init__(self, clock: VirtualClock, script: Any, times: LineTime) -> None:
+        super().__init__(clock, script)
+        self._times = times
+
+    def write(self, data: bytes) -> None:
+        now = self._clock.time
+        until = now + len(data) * self._times.character
+        for delay, reply in self.script(data):
+            self.deliver(until + delay, reply)
+
+    def deliver(self, begin: float, data: bytes) -> None:
+        for place, byte in enumerate(data):
+            self._coming.append((begin + (place + 1) * self._times.character, byte))
+
+
+class Rig:
+    """One bus of a site; every board answers after its usual turnaround."""
+
+    def __init__(self, monkeypatch: Any, site: Site, bus: str) -> None:
+        self.clock = VirtualClock()
+        section = site.buses[bus]
+        self._times = LineTime.of(section)
+        self._boards: dict[int, Profile] = {
+            board.address: board.profile for board in site.boards.values() if board.bus == bus
+        }
+        self._line = Line(self.clock, self._answer, self._times)
+        self._rate = section.baudrate
+        self._bits = round(self._times.character * self._rate)
+        self.readings: dict[PortId, list[float]] = {}
+        self.powers: dict[PortId, list[float]] = {}
+        self._stagger = {plan.id: plan.relay.stagger for plan in site.plan.ports}
+        self._due: dict[PortId, float] = {}
+        self._confirmed: dict[PortId, float] = {}
+        self.late: list[RelayNotWritten] = []
+        monkeypatch.setattr(building, "connector", lambda _section, _clock: self._connect)
+        buses = building.build(site, clock=self.clock, emit=self._heard, on_crash=self._crashed)
+        self.bus = next(one for one in buses if one.name == bus)
+
+    def _connect(self, counters: Counters) -> Wire:
+        return RtuWire(self._line, self.clock, baudrate=self._rate, character_bits=self._bits, counters=counters)
+
+    def _crashed(self, error: BaseException) -> None:
+        raise AssertionError from error
+
+    def _answer(self, request: bytes) -> Reply:
+        board = self._boards[request[0]]
+        reply = bytes(self._reply(request))
+        delay = self._times.silence + board.timing.turnaround_ms / 1000 + self._times.round_trip
+        return [(delay, reply + crc(reply))]
+
+    @staticmethod
+    def _reply(request: bytes) -> Iterator[int]:
+        function, _address, count = struct.unpack(">BHH", request[1:6])
+        if function in {5, 6}:
+            yield from request[:6]
+            return
+        size = 2 * count if function in {3, 4} else (count + 7) // 8
+        yield from (*request[:2], size, *bytes(size))
+
+    def _heard(self, event: BusEvent) -> None:
+        if isinstance(event, MeterReading):
+            if event.current is not None:
+                self.readings.setdefault(event.port, []).append(event.at)
+            if event.power is not None:
+                self.powers.setdefault(event.port, []).append(event.at)
+        elif isinstance(event, RelayWritten):
+            first = self._stagger[event.port] if event.action is RelayAction.CLOSE else 0.0
+            self._due[event.port] = event.sent_at + RENEW_EVERY - first
+            self._confirmed[event.port] = event.sent_at
+        elif isinstance(event, RelayNotWritten):
+            self.late.append(event)
+
+    def close_all(self, *, together: bool) -> None:
+        """Close every port, one after the other or so that all leases fall due together."""
+        for port in sorted(self.bus.ports):
+            self.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+        for port in sorted(self.bus.relay_ports):
+            now = self.clock.now()
+            self.bus.execute(CloseRelay(port=port, lease=LEASE, not_after=after(now, Seconds(5.0))))
+            self.run(0.0 if together else 0.21)
+        self.run(SETTLING)
+        self.readings.clear()
+        self.powers.clear()
+
+    def start(self, port: PortId) -> None:
+        """Read a port as while it is being started."""
+        self.bus.execute(SetPace(port=port, pace=Pace.ARMED))
+
+    def run(self, seconds: float) -> None:
+        end = self.clock.time + seconds
+        while self.clock.time < end:
+            for port in [port for port, at in self._due.items() if at <= self.clock.time]:
+                del self._due[port]
+                by = Instant(self._confirmed[port] + LEASE - RENEWAL_MARGIN)
+                self.bus.execute(RenewLease(port=port, lease=LEASE, not_after=by))
+            if not self.bus.turn():
+                self.clock.sleep(Seconds(0.001))
+
+    def worst(self, ports: set[PortId] | None = None) -> float:
+        """Return the longest time between two readings of one port's current."""
+        times = [at for port, at in self.readings.items() if ports is None or port in ports]
+        return max(later - earlier for one in times for earlier, later in pairwise(one))
+
+    def worst_power(self) -> float:
+        return max(later - earlier for one in self.powers.values() for earlier, later in pairwise(one))
