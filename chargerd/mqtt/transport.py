@@ -157,7 +157,7 @@ class Transport:
         self._conn = 0
         self._live = 0
         """Generation of the connection there is; 0 while there is none. Written by paho's thread alone."""
-        self._pausing = False
+        self._pausing = self._retired = False
         self.pause = Seconds(0.0)
         """How long paho keeps still before its next attempt."""
         self._client = self._make(client_id)
@@ -207,7 +207,7 @@ class Transport:
 
     def retire(self, *, with_will: bool) -> Callable[[], object]:
         """Hear nothing any more and leave the broker; return what then waits for paho's thread to end."""
-        self._hear = _deaf
+        self._retired, self._hear = True, _deaf
         self._client.drop_out_messages()
         if with_will:
             self._client.disconnect(reasoncode=ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
@@ -233,7 +233,7 @@ class Transport:
         client.on_message = self._when_message
         client.on_publish = self._when_published
         client.on_subscribe = self._when_subscribed
-        client.on_socket_open = _watch_socket
+        client.on_socket_open = self._when_socket_open
         return client
 
     # paho's thread
@@ -244,6 +244,19 @@ class Transport:
         properties = properties_of(PacketTypes.WILLMESSAGE)
         properties.WillDelayInterval = WILL_DELAY
         client.will_set(f"{self._root}/state/gateway", payload, qos=1, retain=True, properties=properties)
+
+    def _when_socket_open(self, _client: paho.Client, _userdata: object, sock: object) -> None:
+        """Have the kernel give up on a dead connection after 20 s, rather than after a quarter of an hour.
+
+        A client that was retired while it was connecting says no CONNECT any more: it would take the session from
+        its successor.
+        """
+        if not isinstance(sock, socket.socket):
+            return
+        if self._retired:
+            sock.shutdown(socket.SHUT_RDWR)
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
     def _when_connected(
         self,
@@ -331,12 +344,6 @@ def properties_of(packet: int) -> Properties:
 
 def _deaf(_heard: Heard) -> None:
     """Hear nothing: a newer client has taken over."""
-
-
-def _watch_socket(_client: paho.Client, _userdata: object, sock: object) -> None:
-    """Have the kernel give up on a dead connection after 20 s, rather than after a quarter of an hour."""
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
 
 def _password(config: MqttSection) -> str | None:

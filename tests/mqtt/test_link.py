@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Generic, Self, TypeVar
@@ -433,6 +434,28 @@ def test_a_salvaged_journal_is_another_stream_and_the_old_acknowledgement_is_not
     second.close(Seconds(5))
 
 
+def test_a_client_retired_while_connecting_takes_no_session_from_its_successor() -> None:
+    transport = Transport(
+        config=MqttSection(host="127.0.0.1"),
+        client_id="shed-1",
+        root="chargerd/v1/shed-1",
+        generations=count(1),
+        back_off=BackOff("shed-1"),
+        clock=CLOCK,
+        owner=Arrivals(),
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for retired in (False, True):
+            if retired:
+                transport.retire(with_will=False)
+            with socket.create_connection(listener.getsockname()) as sock:
+                peer, _address = listener.accept()
+                transport._when_socket_open(transport._client, None, sock)  # noqa: SLF001 - as paho calls it
+                peer.settimeout(0.2)
+                with peer, nullcontext() if retired else pytest.raises(TimeoutError):
+                    assert peer.recv(1) == b"", "hung up before a word was said"
+
+
 class Arrivals:
     """The owner of a transport that notes when the broker has taken it."""
 
@@ -449,7 +472,7 @@ class Arrivals:
         return 1, b"{}"
 
 
-def test_the_gateways_of_a_country_do_not_come_back_within_one_second(
+def test_eighty_five_gateways_do_not_come_back_within_one_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chargerd.mqtt.transport.BACK_OFF_FIRST", 5.0)
