@@ -49,6 +49,7 @@ from chargerd.mqtt.contract import (
     StampBody,
     TierBody,
 )
+from chargerd.mqtt.drain import covered_by
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCKS_AGREE = Seconds(5.0)
@@ -115,7 +116,12 @@ def gap_payload(gateway: str, row: LedgerRow, reason: str) -> dict[str, Json]:
         session_id=SessionId(session) if isinstance(session, str) else None,
     )
     body = EventBody(
-        event="gap", severity=Severity.ALARM, since_seq=row.seq, to=row.seq, reason=reason, dead_letter=lost
+        event="gap",
+        severity=Severity.ALARM,
+        since_seq=row.seq,
+        to=covered_by(row),
+        reason=reason,
+        dead_letter=lost,
     )
     return ledger_payload(gateway, replace(row, body=plain(body)))
 

@@ -19,6 +19,12 @@ UNREADABLE_WAIT = Seconds(5.0)
 """How long a journal that gave no rows is left alone: its disk has enough to do."""
 
 
+def covered_by(row: LedgerRow) -> int:
+    """Return the last number a row stands for: a `gap` stands for all it took the place of."""
+    to = row.body.get("to")
+    return max(row.seq, to) if row.body.get("event") == "gap" and isinstance(to, int) else row.seq
+
+
 class Drain:
     """The cursor through the ledger for one connection after the other."""
 
@@ -116,7 +122,7 @@ class Drain:
             if not settled and row.seq not in self._dead and row.stream == span.stream:
                 if self._again_at is None:
                     self._again_at = after(now, AGAIN_EVERY)
-                self._reached = max(self._reached, row.seq)
+                self._reached = max(self._reached, covered_by(row))
                 return row
         return None
 

@@ -1,8 +1,11 @@
 """Which row is sent next."""
 
+from dataclasses import replace
+
 from chargerd.core.ledger import LedgerRow, LedgerSpan, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant
+from chargerd.mqtt import bodies
 from chargerd.mqtt.drain import AGAIN_EVERY, READ_AHEAD, Drain
 
 
@@ -216,3 +219,16 @@ def test_only_what_was_ever_sent_may_be_acknowledged() -> None:
     sent(drain, span(5), at(0))
     assert drain.may_acknowledge(5)
     assert not drain.may_acknowledge(6)
+
+
+def test_a_gap_may_be_acknowledged_as_far_as_it_reaches() -> None:
+    [gap] = rows(3)
+    gap = replace(gap, body={"event": "gap", "from": 3, "to": 40})
+    drain = Drain()
+    drain.connected(at(0))
+    drain.wants(span(60), at(0))
+    drain.fetched([*rows(1, 2), gap])
+    assert sent(drain, span(60), at(0)) == [1, 2, 3]
+    assert drain.may_acknowledge(40)
+    assert not drain.may_acknowledge(41)
+    assert bodies.gap_payload("g", gap, "refused")["to"] == 40, "nor does a refused gap forget what it stands for"
