@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from chargerd.store import salvage, schema
+from chargerd.store import backup, salvage, schema
 from chargerd.store.codec import CodecError
 from chargerd.store.errors import DamagedError, StoreError
 
@@ -46,11 +46,16 @@ def open_file(path: Path, load: Callable[[sqlite3.Connection], T]) -> tuple[sqli
         _finish_swap(path)
         if not path.exists():
             _make(path)
+        elif backup.is_copy(path):
+            log.critical("journal_restored", path=str(path))
+            # The log beside it belongs to the file it was copied over.
+            _move_log(path, _aside(path))
+            _replace(path, restored=True)
         try:
             return _open_sound(path, load)
         except DamagedError as error:
             log.critical("journal_damaged", path=str(path), error=str(error))
-            _replace_damaged(path)
+            _replace(path)
         return _open_sound(path, load)
     except OSError as error:
         raise StoreError(
@@ -76,9 +81,11 @@ def _open_sound(path: Path, load: Callable[[sqlite3.Connection], T]) -> tuple[sq
     return connection, loaded
 
 
-def _replace_damaged(path: Path) -> None:
+def _replace(path: Path, *, restored: bool = False) -> None:
     # What can be read goes into a new journal; the damaged one is moved aside, for whoever wants to look into it.
     found = salvage.read(path)
+    # Ports may have been locked out since a copy was made.
+    found.latches_unknown |= restored
     aside = _aside(path)
     _write_new(path, found, aside)
     path.rename(aside)

@@ -20,8 +20,8 @@ import structlog
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Recovery, RememberedCommand, Reply
 from chargerd.core.units import CommandId, Instant, SessionId
-from chargerd.store import files
 from chargerd.store.errors import StoreError
+from chargerd.store.place import Place, Upkeep
 from chargerd.store.retention import COMMANDS_MS
 from chargerd.store.tables import Tables
 from chargerd.store.work import Acknowledge, Append, Ask, CountConnection
@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 ASK_TIMEOUT_S: Final = 30.0
 """How long a caller waits in his own thread for an answer."""
 
+PLAIN: Final = Upkeep()
 NO_ROWS: Sequence[LedgerRow] = ()
 NOT_TO_BE_HAD: Final[tuple[RememberedCommand | None, bool]] = (None, True)
 UNREADABLE: Final[tuple[str, ...]] = (
@@ -62,6 +63,7 @@ class Journal:
         boot_id: str,
         on_health: Callable[[bool], None],
         on_crash: Callable[[BaseException], None],
+        upkeep: Upkeep = PLAIN,
     ) -> Self:
         """Open the journal at `path`, or make one, and count this start.
 
@@ -69,9 +71,15 @@ class Journal:
         is told when the journal cannot be written and when it can again, `on_crash` what ended its thread. Raises
         `StoreError`, with what to do, if the file is in use or cannot be used.
         """
-        connection, recovery = files.open_file(path, lambda connection: _recover(connection, clock, boot_id))
-        writer = Writer(connection, clock=clock, on_health=on_health, on_crash=on_crash)
-        return cls(writer, recovery, clock)
+        place = Place(
+            path,
+            lambda connection: _recover(connection, clock, boot_id),
+            lambda connection: _peek(connection, clock, boot_id),
+            upkeep,
+        )
+        opened = place.open()
+        writer = Writer(opened, place, clock=clock, boot_id=boot_id, on_health=on_health, on_crash=on_crash)
+        return cls(writer, opened.recovery, clock)
 
     def start(self) -> None:
         """Begin to write what was and will be handed in."""
@@ -84,6 +92,16 @@ class Journal:
     def close(self, timeout: float) -> bool:
         """Write what is waiting, close the file, and say whether all was written within `timeout` seconds."""
         return self._writer.close(timeout)
+
+    @property
+    def why_not(self) -> str | None:
+        """Why nothing can be written, `None` while it can."""
+        return self._writer.why_not
+
+    @property
+    def restart_wanted(self) -> bool:
+        """Whether the process should begin anew once it is idle: the disk failed, or the file was replaced."""
+        return self._writer.restart_wanted and self._writer.healthy
 
     @property
     def last_turn(self) -> Instant:
@@ -210,16 +228,21 @@ class Journal:
 
 def _recover(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recovery:
     tables = Tables(connection)
+    with tables.transaction():
+        tables.count_start(boot_id)
+    return _peek(connection, clock, boot_id)
+
+
+def _peek(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recovery:
+    tables = Tables(connection)
     wall_ms = clock.moment().wall_ms
     sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.unfinished()
     known = tables.command_digests(None if wall_ms is None else wall_ms - COMMANDS_MS)
-    with tables.transaction():
-        boot = tables.count_start(boot_id)
     state = tables.state()
     open_ids = {record.order.session for record in sessions}
     started = {command.session for command in unfinished if command.session is not None}
     return Recovery(
-        boot=boot,
+        boot=tables.number_of_boot(boot_id),
         stream=state.stream,
         starts=state.starts,
         sessions=sessions,

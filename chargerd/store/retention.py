@@ -3,10 +3,20 @@
 Spans are counted on the wall clock. A row written while nothing vouched for it counts from the moment the wall
 time is first known, and so does one whose stamp turns out to lie in the future. While the wall time is not known,
 nothing leaves by age; then the newest `MOST` rows that may leave are kept.
+
+Rows nobody has acknowledged leave only where they have to: when the file has outgrown its limit, or after
+`UNACKNOWLEDGED_MS`. Settlements never do. A `gap` takes the place of each run of rows that left, in the same
+transaction, so that no number is missing without a word. Everything goes in slices: a commit that somebody
+waits for comes in between.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from chargerd.core.ledger import Body, LedgerEntry, RowKind
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.store.codec import dump_body
 from chargerd.store.tables import Tables
 
 DAY_MS: Final = 86_400_000
@@ -14,10 +24,18 @@ COMMANDS_MS: Final = 7 * DAY_MS
 """The contract keeps ids of commands this long."""
 ACKNOWLEDGED_MS: Final = 7 * DAY_MS
 """How long a row stays for reading on site after the backend has acknowledged it."""
+UNACKNOWLEDGED_MS: Final = 90 * DAY_MS
+"""How long a fact waits for a backend that does not come; counted only on a clock that is synchronised."""
 SESSION_IDS_MS: Final = 400 * DAY_MS
 """A year and a month: longer than any backend takes to settle its accounts."""
 MOST: Final = 100_000
 """About 30 MB of rows: two weeks of a busy gateway."""
+LIMIT_BYTES: Final = 256 * 1024 * 1024
+"""How large the journal may grow before facts make room: a week of 85 busy ports fits."""
+ENOUGH: Final = 0.95
+"""Down to which part of the limit room is made, so that it is not made row by row."""
+SLICE: Final = 500
+"""How many rows leave in one transaction."""
 
 
 STAMP: Final = (
@@ -26,29 +44,96 @@ STAMP: Final = (
     "UPDATE acknowledgements SET wall_ms = :now WHERE wall_ms IS NULL OR wall_ms > :now",
 )
 BY_AGE: Final = (
-    "DELETE FROM commands WHERE wall_ms < :now - :commands",
-    "DELETE FROM session_ids WHERE wall_ms < :now - :ids AND session NOT IN (SELECT session FROM sessions)",
-    """DELETE FROM ledger WHERE seq <=
-       (SELECT max(through) FROM acknowledgements WHERE wall_ms < :now - :acknowledged)""",
-    "DELETE FROM acknowledgements WHERE wall_ms < :now - :acknowledged",
+    """DELETE FROM commands WHERE rowid IN (
+       SELECT rowid FROM commands WHERE wall_ms < :now - :commands LIMIT :slice)""",
+    """DELETE FROM session_ids WHERE rowid IN (
+       SELECT rowid FROM session_ids
+       WHERE wall_ms < :now - :ids AND session NOT IN (SELECT session FROM sessions) LIMIT :slice)""",
+    """DELETE FROM ledger WHERE seq IN (
+       SELECT seq FROM ledger WHERE seq <=
+       (SELECT max(through) FROM acknowledgements WHERE wall_ms < :now - :acknowledged)
+       ORDER BY seq LIMIT :slice)""",
+    """DELETE FROM acknowledgements WHERE wall_ms < :now - :acknowledged
+       AND through < (SELECT coalesce(min(seq), :beyond) FROM ledger)""",
 )
 BY_COUNT: Final = (
-    "DELETE FROM ledger WHERE seq <= (SELECT min(acked, last - :most) FROM state)",
+    """DELETE FROM ledger WHERE seq IN (
+       SELECT seq FROM ledger WHERE seq <= (SELECT min(acked, last - :most) FROM state)
+       ORDER BY seq LIMIT :slice)""",
     "DELETE FROM commands WHERE final = 1 AND rowid <= (SELECT max(rowid) - :most FROM commands)",
 )
+ACKNOWLEDGED: Final = """DELETE FROM ledger WHERE seq IN (
+    SELECT seq FROM ledger WHERE seq <= (SELECT acked FROM state) ORDER BY seq LIMIT :slice)"""
+OLDEST: Final = """SELECT seq, wall_ms FROM ledger
+    WHERE settlement = 0 AND seq > (SELECT max(acked, dropped) FROM state) ORDER BY seq LIMIT :slice"""
 
 
-def prune(tables: Tables, wall_ms: int | None) -> None:
-    """Let go of what was kept long enough, within a transaction; rows nobody has acknowledged stay.
+@dataclass(slots=True)
+class Retention:
+    """Lets rows go, one slice at a time. `limit_bytes` is how large the file may grow."""
 
-    `wall_ms` is the wall time, `None` while it is not known. Raises `sqlite3.Error`.
-    """
-    figures = {
+    limit_bytes: int = LIMIT_BYTES
+    shrinking: bool = False
+
+    def by_age(self, tables: Tables, moment: Moment) -> bool:
+        """Let go of what was kept long enough, within a transaction; say whether there is more of it."""
+        figures = _figures(moment.wall_ms)
+        statements = BY_COUNT if moment.wall_ms is None else (*STAMP, *BY_AGE)
+        full = [tables.execute(statement, figures).rowcount >= SLICE for statement in statements]
+        more = any(full[len(STAMP) :] if moment.wall_ms is not None else full[:1])
+        if moment.wall_ms is None or moment.clock is not ClockQuality.NTP:
+            return more
+        before = moment.wall_ms - UNACKNOWLEDGED_MS
+        old: list[int] = []
+        for seq, wall_ms in _oldest(tables):
+            if wall_ms is None or wall_ms >= before:
+                break
+            old.append(seq)
+        _drop(tables, old, moment, "kept for 90 days without being acknowledged")
+        return more or len(old) >= SLICE
+
+    def by_size(self, tables: Tables, moment: Moment) -> bool:
+        """Make room if the file has outgrown its limit; say whether there is more to do. Within a transaction."""
+        used = tables.used_bytes()
+        self.shrinking = used > self.limit_bytes * (ENOUGH if self.shrinking else 1.0)
+        if not self.shrinking:
+            return False
+        if tables.execute(ACKNOWLEDGED, {"slice": SLICE}).rowcount:
+            return True
+        oldest = [seq for seq, _ in _oldest(tables)]
+        _drop(tables, oldest, moment, f"the journal has outgrown {self.limit_bytes // (1024 * 1024)} MiB")
+        self.shrinking = bool(oldest)
+        return self.shrinking
+
+
+def _figures(wall_ms: int | None) -> dict[str, int | None]:
+    return {
         "now": wall_ms,
         "commands": COMMANDS_MS,
         "ids": SESSION_IDS_MS,
         "acknowledged": ACKNOWLEDGED_MS,
         "most": MOST,
+        "slice": SLICE,
+        "beyond": 2**62,
     }
-    for statement in BY_COUNT if wall_ms is None else (*STAMP, *BY_AGE):
-        tables.execute(statement, figures)
+
+
+def _oldest(tables: Tables) -> Sequence[tuple[int, int | None]]:
+    return tables.execute(OLDEST, {"slice": SLICE}).fetchall()
+
+
+def _drop(tables: Tables, seqs: Sequence[int], moment: Moment, reason: str) -> None:
+    # Settlements between them stay, so there is one gap for each run of numbers.
+    runs: list[tuple[int, int]] = []
+    for seq in seqs:
+        if runs and runs[-1][1] == seq - 1:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    for first, last in runs:
+        tables.execute("DELETE FROM ledger WHERE seq BETWEEN :first AND :last", {"first": first, "last": last})
+        body: Body = {"event": "gap", "severity": "alarm", "from": first, "to": last, "reason": reason}
+        gap = LedgerEntry(kind=RowKind.EVENT, body=body, moment=moment, offline=True)
+        tables.insert_row(first, gap, dump_body(body), None)
+    if runs:
+        tables.execute("UPDATE state SET dropped = :through", {"through": runs[-1][1]})

@@ -17,7 +17,7 @@ from ulid import ULID
 from chargerd.core.ledger import RowKind
 from chargerd.core.moment import ClockQuality
 from chargerd.store import schema
-from chargerd.store.codec import COMMAND, LATCH, SESSION, load_body
+from chargerd.store.codec import COMMAND, LATCH, SESSION, dump_body, load_body
 from chargerd.store.errors import DamagedError
 from chargerd.store.tables import Tables
 
@@ -165,11 +165,20 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Row]) -> 
     number, refused = 0, 0
     for row in rows:
         try:
-            connection.execute(statement, (number + 1, *row[1:]) if table == "ledger" else row)
+            connection.execute(statement, _renumbered(number + 1, row) if table == "ledger" else row)
             number += 1
         except sqlite3.IntegrityError:
             refused += 1
     return refused
+
+
+def _renumbered(seq: int, row: Row) -> Row:
+    # A gap speaks of the numbers of the old stream; in the new one it is what has taken its own place.
+    body = load_body(str(row[BODY]))
+    if body.get("event") != "gap":
+        return (seq, *row[1:])
+    was = f"{body.get('reason')}; rows {body.get('from')} to {body.get('to')} of the stream before"
+    return (seq, row[KIND], dump_body({**body, "from": seq, "to": seq, "reason": was}), *row[BODY + 1 :])
 
 
 def _newest_digest(salvage: Salvage) -> str | None:

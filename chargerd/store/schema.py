@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from chargerd.store.errors import DamagedError, StoreError
+from chargerd.store.errors import DamagedError, RefusedError, StoreError
 
 LOCK_PATIENCE_S: Final = 0.5
 """How long to wait for another process that has the file open: long enough for one that is just leaving."""
@@ -64,6 +64,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX unfinished ON commands (final) WHERE final = 0",
         "CREATE TABLE acknowledgements (through INTEGER PRIMARY KEY, wall_ms INTEGER) STRICT",
     ),
+    (
+        # Up to where only settlements and gaps are left of what nobody acknowledged; when the last copy was made.
+        "ALTER TABLE state ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE state ADD COLUMN copied_ms INTEGER",
+    ),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 
@@ -71,6 +76,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 def opened(path: Path) -> sqlite3.Connection:
     """Open a file with nothing configured. Tests put a file system of their own underneath here."""
     return sqlite3.connect(path, timeout=LOCK_PATIENCE_S, isolation_level=None, check_same_thread=False)
+
+
+def in_memory() -> sqlite3.Connection:
+    """Open a database of this process alone that is gone with it."""
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -105,7 +115,7 @@ def explain(path: Path, error: sqlite3.Error) -> StoreError | DamagedError:
     if code in DAMAGE:
         return DamagedError(f"{path}: {error}")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return StoreError(
+        return RefusedError(
             f"{path}: another daemon has it open; stop that one, or give this one a state directory of its own"
         )
     return StoreError(
@@ -118,7 +128,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            raise StoreError(
+            raise RefusedError(
                 f"{path}: written by a newer chargerd (schema {version}, this one knows {len(MIGRATIONS)}); "
                 "install that version again, or move the file aside"
             )

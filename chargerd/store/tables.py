@@ -93,6 +93,28 @@ class Tables:
             (stream, settled, salvaged, latches_unknown),
         )
 
+    def number_of_boot(self, boot_id: str) -> int:
+        """Return the number a boot has or would get; nothing is written."""
+        query = "SELECT coalesce(max(number) FILTER (WHERE id = ?), max(number) + 1, 1) FROM boots"
+        return int(self._db.execute(query, (boot_id,)).fetchone()[0])
+
+    def used_bytes(self) -> int:
+        """Return how much of the file holds something."""
+        used, size = self._db.execute(
+            "SELECT page_count - freelist_count, page_size"
+            " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+        ).fetchone()
+        return int(used * size)
+
+    def copied_ms(self) -> int | None:
+        """Return the wall time of the newest copy of the file."""
+        found = self._db.execute("SELECT copied_ms FROM state").fetchone()[0]
+        return None if found is None else int(found)
+
+    def note_copy(self, wall_ms: int | None) -> None:
+        """Keep when a copy of the file was made."""
+        self._db.execute("UPDATE state SET copied_ms = ?", (wall_ms,))
+
     def touch(self) -> None:
         """Write something that changes nothing: only a write shows whether the disk takes one."""
         self._db.execute("UPDATE state SET last = last")
@@ -188,9 +210,9 @@ class Tables:
             (through, wall_ms),
         )
 
-    def execute(self, statement: str, parameters: Mapping[str, object]) -> None:
+    def execute(self, statement: str, parameters: Mapping[str, object]) -> sqlite3.Cursor:
         """Run a statement of another module of the store, within a transaction."""
-        self._db.execute(statement, parameters)
+        return self._db.execute(statement, parameters)
 
     # Reading
 

@@ -12,11 +12,15 @@ import structlog
 
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerSpan
+from chargerd.core.moment import Moment
 from chargerd.core.units import Instant, Seconds, after
-from chargerd.store import retention
+from chargerd.store import backup, schema
 from chargerd.store.backlog import Backlog
+from chargerd.store.errors import StoreError
+from chargerd.store.place import GONE, SHAKEN, Mirror, Opened, Place, close_quietly, stand_in
+from chargerd.store.retention import DAY_MS, Retention
 from chargerd.store.tables import Tables
-from chargerd.store.work import Ask, Write
+from chargerd.store.work import Append, Ask, Write
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +31,9 @@ GROUP: Final = 64
 RETRY_FIRST: Final = Seconds(0.5)
 RETRY_LONGEST: Final = Seconds(8.0)
 PRUNE_EVERY: Final = Seconds(3600.0)
+MEASURE_EVERY: Final = Seconds(60.0)
+COPY_AFTER: Final = Seconds(600.0)
+"""How long after a start the first copy waits: a start has enough to do."""
 UNFORESEEN: Final = (
     sqlite3.IntegrityError,
     sqlite3.ProgrammingError,
@@ -41,19 +48,33 @@ class Writer:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        opened: Opened,
+        place: Place,
         *,
         clock: Clock,
+        boot_id: str,
         on_health: Callable[[bool], None],
         on_crash: Callable[[BaseException], None],
     ) -> None:
-        self.tables = Tables(connection)
+        self.tables = Tables(opened.connection)
+        self.why_not = opened.why_not
+        """Why the journal takes nothing, `None` while it does."""
+        self.restart_wanted = False
+        """Whether the process should begin anew once it is idle: what it knows is not what the file tells."""
         self.span: LedgerSpan = self.tables.span()
         """What the ledger holds; replaced as a whole, so that any thread may read it."""
         self.last_turn: Instant = clock.now()
         self.on_appended: Callable[[int], None] | None = None
-        self._db = connection
+        self._db = opened.connection
+        self._place = place
+        self._stand_in = opened.stand_in
+        self._code = 0
+        self._mirror = Mirror()
+        if not opened.stand_in:
+            self._mirror.take(Batch(sessions=opened.recovery.sessions, latches=opened.recovery.latches))
         self._clock = clock
+        self._boot_id = boot_id
+        self._start_owed = opened.why_not is not None
         self._on_health = on_health
         self._on_crash = on_crash
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -62,10 +83,14 @@ class Writer:
         self._closing = False
         self._closed = False
         self._backlog = Backlog()
-        self._healthy = True
+        self._healthy = opened.why_not is None
+        self._retention = Retention(limit_bytes=place.upkeep.limit_bytes)
         self._pause = RETRY_FIRST
         self._retry_at = clock.now()
         self._prune_at = clock.now()
+        self._measure_at = clock.now()
+        self._copy_at = after(clock.now(), COPY_AFTER)
+        self._copying = False
 
     # Called by others
 
@@ -73,6 +98,11 @@ class Writer:
     def running(self) -> bool:
         """Say whether the thread was started."""
         return self._thread.ident is not None
+
+    @property
+    def healthy(self) -> bool:
+        """Say whether what is handed in is written."""
+        return self._healthy
 
     @property
     def closed(self) -> bool:
@@ -129,10 +159,7 @@ class Writer:
             self._close_file()
 
     def _close_file(self) -> None:
-        try:
-            self._db.close()
-        except sqlite3.Error as error:
-            log.warning("journal_not_closed_cleanly", error=str(error))
+        close_quietly(self._db)
 
     def _turn(self) -> bool:
         items = self._take()
@@ -141,14 +168,18 @@ class Writer:
             self._retry_at = self.last_turn
             self._recover()
             return False
+        self._serve(items)
+        self._recover()
+        self._let_go()
+        self._copy()
+        return True
+
+    def _serve(self, items: Sequence[Write | Ask]) -> None:
         for asks, group in groupby(items, key=lambda item: isinstance(item, Ask)):
             if asks:
                 self._answer([item for item in group if isinstance(item, Ask)])
             else:
                 self._write([item for item in group if isinstance(item, Write)])
-        self._recover()
-        self._prune()
-        return True
 
     def _take(self) -> Sequence[Write | Ask] | None:
         with self._changed:
@@ -160,6 +191,9 @@ class Writer:
 
     def _answer(self, asks: Sequence[Ask]) -> None:
         for ask in asks:
+            if self._stand_in:
+                ask.failed()
+                continue
             try:
                 deliver = ask.read(self.tables)
             except (sqlite3.Error, ValueError) as error:  # a row that does not read as what it should be
@@ -172,34 +206,57 @@ class Writer:
             self._fail(items)
             return
         for item in items:
+            self._reflect(item)
             item.committed()
+
+    def _reflect(self, item: Write) -> None:
+        if isinstance(item, Append) and not item.refused:
+            self._mirror.take(item.batch)
 
     def _fail(self, items: Sequence[Write | Ask]) -> None:
         for item in items:
             if isinstance(item, Ask):
                 item.failed()
-            else:
-                item.failed(self._backlog)
+                continue
+            before = len(self._backlog)
+            item.failed(self._backlog)
+            if len(self._backlog) != before:
+                self._reflect(item)
 
     def _commit(self, write: Callable[[], object]) -> bool:
         try:
-            with self.tables.transaction():
-                write()
-                span = self.tables.span()
+            try:
+                self._transact(write)
+            except sqlite3.DatabaseError as error:
+                if not self._place.make_room(getattr(error, "sqlite_errorcode", 0)):
+                    raise
+                self._transact(write)
         except UNFORESEEN:
             raise
         except sqlite3.DatabaseError as error:
             self._failed(error)
             return False
-        before, self.span = self.span, span
+        return True
+
+    def _transact(self, write: Callable[[], object]) -> None:
+        with self.tables.transaction():
+            write()
+            span = self.tables.span()
+        before = self.span
+        if span.stream != before.stream:
+            # Another stream than the one the backend was told of: nothing is sent of it before a restart.
+            return
+        self.span = span
         if span.last > before.last and self.on_appended is not None:
             self.on_appended(span.last)
-        return True
 
     # Health
 
     def _failed(self, error: sqlite3.DatabaseError) -> None:
         name = getattr(error, "sqlite_errorname", None)
+        self._code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & schema.PRIMARY
+        self.why_not = str(error)
+        self.restart_wanted |= self._code in SHAKEN
         log.error("journal_not_written", error=str(error), code=name, retry_in_s=self._pause)
         self._retry_at = after(self._clock.now(), self._pause)
         self._pause = min(RETRY_LONGEST, Seconds(self._pause * 2))
@@ -211,28 +268,122 @@ class Writer:
         # Says whether the journal can be written; after a failure it tries, first with what is owed.
         if self._healthy:
             return True
-        if self._clock.now() < self._retry_at:
+        if self._clock.now() < self._retry_at or not self._reopened_if_lost():
             return False
         while self._backlog:
             owed = self._backlog.first(GROUP)
             if not self._commit(partial(self._write_all, owed)):
                 return False
             self._backlog.written(len(owed))
-        if not self._commit(self.tables.touch):
+        if not self._commit(self._touch):
             return False
-        log.info("journal_written_again")
+        self._start_owed = False
+        log.info("journal_written_again", restart_wanted=self.restart_wanted)
         self._healthy = True
         self._pause = RETRY_FIRST
-        self._on_health(True)
+        if not self.restart_wanted:
+            self.why_not = None
+            self._on_health(True)
         return True
+
+    def _reopened_if_lost(self) -> bool:
+        # Says whether there is a file to be tried; one that is gone, replaced or damaged is opened anew.
+        if not (self._stand_in or self._code in GONE or self._place.is_another()):
+            return True
+        if not self._stand_in:
+            close_quietly(self._db)
+            self._use(stand_in(), stands_in=True)
+        try:
+            opened = self._place.reopen()
+        except StoreError as error:
+            self._put_off(str(error))
+            return False
+        close_quietly(self._db)
+        self._use(opened.connection, stands_in=False)
+        self.restart_wanted = True
+        self._code = 0
+        whole = self._mirror.whole()
+        log.warning("journal_reopened", sessions=len(whole.sessions), latches=len(whole.latches))
+        return self._commit(lambda: self.tables.write(whole))
+
+    def _use(self, connection: sqlite3.Connection, *, stands_in: bool) -> None:
+        self._db, self.tables, self._stand_in = connection, Tables(connection), stands_in
+
+    def _put_off(self, why: str) -> None:
+        log.error("journal_not_opened", error=why, retry_in_s=self._pause)
+        self.why_not = why
+        self._retry_at = after(self._clock.now(), self._pause)
+        self._pause = min(RETRY_LONGEST, Seconds(self._pause * 2))
+
+    def _touch(self) -> None:
+        if self._start_owed:
+            self.tables.count_start(self._boot_id)
+        else:
+            self.tables.touch()
 
     def _write_all(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
             self.tables.write(batch)
 
-    def _prune(self) -> None:
+    # Upkeep
+
+    def _let_go(self) -> None:
         moment = self._clock.moment()
-        if not self._healthy or moment.instant < self._prune_at:
+        if self._may_tidy and moment.instant >= self._prune_at:
+            if not self._more(self._retention.by_age, moment):
+                self._prune_at = after(moment.instant, PRUNE_EVERY)
+            self._place.ballast.take()
+        if (
+            self._may_tidy
+            and moment.instant >= self._measure_at
+            and not self._more(self._retention.by_size, moment)
+        ):
+            self._measure_at = after(moment.instant, MEASURE_EVERY)
+
+    @property
+    def _may_tidy(self) -> bool:
+        return self._healthy and not self._copying
+
+    def _more(self, prune: Callable[[Tables, Moment], bool], moment: Moment) -> bool:
+        # One slice; the next turn does the next one, after whatever is waiting by then.
+        more: list[bool] = []
+        done = self._commit(lambda: more.append(prune(self.tables, moment)))
+        return done and more[0]
+
+    def _copy(self) -> None:
+        moment = self._clock.moment()
+        keep = self._place.upkeep.copies
+        if not (keep and self._may_tidy) or moment.instant < self._copy_at:
             return
-        self._prune_at = after(moment.instant, PRUNE_EVERY)
-        self._commit(lambda: retention.prune(self.tables, moment.wall_ms))
+        self._copy_at = after(moment.instant, COPY_AFTER)
+        if not self._copy_due(moment):
+            return
+        self._copying = True
+        try:
+            if not backup.has_room(self._place.path):
+                log.warning("journal_not_copied", why="too little room beside it")
+                return
+            backup.make(self._db, self._place.path, keep, self._between_slices)
+            self._commit(lambda: self.tables.note_copy(moment.wall_ms))
+            self._copy_at = after(moment.instant, Seconds(DAY_MS / 1000) if moment.wall_ms is None else COPY_AFTER)
+            log.info("journal_copied")
+        except (backup.AbandonedError, OSError, sqlite3.Error) as error:
+            log.warning("journal_not_copied", why=str(error))
+        finally:
+            self._copying = False
+
+    def _copy_due(self, moment: Moment) -> bool:
+        copied = self.tables.copied_ms()
+        if copied is None or moment.wall_ms is None:
+            return True
+        return not 0 <= moment.wall_ms - copied < DAY_MS
+
+    def _between_slices(self) -> None:
+        """Serve whoever waits, while a copy is made."""
+        with self._changed:
+            closing = self._closing
+            items = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+        self.last_turn = self._clock.now()
+        self._serve(items)
+        if closing or not self._healthy:
+            raise backup.AbandonedError("the journal is closed, or its disk has enough to do")
