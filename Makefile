@@ -41,7 +41,7 @@ bench: setup system ## Measure the bus against its own floor (not a test: figure
 	@$(BIN)/python -m tests.benchmarks
 
 campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each (hours of work)
-	@CAMPAIGN_SEEDS=1000 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign
+	@CAMPAIGN_SEEDS=1000 CAMPAIGN_FRAME_SEEDS=100 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign
 
 charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging
 	@$(BIN)/python -m tests.charges

@@ -1,7 +1,7 @@
 """A site that exists only here: sockets, relays, meters and boards, made from a checked configuration.
 
 The world has a clock of its own, which only `advance` moves; nothing in it sleeps or looks at another clock. It
-goes in steps of 50 ms from where it began, and to the exact instant where a board's timer runs out, so that what
+goes in steps (of 50 ms unless told otherwise) from where it began, and to the exact instant where a board's timer runs out, so that what
 happens depends on the seed and on what was done when, and not on how often somebody looked.
 """
 
@@ -31,7 +31,9 @@ class World:
         seed: int = 0,
         begin: Instant = Instant(0.0),
         crosstalk: Watts = Watts(0.0),
+        step: Seconds = STEP,
     ) -> None:
+        self._step_for = step
         self.lock = threading.RLock()
         self.log: list[Happening] = []
         self.voltage = MAINS
@@ -139,7 +141,7 @@ class World:
             self._look()
 
     def _step(self, to: Instant) -> None:
-        grid = Instant(self._begin + (self._steps + 1) * STEP)
+        grid = Instant(self._begin + (self._steps + 1) * self._step_for)
         lapse = min((relay.lapses_at for relay in self._relays() if relay.lapses_at is not None), default=grid)
         end = Instant(min(to, grid, max(lapse, self._now)))
         span = between(self._now, end)
@@ -159,7 +161,7 @@ class World:
 
     def _stir(self) -> None:
         """Draw new noise, on the grid only."""
-        swing = 2.0 * math.sin(2 * math.pi * self._steps * STEP / 600.0)
+        swing = 2.0 * math.sin(2 * math.pi * self._steps * self._step_for / 600.0)
         self.voltage = Volts(MAINS + swing + self._random.gauss(0.0, 0.3))
         for port in self._sockets:
             self._jitter[port] = self._random.gauss(0.0, 1.0)

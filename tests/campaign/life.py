@@ -1,5 +1,6 @@
 """What happens in a shed: people, bikes, and everything that breaks; drawn from a seed."""
 
+import abc
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,13 @@ from chargerd.core.plan import PortPlan
 from chargerd.core.units import PortId, Seconds, Volts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
+from tests.campaign.frames import Faults, FrameShed
 from tests.campaign.shed import Shed
 from tests.core.plant import Bus
 
 MINUTE = 60.0
+LEFT_ALONE = 12.0
+"""Seconds a board that has not answered may be left alone: the longest back-off, and what comes before it."""
 LOOK_EVERY = 0.7
 """Seconds between two looks at what must hold at any time."""
 FOLLOW_EVERY = 20.0
@@ -36,37 +40,57 @@ WEIGHTS = (12, 10, 6, 8, 6, 4, 4, 2, 2, 1, 1)
 """How often each of them is brought."""
 
 
-class Life:
-    """One seed: a shed, what happens in it, and the books kept beside it."""
+class Life(abc.ABC):
+    """People in a shed, and the books kept beside it; what breaks depends on what the shed is made of."""
 
-    def __init__(self, seed: int, folder: Path, *ports: PortPlan, poll: float = 1.0) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, shed: Shed) -> None:
         self.rng = random.Random(seed)
-        self.shed = Shed(folder, *ports, poll=poll)
-        self.books = Truth(self.shed)
-        self.names = list(self.shed.plans)
-        self._plugged: dict[PortId, tuple[loads.Load, float]] = {}
-        for port in self.names:
-            self.shed.draw(0.0, 0.0, port=port)
+        self.shed = shed
+        self.books = Truth(shed)
+        self.names = list(shed.plans)
         self._alive = True
         self._sow(self._arrive, 1 * MINUTE)
-        self._sow(self._fault, 2 * MINUTE)
+        self._sow(self.fault, 2 * MINUTE)
         self._sow(self._rare, 15 * MINUTE)
         self._look()
-        self.shed.later(FOLLOW_EVERY, self._follow)
 
     def run(self, hours: float) -> str:
         """Live on for so long, mend what is broken, settle all, and return the digest of the trace."""
         self.shed.run(hours * 3600.0)
         self._alive = False
-        self._mend_all()
-        self.shed.run(10.0)
+        self.shed.mend_disk()
+        self.mend()
+        self.shed.run(12.0)
         for port in self.names:
             self.shed.ask_stop(port)
         self.shed.run(30.0)
         self.books.close()
         self.shed.real.close(1.0)
         return self.shed.trace.hexdigest()
+
+    @abc.abstractmethod
+    def plug(self, port: PortId, bike: loads.Load) -> None:
+        """Plug something in."""
+
+    @abc.abstractmethod
+    def pull(self, port: PortId) -> None:
+        """Pull a plug."""
+
+    @abc.abstractmethod
+    def fault(self) -> None:
+        """Let something break for a while."""
+
+    @abc.abstractmethod
+    def stick(self, port: PortId, how: str) -> None:
+        """Let a contact be `welded`, `jammed` open, or neither again (`freed`)."""
+
+    @abc.abstractmethod
+    def mend(self) -> None:
+        """Mend everything that is broken."""
+
+    def kill(self, after: float, *, power: bool) -> None:
+        """Kill the daemon, or take away everybody's power."""
+        self.shed.kill(after, power=power)
 
     # When
 
@@ -93,10 +117,10 @@ class Life:
         what = rng.random()
         if what < 0.6:
             bike = rng.choices(BIKES, WEIGHTS)[0](rng.getrandbits(30))
-            self._plugged[port] = (bike, 0.0)
+            self.plug(port, bike)
             self.shed.later(rng.uniform(1, 20), self._scan, port)
         elif what < 0.75:
-            self._leave(port)
+            self.pull(port)
         elif self.shed.dead:
             pass  # Nobody hears them.
         elif what < 0.85:
@@ -116,7 +140,45 @@ class Life:
             limits["energy"] = self.rng.uniform(1, 200)
         self.shed.ask_start(port, **limits)
 
-    def _leave(self, port: PortId) -> None:
+    def _rare(self) -> None:
+        rng, shed = self.rng, self.shed
+        if shed.dead:
+            return
+        match rng.randrange(6):
+            case 0:
+                self.kill(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False)
+            case 1:
+                self.kill(rng.choice((1.0, 30.0, 3600.0)), power=True)
+            case 2:
+                shed.clock.offset += rng.choice((-1, 1)) * rng.choice((1.0, 3600.0, 3 * 365 * 86400.0))
+            case 3:
+                shed.clock.quality = rng.choice(list(ClockQuality))
+            case 4:
+                self._let_stick(self._port(), "welded")
+            case _:
+                self._let_stick(self._port(), "jammed")
+
+    def _let_stick(self, port: PortId, how: str) -> None:
+        self.stick(port, how)
+        self.shed.later(self.rng.uniform(5.0, 600.0), self.stick, port, "freed")
+
+
+class ModelledLife(Life):
+    """Life in a shed of modelled boards."""
+
+    def __init__(self, seed: int, folder: Path, *ports: PortPlan, poll: float = 1.0) -> None:
+        super().__init__(seed, Shed(folder, *ports, poll=poll))
+        self._plugged: dict[PortId, tuple[loads.Load, float]] = {}
+        for port in self.names:
+            self.shed.draw(0.0, 0.0, port=port)
+        self.shed.later(FOLLOW_EVERY, self._follow)
+
+    def plug(self, port: PortId, bike: loads.Load) -> None:
+        """Plug something in; what it draws is followed from now on."""
+        self._plugged[port] = (bike, 0.0)
+
+    def pull(self, port: PortId) -> None:
+        """Pull a plug; some chargers stay behind without their pack."""
         self._plugged.pop(port, None)
         self.shed.draw(0.0, 0.7 if self.rng.random() < 0.3 else 0.0, port=port)
 
@@ -134,9 +196,8 @@ class Life:
                 self._plugged[port] = (bike, energised + FOLLOW_EVERY)
         self.shed.later(FOLLOW_EVERY, self._follow)
 
-    # What breaks, and mends after a while
-
-    def _fault(self) -> None:
+    def fault(self) -> None:
+        """Let a meter, the relay board, a line or the disk fail, or a load draw too much."""
         rng, shed, port = self.rng, self.shed, self._port()
         meter, board = shed.meters[port], shed.board
         span = rng.choice((1.0, 1.0, 2.5, 2.5, 5.0, 20.0, 200.0))
@@ -172,42 +233,88 @@ class Life:
         amps, watts = self.rng.choice(((5.6, 900.0), (7.6, 1100.0), (16.0, 2500.0), SHORT))
         self.shed.draw(amps, watts, port=port)
 
-    def _rare(self) -> None:
-        rng, shed = self.rng, self.shed
-        if shed.dead:
-            return
-        match rng.randrange(6):
-            case 0:
-                shed.kill(rng.choice((0.5, 2.0, 10.0, 60.0)))
-            case 1:
-                shed.kill(rng.choice((1.0, 30.0, 3600.0)), power=True)
-            case 2:
-                shed.clock.offset += rng.choice((-1, 1)) * rng.choice((1.0, 3600.0, 3 * 365 * 86400.0))
-            case 3:
-                shed.clock.quality = rng.choice(list(ClockQuality))
-            case 4:
-                self._stick(self._port(), "welded")
-            case _:
-                self._stick(self._port(), "jammed")
-
-    def _stick(self, port: PortId, how: str) -> None:
+    def stick(self, port: PortId, how: str) -> None:
+        """Let a contact be stuck, or follow its coil again."""
         contact = self.shed.contacts[port]
-        setattr(contact, how, True)
-        self.shed.later(self.rng.uniform(5.0, 600.0), self._free, port, how)
+        contact.welded = how == "welded"
+        contact.jammed = how == "jammed"
+        if how == "freed":
+            self.shed.set_contact(port, closed=contact.coil, by="freed")
 
-    def _free(self, port: PortId, how: str) -> None:
-        contact = self.shed.contacts[port]
-        setattr(contact, how, False)
-        self.shed.set_contact(port, closed=contact.coil, by="freed")
-
-    def _mend_all(self) -> None:
+    def mend(self) -> None:
+        """Mend everything that is broken."""
         shed = self.shed
         shed.board.silent = shed.board.mute = shed.board.blind = shed.board.deaf = False
-        shed.mend_disk()
         for bus in (shed.relay_bus, shed.meter_bus):
             bus.release()
         for port in self.names:
             shed.meters[port].silent = shed.meters[port].lost_energy = False
             shed.meters[port].script.clear()
-            for how in ("welded", "jammed"):
-                self._free(port, how)
+            self.stick(port, "freed")
+
+
+class FrameLife(Life):
+    """Life in a shed whose boards hang on a line."""
+
+    def __init__(self, seed: int, folder: Path, ports: int = 12) -> None:
+        self.framed = FrameShed(folder, ports, seed=seed)
+        super().__init__(seed, self.framed)
+
+    def plug(self, port: PortId, bike: loads.Load) -> None:
+        """Plug something in."""
+        self.framed.world.socket(port).plug(bike)
+
+    def pull(self, port: PortId) -> None:
+        """Pull a plug."""
+        self.framed.world.socket(port).unplug()
+
+    def kill(self, after: float, *, power: bool) -> None:
+        """Kill the daemon when no transaction is under way in this very thread."""
+        self.framed.between_turns(lambda: self.shed.kill(after, power=power))
+
+    def fault(self) -> None:
+        """Let a board fall silent or reboot, the line spoil frames, the adapter vanish, or the disk stall."""
+        rng, shed = self.rng, self.framed
+        span = rng.choice((1.0, 1.0, 2.5, 2.5, 5.0, 20.0, 200.0))
+        name = rng.choice(["relay", *(f"meter{number + 1}" for number in range(len(self.names)))])
+        board, line, which = shed.world.board(name), shed.line, rng.randrange(7)
+        if which in {2, 3, 4, 5} or (which in {0, 1} and name == "relay"):
+            shed.disturbed_until = max(shed.disturbed_until, shed.now + span + LEFT_ALONE)
+        match which:
+            case 0:
+                board.silence()
+                shed.later(span, board.speak)
+            case 1:
+                board.power_off()
+                shed.later(span, board.power_on)
+            case 2 | 3:
+                line.faults = Faults.evenly(rng.choice((0.02, 0.1, 0.3)))
+                shed.later(span, setattr, line, "faults", Faults())
+            case 4:
+                line.gone = True
+                shed.later(span, setattr, line, "gone", False)
+            case 5:
+                line.stuck_until = shed.now + min(span, 20.0)
+            case _:
+                shed.stalled_until = shed.now + span
+
+    def stick(self, port: PortId, how: str) -> None:
+        """Let a contact be stuck, or follow its coil again."""
+        relay = self.framed.world.relay(port)
+        if how == "welded":
+            relay.weld()
+        elif how == "jammed":
+            relay.kill_driver()
+        else:
+            relay.repair()
+        self.shed.contacts[port].welded = how == "welded"
+
+    def mend(self) -> None:
+        """Mend everything that is broken."""
+        shed = self.framed
+        shed.line.faults, shed.line.gone, shed.line.stuck_until = Faults(), False, 0.0
+        for board in shed.world.boards_on("line"):
+            board.speak()
+            board.power_on()
+        for port in self.names:
+            self.stick(port, "freed")

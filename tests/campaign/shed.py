@@ -14,6 +14,7 @@ from chargerd.core.commands import (
     BusCommand,
     CloseRelay,
     OpenRelay,
+    Pace,
     ReadRelay,
     RenewLease,
     SetPace,
@@ -56,9 +57,9 @@ class WorldClock:
         """Return the boot clock."""
         return Instant(self._shed.now)
 
-    def sleep(self, _span: Seconds) -> None:
-        """Fail: nothing here may sleep."""
-        raise AssertionError("nothing sleeps in virtual time")
+    def sleep(self, span: Seconds) -> None:
+        """Let the shed's time pass."""
+        self._shed.advance(self._shed.now + span)
 
     def moment(self) -> Moment:
         """Return this moment with whatever the wall clock says."""
@@ -118,12 +119,33 @@ class Shed(World):
         buses = dict.fromkeys(self.plans, self)
         self.engine.connect(relays=buses, meters=buses, note=note, answer=self._answer)
         self.life += 1
-        self.later(0.0, self.read_coils, self.life)
-        for port in self.plans:
-            self.set_pace(port, self.meters[port].pace.IDLE)
+        self.begin_buses()
         self.engine.begin(interrupted(recovery), by_itself=False)
         self.desk.conclude(recovery.unfinished, self._respond)
         self._due()
+
+    def begin_buses(self) -> None:
+        """Let the modelled buses begin."""
+        self.later(0.0, self.read_coils, self.life)
+        for port in self.plans:
+            self.set_pace(port, Pace.IDLE)
+
+    def end_buses(self) -> None:
+        """Forget what waits, as a killed process does."""
+        self.relay_bus.clear()
+        self.meter_bus.clear()
+
+    def lose_power(self) -> None:
+        """Let every relay fall open."""
+        for port, contact in self.contacts.items():
+            contact.lapses_at, contact.coil = None, False
+            self.set_contact(port, closed=False, by="power")
+
+    def pass_dead(self, end: float) -> None:
+        """Let time pass without a daemon."""
+        while self.heap and self.heap[0][0] <= end:
+            self._pop()
+        self.now = end
 
     def _panicked(self, reason: str) -> None:
         raise Panicked(f"{reason} at {self.elapsed}\n{self.tail()}")
@@ -139,20 +161,13 @@ class Shed(World):
         self.life += 1
         self.dead = True
         self.watch("restart")
-        self.relay_bus.clear()
-        self.meter_bus.clear()
+        self.end_buses()
         if power:
             self._boot_id = f"boot-{self.now}"
-            for port, contact in self.contacts.items():
-                contact.lapses_at, contact.coil = None, False
-                self.set_contact(port, closed=False, by="power")
+            self.lose_power()
         self.real._writer._db.close()  # noqa: SLF001 - as the kernel does for a killed process
-        super_end = self.now + after
-        while self.heap and self.heap[0][0] <= super_end:
-            self._pop()
-        self.now = super_end
-        self.relay_bus.clear()
-        self.meter_bus.clear()
+        self.pass_dead(self.now + after)
+        self.end_buses()
         self.dead = False
         self._turn_due = False
         self.watch("begin")
@@ -242,6 +257,10 @@ class Shed(World):
             return True
         self.now = max(self.now, end)  # A power cut may have outlasted it.
         return False
+
+    def advance(self, to: float) -> None:
+        """Let time pass while somebody sleeps; here nobody does."""
+        raise AssertionError(f"asleep until {to}")
 
     def _pop(self) -> None:
         self.now, _, action, arguments = heapq.heappop(self.heap)

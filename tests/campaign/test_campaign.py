@@ -8,12 +8,17 @@ import pytest
 import structlog
 
 from chargerd.core.plan import PortPlan
-from tests.campaign.life import Life
+from tests.campaign.frames import CHARACTER
+from tests.campaign.life import FrameLife, ModelledLife
 from tests.core.plant import port_plan
 
 SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "40"))
+FRAME_SEEDS = int(os.environ.get("CAMPAIGN_FRAME_SEEDS", "4"))
 HOURS = float(os.environ.get("CAMPAIGN_HOURS", "1"))
 FIRST = int(os.environ.get("CAMPAIGN_FIRST", "0"))
+
+LONGEST_TRANSACTION = 0.25
+"""Seconds a request takes that nobody answers: its frame, 200 ms, and the silence after it."""
 
 
 def shed_of(count: int) -> list[PortPlan]:
@@ -31,9 +36,27 @@ def _quiet() -> Iterator[None]:
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 def test_whatever_happens_the_invariants_hold_and_the_books_balance(seed: int, tmp_path: Path) -> None:
-    life = Life(seed, tmp_path, *shed_of(12))
+    life = ModelledLife(seed, tmp_path, *shed_of(12))
     life.run(HOURS)
     assert sum(life.books.accepted.values()) > 0 or not life.books.started
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + FRAME_SEEDS))
+def test_and_so_they_do_frame_by_frame(seed: int, tmp_path: Path) -> None:
+    life = FrameLife(seed, tmp_path)
+    life.run(HOURS)
+    assert life.framed.line.shortest_gap >= 3.5 * CHARACTER - 1e-6, "the silence between frames"
+    assert life.framed.worst_cut <= 2 * LONGEST_TRANSACTION, "in flight, and one more"
+
+
+def test_the_same_seed_gives_the_same_frames(tmp_path: Path) -> None:
+    traces = []
+    for turn in ("first", "second"):
+        folder = tmp_path / turn
+        folder.mkdir()
+        traces.append(FrameLife(3, folder, ports=4).run(0.1))
+    assert traces[0] == traces[1]
 
 
 def test_the_same_seed_gives_the_same_trace(tmp_path: Path) -> None:
@@ -41,5 +64,5 @@ def test_the_same_seed_gives_the_same_trace(tmp_path: Path) -> None:
     for turn in ("first", "second", "other"):
         folder = tmp_path / turn
         folder.mkdir()
-        traces.append(Life(8 if turn == "other" else 7, folder, *shed_of(4)).run(0.5))
+        traces.append(ModelledLife(8 if turn == "other" else 7, folder, *shed_of(4)).run(0.5))
     assert traces[0] == traces[1] != traces[2]
