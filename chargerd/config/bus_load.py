@@ -310,7 +310,8 @@ def _fast(there: Population, hung: Hung, meter: Profile) -> Fast:
     refresh = Seconds(meter.timing.refresh_ms / 1000)
     rest = meter.timing.min_period_ms / 1000
     here = sum(one.meter_board == hung.meter_board for one in there.ports if one.meter is not None)
-    rests = rest * (here + len(tuple(_slower(meter)))) if rest else 0.0
+    # Between two readings of a current the board may be asked for one other thing.
+    rests = rest * (here + any(_slower(meter)))
     return Fast(
         hung=hung,
         meter=meter,
