@@ -29,9 +29,9 @@ class Frames:
 WRITE = Frames(request=_REQUEST, reply=_REQUEST)
 
 
-def registers(block: Block) -> Frames:
-    """Return the frames that read a block."""
-    return Frames(request=_REQUEST, reply=_REPLY + 2 * block.count)
+def registers(block: Block, words: int = 1) -> Frames:
+    """Return the frames that read a block of registers with so many 16-bit words each."""
+    return Frames(request=_REQUEST, reply=_REPLY + 2 * words * block.count)
 
 
 def bits(count: int) -> Frames:

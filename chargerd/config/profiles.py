@@ -5,6 +5,7 @@ quantity. Addresses are zero-based, as on the wire. `scale` turns a raw value in
 watt-hours.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -13,7 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from chargerd.core.plan import DeadMan
 
 Address = Annotated[int, Field(ge=0, le=0xFFFF)]
+Value = Annotated[int, Field(ge=0, le=0xFFFF)]
 UnitId = Annotated[int, Field(ge=1, le=255)]
+HIGHEST = 0xFFFF
+"""The last address of a board, and the largest value of a register."""
 
 
 class Model(BaseModel):
@@ -52,11 +56,30 @@ class Number(StrEnum):
 
     @property
     def registers(self) -> int:
-        """How many 16-bit registers a value takes."""
+        """How many 16-bit words a value takes."""
         return {"16": 1, "32": 2, "64": 4}[self.value[1:]]
 
 
-class LineDefaults(Model):
+class Basis(StrEnum):
+    """Where a row of a profile is known from."""
+
+    DOCUMENT = "document"
+    """Read in the vendor's own document, or in source code of the vendor."""
+    REPORTED = "reported"
+    """Told by others: public drivers, users' measurements."""
+    ASSUMED = "assumed"
+    """Nobody states it; what stands here is meant to err on the safe side."""
+
+
+class Row(Model):
+    """One row of a profile that can be right or wrong by itself."""
+
+    basis: Basis = Basis.REPORTED
+    tried: str = ""
+    """On which board and firmware it was tried; empty: on none."""
+
+
+class LineDefaults(Row):
     """How the board leaves the factory."""
 
     address: UnitId = 1
@@ -66,12 +89,22 @@ class LineDefaults(Model):
     baudrates: tuple[int, ...] = (9600,)
     """Baud rates the board can be set to."""
 
+    @model_validator(mode="after")
+    def _leaves_at_a_rate_it_can(self) -> "LineDefaults":
+        if self.baudrate not in self.baudrates:
+            raise ValueError(f"baudrate {self.baudrate} is not among baudrates; add it there, or correct it")
+        return self
 
-class Timing(Model):
+
+class Timing(Row):
     """What the board needs beyond the standard's 3.5 characters of silence, in milliseconds."""
 
     timeout_ms: float = Field(200, ge=50, le=1000)
     """How long a reply may take to begin, counted from the end of the request."""
+    least_timeout_ms: float = Field(50, ge=10, le=1000)
+    """No adaptive timeout may become shorter than this."""
+    most_timeout_ms: float = Field(1000, ge=50, le=2000)
+    """Nor longer than this."""
     turnaround_ms: float = Field(5, ge=0)
     """How long it usually takes; for budgets and simulated boards only."""
     pre_silence_ms: float = Field(0, ge=0)
@@ -81,54 +114,126 @@ class Timing(Model):
     refresh_ms: float = Field(0, ge=0)
     """How often the measured values change; readings within it count as one."""
 
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "Timing":
+        if not self.least_timeout_ms <= self.timeout_ms <= self.most_timeout_ms:
+            raise ValueError("timeout_ms lies outside least_timeout_ms to most_timeout_ms; put them in order")
+        return self
 
-class TimedOn(Model):
+
+class TimedOn(Row):
     """A write that closes a channel now and lets the board open it by itself."""
 
     first: Address
     """Address of channel 1's timed write."""
     unit_ms: int = Field(ge=1)
     """What a value of 1 stands for."""
+    base_value: Value = 0
+    """Added to the value: some boards keep the command in the high byte."""
     max_value: int = Field(0x7FFF, ge=1, le=0xFFFF)
+    """The longest time, without `base_value`."""
+
+    @model_validator(mode="after")
+    def _fits_a_register(self) -> "TimedOn":
+        if self.base_value + self.max_value > HIGHEST:
+            raise ValueError("base_value and max_value together do not fit a register; lower max_value")
+        return self
 
 
-class ReadBack(Model):
+class ReadBack(Row):
     """Where the relays' states can be read."""
 
     function: Literal[1, 2, 3, 4] = 1
     first: Address = 0
-    min_count: int = 1
+    min_count: int = Field(1, ge=1, le=125)
     """Some boards answer only for all their channels."""
 
 
-class RelaySection(Model):
+class Setting(Row):
+    """Registers or coils that must hold a value before the board is used."""
+
+    name: str
+    """What it sets, for people."""
+    write: Literal[5, 6] = 6
+    """Function that sets one: write a coil, or write a register. It is read with function 1 or 3."""
+    address: Address
+    count: int = Field(1, ge=1, le=64)
+    """How many in a row get the same value."""
+    value: Value
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> "Setting":
+        if self.address + self.count - 1 > HIGHEST:
+            raise ValueError("address and count reach beyond 0xFFFF; correct them")
+        if self.write == 5 and self.value not in {0, 0xFF00}:  # noqa: PLR2004 - function 5 writes a coil
+            raise ValueError("a coil is set with 0x0000 or 0xFF00; give one of them")
+        return self
+
+
+class RelaySection(Row):
     """The relays of a board."""
 
     channels: int = Field(ge=1, le=64)
     write: Literal[5, 6] = 5
     """Function that opens and closes: write a coil, or write a register."""
     first: Address = 0
-    open_value: int = 0x0000
-    close_value: int = 0xFF00
+    open_value: Value = 0x0000
+    close_value: Value = 0xFF00
+    deceptive_values: tuple[Value, ...] = ()
+    """Values that seem to open a channel, and do not while its timer runs. They are never sent."""
     timed_on: TimedOn | None = None
     dead_man: DeadMan = DeadMan.NONE
+    prepare: tuple[Setting, ...] = ()
+    """Set and verified before the first use, and again whenever the line or the board has come back."""
     read_back: ReadBack = ReadBack()
 
     @model_validator(mode="after")
     def _dead_man_has_means(self) -> "RelaySection":
         if self.dead_man is DeadMan.TIMED_ON and self.timed_on is None:
             raise ValueError("dead_man: timed_on needs a timed_on section")
+        if self.dead_man is DeadMan.POLL_TIMEOUT and not self.prepare:
+            raise ValueError("dead_man: poll_timeout needs what sets it; add it to prepare")
+        return self
+
+    @model_validator(mode="after")
+    def _opens_and_closes(self) -> "RelaySection":
+        if self.open_value == self.close_value:
+            raise ValueError("open_value and close_value are the same; correct one of them")
+        if self.open_value in self.deceptive_values:
+            raise ValueError("open_value is a deceptive one; open with a value that ends a running timer")
+        last = max(self.first, self.timed_on.first if self.timed_on else 0, self.read_back.first)
+        if last + self.channels - 1 > HIGHEST:
+            raise ValueError("the last channel lies beyond address 0xFFFF; correct first or channels")
         return self
 
 
-class Inputs(Model):
-    """The digital inputs of a board, read with function 2."""
+class Inputs(Row):
+    """The digital inputs of a board."""
 
     channels: int = Field(ge=1, le=64)
+    function: Literal[1, 2, 3, 4] = 2
+    """Function that reads them; registers hold 0 or 1 each."""
     first: Address = 0
+    min_count: int = Field(1, ge=1, le=64)
+    """Some boards answer only for all their inputs."""
 
 
-class Register(Model):
+class Sign(Model):
+    """Where the direction of an unsigned value stands: negative if any bit of `mask` is set in a register."""
+
+    address: Address
+    mask: int = Field(ge=1, le=0xFFFFFFFF)
+    """For channel 1."""
+    shift: int = Field(0, ge=-16, le=16)
+    """How many bits further left each next channel's stands."""
+
+    def mask_of(self, channel: int) -> int:
+        """Return the mask of a channel, counted from 1."""
+        moved = (channel - 1) * self.shift
+        return self.mask << moved if moved >= 0 else self.mask >> -moved
+
+
+class Register(Row):
     """Where one quantity of channel 1 lies and what it means."""
 
     address: Address
@@ -136,11 +241,26 @@ class Register(Model):
     little: bool = False
     """Low word first."""
     scale: float = 1.0
+    stride: int | None = Field(None, ge=0)
+    """How far above lies the next channel's, if not as the section says. 0: all channels share this one."""
+    group_stride: int | None = Field(None, ge=0)
+    """The same from group to group."""
     invalid: tuple[int, ...] = ()
     """Raw values (as unsigned numbers) that mean: not known."""
+    sign: Sign | None = None
     least: float | None = None
     """A scaled value below or above these cannot be true."""
     most: float | None = None
+
+    @model_validator(mode="after")
+    def _means_something(self) -> "Register":
+        if self.scale == 0:
+            raise ValueError("scale is 0, which makes every value 0; correct it")
+        if self.least is not None and self.most is not None and self.least >= self.most:
+            raise ValueError("least is not below most; exchange them")
+        if any(not 0 <= raw < 1 << 16 * self.type.registers for raw in self.invalid):
+            raise ValueError(f"invalid holds what a {self.type.value} cannot be; give raw values as they are sent")
+        return self
 
 
 class Block(Model):
@@ -148,29 +268,68 @@ class Block(Model):
 
     address: Address
     count: int = Field(ge=1, le=125)
+    stride: int | None = Field(None, ge=0)
+    """How far above begins the next channel's, if not as the section says. 0: it holds all channels' values."""
+    group_stride: int | None = Field(None, ge=0)
+    """The same from group to group."""
 
 
-class MeterSection(Model):
-    """The measuring channels of a board. Channel n's registers lie `(n - 1) * stride` above channel 1's."""
+class MeterSection(Row):
+    """The measuring channels of a board.
+
+    Channels come in groups of `group` (all of them, if that is not given). Within a group the next channel's
+    registers lie `stride` higher, from one group to the next `group_stride`.
+    """
 
     channels: int = Field(1, ge=1, le=64)
-    stride: int = 0
+    stride: int = Field(0, ge=0)
+    group: int = Field(64, ge=1, le=64)
+    group_stride: int = Field(0, ge=0)
     function: Literal[3, 4] = 4
+    wide: bool = False
+    """Registers of four bytes: a count of 2 is answered with 8 bytes."""
     max_registers: int = Field(125, ge=1, le=125)
     even_counts: bool = False
     registers: dict[Quantity, Register]
     blocks: tuple[Block, ...]
-    """Every quantity lies in exactly one block; quantities of one block are read together."""
+    """Quantities of one block are read together; each is read with the first block that holds it."""
     energy_resolution_wh: float = Field(gt=0)
 
+    @property
+    def words(self) -> int:
+        """How many 16-bit words a register has."""
+        return 2 if self.wide else 1
+
+    @property
+    def shares_energy(self) -> bool:
+        """Say whether all channels count into one register of energy."""
+        register = self.registers[Quantity.ENERGY]
+        return self.channels > 1 and len({self.address_of(register, n + 1) for n in range(self.channels)}) == 1
+
+    def address_of(self, item: Register | Block, channel: int) -> int:
+        """Return where a channel's register or block begins; channels count from 1."""
+        group, member = divmod(channel - 1, self.group)
+        stride = self.stride if item.stride is None else item.stride
+        group_stride = self.group_stride if item.group_stride is None else item.group_stride
+        return item.address + member * stride + group * group_stride
+
+    def takes(self, register: Register) -> int:
+        """Return how many registers a value takes."""
+        return -(-register.type.registers // self.words)
+
     def block_of(self, quantity: Quantity) -> Block:
-        """Return the block that holds `quantity` for channel 1; `KeyError` if the meter has no such value."""
+        """Return the block that holds `quantity` for every channel; `KeyError` if the meter has no such value."""
         register = self.registers[quantity]
-        end = register.address + register.type.registers
         for block in self.blocks:
-            if block.address <= register.address and end <= block.address + block.count:
+            if all(self._holds(block, register, channel) for channel in range(1, self.channels + 1)):
                 return block
         raise KeyError(quantity)
+
+    def _holds(self, block: Block, register: Register, channel: int) -> bool:
+        first = self.address_of(block, channel)
+        begin = self.address_of(register, channel)
+        inside = first <= begin and begin + self.takes(register) <= first + block.count
+        return inside and (register.sign is None or first <= register.sign.address < first + block.count)
 
     @model_validator(mode="after")
     def _blocks_hold_registers(self) -> "MeterSection":
@@ -179,14 +338,23 @@ class MeterSection(Model):
                 self.block_of(quantity)
             except KeyError:
                 raise ValueError(f"{quantity.value} lies in no block") from None
+        for needed in (Quantity.CURRENT, Quantity.POWER, Quantity.ENERGY):
+            if needed not in self.registers:
+                raise ValueError(f"a meter must give {needed.value}")
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_can_be_read(self) -> "MeterSection":
         for block in self.blocks:
             if block.count > self.max_registers:
                 raise ValueError(f"block at {block.address} is longer than max_registers")
             if self.even_counts and block.count % 2:
                 raise ValueError(f"block at {block.address} has an odd count")
-        for needed in (Quantity.CURRENT, Quantity.POWER, Quantity.ENERGY):
-            if needed not in self.registers:
-                raise ValueError(f"a meter must give {needed.value}")
+            if self.address_of(block, self.channels) + block.count - 1 > HIGHEST:
+                raise ValueError(f"block at {block.address} reaches beyond 0xFFFF")
+            # An answer says its length in one byte.
+            if block.count * self.words * 2 > 0xFF:  # noqa: PLR2004 - see above
+                raise ValueError(f"the answer to the block at {block.address} is longer than 255 bytes")
         return self
 
 
@@ -204,3 +372,32 @@ class Profile(Model):
     relay: RelaySection | None = None
     inputs: Inputs | None = None
     meter: MeterSection | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it has, in words: `relay`, `inputs`, `meter`, or several of them."""
+        sections = {"relay": self.relay, "inputs": self.inputs, "meter": self.meter}
+        return ", ".join(name for name, section in sections.items() if section is not None)
+
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """Yield everything that can be right or wrong by itself, with its name."""
+        yield "line", self.line
+        yield "timing", self.timing
+        if self.relay is not None:
+            yield "relay", self.relay
+            yield "relay.read_back", self.relay.read_back
+            if self.relay.timed_on is not None:
+                yield "relay.timed_on", self.relay.timed_on
+            yield from ((f"relay.prepare: {setting.name}", setting) for setting in self.relay.prepare)
+        if self.inputs is not None:
+            yield "inputs", self.inputs
+        if self.meter is not None:
+            yield from (
+                (f"meter.{quantity.value}", register) for quantity, register in self.meter.registers.items()
+            )
+
+    @model_validator(mode="after")
+    def _is_something(self) -> "Profile":
+        if not self.kind:
+            raise ValueError("has neither relay nor inputs nor meter; add one")
+        return self

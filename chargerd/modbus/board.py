@@ -2,10 +2,10 @@
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chargerd.config.profiles import Block, MeterSection, Number, Quantity, Register, RelaySection, Timing
+from chargerd.config.profiles import Block, MeterSection, Number, Quantity, Register, RelaySection, Setting, Timing
 from chargerd.core.units import Amps, BoardId, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.modbus.frames import (
     Request,
@@ -65,13 +65,41 @@ class RelayBoard:
         timed = self._section.timed_on
         assert timed is not None, "a lease on a board without timed closing"
         value = min(timed.max_value, max(1, math.floor(lease * 1000 / timed.unit_ms)))
-        return self._write(timed.first + channel - 1, value)
+        return self._write(timed.first + channel - 1, timed.base_value + value)
 
     def lapse(self, channel: int) -> Request:
         """Return the request that closes a channel for the board's shortest time: the last resort to open it."""
         timed = self._section.timed_on
         assert timed is not None, "a board without timed closing cannot be told to lapse"
-        return self._write(timed.first + channel - 1, 1)
+        return self._write(timed.first + channel - 1, timed.base_value + 1)
+
+    @property
+    def lapses_in(self) -> Seconds:
+        """How long the board's shortest timed closing lasts; 0 if it has none."""
+        timed = self._section.timed_on
+        return Seconds(0.0 if timed is None else timed.unit_ms / 1000)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """What must be set before the first use."""
+        return self._section.prepare
+
+    def read_setting(self, setting: Setting) -> Request:
+        """Return the request that reads what is set."""
+        if setting.write == 5:  # noqa: PLR2004 - function 5 writes a coil
+            return read_bits(self._unit, 1, setting.address, setting.count)
+        return read_registers(self._unit, 3, setting.address, setting.count)
+
+    def wrong(self, setting: Setting, pdu: bytes) -> list[Request]:
+        """Return the writes that an answer to `read_setting` shows to be needed; none if all is set."""
+        coils = setting.write == 5  # noqa: PLR2004 - see above
+        found = [0xFF00 * bit for bit in bits_of(pdu)] if coils else registers_of(pdu)
+        write = write_coil if coils else write_register
+        return [
+            write(self._unit, setting.address + index, setting.value)
+            for index, value in enumerate(found[: setting.count])
+            if value != setting.value
+        ]
 
     def read(self) -> Request:
         """Return the request that reads all channels."""
@@ -110,18 +138,21 @@ class MeterBoard:
 
     def read(self, channel: int, block: Block) -> Request:
         """Return the request that reads one block of one channel."""
-        address = block.address + (channel - 1) * self._section.stride
-        return read_registers(self._unit, self._section.function, address, block.count)
+        section = self._section
+        address = section.address_of(block, channel)
+        return read_registers(self._unit, section.function, address, block.count, section.words)
 
-    def values(self, block: Block, pdu: bytes) -> Values:
-        """Return what a block's answer says. Raises `Implausible`; never guesses."""
-        registers = registers_of(pdu)
-        found: dict[Quantity, float] = {
-            quantity: scaled(register, registers, block)
-            for quantity, register in self._section.registers.items()
-            if self._section.block_of(quantity) == block
-        }
-        return _values(found)
+    def values(self, block: Block, pdu: bytes, channel: int = 1) -> Values:
+        """Return what a block's answer says of a channel. Raises `Implausible`; never guesses."""
+        section = self._section
+        answer = Answer(section=section, begins=section.address_of(block, channel), words=tuple(registers_of(pdu)))
+        return _values(
+            {
+                quantity: answer.value(register, channel)
+                for quantity, register in section.registers.items()
+                if section.block_of(quantity) == block
+            }
+        )
 
 
 def _values(found: Mapping[Quantity, float]) -> Values:
@@ -135,13 +166,38 @@ def _values(found: Mapping[Quantity, float]) -> Values:
     )
 
 
-def scaled(register: Register, registers: list[int], block: Block) -> float:
-    """Return one quantity out of a block's registers. Raises `Implausible`."""
-    first = register.address - block.address
-    words = registers[first : first + register.type.registers]
-    if register.little:
-        words = words[::-1]
-    raw = struct.pack(f">{len(words)}H", *words)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The registers of one transaction as 16-bit words, and the address of the first."""
+
+    section: MeterSection
+    begins: int
+    words: tuple[int, ...]
+
+    def value(self, register: Register, channel: int) -> float:
+        """Return one quantity of a channel. Raises `Implausible`."""
+        words = self._words(self.section.address_of(register, channel), self.section.takes(register))
+        value = scaled(register, words)
+        if register.sign is None:
+            return value
+        direction = int.from_bytes(_bytes(self._words(register.sign.address, 1)), "big")
+        return -value if direction & register.sign.mask_of(channel) else value
+
+    def _words(self, address: int, count: int) -> tuple[int, ...]:
+        """Return the words of `count` registers."""
+        first = (address - self.begins) * self.section.words
+        return self.words[first : first + count * self.section.words]
+
+
+def _bytes(words: Sequence[int]) -> bytes:
+    return struct.pack(f">{len(words)}H", *words)
+
+
+def scaled(register: Register, words: Sequence[int]) -> float:
+    """Return what a register's words say, without its sign. Raises `Implausible`."""
+    # A short value in a wide register fills its low end.
+    words = words[-register.type.registers :]
+    raw = _bytes(words[::-1] if register.little else words)
     if int.from_bytes(raw, "big") in register.invalid:
         raise Implausible(f"{raw.hex()} means that the value is not known")
     value = float(struct.unpack(_FORMATS[register.type], raw)[0]) * register.scale

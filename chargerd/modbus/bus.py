@@ -30,6 +30,7 @@ from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, betwee
 from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.frames import Request
 from chargerd.modbus.lines import LineGone
+from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Coils, Cut, Hold, Job, Kind, Reading, Schedule
 from chargerd.modbus.wire import NEVER, Answered, Counters, Failed, Wire
 
@@ -39,8 +40,8 @@ Emit = Callable[[BusEvent], None]
 
 REOPEN_EVERY = Seconds(1.0)
 LONGEST_NAP = Seconds(1.0)
-SETTLE = Seconds(0.2)
-"""How long after a lapse of 100 ms the relays may be read back: the contact needs a while, too."""
+SETTLE = Seconds(0.1)
+"""How long after a lapse the relays may be read back: the contact needs a while, too."""
 OPEN_AGAIN_EVERY = Seconds(0.15)
 LAST_RESORT_ATTEMPT = 3
 """From this attempt on, an opening also makes a timed board close for its shortest time and lapse."""
@@ -80,6 +81,11 @@ class Bus:
         self._unheard: list[RelayNotWritten] = []
         self._alone = False
         self._opened: dict[PortId, Instant] = {}
+        self._preparing = {
+            board.id: Preparing(board.relays)
+            for board in boards.values()
+            if board.relays is not None and board.relays.settings
+        }
         self._thread = threading.Thread(target=self._run, name=f"bus {name}", daemon=True)
 
     # For everybody
@@ -118,6 +124,10 @@ class Bus:
         with self._wake:
             self._queue(command)
             self._wake.notify_all()
+
+    def unprepared_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards whose settings are not known to be right: they count as boards without a dead-man."""
+        return tuple(board for board, preparing in self._preparing.items() if not preparing.good)
 
     def lost_boards(self) -> tuple[BoardId, ...]:
         """Return the boards that do not answer."""
@@ -260,6 +270,8 @@ class Bus:
         self._wire = self._connect(self.counters)
         self.connected = True
         log.info("line_open", bus=self.name)
+        for preparing in self._preparing.values():
+            preparing.begin()
         with self._lock:
             self._schedule.forgive()
         return True
@@ -284,18 +296,41 @@ class Bus:
         with self._lock:
             late = self._schedule.overdue(now)
             job = self._schedule.next(now)
-            if job is not None:
+            preparing = self._to_prepare(job)
+            if job is not None and preparing is None:
                 self._schedule.begin(job, now)
         for hold in late:
             self._tell(_not_held(hold.command, FaultKind.TIMEOUT, now, late=True))
         if job is None:
             return bool(late)
+        if preparing is not None:
+            self._prepare(self._boards[job.board], preparing)
+            return True
         try:
             self._do(job)
         except LineGone:
             self._undone(job)
             raise
         return True
+
+    def _to_prepare(self, job: Job | None) -> Preparing | None:
+        """Return what a job's board must be told first. Nothing comes before an opening, or at the very end."""
+        if job is None or isinstance(job, Cut) or self._alone:
+            return None
+        preparing = self._preparing.get(job.board)
+        return None if preparing is None or preparing.over else preparing
+
+    def _prepare(self, board: BoardOnBus, preparing: Preparing) -> None:
+        """Do one transaction of a board's preparation: the job it is for stays queued until all are done."""
+        result = self._ask(board, preparing.request())
+        if isinstance(result, Answered):
+            preparing.answered(result.pdu)
+        elif result.kind is FaultKind.EXCEPTION:
+            preparing.refused()
+        if preparing.good:
+            log.info("board_prepared", bus=self.name, board=board.id)
+        elif preparing.over:
+            log.error("board_not_prepared", bus=self.name, board=board.id, setting=preparing.failed)
 
     def _undone(self, job: Job) -> None:
         """The line vanished under a job: an opening stays queued, the rest is told that it came to nothing."""
@@ -342,6 +377,8 @@ class Bus:
                 self._schedule.ask_coils(board.id)
             lost = not alive and self._schedule.missed(board.id, now)
         if back:
+            if board.id in self._preparing:
+                self._preparing[board.id].begin()
             self._tell(BoardBack(board=board.id, at=now))
         if lost:
             assert isinstance(result, Failed)
@@ -355,7 +392,8 @@ class Bus:
         if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed:
             self._ask(board, board.relays.lapse(channel), urgent=True)
             with self._lock:
-                self._schedule.settle(board.id, after(self._clock.now(), SETTLE))
+                lapsed = after(self._clock.now(), board.relays.lapses_in)
+                self._schedule.settle(board.id, after(lapsed, SETTLE))
         if isinstance(result, Answered):
             self._tell(RelayWritten(port=job.port, action=RelayAction.OPEN, sent_at=result.sent_at, at=result.at))
         else:
@@ -402,7 +440,7 @@ class Bus:
             self._fault(job, result.kind, result.at, again=asked)
             return
         try:
-            values = board.meter.values(job.block, result.pdu)
+            values = board.meter.values(job.block, result.pdu, job.channel)
         except Implausible as error:
             log.warning("implausible", board=job.board, port=job.port, why=str(error))
             self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked)

@@ -79,12 +79,12 @@ def read_bits(unit: int, function: int, address: int, count: int) -> Request:
     return Request(unit=unit, pdu=bytes([function]) + body, reply_size=size)
 
 
-def read_registers(unit: int, function: int, address: int, count: int) -> Request:
-    """Ask for holding (function 3) or input registers (function 4)."""
+def read_registers(unit: int, function: int, address: int, count: int, words: int = 1) -> Request:
+    """Ask for holding (function 3) or input registers (function 4) with so many 16-bit words each."""
     holding = function == ReadHoldingRegistersRequest.function_code
     kind = ReadHoldingRegistersRequest if holding else ReadInputRegistersRequest
     body = kind(dev_id=unit, address=address, count=count).encode()
-    return Request(unit=unit, pdu=bytes([function]) + body, reply_size=2 + 2 * count)
+    return Request(unit=unit, pdu=bytes([function]) + body, reply_size=2 + 2 * words * count)
 
 
 def write_coil(unit: int, address: int, value: int) -> Request:
@@ -158,7 +158,7 @@ def bits_of(pdu: bytes) -> list[bool]:
 
 
 def registers_of(pdu: bytes) -> list[int]:
-    """Return the registers of an answer to `read_registers`."""
+    """Return the registers of an answer to `read_registers`, wide ones as their 16-bit words."""
     response = ReadHoldingRegistersResponse()
     response.decode(pdu[1:])
     return list(response.registers)

@@ -5,6 +5,7 @@ pymodbus is the codec; what a coil or a register means stands in the profile, th
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from pymodbus.client.mixin import ModbusClientMixin
 from pymodbus.constants import ExcCodes
@@ -18,7 +19,7 @@ from pymodbus.pdu.bit_message import (
 )
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
 
-from chargerd.config.profiles import MeterSection, Number, Quantity, Register, RelaySection
+from chargerd.config.profiles import MeterSection, Number, Quantity, Register, RelaySection, Setting
 from chargerd.config.site import Board
 from chargerd.core.units import Instant, Seconds
 from chargerd.sim.parts import Meter, Relay
@@ -94,9 +95,11 @@ class BoardSim:
         self.powered = True
         self.deaf = False
         """It echoes writes and does nothing: a broken firmware."""
+        self.settings = {} if board.profile.relay is None else _unset(board.profile.relay.prepare)
+        """Settings by function that writes them and address: wrong, as the board comes out of its box."""
         self._codec = Codec()
         self._functions: dict[int, Callable[[ModbusPDU, Instant], ModbusPDU]] = {
-            READ_COILS: self._read_relays,
+            READ_COILS: self._read_coils,
             READ_INPUTS: self._read_inputs,
             READ_HOLDING: self._read_words,
             READ_REGISTERS: self._read_words,
@@ -136,44 +139,61 @@ class BoardSim:
 
     # Relays
 
-    def _read_relays(self, request: ModbusPDU, _now: Instant) -> ModbusPDU:
-        section = self.board.profile.relay
-        if section is None or section.read_back.function != READ_COILS:
-            return _refusal(READ_COILS, ExcCodes.ILLEGAL_FUNCTION)
-        bits = _window([relay.coil for relay in self.relays], request, section.read_back.first)
-        if bits is None:
-            return _refusal(READ_COILS, ExcCodes.ILLEGAL_ADDRESS)
-        return ReadCoilsResponse(bits=bits)
+    def _read_coils(self, request: ModbusPDU, _now: Instant) -> ModbusPDU:
+        return self._read_bits(request, READ_COILS)
 
     def _read_inputs(self, request: ModbusPDU, _now: Instant) -> ModbusPDU:
-        section = self.board.profile.inputs
-        if section is None:
-            return _refusal(READ_INPUTS, ExcCodes.ILLEGAL_FUNCTION)
-        bits = _window(self.inputs, request, section.first)
-        if bits is None:
-            return _refusal(READ_INPUTS, ExcCodes.ILLEGAL_ADDRESS)
-        return ReadDiscreteInputsResponse(bits=bits)
+        return self._read_bits(request, READ_INPUTS)
+
+    def _read_bits(self, request: ModbusPDU, function: int) -> ModbusPDU:
+        words = self._states(function)
+        if not words:
+            return _refusal(function, ExcCodes.ILLEGAL_FUNCTION)
+        addresses = range(request.address, request.address + request.count)
+        if not all(address in words for address in addresses):
+            return _refusal(function, ExcCodes.ILLEGAL_ADDRESS)
+        bits = [bool(words[address]) for address in addresses]
+        return ReadCoilsResponse(bits=bits) if function == READ_COILS else ReadDiscreteInputsResponse(bits=bits)
+
+    def _states(self, function: int) -> dict[int, int]:
+        """Return what relays, inputs and settings show to a reading function, by address."""
+        relay, inputs = self.board.profile.relay, self.board.profile.inputs
+        words: dict[int, int] = {}
+        if relay is not None and relay.read_back.function == function:
+            words |= {relay.read_back.first + index: int(one.coil) for index, one in enumerate(self.relays)}
+        if inputs is not None and inputs.function == function:
+            words |= {inputs.first + index: int(closed) for index, closed in enumerate(self.inputs)}
+        writer = {READ_COILS: WRITE_COIL, READ_HOLDING: WRITE_REGISTER}.get(function)
+        return words | {address: value for (by, address), value in self.settings.items() if by == writer}
 
     def _write_one(self, request: ModbusPDU, now: Instant) -> ModbusPDU:
         section, function = self.board.profile.relay, request.function_code
+        value = request.value if isinstance(request, _AnyCoilRequest) else request.registers[0]
+        if (function, request.address) in self.settings:
+            if not self.deaf:
+                self.settings[function, request.address] = value
+            return request
         if section is None or section.write != function:
             return _refusal(function, ExcCodes.ILLEGAL_FUNCTION)
-        value = request.value if isinstance(request, _AnyCoilRequest) else request.registers[0]
         fault = self._drive(section, request.address, value, now)
         return request if fault is None else _refusal(function, fault)
 
     def _drive(self, section: RelaySection, address: int, value: int, now: Instant) -> ExcCodes | None:
-        timed = section.timed_on
-        if section.first <= address < section.first + section.channels:
-            if value not in {section.open_value, section.close_value}:
-                return ExcCodes.ILLEGAL_VALUE
-            self._move(address - section.first, now, closed=value == section.close_value)
+        channels = range(section.channels)
+        index, timed = address - section.first, section.timed_on
+        if index in channels and value in section.deceptive_values:
+            if self.relays[index].lapses_at is None:
+                self._move(index, now, closed=False)
             return None
-        if timed is None or not timed.first <= address < timed.first + section.channels:
-            return ExcCodes.ILLEGAL_ADDRESS
-        if not 1 <= value <= timed.max_value:
+        if index in channels and value in {section.open_value, section.close_value}:
+            self._move(index, now, closed=value == section.close_value)
+            return None
+        if timed is None or address - timed.first not in channels:
+            return ExcCodes.ILLEGAL_VALUE if index in channels else ExcCodes.ILLEGAL_ADDRESS
+        units = value - timed.base_value
+        if not 1 <= units <= timed.max_value:
             return ExcCodes.ILLEGAL_VALUE
-        self._move(address - timed.first, now, closed=True, span=Seconds(value * timed.unit_ms / 1000))
+        self._move(address - timed.first, now, closed=True, span=Seconds(units * timed.unit_ms / 1000))
         return None
 
     def _move(self, index: int, now: Instant, *, closed: bool, span: Seconds | None = None) -> None:
@@ -205,47 +225,59 @@ class BoardSim:
             return _refusal(function, ExcCodes.ILLEGAL_ADDRESS)
         # Registers between the documented ones answer 0, as the boards' own do.
         registers = [words.get(request.address + offset, 0) for offset in range(request.count)]
+        if section is not None and section.function == function and section.wide:
+            registers = [half for word in registers for half in divmod(word, WORD + 1)]
         kind = ReadHoldingRegistersResponse if function == READ_HOLDING else ReadInputRegistersResponse
         return kind(registers=registers)
 
     def _words(self, function: int) -> dict[int, int] | None:
-        meter, relay = self.board.profile.meter, self.board.profile.relay
+        meter = self.board.profile.meter
         if meter is not None and meter.function == function:
             return _image(meter, self.meters)
-        if relay is not None and relay.read_back.function == function:
-            return {relay.read_back.first + index: int(one.coil) for index, one in enumerate(self.relays)}
-        return None
+        return self._states(function) or None
+
+
+def _unset(prepare: Sequence[Setting]) -> dict[tuple[int, int], int]:
+    return {
+        (setting.write, setting.address + index): 0 if setting.value else 1
+        for setting in prepare
+        for index in range(setting.count)
+    }
 
 
 def _image(section: MeterSection, meters: Sequence[Meter]) -> dict[int, int]:
     """Return the registers of all channels by address."""
     words: dict[int, int] = {}
-    for channel, meter in enumerate(meters):
+    for channel, meter in enumerate(meters, start=1):
         for block in section.blocks:
-            words.setdefault(block.address + block.count - 1 + channel * section.stride, 0)
+            words.setdefault(section.address_of(block, channel) + block.count - 1, 0)
         for quantity, register in section.registers.items():
-            first = register.address + channel * section.stride
-            words |= dict(enumerate(_encode(quantity, register, meter), start=first))
+            value = meter.values.get(quantity, 0.0)
+            if quantity is Quantity.ENERGY and section.shares_energy:
+                value = sum(one.values.get(quantity, 0.0) for one in meters)
+            if register.sign is not None and value < 0:
+                words[register.sign.address] = words.get(register.sign.address, 0) | register.sign.mask_of(channel)
+                value = -value
+            words |= dict(
+                enumerate(_encode(value, register, section), start=section.address_of(register, channel))
+            )
     return words
 
 
-def _encode(quantity: Quantity, register: Register, meter: Meter) -> list[int]:
-    raw = meter.values.get(quantity, 0.0) / register.scale
-    value = raw if register.type is Number.F32 else round(raw)
-    return ModbusClientMixin.convert_to_registers(
-        value, _TYPES[register.type], word_order="little" if register.little else "big"
-    )
+def _encode(value: float, register: Register, section: MeterSection) -> list[int]:
+    """Return a value as the registers of a section hold it, wide ones as one number each."""
+    raw = value / register.scale
+    order: Literal["big", "little"] = "little" if register.little else "big"
+    number = raw if register.type is Number.F32 else round(raw)
+    halves = ModbusClientMixin.convert_to_registers(number, _TYPES[register.type], word_order=order)
+    if not section.wide:
+        return halves
+    halves = [0] * (len(halves) % 2) + halves
+    return [high << 16 | low for high, low in zip(halves[::2], halves[1::2], strict=True)]
 
 
 def _countable(section: MeterSection, count: int) -> bool:
     return count <= section.max_registers and not (section.even_counts and count % 2)
-
-
-def _window(bits: Sequence[bool], request: ModbusPDU, first: int) -> list[bool] | None:
-    start = request.address - first
-    if start < 0 or start + request.count > len(bits):
-        return None
-    return list(bits[start : start + request.count])
 
 
 def _refusal(function: int, code: ExcCodes) -> ModbusPDU:

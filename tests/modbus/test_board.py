@@ -159,15 +159,14 @@ def test_whatever_the_bits_a_value_is_within_its_bounds_or_none(raw: bytes, quan
     ],
 )
 def test_word_order_and_sign(number: Number, little: bool, raw: list[int], value: float) -> None:
-    register = Register(address=100, type=number, little=little)
-    assert scaled(register, [7, *raw], Block(address=99, count=5)) == value
+    assert scaled(Register(address=100, type=number, little=little), raw) == value
 
 
 def test_a_sentinel_is_no_value() -> None:
     register = Register(address=0, type=Number.U32, invalid=(0xFFFFFFFF,))
-    assert scaled(register, [0xFFFF, 0xFFFE], Block(address=0, count=2)) == 0xFFFFFFFE
+    assert scaled(register, [0xFFFF, 0xFFFE]) == 0xFFFFFFFE
     with pytest.raises(Implausible, match="ffffffff"):
-        scaled(register, [0xFFFF, 0xFFFF], Block(address=0, count=2))
+        scaled(register, [0xFFFF, 0xFFFF])
 
 
 def test_channels_of_a_many_channel_meter_lie_a_stride_apart() -> None:

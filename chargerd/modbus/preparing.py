@@ -1,0 +1,58 @@
+"""Settings a board must have before it is used: read, written where they are wrong, and read again. No I/O here.
+
+One transaction at a time, so that an opening never waits for more than one of them.
+"""
+
+from collections import deque
+
+from chargerd.modbus.board import RelayBoard
+from chargerd.modbus.frames import Request
+
+
+class Preparing:
+    """How far the preparation of one board has come. A board that does not take a setting is used all the same."""
+
+    def __init__(self, board: RelayBoard) -> None:
+        self._board = board
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew: the board may be another one, or have forgotten."""
+        self._left = deque(self._board.settings)
+        self._writes: deque[Request] = deque()
+        self._written = False
+        self.failed: str | None = None
+        """The name of the setting the board did not take; `None` while all is well."""
+
+    @property
+    def over(self) -> bool:
+        """Say whether there is nothing more to try."""
+        return not self._left or self.failed is not None
+
+    @property
+    def good(self) -> bool:
+        """Say whether every setting has been read and was right."""
+        return not self._left and self.failed is None
+
+    def request(self) -> Request:
+        """Return the next request. Asked again after a silence, it is the same."""
+        return self._writes[0] if self._writes else self._board.read_setting(self._left[0])
+
+    def answered(self, pdu: bytes) -> None:
+        """Take the answer to the last request."""
+        if self._writes:
+            self._writes.popleft()
+            return
+        wrong = self._board.wrong(self._left[0], pdu)
+        if not wrong:
+            self._left.popleft()
+            self._written = False
+        elif self._written:
+            self.refused()
+        else:
+            self._writes.extend(wrong)
+            self._written = True
+
+    def refused(self) -> None:
+        """Give up: the board does not know what was asked, or did not keep what it was told."""
+        self.failed = self._left[0].name
