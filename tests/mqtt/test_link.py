@@ -311,6 +311,20 @@ def test_a_client_without_progress_is_replaced(broker: Mosquitto, backend: Backe
         stage.wait(lambda: stage.link.connected and stage.link._transport is not first)  # noqa: SLF001
 
 
+def test_a_client_whose_thread_has_died_is_replaced(
+    broker: Mosquitto, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargerd.mqtt.client.STUCK_AFTER", 1.0)
+    monkeypatch.setattr("chargerd.mqtt.outgoing.PRESENCE_EVERY", 0.2)
+    with Stage(broker.port, Ledger()) as stage:
+        backend.wait("state/gateway")
+        first = stage.link._transport  # noqa: SLF001 - that it is another one afterwards is the point
+        assert first is not None
+        first._client._thread_terminate = True  # noqa: SLF001 - as if an exception had ended it
+        stage.wait(lambda: stage.link._transport is not first and stage.link.connected)  # noqa: SLF001
+        assert [name for name, _ in stage.alarms] == ["link_without_progress"]
+
+
 def test_keys_that_cannot_be_read_alarm_and_stop_nothing(tmp_path: Path) -> None:
     stage = Stage(1, Ledger(), tls=TlsSection(ca=str(tmp_path / "none.pem")), username="u")
     with stage:
@@ -415,6 +429,10 @@ def test_a_salvaged_journal_is_another_stream_and_the_old_acknowledgement_is_not
     add(first, 30)
     with Stage(broker.port, first):
         backend.wait("up/event", lambda body: body["seq"] == 30)
+    first.close(Seconds(5))
+    first = open_journal()
+    with Stage(broker.port, first):
+        backend.wait("state/gateway", lambda body: body["status"] == "online" and body["conn"] == 2)
         old = first.span().stream
         backend.acknowledge(old, 20)
         Stage.wait_for(lambda: first.span().acked == 20)
