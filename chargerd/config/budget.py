@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chargerd.config.bus_load import POLLS, Fast, Load, Population, again, allowed, load_of, population
+from chargerd.config.bus_load import POLLS, Fast, Load, Population, again, load_of, population
 from chargerd.config.line_time import WRITE, LineTime, read_back
 from chargerd.config.plans import LEASE, POWER_EVERY, RENEW_EVERY
 from chargerd.config.profiles import Profile
@@ -207,7 +207,7 @@ def faults_of(load: Load, bus: str) -> tuple[Fault, ...]:
     each = load.fast
     note(
         Trouble.STALE,
-        [(one.hung.port, POLLS * load.interval(one), POLLS * allowed(one)) for one in each],
+        [(one.hung.port, POLLS * load.poll(one), one.hung.protection.stale_after) for one in each],
     )
     note(
         Trouble.DEFINITE,

@@ -157,9 +157,20 @@ class Load:
 
     def interval(self, fast: Fast) -> Seconds:
         """Return the longest time from one reading of a port's current to the next, while nothing is lost."""
+        return Seconds(max(self._crowded(fast), self._unhurried(fast)))
+
+    def poll(self, fast: Fast) -> Seconds:
+        """Return how long one poll takes: a crowded line's interval, or how long its meter is left alone if longer.
+
+        What may be under way when such a meter's turn comes is not counted against it.
+        """
+        return Seconds(max(self._crowded(fast), fast.waits))
+
+    def _crowded(self, fast: Fast) -> float:
+        """Return the interval on a line that is never idle."""
         slots = _slots(len(self.fast), FAST_BETWEEN)
-        saturated = self.round + fast.waits - min(one.waits for one in self.fast) + self._longest_of(slots)
-        return Seconds(max(saturated, self._unhurried(fast)) + self._hurried())
+        later = fast.waits - min(one.waits for one in self.fast)
+        return self.round + later + self._longest_of(slots) + self._hurried()
 
     def interval_starting(self, fast: Fast) -> Seconds:
         """Return the same while a port is being started: what a start waits for comes more often."""

@@ -25,7 +25,6 @@ from chargerd.config.document import (
     ResumeSection,
     TlsSection,
 )
-from chargerd.config.notes import END_LATER
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("gateway", GatewaySection),
@@ -44,7 +43,6 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 )
 _LATER = {
     "circuits.NAME": {"rating_a", "power_w", "meter", "contactor"},
-    "charge_end": set(END_LATER),
     "resume": {"window_s"},
     "queue": {"queue_s"},
     "inputs.NAME": {"input"},
@@ -64,6 +62,9 @@ Every mistake is told at once, as `file:line:column: what is wrong; what to do`,
 `--json` gives the same to programs. What is written and not acted on in this release ("later" below) is told as a
 note, by `check` and by the daemon each time it starts. Read the notes: a detector that is only noted protects
 nobody.
+
+For each port it also tells how long it takes at worst from too much current to an open contact, and refuses buses
+that are too slow for the times they must keep: [budget.md](budget.md).
 
 `config/one-shed.yaml` and `config/quarter.yaml` are complete examples. This page is generated from the models that
 check the file; change those and run `python -m chargerd.config.reference > docs/configuration.md`.
