@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from chargerd.config.document import BusSection
-from chargerd.config.line_time import WRITE, Frames, LineTime, bits, read_back, registers
+from chargerd.config.line_time import WRITE, Frames, LineTime, inputs, read_back, registers
 from chargerd.config.pacing import (
     BACK_OFF,
     COILS_EVERY,
@@ -160,7 +160,7 @@ class Load:
         return Seconds(max(self._crowded(fast), self._unhurried(fast)))
 
     def poll(self, fast: Fast) -> Seconds:
-        """Return how long one poll takes: a crowded line's interval, or how long its meter is left alone if longer.
+        """Return how long one poll takes: a crowded line's interval, or how long its meter wants rest if longer.
 
         What may be under way when such a meter's turn comes is not counted against it.
         """
@@ -310,8 +310,7 @@ def _of_boards(there: Population) -> Iterator[_Due]:
     for board in there.relay_boards:
         yield _Due(frames=read_back(board), profile=board, every=COILS_EVERY)
     for board in there.input_boards:
-        assert board.inputs is not None
-        yield _Due(frames=bits(board.inputs.channels), profile=board, every=INPUTS_EVERY)
+        yield _Due(frames=inputs(board), profile=board, every=INPUTS_EVERY)
     for board in there.feeders:
         yield _Due(frames=_current(board), profile=board, every=FEEDER_EVERY)
 

@@ -43,8 +43,17 @@ def read_back(profile: Profile) -> Frames:
     """Return the frames that read a relay board back. The profile has relays."""
     assert profile.relay is not None
     back = profile.relay.read_back
-    count = max(profile.relay.channels, back.min_count)
-    reads_bits = back.function <= 2  # noqa: PLR2004 - functions 1 and 2 read bits
+    return _states(back.function, max(profile.relay.channels, back.min_count))
+
+
+def inputs(profile: Profile) -> Frames:
+    """Return the frames that read all inputs of a board. The profile has inputs."""
+    assert profile.inputs is not None
+    return _states(profile.inputs.function, max(profile.inputs.channels, profile.inputs.min_count))
+
+
+def _states(function: int, count: int) -> Frames:
+    reads_bits = function <= 2  # noqa: PLR2004 - functions 1 and 2 read bits
     return bits(count) if reads_bits else Frames(request=_REQUEST, reply=_REPLY + 2 * count)
 
 
