@@ -1,8 +1,8 @@
 """A site that exists only here: sockets, relays, meters and boards, made from a checked configuration.
 
 The world has a clock of its own, which only `advance` moves; nothing in it sleeps or looks at another clock. It
-goes in steps (of 50 ms unless told otherwise) from where it began, and to the exact instant where a board's timer runs out, so that what
-happens depends on the seed and on what was done when, and not on how often somebody looked.
+goes in steps (of 50 ms unless told otherwise) from where it began, and to the exact instant where a board's timer
+runs out, so that what happens depends on the seed and on what was done when, and not on how often somebody looked.
 """
 
 import math
