@@ -131,9 +131,21 @@ def _members(
             ports.claim(work, (*path, "relay"), ("relay", relay), name, _taken("relay", relay), hint)
         if meter is not None:
             ports.claim(work, (*path, "meter"), ("meter", meter), name, _taken("meter", meter), hint)
+            _claim_counter(work, (*path, "meter"), boards[meter.board], name, ports)
         if relay is not None and meter is not None and labels:
             found.append((name, labels[index], relay, meter))
     return found
+
+
+def _claim_counter(work: Work, path: Path, board: Board, port: str, ports: _Ports) -> None:
+    """Refuse a second port on a meter whose channels all count into one register of energy."""
+    meter = board.profile.meter
+    if meter is None or not meter.shares_energy:
+        return
+    holder = ports.taken.setdefault(("counter", board.id), port)
+    if holder != port:
+        what = f"{board.id} ({board.profile.name}) counts the energy of all its channels together, {holder}'s too"
+        work.wrong(path, what, "give each port a meter that counts by itself")
 
 
 def _taken(kind: str, channel: Channel) -> str:

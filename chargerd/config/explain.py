@@ -125,9 +125,9 @@ def _predicate(detail: ErrorDetails) -> tuple[str, str]:
     return f"is {value}: {detail['msg']}", "correct it"
 
 
-def keys_at(path: Path) -> list[str]:
-    """Return the keys that are known at a place of the document; none where keys are names."""
-    annotation: object = Document
+def keys_at(path: Path, root: type[BaseModel] = Document) -> list[str]:
+    """Return the keys that are known at a place of the document, or of `root`; none where keys are names."""
+    annotation: object = root
     for part in path:
         annotation = _below(annotation, part)
     return sorted(annotation.model_fields) if _is_model(annotation) else []

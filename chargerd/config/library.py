@@ -1,21 +1,25 @@
 """Board profiles, read from files: the package's own, and those a site adds or overrides."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from chargerd.config.explain import said
+from chargerd.config.explain import keys_at, said, shown_path
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
 from chargerd.config.source import Path as Place
 from chargerd.config.source import Source, parse
+from chargerd.config.work import near
 
 SITE_PROFILES = (Path("/etc/chargerd/profiles.d"),)
 """Where a site puts profiles of its own."""
 _PACKAGE = "chargerd.modbus.profiles"
+_SHIPPED = "chargerd"
+"""Stands for the folder of the profiles that come with the program."""
 _KEYS = {"family", "source", "verified", "common", "profiles"}
 _HINT = "write it like the profiles that come with chargerd"
 
@@ -41,14 +45,42 @@ def _whole(path: Path, what: str, hint: str) -> ConfigurationError:
     return ConfigurationError([Problem(file=str(path), line=0, column=0, what=what, hint=hint)])
 
 
+@dataclass(slots=True, kw_only=True)
+class Library:
+    """All profiles by name, the file each comes from, and notes on which of them replace others."""
+
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    overrides: list[Problem] = field(default_factory=list)
+
+    def add(self, found: Mapping[str, Profile], source: Source) -> None:
+        """Take the profiles of one file; they replace those of the same name."""
+        for name, profile in found.items():
+            if name in self.files:
+                what = f"profile {name} here replaces the one of {self.files[name]}"
+                hint = f"give it another name unless that is meant; chargerd profiles {name} shows what holds"
+                self.overrides.append(source.problem(("profiles", name), what, hint, key=True))
+            self.profiles[name], self.files[name] = profile, source.name
+
+
+def folders_for(path: Path, folders: Sequence[Path] = SITE_PROFILES) -> tuple[Path, ...]:
+    """Return where the profiles for a configuration lie: `folders`, then `profiles.d` next to it, each once."""
+    return tuple(dict.fromkeys((*folders, path.parent / "profiles.d")))
+
+
 def load_profiles(folders: Sequence[Path] = SITE_PROFILES) -> Mapping[str, Profile]:
     """Return all profiles by name; later folders override earlier ones. Raises `ConfigurationError`."""
+    return load_library(folders).profiles
+
+
+def load_library(folders: Sequence[Path] = SITE_PROFILES) -> Library:
+    """Return all profiles and where they come from; later folders override. Raises `ConfigurationError`."""
     texts = [
-        (entry.name, entry.read_text(encoding="utf-8"))
+        (f"{_SHIPPED}/{entry.name}", entry.read_text(encoding="utf-8"))
         for entry in sorted(files(_PACKAGE).iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".yaml")
     ]
-    profiles: dict[str, Profile] = {}
+    library = Library()
     problems: list[Problem] = []
     paths = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
     for path in paths:
@@ -58,12 +90,14 @@ def load_profiles(folders: Sequence[Path] = SITE_PROFILES) -> Mapping[str, Profi
             problems += error.problems
     for name, text in texts:
         try:
-            profiles |= _family(parse(text, name), problems)
+            source = parse(text, name)
         except ConfigurationError as error:
             problems += error.problems
+            continue
+        library.add(_family(source, problems), source)
     if problems:
         raise ConfigurationError(problems)
-    return profiles
+    return library
 
 
 def _family(source: Source, problems: list[Problem]) -> dict[str, Profile]:
@@ -100,8 +134,14 @@ def _explain(error: ValidationError, name: str, source: Source) -> list[Problem]
         own: Place = ("profiles", name, *loc)
         shared: Place = ("common", *loc)
         place = shared if own not in source.values and shared in source.values else own
-        what, hint = said(detail)
-        problems.append(source.problem(place, f"profile {name}: {what}", hint))
+        about_key = detail["type"] == "extra_forbidden"
+        if about_key:
+            what, hint = f"unknown key {loc[-1]!r}", near(str(loc[-1]), keys_at(loc[:-1], Profile), "key")
+        elif detail["type"] == "missing":
+            what, hint = f"{shown_path(loc)} is missing", f"add {loc[-1]}"
+        else:
+            what, hint = said(detail)
+        problems.append(source.problem(place, f"profile {name}: {what}", hint, key=about_key))
     return problems
 
 

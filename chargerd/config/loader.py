@@ -1,6 +1,7 @@
 """From a file to a checked site, or to every reason why not."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from chargerd.config.advice import refuse
 from chargerd.config.document import Document
 from chargerd.config.expand import expand
 from chargerd.config.explain import cut, explain
-from chargerd.config.library import SITE_PROFILES, load_profiles, read_text
+from chargerd.config.library import SITE_PROFILES, folders_for, load_library, load_profiles, read_text
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Site
@@ -22,8 +23,14 @@ MISSING_HINT = "copy an example there, such as config/one-shed.yaml of the sourc
 
 
 def load(path: Path, *, profile_folders: Sequence[Path] = SITE_PROFILES) -> Site:
-    """Read and check a configuration. Raises `ConfigurationError` with every problem found."""
-    return load_text(read_text(path, MISSING_HINT), str(path), profiles=load_profiles(profile_folders))
+    """Read and check a configuration. Raises `ConfigurationError` with every problem found.
+
+    Profiles come from the package, then from `profile_folders`, then from `profiles.d` next to the configuration.
+    """
+    text = read_text(path, MISSING_HINT)
+    library = load_library(folders_for(path, profile_folders))
+    site = load_text(text, str(path), profiles=library.profiles)
+    return replace(site, notes=(*site.notes, *library.overrides))
 
 
 def load_text(text: str, name: str, *, profiles: Mapping[str, Profile] | None = None) -> Site:

@@ -69,7 +69,7 @@ def _dead_man(
     document: Document, boards: Mapping[BoardId, Board], ports: Sequence[PortWiring], work: Work
 ) -> None:
     used = {port.relay.board for port in ports}
-    without = [board for name, board in boards.items() if name in used and not is_leased(board)]
+    without = [board for name, board in boards.items() if name in used and not _opens_by_itself(board)]
     for board in without:
         text, path = _section_of(board, document, work)
         relay = board.profile.relay
@@ -78,9 +78,13 @@ def _dead_man(
         hint = "rely on a contactor or a time switch behind it"
         if relay.dead_man is DeadMan.TIMED_ON:
             path, hint = (*path, "lease"), "leave lease: off out unless this board is known to need it"
-        elif relay.dead_man is DeadMan.POLL_TIMEOUT:
-            hint = "its own poll timeout is neither set nor checked; set it by hand and prove it"
         work.note(path, what, hint, key=path[-1] == text)
+
+
+def _opens_by_itself(board: Board) -> bool:
+    """Say whether the board's relays open without the gateway: by a lease, or by a poll timeout it is given."""
+    relay = board.profile.relay
+    return is_leased(board) or (relay is not None and relay.dead_man is DeadMan.POLL_TIMEOUT)
 
 
 def _section_of(board: Board, document: Document, work: Work) -> tuple[str, Path]:

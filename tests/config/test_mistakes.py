@@ -427,8 +427,8 @@ MISTAKES: list[tuple[str, str, str, str]] = [
     (
         "an unknown profile",
         "address: 30, profile: eastron-sdm120",
-        "address: 30, profile: §eastron-sdm630",
-        "unknown profile 'eastron-sdm630'; did you mean eastron-sdm230, eastron-sdm120?",
+        "address: 30, profile: §eastron-sdm240",
+        "unknown profile 'eastron-sdm240'; did you mean eastron-sdm230, eastron-sdm120, eastron-sdm54?",
     ),
     # Ports
     (

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chargerd.core.plan import DeadMan
 from tests.config.sites import BASE, changed, shipped, site, unmarked
 from tests.config.test_site import bent
 
@@ -86,17 +87,17 @@ def test_a_lease_switched_off_for_a_range_is_noted_for_the_boards_in_use() -> No
     assert [note.split(": ", 1)[1].split(" ")[0] for note in found] == ["relay-2"]
 
 
-@pytest.mark.parametrize(
-    ("dead_man", "hint"),
-    [
-        ("none", "rely on a contactor or a time switch behind it"),
-        ("poll_timeout", "its own poll timeout is neither set nor checked; set it by hand and prove it"),
-    ],
-)
-def test_a_board_without_timed_closing_is_noted(monkeypatch: pytest.MonkeyPatch, dead_man: str, hint: str) -> None:
-    other = bent("waveshare-relay-8", {"relay": {"channels": 8, "dead_man": dead_man}})
+def test_a_board_without_timed_closing_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = bent("waveshare-relay-8", {"relay": {"channels": 8, "dead_man": "none"}})
     monkeypatch.setattr("tests.config.sites.shipped", lambda: {**shipped(), "waveshare-relay-8": other})
     text, places = unmarked(changed("  relay-b: {", "  §relay-b: {"))
     said = "relay-b closes its relays without a time limit: a gateway that dies leaves them closed"
-    assert notes(text) == [f"{places[0]}: {said}; {hint}"]
+    assert notes(text) == [f"{places[0]}: {said}; rely on a contactor or a time switch behind it"]
     assert site(text).plan.ports[3].relay.lease is None
+
+
+def test_a_poll_timeout_that_the_daemon_sets_needs_no_note() -> None:
+    text = changed("address: 1, profile: waveshare-relay-8}", "address: 1, profile: wirenboard-mr6c}")
+    text = changed("relay: relay-b/8", "relay: relay-b/6", text)
+    assert notes(text) == []
+    assert site(text).plan.ports[3].relay.dead_man is DeadMan.POLL_TIMEOUT
