@@ -37,6 +37,7 @@ from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import KNOWN, Incoming, Refusal
 from chargerd.mqtt.contract import MAJOR, MINOR, EventBody, Severity
 from chargerd.runtime import sdnotify
+from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.clockwatch import ClockWatch
@@ -46,8 +47,10 @@ from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
 from chargerd.runtime.scribe import Scribe
 from chargerd.runtime.supervisor import Supervisor
+from chargerd.store import ballast
 from chargerd.store.errors import StoreError
 from chargerd.store.journal import Journal
+from chargerd.store.place import Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +66,8 @@ RECOLLECT = 500
 """How many of the newest rows are looked at for ones of this boot that have no time yet."""
 LAST_WORDS = Seconds(0.2)
 """For the log's thread, before the process ends without ceremony."""
+UPKEEP = Upkeep(copies=3, ballast_bytes=ballast.BYTES, lenient=True)
+"""What is done for the journal; without a disk the daemon watches all the same."""
 GAVE_UP = 70
 """Exit code (EX_SOFTWARE of sysexits.h) after which systemd starts the daemon anew."""
 
@@ -91,6 +96,7 @@ class Daemon:
                 boot_id=boot_id(),
                 on_health=lambda writable: self._engine.dispatch(StoreChanged(writable=writable)),
                 on_crash=self._crashed,
+                upkeep=UPKEEP,
             )
         except StoreError as error:
             raise StartError(str(error)) from error
@@ -117,6 +123,7 @@ class Daemon:
             clock=self._clock,
             port_state=self._port_state,
             status=self._status,
+            accounts=Accounts(self._journal),
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed
@@ -160,6 +167,7 @@ class Daemon:
             relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
         )
         self._engine.begin(interrupted(recovery))
+        self._tell_store()
         for bus in self._buses:
             bus.start()
         self._onlooker.start()
@@ -174,10 +182,22 @@ class Daemon:
         log.info("started", version=__version__, ports=len(self._site.ports), boot=recovery.boot)
         sdnotify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
 
+    def _tell_store(self) -> None:
+        """Tell the station if the journal takes nothing from the start: then no relay closes."""
+        why_not = self._journal.why_not
+        if why_not is not None:
+            self._engine.dispatch(StoreChanged(writable=False))
+            self._alarm("store_unavailable", why_not)
+        if why_not is not None and self._journal.why_not is None:
+            self._engine.dispatch(StoreChanged(writable=True))  # It came back just now.
+
     def _tick(self) -> None:
         stuck = self._supervisor.stuck()
         if stuck:
             self._give_up(f"hung: {', '.join(stuck)}")
+            return
+        if self._journal.restart_wanted and self._engine.idle():
+            self._give_up("the journal was lost and is back: begin anew with what it holds")
             return
         sdnotify.notify("WATCHDOG=1")
 
@@ -359,6 +379,7 @@ class Daemon:
                 "connected": self._link is not None and self._link.connected,
             },
             "ledger": {"stream": span.stream, "last": span.last, "acked": span.acked},
+            "store": {"writable": self._journal.why_not is None, "why_not": self._journal.why_not},
             "buses": buses,
         }
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from chargerd import __version__
+from chargerd.cli import sessions
 from chargerd.cli.ctl_tables import clock, number, port_view, status_view, table, why_not
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
@@ -276,6 +277,9 @@ def reset(path: Path, port: str, reason: str | None, *, as_json: bool) -> None:
     """Clear what holds a port open."""
     given = {"port": port} if reason is None else {"port": port, "reason": reason}
     _command(path, "reset", given, wait=True, as_json=as_json)
+
+
+main.add_command(sessions.group(_client, as_json, _complete_port))
 
 
 def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_json: bool) -> None:

@@ -26,7 +26,7 @@ class Params(BaseModel):
 
 
 class Nothing(Params):
-    """`status` and `watch`."""
+    """`status`, `watch` and `verify`."""
 
 
 class PortParams(Params):
@@ -57,6 +57,19 @@ class ResetParams(PortParams):
     reason: Text | None = None
 
 
+class SessionsParams(Params):
+    """`sessions`: how many, and of which port; settlements come one a message, newest first, then `{count}`."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+    port: Name | None = None
+
+
+class SessionParams(Params):
+    """`session`: one settlement."""
+
+    session_id: Name
+
+
 METHODS: Mapping[str, type[Params]] = {
     "status": Nothing,
     "watch": Nothing,
@@ -64,6 +77,9 @@ METHODS: Mapping[str, type[Params]] = {
     "start": StartParams,
     "stop": StopParams,
     "reset": ResetParams,
+    "sessions": SessionsParams,
+    "session": SessionParams,
+    "verify": Nothing,
 }
 
 ACTING = frozenset({"start", "stop", "reset"})

@@ -5,6 +5,7 @@ first, since what opens a relay waits for no disk. The same id again gets the st
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
@@ -18,12 +19,15 @@ from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, StationPlan
 from chargerd.core.session import Order, Source
-from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
 from chargerd.mqtt.contract import LimitsArgs
 
 log = structlog.get_logger(__name__)
 
 FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, ReplyStatus.EXPIRED})
+
+KNOWN_FOR = Seconds(7 * 86_400.0)
+"""The contract keeps ids of commands this long; those from before a restart count from there."""
 
 Respond: TypeAlias = Callable[[Reply, bool], None]
 """Gets each reply to a command, and whether it is the last one."""
@@ -65,6 +69,8 @@ class Desk:
         self._reply_of = reply_of
         self._lock = threading.Lock()
         self._known = dict(known)
+        self._ages = deque((clock.now(), command) for command in self._known)
+        """When each id was first seen here, oldest first."""
         self._open: dict[CommandId, Respond] = {}
         self._last_words: dict[CommandId, Reply] = {}
         """Final replies that are not durable yet, for whoever asks again."""
@@ -113,9 +119,11 @@ class Desk:
     def seen_before(self, command: CommandId, digest: str, respond: Respond) -> bool:
         """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
         with self._lock:
+            self._forget()
             known = self._known.get(command)
             if known is None:
                 self._known[command] = digest
+                self._ages.append((self._clock.now(), command))
                 return False
         self._repeat(command, known == digest, respond)
         return True
@@ -252,6 +260,11 @@ class Desk:
             self.answer(answer, self._clock.moment())
 
     # Within
+
+    def _forget(self) -> None:
+        now = self._clock.now()
+        while self._ages and between(self._ages[0][0], now) > KNOWN_FOR:
+            self._known.pop(self._ages.popleft()[1], None)
 
     def _repeat(self, command: CommandId, same: bool, respond: Respond) -> None:
         def deliver(known: RememberedCommand | None, _session_used: bool) -> None:

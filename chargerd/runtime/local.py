@@ -13,6 +13,7 @@ from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
 from chargerd.mqtt.contract import LimitsArgs
+from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine
 
@@ -30,6 +31,7 @@ class LocalHandler:
         clock: Clock,
         port_state: Callable[[PortView], dict[str, Json]],
         status: Callable[[], dict[str, Json]],
+        accounts: Accounts,
     ) -> None:
         self._engine = engine
         self._desk = desk
@@ -45,6 +47,7 @@ class LocalHandler:
             "start": self._start,
             "stop": self._stop,
             "reset": self._reset,
+            **accounts.methods,
         }
 
     def call(self, method: str, params: Fields, _peer: Peer, respond: Responder) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import rfc8785
 
@@ -34,21 +34,38 @@ def problems_of(links: Iterable[Link], newest: str | None) -> tuple[str, ...]:
 
     `newest` is the digest the journal remembers as its last. The first link may refer to one that has left.
     """
-    problems: list[str] = []
+    check = ChainCheck()
+    check.take(links)
+    check.finish(newest)
+    return tuple(check.problems)
+
+
+@dataclass(slots=True)
+class ChainCheck:
+    """Goes through the chain in as many pieces as one likes."""
+
+    problems: list[str] = field(default_factory=list)
+    count: int = 0
     before: Link | None = None
     digest: str | None = None
-    for link in links:
-        if before is not None and link.previous != digest:
-            problems.append(
-                f"row {link.seq}: does not follow row {before.seq}; a settlement is missing or changed"
-            )
-        digest = _stated(link)
-        if digest is None or digest != digest_of(load_body(link.text), link.previous):
-            problems.append(f"row {link.seq}: the record does not match its digest")
-        before = link
-    if before is not None and digest != newest:
-        problems.append(f"row {before.seq}: is not the newest settlement the journal remembers")
-    return tuple(problems)
+
+    def take(self, links: Iterable[Link]) -> None:
+        """Look at the next settlements."""
+        for link in links:
+            self.count += 1
+            if self.before is not None and link.previous != self.digest:
+                self.problems.append(
+                    f"row {link.seq}: does not follow row {self.before.seq}; a settlement is missing or changed"
+                )
+            self.digest = _stated(link)
+            if self.digest is None or self.digest != digest_of(load_body(link.text), link.previous):
+                self.problems.append(f"row {link.seq}: the record does not match its digest")
+            self.before = link
+
+    def finish(self, newest: str | None) -> None:
+        """Compare the end with what the journal remembers as its newest settlement."""
+        if self.before is not None and self.digest != newest:
+            self.problems.append(f"row {self.before.seq}: is not the newest settlement the journal remembers")
 
 
 def _stated(link: Link) -> str | None:

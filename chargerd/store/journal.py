@@ -20,6 +20,7 @@ import structlog
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Recovery, RememberedCommand, Reply
 from chargerd.core.units import CommandId, Instant, SessionId
+from chargerd.store.chain import ChainCheck
 from chargerd.store.errors import StoreError
 from chargerd.store.place import Place, Upkeep
 from chargerd.store.retention import COMMANDS_MS
@@ -33,6 +34,7 @@ ASK_TIMEOUT_S: Final = 30.0
 """How long a caller waits in his own thread for an answer."""
 
 PLAIN: Final = Upkeep()
+VERIFY_SLICE: Final = 100
 NO_ROWS: Sequence[LedgerRow] = ()
 NOT_TO_BE_HAD: Final[tuple[RememberedCommand | None, bool]] = (None, True)
 UNREADABLE: Final[tuple[str, ...]] = (
@@ -157,9 +159,34 @@ class Journal:
         """Deliver up to `limit` rows with numbers above `after`, in order; none if they cannot be read."""
         self._ask(lambda tables: tables.rows(after, limit), deliver, NO_ROWS)
 
-    def history(self, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
-        """Deliver up to `limit` settlements, newest first; none if they cannot be read."""
-        self._ask(lambda tables: tables.settlements(limit), deliver, NO_ROWS)
+    def history(
+        self, limit: int, deliver: Callable[[Sequence[LedgerRow] | None], None], before: int | None = None
+    ) -> None:
+        """Deliver up to `limit` settlements, newest first, with numbers below `before`; `None` if unreadable."""
+        self._ask(lambda tables: tables.settlements(limit, before), deliver, None)
+
+    def verify(self, deliver: Callable[[int, bool, Sequence[str] | None], None]) -> None:
+        """Look through the chain of settlements in slices, so that nobody's commit waits for it.
+
+        Delivers after each slice how many were looked at, whether that is all, and what is wrong so far (`None`:
+        they cannot be read).
+        """
+        check = ChainCheck()
+
+        def look(tables: Tables) -> bool:
+            links = tables.links(0 if check.before is None else check.before.seq, VERIFY_SLICE)
+            check.take(links)
+            last = len(links) < VERIFY_SLICE
+            if last:
+                check.finish(tables.state().settled)
+            return last
+
+        def looked(last: bool | None) -> None:
+            deliver(check.count, last is not False, None if last is None else tuple(check.problems))
+            if last is False:
+                self._ask(look, looked, None)
+
+        self._ask(look, looked, None)
 
     def reply_of(self, command: CommandId, deliver: Callable[[Reply | None], None]) -> None:
         """Deliver the newest reply to a command, `None` if there is none."""

@@ -14,6 +14,8 @@ from chargerd.store.chain import Link, digest_of, problems_of
 from chargerd.store.codec import LATCH, SESSION, dump_body, dump_command, key, load_body, load_command
 from chargerd.store.errors import DamagedError
 
+BEYOND = 2**62
+"""More than any number of a row."""
 COLUMNS = "seq, kind, body, instant, boot, wall_ms, clock, offline"
 
 
@@ -221,10 +223,10 @@ class Tables:
         query = f"SELECT {COLUMNS} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
         return self._rows(self._db.execute(query, (after, limit)))
 
-    def settlements(self, limit: int) -> tuple[LedgerRow, ...]:
-        """Return up to `limit` settlements, newest first."""
-        query = f"SELECT {COLUMNS} FROM ledger WHERE settlement = 1 ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
-        return self._rows(self._db.execute(query, (limit,)))
+    def settlements(self, limit: int, before: int | None = None) -> tuple[LedgerRow, ...]:
+        """Return up to `limit` settlements, newest first, with numbers below `before`."""
+        query = f"SELECT {COLUMNS} FROM ledger WHERE settlement = 1 AND seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
+        return self._rows(self._db.execute(query, (BEYOND if before is None else before, limit)))
 
     def _rows(
         self, found: Iterable[tuple[int, str, str, float, int, int | None, str, int]]
@@ -244,10 +246,15 @@ class Tables:
 
     def settlement_problems(self) -> tuple[str, ...]:
         """Return what is wrong with the chain of settlements; empty if nothing is."""
-        found = self._db.execute("SELECT seq, body, previous FROM ledger WHERE settlement = 1 ORDER BY seq")
-        return problems_of(
-            (Link(seq=seq, text=body, previous=previous) for seq, body, previous in found), self.state().settled
+        return problems_of(self.links(0, BEYOND), self.state().settled)
+
+    def links(self, after: int, limit: int) -> tuple[Link, ...]:
+        """Return up to `limit` settlements with numbers above `after`, in order, as they stand in their chain."""
+        found = self._db.execute(
+            "SELECT seq, body, previous FROM ledger WHERE settlement = 1 AND seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
         )
+        return tuple(Link(seq=seq, text=body, previous=previous) for seq, body, previous in found)
 
     def sessions(self) -> tuple[SessionRecord, ...]:
         """Return the open sessions in the order in which they were begun. Raises `CodecError`."""

@@ -9,7 +9,7 @@ from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequ
 from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.session import Source
-from chargerd.core.units import CommandId, Instant, PortId, SessionId
+from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
 from chargerd.mqtt import bodies
 from chargerd.runtime.desk import Desk
 from tests.runtime.test_engine import PLAN, PORT, HandClock
@@ -216,3 +216,12 @@ def test_an_order_is_filled_in(stage: Stage) -> None:
     assert order.command.startswith("local-")
     unknown = stage.desk.order(PortId("Z99"))
     assert unknown.port == "Z99"
+
+
+def test_ids_are_forgotten_after_a_week_so_that_memory_does_not_fill(stage: Stage) -> None:
+    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    stage.clock.sleep(Seconds(6.9 * 86_400))
+    assert stage.desk.seen_before(ID, "d", stage.respond)
+    stage.clock.sleep(Seconds(0.2 * 86_400))
+    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    assert len(stage.desk._known) == len(stage.desk._ages) == 1  # noqa: SLF001 - what memory holds shows nowhere else

@@ -16,6 +16,7 @@ from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.store.journal import Journal
+from chargerd.store.place import Upkeep
 
 PATIENCE_S = 20.0
 NOON_MS = 1_760_000_000_000
@@ -138,7 +139,12 @@ def got(ask: Callable[[Callable[[Any], None]], None]) -> Any:
 
 
 def open_journal(
-    path: Path, clock: HandClock | None = None, *, boot_id: str = "boot-a", start: bool = True
+    path: Path,
+    clock: HandClock | None = None,
+    *,
+    boot_id: str = "boot-a",
+    start: bool = True,
+    upkeep: Upkeep = Upkeep(),  # noqa: B008 - frozen
 ) -> Opened:
     clock = clock or HandClock()
     health: list[bool] = []
@@ -150,7 +156,9 @@ def open_journal(
             health.append(writable)
             changed.notify_all()
 
-    journal = Journal.open(path, clock=clock, boot_id=boot_id, on_health=on_health, on_crash=crashes.append)
+    journal = Journal.open(
+        path, clock=clock, boot_id=boot_id, on_health=on_health, on_crash=crashes.append, upkeep=upkeep
+    )
     if start:
         journal.start()
     return Opened(journal=journal, clock=clock, health=health, crashes=crashes, health_changed=changed)

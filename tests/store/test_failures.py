@@ -208,10 +208,14 @@ def test_a_full_file_is_told_and_survived(opened: Opened) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a file system of 600 KiB; only root may."""
+    yield from mounted(tmp_path / "small", b"size=600k")
+
+
+def mounted(folder: Path, options: bytes) -> Iterator[Path]:
+    """Mount a file system of its own at `folder`, for as long as the generator lives."""
     libc = ctypes.CDLL(None, use_errno=True)
-    folder = tmp_path / "small"
     folder.mkdir()
-    if libc.mount(b"none", os.fsencode(folder), b"tmpfs", 0, b"size=600k") != 0:
+    if libc.mount(b"none", os.fsencode(folder), b"tmpfs", 0, options) != 0:
         pytest.skip(f"no file system may be mounted here: {os.strerror(ctypes.get_errno())}")
     yield folder
     libc.umount2(os.fsencode(folder), 2)

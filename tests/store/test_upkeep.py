@@ -1,0 +1,430 @@
+"""What is done for the file beside writing it: limits, gaps, copies, ballast, and a new file for a lost one."""
+
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chargerd.core.ledger import Batch, LedgerRow
+from chargerd.core.units import SessionId
+from chargerd.store import backup, ballast, retention
+from chargerd.store.errors import RefusedError, StoreError
+from chargerd.store.journal import Journal
+from chargerd.store.place import Upkeep
+from tests.store.kit import HandClock, Opened, command, connection_of, entry, latch, open_journal, record
+from tests.store.test_failures import mounted
+
+DAY_S = 86_400.0
+LENIENT = Upkeep(lenient=True)
+
+
+def open_with(path: Path, upkeep: Upkeep, clock: HandClock | None = None, *, start: bool = True) -> Opened:
+    return open_journal(path, clock, start=start, upkeep=upkeep)
+
+
+def stated(rows: list[LedgerRow]) -> set[int]:
+    """Return every number a row stands for, gaps included."""
+    told: set[int] = set()
+    for row in rows:
+        body = row.body
+        if body["event"] == "gap":
+            assert isinstance(body["from"], int)
+            assert isinstance(body["to"], int)
+            assert row.seq == body["from"]
+            assert str(body["reason"])
+            told |= set(range(body["from"], body["to"] + 1))
+        else:
+            told.add(row.seq)
+    return told
+
+
+def at_rest(opened: Opened) -> None:
+    """Let the thread do all it has to do at this moment."""
+    opened.settle()
+    opened.settle()
+
+
+# Limits
+
+
+def test_facts_make_room_before_the_file_outgrows_its_limit_and_settlements_never(path: Path) -> None:
+    limit = 2 * 1024 * 1024
+    opened = open_with(path, Upkeep(limit_bytes=limit))
+    settled: list[str] = []
+    for number in range(1, 1501):
+        is_settlement = number % 10 == 0
+        body = {"event": "ended" if is_settlement else "x", "n": f"s{number}", "text": "y" * 3000}
+        opened.journal.append(Batch(entries=(entry(body, settlement=is_settlement),)))
+        settled += [f"s{number}"] if is_settlement else []
+        if number % 50 == 0:
+            opened.clock.advance(61.0)
+            opened.settle()
+    for _ in range(20):
+        opened.clock.advance(61.0)
+        opened.settle()
+    assert opened.journal._writer.tables.used_bytes() <= limit  # noqa: SLF001 - the file as it is
+    rows = opened.rows()
+    assert stated(rows) == set(range(1, 1501))
+    assert [row.body["n"] for row in rows if row.body["event"] == "ended"] == settled
+    assert any(row.body["event"] == "gap" for row in rows)
+    assert rows[-1].body["n"] == "s1500", "the oldest go first"
+    assert opened.journal.verify_settlements() == ()
+    opened.close()
+
+
+def test_rows_the_backend_has_go_before_any_it_has_not(path: Path) -> None:
+    opened = open_with(path, Upkeep(limit_bytes=400 * 1024))
+    for _ in range(100):
+        opened.journal.append(Batch(entries=(entry({"event": "x", "text": "y" * 3000}),)))
+    opened.settle()
+    opened.journal.acknowledge(opened.journal.span().stream, 60)
+    opened.clock.advance(61.0)
+    for _ in range(5):
+        opened.settle()
+    rows = opened.rows()
+    assert [row.seq for row in rows] == list(range(61, 101))
+    assert all(row.body["event"] == "x" for row in rows)
+    opened.close()
+
+
+def test_facts_nobody_asked_for_in_ninety_days_leave_a_gap_and_settlements_stay(opened: Opened) -> None:
+    opened.journal.append(Batch(entries=tuple(entry({"event": "x"}) for _ in range(3))))
+    opened.journal.append(Batch(entries=(entry({"event": "ended"}, settlement=True), entry({"event": "x"}))))
+    for days in (89.9, 0.2):
+        opened.clock.advance(days * DAY_S)
+        opened.settle()
+        opened.settle()
+    rows = opened.rows()
+    assert [(row.seq, row.body["event"]) for row in rows] == [(1, "gap"), (4, "ended"), (5, "gap")]
+    assert stated(rows) == {1, 2, 3, 4, 5}
+
+
+def test_a_year_of_rows_to_let_go_holds_up_no_commit(opened: Opened) -> None:
+    opened.settle()
+    rows = 20_000
+    assert opened.write(Batch(entries=tuple(entry({"event": "x"}) for _ in range(rows))))
+    opened.journal.acknowledge(opened.journal.span().stream, rows)
+    opened.clock.advance(8 * DAY_S)
+    waited = []
+    for _ in range(20):
+        began = time.perf_counter()
+        assert opened.write(Batch(sessions=(record("s1"),)))
+        waited.append(time.perf_counter() - began)
+    assert max(waited) < 0.25
+    while opened.journal.span().first <= rows:
+        opened.settle()
+
+
+# Copies
+
+
+def fill(opened: Opened, rows: int = 50) -> None:
+    for number in range(rows):
+        opened.journal.append(Batch(entries=(entry({"n": number, "text": "x" * 2000}, settlement=True),)))
+    assert opened.write(Batch(sessions=(record("s1"),), latches=(latch(),), commands=(command("c1"),)))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20.0
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.01)
+
+
+def copied(opened: Opened) -> int | None:
+    found = opened.journal._writer.tables.copied_ms  # noqa: SLF001 - asked where the thread is at rest
+    return found()
+
+
+def test_a_copy_is_made_each_day_and_so_many_are_kept(path: Path) -> None:
+    opened = open_with(path, Upkeep(copies=2))
+    fill(opened)
+    for day in range(4):
+        opened.clock.advance(DAY_S + 700.0)
+        wait_for(lambda: copied(opened) == opened.clock.wall_ms)
+        assert opened.write(Batch(entries=(entry({"day": day}),)))
+        opened.clock.advance(700.0)
+        opened.settle()
+    assert opened.close()
+    assert sorted(one.name for one in path.parent.glob("*.backup-*")) == [
+        "journal.db.backup-1",
+        "journal.db.backup-2",
+    ]
+    for number, last in ((1, 53), (2, 52)):
+        one = backup.copy_of(path, number)
+        assert one.stat().st_mode & 0o777 == 0o600
+        assert backup.is_copy(one)
+        with closing(sqlite3.connect(one)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert db.execute("SELECT last FROM state").fetchone() == (last,)
+
+
+def test_a_restored_journal_has_a_new_stream_and_locks_out_what_it_cannot_know(path: Path) -> None:
+    opened = open_with(path, Upkeep(copies=1))
+    fill(opened)
+    opened.clock.advance(700.0)
+    wait_for(lambda: copied(opened) is not None)
+    opened.journal.acknowledge(opened.journal.span().stream, 20)
+    opened.settle()
+    stream = opened.journal.span().stream
+    opened.journal._writer._db.close()  # noqa: SLF001 - as the kernel does for a killed process: its log stays
+    shutil.copy(backup.copy_of(path, 1), path)
+    again = open_with(path, Upkeep())
+    recovery = again.journal.recovery
+    assert recovery.stream != stream
+    assert recovery.salvaged is not None
+    assert recovery.latches_unknown
+    assert [one.order.session for one in recovery.sessions] == ["s1"]
+    assert [row.body["n"] for row in again.rows()] == list(range(50))
+    assert again.journal.verify_settlements() == ()
+    again.close()
+    assert not backup.is_copy(path)
+    last = open_with(path, Upkeep())
+    assert last.journal.recovery.stream == recovery.stream
+    last.close()
+
+
+def test_a_commit_waits_for_one_slice_of_a_copy_at_most(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_with(path, Upkeep(copies=1))
+    fill(opened, 3000)
+    slices: list[bool] = []
+    between = type(opened.journal._writer)._between_slices  # noqa: SLF001 - to be watched at work
+
+    def watched(writer: object) -> None:
+        slices.append(True)
+        between(writer)  # type: ignore[arg-type] # it is the writer
+
+    monkeypatch.setattr(type(opened.journal._writer), "_between_slices", watched)  # noqa: SLF001 - as above
+    opened.clock.advance(700.0)
+    waited = []
+    while copied(opened) is None:
+        began = time.perf_counter()
+        assert opened.write(Batch(entries=(entry({"n": 1}),)))
+        waited.append(time.perf_counter() - began)
+    assert len(slices) > 40
+    assert len(waited) > 20, "commits came through while the copy was made"
+    assert max(waited) < 0.25
+    opened.close()
+    with closing(sqlite3.connect(backup.copy_of(path, 1))) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_no_copy_is_made_where_it_would_fill_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "has_room", lambda _path: False)
+    opened = open_with(path, Upkeep(copies=1))
+    opened.clock.advance(700.0)
+    opened.settle()
+    opened.settle()
+    assert copied(opened) is None
+    opened.close()
+    assert not list(path.parent.glob("*backup*"))
+
+
+def test_a_copy_that_is_interrupted_leaves_the_older_ones(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_with(path, Upkeep(copies=1))
+    fill(opened)
+    opened.clock.advance(700.0)
+    wait_for(lambda: copied(opened) is not None)
+    before = backup.copy_of(path, 1).read_bytes()
+
+    def abandoned(_writer: object) -> None:
+        raise backup.AbandonedError("closed")
+
+    monkeypatch.setattr(type(opened.journal._writer), "_between_slices", abandoned)  # noqa: SLF001 - a fault on purpose
+    opened.clock.advance(DAY_S + 700.0)
+    opened.settle()
+    opened.settle()
+    assert opened.close()
+    assert backup.copy_of(path, 1).read_bytes() == before
+    assert [one.name for one in path.parent.glob("*backup*")] == ["journal.db.backup-1"]
+
+
+# Ballast and full disks
+
+
+def test_ballast_is_let_go_when_the_disk_is_full_and_taken_again_later(path: Path) -> None:
+    opened = open_with(path, Upkeep(ballast_bytes=65_536))
+    held = path.with_name("journal.db.ballast")
+    assert held.stat().st_size == 65_536
+    db = connection_of(opened.journal)
+    at_rest(opened)
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {pages}")
+
+    def room() -> bool:
+        if held.exists():
+            return False
+        db.execute("PRAGMA max_page_count = 1000000")
+        return True
+
+    release = ballast.Ballast.release
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ballast.Ballast, "release", lambda one: release(one) and room())
+        assert opened.write(Batch(entries=(entry({"text": "x" * 100_000}),)))
+    assert not held.exists()
+    assert opened.health == []
+    opened.clock.advance(3700.0)
+    opened.settle()
+    opened.settle()
+    assert held.exists()
+    opened.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 1 MiB; only root may."""
+    yield from mounted(tmp_path / "small", b"size=1m")
+
+
+def fill_up(folder: Path) -> Path:
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 512):
+                pass
+        except OSError:
+            pass
+    return filler
+
+
+def prepare(path: Path) -> None:
+    opened = open_journal(path)
+    assert opened.write(Batch(sessions=(record("s1"),), latches=(latch(),), commands=(command("c1"),)))
+    opened.close()
+
+
+def test_a_full_disk_at_the_start_keeps_nobody_from_watching(small_disk: Path) -> None:
+    path = small_disk / "journal.db"
+    prepare(path)
+    filler = fill_up(small_disk)
+    with pytest.raises(StoreError):
+        open_journal(path)
+    opened = open_with(path, LENIENT)
+    recovery = opened.journal.recovery
+    assert "full" in (opened.journal.why_not or "")
+    assert recovery.sessions == (record("s1"),), "what is there can be read"
+    assert recovery.latches == (latch(),)
+    assert not opened.write(Batch(sessions=(record("s2"),))), "nothing may be begun"
+    opened.journal.append(Batch(ended=(SessionId("s1"),), entries=(entry({"event": "ended"}, settlement=True),)))
+    opened.settle()
+    filler.unlink()
+    opened.clock.advance(60.0)
+    opened.wait_for_health(True)
+    assert opened.journal.why_not is None
+    assert not opened.journal.restart_wanted
+    assert opened.close()
+    again = open_journal(path)
+    assert again.journal.recovery.sessions == ()
+    assert again.journal.recovery.starts == 3
+    assert [row.body["event"] for row in again.rows()] == ["ended"]
+    again.close()
+
+
+def test_the_ballast_lets_a_daemon_start_on_a_full_disk(small_disk: Path) -> None:
+    path = small_disk / "journal.db"
+    opened = open_with(path, Upkeep(ballast_bytes=150_000))
+    assert opened.write(Batch(sessions=(record("s1"),)))
+    opened.close()
+    assert path.with_name("journal.db.ballast").exists()
+    fill_up(small_disk)
+    again = open_with(path, Upkeep(ballast_bytes=150_000, lenient=True))
+    assert again.journal.why_not is None
+    assert not path.with_name("journal.db.ballast").exists()
+    assert again.write(Batch(ended=(SessionId("s1"),), entries=(entry(settlement=True),)))
+    again.close()
+
+
+def test_a_place_that_cannot_be_used_is_stood_in_for_until_it_can(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.write_text("in the way")
+    opened = open_with(folder / "journal.db", LENIENT)
+    assert opened.journal.why_not is not None
+    assert opened.journal.recovery.sessions == ()
+    assert not opened.journal.recovery.latches_unknown
+    assert not opened.write(Batch(sessions=(record("s1"),)))
+    assert opened.lookup("c1", "s1") == (None, True), "what cannot be read counts as used"
+    opened.journal.append(Batch(entries=(entry({"n": 1}),)))
+    opened.settle()
+    folder.unlink()
+    opened.clock.advance(60.0)
+    wait_for(lambda: opened.journal.restart_wanted)
+    assert opened.health == [], "no relay closes before the process has begun anew"
+    assert opened.close()
+    again = open_journal(folder / "journal.db")
+    assert [row.body["n"] for row in again.rows()] == [1]
+    again.close()
+
+
+def test_nobody_starts_beside_another_daemon_whatever_it_is_told(path: Path, opened: Opened) -> None:
+    with pytest.raises(RefusedError, match="another daemon"):
+        open_with(path, LENIENT)
+    assert opened.health == []
+
+
+# Lost and replaced while running
+
+
+def test_a_journal_that_was_replaced_gets_sessions_and_latches_from_memory(path: Path, opened: Opened) -> None:
+    assert opened.write(
+        Batch(sessions=(record("s1"), record("s2")), latches=(latch(),), entries=(entry({"n": 1}),))
+    )
+    span = opened.journal.span()
+    opened.break_disk()
+    path.rename(path.with_name("gone.db"))
+    path.with_name("journal.db-wal").rename(path.with_name("gone.db-wal"))
+    opened.journal.append(Batch(sessions=(record("s1", energy=9.0),)))
+    opened.journal.append(Batch(ended=(SessionId("s2"),), entries=(entry({"n": 2}, settlement=True),)))
+    opened.wait_for_health(False)
+    opened.settle()
+    opened.clock.advance(60.0)
+    wait_for(lambda: opened.journal.restart_wanted)
+    assert opened.health == [False], "no new session before the process has begun anew"
+    assert opened.journal.span() == span, "nothing of the new stream is sent before that"
+    assert opened.close()
+    again = open_journal(path)
+    assert again.journal.recovery.stream != span.stream
+    assert again.journal.recovery.sessions == (record("s1", energy=9.0),)
+    assert again.journal.recovery.latches == (latch(),)
+    assert [row.body["n"] for row in again.rows()] == [2]
+    assert again.journal.verify_settlements() == ()
+    again.close()
+
+
+def test_a_journal_damaged_while_it_is_open_is_salvaged(path: Path, opened: Opened) -> None:
+    assert opened.write(Batch(sessions=(record("s1"),), latches=(latch(),), entries=(entry({"n": 1}),)))
+    stream = opened.journal.span().stream
+    writer = opened.journal._writer  # noqa: SLF001 - a fault on purpose
+    at_rest(opened)
+    connection_of(opened.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT"
+    with path.open("r+b") as file:
+        file.seek(4096 * 2)
+        file.write(b"\xff" * 4096)
+    with writer._changed:  # noqa: SLF001 - the thread is at rest
+        writer._failed(error)  # noqa: SLF001 - as a commit would
+    opened.journal.append(Batch(entries=(entry({"n": 2}),)))
+    opened.settle()
+    opened.clock.advance(60.0)
+    wait_for(lambda: opened.journal.restart_wanted)
+    assert opened.close()
+    again = open_journal(path)
+    assert again.journal.recovery.stream != stream
+    assert again.journal.recovery.sessions == (record("s1"),)
+    assert again.journal.recovery.latches == (latch(),)
+    assert not again.journal.recovery.latches_unknown
+    assert {row.body["n"] for row in again.rows()} >= {2}
+    assert path.with_name("journal.db.damaged-1").exists()
+    again.close()
+
+
+def test_retention_is_what_is_promised() -> None:
+    assert retention.LIMIT_BYTES == 256 * 1024 * 1024
+    assert retention.ACKNOWLEDGED_MS == retention.COMMANDS_MS == 7 * retention.DAY_MS
+    assert isinstance(Journal.restart_wanted, property)
