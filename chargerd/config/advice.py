@@ -21,11 +21,15 @@ from chargerd.config.source import Path
 from chargerd.config.work import Work
 from chargerd.core.units import PortId, Seconds
 
-LONGEST_DELAY = Seconds(10.0)
-"""What the definite delay may be set to at most; the models of the document hold it."""
+DELAYS = {
+    Trouble.DEFINITE: ("overcurrent_definite_s", Seconds(10.0)),
+    Trouble.OVERPOWER: ("overpower_s", Seconds(30.0)),
+}
+"""The delays that are at fault, by their keys, and what each may be set to at most."""
 _SAID = {
     Trouble.STALE: "three polls of {ports} take {takes} s, longer than their meter_stale_s of {may}",
     Trouble.DEFINITE: "overcurrent_definite_s of {may} ends before {ports} give a second value after {takes} s",
+    Trouble.OVERPOWER: "overpower_s of {may} ends before {ports} give a second power after {takes} s",
     Trouble.POWER: "two readings of the power of {ports} take {takes} s, longer than the {may} s it is valid for",
     Trouble.LEASES: "renewing the leases of {ports} takes {takes} s, longer than the {may} s there are for it",
 }
@@ -44,23 +48,34 @@ def refuse(site: Site, document: Document, work: Work) -> Budget:
 def _refuse_bus(name: str, faults: Sequence[Fault], site: Site, document: Document, work: Work) -> None:
     there = populations_of(site)[name]
     helps = advice(there, name, site, work.profiles)
+    slow = [fault for fault in faults if fault.trouble not in DELAYS]
+    if slow:
+        rate: Path = ("buses", name, "baudrate")
+        path = rate if rate in work.source.values else rate[:2]
+        work.wrong(path, _what(name, slow), ", or ".join(helps), key=path != rate, kind="slow bus")
+        return  # Delays that are too short for a line this slow may be right on one that is not.
     for fault in faults:
-        what = f"bus {name} is too slow: " + _SAID[fault.trouble].format(
+        key, most = DELAYS[fault.trouble]
+        delay = math.ceil(fault.takes * 10) / 10
+        hints = (f"set {key} to {delay:g} or more", *helps) if delay <= most else helps
+        place = _place(fault, name, document, work)
+        work.wrong(place, _what(name, [fault]), ", or ".join(hints), key=place == ("buses", name), kind=key)
+
+
+def _what(bus: str, faults: Sequence[Fault]) -> str:
+    said = (
+        _SAID[fault.trouble].format(
             ports=shown_ports(fault.ports), takes=f"{fault.takes:.1f}", may=f"{fault.may:g}"
         )
-        path, hints = _place(fault, name, document, work), helps
-        delay = math.ceil(fault.takes * 10) / 10
-        if fault.trouble is Trouble.DEFINITE and delay <= LONGEST_DELAY:
-            hints = (f"set overcurrent_definite_s to {delay:g} or more", *helps)
-        work.wrong(path, what, ", or ".join(hints), key=path == ("buses", name), kind=fault.trouble)
+        for fault in faults
+    )
+    return f"bus {bus} is too slow: {', and '.join(said)}"
 
 
 def _place(fault: Fault, bus: str, document: Document, work: Work) -> Path:
-    """Return where what cannot be met is written: the delay, else the bus's rate, else the bus."""
-    places: list[Path] = [("buses", bus, "baudrate")]
-    if fault.trouble is Trouble.DEFINITE:
-        key = ("protection", "overcurrent_definite_s")
-        places = [("ports", _section_of(fault.ports[0], document, work), *key), key, *places]
+    """Return where a delay that is too short is written: at a port, for all ports; else the bus."""
+    key = ("protection", DELAYS[fault.trouble][0])
+    places: list[Path] = [("ports", _section_of(fault.ports[0], document, work), *key), key]
     return next((path for path in places if path in work.source.values), ("buses", bus))
 
 

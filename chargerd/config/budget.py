@@ -32,6 +32,8 @@ class Trouble(StrEnum):
     """Three polls take longer than the time after which a meter counts as silent."""
     DEFINITE = "definite"
     """The delay of the definite overcurrent function ends before a second value of the meter can be there."""
+    OVERPOWER = "overpower"
+    """The delay of the overpower function ends before a second value of the power can be there."""
     POWER = "power"
     """Power is read so seldom that one lost reading makes it stale."""
     LEASES = "leases"
@@ -213,11 +215,20 @@ def faults_of(load: Load, bus: str) -> tuple[Fault, ...]:
         Trouble.DEFINITE,
         [(one.hung.port, counted(load, one), one.hung.protection.definite_delay) for one in each],
     )
+    note(
+        Trouble.OVERPOWER,
+        [(one.hung.port, _power_counted(load, one), one.hung.protection.overpower_delay) for one in each],
+    )
     power = POWER_POLLS * load.power_interval
     note(Trouble.POWER, [(one.hung.port, power, _power_may(one)) for one in each])
     leases = LEASE - RENEWAL_MARGIN - RENEW_EVERY
     note(Trouble.LEASES, [(port, load.renewals, leases) for port in load.leased])
     return tuple(found)
+
+
+def _power_counted(load: Load, fast: Fast) -> float:
+    """Return the longest time from one value of the power that counts to the next."""
+    return fast.refresh + load.power_interval if load.power_interval else counted(load, fast)
 
 
 def _power_may(fast: Fast) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chargerd.config.advice import refuse
+from chargerd.config.contradictions import contradictions
 from chargerd.config.document import Document
 from chargerd.config.expand import expand
 from chargerd.config.explain import cut, explain
@@ -45,6 +46,7 @@ def load_text(text: str, name: str, *, profiles: Mapping[str, Profile] | None = 
     site = expand(document, work)
     if site is None or problems:
         raise ConfigurationError([*problems, *work.problems])
+    contradictions(site, document, work)
     refuse(site, document, work)
     if work.problems:
         raise ConfigurationError(work.problems)

@@ -183,8 +183,10 @@ def test_twelve_sdm120_at_2400_baud_are_refused_with_what_would_help() -> None:
     told = refused(TWELVE)
     assert told[0].startswith(
         "site.yaml:4:43: bus meters is too slow: three polls of A01 to A12 take 5.5 s, "
-        "longer than their meter_stale_s of 3; "
+        "longer than their meter_stale_s of 3, and two readings of the power of A01 to A12 take 15.7 s, "
+        "longer than the 6 s it is valid for; "
     )
+    assert len(told) == 1
     assert "set the bus and all its boards to 4800 Bd, or" in told[0]
     assert "spread its 12 ports over 2 buses, of which each takes 6 at this rate" in told[0]
 
@@ -245,6 +247,16 @@ def test_also_where_it_stands_at_a_port() -> None:
     assert refused(source)[0].startswith("site.yaml:10:114: bus meters is too slow")
 
 
+def test_an_overpower_delay_shorter_than_two_powers_is_refused_too() -> None:
+    more = "protection: {overpower_s: 2}"
+    told = refused(text(2, more=more))
+    assert len(told) == 1
+    assert "overpower_s of 2 ends before A01 to A02 give a second power after 2.1 s" in told[0]
+    delay = re.search(r"set overpower_s to ([\d.]+) or more", told[0])
+    assert delay is not None
+    assert not budget(load(text(2, more=more.replace("2}", f"{delay[1]}}}")))).faults
+
+
 def test_leases_that_cannot_all_be_renewed_in_time_are_refused() -> None:
     source = text(24, meter="pzem-016", more="protection: {meter_stale_s: 15, overcurrent_definite_s: 10}")
     told = refused(source)
@@ -271,6 +283,7 @@ def test_each_rule_holds_at_its_boundary_and_not_beyond(trouble: Trouble) -> Non
         Trouble.DEFINITE: lambda: there(
             ports=1, more="protection: {overcurrent_definite_s: 0.5, meter_stale_s: 15}"
         ),
+        Trouble.OVERPOWER: lambda: there(ports=1, more=LONG[:-1] + ", overpower_s: 2.2}"),
         Trouble.POWER: lambda: there(
             ports=1,
             baudrate=2400,
