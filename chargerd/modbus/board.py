@@ -5,7 +5,18 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chargerd.config.profiles import Block, MeterSection, Number, Quantity, Register, RelaySection, Setting, Timing
+from chargerd.config.profiles import (
+    Block,
+    Inputs,
+    MeterSection,
+    Number,
+    Quantity,
+    ReadBack,
+    Register,
+    RelaySection,
+    Setting,
+    Timing,
+)
 from chargerd.core.units import Amps, BoardId, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.modbus.frames import (
     Request,
@@ -26,6 +37,9 @@ _FORMATS = {
     Number.I64: ">q",
     Number.F32: ">f",
 }
+
+_BITS = {1, 2}
+"""Functions that read bits; the others read registers, which hold 0 or 1 then."""
 
 
 class Implausible(ValueError):  # noqa: N818 - named for what it says
@@ -103,22 +117,42 @@ class RelayBoard:
 
     def read(self) -> Request:
         """Return the request that reads all channels."""
-        back = self._section.read_back
-        count = max(self._section.channels, back.min_count)
-        if back.function <= 2:  # noqa: PLR2004 - functions 1 and 2 read bits
-            return read_bits(self._unit, back.function, back.first, count)
-        return read_registers(self._unit, back.function, back.first, count)
+        return _read_states(self._unit, self._section.read_back, self._section.channels)
 
     def states(self, pdu: bytes) -> list[bool]:
         """Return whether each channel is closed, channel 1 first."""
-        if self._section.read_back.function <= 2:  # noqa: PLR2004 - see above
-            return bits_of(pdu)[: self._section.channels]
-        return [bool(value) for value in registers_of(pdu)][: self._section.channels]
+        return _states_of(self._section.read_back, pdu)[: self._section.channels]
 
     def _write(self, address: int, value: int) -> Request:
         if self._section.write == 5:  # noqa: PLR2004 - function 5 writes a coil
             return write_coil(self._unit, address, value)
         return write_register(self._unit, address, value)
+
+
+class InputBoard:
+    """Frames for the digital inputs of a board. Channels count from 1."""
+
+    def __init__(self, unit: int, section: Inputs) -> None:
+        self._unit = unit
+        self._section = section
+
+    def read(self) -> Request:
+        """Return the request that reads all inputs."""
+        return _read_states(self._unit, self._section, self._section.channels)
+
+    def states(self, pdu: bytes) -> list[bool]:
+        """Return whether each input is closed, channel 1 first."""
+        return _states_of(self._section, pdu)[: self._section.channels]
+
+
+def _read_states(unit: int, place: ReadBack | Inputs, channels: int) -> Request:
+    count = max(channels, place.min_count)
+    read = read_bits if place.function in _BITS else read_registers
+    return read(unit, place.function, place.first, count)
+
+
+def _states_of(place: ReadBack | Inputs, pdu: bytes) -> list[bool]:
+    return bits_of(pdu) if place.function in _BITS else [bool(value) for value in registers_of(pdu)]
 
 
 class MeterBoard:
