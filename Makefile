@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench campaign charges setup system lock format clean
+.PHONY: help demo test check bench campaign charges mutants setup system lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: setup system ## Measure the bus against its own floor (not a test: figure
 
 campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each (hours of work)
 	@CAMPAIGN_SEEDS=1000 CAMPAIGN_FRAME_SEEDS=100 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign
+
+mutants: setup ## Bend every protective rule, one at a time, and print what the tests say
+	@$(BIN)/python -m tests.mutants
 
 charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging
 	@$(BIN)/python -m tests.charges

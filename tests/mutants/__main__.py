@@ -1,0 +1,59 @@
+"""`python -m tests.mutants`: bends every protective rule, one at a time; a survivor is an error (exit code 1)."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.core.bends import BENDS, Bend, bent, play
+from tests.core.test_shape import BENT
+from tests.mutants.outer import MUTANTS, survives
+
+
+def inner() -> Iterator[tuple[str, str, bool]]:
+    """Yield room, rule and whether it survives, for those of the core."""
+    shapes = [Bend("shape", old, new, f"core.test_shape:{scenario.__name__}") for old, new, scenario in BENT]
+    for bend in (*BENDS, *shapes):
+        said = f"{_line(bend.old)}  ->  {_line(bend.new)}"
+        yield f"core/{bend.module}", said, _inner_survives(bend)
+
+
+def _line(source: str) -> str:
+    return " ".join(source.split())[:60]
+
+
+def _inner_survives(bend: Bend) -> bool:
+    with bent(bend):
+        try:
+            play(bend)
+        except Exception:  # noqa: BLE001 - whatever it is, the scenario has gone red
+            return False
+    return True
+
+
+def outer() -> Iterator[tuple[str, str, bool]]:
+    """Yield the same for the other rooms."""
+    for mutant in MUTANTS:
+        with tempfile.TemporaryDirectory() as folder:
+            yield mutant.module, mutant.rule, survives(mutant, Path(folder))
+
+
+def main() -> int:
+    """Print them all."""
+    console = Console()
+    table = Table("where", "bent rule", "the tests", title="Bent rules")
+    survivors = count = 0
+    for place, rule, alive in (*inner(), *outer()):
+        table.add_row(place, rule, "[red]stay green[/]" if alive else "go red")
+        survivors += alive
+        count += 1
+    console.print(table)
+    console.print(f"{count} rules bent, {survivors} not noticed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Rules outside the core, bent one at a time: for each, the tests that must go red.
+
+A bent copy of the package is put in front of the real one, and the tests run in a process of their own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """In `module` (below `chargerd`), `old` becomes `new`; `tests` must then fail."""
+
+    rule: str
+    module: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        rule="a retained command is executed",
+        module="mqtt/commands.py",
+        old="if arrived.retained:",
+        new="if False:",
+        tests="tests/mqtt/test_commands.py",
+    ),
+    Mutant(
+        rule="a command is executed after it expired in a slow disk's queue",
+        module="runtime/desk.py",
+        old="elif expires is not None and self._clock.now() >= expires:",
+        new="elif False:",
+        tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="a command with a known id acts again",
+        module="runtime/desk.py",
+        old="            if known is None:\n",
+        new="            if True:\n",
+        tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="a start acts before its id is durable",
+        module="runtime/desk.py",
+        old="            if not done:\n                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)\n            elif",
+        new="            if False:\n                pass\n            elif",
+        tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="the relay closes before its session is durable",
+        module="runtime/engine.py",
+        old="self._journal.append(Batch(sessions=(command.record,)), self._answer_to(command))",
+        new="self._answer_to(command)(True)",
+        tests="tests/campaign -k same_trace",
+    ),
+    Mutant(
+        rule="records leave before openings",
+        module="runtime/engine.py",
+        old="        # Facts before answers: a last",
+        new="        return\n        # Facts before answers: a last",
+        tests="tests/runtime/test_engine.py",
+    ),
+    Mutant(
+        rule="a latch is not persisted",
+        module="runtime/scribe.py",
+        old="latches.extend([fact.latch] if fact.latch is not None else [])",
+        new="pass",
+        tests="tests/runtime/test_small_parts.py",
+    ),
+    Mutant(
+        rule="a late answer is taken for the answer to the next request",
+        module="modbus/wire.py",
+        old="        silent = self._fall_silent(",
+        new="        silent = True or self._fall_silent(",
+        tests="tests/modbus/test_wire.py",
+    ),
+    Mutant(
+        rule="any echo confirms an opening",
+        module="modbus/frames.py",
+        old="return pdu == request.echo",
+        new="return pdu[:1] == request.echo[:1]",
+        tests="tests/modbus/test_frames.py",
+    ),
+    Mutant(
+        rule="an answer of another length is taken",
+        module="modbus/frames.py",
+        old="return len(pdu) == request.reply_size and pdu[0] == request.function and pdu[1] == len(pdu) - 2",
+        new="return pdu[:1] == bytes([request.function])",
+        tests="tests/modbus/test_frames.py",
+    ),
+    Mutant(
+        rule="another board's answer is taken",
+        module="modbus/frames.py",
+        old="if buffer[start] != request.unit:",
+        new="if False:",
+        tests="tests/modbus/test_frames.py",
+    ),
+    Mutant(
+        rule="a frame is taken without its CRC",
+        module="modbus/frames.py",
+        old='return _RTU.check_CRC(frame[:-_CRC], int.from_bytes(frame[-_CRC:], "big"))',
+        new="return True",
+        tests="tests/modbus/test_frames.py",
+    ),
+    Mutant(
+        rule="a renewal goes out after its lease may have ended",
+        module="modbus/wire.py",
+        old="if sent_until > not_after:",
+        new="if False:",
+        tests="tests/modbus/test_wire.py",
+    ),
+    Mutant(
+        rule="an opening waits for the line to be drained",
+        module="modbus/wire.py",
+        old="        if urgent:\n            return after(self._quiet_from, self._silence)\n",
+        new="",
+        tests="tests/modbus/test_wire.py",
+    ),
+    Mutant(
+        rule="a start whose disk failed comes true later",
+        module="store/work.py",
+        old="if self.done is None or only_replies(self.batch):",
+        new="if True:",
+        tests="tests/store/test_failures.py",
+    ),
+    Mutant(
+        rule="facts are lost while the disk is broken",
+        module="store/work.py",
+        old="            backlog.keep(self.batch)\n",
+        new="            pass\n",
+        tests="tests/store/test_failures.py",
+    ),
+)
+
+
+def survives(mutant: Mutant, folder: Path) -> bool:
+    """Say whether the tests stay green with this rule bent. Raises `ValueError` if there is nothing to bend."""
+    package = folder / "chargerd"
+    shutil.copytree(ROOT / "chargerd", package, ignore=shutil.ignore_patterns("__pycache__"))
+    path = package / mutant.module
+    source = path.read_text(encoding="utf-8")
+    if source.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.module}: {source.count(mutant.old)} places for: {mutant.rule}")
+    path.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
+    (folder / "tests").symlink_to(ROOT / "tests")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+    ]
+    done = subprocess.run(  # noqa: S603 - our own interpreter and tests
+        [*command, "--rootdir", str(folder), "-o", f"pythonpath={folder}", *mutant.tests.split()],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "CAMPAIGN_SEEDS": "1", "CAMPAIGN_FRAME_SEEDS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode not in {0, 1}:
+        raise ValueError(f"{mutant.rule}: {done.stdout[-2000:]}{done.stderr[-1000:]}")
+    return done.returncode == 0

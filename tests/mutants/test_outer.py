@@ -1,0 +1,30 @@
+"""No rule outside the core can be bent unnoticed; those of the core are bent beside their scenarios."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.outer import MUTANTS, Mutant, survives
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
+def test_a_bent_rule_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
+    assert not survives(mutant, tmp_path)
+
+
+def test_a_rule_that_is_not_there_is_an_error_not_a_victory(tmp_path: Path) -> None:
+    gone = Mutant(rule="x", module="mqtt/commands.py", old="no such line", new="", tests="tests/mqtt")
+    with pytest.raises(ValueError, match="0 places"):
+        survives(gone, tmp_path)
+
+
+def test_a_change_that_bends_nothing_survives(tmp_path: Path) -> None:
+    same = Mutant(
+        rule="nothing",
+        module="modbus/frames.py",
+        old="return pdu == request.echo",
+        new="return request.echo == pdu",
+        tests="tests/modbus/test_frames.py",
+    )
+    assert survives(same, tmp_path)
