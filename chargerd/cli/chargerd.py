@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "chargerd.cli.check",
     "demo": "chargerd.cli.demo",
     "open-relays": "chargerd.cli.open_relays",
+    "profiles": "chargerd.cli.profiles",
 }
 """Where each command lives; imported only when called, so that the daemon carries nothing it does not use."""
 

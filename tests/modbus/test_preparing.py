@@ -1,0 +1,174 @@
+"""What a board must be told before it is used: set, verified, said if it fails, and never in an opening's way."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from chargerd.config.loader import load_text
+from chargerd.config.site import Site
+from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay
+from chargerd.core.events import BoardBack, RelayReadBack, RelayWritten
+from chargerd.core.units import BoardId, Instant, PortId, Seconds
+from chargerd.sim.boards import BoardSim
+from chargerd.sim.parts import Relay
+from tests.modbus.kit import SILENCE, TURNAROUND, Bench, Reply, crc
+
+A01 = PortId("A01")
+RELAY = BoardId("relay")
+SITE = """\
+gateway: {id: test}
+buses: {line: {serial: /dev/null, stopbits: 2}}
+boards:
+  relay: {bus: line, address: 1, profile: wirenboard-mr6c}
+  meter: {bus: line, address: 11, profile: eastron-sdm120}
+circuits: {shed: {}}
+ports: [{id: A01, relay: relay/1, meter: meter, circuit: shed}]
+"""
+POLL_TIMEOUT = 8
+GOOD = {**dict.fromkeys(range(930, 936), 0), **dict.fromkeys(range(938, 944), 1), 6: 0, POLL_TIMEOUT: 6}
+
+
+class Prepared(Bench):
+    """A bus with a board that comes out of its box with every setting wrong."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
+        super().__init__(monkeypatch, site)
+        self.board = BoardSim(site.boards[RELAY], [Relay() for _ in range(6)], [])
+        self.refused: set[int] = set()
+        """Registers that the board does not know."""
+        self.forgets = False
+        meters = self.boards.script
+
+        def script(request: bytes) -> Reply:
+            if request[0] != 1:
+                return meters(request)
+            reply = self._relay(request[1:-2])
+            frame = b"" if reply is None else bytes([1]) + reply
+            return [(SILENCE + TURNAROUND, frame + crc(frame))] if frame else []
+
+        self.line.script = script
+
+    def _relay(self, pdu: bytes) -> bytes | None:
+        address = int.from_bytes(pdu[1:3], "big")
+        if address in self.refused and pdu[0] in {3, 6}:
+            return bytes([pdu[0] | 0x80, 2])
+        before = dict(self.board.settings)
+        reply = self.board.answer(pdu, self.clock.now())
+        if self.forgets:
+            self.board.settings.update(before)
+        return reply
+
+    @property
+    def settings(self) -> dict[int, int]:
+        return {address: value for (_function, address), value in self.board.settings.items()}
+
+    @property
+    def writes(self) -> list[int]:
+        return [int.from_bytes(sent[2:4], "big") for sent in self.line.requests if sent[:2] == b"\x01\x06"]
+
+    def close(self) -> None:
+        not_after = Instant(self.clock.time + 3)
+        self.bus.execute(CloseRelay(port=A01, lease=None, not_after=not_after))
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Prepared:
+    return Prepared(monkeypatch, load_text(SITE, "test"))
+
+
+def test_a_board_is_set_and_read_again_before_it_is_used(bench: Prepared) -> None:
+    assert bench.bus.unprepared_boards() == (RELAY,)
+    with capture_logs() as logs:
+        bench.run(2.0)
+    assert bench.settings == GOOD
+    assert bench.bus.unprepared_boards() == ()
+    assert [entry["event"] for entry in logs if "prepared" in entry["event"]] == ["board_prepared"]
+    own = [sent for sent in bench.line.requests if sent[0] == 1]
+    first_use = next(index for index, sent in enumerate(own) if sent[1] == 2)
+    assert all(sent[1] in {3, 6} for sent in own[:first_use])
+    assert own[first_use - 1][1] == 3, "what was written last has been read again"
+    assert bench.told(RelayReadBack)
+
+
+def test_nothing_is_closed_before_the_dead_man_is_set(bench: Prepared) -> None:
+    bench.close()
+    bench.run(2.0)
+    closings = [index for index, sent in enumerate(bench.line.requests) if sent[1] == 5]
+    writes = [index for index, sent in enumerate(bench.line.requests) if sent[:2] == b"\x01\x06"]
+    assert len(closings) == 1
+    assert max(writes) < closings[0]
+    assert bench.told(RelayWritten)
+
+
+def test_what_is_right_already_is_only_read(bench: Prepared) -> None:
+    bench.board.settings.update({(6, address): value for address, value in GOOD.items()})
+    bench.run(2.0)
+    assert bench.writes == []
+    assert bench.bus.unprepared_boards() == ()
+
+
+def test_an_opening_waits_for_one_transaction_of_it_only(bench: Prepared) -> None:
+    bench.turns(3)
+    bench.forget()
+    bench.bus.execute(OpenRelay(port=A01, attempt=1))
+    bench.turns(1)
+    assert [sent[1] for sent in bench.line.requests] == [5]
+
+
+def test_a_board_back_from_silence_is_prepared_anew(bench: Prepared) -> None:
+    bench.run(2.0)
+    bench.board.silence()
+    bench.run(8.0)
+    assert bench.bus.lost_boards() == (RELAY,)
+    bench.board.settings[6, POLL_TIMEOUT] = 10
+    bench.board.speak()
+    bench.forget()
+    bench.run(12.0)
+    assert bench.told(BoardBack)
+    assert bench.settings == GOOD
+    assert bench.writes == [POLL_TIMEOUT]
+
+
+def test_so_is_one_whose_line_was_gone(bench: Prepared) -> None:
+    bench.run(2.0)
+    bench.unplug()
+    bench.run(2.0)
+    bench.board.settings[6, POLL_TIMEOUT] = 10
+    bench.plug()
+    bench.forget()
+    bench.run(3.0)
+    assert bench.settings == GOOD
+    assert bench.bus.unprepared_boards() == ()
+
+
+@pytest.mark.parametrize("fault", ["refuses", "forgets"])
+def test_a_board_that_does_not_take_it_is_told_of_once_and_used_all_the_same(bench: Prepared, fault: str) -> None:
+    if fault == "refuses":
+        bench.refused.add(POLL_TIMEOUT)
+    else:
+        bench.board.settings.update({(6, address): value for address, value in GOOD.items()})
+        bench.board.settings[6, POLL_TIMEOUT] = 10
+        bench.forgets = True
+    with capture_logs() as logs:
+        bench.run(6.0)
+    failed = [entry for entry in logs if entry["event"] == "board_not_prepared"]
+    assert [(entry["board"], entry["setting"]) for entry in failed] == [("relay", "poll timeout in seconds")]
+    assert bench.bus.unprepared_boards() == (RELAY,)
+    assert bench.told(RelayReadBack)
+    bench.bus.execute(ReadRelay(port=A01))
+    bench.close()
+    bench.run(1.0)
+    assert bench.told(RelayWritten)
+
+
+def test_a_lost_frame_within_it_is_asked_again(bench: Prepared) -> None:
+    bench.turns(2)
+    bench.board.silence()
+    bench.turns(4)
+    bench.board.speak()
+    bench.run(4.0)
+    assert bench.settings == GOOD
+
+
+def test_opening_everything_at_the_end_prepares_nothing(bench: Prepared) -> None:
+    assert bench.bus.open_all(Seconds(2.0)) == ()
+    assert bench.writes == []
