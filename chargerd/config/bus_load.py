@@ -15,7 +15,9 @@ from chargerd.config.pacing import (
     BACK_OFF,
     COILS_EVERY,
     FAST_BETWEEN,
+    FEEDER_EVERY,
     HURRY,
+    INPUTS_EVERY,
     READS_A_REFRESH,
     START_BETWEEN,
     VOLTAGE_EVERY,
@@ -28,9 +30,6 @@ from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
 
 ENERGY_EVERY = Seconds(60.0)
 """Energy is read at each checkpoint of a session."""
-INPUTS_EVERY = Seconds(0.5)
-FEEDER_EVERY = Seconds(1.0)
-"""Two readings within the time after which a circuit above its rating sheds ports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

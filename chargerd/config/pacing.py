@@ -9,13 +9,22 @@ COILS_EVERY = Seconds(2.0)
 VOLTAGE_EVERY = Seconds(2.0)
 READS_A_REFRESH = 4
 """A meter is not read more often than this within the time in which its values change."""
+INPUTS_EVERY = Seconds(0.5)
+FEEDER_EVERY = Seconds(1.0)
+"""A feeder's current: two readings within the time after which a circuit above its rating sheds ports."""
+FEEDER_SLOWER_EVERY = Seconds(2.0)
+"""A feeder's power and voltage, where these take frames of their own."""
 FAST_BETWEEN = 2
-"""Fast readings between two slower things: at 9600 Bd that leaves twelve currents just under half a second."""
+"""Fast readings at least between two slower things that are not late yet."""
+EARLY = Seconds(0.25)
+"""How long before its deadline a slower thing is to be done: room for what is under way and for a burst."""
 START_BETWEEN = 1
 """Fast readings between two of what a start waits for."""
+PROBE_EVERY = Seconds(1.0)
+"""How far apart lost boards are tried while none answers, however many of them a bus has."""
 HURRY = Seconds(1.0)
 """A renewal whose time ends sooner than this waits for no reading."""
-BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 0.5, 1.0, 2.0, 5.0, 10.0))
+BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 0.5, 2.0, 4.0, 8.0, 10.0))
 """How long a board that does not answer is left alone, after its first, second, ... miss in a row. Three tries fit
 into the time after which a meter counts as stale, so that two lost frames in a row suspend nobody; a lasting
 silence costs one timeout in ten seconds.

@@ -1,10 +1,11 @@
 """What a bus does next. Pure: the instant is an argument, and nothing here knows a line.
 
 In this order: openings; read-backs somebody waits for; closings, and renewals in a hurry; then everything else.
-The currents of closed ports are read round and round; what is slower, renewals included, gets every third turn at
-most, so that what falls due together is spread between the fast readings instead of holding all of them up; what a
-start waits for gets every second turn. Where nothing fast is to be read, the slower ones have the line to
-themselves.
+The currents of closed ports are read round and round. Everything slower (renewals, inputs, feeders, coils, power,
+voltage) has a deadline, and the one that is due first goes first. What falls due together is spread: as many fast
+readings stand between two slower things as the deadlines of all that wait allow, and fewer than two only when one
+of them is late for long. So nothing starves, and a cycle holds an even share of slower things, not a heap of them.
+Where nothing fast is to be read, the slower ones have the line to themselves.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +15,12 @@ from enum import StrEnum
 from chargerd.config.pacing import (
     BACK_OFF,
     COILS_EVERY,
+    EARLY,
     FAST_BETWEEN,
     FAST_WITHIN,
     HURRY,
     IDLE_EVERY,
+    PROBE_EVERY,
     READS_A_REFRESH,
     START_BETWEEN,
     VOLTAGE_EVERY,
@@ -30,6 +33,11 @@ CUT_OFF_BACK_OFF = Seconds(1.0)
 """The longest back-off while an opening waits for the board."""
 LOST_AFTER = 3
 """Misses in a row after which a board is reported lost."""
+LATE_AFTER = Seconds(0.25)
+"""How long after its deadline something counts as late: what is under way and a burst are no overload."""
+LATE_FOR_LONG = Seconds(1.0)
+"""How long after its deadline a slower thing is let in after each fast reading: the line is overloaded."""
+LONG_AGO = Instant(float("-inf"))
 
 
 class Kind(StrEnum):
@@ -47,8 +55,8 @@ class Health:
 
     misses: int = 0
     lost: bool = False
-    missed_at: Instant = Instant(float("-inf"))
-    not_before: Instant = Instant(float("-inf"))
+    missed_at: Instant = LONG_AGO
+    not_before: Instant = LONG_AGO
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class Reading:
     block: Block
     refresh: Seconds = Seconds(0.0)
     every: Seconds | None = None
-    last: Instant = Instant(float("-inf"))
+    last: Instant = LONG_AGO
     asked_at: Instant | None = None
     """When it was asked for, to be read once and soon."""
 
@@ -106,7 +114,45 @@ class Coils:
     board: BoardId
 
 
-Job = Cut | Hold | Coils | Reading
+@dataclass(slots=True, kw_only=True)
+class Regular:
+    """What is read of the supply whatever the ports do: a board's inputs, or a block of a circuit's meter."""
+
+    board: BoardId
+    every: Seconds
+    circuit: CircuitId | None = None
+    """The circuit whose meter it is; `None`: the board's inputs."""
+    channel: int = 1
+    block: Block | None = None
+    last: Instant = LONG_AGO
+
+    def eligible_at(self) -> Instant:
+        """Return from when on it may be read: soon enough to be read by its deadline among others."""
+        return after(self.last, Seconds(self.every / 2))
+
+    def deadline(self) -> Instant:
+        """Return by when it is to be read."""
+        return after(self.last, self.every)
+
+
+Job = Cut | Hold | Coils | Reading | Regular
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """How often something was late, and by how much at worst."""
+
+    count: int
+    worst: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """A slower thing whose time has come, and by when it is to be done."""
+
+    by: Instant
+    job: Job
+    starting: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,16 +174,22 @@ class Schedule:
         boards: Iterable[BoardId],
         relay_boards: Iterable[BoardId],
         min_periods: Mapping[BoardId, Seconds] | None = None,
+        regulars: Iterable[Regular] = (),
     ) -> None:
         """`min_periods`: how long after a request some boards want to be left alone."""
         self._ports = ports
+        self._regulars = tuple(regulars)
+        self._slow_at = LONG_AGO
+        self._probe_at = LONG_AGO
+        self.late: dict[str, Late] = {}
+        """What has been late since the start, by its name."""
         self._min_periods = min_periods or {}
         self._rest_until: dict[BoardId, Instant] = {}
         self._settled_at: dict[BoardId, Instant] = {}
         self.health = {board: Health() for board in boards}
         self._cuts: dict[PortId, Cut] = {}
         self._holds: dict[PortId, Hold] = {}
-        self._coils_last = dict.fromkeys(relay_boards, Instant(float("-inf")))
+        self._coils_last = dict.fromkeys(relay_boards, LONG_AGO)
         self._coils_asked: dict[BoardId, None] = {}
         self._fast_since = FAST_BETWEEN
         for port in ports.values():
@@ -235,6 +287,8 @@ class Schedule:
             at = reading.eligible_at()
             if at is not None:
                 instants.append(max(at, self._wait_for(reading.board, now)))
+        for regular in self._regulars:
+            instants.append(max(regular.eligible_at(), self._wait_for(regular.board, now)))
         for board, last in self._coils_last.items():
             instants.append(max(after(last, COILS_EVERY), self._coils_wait_for(board, now)))
         return min(instants, default=None)
@@ -244,45 +298,64 @@ class Schedule:
     def begin(self, job: Job, now: Instant) -> None:
         """Take a job off the queue: it is being done."""
         board = job.board
+        self._note_lateness(job, now)
         if board in self._min_periods:
             self._rest_until[board] = after(now, self._min_periods[board])
+        self._count_turn(job, now)
         match job:
             case Cut():
                 self._cuts.pop(job.port, None)
             case Hold():
                 self._holds.pop(job.command.port, None)
-                self._fast_since = 0
             case Coils():
-                self._fast_since = 0
                 self._coils_asked.pop(job.board, None)
                 self._coils_last[job.board] = now
+            case Regular():
+                job.last = now
             case Reading():
-                self._fast_since = self._fast_since + 1 if self._is_fast(job) else 0
                 for reading in self._same(job):
                     reading.last, reading.asked_at = now, None
+
+    def _count_turn(self, job: Job, now: Instant) -> None:
+        if isinstance(job, Reading) and self._is_fast(job):
+            self._fast_since += 1
+        elif not isinstance(job, Cut):
+            self._fast_since, self._slow_at = 0, now
 
     def answered(self, board: BoardId) -> bool:
         """Note that a board has answered; say whether it had been lost."""
         health = self.health[board]
         was_lost = health.lost
         self.health[board] = Health()
+        if was_lost:
+            self._probe_at = LONG_AGO
+            for other in self.health.values():
+                if other.lost:
+                    other.not_before = LONG_AGO  # What silenced them may have been the same.
         return was_lost
 
-    def unanswered(self, job: Coils | Reading) -> None:
+    def unanswered(self, job: Coils | Reading | Regular) -> None:
         """What a silent board was asked is due as soon as it is asked again: its back-off alone says when."""
         match job:
             case Reading():
                 for reading in self._same(job):
-                    reading.last = Instant(float("-inf"))
+                    reading.last = LONG_AGO
+            case Regular():
+                job.last = LONG_AGO
             case Coils():
                 self._coils_asked[job.board] = None
 
-    def missed(self, board: BoardId, now: Instant) -> bool:
-        """Note that a board has not answered, and leave it alone for a while; say whether that makes it lost."""
+    def missed(self, board: BoardId, now: Instant, more: Seconds = Seconds(0.0)) -> bool:
+        """Note that a board has not answered, and leave it alone for a while; say whether that makes it lost.
+
+        `more` is added to that while, where it was not waited for as long as its profile says.
+        """
         health = self.health[board]
-        health.not_before = after(now, BACK_OFF[min(health.misses, len(BACK_OFF) - 1)])
+        health.not_before = after(now, Seconds(BACK_OFF[min(health.misses, len(BACK_OFF) - 1)] + more))
         health.missed_at = now
         health.misses += 1
+        if health.lost:
+            self._probe_at = after(now, PROBE_EVERY)
         if health.lost or health.misses < LOST_AFTER:
             return False
         health.lost = True
@@ -297,8 +370,9 @@ class Schedule:
 
     def forgive(self) -> None:
         """The line is back: every board may be asked at once, relays first."""
+        self._probe_at = LONG_AGO
         for health in self.health.values():
-            health.not_before = Instant(float("-inf"))
+            health.not_before = LONG_AGO
             health.misses = 0
         self._coils_asked.update(dict.fromkeys(self._coils_last))
 
@@ -321,46 +395,79 @@ class Schedule:
 
     def _next_in_turn(self, renewal: Hold | None, now: Instant) -> Job | None:
         fast: Reading | None = None
-        slow: Reading | None = None
+        due: list[_Due] = [] if renewal is None else self._renewals(now)
         for reading in self._readings():
             at = reading.eligible_at()
             if at is None or at > now or not self._may(reading.board, now):
                 continue
-            if self._is_fast(reading):
-                fast = reading if fast is None or reading.deadline() < fast.deadline() else fast
-            elif slow is None or self._rank(reading) < self._rank(slow):
-                slow = reading
-        slower = self._renewal_or(renewal, slow, self._coils_or(slow, now), now)
-        if fast is None or (slower is not None and self._fast_since >= self._fast_before(slower)):
-            return slower
+            if not self._is_fast(reading):
+                due.append(self._slower(reading))
+            elif fast is None or reading.deadline() < fast.deadline():
+                fast = reading
+        due += self._of_boards(now)
+        due.sort(key=lambda one: one.by)
+        if due and (fast is None or self._slower_goes(due, now)):
+            return due[0].job
         return fast
 
-    @staticmethod
-    def _renewal_or(renewal: Hold | None, slow: Reading | None, slower: Job | None, now: Instant) -> Job | None:
-        """Return the renewal if its hurry begins before the slower reading is due, else that."""
-        if renewal is None or slower is None:
-            return renewal or slower
-        by = now if slow is None else slow.deadline()
-        return renewal if renewal.command.not_after < after(by, HURRY) else slower
+    def _slower_goes(self, due: list[_Due], now: Instant) -> bool:
+        """Say whether the next thing is the slower one that is due first; `due` is sorted."""
+        first = due[0]
+        late = after(first.by, LATE_FOR_LONG) <= now
+        apart = START_BETWEEN if first.starting or late else FAST_BETWEEN
+        if self._fast_since < apart:
+            return False
+        # Done evenly from now on, each of them would just be in time.
+        spacing = min((one.by - EARLY - now) / place for place, one in enumerate(due, 1))
+        return first.starting or now >= after(self._slow_at, Seconds(spacing))
 
-    def _fast_before(self, slower: Job) -> int:
-        """Return how many fast readings must have gone before this slower one."""
-        starting = isinstance(slower, Reading) and self._ports[slower.port].pace is Pace.ARMED
-        return START_BETWEEN if starting else FAST_BETWEEN
+    def _slower(self, reading: Reading) -> _Due:
+        """Return a slower reading with its deadline; a starting port waits for its own, and every of them."""
+        starting = self._ports[reading.port].pace is Pace.ARMED
+        by = reading.deadline()
+        return _Due(by=after(by, Seconds(-FAST_WITHIN)) if starting else by, job=reading, starting=starting)
 
-    def _rank(self, reading: Reading) -> tuple[bool, Instant]:
-        """Return what to sort slower readings by: those of starting ports first."""
-        return (self._ports[reading.port].pace is not Pace.ARMED, reading.deadline())
+    def _renewals(self, now: Instant) -> list[_Due]:
+        return [
+            _Due(by=after(hold.command.not_after, Seconds(-HURRY - FAST_WITHIN)), job=hold)
+            for hold in self._holds.values()
+            if self._may(hold.board, now)
+        ]
 
-    def _coils_or(self, slow: Reading | None, now: Instant) -> Job | None:
-        """Return the slow reading, or the coils of a board if these are due before it."""
-        best: Job | None = slow
-        deadline = Instant(float("inf")) if slow is None else slow.deadline()
+    def _of_boards(self, now: Instant) -> Iterator[_Due]:
+        """Yield what is due of the supply, and the relays of boards that are to be read back."""
+        for regular in self._regulars:
+            if regular.eligible_at() <= now and self._may(regular.board, now):
+                yield _Due(by=after(regular.deadline(), Seconds(-EARLY)), job=regular)
         for board, last in self._coils_last.items():
-            by = after(last, Seconds(COILS_EVERY + FAST_WITHIN))
-            if after(last, COILS_EVERY) <= now and by < deadline and self._coils_wait_for(board, now) <= now:
-                best, deadline = Coils(board=board), by
-        return best
+            if after(last, COILS_EVERY) <= now and self._coils_wait_for(board, now) <= now:
+                yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=Coils(board=board))
+
+    def _note_lateness(self, job: Job, now: Instant) -> None:
+        """Count what is done late while its board has been answering: the line is short of time then."""
+        due = self._due_of(job)
+        if due is None or due[1] == LONG_AGO or self.health[job.board].misses:
+            return
+        name, by = due
+        late = Seconds(now - by)
+        if late > LATE_AFTER:
+            known = self.late.get(name, Late(count=0, worst=Seconds(0.0)))
+            self.late[name] = Late(count=known.count + 1, worst=max(known.worst, late))
+
+    def _due_of(self, job: Job) -> tuple[str, Instant] | None:
+        """Return a job's name and by when it was to be done; `None` for what has its own way to be late."""
+        match job:
+            case Reading():
+                by = job.deadline()
+                return job.kind.value, by if job.asked_at is None else after(by, FAST_WITHIN)
+            case Regular():
+                return ("inputs" if job.circuit is None else "feeder"), job.deadline()
+            case Coils():
+                return "coils", after(self._coils_last[job.board], Seconds(COILS_EVERY + FAST_WITHIN))
+            case Hold() if isinstance(job.command, RenewLease):
+                return "renewal", after(job.command.not_after, Seconds(-HURRY))
+            case _:
+                return None
 
     def _is_fast(self, reading: Reading) -> bool:
         return reading.kind is Kind.CURRENT and self._ports[reading.port].pace is not Pace.IDLE
@@ -387,7 +494,8 @@ class Schedule:
         """Return when a board may be asked again."""
         health = self.health[board]
         if not cutting:
-            return max(health.not_before, self._rest_until.get(board, now))
+            probe = self._probe_at if health.lost and health.misses else now
+            return max(health.not_before, self._rest_until.get(board, now), probe)
         return min(health.not_before, after(health.missed_at, CUT_OFF_BACK_OFF)) if health.lost else now
 
     def _coils_wait_for(self, board: BoardId, now: Instant) -> Instant:

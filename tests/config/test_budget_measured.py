@@ -10,7 +10,7 @@ from chargerd.core.units import PortId
 from tests.config.bus_rig import Rig
 from tests.config.test_budget import load, text
 
-PESSIMISTIC = 1.2
+PESSIMISTIC = 1.25
 NAP = 0.001
 """How late the rig may wake when nothing is due."""
 STEADY = 25.0
