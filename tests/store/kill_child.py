@@ -1,8 +1,9 @@
 """A process that appends until it is killed, and says on stdout what it was told is durable.
 
-`python -m tests.store.kill_child PATH FIRST MODE`: batches are numbered from FIRST. MODE `honest` runs the journal
-as it is, `bent` calls `done` before the commit; with `-stop` appended, the process says `stopped` within its 20th
-transaction, just before the commit, and waits there to be killed.
+`python -m tests.store.kill_child` takes jobs from stdin, `PATH FIRST MODE` a line, forks a process for each, and
+says `pid N` before and `ended STATUS` after it: only the first pays for the imports. Batches are numbered from
+FIRST. MODE `honest` runs the journal as it is, `bent` calls `done` before the commit; with `-stop` appended, the
+process says `stopped` within its 20th transaction, just before the commit, and waits there to be killed.
 """
 
 import itertools
@@ -53,7 +54,18 @@ def stop_before_commit() -> None:
 
 
 def main() -> None:
-    path, first, mode = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    for line in sys.stdin:
+        path, first, mode = line.split()
+        child = os.fork()
+        if not child:
+            work(Path(path), int(first), mode)
+        _, status = os.waitpid(child, 0)
+        say(f"ended {os.waitstatus_to_exitcode(status)}")
+
+
+def work(path: Path, first: int, mode: str) -> None:
+    """Append until killed."""
+    say(f"pid {os.getpid()}")
     if mode.startswith("bent"):
         bend()
     opened = open_journal(path, start=False)

@@ -19,6 +19,17 @@ SECTORS = (512, 4096)
 """What a disk writes at once: old disks, and cards and new disks."""
 
 
+CODES: dict[type[apsw.Error], int] = {
+    apsw.BusyError: sqlite3.SQLITE_BUSY,
+    apsw.ReadOnlyError: sqlite3.SQLITE_READONLY,
+    apsw.IOError: sqlite3.SQLITE_IOERR,
+    apsw.CorruptError: sqlite3.SQLITE_CORRUPT,
+    apsw.FullError: sqlite3.SQLITE_FULL,
+    apsw.CantOpenError: sqlite3.SQLITE_CANTOPEN,
+    apsw.NotADBError: sqlite3.SQLITE_NOTADB,
+}
+
+
 @dataclass(slots=True)
 class Op:
     """One call on a file: `write` (`data` at `offset`), `truncate` (to `offset`), `sync`, `delete`, or `mark`."""
@@ -35,11 +46,14 @@ class Faults:
     def __init__(self) -> None:
         self.refused: set[str] = set()
         self.full = False
+        self.read_only = False
 
     def meet(self, what: str) -> None:
         """Raise what SQLite is told by the operating system."""
         if self.full and what == "write":
             raise apsw.FullError("no space left")
+        if self.read_only and what == "write":
+            raise apsw.ReadOnlyError("a file system that was mounted read-only")
         if what in self.refused:
             raise apsw.IOError("input/output error")
 
@@ -115,8 +129,7 @@ def _as_sqlite3() -> Iterator[None]:
     except apsw.Error as error:
         kind = sqlite3.IntegrityError if isinstance(error, apsw.ConstraintError) else sqlite3.OperationalError
         said = kind(str(error))
-        code = getattr(error, "extendedresult", getattr(error, "result", sqlite3.SQLITE_ERROR))
-        said.sqlite_errorcode = code
+        said.sqlite_errorcode = CODES.get(type(error), sqlite3.SQLITE_ERROR)
         said.sqlite_errorname = type(error).__name__
         raise said from error
 
