@@ -17,7 +17,7 @@ from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, is_leased
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.site import Board, Site
-from chargerd.core.plan import PortPlan
+from chargerd.core.plan import DeadMan, PortPlan
 
 SECONDS_PER_HOUR = 3600
 
@@ -139,6 +139,8 @@ def _runs(site: Site) -> list[list[Board]]:
 def _dead_man(board: Board) -> str:
     if board.profile.relay is None:
         return ""
+    if board.profile.relay.dead_man is DeadMan.POLL_TIMEOUT:
+        return "its own poll timeout"
     return f"lease {LEASE:g} s" if is_leased(board) else "none"
 
 

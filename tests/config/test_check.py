@@ -158,3 +158,11 @@ def test_85_ports_stay_readable_in_80_columns() -> None:
         assert [row.split()[0] for row in rows if ".." in row] == ranges
     sheds = [line.split()[0] for line in lines[buses:] if " more" in line]
     assert sheds == [f"shed-{shed}" for shed in "abcdefgh"]
+
+
+def test_a_board_that_opens_by_itself_when_nobody_asks_it_says_so(tmp_path: Path) -> None:
+    text = changed("address: 1, profile: waveshare-relay-8}", "address: 1, profile: wirenboard-mr6c}")
+    result = check(tmp_path, changed("relay: relay-b/8", "relay: relay-b/6", text))
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert "poll timeout" in " ".join(result.stdout.split())

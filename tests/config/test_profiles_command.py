@@ -76,4 +76,4 @@ def test_a_file_that_cannot_be_read_is_named_with_its_place(tmp_path: Path) -> N
     own.write_text(OWN.replace("channels: 8", "channels: 800"))
     result = profiles(tmp_path)
     assert result.exit_code == 1
-    assert f"{own}:7:24: profile waveshare-relay-8: relay.channels is 800" in result.stderr
+    assert f"{own}:7:23: profile waveshare-relay-8: relay.channels is 800" in result.stderr
