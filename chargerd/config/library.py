@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,11 @@ def load_profiles(folders: Sequence[Path] = SITE_PROFILES) -> Mapping[str, Profi
 
 def load_library(folders: Sequence[Path] = SITE_PROFILES) -> Library:
     """Return all profiles and where they come from; later folders override. Raises `ConfigurationError`."""
-    texts = [
-        (f"{_SHIPPED}/{entry.name}", entry.read_text(encoding="utf-8"))
-        for entry in sorted(files(_PACKAGE).iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".yaml")
-    ]
     library = Library()
     problems: list[Problem] = []
+    for source, found in _shipped():
+        library.add(found, source)
+    texts: list[tuple[str, str]] = []
     paths = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
     for path in paths:
         try:
@@ -98,6 +97,21 @@ def load_library(folders: Sequence[Path] = SITE_PROFILES) -> Library:
     if problems:
         raise ConfigurationError(problems)
     return library
+
+
+@cache
+def _shipped() -> tuple[tuple[Source, Mapping[str, Profile]], ...]:
+    """Return the profiles that come with the program, read once: they do not change while it runs."""
+    found = []
+    for entry in sorted(files(_PACKAGE).iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".yaml"):
+            source = parse(entry.read_text(encoding="utf-8"), f"{_SHIPPED}/{entry.name}")
+            problems: list[Problem] = []
+            profiles = _family(source, problems)
+            if problems:
+                raise ConfigurationError(problems)
+            found.append((source, profiles))
+    return tuple(found)
 
 
 def _family(source: Source, problems: list[Problem]) -> dict[str, Profile]:
