@@ -12,6 +12,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from tests.contract.checking import complaints
+
 
 class Backend:
     """Keeps every message in order of arrival; waits for conditions instead of sleeping."""
@@ -20,6 +22,8 @@ class Backend:
         self.root = f"chargerd/v1/{gateway}"
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
         self.correlations: list[bytes] = []
+        self.complaints: list[str] = []
+        """What the gateway said that its contract does not know: none, or the test has failed."""
         self._news = threading.Condition()
         self._number = 0
         self._ready = threading.Event()
@@ -40,6 +44,7 @@ class Backend:
     def __exit__(self, *_exception: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        assert not self.complaints, self.complaints[:5]
 
     def _connected(self, client: paho.Client, *_rest: object) -> None:
         client.subscribe([(f"{self.root}/{level}/#", SubscribeOptions(qos=1)) for level in ("state", "up")])
@@ -49,6 +54,8 @@ class Backend:
         body = json.loads(message.payload) if message.payload else {}
         correlation = getattr(message.properties, "CorrelationData", None)
         with self._news:
+            if message.payload:
+                self.complaints += complaints(message.topic.removeprefix(f"{self.root}/"), body)
             if correlation is not None:
                 self.correlations.append(correlation)
             self.messages.append((message.topic.removeprefix(f"{self.root}/"), body, message.retain))

@@ -11,6 +11,7 @@ from chargerd import __version__
 COMMANDS = {
     "run": "chargerd.cli.run",
     "check": "chargerd.cli.check",
+    "contract": "chargerd.cli.contract",
     "demo": "chargerd.cli.demo",
     "open-relays": "chargerd.cli.open_relays",
     "profiles": "chargerd.cli.profiles",

@@ -23,6 +23,13 @@ LONGEST_QUEUE_S = 36_000
 """As long as the configuration allows."""
 
 
+Timestamp = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", json_schema_extra={"format": "date-time"}),
+]
+"""RFC 3339 in UTC with milliseconds."""
+
+
 class Message(BaseModel):
     """Frozen; what is not listed does not belong."""
 
@@ -33,7 +40,7 @@ class Envelope(Message):
     """What every payload carries. `at` is `null` exactly while `clock` is `none`."""
 
     gateway: str
-    at: str | None
+    at: Timestamp | None
     clock: ClockQuality
     boot: int
     up_ms: int
@@ -118,6 +125,15 @@ OCPP_STATUS: dict[PortState, OcppStatus] = {
 }
 
 
+class ProgressBody(Message):
+    """What the session under way has drawn so far."""
+
+    charging_s: float
+    suspended_s: float
+    energy_wh: int
+    peak_power_w: float
+
+
 class PortStateBody(Message):
     """`state/port/{port}`, without the envelope."""
 
@@ -126,27 +142,18 @@ class PortStateBody(Message):
     circuit: str
     state: PortState
     ocpp_status: OcppStatus
-    since: str | None
+    since: Timestamp | None
     since_up_ms: int
     relay_closed: bool | None
     session_id: SessionId | None
     order_id: str | None
     reading: ReadingBody
-    session: "ProgressBody | None"
+    session: ProgressBody | None
     limits: LimitsBody
     limits_in_force: LimitsBody | None
     latches: tuple[LatchBody, ...]
     blocked_by: tuple[Code, ...]
     queue_position: int | None
-
-
-class ProgressBody(Message):
-    """What the session under way has drawn so far."""
-
-    charging_s: float
-    suspended_s: float
-    energy_wh: int
-    peak_power_w: float
 
 
 class TierBody(Message):
@@ -162,8 +169,8 @@ class InterruptionBody(Message):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    since: str | None = Field(alias="from")
-    to: str | None
+    since: Timestamp | None = Field(alias="from")
+    to: Timestamp | None
     reason: str
 
 
@@ -181,7 +188,7 @@ class SessionBody(Message):
     session_id: SessionId
     order_id: str | None
     port: PortId
-    started_at: str | None
+    started_at: Timestamp | None
     charging_s: int
     suspended_s: int
     energy_wh: int
@@ -199,8 +206,8 @@ class SettlementBody(Message):
     session_id: SessionId
     order_id: str | None
     port: PortId
-    started_at: str | None
-    ended_at: str | None
+    started_at: Timestamp | None
+    ended_at: Timestamp | None
     started: StampBody
     ended: StampBody
     duration_s: int | None
