@@ -15,14 +15,16 @@ from chargerd.config.pacing import (
     BACK_OFF,
     COILS_EVERY,
     FAST_BETWEEN,
+    FAST_WITHIN,
     FEEDER_EVERY,
+    FEEDER_SLOWER_EVERY,
     HURRY,
     INPUTS_EVERY,
     READS_A_REFRESH,
     START_BETWEEN,
     VOLTAGE_EVERY,
 )
-from chargerd.config.plans import POWER_EVERY, RENEW_EVERY, is_leased
+from chargerd.config.plans import MOST_PHASES, POWER_EVERY, RENEW_EVERY, is_leased
 from chargerd.config.profiles import Profile, Quantity
 from chargerd.config.site import Site
 from chargerd.core.plan import Protection
@@ -169,13 +171,25 @@ class Load:
         """Return the interval on a line that is never idle."""
         slots = _slots(len(self.fast), FAST_BETWEEN)
         later = fast.waits - min(one.waits for one in self.fast)
-        return self.round + later + self._longest_of(slots) + self._hurried()
+        late = self._longest_of(slots + self._late_slots) - self._longest_of(slots)
+        return self.round + later + self._longest_of(slots) + max(late, self._hurried())
+
+    @property
+    def _late_slots(self) -> int:
+        """Return how many more turns in a round slower things get that are late: none, unless the line is short.
+
+        What is late may come after every fast reading. How much of it there is at once grows with what is missing.
+        """
+        slots = _slots(len(self.fast), FAST_BETWEEN)
+        missing = max(0.0, self.slow_share - 1)
+        return min(math.ceil(1.5 * slots * missing), _slots(len(self.fast), START_BETWEEN) - slots)
 
     def interval_starting(self, fast: Fast) -> Seconds:
         """Return the same while a port is being started: what a start waits for comes more often."""
         usual = self.interval(fast)
         own = [slow.takes for slow in self.slow if slow.power]
         slots = _slots(len(self.fast), START_BETWEEN) - _slots(len(self.fast), FAST_BETWEEN)
+        slots = max(slots - self._late_slots, _slots(slots, FAST_BETWEEN))
         # Where power comes with the current, only the first reading of a start is asked for out of turn.
         return Seconds(usual + (slots * max(own) if own else min(slots, 1) * fast.takes))
 
@@ -231,8 +245,9 @@ class Load:
         if not any(slow.power for slow in self.slow):
             return Seconds(0.0)
         turn = FAST_BETWEEN * max((fast.takes for fast in self.fast), default=0.0)
-        sweep = math.fsum(slow.takes + turn for slow in self.slow if slow.power)
-        return Seconds(max(POWER_EVERY, sweep) * max(1.0, self.slow_share) + turn + self.longest)
+        # Due half a second after its time has come, and half of that on average: more, where turns are missing.
+        late = max(POWER_EVERY + FAST_WITHIN, (POWER_EVERY + FAST_WITHIN / 2) * self.slow_share)
+        return Seconds(late + turn + self.longest)
 
 
 POLLS = 3
@@ -311,7 +326,22 @@ def _of_boards(there: Population) -> Iterator[_Due]:
     for board in there.input_boards:
         yield _Due(frames=inputs(board), profile=board, every=INPUTS_EVERY)
     for board in there.feeders:
-        yield _Due(frames=_current(board), profile=board, every=FEEDER_EVERY)
+        yield from _feeder(board)
+
+
+def _feeder(board: Profile) -> Iterator[_Due]:
+    """Yield what is read of a circuit's meter: each block that holds its phases once, the current more often."""
+    meter = board.meter
+    assert meter is not None
+    seen: set[tuple[int, int]] = set()
+    for quantity in (Quantity.CURRENT, Quantity.POWER, Quantity.VOLTAGE):
+        for channel in range(1, min(meter.channels, MOST_PHASES) + 1) if quantity in meter.registers else ():
+            block = meter.block_of(quantity)
+            place = (meter.address_of(block, channel), block.count)
+            if place not in seen:
+                seen.add(place)
+                every = FEEDER_EVERY if quantity is Quantity.CURRENT else FEEDER_SLOWER_EVERY
+                yield _Due(frames=_frames(board, quantity), profile=board, every=every)
 
 
 def _fast(there: Population, hung: Hung, meter: Profile) -> Fast:

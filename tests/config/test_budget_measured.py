@@ -10,7 +10,10 @@ from chargerd.core.units import PortId
 from tests.config.bus_rig import Rig
 from tests.config.test_budget import load, text
 
-PESSIMISTIC = 1.25
+PESSIMISTIC = 1.2
+PESSIMISTIC_STARTING = 1.25
+OVERLOADED = 1.3
+"""The same for a line that has not got the time for everything."""
 NAP = 0.001
 """How late the rig may wake when nothing is due."""
 STEADY = 25.0
@@ -19,6 +22,7 @@ SITES = [
     (12, 9600, "eastron-sdm120", ""),
     (5, 9600, "eastron-sdm230", ", parity: even"),
     (1, 9600, "eastron-sdm120", ""),
+    (17, 9600, "eastron-sdm120", ""),
     (16, 38400, "eastron-sdm230", ""),
     (24, 19200, "eastron-sdm230", ", parity: even"),
     (10, 9600, "pzem-016", ""),
@@ -45,7 +49,7 @@ def test_no_polling_interval_is_longer_than_foretold_nor_much_shorter(
     assert steady <= foretold.interval(one) + NAP
     assert foretold.interval(one) <= PESSIMISTIC * steady
     assert starting <= foretold.interval_starting(one) + NAP
-    assert foretold.interval_starting(one) <= PESSIMISTIC * max(starting, steady)
+    assert foretold.interval_starting(one) <= PESSIMISTIC_STARTING * max(starting, steady)
     assert steady <= budget(site).buses["meters"].interval + NAP
 
 
@@ -59,7 +63,7 @@ def test_an_overloaded_line_keeps_its_leases_and_the_budget_knows_what_that_cost
     load_ = load_of(populations_of(site)["meters"])
     assert load_.slow_share > 1
     assert not rig.late
-    assert rig.worst() <= load_.interval(load_.fast[0]) <= PESSIMISTIC * rig.worst()
+    assert rig.worst() <= load_.interval(load_.fast[0]) <= OVERLOADED * rig.worst()
     assert rig.worst_power() <= load_.power_interval
 
 
