@@ -1,10 +1,12 @@
-/* Twelve meters like Eastron's and a relay board like Waveshare's on a pty, byte by byte at line speed.
+/* Twelve meters like Eastron's, a feeder meter, and relay boards like Waveshare's on a pty, byte by byte at line
+ * speed.
  *
  * usage: paced_slave LINK BAUD TURNAROUND_US
  *
  * A request counts as on the wire for its characters from the moment it arrives; the answer follows after 3.5
  * characters and the turnaround. Commands on stdin, one a line:
- *   current UNIT AMPS    what a meter shows from now on
+ *   current UNIT AMPS [AFTER]  what a meter shows from AFTER seconds from now on
+ *   opened UNIT          print when the relay of a meter's port was opened after its last change, -1 if not yet
  *   silent UNIT 0|1      whether a board answers
  *   reset                forget what was counted
  *   stats                print what was counted, as one line of JSON
@@ -27,17 +29,23 @@
 #define FIRST 11
 #define METERS 12
 #define RELAY 1
+#define MODULE 2 /* contactors and inputs */
+#define FEEDER 30
+#define INPUTS 8
 #define CHANNELS 16
 #define MOST 20000
 
 static double character, silence_, turnaround;
 static double last_byte = -1.0;
-static float amps[METERS];
+static float amps[METERS], coming[METERS];
+static double comes_at[METERS]; /* when `coming` becomes what is shown */
+static double opened_at[METERS];
 static int silent_unit[256];
-static double lapses[CHANNELS]; /* 0: open; INFINITY: closed for good */
+static double lapses[CHANNELS], module_lapses[CHANNELS]; /* 0: open; INFINITY: closed for good */
 
 static double began, floors;
 static long transactions, violations, unanswered, renewals, strangers;
+static long feeder_reads, input_reads, coil_reads, power_reads;
 static double shortest_gap;
 static double *reads[METERS];
 static int read_count[METERS];
@@ -69,6 +77,7 @@ static void reset(void) {
     began = now();
     floors = 0;
     transactions = violations = unanswered = renewals = strangers = 0;
+    feeder_reads = input_reads = coil_reads = power_reads = 0;
     shortest_gap = INFINITY;
     for (int i = 0; i < METERS; i++) read_count[i] = 0;
     write_count = 0;
@@ -76,9 +85,10 @@ static void reset(void) {
 
 static void stats(void) {
     printf("{\"elapsed\": %.6f, \"floors\": %.6f, \"transactions\": %ld, \"violations\": %ld, \"unanswered\": %ld, "
-           "\"renewals\": %ld, \"strangers\": %ld, \"shortest_gap_characters\": %.3f, \"reads\": [",
-           now() - began, floors, transactions, violations, unanswered, renewals, strangers,
-           isinf(shortest_gap) ? -1.0 : shortest_gap / character);
+           "\"renewals\": %ld, \"strangers\": %ld, \"feeder_reads\": %ld, \"input_reads\": %ld, \"coil_reads\": %ld, "
+           "\"power_reads\": %ld, \"shortest_gap_characters\": %.3f, \"reads\": [",
+           now() - began, floors, transactions, violations, unanswered, renewals, strangers, feeder_reads, input_reads,
+           coil_reads, power_reads, isinf(shortest_gap) ? -1.0 : shortest_gap / character);
     for (int i = 0; i < METERS; i++) {
         printf("%s[", i ? ", " : "");
         for (int k = 0; k < read_count[i]; k++) printf("%s%.5f", k ? "," : "", reads[i][k]);
@@ -92,14 +102,71 @@ static void stats(void) {
     fflush(stdout);
 }
 
-static int float_at(int unit, int address, float *value) {
-    switch (address) {
-    case 0x00: *value = 230.0f; return 1;
-    case 0x06: *value = amps[unit - FIRST]; return 1;
-    case 0x0C: *value = amps[unit - FIRST] * 230.0f * 0.6f; return 1;
-    case 0x48: *value = 100.0f; return 1;
-    default: return 0;
+static void settle(double at) {
+    for (int i = 0; i < METERS; i++)
+        if (comes_at[i] <= at) {
+            amps[i] = coming[i];
+            comes_at[i] = INFINITY;
+        }
+}
+
+static float shown(int unit, int address) {
+    float flows = 0;
+    if (unit == FEEDER) {
+        for (int i = 0; i < METERS; i++) flows += amps[i];
+    } else {
+        flows = amps[unit - FIRST];
     }
+    switch (address) {
+    case 0x00: case 0x02: case 0x04: return 230.0f;
+    case 0x06: return flows;
+    case 0x0C: case 0x34: return flows * 230.0f * 0.6f;
+    case 0x48: return 100.0f;
+    default: return 0.0f;
+    }
+}
+
+static int registers(int unit, int address, int count, uint8_t *reply) {
+    if (count < 2 || count > 20 || count % 2) { strangers++; return 0; }
+    reply[2] = 2 * count;
+    for (int k = 0; k < count / 2; k++) {
+        float found = shown(unit, address + 2 * k);
+        uint32_t raw;
+        memcpy(&raw, &found, 4);
+        for (int i = 0; i < 4; i++) reply[3 + 4 * k + i] = raw >> (24 - 8 * i);
+    }
+    return 3 + 2 * count;
+}
+
+static int bits(double *closed_until, int count, double complete, uint8_t *reply) {
+    int bytes = (count + 7) / 8;
+    if (bytes > 4) { strangers++; return 0; }
+    reply[2] = bytes;
+    memset(reply + 3, 0, bytes);
+    for (int i = 0; closed_until && i < count && i < CHANNELS; i++)
+        if (closed_until[i] > complete) reply[3 + i / 8] |= 1 << (i % 8);
+    return 3 + bytes;
+}
+
+static int coil(int unit, int address, int value, double complete) {
+    double *until = unit == RELAY ? lapses : module_lapses;
+    int timed = address >= 0x200 && address < 0x200 + CHANNELS;
+    int channel = timed ? address - 0x200 : address;
+    if (channel >= CHANNELS) { strangers++; return 0; }
+    int was = until[channel] > complete;
+    int closed = timed || value == 0xFF00;
+    until[channel] = timed ? complete + value * 0.1 : closed ? INFINITY : 0.0;
+    if (timed && was) {
+        renewals++;
+    } else if (unit == RELAY && write_count < MOST) {
+        writes[write_count].at = complete;
+        writes[write_count].channel = channel + 1;
+        writes[write_count].closed = closed;
+        writes[write_count++].changed = channel < METERS ? changed_at[channel] : 0.0;
+    }
+    if (unit == RELAY && channel < METERS && !closed && opened_at[channel] < 0 && complete > changed_at[channel])
+        opened_at[channel] = complete;
+    return 6;
 }
 
 /* Returns the size of the answer without CRC, 0 for silence. */
@@ -107,40 +174,27 @@ static int answer(const uint8_t *request, uint8_t *reply, double complete) {
     int unit = request[0], function = request[1];
     int address = request[2] << 8 | request[3], value = request[4] << 8 | request[5];
     memcpy(reply, request, 6);
+    settle(complete);
     if (silent_unit[unit]) { unanswered++; return 0; }
-    if (unit == RELAY && function == 5) {
-        int timed = address >= 0x200 && address < 0x200 + CHANNELS;
-        int channel = timed ? address - 0x200 : address;
-        if (channel >= CHANNELS) return 0;
-        int was = lapses[channel] > complete;
-        lapses[channel] = timed ? complete + value * 0.1 : value == 0xFF00 ? INFINITY : 0.0;
-        if (timed && was) renewals++;
-        else if (write_count < MOST) {
-            writes[write_count].at = complete;
-            writes[write_count].channel = channel + 1;
-            writes[write_count].closed = timed || value == 0xFF00;
-            writes[write_count++].changed = channel < METERS ? changed_at[channel] : 0.0;
-        }
-        return 6;
+    if ((unit == RELAY || unit == MODULE) && function == 5) return coil(unit, address, value, complete);
+    if ((unit == RELAY || unit == MODULE) && function == 1) {
+        coil_reads++;
+        return bits(unit == RELAY ? lapses : module_lapses, value, complete, reply);
     }
-    if (unit == RELAY && function == 1) {
-        int bytes = (value + 7) / 8;
-        reply[2] = bytes;
-        memset(reply + 3, 0, bytes);
-        for (int i = 0; i < value && i < CHANNELS; i++)
-            if (lapses[i] > complete) reply[3 + i / 8] |= 1 << (i % 8);
-        return 3 + bytes;
+    if (unit == MODULE && function == 2) {
+        input_reads++;
+        return bits(NULL, value, complete, reply);
     }
-    if (unit >= FIRST && unit < FIRST + METERS && function == 4 && value == 2) {
-        float found;
-        uint32_t raw;
-        if (!float_at(unit, address, &found)) return 0;
-        memcpy(&raw, &found, 4);
-        reply[2] = 4;
-        for (int i = 0; i < 4; i++) reply[3 + i] = raw >> (24 - 8 * i);
-        if (address == 0x06 && read_count[unit - FIRST] < MOST)
-            reads[unit - FIRST][read_count[unit - FIRST]++] = complete;
-        return 7;
+    if (unit == FEEDER && function == 4) {
+        feeder_reads++;
+        return registers(unit, address, value, reply);
+    }
+    if (unit >= FIRST && unit < FIRST + METERS && function == 4) {
+        int meter = unit - FIRST;
+        if (address <= 0x06 && address + value > 0x07 && read_count[meter] < MOST)
+            reads[meter][read_count[meter]++] = complete;
+        if (address <= 0x0C && address + value > 0x0D) power_reads++;
+        return registers(unit, address, value, reply);
     }
     strangers++;
     return 0;
@@ -175,10 +229,15 @@ static void serve(int fd, const uint8_t *request, double arrived) {
 
 static void obey(char *line) {
     int unit;
-    double value;
-    if (sscanf(line, "current %d %lf", &unit, &value) == 2) {
-        amps[unit - FIRST] = value;
-        changed_at[unit - FIRST] = now();
+    double value, later = 0;
+    if (sscanf(line, "current %d %lf %lf", &unit, &value, &later) >= 2) {
+        coming[unit - FIRST] = value;
+        comes_at[unit - FIRST] = changed_at[unit - FIRST] = now() + later;
+        opened_at[unit - FIRST] = -1;
+    } else if (sscanf(line, "opened %d", &unit) == 1) {
+        int meter = unit - FIRST;
+        printf("{\"after\": %.6f}\n", opened_at[meter] < 0 ? -1.0 : opened_at[meter] - changed_at[meter]);
+        fflush(stdout);
     } else if (sscanf(line, "silent %d %lf", &unit, &value) == 2) {
         silent_unit[unit] = value != 0;
     } else if (!strncmp(line, "reset", 5)) {
@@ -193,7 +252,11 @@ int main(int argc, char **argv) {
     character = 10.0 / atof(argv[2]);
     silence_ = atof(argv[2]) > 19200 ? 0.00175 : 3.5 * character;
     turnaround = atof(argv[3]) * 1e-6;
-    for (int i = 0; i < METERS; i++) reads[i] = calloc(MOST, sizeof(double));
+    for (int i = 0; i < METERS; i++) {
+        reads[i] = calloc(MOST, sizeof(double));
+        comes_at[i] = INFINITY;
+        opened_at[i] = -1;
+    }
     writes = calloc(MOST, sizeof(*writes));
     setvbuf(stdin, NULL, _IONBF, 0); /* so that poll sees every line */
     struct sched_param priority = {.sched_priority = 50};
