@@ -217,7 +217,14 @@ class Journal:
             used = session_id is not None and self._taken(tables, session_id, command_id)
             return tables.command(command_id), used
 
-        self._ask(look, lambda found: deliver(*found), NOT_TO_BE_HAD)
+        # Without any file the start goes on to be refused for what it is: the batch with its id is not durable.
+        self._writer.put(
+            Ask(
+                read=lambda tables: partial(deliver, *look(tables)),
+                failed=partial(deliver, *NOT_TO_BE_HAD),
+                without_file=True,
+            )
+        )
 
     def verify_settlements(self) -> tuple[str, ...]:
         """Return what is wrong with the chain of settlements; empty if nothing is.

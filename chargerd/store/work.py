@@ -108,3 +108,5 @@ class Ask:
 
     read: Callable[[Tables], Callable[[], None]]
     failed: Callable[[], None]
+    without_file: bool = False
+    """Whether an empty journal may answer while there is none: whoever asks cannot begin anything anyway."""

@@ -191,7 +191,7 @@ class Writer:
 
     def _answer(self, asks: Sequence[Ask]) -> None:
         for ask in asks:
-            if self._stand_in:
+            if self._stand_in and not ask.without_file:
                 ask.failed()
                 continue
             try:

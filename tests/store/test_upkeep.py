@@ -16,7 +16,8 @@ from chargerd.store import backup, ballast, retention
 from chargerd.store.errors import RefusedError, StoreError
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
-from tests.store.kit import HandClock, Opened, command, connection_of, entry, latch, open_journal, record
+from chargerd.store.tables import Tables
+from tests.store.kit import HandClock, Opened, command, connection_of, entry, got, latch, open_journal, record
 from tests.store.test_failures import mounted
 
 DAY_S = 86_400.0
@@ -138,8 +139,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def copied(opened: Opened) -> int | None:
-    found = opened.journal._writer.tables.copied_ms  # noqa: SLF001 - asked where the thread is at rest
-    return found()
+    found: int | None = got(lambda deliver: opened.journal._ask(Tables.copied_ms, deliver, None))  # noqa: SLF001 - shows nowhere else
+    return found
 
 
 def test_a_copy_is_made_each_day_and_so_many_are_kept(path: Path) -> None:
@@ -173,8 +174,12 @@ def test_a_restored_journal_has_a_new_stream_and_locks_out_what_it_cannot_know(p
     opened.journal.acknowledge(opened.journal.span().stream, 20)
     opened.settle()
     stream = opened.journal.span().stream
-    opened.journal._writer._db.close()  # noqa: SLF001 - as the kernel does for a killed process: its log stays
-    shutil.copy(backup.copy_of(path, 1), path)
+    # As after a kill: the log of the journal it is copied over is still there.
+    path, before = path.parent / "restored" / path.name, path
+    path.parent.mkdir()
+    shutil.copy(backup.copy_of(before, 1), path)
+    shutil.copy(before.with_name("journal.db-wal"), path.with_name("journal.db-wal"))
+    opened.close()
     again = open_with(path, Upkeep())
     recovery = again.journal.recovery
     assert recovery.stream != stream
@@ -348,7 +353,12 @@ def test_a_place_that_cannot_be_used_is_stood_in_for_until_it_can(tmp_path: Path
     assert opened.journal.recovery.sessions == ()
     assert not opened.journal.recovery.latches_unknown
     assert not opened.write(Batch(sessions=(record("s1"),)))
-    assert opened.lookup("c1", "s1") == (None, True), "what cannot be read counts as used"
+    assert opened.lookup("c1", "s1") == (None, False), "so that a start is refused for want of a store"
+    unread: list[object] = []
+    opened.journal.verify(lambda _count, _last, problems: unread.append(problems))
+    opened.journal.history(1, unread.append)
+    opened.settle()
+    assert unread == [None, None], "an empty stand-in is not taken for an empty history"
     opened.journal.append(Batch(entries=(entry({"n": 1}),)))
     opened.settle()
     folder.unlink()
