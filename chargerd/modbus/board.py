@@ -170,6 +170,10 @@ class MeterBoard:
         """Return the block a quantity is read with. Raises `KeyError` if the board does not measure it."""
         return self._section.block_of(quantity)
 
+    def begins(self, channel: int, block: Block) -> int:
+        """Return the address at which a channel's block begins; channels with the same one share a frame."""
+        return self._section.address_of(block, channel)
+
     def read(self, channel: int, block: Block) -> Request:
         """Return the request that reads one block of one channel."""
         section = self._section

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping
 
 from chargerd.config.document import BusSection
+from chargerd.config.pacing import INPUTS_EVERY
 from chargerd.config.profiles import Parity, Quantity
-from chargerd.config.site import Board, PortWiring, Site
+from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.core.clock import Clock
-from chargerd.core.plan import PortPlan
-from chargerd.core.units import BoardId, PortId, Seconds
+from chargerd.core.plan import PortPlan, contactor_of
+from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
 from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
 from chargerd.modbus.bus import Bus, Emit
+from chargerd.modbus.feeder import Feeder, InputBoard, Supply, readings_of
 from chargerd.modbus.lines import SerialLine, SocketLine
-from chargerd.modbus.schedule import Kind, PortOnBus, Reading, Schedule
+from chargerd.modbus.schedule import Kind, PortOnBus, Reading, Regular, Schedule
 from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
 
 KINDS = {
@@ -24,11 +26,28 @@ KINDS = {
 
 def build(site: Site, *, clock: Clock, emit: Emit, on_crash: Callable[[BaseException], None]) -> tuple[Bus, ...]:
     """Return one bus for each line of the site that has ports on it, not started yet."""
+    used = _used(site)
     return tuple(
-        _bus(name, section, site, clock, emit, on_crash)
-        for name, section in site.buses.items()
-        if site.ports_of(name)
+        _bus(name, section, site, clock, emit, on_crash) for name, section in site.buses.items() if name in used
     )
+
+
+def _used(site: Site) -> set[str]:
+    """Return the buses with anything on them that is read or written."""
+    boards = {channel.board for port in site.ports for channel in (port.relay, port.meter)}
+    boards |= {plan.board for plan in site.plan.inputs}
+    for circuit in site.plan.circuits:
+        boards |= {part.board for part in (circuit.meter, circuit.contactor) if part is not None}
+    return {site.boards[board].bus for board in boards}
+
+
+def _contactors(site: Site) -> dict[PortId, Channel]:
+    """Return the relays of contactors, under the names commands and events mean them by."""
+    return {
+        contactor_of(circuit.id): Channel(board=circuit.contactor.board, channel=circuit.contactor.channel)
+        for circuit in site.plan.circuits
+        if circuit.contactor is not None
+    }
 
 
 def _bus(
@@ -43,6 +62,12 @@ def _bus(
     ports = site.ports_of(name)
     plans = {port.id: port for port in site.plan.ports}
     wiring = {port.id: _wiring(port, boards) for port in ports}
+    wiring |= {
+        port: Wiring(relay=(channel.board, channel.channel), meter=None)
+        for port, channel in _contactors(site).items()
+        if channel.board in boards
+    }
+    supply = _supply(site, boards)
     schedule = Schedule(
         {port.id: _on_bus(port, plans[port.id], boards) for port in ports},
         boards,
@@ -52,6 +77,7 @@ def _bus(
             for board in boards.values()
             if board.timing.min_period_ms
         },
+        supply.regulars,
     )
     return Bus(
         name=name,
@@ -59,6 +85,7 @@ def _bus(
         boards=boards,
         wiring=wiring,
         schedule=schedule,
+        supply=supply,
         clock=clock,
         emit=emit,
         on_crash=on_crash,
@@ -79,14 +106,33 @@ def connector(section: BusSection, clock: Clock) -> Callable[[Counters], Wire]:
     return connect
 
 
+def _supply(site: Site, boards: Mapping[BoardId, BoardOnBus]) -> Supply:
+    """Return what one bus reads of inputs and circuits' meters."""
+    inputs: dict[BoardId, InputBoard] = {}
+    feeders: dict[CircuitId, Feeder] = {}
+    regulars: list[Regular] = []
+    for name in dict.fromkeys(plan.board for plan in site.plan.inputs):
+        section = site.boards[name].profile.inputs
+        if name in boards and section is not None:
+            inputs[name] = InputBoard(site.boards[name].address, section)
+            regulars.append(Regular(board=name, every=INPUTS_EVERY))
+    for circuit in site.plan.circuits:
+        board = None if circuit.meter is None else boards.get(circuit.meter.board)
+        if circuit.meter is not None and board is not None and board.meter is not None:
+            feeders[circuit.id] = Feeder(circuit.id, circuit.meter, board.meter)
+            regulars += readings_of(circuit, board.meter)
+    return Supply(inputs=inputs, feeders=feeders, regulars=tuple(regulars))
+
+
 def _board(board: Board, site: Site) -> BoardOnBus:
     profile = board.profile
+    relays = {port.id: port.relay for port in site.ports} | _contactors(site)
     return BoardOnBus(
         id=board.id,
         timing=profile.timing,
         relays=None if profile.relay is None else RelayBoard(board.address, profile.relay),
         meter=None if profile.meter is None else MeterBoard(board.address, profile.meter),
-        relay_ports={port.relay.channel: port.id for port in site.ports if port.relay.board == board.id},
+        relay_ports={place.channel: port for port, place in relays.items() if place.board == board.id},
     )
 
 

@@ -17,7 +17,10 @@ from chargerd.core.events import (
     BoardBack,
     BoardLost,
     BusEvent,
+    CircuitFault,
     FaultKind,
+    InputsNotRead,
+    InputsRead,
     MeterFault,
     MeterReading,
     RelayAction,
@@ -28,10 +31,11 @@ from chargerd.core.events import (
 )
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
+from chargerd.modbus.feeder import NO_SUPPLY, Supply
 from chargerd.modbus.frames import Request
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.preparing import Preparing
-from chargerd.modbus.schedule import Coils, Cut, Hold, Job, Kind, Reading, Schedule
+from chargerd.modbus.schedule import Coils, Cut, Hold, Job, Kind, Reading, Regular, Schedule
 from chargerd.modbus.wire import NEVER, Answered, Counters, Failed, Wire
 
 log = structlog.get_logger(__name__)
@@ -58,6 +62,7 @@ class Bus:
         boards: Mapping[BoardId, BoardOnBus],
         wiring: Mapping[PortId, Wiring],
         schedule: Schedule,
+        supply: Supply = NO_SUPPLY,
         clock: Clock,
         emit: Emit,
         on_crash: Callable[[BaseException], None],
@@ -70,6 +75,7 @@ class Bus:
         self._boards = boards
         self._wiring = wiring
         self._schedule = schedule
+        self._supply = supply
         self._clock = clock
         self._emit = emit
         self._on_crash = on_crash
@@ -343,6 +349,8 @@ class Bus:
                 self._tell(_not_held(job.command, FaultKind.OFFLINE, now, sent=True))
             case Coils():
                 self._not_read_back(job, FaultKind.OFFLINE, now)
+            case Regular():
+                self._tell(_supply_fault(job, FaultKind.OFFLINE, now))
             case Reading():
                 self._fault(job, FaultKind.OFFLINE, now, again=job.kind is Kind.ENERGY)
 
@@ -356,6 +364,8 @@ class Bus:
                 self._hold(job)
             case Coils():
                 self._read_back(job)
+            case Regular():
+                self._read_supply(job)
             case Reading():
                 self._read(job)
 
@@ -389,7 +399,7 @@ class Bus:
         board, channel = self._relay_of(job.port)
         assert board.relays is not None
         result = self._ask(board, board.relays.open(channel), urgent=True)
-        if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed:
+        if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed and not self._is_open(board, channel, result):
             self._ask(board, board.relays.lapse(channel), urgent=True)
             with self._lock:
                 lapsed = after(self._clock.now(), board.relays.lapses_in)
@@ -398,6 +408,14 @@ class Bus:
             self._tell(RelayWritten(port=job.port, action=RelayAction.OPEN, sent_at=result.sent_at, at=result.at))
         else:
             self._tell(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
+
+    def _is_open(self, board: BoardOnBus, channel: int, written: Answered | Failed) -> bool:
+        """Say whether an opening was echoed and the relay reads open: then nothing is to close it at all."""
+        if not isinstance(written, Answered):
+            return False
+        assert board.relays is not None
+        result = self._ask(board, board.relays.read())
+        return isinstance(result, Answered) and not board.relays.states(result.pdu)[channel - 1]
 
     def _hold(self, job: Hold) -> None:
         command = job.command
@@ -447,7 +465,26 @@ class Bus:
             return
         self._tell(_reading(job.port, result.at, values))
 
-    def _keep(self, job: Coils | Reading, result: Answered | Failed) -> None:
+    def _read_supply(self, job: Regular) -> None:
+        result = self._ask(self._boards[job.board], self._supply.request(job))
+        self._keep(job, result)
+        if isinstance(result, Failed):
+            self._tell(_supply_fault(job, result.kind, result.at))
+            return
+        if job.circuit is None:
+            closed = self._supply.inputs[job.board].closed(result.pdu)
+            self._tell(InputsRead(board=job.board, at=result.at, closed=closed))
+            return
+        try:
+            reading = self._supply.feeders[job.circuit].note(job, result.pdu, result.at)
+        except Implausible as error:
+            log.warning("implausible", board=job.board, circuit=job.circuit, why=str(error))
+            self._tell(_supply_fault(job, FaultKind.IMPLAUSIBLE, result.at))
+            return
+        if reading is not None:
+            self._tell(reading)
+
+    def _keep(self, job: Coils | Reading | Regular, result: Answered | Failed) -> None:
         if isinstance(result, Failed) and result.kind is not FaultKind.EXCEPTION:
             with self._lock:
                 self._schedule.unanswered(job)
@@ -473,6 +510,12 @@ def _reading(port: PortId, at: Instant, values: Values) -> MeterReading:
         voltage=values.voltage,
         energy=values.energy,
     )
+
+
+def _supply_fault(job: Regular, kind: FaultKind, at: Instant) -> InputsNotRead | CircuitFault:
+    if job.circuit is None:
+        return InputsNotRead(board=job.board, at=at, kind=kind)
+    return CircuitFault(circuit=job.circuit, at=at, kind=kind)
 
 
 def _action(command: CloseRelay | RenewLease) -> RelayAction:

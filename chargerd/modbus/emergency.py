@@ -15,6 +15,7 @@ from chargerd.config.document import BusSection
 from chargerd.config.site import Site
 from chargerd.core.clock import Clock
 from chargerd.core.events import FaultKind
+from chargerd.core.plan import contactor_of
 from chargerd.core.units import PortId, Seconds
 from chargerd.modbus.board import RelayBoard
 from chargerd.modbus.build import connector
@@ -75,13 +76,20 @@ def write_relays_file(site: Site, path: Path) -> None:
 
 def _openings(site: Site, bus: str) -> Sequence[Opening]:
     found = []
-    for port in site.ports:
-        board = site.boards[port.relay.board]
+    relays = [(port.id, port.relay.board, port.relay.channel) for port in site.ports]
+    # Contactors last: relays open the smaller currents.
+    relays += [
+        (contactor_of(circuit.id), circuit.contactor.board, circuit.contactor.channel)
+        for circuit in site.plan.circuits
+        if circuit.contactor is not None
+    ]
+    for port, name, channel in relays:
+        board = site.boards[name]
         if board.bus != bus or board.profile.relay is None:
             continue
-        request = RelayBoard(board.address, board.profile.relay).open(port.relay.channel)
+        request = RelayBoard(board.address, board.profile.relay).open(channel)
         timeout = board.profile.timing.timeout_ms / 1000
-        found.append(Opening(port=port.id, unit=board.address, pdu=request.pdu.hex(), timeout_s=timeout))
+        found.append(Opening(port=port, unit=board.address, pdu=request.pdu.hex(), timeout_s=timeout))
     return found
 
 

@@ -153,6 +153,8 @@ class _Due:
     by: Instant
     job: Job
     starting: bool = False
+    pressing: bool = False
+    """Whether it goes before what is late already: an alarm must not wait for a power."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -405,7 +407,7 @@ class Schedule:
             elif fast is None or reading.deadline() < fast.deadline():
                 fast = reading
         due += self._of_boards(now)
-        due.sort(key=lambda one: one.by)
+        due.sort(key=lambda one: LONG_AGO if one.pressing and one.by <= now else one.by)
         if due and (fast is None or self._slower_goes(due, now)):
             return due[0].job
         return fast
@@ -438,7 +440,8 @@ class Schedule:
         """Yield what is due of the supply, and the relays of boards that are to be read back."""
         for regular in self._regulars:
             if regular.eligible_at() <= now and self._may(regular.board, now):
-                yield _Due(by=after(regular.deadline(), Seconds(-EARLY)), job=regular)
+                by = after(regular.deadline(), Seconds(-EARLY))
+                yield _Due(by=by, job=regular, pressing=regular.circuit is None)
         for board, last in self._coils_last.items():
             if after(last, COILS_EVERY) <= now and self._coils_wait_for(board, now) <= now:
                 yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=Coils(board=board))

@@ -264,10 +264,20 @@ def test_the_third_opening_makes_the_board_lapse_and_reads_back_after_that(small
     small.bus.execute(ReadRelay(port=A01))
     small.forget()
     small.run(0.5)
-    assert small.line.requests[:2] == [OPEN_A01, LAPSE_A01]
-    coils = next(sent for sent in small.line.sent if sent.data == COILS)
-    assert coils.at - small.line.sent[1].until >= 0.1
+    assert small.line.requests[:3] == [OPEN_A01, COILS, LAPSE_A01]
+    coils = next(sent for sent in small.line.sent[3:] if sent.data == COILS)
+    assert coils.at - small.line.sent[2].until >= 0.1
     assert next(event.closed for event in small.told(RelayReadBack) if event.port == A01) is False
+
+
+def test_a_relay_that_reads_open_after_its_third_opening_is_not_closed_for_a_moment(small: Bench) -> None:
+    small.run(1.0)
+    small.boards.lapses[0] = 1e12
+    small.bus.execute(OpenRelay(port=A01, attempt=3))
+    small.run(0.5)
+    assert OPEN_A01 in small.line.requests
+    assert LAPSE_A01 not in small.line.requests
+    assert small.told(RelayWritten)
 
 
 def test_a_board_without_a_timer_is_not_told_to_lapse(monkeypatch: pytest.MonkeyPatch) -> None:

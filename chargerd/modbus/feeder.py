@@ -1,0 +1,139 @@
+"""What circuits' meters and inputs are asked for, and the picture that a feeder's frames make. No I/O."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from chargerd.config.pacing import FEEDER_EVERY, FEEDER_SLOWER_EVERY
+from chargerd.config.profiles import Inputs, Quantity
+from chargerd.core.events import CircuitReading
+from chargerd.core.plan import CircuitPlan, FeederPlan
+from chargerd.core.units import Amps, BoardId, CircuitId, Instant, Seconds, Volts, Watts, after
+from chargerd.modbus.board import MeterBoard, Values
+from chargerd.modbus.frames import Request, bits_of, read_bits, read_registers, registers_of
+from chargerd.modbus.schedule import Regular
+
+_BITS = 2
+"""Functions 1 and 2 read bits."""
+ONE_PICTURE = Seconds(2 * FEEDER_EVERY)
+"""Currents of phases read further apart than this are not told as one reading."""
+KEEPS = Seconds(3 * FEEDER_SLOWER_EVERY)
+"""How long a power or a voltage is told along with later currents."""
+
+
+class InputBoard:
+    """Frames for the inputs of a board. Channels count from 1."""
+
+    def __init__(self, unit: int, section: Inputs) -> None:
+        self._unit = unit
+        self._section = section
+
+    def read(self) -> Request:
+        """Return the request that reads all inputs."""
+        section = self._section
+        count = max(section.channels, section.min_count)
+        read = read_bits if section.function <= _BITS else read_registers
+        return read(self._unit, section.function, section.first, count)
+
+    def closed(self, pdu: bytes) -> tuple[bool, ...]:
+        """Return whether each contact is closed, channel 1 first."""
+        values = bits_of(pdu) if self._section.function <= _BITS else registers_of(pdu)
+        return tuple(bool(value) for value in values)[: self._section.channels]
+
+
+def readings_of(circuit: CircuitPlan, meter: MeterBoard) -> Iterator[Regular]:
+    """Yield what is read of a circuit's meter: as few frames as hold the quantities of its phases."""
+    assert circuit.meter is not None
+    seen: set[int] = set()
+    for quantity in (Quantity.CURRENT, Quantity.POWER, Quantity.VOLTAGE):
+        if not meter.has(quantity):
+            continue
+        every = FEEDER_EVERY if quantity is Quantity.CURRENT else FEEDER_SLOWER_EVERY
+        block = meter.block_of(quantity)
+        for channel in range(1, circuit.meter.phases + 1):
+            begins = meter.begins(channel, block)
+            if begins not in seen:
+                seen.add(begins)
+                board = circuit.meter.board
+                yield Regular(board=board, every=every, circuit=circuit.id, channel=channel, block=block)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    value: float
+    at: Instant
+
+
+class Feeder:
+    """What is known of one circuit's meter. Values of different frames are told together while they are young."""
+
+    def __init__(self, circuit: CircuitId, plan: FeederPlan, meter: MeterBoard) -> None:
+        self._circuit = circuit
+        self._phases = plan.phases
+        self._meter = meter
+        self._known: dict[tuple[Quantity, int], _Known] = {}
+
+    def request(self, job: Regular) -> Request:
+        """Return what asks for a block."""
+        assert job.block is not None
+        return self._meter.read(job.channel, job.block)
+
+    def note(self, job: Regular, pdu: bytes, at: Instant) -> CircuitReading | None:
+        """Take in an answer; return the currents of all phases, once these are known. Raises `Implausible`."""
+        assert job.block is not None
+        begins = self._meter.begins(job.channel, job.block)
+        told = False
+        for channel in range(1, self._phases + 1):
+            if self._meter.begins(channel, job.block) == begins:
+                values = self._meter.values(job.block, pdu, channel)
+                self._keep(channel, values, at)
+                told = told or values.current is not None
+        return self._picture(at) if told else None
+
+    def _keep(self, channel: int, values: Values, at: Instant) -> None:
+        found = {
+            Quantity.CURRENT: values.current,
+            Quantity.POWER: values.power,
+            Quantity.VOLTAGE: values.voltage,
+        }
+        for quantity, value in found.items():
+            if value is not None:
+                self._known[quantity, channel] = _Known(value=value, at=at)
+
+    def _picture(self, now: Instant) -> CircuitReading | None:
+        currents = [self._young(Quantity.CURRENT, phase, now, ONE_PICTURE) for phase in self._each()]
+        known = [one for one in currents if one is not None]
+        if len(known) < self._phases:
+            return None
+        powers = [self._young(Quantity.POWER, phase, now, KEEPS) for phase in self._each()]
+        volts = [self._young(Quantity.VOLTAGE, phase, now, KEEPS) for phase in self._each()]
+        whole = [one.value for one in powers if one is not None]
+        return CircuitReading(
+            circuit=self._circuit,
+            at=min(one.at for one in known),
+            currents=tuple(Amps(one.value) for one in known),
+            power=Watts(sum(whole)) if len(whole) == self._phases else None,
+            voltages=tuple(None if one is None else Volts(one.value) for one in volts),
+        )
+
+    def _each(self) -> range:
+        return range(1, self._phases + 1)
+
+    def _young(self, quantity: Quantity, phase: int, now: Instant, within: Seconds) -> _Known | None:
+        known = self._known.get((quantity, phase))
+        return None if known is None or after(known.at, within) < now else known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """What a bus reads of the supply: boards with inputs, and circuits' meters."""
+
+    inputs: Mapping[BoardId, InputBoard]
+    feeders: Mapping[CircuitId, Feeder]
+    regulars: tuple[Regular, ...]
+
+    def request(self, job: Regular) -> Request:
+        """Return what asks for one of them."""
+        return self.inputs[job.board].read() if job.circuit is None else self.feeders[job.circuit].request(job)
+
+
+NO_SUPPLY = Supply(inputs={}, feeders={}, regulars=())
