@@ -1,9 +1,9 @@
 """Those who race on a line, each as a process of its own: `python -m tests.benchmarks.clients NAME CONFIG`.
 
 Each reads the currents of twelve meters as fast as it can and has a relay opened as soon as a current is above
-5 A: `bus` is chargerd's bus with schedule, leases, read-backs, power and voltage; `wire` its transactions in a plain
-loop; `pymodbus` that library's own client with one task a port; `minimalmodbus` a loop. All print "ready" after the
-first round, and at SIGTERM, as a line of JSON, how many transactions failed.
+5 A: `bus` is chargerd's bus with schedule, leases, read-backs, power and voltage; `wire` its transactions in a
+plain loop; `pymodbus` that library's own client with one task a port; `minimalmodbus` a loop. All print "ready"
+after the first round, and at SIGTERM, as a line of JSON, how many transactions failed.
 """
 
 import asyncio

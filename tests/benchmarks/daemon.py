@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from chargerd.control.client import ControlClient, ControlFailure
 from tests.benchmarks import machine
-from tests.benchmarks.slave import Slave
 from tests.benchmarks.site import UNITS
+from tests.benchmarks.slave import Slave
 
 SETTLED = 2.5
 """Seconds after the last start until the first renewals are under way."""

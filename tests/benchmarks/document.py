@@ -9,14 +9,14 @@ Rows = list[list[str]]
 
 INTRODUCTION = """\
 Written by `python -m tests.benchmarks --write`. The boards are a C program on a pty that delivers byte by byte at
-line speed under SCHED_FIFO and takes the time of every byte; whoever is measured runs as a process of its own on that
-line, one after the other in turns, so that noise hits all alike. The machine is not a gateway.
+line speed under SCHED_FIFO and takes the time of every byte. Whoever is measured runs on that line as a process of
+its own, one after the other in turns, so that noise hits all alike. The machine is not a gateway.
 
-*Floor*: what the frames sent take at least, with the silences of the standard and a turnaround of 2 ms. A client that
-breaks the silences can stay below it. *Trip*: from a meter's register changing, at a random moment, to the last bit
-of the command that opens its relay. *Bus*: chargerd's bus with its schedule, leases, read-backs, power and voltage;
-*daemon*: all of chargerd with twelve ports charging; *loop*: its transactions one after the other, as the other
-clients do."""
+*Floor*: what the frames sent take at least, with the silences of the standard and a turnaround of 2 ms. A client
+that breaks the silences can stay below it. *Trip*: from a meter's register changing, at a random moment, to the
+last bit of the command that opens its relay. *Bus*: chargerd's bus with its schedule, leases, read-backs, power and
+voltage; *daemon*: all of chargerd with twelve ports charging; *loop*: its transactions one after the other, as the
+other clients do."""
 
 
 def document(results: dict[str, Any], plots: list[str], folder: str) -> str:
@@ -40,8 +40,8 @@ def document(results: dict[str, Any], plots: list[str], folder: str) -> str:
 def _machine(results: dict[str, Any]) -> list[str]:
     held = results["machine"]
     return [
-        f"{held['cpu']}, {held['cores']} cores, {held['kernel']}, Python {held['python']}, pymodbus"
-        f" {held['pymodbus']}, minimalmodbus {held['minimalmodbus']}, libmodbus as Debian has it.",
+        f"{held['cpu']}, {held['cores']} cores, {held['kernel']}, Python {held['python']},",
+        f"pymodbus {held['pymodbus']}, minimalmodbus {held['minimalmodbus']}, libmodbus as Debian has it.",
         "*Cores busy* counts everything on the machine, the slaves and whatever else ran there.",
     ]
 

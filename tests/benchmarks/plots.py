@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib import pyplot
+import matplotlib.pyplot as plt
 
 NAMES = {
     "daemon": "chargerd, whole daemon",
@@ -41,7 +41,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[str]:
 def _save(figure: Any, path: Path) -> str:
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    plt.close(figure)
     return path.name
 
 
@@ -57,7 +57,7 @@ def _bars(axes: Any, races: list[dict[str, Any]], value: Any) -> None:
 
 
 def _race(races: list[dict[str, Any]], folder: Path) -> str:
-    figure, axes = pyplot.subplots(figsize=(8, 4))
+    figure, axes = plt.subplots(figsize=(8, 4))
     _bars(axes, races, lambda racer: racer["over_floor"]["median"])
     axes.axhline(1.0, color="black", linewidth=0.8)
     axes.set_ylim(bottom=0.8)
@@ -67,7 +67,7 @@ def _race(races: list[dict[str, Any]], folder: Path) -> str:
 
 
 def _trips(races: list[dict[str, Any]], folder: Path) -> str:
-    figure, axes = pyplot.subplots(figsize=(8, 4))
+    figure, axes = plt.subplots(figsize=(8, 4))
     _bars(axes, races, lambda racer: racer["trip_ms"]["p99"] if racer["trip_ms"] else 0.0)
     axes.set_ylabel("register changes to last bit of the opening, p99, ms")
     axes.legend(fontsize=7, ncols=2)
@@ -75,7 +75,7 @@ def _trips(races: list[dict[str, Any]], folder: Path) -> str:
 
 
 def _growth(found: list[dict[str, Any]], label: str, path: Path) -> str:
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.5))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5))
     places = [one[label] for one in found]
     left.plot(places, [100 * one["core"] for one in found], "o-", color=COLOURS["daemon"])
     left.set_ylabel("% of one core")

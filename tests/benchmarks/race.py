@@ -138,7 +138,7 @@ def client_turn(
 
 
 def daemon_turn(config: Path, slave: Slave, tally: Tally, seconds: float) -> dict[str, float]:
-    """Give the whole daemon its turn: twelve ports charging, then one meter silent, then an overload at each other."""
+    """Give the whole daemon its turn: twelve ports charging, one meter silent, overloads."""
     (names,) = port_names()
     dice = random.Random(3)
     with Daemon(config) as daemon:

@@ -65,7 +65,8 @@ def write_site(folder: Path, links: list[Path], baudrate: int, *, ports: int, fu
         meters = f"m{line}x1..m{line}x{count}"
         span = f"{FIRST_UNIT}..{FIRST_UNIT + count - 1}"
         boards += f"  {meters}: {{bus: line{line}, address: {span}, profile: bench-meter}}\n"
-        rows += f"  - {{id: {names[0]}..{names[-1]}, relay: relay{line}/1..{count}, meter: {meters}, circuit: shed{line}}}\n"
+        rows += f"  - {{id: {names[0]}..{names[-1]}, relay: relay{line}/1..{count}, meter: {meters}, "
+        rows += f"circuit: shed{line}}}\n"
         circuits += f"  shed{line}: {FULL_SHED if full else '{}'}\n"
     text = HEAD + f"buses:\n{buses}boards:\n{boards}circuits:\n{circuits}ports:\n{rows}" + (INPUTS if full else "")
     config = folder / "chargerd.yaml"

@@ -25,7 +25,16 @@ def compile_programs(folder: Path) -> Programs:
     slave, libmodbus = folder / "paced_slave", folder / "libmodbus_master"
     subprocess.run([compiler, "-O2", "-Wall", "-o", slave, NATIVE / "paced_slave.c", "-lm"], check=True)
     headers = "-I/usr/include/modbus"
-    command = [compiler, "-O2", "-Wall", headers, "-o", libmodbus, NATIVE / "libmodbus_master.c", "-lmodbus"]
+    command: list[str | Path] = [
+        compiler,
+        "-O2",
+        "-Wall",
+        headers,
+        "-o",
+        libmodbus,
+        NATIVE / "libmodbus_master.c",
+        "-lmodbus",
+    ]
     if subprocess.run(command, check=False).returncode:
         raise SystemExit("the benchmark compares with libmodbus: apt-get install libmodbus-dev")
     return Programs(slave=slave, libmodbus=libmodbus)
