@@ -132,6 +132,9 @@ def _journal_line(text: Text, status: Fields) -> None:
     """Say what is wrong with the records: nothing is closed that cannot be written down."""
     if any("store_unavailable" in words(port.get("blocked_by")) for port in entries(status.get("ports"))):
         text.append("\njournal cannot be written, so no port may start; check the disk: df -h, dmesg", style="red")
+    why_not = table(status.get("store")).get("why_not")
+    if why_not:
+        text.append(f"\n{why_not}", style="red")
     ledger = table(status.get("ledger"))
     last, acked = ledger.get("last"), ledger.get("acked")
     if status.get("mqtt") and isinstance(last, int) and isinstance(acked, int) and last > acked:
