@@ -30,7 +30,6 @@ _SAID = {
     Trouble.STALE: "three polls of {ports} take {takes} s, longer than their meter_stale_s of {may}",
     Trouble.DEFINITE: "overcurrent_definite_s of {may} ends before {ports} give a second value after {takes} s",
     Trouble.OVERPOWER: "overpower_s of {may} ends before {ports} give a second power after {takes} s",
-    Trouble.POWER: "two readings of the power of {ports} take {takes} s, longer than the {may} s it is valid for",
     Trouble.LEASES: "renewing the leases of {ports} takes {takes} s, longer than the {may} s there are for it",
 }
 
@@ -131,6 +130,7 @@ def other_meter(there: Population, bus: str, site: Site, profiles: Mapping[str, 
         profile
         for name, profile in sorted(profiles.items())
         if profile.meter is not None
+        and not profile.meter.shares_energy
         and name not in here
         and (section.tcp is not None or section.baudrate in profile.line.baudrates)
         and fits(there.with_meter(profile))

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from chargerd.config.bus_load import POLLS, Fast, Load, Population, again, load_of, population
 from chargerd.config.line_time import WRITE, LineTime, read_back
-from chargerd.config.plans import LEASE, POWER_EVERY, RENEW_EVERY
+from chargerd.config.plans import LEASE, RENEW_EVERY
 from chargerd.config.profiles import Profile
 from chargerd.config.site import PortWiring, Site
 from chargerd.core.relay import RENEWAL_MARGIN, RETRY_FIRST
@@ -21,8 +21,6 @@ CONTACT = Seconds(0.01)
 """Release time of a relay's contact: data sheets of 10 A to 16 A relays for printed boards say 5 to 10 ms."""
 MOST_PORTS = 246
 """Addresses of a line, less one for a relay board."""
-POWER_POLLS = 2
-"""Readings of power that fit into what counts as stale: one that is lost must not suspend a session."""
 
 
 class Trouble(StrEnum):
@@ -34,8 +32,6 @@ class Trouble(StrEnum):
     """The delay of the definite overcurrent function ends before a second value of the meter can be there."""
     OVERPOWER = "overpower"
     """The delay of the overpower function ends before a second value of the power can be there."""
-    POWER = "power"
-    """Power is read so seldom that one lost reading makes it stale."""
     LEASES = "leases"
     """Leases that fall due together cannot all be renewed in time."""
 
@@ -219,8 +215,6 @@ def faults_of(load: Load, bus: str) -> tuple[Fault, ...]:
         Trouble.OVERPOWER,
         [(one.hung.port, _power_counted(load, one), one.hung.protection.overpower_delay) for one in each],
     )
-    power = POWER_POLLS * load.power_interval
-    note(Trouble.POWER, [(one.hung.port, power, _power_may(one)) for one in each])
     leases = LEASE - RENEWAL_MARGIN - RENEW_EVERY
     note(Trouble.LEASES, [(port, load.renewals, leases) for port in load.leased])
     return tuple(found)
@@ -229,10 +223,6 @@ def faults_of(load: Load, bus: str) -> tuple[Fault, ...]:
 def _power_counted(load: Load, fast: Fast) -> float:
     """Return the longest time from one value of the power that counts to the next."""
     return fast.refresh + load.power_interval if load.power_interval else counted(load, fast)
-
-
-def _power_may(fast: Fast) -> float:
-    return max(fast.hung.protection.stale_after, POLLS * POWER_EVERY)
 
 
 def fits(there: Population) -> bool:

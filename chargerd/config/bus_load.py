@@ -56,6 +56,8 @@ class Population:
     relay_boards: tuple[Profile, ...] = ()
     input_boards: tuple[Profile, ...] = ()
     feeders: tuple[Profile, ...] = ()
+    contactors: tuple[Profile, ...] = ()
+    """The board of each contactor that is closed by a lease."""
 
     def at(self, line: LineTime) -> "Population":
         """Return the same on another line."""
@@ -104,6 +106,13 @@ def population(site: Site, bus: str, section: BusSection) -> Population:
         ports=tuple(ports),
         relay_boards=_profiles(site, bus, relays),
         input_boards=_profiles(site, bus, {plan.board for plan in site.plan.inputs}),
+        contactors=tuple(
+            site.boards[circuit.contactor.board].profile
+            for circuit in site.plan.circuits
+            if circuit.contactor is not None
+            and circuit.contactor.lease is not None
+            and site.boards[circuit.contactor.board].bus == bus
+        ),
         feeders=_profiles(site, bus, (circuit.meter.board for circuit in site.plan.circuits if circuit.meter)),
     )
 
@@ -301,6 +310,8 @@ class _Due:
 
 
 def _renewals(there: Population) -> Iterator[_Due]:
+    for board in there.contactors:
+        yield _Due(frames=WRITE, profile=board, every=RENEW_EVERY, renewal=True)
     for hung in there.ports:
         if hung.relay is not None and hung.leased:
             yield _Due(frames=WRITE, profile=hung.relay, every=RENEW_EVERY, renewal=True)

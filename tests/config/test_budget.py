@@ -183,8 +183,9 @@ def test_twelve_sdm120_at_2400_baud_are_refused_with_what_would_help() -> None:
     told = refused(TWELVE)
     assert len(told) == 1
     why = r"site\.yaml:4:43: bus meters is too slow: three polls of A01 to A12 take \d\.\d s, longer than their "
-    why += r"meter_stale_s of 3, and two readings of the power of A01 to A12 take [\d.]+ s, longer than the 6 s "
-    why += r"it is valid for; set the bus and all its boards to 4800 Bd, or .*spread its 12 ports over \d buses, "
+    why += (
+        r"meter_stale_s of 3; set the bus and all its boards to 4800 Bd, or .*spread its 12 ports over \d buses, "
+    )
     assert re.match(why + r"of which each takes \d at this rate", told[0])
 
 
@@ -261,13 +262,6 @@ def test_leases_that_cannot_all_be_renewed_in_time_are_refused() -> None:
     assert re.search(r"renewing the leases of A01 to A24 takes 3\.\d s, longer than the 2 s", told[0])
 
 
-def test_power_read_too_seldom_is_refused() -> None:
-    source = text(12, baudrate=2400, relays="relays", more="protection: {meter_stale_s: 6}")
-    told = refused(source)
-    assert len(told) == 1
-    assert re.search(r"two readings of the power of A01 to A12 take [\d.]+ s, longer than the 6 s", told[0])
-
-
 SHORT = "protection: {meter_stale_s: 15, overcurrent_definite_s: 0.5}"
 LONG = "protection: {meter_stale_s: 9, overcurrent_definite_s: 9}"
 
@@ -281,12 +275,6 @@ def test_each_rule_holds_at_its_boundary_and_not_beyond(trouble: Trouble) -> Non
             ports=1, more="protection: {overcurrent_definite_s: 0.5, meter_stale_s: 15}"
         ),
         Trouble.OVERPOWER: lambda: there(ports=1, more=LONG[:-1] + ", overpower_s: 2.6}"),
-        Trouble.POWER: lambda: there(
-            ports=1,
-            baudrate=2400,
-            relays="relays",
-            more="protection: {meter_stale_s: 9, overcurrent_definite_s: 9}",
-        ),
         Trouble.LEASES: lambda: there(
             ports=1, meter="pzem-016", more="protection: {meter_stale_s: 15, overcurrent_definite_s: 10}"
         ),
