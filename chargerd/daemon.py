@@ -20,17 +20,16 @@ from chargerd import __version__
 from chargerd.config.site import Site
 from chargerd.control.server import ControlError, ControlServer
 from chargerd.core.commands import Answer, ReplyStatus
-from chargerd.core.events import ShutdownRequested, StoreChanged
+from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
 from chargerd.core.facts import Clearing, Fact, Latch
 from chargerd.core.ledger import Batch, Body, Json, LedgerEntry, Recovery, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, StopDetail
 from chargerd.core.station import Station
-from chargerd.core.units import Instant, PortId, Seconds, after
+from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.core.view import PortView
 from chargerd.modbus.build import build
-from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE, write_relays_file
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
@@ -42,7 +41,7 @@ from chargerd.runtime.backend import Backend
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.clockwatch import ClockWatch
 from chargerd.runtime.desk import Desk
-from chargerd.runtime.engine import Engine
+from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
 from chargerd.runtime.scribe import Scribe
@@ -76,10 +75,78 @@ class StartError(Exception):
     """The daemon cannot start; the message says what to do."""
 
 
-class Daemon:
-    """The whole daemon. `run` returns its exit code."""
+class Tally(Protocol):
+    """What a bus has seen since the start."""
 
-    def __init__(self, site: Site, *, state_dir: Path, runtime_dir: Path) -> None:
+    transactions: int
+    timeouts: int
+    corrupt: int
+    exceptions: int
+    foreign_bytes: int
+
+
+class DrivenBus(BusLike, Protocol):
+    """What the daemon needs of a bus, on a line or simulated."""
+
+    name: str
+    last_turn: Instant
+    connected: bool
+
+    @property
+    def counters(self) -> Tally:
+        """What it has seen since the start."""
+
+    @property
+    def relay_ports(self) -> frozenset[PortId]:
+        """The ports whose relay hangs on it."""
+
+    @property
+    def meter_ports(self) -> frozenset[PortId]:
+        """The ports whose meter hangs on it."""
+
+    def start(self) -> None:
+        """Start its thread."""
+
+    def stop(self, timeout: Seconds) -> None:
+        """End its thread."""
+
+    def open_all(self, within: Seconds) -> tuple[PortId, ...]:
+        """Open every relay; return the ports not read back open in time."""
+
+    def lost_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards that do not answer."""
+
+
+class MakeBuses(Protocol):
+    """Makes the buses of a site."""
+
+    def __call__(
+        self,
+        site: Site,
+        *,
+        clock: SystemClock,
+        emit: Callable[[BusEvent], None],
+        on_crash: Callable[[BaseException], None],
+    ) -> Sequence[DrivenBus]:
+        """Make them; nothing is started yet."""
+
+
+class Daemon:
+    """The whole daemon. `run` returns its exit code.
+
+    A program with several of them calls `start`, looks at `failure` now and then, and calls `stop`; it hands in
+    what makes their buses, and how each journal is kept.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        state_dir: Path,
+        runtime_dir: Path,
+        make_buses: MakeBuses = build,
+        upkeep: Upkeep = UPKEEP,
+    ) -> None:
         self._site = site
         self._clock = SystemClock()
         self._began = self._clock.now()
@@ -96,7 +163,7 @@ class Daemon:
                 boot_id=boot_id(),
                 on_health=lambda writable: self._engine.dispatch(StoreChanged(writable=writable)),
                 on_crash=self._crashed,
-                upkeep=UPKEEP,
+                upkeep=upkeep,
             )
         except StoreError as error:
             raise StartError(str(error)) from error
@@ -105,7 +172,7 @@ class Daemon:
         latches = (*recovery.latches, *(lost_latches(site) if recovery.latches_unknown else ()))
         self._station = Station(site.plan, self._clock.moment(), latches)
         self._engine = Engine(self._station, self._clock, self._journal, self._give_up)
-        self._buses = build(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
+        self._buses = make_buses(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
         self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}
         self._meters = {port: bus for bus in self._buses for port in bus.meter_ports}
         self._desk = Desk(
@@ -141,7 +208,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_leave)
         try:
-            self._start()
+            self.start()
             interval = min(1.0, (sdnotify.watchdog_interval() or 3.0) / 3)
             while not self._leave.wait(interval):
                 self._tick()
@@ -151,7 +218,22 @@ class Daemon:
             log.critical("main_thread_failed", exc_info=error)
             return self._give_up_now()
 
-    def _start(self) -> None:
+    @property
+    def failure(self) -> str | None:
+        """Why it has to end; `None` while it works."""
+        return self._failure
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has a broker."""
+        return self._online()
+
+    def stop(self) -> int:
+        """Leave in order; returns the exit code."""
+        return self._close()
+
+    def start(self) -> None:
+        """Start everything, without the watch that `run` keeps."""
         recovery = self._journal.recovery
         for note in self._site.notes:
             log.warning("note_on_the_configuration", what=note.what, hint=note.hint, line=note.line)
@@ -309,6 +391,7 @@ class Daemon:
         listeners = [self._clock_watch.looked, self._local.looked]
         if self._link is not None:
             listeners.append(self._backend.looked)
+            listeners.append(lambda _views, _changed: self._backend.circuits(self._engine.circuit_views()))
         return Onlooker(self._engine.views, self._clock, listeners)
 
     def _make_supervisor(self) -> Supervisor:
@@ -436,7 +519,7 @@ def _make(folder: Path) -> None:
         raise StartError(f"{folder}: {error.strerror}; create it, or name another folder") from error
 
 
-def _bus_status(bus: Bus, site: Site) -> dict[str, Json]:
+def _bus_status(bus: DrivenBus, site: Site) -> dict[str, Json]:
     counters = bus.counters
     lost: list[Json] = list(bus.lost_boards())
     return {

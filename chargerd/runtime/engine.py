@@ -21,7 +21,7 @@ from chargerd.core.outbox import Outcome
 from chargerd.core.session import SessionRecord
 from chargerd.core.station import Station
 from chargerd.core.units import Instant, PortId, Seconds
-from chargerd.core.view import PortView
+from chargerd.core.view import CircuitView, PortView
 
 PATIENCE = Seconds(2.0)
 """How long an event waits for its turn before the decisions count as hung; a turn takes under a millisecond."""
@@ -152,6 +152,11 @@ class Engine:
         """Return snapshots of all ports."""
         with self._lock:
             return self._station.views(self._clock.moment())
+
+    def circuit_views(self) -> tuple[CircuitView, ...]:
+        """Return snapshots of all circuits."""
+        with self._lock:
+            return self._station.circuit_views(self._clock.moment())
 
     def view(self, port: PortId) -> PortView:
         """Return a snapshot of one port. Raises `KeyError`."""
