@@ -9,14 +9,14 @@ Rows = list[list[str]]
 
 INTRODUCTION = """\
 Written by `python -m tests.benchmarks --write`. The boards are a C program on a pty that delivers byte by byte at
-line speed under SCHED_FIFO and takes the time of every byte. Whoever is measured runs on that line as a process of
-its own, one after the other in turns, so that noise hits all alike. The machine is not a gateway.
+line speed under SCHED_FIFO and takes the time of every byte. Whoever is measured runs on that line as a process
+of its own, one after the other in turns, so that noise hits all alike. The machine is not a gateway.
 
 *Floor*: what the frames sent take at least, with the silences of the standard and a turnaround of 2 ms. A client
 that breaks the silences can stay below it. *Trip*: from a meter's register changing, at a random moment, to the
-last bit of the command that opens its relay. *Bus*: chargerd's bus with its schedule, leases, read-backs, power and
-voltage; *daemon*: all of chargerd with twelve ports charging; *loop*: its transactions one after the other, as the
-other clients do."""
+last bit of the command that opens its relay. *Bus*: chargerd's bus with its schedule, leases, read-backs, power
+and voltage; *daemon*: all of chargerd with twelve ports charging; *loop*: its transactions one after the other, as
+the other clients do."""
 
 
 def document(results: dict[str, Any], plots: list[str], folder: str) -> str:
