@@ -90,7 +90,8 @@ _TAIL = """
 ## Boards of your own
 
 Profiles say what a board speaks. Those in `*.yaml` files of `/etc/chargerd/profiles.d` are added to the ones that
-come with chargerd, and override those of the same name. A file describes a family:
+come with chargerd, and override those of the same name; so are those in `profiles.d` next to the configuration.
+`docs/profiles.md` tells how to write one, and all there is. A file describes a family:
 
 ```yaml
 family: Example relays

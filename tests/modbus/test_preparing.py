@@ -4,10 +4,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from chargerd.config.loader import load_text
+from chargerd.config.profiles import RelaySection, Setting
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay
 from chargerd.core.events import BoardBack, RelayReadBack, RelayWritten
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
+from chargerd.modbus.board import RelayBoard
+from chargerd.modbus.preparing import Preparing
 from chargerd.sim.boards import BoardSim
 from chargerd.sim.parts import Relay
 from tests.modbus.kit import SILENCE, TURNAROUND, Bench, Reply, crc
@@ -172,3 +175,33 @@ def test_a_lost_frame_within_it_is_asked_again(bench: Prepared) -> None:
 def test_opening_everything_at_the_end_prepares_nothing(bench: Prepared) -> None:
     assert bench.bus.open_all(Seconds(2.0)) == ()
     assert bench.writes == []
+
+
+def test_coils_can_be_settings_too() -> None:
+    setting = Setting(name="inputs off", write=5, address=0x20, count=3, value=0xFF00)
+    board = RelayBoard(1, RelaySection(channels=2, prepare=(setting,)))
+    preparing = Preparing(board)
+    assert preparing.request().pdu == bytes.fromhex("01 00 20 00 03")
+    preparing.answered(bytes.fromhex("01 01 05"))
+    write = bytes.fromhex("05 00 21 FF 00")
+    assert preparing.request().pdu == write
+    preparing.answered(write)
+    preparing.answered(bytes.fromhex("01 01 07"))
+    assert preparing.good
+
+
+def test_what_is_lapsing_is_read_back_when_it_has_lapsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = load_text(SITE.replace("wirenboard-mr6c", "eletechsup-r4d8a08").replace(", stopbits: 2", ""), "test")
+    bench = Prepared(monkeypatch, site)
+    bench.board = BoardSim(site.boards[RELAY], [Relay() for _ in range(8)], [])
+    bench.run(1.0)
+    bench.board.relays[0].short_driver()
+    bench.forget()
+    bench.bus.execute(OpenRelay(port=A01, attempt=3))
+    bench.bus.execute(ReadRelay(port=A01))
+    bench.run(3.0)
+    own = [sent for sent in bench.line.sent if sent.data[0] == 1]
+    lapse = next(index for index, sent in enumerate(own) if sent.data[1:6].hex() == "0600010601")
+    assert own[0].data[1:6].hex() == "0600010600"
+    assert own[lapse + 1].data[1] == 3
+    assert own[lapse + 1].at - own[lapse].until >= 1.1
