@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chargerd.core.ledger import Batch
+from chargerd.core.ledger import Batch, LedgerEntry
 from chargerd.core.units import SessionId
 
 
@@ -42,9 +42,22 @@ class Backlog:
         for _ in range(count):
             self._batches.popleft()
 
+    def tell_boot(self, unknown: int, boot: int) -> None:
+        """Give rows that were made before anybody could count the boots the number of theirs."""
+        self._batches = deque(
+            replace(batch, entries=tuple(_of_boot(entry, unknown, boot) for entry in batch.entries))
+            for batch in self._batches
+        )
+
     def _forget_older(self, newer: set[SessionId]) -> None:
         thinned = (_without(batch, newer) if is_checkpoint(batch) else batch for batch in self._batches)
         self._batches = deque(batch for batch in thinned if batch != Batch())
+
+
+def _of_boot(entry: LedgerEntry, unknown: int, boot: int) -> LedgerEntry:
+    if entry.moment.boot != unknown:
+        return entry
+    return replace(entry, moment=replace(entry.moment, boot=boot))
 
 
 def _without(batch: Batch, sessions: set[SessionId]) -> Batch:

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 Load = Callable[[sqlite3.Connection], Recovery]
 
+NO_BOOT: Final = 0
 GONE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Codes after which only opening the file anew can help: then it is looked through and salvaged."""
 SHAKEN: Final = GONE | {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
@@ -122,7 +123,9 @@ class Place:
             return replace(self._open_file(self._peek), why_not=why)
         except StoreError:
             connection = stand_in()
-        return Opened(connection=connection, recovery=self._peek(connection), why_not=why, stand_in=True)
+        # Which boot this is cannot be told, and must not be taken for an earlier one.
+        recovery = replace(self._peek(connection), boot=NO_BOOT)
+        return Opened(connection=connection, recovery=recovery, why_not=why, stand_in=True)
 
 
 def stand_in() -> sqlite3.Connection:

@@ -100,6 +100,13 @@ class Tables:
         query = "SELECT coalesce(max(number) FILTER (WHERE id = ?), max(number) + 1, 1) FROM boots"
         return int(self._db.execute(query, (boot_id,)).fetchone()[0])
 
+    def count_on(self, boot_id: str, number: int) -> None:
+        """Let this boot keep the number it has had in another file, so that later ones get higher ones."""
+        self._db.execute(
+            "UPDATE boots SET number = ?1 WHERE id = ?2 AND (SELECT max(number) FROM boots) < ?1",
+            (number, boot_id),
+        )
+
     def used_bytes(self) -> int:
         """Return how much of the file holds something."""
         used, size = self._db.execute(

@@ -17,7 +17,7 @@ from chargerd.core.units import Instant, Seconds, after
 from chargerd.store import backup, schema
 from chargerd.store.backlog import Backlog
 from chargerd.store.errors import StoreError
-from chargerd.store.place import GONE, SHAKEN, Mirror, Opened, Place, close_quietly, stand_in
+from chargerd.store.place import GONE, NO_BOOT, SHAKEN, Mirror, Opened, Place, close_quietly, stand_in
 from chargerd.store.retention import DAY_MS, Retention
 from chargerd.store.tables import Tables
 from chargerd.store.work import Append, Ask, Write
@@ -74,6 +74,7 @@ class Writer:
             self._mirror.take(Batch(sessions=opened.recovery.sessions, latches=opened.recovery.latches))
         self._clock = clock
         self._boot_id = boot_id
+        self._boot = opened.recovery.boot
         self._start_owed = opened.why_not is not None
         self._on_health = on_health
         self._on_crash = on_crash
@@ -301,10 +302,16 @@ class Writer:
         close_quietly(self._db)
         self._use(opened.connection, stands_in=False)
         self.restart_wanted = True
+        self._start_owed = False
         self._code = 0
+        self._backlog.tell_boot(NO_BOOT, opened.recovery.boot)
         whole = self._mirror.whole()
         log.warning("journal_reopened", sessions=len(whole.sessions), latches=len(whole.latches))
-        return self._commit(lambda: self.tables.write(whole))
+        return self._commit(lambda: self._carry_over(whole))
+
+    def _carry_over(self, whole: Batch) -> None:
+        self.tables.write(whole)
+        self.tables.count_on(self._boot_id, self._boot)
 
     def _use(self, connection: sqlite3.Connection, *, stands_in: bool) -> None:
         self._db, self.tables, self._stand_in = connection, Tables(connection), stands_in

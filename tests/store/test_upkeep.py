@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -359,7 +360,9 @@ def test_a_place_that_cannot_be_used_is_stood_in_for_until_it_can(tmp_path: Path
     opened.journal.history(1, unread.append)
     opened.settle()
     assert unread == [None, None], "an empty stand-in is not taken for an empty history"
-    opened.journal.append(Batch(entries=(entry({"n": 1}),)))
+    assert opened.journal.recovery.boot == 0
+    unnumbered = replace(entry({"n": 1}), moment=replace(opened.clock.moment(), boot=0))
+    opened.journal.append(Batch(entries=(unnumbered,)))
     opened.settle()
     folder.unlink()
     opened.clock.advance(60.0)
@@ -367,7 +370,8 @@ def test_a_place_that_cannot_be_used_is_stood_in_for_until_it_can(tmp_path: Path
     assert opened.health == [], "no relay closes before the process has begun anew"
     assert opened.close()
     again = open_journal(folder / "journal.db")
-    assert [row.body["n"] for row in again.rows()] == [1]
+    assert [(row.body["n"], row.moment.boot) for row in again.rows()] == [(1, 1)]
+    assert (again.journal.recovery.boot, again.journal.recovery.starts) == (1, 2)
     again.close()
 
 
@@ -380,7 +384,10 @@ def test_nobody_starts_beside_another_daemon_whatever_it_is_told(path: Path, ope
 # Lost and replaced while running
 
 
-def test_a_journal_that_was_replaced_gets_sessions_and_latches_from_memory(path: Path, opened: Opened) -> None:
+def test_a_journal_that_was_replaced_gets_sessions_and_latches_from_memory(path: Path) -> None:
+    for boot in ("boot-1", "boot-2"):
+        open_journal(path, boot_id=boot).close()
+    opened = open_journal(path, boot_id="boot-3")
     assert opened.write(
         Batch(sessions=(record("s1"), record("s2")), latches=(latch(),), entries=(entry({"n": 1}),))
     )
@@ -397,7 +404,8 @@ def test_a_journal_that_was_replaced_gets_sessions_and_latches_from_memory(path:
     assert opened.health == [False], "no new session before the process has begun anew"
     assert opened.journal.span() == span, "nothing of the new stream is sent before that"
     assert opened.close()
-    again = open_journal(path)
+    again = open_journal(path, boot_id="boot-4")
+    assert again.journal.recovery.boot == 4, "numbers of boots go on"
     assert again.journal.recovery.stream != span.stream
     assert again.journal.recovery.sessions == (record("s1", energy=9.0),)
     assert again.journal.recovery.latches == (latch(),)
