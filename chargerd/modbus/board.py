@@ -27,6 +27,7 @@ from chargerd.modbus.frames import (
     write_coil,
     write_register,
 )
+from chargerd.modbus.health import Bounds
 
 _FORMATS = {
     Number.U16: ">H",
@@ -258,9 +259,14 @@ class BoardOnBus:
     relay_ports: Mapping[int, PortId] = field(default_factory=dict)
 
     @property
-    def timeout(self) -> Seconds:
-        """How long a reply may take to begin."""
-        return Seconds(self.timing.timeout_ms / 1000)
+    def bounds(self) -> Bounds:
+        """How long a reply may take to begin: usually, at least, at most."""
+        timing = self.timing
+        return Bounds(
+            usual=Seconds(timing.timeout_ms / 1000),
+            least=Seconds(timing.least_timeout_ms / 1000),
+            most=Seconds(timing.most_timeout_ms / 1000),
+        )
 
     @property
     def silence(self) -> Seconds:

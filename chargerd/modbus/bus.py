@@ -33,6 +33,7 @@ from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, betwee
 from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.feeder import NO_SUPPLY, Supply
 from chargerd.modbus.frames import Request
+from chargerd.modbus.health import BoardHealth, BusStatistics, LateStatistics, diagnose, health_of
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Coils, Cut, Hold, Job, Kind, Reading, Regular, Schedule
@@ -47,6 +48,9 @@ LONGEST_NAP = Seconds(1.0)
 SETTLE = Seconds(0.1)
 """How long after a lapse the relays may be read back: the contact needs a while, too."""
 OPEN_AGAIN_EVERY = Seconds(0.15)
+OVERLOAD_EVERY = Seconds(60.0)
+OVERLOADED = 3
+"""So many late readings of one kind within that time are no accident."""
 LAST_RESORT_ATTEMPT = 3
 """From this attempt on, an opening also makes a timed board close for its shortest time and lapse."""
 
@@ -92,6 +96,9 @@ class Bus:
             for board in boards.values()
             if board.relays is not None and board.relays.settings
         }
+        self._health = health_of({board.id: board.bounds for board in boards.values()})
+        self._late_at = clock.now()
+        self._late_told: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name=f"bus {name}", daemon=True)
 
     # For everybody
@@ -139,6 +146,29 @@ class Bus:
         """Return the boards that do not answer."""
         with self._lock:
             return tuple(board for board, health in self._schedule.health.items() if health.lost)
+
+    def statistics(self) -> BusStatistics:
+        """Return how the bus and its boards do, and what is probably wrong."""
+        with self._lock:
+            now = self._clock.now()
+            boards = tuple(
+                self._health[board].statistics(
+                    board, now, misses=known.misses, lost=known.lost, not_before=known.not_before
+                )
+                for board, known in self._schedule.health.items()
+            )
+            late = tuple(
+                LateStatistics(what=what, count=one.count, worst=one.worst)
+                for what, one in sorted(self._schedule.late.items())
+            )
+        return BusStatistics(
+            bus=self.name,
+            connected=self.connected,
+            transactions=self.counters.transactions,
+            boards=boards,
+            late=late,
+            findings=diagnose(boards, connected=self.connected),
+        )
 
     def open_all(self, within: Seconds) -> tuple[PortId, ...]:
         """Open every relay of this bus and wait for it; returns the ports not read back open in time.
@@ -307,6 +337,7 @@ class Bus:
                 self._schedule.begin(job, now)
         for hold in late:
             self._tell(_not_held(hold.command, FaultKind.TIMEOUT, now, late=True))
+        self._tell_overload(now)
         if job is None:
             return bool(late)
         if preparing is not None:
@@ -318,6 +349,20 @@ class Bus:
             self._undone(job)
             raise
         return True
+
+    def _tell_overload(self, now: Instant) -> None:
+        """Say what has been late, at most once in a while: a line that is short of time is no single event."""
+        if now < self._late_at:
+            return
+        self._late_at = after(now, OVERLOAD_EVERY)
+        with self._lock:
+            known = dict(self._schedule.late)
+        more = {what: one.count - self._late_told.get(what, 0) for what, one in known.items()}
+        self._late_told = {what: one.count for what, one in known.items()}
+        late = {what: count for what, count in more.items() if count >= OVERLOADED}
+        if late:
+            worst = {what: round(known[what].worst, 3) for what in late}
+            log.warning("bus_overloaded", bus=self.name, late=late, worst_s=worst)
 
     def _to_prepare(self, job: Job | None) -> Preparing | None:
         """Return what a job's board must be told first. Nothing comes before an opening, or at the very end."""
@@ -374,18 +419,19 @@ class Bus:
     ) -> Answered | Failed:
         """Perform one transaction, and keep the board's health."""
         assert self._wire is not None
-        result = self._wire.transact(
-            request, board.timeout, silence=board.silence, urgent=urgent, not_after=not_after
-        )
+        health = self._health[board.id]
+        timeout, foreign = health.timeout(), self.counters.foreign_bytes
+        result = self._wire.transact(request, timeout, silence=board.silence, urgent=urgent, not_after=not_after)
         if isinstance(result, Failed) and result.late:
             return result
         now = self._clock.now()
+        self._count(health, result, self.counters.foreign_bytes - foreign)
         alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
         with self._lock:
             back = alive and self._schedule.answered(board.id)
             if back and board.relay_ports:
                 self._schedule.ask_coils(board.id)
-            lost = not alive and self._schedule.missed(board.id, now)
+            lost = not alive and self._schedule.missed(board.id, now, health.shortened(timeout))
         if back:
             if board.id in self._preparing:
                 self._preparing[board.id].begin()
@@ -394,6 +440,14 @@ class Bus:
             assert isinstance(result, Failed)
             self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
         return result
+
+    def _count(self, health: BoardHealth, result: Answered | Failed, foreign: int) -> None:
+        with self._lock:
+            health.foreign(foreign)
+            if isinstance(result, Answered):
+                health.answered(result.took, result.at)
+            else:
+                health.failed(result.kind, result.at)
 
     def _cut(self, job: Cut) -> None:
         board, channel = self._relay_of(job.port)

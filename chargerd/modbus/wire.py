@@ -35,6 +35,8 @@ class Answered:
     pdu: bytes
     sent_at: Instant
     at: Instant
+    took: Seconds = Seconds(0.0)
+    """From the end of the request to the beginning of the answer, as far as line speed tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +193,7 @@ class RtuWire:
             self._quiet_from = max(self._quiet_from, now)
             match = find_rtu(request, buffer)
             if match is not None:
-                return self._found(match, buffer, sent_at, now)
+                return self._found(match, buffer, sent_at, sent_until, now)
 
     def _sleep_until(self, instant: Instant) -> None:
         """Sleep over the part in which the answer cannot be complete yet, rather than wake at every byte."""
@@ -199,12 +201,16 @@ class RtuWire:
         if left > 0:
             self._clock.sleep(left)
 
-    def _found(self, match: Match, buffer: bytes, sent_at: Instant, now: Instant) -> Answered | Failed:
+    def _found(
+        self, match: Match, buffer: bytes, sent_at: Instant, sent_until: Instant, now: Instant
+    ) -> Answered | Failed:
         self.counters.foreign_bytes += len(buffer) - (match.end - match.start)
+        # What came before the answer in the same buffer is no part of its latency, but took its time on the line.
+        took = Seconds(max(0.0, between(sent_until, now) - len(buffer) * self._character))
         if match.kind is MatchKind.EXCEPTION:
             self.counters.exceptions += 1
             return Failed(kind=FaultKind.EXCEPTION, sent_at=sent_at, at=now, code=match.pdu[1])
-        return Answered(pdu=match.pdu, sent_at=sent_at, at=now)
+        return Answered(pdu=match.pdu, sent_at=sent_at, at=now, took=took)
 
     def _silent(self, buffer: bytes, sent_at: Instant) -> Failed:
         now = self._timed_out_at = self._clock.now()
@@ -273,7 +279,8 @@ class TcpWire:
             if number != self._number or unit != bytes([request.unit]) or not pdu:
                 self.counters.foreign_bytes += size
             elif fits(request, pdu):
-                return Answered(pdu=pdu, sent_at=sent_at, at=self._clock.now())
+                now = self._clock.now()
+                return Answered(pdu=pdu, sent_at=sent_at, at=now, took=between(sent_at, now))
             elif refuses(request, pdu):
                 self.counters.exceptions += 1
                 return Failed(kind=FaultKind.EXCEPTION, sent_at=sent_at, at=self._clock.now(), code=pdu[1])

@@ -1,0 +1,228 @@
+"""How a bus and its boards do: latencies, failures, the timeout that suits them, and what is probably wrong.
+
+Pure: instants are arguments. The timeout follows the mean and the deviation of what was measured, as TCP's does
+(RFC 6298), within the bounds of the board's profile.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chargerd.core.events import FaultKind
+from chargerd.core.units import BoardId, Instant, Seconds, between
+
+BUCKETS: tuple[Seconds, ...] = tuple(Seconds(ms / 1000) for ms in (2, 5, 10, 20, 50, 100, 200, 500))
+"""Upper edges of the latency histogram; one more bucket holds what took longer."""
+ENOUGH = 16
+"""Answers after which a board's own timeout is trusted."""
+GAIN = 1 / 8
+SPREAD_GAIN = 1 / 4
+SPREADS = 4
+ADAPTER = Seconds(0.02)
+"""What USB adapters may keep bytes for before they hand them over (FTDI: 16 ms by default)."""
+LEAST_SPREAD = 0.01
+MEMORY = 1 / 64
+"""Weight of the newest transaction in the share of noise."""
+NOISY = 0.02
+"""A share of corrupt answers that a sound line does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A board's timeouts as its profile has them: to begin with, and at least and at most."""
+
+    usual: Seconds
+    least: Seconds
+    most: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardStatistics:
+    """One board since the bus began. `latency` counts answers in `BUCKETS`; ages are `None` before any answer."""
+
+    board: BoardId
+    transactions: int
+    answers: int
+    timeouts: int
+    corrupt: int
+    exceptions: int
+    foreign_bytes: int
+    latency: tuple[int, ...]
+    latency_mean: Seconds | None
+    timeout: Seconds
+    """How long its next answer may take to begin."""
+    noise: float
+    """Share of the latest transactions, about 64 of them, that were corrupt."""
+    stale_age: Seconds | None
+    """How long ago it answered."""
+    misses: int
+    lost: bool
+    retry_in: Seconds
+    """How long it is left alone yet; 0 if it may be asked."""
+
+
+class Cause(StrEnum):
+    """What is probably wrong."""
+
+    NO_LINE = "no_line"
+    """The adapter is gone, or the connection is refused."""
+    BUS_SILENT = "bus_silent"
+    """Every board is silent: adapter, cable, or the boards' supply."""
+    BOARD_SILENT = "board_silent"
+    """One board is silent while others answer: that board, its address, or its plug."""
+    NOISE = "noise"
+    """Several boards' answers are corrupt: termination, biasing, shielding, or a baud rate that is off."""
+    BOARD_NOISE = "board_noise"
+    """One board's answers are corrupt: its plug, or another board has its address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is probably wrong, with the boards that show it and, for noise, the corrupt share."""
+
+    cause: Cause
+    boards: tuple[BoardId, ...] = ()
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateStatistics:
+    """What came later than it was due since the bus began: what, how often, and by how much at worst."""
+
+    what: str
+    count: int
+    worst: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusStatistics:
+    """A bus and its boards."""
+
+    bus: str
+    connected: bool
+    transactions: int
+    boards: tuple[BoardStatistics, ...]
+    late: tuple[LateStatistics, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class BoardHealth:
+    """What is counted of one board."""
+
+    bounds: Bounds
+    transactions: int = 0
+    timeouts: int = 0
+    corrupt: int = 0
+    exceptions: int = 0
+    foreign_bytes: int = 0
+    latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    mean: float = 0.0
+    spread: float = 0.0
+    noise: float = 0.0
+    answered_at: Instant | None = None
+    _silences: int = 0
+
+    @property
+    def answers(self) -> int:
+        """How many answers with a known latency there were."""
+        return sum(self.latency)
+
+    def answered(self, took: Seconds, at: Instant) -> None:
+        """Count an answer that began so long after the request."""
+        self._done(FaultKind.TIMEOUT)
+        first = self.answers == 0
+        self.latency[bisect_left(BUCKETS, took)] += 1
+        off = abs(took - self.mean)
+        self.spread = took / 2 if first else self.spread + SPREAD_GAIN * (off - self.spread)
+        self.mean = took if first else self.mean + GAIN * (took - self.mean)
+        self.answered_at, self._silences = at, 0
+
+    def failed(self, kind: FaultKind, at: Instant) -> None:
+        """Count a transaction without an answer, or with a refusal."""
+        self._done(kind)
+        match kind:
+            case FaultKind.EXCEPTION:
+                self.exceptions += 1
+                self.answered_at, self._silences = at, 0
+                return
+            case FaultKind.CORRUPT:
+                self.corrupt += 1
+            case _:
+                self.timeouts += 1
+                # The answer may only have been late, and what is not heard is not learnt from.
+                self.spread = max(2 * self.spread, LEAST_SPREAD)
+        self._silences += 1
+
+    def foreign(self, count: int) -> None:
+        """Count bytes that were no part of this board's answer."""
+        self.foreign_bytes += count
+
+    def _done(self, kind: FaultKind) -> None:
+        self.transactions += 1
+        self.noise += MEMORY * ((kind is FaultKind.CORRUPT) - self.noise)
+
+    def timeout(self) -> Seconds:
+        """Return how long the next answer may take to begin.
+
+        After a miss the profile's own time is given at least: it may have been too short for the board.
+        """
+        if self.answers < ENOUGH:
+            return self.bounds.usual
+        suits = self.mean + SPREADS * self.spread + ADAPTER
+        if self._silences:
+            suits = max(2 * suits, self.bounds.usual)
+        return Seconds(min(max(suits, self.bounds.least), self.bounds.most))
+
+    def shortened(self, used: Seconds) -> Seconds:
+        """Return how much longer the board was to be waited for by its profile."""
+        return Seconds(max(0.0, self.bounds.usual - used))
+
+    def statistics(
+        self, board: BoardId, now: Instant, *, misses: int, lost: bool, not_before: Instant
+    ) -> BoardStatistics:
+        """Return what was counted, with what the schedule knows of the board."""
+        return BoardStatistics(
+            board=board,
+            transactions=self.transactions,
+            answers=self.answers,
+            timeouts=self.timeouts,
+            corrupt=self.corrupt,
+            exceptions=self.exceptions,
+            foreign_bytes=self.foreign_bytes,
+            latency=tuple(self.latency),
+            latency_mean=Seconds(self.mean) if self.answers else None,
+            timeout=self.timeout(),
+            noise=self.noise,
+            stale_age=None if self.answered_at is None else between(self.answered_at, now),
+            misses=misses,
+            lost=lost,
+            retry_in=Seconds(max(0.0, between(now, not_before))),
+        )
+
+
+def health_of(bounds: Mapping[BoardId, Bounds]) -> dict[BoardId, BoardHealth]:
+    """Return fresh counters for each board."""
+    return {board: BoardHealth(bounds=one) for board, one in bounds.items()}
+
+
+def diagnose(boards: Sequence[BoardStatistics], *, connected: bool) -> tuple[Finding, ...]:
+    """Return what is probably wrong, deduced from which boards are silent or corrupt. Empty if all is well."""
+    if not connected:
+        return (Finding(cause=Cause.NO_LINE),)
+    lost = [one for one in boards if one.lost]
+    noisy = tuple(one for one in boards if one.noise >= NOISY)
+    if lost and len(lost) == len(boards) and len(boards) > 1:
+        silent = [Finding(cause=Cause.BUS_SILENT, boards=tuple(one.board for one in lost))]
+    else:
+        silent = [Finding(cause=Cause.BOARD_SILENT, boards=(one.board,)) for one in lost if one not in noisy]
+    return (*silent, *_noise(noisy))
+
+
+def _noise(noisy: Sequence[BoardStatistics]) -> list[Finding]:
+    if not noisy:
+        return []
+    cause = Cause.NOISE if len(noisy) > 1 else Cause.BOARD_NOISE
+    share = sum(one.noise for one in noisy) / len(noisy)
+    return [Finding(cause=cause, boards=tuple(one.board for one in noisy), share=share)]

@@ -1,0 +1,189 @@
+"""What is counted of boards, the timeouts that suit them, and what is deduced."""
+
+from dataclasses import replace
+
+import pytest
+
+from chargerd.core.commands import Pace, SetPace
+from chargerd.core.events import FaultKind
+from chargerd.core.units import BoardId, Instant, Seconds
+from chargerd.modbus.health import (
+    BUCKETS,
+    ENOUGH,
+    BoardHealth,
+    BoardStatistics,
+    Bounds,
+    Cause,
+    Finding,
+    diagnose,
+)
+from tests.modbus.kit import TURNAROUND, Bench, names, site
+
+T = Instant(100.0)
+BOUNDS = Bounds(usual=Seconds(0.2), least=Seconds(0.05), most=Seconds(1.0))
+LONG_AGO = Instant(float("-inf"))
+
+
+def board(name: str = "one", *, lost: bool = False, noise: float = 0.0) -> BoardStatistics:
+    health = BoardHealth(bounds=BOUNDS)
+    one = health.statistics(BoardId(name), T, misses=3 if lost else 0, lost=lost, not_before=LONG_AGO)
+    return replace(one, noise=noise)
+
+
+def steady(latency: float) -> BoardHealth:
+    health = BoardHealth(bounds=BOUNDS)
+    for _ in range(10 * ENOUGH):
+        health.answered(Seconds(latency), T)
+    return health
+
+
+def test_before_enough_answers_the_profile_says_how_long() -> None:
+    health = BoardHealth(bounds=BOUNDS)
+    for _ in range(ENOUGH - 1):
+        assert health.timeout() == BOUNDS.usual
+        health.answered(Seconds(0.001), T)
+    assert health.timeout() == BOUNDS.usual
+    health.answered(Seconds(0.001), T)
+    assert health.timeout() < BOUNDS.usual
+
+
+@pytest.mark.parametrize(("latency", "timeout"), [(0.001, 0.05), (0.1, 0.12), (3.0, 1.0)])
+def test_then_what_was_measured_within_the_profiles_bounds(latency: float, timeout: float) -> None:
+    assert steady(latency).timeout() == pytest.approx(timeout, abs=0.002)
+
+
+def test_a_board_that_varies_is_given_more_time() -> None:
+    health = BoardHealth(bounds=BOUNDS)
+    for number in range(200):
+        health.answered(Seconds(0.02 if number % 2 else 0.12), T)
+    assert health.timeout() > 0.2
+
+
+def test_after_a_silence_it_gets_at_least_what_its_profile_says_and_then_more_than_before() -> None:
+    health = steady(0.001)
+    before = health.timeout()
+    assert health.shortened(before) == pytest.approx(0.15)
+    health.failed(FaultKind.TIMEOUT, T)
+    assert health.timeout() >= BOUNDS.usual
+    assert health.shortened(health.timeout()) == 0
+    health.answered(Seconds(0.001), T)
+    assert health.timeout() > before
+
+
+def test_everything_is_counted() -> None:
+    health = BoardHealth(bounds=BOUNDS)
+    health.answered(Seconds(0.004), T)
+    health.answered(Seconds(9.0), T)
+    health.failed(FaultKind.TIMEOUT, T)
+    health.failed(FaultKind.CORRUPT, T)
+    health.foreign(7)
+    health.failed(FaultKind.EXCEPTION, Instant(T + 1))
+    found = health.statistics(BoardId("one"), Instant(T + 3), misses=1, lost=False, not_before=Instant(T + 3.5))
+    counted = (found.transactions, found.answers, found.timeouts, found.corrupt, found.exceptions)
+    assert counted == (5, 2, 1, 1, 1)
+    assert found.latency == (0, 1, *[0] * (len(BUCKETS) - 2), 1)
+    assert (found.foreign_bytes, found.stale_age, found.retry_in) == (7, 2.0, 0.5)
+
+
+def test_a_board_never_heard_has_no_age() -> None:
+    assert board().stale_age is None
+    assert board().latency_mean is None
+
+
+ONE, TWO, THREE = BoardId("one"), BoardId("two"), BoardId("three")
+
+
+@pytest.mark.parametrize(
+    ("boards", "found"),
+    [
+        ([], []),
+        ([board("one"), board("two")], []),
+        ([board("one", lost=True)], [Finding(cause=Cause.BOARD_SILENT, boards=(ONE,))]),
+        (
+            [board("one", lost=True), board("two", lost=True)],
+            [Finding(cause=Cause.BUS_SILENT, boards=(ONE, TWO))],
+        ),
+        ([board("one", lost=True), board("two")], [Finding(cause=Cause.BOARD_SILENT, boards=(ONE,))]),
+        (
+            [board("one", noise=0.1), board("two", noise=0.3), board("three", noise=0.001)],
+            [Finding(cause=Cause.NOISE, boards=(ONE, TWO), share=0.2)],
+        ),
+        (
+            [board("one", noise=0.5), board("two")],
+            [Finding(cause=Cause.BOARD_NOISE, boards=(ONE,), share=0.5)],
+        ),
+        (
+            [board("one", noise=0.9, lost=True), board("two")],
+            [Finding(cause=Cause.BOARD_NOISE, boards=(ONE,), share=0.9)],
+        ),
+        (
+            [board("one", lost=True), board("two", noise=0.1), board("three", noise=0.1)],
+            [
+                Finding(cause=Cause.BOARD_SILENT, boards=(ONE,)),
+                Finding(cause=Cause.NOISE, boards=(TWO, THREE), share=0.1),
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_is_deduced(boards: list[BoardStatistics], found: list[Finding]) -> None:
+    assert list(diagnose(boards, connected=True)) == found
+
+
+def test_without_a_line_nothing_is_said_of_boards() -> None:
+    assert diagnose([board(lost=True)], connected=False) == (Finding(cause=Cause.NO_LINE),)
+
+
+# On a bus
+
+
+def test_a_bus_tells_how_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    bench.run(10.0)
+    found = bench.bus.statistics()
+    assert (found.bus, found.connected, found.findings, found.late) == ("line", True, (), ())
+    assert {one.board for one in found.boards} == {"relay", *(f"meter{number}" for number in range(1, 13))}
+    one = next(each for each in found.boards if each.board == "meter1")
+    assert one.answers == one.transactions > 2
+    assert one.latency_mean == pytest.approx(TURNAROUND + 3.5 * 10 / 9600, abs=0.0005)
+    assert one.stale_age is not None
+    assert one.stale_age < 6
+
+
+def test_one_silent_board_is_named_and_a_silent_bus_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    bench.run(6.0)
+    bench.boards.silent = {22}
+    bench.run(8.0)
+    assert bench.bus.statistics().findings == (Finding(cause=Cause.BOARD_SILENT, boards=(BoardId("meter12"),)),)
+    bench.boards.silent = {1, *range(11, 23)}
+    bench.run(30.0)
+    assert [one.cause for one in bench.bus.statistics().findings] == [Cause.BUS_SILENT]
+    bench.unplug()
+    bench.run(2.0)
+    assert [one.cause for one in bench.bus.statistics().findings] == [Cause.NO_LINE]
+
+
+def test_a_silent_bus_is_probed_one_board_at_a_time_and_is_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    bench.run(6.0)
+    bench.boards.silent = {1, *range(11, 23)}
+    bench.run(60.0)
+    bench.forget()
+    bench.run(30.0)
+    assert (
+        min(later.at - sooner.at for sooner, later in zip(bench.line.sent, bench.line.sent[1:], strict=False)) > 1
+    )
+    bench.boards.silent = set()
+    bench.run(4.0)
+    assert not bench.bus.lost_boards()
+
+
+def test_a_line_that_is_short_of_time_says_what_was_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(12))
+    monkeypatch.setattr("tests.modbus.kit.TURNAROUND", 0.06)
+    for port in names(12):
+        bench.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+    bench.run(61.0)
+    late = {one.what: one for one in bench.bus.statistics().late}
+    assert late["current"].count > 10
+    assert late["current"].worst > 0.25
