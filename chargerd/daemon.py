@@ -46,6 +46,7 @@ from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
 from chargerd.runtime.scribe import Scribe
 from chargerd.runtime.supervisor import Supervisor
+from chargerd.runtime.vitals import Tally, Vitals
 from chargerd.store import ballast
 from chargerd.store.errors import StoreError
 from chargerd.store.journal import Journal
@@ -73,16 +74,6 @@ GAVE_UP = 70
 
 class StartError(Exception):
     """The daemon cannot start; the message says what to do."""
-
-
-class Tally(Protocol):
-    """What a bus has seen since the start."""
-
-    transactions: int
-    timeouts: int
-    corrupt: int
-    exceptions: int
-    foreign_bytes: int
 
 
 class DrivenBus(BusLike, Protocol):
@@ -148,6 +139,7 @@ class Daemon:
         upkeep: Upkeep = UPKEEP,
     ) -> None:
         self._site = site
+        self._state_dir = state_dir
         self._clock = SystemClock()
         self._began = self._clock.now()
         self._leave = threading.Event()
@@ -392,6 +384,15 @@ class Daemon:
         if self._link is not None:
             listeners.append(self._backend.looked)
             listeners.append(lambda _views, _changed: self._backend.circuits(self._engine.circuit_views()))
+            vitals = Vitals(
+                link=self._link,
+                boards=self._site.boards,
+                buses=self._buses,
+                folder=self._state_dir,
+                span=self._journal.span,
+                clock=self._clock,
+            )
+            listeners.append(vitals.looked)
         return Onlooker(self._engine.views, self._clock, listeners)
 
     def _make_supervisor(self) -> Supervisor:

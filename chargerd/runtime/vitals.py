@@ -1,0 +1,144 @@
+"""How boards, buses and the gateway itself are doing, told to the backend: `state/board` and `up/health`."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from chargerd.config.site import Board
+from chargerd.core.clock import Clock
+from chargerd.core.ledger import Body, LedgerSpan
+from chargerd.core.units import BoardId, Seconds
+from chargerd.core.view import PortView
+from chargerd.mqtt import bodies
+from chargerd.mqtt.contract import BoardHealth, BoardStateBody, BusHealthBody, HealthBody
+from chargerd.runtime.onlooker import Every
+
+HEALTH_EVERY = Seconds(60.0)
+TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
+"""Of a Raspberry Pi's processor, in thousandths of a degree."""
+
+
+class Tally(Protocol):
+    """What a bus has seen since the start."""
+
+    transactions: int
+    timeouts: int
+    corrupt: int
+    exceptions: int
+    foreign_bytes: int
+
+
+class Watched(Protocol):
+    """What is looked at of a bus."""
+
+    name: str
+    connected: bool
+
+    @property
+    def counters(self) -> Tally:
+        """What it has seen since the start."""
+
+    def lost_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards that do not answer."""
+
+
+class LinkForVitals(Protocol):
+    """Where it is told."""
+
+    def board_state(self, board: str, body: Body) -> None:
+        """Publish a board's state if it has changed."""
+
+    def publish_health(self, body: Body) -> None:
+        """Publish the gateway's health."""
+
+
+class Vitals:
+    """A listener of the onlooker: boards whenever they change, the gateway's health once a minute."""
+
+    def __init__(
+        self,
+        *,
+        link: LinkForVitals,
+        boards: Mapping[BoardId, Board],
+        buses: Sequence[Watched],
+        folder: Path,
+        span: Callable[[], LedgerSpan],
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self._boards = boards
+        self._buses = buses
+        self._folder = folder
+        self._span = span
+        self._due = Every(HEALTH_EVERY, clock)
+        self._told: dict[BoardId, BoardStateBody] = {}
+
+    def looked(self, _views: Sequence[PortView], _changed: frozenset[object]) -> None:
+        """Tell what has changed, and the health if its time has come."""
+        for bus in self._buses:
+            lost = frozenset(bus.lost_boards())
+            for board in self._boards.values():
+                if board.bus == bus.name:
+                    self._tell(board_state(board, lost, connected=bus.connected))
+        if self._due.passed():
+            self._link.publish_health(bodies.plain(self.health()))
+
+    def _tell(self, body: BoardStateBody) -> None:
+        board = BoardId(body.board)
+        if self._told.get(board) != body:
+            self._told[board] = body
+            self._link.board_state(body.board, bodies.plain(body))
+
+    def health(self) -> HealthBody:
+        """Return the gateway's health; what this machine does not tell is `None`."""
+        span = self._span()
+        journal = self._folder / "journal.db"
+        return HealthBody(
+            load=round(os.getloadavg()[0], 2),
+            temperature_c=_temperature(),
+            memory_free_bytes=os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            disk_free_bytes=shutil.disk_usage(self._folder).free,
+            journal_bytes=journal.stat().st_size if journal.exists() else None,
+            ledger_waiting=max(0, span.last - span.acked),
+            buses=tuple(_bus(bus) for bus in self._buses),
+        )
+
+
+def board_state(board: Board, lost: frozenset[BoardId], *, connected: bool) -> BoardStateBody:
+    """Return `state/board`. That a dead-man was proved is known of no board: none has been tried yet."""
+    relay = board.profile.relay
+    dead_man = None if relay is None else relay.dead_man.value if board.lease else "none"
+    health = BoardHealth.LOST if board.id in lost else BoardHealth.GOOD if connected else BoardHealth.UNKNOWN
+    return BoardStateBody(
+        board=board.id,
+        bus=board.bus,
+        address=board.address,
+        profile=board.profile.name,
+        firmware=None,
+        health=health,
+        dead_man=dead_man,
+        dead_man_proved=None if relay is None else False,
+    )
+
+
+def _bus(bus: Watched) -> BusHealthBody:
+    counters = bus.counters
+    return BusHealthBody(
+        bus=bus.name,
+        connected=bus.connected,
+        transactions=counters.transactions,
+        timeouts=counters.timeouts,
+        corrupt=counters.corrupt,
+        exceptions=counters.exceptions,
+        foreign_bytes=counters.foreign_bytes,
+        boards_lost=tuple(bus.lost_boards()),
+    )
+
+
+def _temperature() -> float | None:
+    try:
+        return int(TEMPERATURE.read_text(encoding="ascii")) / 1000
+    except (OSError, ValueError):
+        return None
