@@ -10,6 +10,7 @@ from chargerd import __version__
 
 COMMANDS = {
     "run": "chargerd.cli.run",
+    "simulate": "chargerd.cli.simulate",
     "check": "chargerd.cli.check",
     "contract": "chargerd.cli.contract",
     "demo": "chargerd.cli.demo",

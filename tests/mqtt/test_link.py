@@ -146,7 +146,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def backend(broker: Mosquitto) -> Iterator[Backend]:
-    with Backend(broker.port) as one:
+    with Backend(broker.port, made_up=True) as one:
         yield one
 
 
@@ -191,7 +191,7 @@ def test_what_was_not_acknowledged_comes_again_after_a_reconnect(
 def test_a_small_receive_maximum_is_kept(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path / "small", settings="max_inflight_messages 3") as broker,
-        Backend(broker.port) as backend,
+        Backend(broker.port, made_up=True) as backend,
         Stage(broker.port, Ledger(rows=200)),
     ):
         backend.wait("up/event", lambda body: body["seq"] == 200, timeout=30)
@@ -359,7 +359,7 @@ def test_a_retained_command_is_known_as_one_while_connected_too(broker: Mosquitt
 
 def test_correlation_data_comes_back_and_a_response_topic_is_ignored(broker: Mosquitto, backend: Backend) -> None:
     stage = Stage(broker.port, Ledger())
-    with stage, Backend(broker.port, client_id="listener") as listener:
+    with stage, Backend(broker.port, client_id="listener", made_up=True) as listener:
         backend.wait("state/gateway")
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = 20
