@@ -13,6 +13,7 @@ import pytest
 
 from chargerd.core.ledger import Batch, LedgerRow
 from chargerd.core.units import SessionId
+from chargerd.mqtt.contract import EventBody
 from chargerd.store import backup, ballast, retention
 from chargerd.store.errors import RefusedError, StoreError
 from chargerd.store.journal import Journal
@@ -446,3 +447,30 @@ def test_retention_is_what_is_promised() -> None:
     assert retention.LIMIT_BYTES == 256 * 1024 * 1024
     assert retention.ACKNOWLEDGED_MS == retention.COMMANDS_MS == 7 * retention.DAY_MS
     assert isinstance(Journal.restart_wanted, property)
+
+
+def test_a_gap_is_an_event_of_the_contract_and_a_salvaged_one_speaks_of_the_stream_before(
+    path: Path, opened: Opened
+) -> None:
+    opened.journal.append(Batch(entries=tuple(entry({"event": "x"}) for _ in range(3))))
+    opened.journal.append(Batch(entries=(entry({"event": "ended"}, settlement=True),)))
+    opened.clock.advance(91 * DAY_S)
+    at_rest(opened)
+    gap = EventBody.model_validate(dict(opened.rows()[0].body))
+    assert (gap.event, gap.since_seq, gap.to) == ("gap", 1, 3)
+    assert opened.close()
+    with path.open("r+b") as file:
+        file.seek(backup.MARK_AT)
+        file.write(backup.MARK)
+    again = open_journal(path)
+    first, last = again.rows()
+    assert (first.seq, first.body["from"], first.body["to"], last.seq) == (1, 1, 1, 2)
+    assert "rows 1 to 3 of the stream before" in str(first.body["reason"])
+    again.close()
+
+
+def test_a_disk_that_gives_no_room_has_no_ballast(tmp_path: Path) -> None:
+    nowhere = ballast.Ballast(tmp_path / "missing" / "ballast", 4096)
+    nowhere.take()
+    assert not nowhere.release()
+    assert not ballast.is_full(tmp_path / "missing")
