@@ -1,0 +1,144 @@
+"""A small backend: it keeps the ledger of all gateways in SQLite, acknowledges it, and can start a port.
+
+    python backend.py HOST PORT ledger.db                        store until Ctrl-C
+    python backend.py HOST PORT ledger.db start GATEWAY A01      start a port, wait for the replies, go on storing
+
+Needs paho-mqtt 2 and nothing else. Several may run at once on one database: they share the subscription, and the
+broker gives each message to one of them.
+"""
+# ruff: noqa: INP001, T201
+
+import contextlib
+import json
+import queue
+import sqlite3
+import sys
+import time
+import uuid
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+ROOT = "chargerd/v1"
+SHARED = f"$share/backend/{ROOT}"
+TTL_S = 30
+ASK_AGAIN_S = 10
+TABLES = """
+CREATE TABLE IF NOT EXISTS ledger (
+    stream TEXT NOT NULL, seq INTEGER NOT NULL, upto INTEGER NOT NULL, gateway TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (stream, seq));
+CREATE TABLE IF NOT EXISTS settlement (
+    session_id TEXT NOT NULL, gateway TEXT NOT NULL, order_id TEXT, energy_wh INTEGER NOT NULL,
+    stop_reason TEXT NOT NULL, PRIMARY KEY (gateway, session_id));
+CREATE TABLE IF NOT EXISTS through (
+    stream TEXT PRIMARY KEY, gateway TEXT NOT NULL, seq INTEGER NOT NULL);
+"""
+
+
+class Store:
+    """The ledger. One connection, one thread."""
+
+    def __init__(self, path: str) -> None:
+        self.db = sqlite3.connect(path)
+        self.db.executescript(TABLES)
+
+    def add(self, row: dict[str, Any]) -> int:
+        """Store a row once, however often it comes; return up to where this stream is stored without a hole.
+
+        A `gap` stands for all rows from `from` to `to`, which will never come: it fills their places.
+        """
+        stream, gateway = row["stream"], row["gateway"]
+        upto = row["to"] if row["event"] == "gap" and row.get("to") else row["seq"]
+        first = row["from"] if row["event"] == "gap" and row.get("from") else row["seq"]
+        with self.db:  # One transaction: after it, and not before, the row may be acknowledged.
+            self.db.execute(
+                "INSERT OR IGNORE INTO ledger VALUES (?, ?, ?, ?, ?)",
+                (stream, first, upto, gateway, json.dumps(row)),
+            )
+            if row["event"] == "ended":
+                self.db.execute(
+                    "INSERT OR IGNORE INTO settlement VALUES (?, ?, ?, ?, ?)",
+                    (row["session_id"], gateway, row["order_id"], row["energy_wh"], row["stop_reason"]),
+                )
+            found = self.db.execute("SELECT seq FROM through WHERE stream = ?", (stream,)).fetchone()
+            through: int = found[0] if found else 0
+            while following := self.db.execute(
+                "SELECT upto FROM ledger WHERE stream = ? AND seq = ?", (stream, through + 1)
+            ).fetchone():
+                through = following[0]
+            self.db.execute("INSERT OR REPLACE INTO through VALUES (?, ?, ?)", (stream, gateway, through))
+        return through
+
+
+class Backend:
+    """The connection. The callbacks only fill a queue; all else happens in the main thread."""
+
+    def __init__(self, host: str, port: int, store: Store) -> None:
+        self.store = store
+        self.arrived: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
+        self.asked: dict[str, float] = {}
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        self.client.on_connect = self.connected
+        self.client.on_message = lambda _client, _data, message: self.arrived.put(message)
+        self.client.connect(host, port)
+        self.client.loop_start()
+
+    def connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        """Subscribe anew after each connect: `ledger` by turns with other workers, replies for ourselves."""
+        if not reason.is_failure:
+            topics = [f"{SHARED}/+/up/session", f"{SHARED}/+/up/event", f"{ROOT}/+/up/reply"]
+            client.subscribe([(topic, 1) for topic in topics])
+
+    def turn(self) -> None:
+        """Take one message; acknowledge what is stored by then."""
+        try:
+            message = self.arrived.get(timeout=0.5)
+        except queue.Empty:
+            return
+        topic, body = message.topic, json.loads(message.payload)
+        if topic.endswith("/up/reply"):
+            print(body["gateway"], body["id"], body["status"], body["code"], flush=True)
+            return
+        through = self.store.add(body)
+        if through > 0:
+            ack = {"stream": body["stream"], "through": through}
+            self.client.publish(f"{ROOT}/{body['gateway']}/ack", json.dumps(ack), qos=1, retain=True)
+        if body["seq"] > through:
+            self.ask_for(body["gateway"], body["stream"], through + 1)
+
+    def ask_for(self, gateway: str, stream: str, first: int) -> None:
+        """Have rows sent again that we have not: they would come by themselves, but only within half an hour."""
+        now = time.monotonic()
+        if now - self.asked.get(stream, -ASK_AGAIN_S) >= ASK_AGAIN_S:
+            self.asked[stream] = now
+            self.command(gateway, "replay", stream=stream, **{"from": first})
+
+    def command(self, gateway: str, name: str, **args: Any) -> str:
+        """Send a command; its id is never used again. The broker keeps it for no longer than it is good."""
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = TTL_S
+        number = uuid.uuid4().hex
+        body = {"id": number, "ttl_s": TTL_S, "args": args}
+        self.client.publish(f"{ROOT}/{gateway}/cmd/{name}", json.dumps(body), qos=1, properties=properties)
+        return number
+
+
+def main(host: str, port: str, path: str, *wanted: str) -> None:
+    """Store until Ctrl-C."""
+    backend = Backend(host, int(port), Store(path))
+    if wanted:
+        name, gateway, socket = wanted
+        args: dict[str, Any] = (
+            {"session_id": uuid.uuid4().hex, "order_id": "order 17"} if name == "start" else {"force": True}
+        )
+        print(gateway, backend.command(gateway, name, port=socket, **args), "sent", flush=True)
+    while True:
+        backend.turn()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main(*sys.argv[1:])

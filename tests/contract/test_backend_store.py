@@ -1,0 +1,44 @@
+"""The example's ledger: once each, acknowledged without a hole, whatever the order in which rows come."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "backend" / "backend.py"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("backend_example", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Store(str(tmp_path / "ledger.db"))
+
+
+def row(seq: int, event: str = "port_tripped", **more: Any) -> dict[str, Any]:
+    return {"stream": "s", "seq": seq, "gateway": "shed-1", "event": event, **more}
+
+
+def test_rows_in_any_order_are_acknowledged_as_far_as_there_is_no_hole(store: Any) -> None:
+    assert [store.add(row(seq)) for seq in (2, 1, 4, 4, 3)] == [0, 2, 2, 2, 4]
+
+
+def test_a_settlement_that_comes_again_counts_once(store: Any) -> None:
+    ended = row(1, "ended", session_id="S-1", order_id=None, energy_wh=120, stop_reason="full")
+    assert [store.add(ended), store.add(ended)] == [1, 1]
+    assert store.db.execute("SELECT session_id, energy_wh FROM settlement").fetchall() == [("S-1", 120)]
+
+
+def test_a_gap_fills_the_places_of_the_rows_it_names(store: Any) -> None:
+    store.add(row(1))
+    assert store.add(row(2, "gap", **{"from": 2, "to": 7})) == 7
+    assert store.add(row(8)) == 8
+
+
+def test_streams_are_counted_apart(store: Any) -> None:
+    assert store.add(row(1)) == 1
+    assert store.add({**row(1), "stream": "another"}) == 1

@@ -1,0 +1,157 @@
+"""Simulated gateways and the backend's example together: a real broker, real processes."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from chargerd.cli.simulate import SimulateError, command, parse
+from tests.backend import Backend
+from tests.broker import Mosquitto, free_port
+
+pytestmark = pytest.mark.e2e
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "backend" / "backend.py"
+OUT = Path("example.out")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as mosquitto:
+        yield mosquitto
+
+
+@contextmanager
+def simulated(broker: Mosquitto, folder: Path, *more: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Gateways; gives what tells how they stand, and after the end what they came to."""
+    args = ["--broker", broker.url, "--gateways", "2", "--ports", "3", "--json", "--rate", "1000", *more]
+    out = folder / "simulate.out"
+    with out.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chargerd", "simulate", *args], stdout=sink, stderr=subprocess.STDOUT
+        )
+
+    def figures() -> dict[str, Any]:
+        lines = out.read_text().splitlines()
+        assert process.poll() in {None, 0}, lines
+        return dict(json.loads(lines[-1])) if lines else {}
+
+    try:
+        yield figures
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(30)
+    assert code == 0, out.read_text()
+
+
+@contextmanager
+def example(broker: Mosquitto, folder: Path, *more: str) -> Iterator[Path]:
+    out = folder / OUT
+    with out.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, str(EXAMPLE), "127.0.0.1", str(broker.port), str(folder / "ledger.db"), *more],
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield out
+        assert process.poll() is None, out.read_text()
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def wait(holds: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline, what
+        pause.wait(0.1)
+
+
+def rows(folder: Path, question: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder / "ledger.db")) as db:
+        return db.execute(question).fetchall()
+
+
+def test_the_example_starts_a_port_and_stores_every_row_though_it_is_killed(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with Backend(broker.port, "sim-001") as listener:
+        with simulated(broker, tmp_path, "--gateways", "1", "--orders", "backend") as figures:
+            listener.wait("state/gateway", lambda body: body["status"] == "online")
+            listener.wait("state/port/A01", lambda body: body["state"] == "available" and not body["blocked_by"])
+            with example(broker, tmp_path, "start", "sim-001", "A01") as out:
+                wait(lambda: " done ok" in out.read_text(), "the example's start is not done")
+            started = listener.wait("up/session", lambda body: body["event"] == "started")
+            with example(broker, tmp_path, "stop", "sim-001", "A01") as out:
+                settled = listener.wait("up/session", lambda body: body["event"] == "ended")
+                wait(
+                    lambda: figures()["rows_unacknowledged"] == 0 and figures()["rows"] > 1,
+                    "not all is acknowledged",
+                )
+        assert settled["session_id"] == started["session_id"]
+        assert settled["stop_reason"] == "remote"
+        assert sum(tier["energy_wh"] for tier in settled["tiers"]) == settled["energy_wh"]
+        assert rows(tmp_path, "SELECT session_id, order_id FROM settlement") == [
+            (settled["session_id"], "order 17")
+        ]
+        stored = [
+            seq for (seq,) in rows(tmp_path, "SELECT seq FROM ledger WHERE gateway = 'sim-001' ORDER BY seq")
+        ]
+        assert stored == list(range(1, len(stored) + 1)), "without a hole"
+
+
+def test_riders_order_on_site_and_every_session_is_settled_at_the_end(broker: Mosquitto, tmp_path: Path) -> None:
+    with Backend(broker.port, "sim-002") as listener:
+        with simulated(broker, tmp_path) as figures:
+            wait(lambda: figures().get("charging", 0) >= 2, "nobody charges")
+            listener.wait("up/session", lambda body: body["event"] == "started")
+        said = listener.of("up/session")
+        started = {body["session_id"] for body in said if body["event"] == "started"}
+        assert started <= {body["session_id"] for body in said if body["event"] == "ended"}
+        assert said[-1]["stop_reason"] in {"shutdown", "full", "energy_limit", "remote", "local", "unplugged"}
+        assert listener.wait("state/gateway", lambda body: body.get("cause") == "shutdown")
+    assert figures()["kind"] == "summary"
+
+
+def test_a_broker_that_is_not_there_is_told_with_the_next_step() -> None:
+    result = CliRunner().invoke(command, ["--broker", f"mqtt://127.0.0.1:{free_port()}"])
+    assert result.exit_code == 1
+    assert "no broker answers at mqtt://127.0.0.1" in result.output
+    assert "start one, or name another" in result.output
+
+
+def test_a_broker_that_refuses_is_told(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as strict:
+        strict.stop()
+        config = strict.folder / "mosquitto.conf"
+        config.write_text(config.read_text().replace("allow_anonymous true", "allow_anonymous false"))
+        strict.start()
+        result = CliRunner().invoke(command, ["--broker", f"mqtt://user:secret@127.0.0.1:{strict.port}"])
+    assert result.exit_code == 1
+    assert "refuses: Not authorized" in result.output
+    assert "secret" not in result.output
+
+
+@pytest.mark.parametrize("url", ["http://broker", "mqtt://", "mqtts://broker", "mqtt://broker:notaport"])
+def test_what_is_no_address_is_told(url: str) -> None:
+    with pytest.raises(SimulateError, match="mqtt://host:port"):
+        parse(url)
+
+
+def test_an_address_may_carry_a_login() -> None:
+    broker = parse("mqtt://me:p%40ss@host")
+    assert (broker.host, broker.port, broker.username, broker.password) == ("host", 1883, "me", "p@ss")
+    assert "p@ss" not in str(broker)
+    assert parse("host:1234").port == 1234
