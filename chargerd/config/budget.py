@@ -128,8 +128,9 @@ def budget(site: Site) -> Budget:
 
 
 def populations_of(site: Site) -> dict[str, Population]:
-    """Return what hangs on each bus that has ports on it."""
-    return {name: population(site, name, section) for name, section in site.buses.items() if site.ports_of(name)}
+    """Return what hangs on each bus that anything is read or written on."""
+    found = {name: population(site, name, section) for name, section in site.buses.items()}
+    return {name: there for name, there in found.items() if there.used}
 
 
 def _port(
@@ -180,7 +181,7 @@ def _bus(name: str, there: Population, load: Load, site: Site) -> BusBudget:
         baudrate=None if section.tcp is not None else section.baudrate,
         ports=len(there.ports),
         share=load.share,
-        more_ports=most_ports(there) - len(there.ports),
+        more_ports=most_ports(there) - len(there.ports) if there.ports else 0,
         round=load.round,
         interval=Seconds(max((load.interval(fast) for fast in load.fast), default=0.0)),
     )

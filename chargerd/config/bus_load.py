@@ -59,6 +59,11 @@ class Population:
     contactors: tuple[Profile, ...] = ()
     """The board of each contactor that is closed by a lease."""
 
+    @property
+    def used(self) -> bool:
+        """Whether anything is read or written on the line."""
+        return bool(self.ports or self.relay_boards or self.input_boards or self.feeders)
+
     def at(self, line: LineTime) -> "Population":
         """Return the same on another line."""
         return replace(self, line=line)
@@ -145,6 +150,8 @@ class Slow:
     every: Seconds
     renewal: bool = False
     power: bool = False
+    supply: bool = False
+    """Inputs and circuits' meters may be read from half of that time on: twice in one round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +222,8 @@ class Load:
 
     def _longest_of(self, slots: int) -> float:
         """Return the longest that so many slower things can take."""
-        return math.fsum(sorted((slow.takes for slow in self.slow), reverse=True)[:slots])
+        spans = [slow.takes for slow in self.slow for _time in range(1 + slow.supply)]
+        return math.fsum(sorted(spans, reverse=True)[:slots])
 
     def _hurried(self) -> float:
         """Return what renewals take that wait for no reading: those of an overloaded line, which come late."""
@@ -303,10 +311,11 @@ class _Due:
     every: Seconds
     renewal: bool = False
     power: bool = False
+    supply: bool = False
 
     def at(self, line: LineTime) -> Slow:
         takes = line.takes(self.frames, self.profile.timing)
-        return Slow(takes=takes, every=self.every, renewal=self.renewal, power=self.power)
+        return Slow(takes=takes, every=self.every, renewal=self.renewal, power=self.power, supply=self.supply)
 
 
 def _renewals(there: Population) -> Iterator[_Due]:
@@ -335,7 +344,7 @@ def _of_boards(there: Population) -> Iterator[_Due]:
     for board in there.relay_boards:
         yield _Due(frames=read_back(board), profile=board, every=COILS_EVERY)
     for board in there.input_boards:
-        yield _Due(frames=inputs(board), profile=board, every=INPUTS_EVERY)
+        yield _Due(frames=inputs(board), profile=board, every=INPUTS_EVERY, supply=True)
     for board in there.feeders:
         yield from _feeder(board)
 
@@ -352,7 +361,7 @@ def _feeder(board: Profile) -> Iterator[_Due]:
             if place not in seen:
                 seen.add(place)
                 every = FEEDER_EVERY if quantity is Quantity.CURRENT else FEEDER_SLOWER_EVERY
-                yield _Due(frames=_frames(board, quantity), profile=board, every=every)
+                yield _Due(frames=_frames(board, quantity), profile=board, every=every, supply=True)
 
 
 def _fast(there: Population, hung: Hung, meter: Profile) -> Fast:

@@ -174,6 +174,15 @@ def test_feeders_and_inputs_take_their_share() -> None:
     assert full.share - plain.share == pytest.approx(2 * inputs + 2 * READ)
 
 
+def test_a_bus_without_ports_has_its_line_and_no_room() -> None:
+    boards = "boards:\n  feeder: {bus: relays, address: 3, profile: eastron-sdm120}\n"
+    source = text(3, relays="relays").replace("{bus: relays, address: 1", "{bus: meters, address: 1")
+    source = source.replace("boards:\n", boards, 1).replace("shed: {}", "shed: {meter: feeder}")
+    found = budget(load(source)).buses["relays"]
+    assert (found.ports, found.more_ports) == (0, 0)
+    assert found.share == pytest.approx(2 * READ)
+
+
 # What cannot be met
 
 TWELVE = text(relays="relays", baudrate=2400)

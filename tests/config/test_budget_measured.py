@@ -14,6 +14,8 @@ PESSIMISTIC = 1.2
 PESSIMISTIC_STARTING = 1.25
 OVERLOADED = 1.3
 """The same for a line that has not got the time for everything."""
+FULL_LOAD = 0.75
+"""A cycle of twelve meters at 9600 Bd with everything else there is to read."""
 NAP = 0.001
 """How late the rig may wake when nothing is due."""
 STEADY = 25.0
@@ -90,3 +92,19 @@ def test_the_rig_is_no_kinder_than_the_line(monkeypatch: Any) -> None:
     rig.run(5.0)
     assert rig.bus.counters.timeouts == rig.bus.counters.corrupt == 0
     assert min(len(times) for times in rig.readings.values()) > 30
+
+
+def test_the_full_load_of_a_shed_with_feeder_and_inputs_is_foretold_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = "boards:\n  io: {bus: meters, address: 2, profile: waveshare-relay-8-d}\n"
+    boards += "  feeder: {bus: meters, address: 3, profile: eastron-sdm630}\n"
+    more = "inputs: {smoke: {input: io/1, kind: smoke, circuit: shed}}"
+    source = text(12, more=more).replace("boards:\n", boards).replace("shed: {}", "shed: {meter: feeder}")
+    site = load(source)
+    rig = Rig(monkeypatch, site, "meters")
+    rig.close_all(together=False)
+    rig.run(40.0)
+    foretold = budget(site).buses["meters"]
+    assert not rig.late
+    assert rig.worst() <= foretold.interval + NAP
+    assert foretold.interval <= OVERLOADED * rig.worst()
+    assert rig.worst() <= FULL_LOAD
