@@ -15,25 +15,13 @@ NOT_YET = "this release does not act on it; do not rely on it"
 
 def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequence[PortWiring], work: Work) -> None:
     """Note everything an installer must know of a file without mistakes."""
-    _inputs(document, work)
     _circuits(document, ports, work)
     _later(document, work)
     _dead_man(document, boards, ports, work)
 
 
-def _inputs(document: Document, work: Work) -> None:
-    for name, section in document.inputs.items():
-        work.note(("inputs", name), f"input {name} ({section.kind}) is not watched", NOT_YET, key=True)
-
-
 def _circuits(document: Document, ports: Sequence[PortWiring], work: Work) -> None:
     for name, section in document.circuits.items():
-        path: Path = ("circuits", name)
-        if section.meter is not None:
-            work.note((*path, "meter"), f"the feeder meter of circuit {name} is not read", NOT_YET)
-        for key in ("rating_a", "power_w"):
-            if getattr(section, key) is not None:
-                work.note((*path, key), f"{key} of circuit {name} is not enforced", NOT_YET)
         if section.contactor is not None:
             _contactor(document, name, section, ports, work)
 
@@ -43,7 +31,6 @@ def _contactor(
 ) -> None:
     assert section.contactor is not None
     path: Path = ("circuits", name, "contactor")
-    work.note(path, f"the contactor of circuit {name} is not driven", NOT_YET)
     board = section.contactor.partition("/")[0]
     backed = [port.id for port in ports if port.relay.board == board and name in _above(port.circuit, document)]
     if backed:
@@ -60,7 +47,7 @@ def _above(circuit: str, document: Document) -> list[str]:
 
 
 def _later(document: Document, work: Work) -> None:
-    for section, key in (("resume", "window_s"), ("queue", "queue_s")):
+    for section, key in (("resume", "window_s"),):
         if getattr(getattr(document, section), key) and (section, key) in work.source.values:
             work.note((section, key), f"{section}.{key} has no effect", NOT_YET)
 

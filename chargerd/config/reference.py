@@ -42,10 +42,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("inputs.NAME", InputSection),
 )
 _LATER = {
-    "circuits.NAME": {"rating_a", "power_w", "meter", "contactor"},
     "resume": {"window_s"},
-    "queue": {"queue_s"},
-    "inputs.NAME": {"input"},
 }
 """What is checked and noted, but not acted on in this release."""
 _UNITS = {"_w": "W", "_a": "A", "_s": "s", "_wh": "Wh", "_factor": "times"}

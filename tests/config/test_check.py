@@ -52,14 +52,12 @@ def test_notes_and_missing_dead_men_are_shown(tmp_path: Path) -> None:
     text = changed(
         "address: 1, profile: waveshare-relay-16", "address: 1, lease: off, profile: waveshare-relay-16"
     )
-    text = changed("main: {phases: 3}", "main: {phases: 3, rating_a: 40}", text)
     result = check(tmp_path, text)
     assert result.exit_code == 0
     notes = result.stderr.splitlines()
-    assert len(notes) == 2
+    assert len(notes) == 1
     assert "note: " in notes[0]
     assert "relay-a closes its relays without a time limit" in notes[0]
-    assert "rating_a of circuit main is not enforced" in notes[1]
     rows = [line for line in result.stdout.splitlines() if " A01..A03 " in line]
     assert rows[0].split() == ["A01..A03", "relay-a/1..3", "meter-a1..3", "shed-a", "4", "800", "10", "none"]
 
@@ -87,11 +85,11 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_programs_get_one_object(tmp_path: Path) -> None:
-    result = check(tmp_path, changed("main: {phases: 3}", "main: {rating_a: 40}"), "--json")
+    result = check(tmp_path, changed("main: {phases: 3}", "main: {contactor: relay-b/1}"), "--json")
     assert result.exit_code == 0
     told = json.loads(result.stdout)
     assert (told["ok"], told["problems"]) == (True, [])
-    assert told["notes"][0]["what"] == "rating_a of circuit main is not enforced"
+    assert "the contactor of circuit main sits on relay-b" in told["notes"][0]["what"]
     assert told["summary"]["gateway"] == "gate-1"
     assert told["summary"]["ports"][3] == {
         "id": "B01",
@@ -117,7 +115,7 @@ def test_programs_get_one_object(tmp_path: Path) -> None:
         ("line-b", 1, 9600),
     ]
     assert all(0 < bus["share"] < 1 and bus["more_ports"] > 0 for bus in budget["buses"])
-    assert [board["dead_man"] for board in told["summary"]["boards"]][:3] == ["lease 6 s", "lease 6 s", None]
+    assert [board["dead_man"] for board in told["summary"]["boards"]][:3] == ["none", "lease 6 s", None]
 
 
 def test_programs_get_the_mistakes_too(tmp_path: Path) -> None:
