@@ -12,7 +12,7 @@ from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
 from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
 from chargerd.modbus.bus import Bus, Emit
 from chargerd.modbus.feeder import Feeder, InputBoard, Supply, readings_of
-from chargerd.modbus.lines import SerialLine, SocketLine
+from chargerd.modbus.lines import Line, SerialLine, SocketLine
 from chargerd.modbus.schedule import Kind, PortOnBus, Reading, Regular, Schedule
 from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
 
@@ -99,9 +99,23 @@ def connector(section: BusSection, clock: Clock) -> Callable[[Counters], Wire]:
 
     def connect(counters: Counters) -> Wire:
         if section.tcp is not None:
-            return TcpWire(SocketLine(section.tcp), clock, counters=counters)
-        line = SerialLine(section) if section.rtu_over_tcp is None else SocketLine(section.rtu_over_tcp)
-        return RtuWire(line, clock, baudrate=section.baudrate, character_bits=bits, counters=counters)
+            far = SocketLine(section.tcp)
+            return TcpWire(far, clock, counters=counters, discard=far.discard)
+        discard: Callable[[], None] | None = None
+        line: Line
+        if section.rtu_over_tcp is None:
+            line = SerialLine(section)
+        else:
+            line = far = SocketLine(section.rtu_over_tcp)
+            discard = far.discard
+        return RtuWire(
+            line,
+            clock,
+            baudrate=section.baudrate,
+            character_bits=bits,
+            counters=counters,
+            discard=discard,
+        )
 
     return connect
 

@@ -480,8 +480,18 @@ class Bus:
         if isinstance(result, Answered):
             action = _action(command)
             self._tell(RelayWritten(port=command.port, action=action, sent_at=result.sent_at, at=result.at))
-        else:
-            self._tell(_not_held(command, result.kind, result.at, sent=result.sent, late=result.late))
+            return
+        if result.kind is FaultKind.TIMEOUT and result.sent:
+            self._flush()
+        self._tell(_not_held(command, result.kind, result.at, sent=result.sent, late=result.late))
+
+    def _flush(self) -> None:
+        """Give up a connection in which a closing may still be on its way: it must not arrive after an opening."""
+        if self._wire is not None and self._wire.discard is not None:
+            log.warning("connection_renewed", bus=self.name, why="a closing was not answered")
+            self._wire.discard()
+            self._wire, self.connected = None, False
+            self._connect_at = self._clock.now()
 
     def _read_back(self, job: Coils) -> None:
         board = self._boards[job.board]

@@ -7,7 +7,11 @@ socket as an empty read. All of them are `LineGone` here.
 import os
 import select
 import socket
+import struct
 import termios
+import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import serial
@@ -22,6 +26,7 @@ log = structlog.get_logger(__name__)
 CHUNK = 4096
 CONNECT_TIMEOUT = Seconds(2.0)
 WRITE_TIMEOUT = Seconds(1.0)
+TTY = Path("/sys/class/tty")
 PARITIES = {
     Parity.NONE: serial.PARITY_NONE,
     Parity.EVEN: serial.PARITY_EVEN,
@@ -49,6 +54,66 @@ class Line(Protocol):
         """Give the line back. Never raises."""
 
 
+def hasten(device: str, tty: Path = TTY) -> bool:
+    """Have an FTDI adapter hand over bytes after 1 ms instead of 16; say whether it has such a timer.
+
+    Some systems do not let the low-latency flag of the device do that; this needs write access to sysfs.
+    """
+    timer = tty / Path(device).resolve().name / "device" / "latency_timer"
+    try:
+        if timer.read_text(encoding="ascii").strip() != "1":
+            timer.write_text("1", encoding="ascii")
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class Resolver:
+    """Looks host names up, waiting no longer than told: a dead name server takes half a minute."""
+
+    def __init__(self, lookup: Callable[[str, int], str]) -> None:
+        self._lookup = lookup
+        self._lock = threading.Lock()
+        self._running: dict[str, threading.Thread] = {}
+        self._found: dict[str, str | OSError] = {}
+
+    def address(self, host: str, port: int, within: Seconds) -> str:
+        """Return the address of a host. Raises `LineGone`; a longer look-up goes on for the next caller."""
+        with self._lock:
+            thread = self._running.get(host)
+            if thread is None:
+                self._found.pop(host, None)
+                thread = threading.Thread(target=self._run, args=(host, port), name="name look-up", daemon=True)
+                self._running[host] = thread
+                thread.start()
+        thread.join(within)
+        with self._lock:
+            found = self._found.get(host)
+        if found is None:
+            raise LineGone(f"the name server does not say where {host} is; give its address instead")
+        if isinstance(found, OSError):
+            raise LineGone(str(found)) from found
+        return found
+
+    def _run(self, host: str, port: int) -> None:
+        found: str | OSError
+        try:
+            found = self._lookup(host, port)
+        except (OSError, UnicodeError) as error:  # a host name can be too long for a label
+            found = error if isinstance(error, OSError) else OSError(str(error))
+        with self._lock:
+            self._found[host] = found
+            self._running.pop(host, None)
+
+
+def first_address(host: str, port: int) -> str:
+    """Return the first address a host name stands for. Raises `OSError`, `UnicodeError`."""
+    return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
+
+
+RESOLVER = Resolver(first_address)
+
+
 class SerialLine:
     """A serial device, raw and locked for us alone."""
 
@@ -65,6 +130,7 @@ class SerialLine:
         except (OSError, termios.error, ValueError) as error:
             raise LineGone(str(error)) from error
         self._fd = self._port.fileno()
+        hasten(section.serial or "")
         try:
             # An FTDI adapter otherwise keeps what it has for 16 ms before it hands it over.
             self._port.set_low_latency_mode(True)
@@ -113,7 +179,8 @@ class SocketLine:
     def __init__(self, endpoint: str) -> None:
         host, _colon, port = endpoint.rpartition(":")
         try:
-            self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT)
+            address = RESOLVER.address(host.strip("[]"), int(port), CONNECT_TIMEOUT)
+            self._socket = socket.create_connection((address, int(port)), timeout=CONNECT_TIMEOUT)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setblocking(False)
         except (OSError, ValueError) as error:  # a host name can be too long for a label: UnicodeError
@@ -146,6 +213,14 @@ class SocketLine:
             return bool(select.select([self._socket], [], [], max(0.0, timeout))[0])
         except (OSError, ValueError) as error:
             raise LineGone(str(error)) from error
+
+    def discard(self) -> None:
+        """Close the connection, and send nothing of what it has not sent yet."""
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            log.debug("discard_failed")
+        self._socket.close()
 
     def close(self) -> None:
         """Close the connection."""

@@ -7,6 +7,7 @@ is foreign and makes the silence begin anew. After a timeout the line is drained
 line that never falls silent is not waited for without end: a cut-off then goes out all the same.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +70,8 @@ class Wire(Protocol):
     """Performs one transaction after the other. Raises `LineGone`."""
 
     counters: Counters
+    discard: Callable[[], None] | None
+    """Gives the line up with what it has not sent yet; `None` where nothing is kept: a network sends it later."""
 
     def transact(
         self,
@@ -94,8 +97,16 @@ class RtuWire:
     """RTU frames, on a serial line or through a serial server."""
 
     def __init__(
-        self, line: Line, clock: Clock, *, baudrate: int, character_bits: int, counters: Counters
+        self,
+        line: Line,
+        clock: Clock,
+        *,
+        baudrate: int,
+        character_bits: int,
+        counters: Counters,
+        discard: Callable[[], None] | None = None,
     ) -> None:
+        self.discard = discard
         self._line = line
         self._clock = clock
         self._character = character_bits / baudrate
@@ -226,7 +237,10 @@ class RtuWire:
 class TcpWire:
     """Modbus TCP: answers are told apart by their transaction number, too."""
 
-    def __init__(self, line: Line, clock: Clock, *, counters: Counters) -> None:
+    def __init__(
+        self, line: Line, clock: Clock, *, counters: Counters, discard: Callable[[], None] | None = None
+    ) -> None:
+        self.discard = discard
         self._line = line
         self._clock = clock
         self._number = 0

@@ -35,6 +35,7 @@ from chargerd.core.events import (
 )
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus.board import RelayBoard
+from chargerd.modbus.wire import RtuWire
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Bench, crc, frame, names, site
 
 A01, A02 = names(2)
@@ -666,3 +667,18 @@ def test_nor_does_an_exception_nobody_foresaw(small: Bench, monkeypatch: pytest.
 
 def test_ports_are_told_apart_by_what_hangs_on_the_bus(bench: Bench) -> None:
     assert bench.bus.ports == bench.bus.relay_ports == bench.bus.meter_ports == frozenset(names(12))
+
+
+def test_a_closing_that_stays_unanswered_on_a_network_takes_its_connection_with_it(small: Bench) -> None:
+    small.run(6.0)
+    discarded: list[float] = []
+    wire = small.bus._wire  # noqa: SLF001 - what a connection over a network brings along
+    assert isinstance(wire, RtuWire)
+    wire.discard = lambda: discarded.append(small.clock.time)
+    small.boards.silent = {1}
+    close(small, A01)
+    small.run(1.0)
+    assert len(discarded) == 1
+    assert [event.kind for event in small.told(RelayNotWritten)] == [FaultKind.TIMEOUT]
+    assert small.bus.connected
+    assert not small.told(BoardLost)

@@ -4,8 +4,10 @@ import contextlib
 import os
 import socket
 import termios
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import serial
@@ -14,7 +16,7 @@ from chargerd.config.document import BusSection
 from chargerd.config.profiles import Parity
 from chargerd.core.units import Seconds
 from chargerd.modbus import lines
-from chargerd.modbus.lines import Line, LineGone, SerialLine, SocketLine
+from chargerd.modbus.lines import Line, LineGone, Resolver, SerialLine, SocketLine, hasten
 from tests.modbus.live import raw_pty
 
 SHORT = Seconds(0.02)
@@ -218,6 +220,49 @@ def test_nobody_there_and_no_such_host_are_lines_that_are_gone() -> None:
     for endpoint in (f"127.0.0.1:{port}", f"{'x' * 64}.invalid:502", "[::1]:1"):
         with pytest.raises(LineGone):
             SocketLine(endpoint)
+
+
+def test_a_name_server_that_is_dead_keeps_nobody_and_its_late_word_counts() -> None:
+    asked, may_answer = [], threading.Event()
+
+    def slow(host: str, _port: int) -> str:
+        asked.append(host)
+        assert may_answer.wait(10)
+        return "127.0.0.1"
+
+    resolver = Resolver(slow)
+    for _ in range(3):
+        with pytest.raises(LineGone, match="does not say where"):
+            resolver.address("boards.example", 502, Seconds(0.001))
+    assert asked == ["boards.example"]
+    may_answer.set()
+    assert resolver.address("boards.example", 502, Seconds(10.0)) == "127.0.0.1"
+
+
+def test_a_name_that_cannot_be_is_a_line_that_is_gone() -> None:
+    def refuse(_host: str, _port: int) -> str:
+        raise UnicodeError("label too long")
+
+    with pytest.raises(LineGone, match="label too long"):
+        Resolver(refuse).address("boards.example", 502, Seconds(10.0))
+
+
+def test_an_adapters_latency_timer_is_set_where_there_is_one(tmp_path: Path) -> None:
+    device = tmp_path / "ttyUSB0" / "device"
+    device.mkdir(parents=True)
+    assert not hasten("/dev/ttyUSB0", tmp_path)
+    timer = device / "latency_timer"
+    timer.write_text("16\n", encoding="ascii")
+    assert hasten("/dev/ttyUSB0", tmp_path)
+    assert timer.read_text(encoding="ascii") == "1"
+
+
+def test_what_a_connection_has_not_sent_is_discarded_with_it(connection: Connection) -> None:
+    near, far = connection.line, connection.far
+    near.discard()
+    with pytest.raises(ConnectionResetError):
+        far.recv(1)
+    near.discard()
 
 
 def test_both_are_lines(line: SerialLine, connection: Connection) -> None:
