@@ -4,6 +4,7 @@ import atexit
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,8 @@ from tests.benchmarks import machine
 from tests.benchmarks.site import UNITS
 from tests.benchmarks.slave import Slave
 
+PAUSE_A_PORT = 0.002
+"""Seconds between two questions for each port that is told of: asking is work for the daemon, too."""
 SETTLED = 2.5
 """Seconds after the last start until the first renewals are under way."""
 
@@ -53,16 +56,19 @@ class Daemon:
     def wait(self, holds: Callable[[list[dict[str, Any]]], bool], timeout: float = 60.0) -> float:
         """Wait until something holds of all ports; returns when that was."""
         deadline = time.monotonic() + timeout
+        ports: list[dict[str, Any]] = []
         while time.monotonic() < deadline:
             try:
-                if holds(self.ask("status")["ports"]):
+                ports = self.ask("status")["ports"]
+                if holds(ports):
                     return time.monotonic()
             except ControlFailure:
                 if self._process.poll() is not None:
                     break
-            time.sleep(0.02)
-        end = Path(self._log.name).read_text()[-3000:]
-        raise SystemExit(f"the daemon did not come so far; its log ends:\n{end}")
+            time.sleep(0.02 + len(ports) * PAUSE_A_PORT)
+        end = Path(self._log.name).read_text()[-2000:]
+        states = Counter(port["state"] for port in ports)
+        raise SystemExit(f"the daemon did not come so far: {dict(states)}; its log ends:\n{end}")
 
     def wait_ready(self) -> float:
         """Wait until every port may be started; returns how long it took to find all relays open."""
