@@ -115,7 +115,7 @@ def test_programs_get_one_object(tmp_path: Path) -> None:
         ("line-b", 1, 9600),
     ]
     assert all(0 < bus["share"] < 1 and bus["more_ports"] > 0 for bus in budget["buses"])
-    assert [board["dead_man"] for board in told["summary"]["boards"]][:3] == ["none", "lease 6 s", None]
+    assert [board["dead_man"] for board in told["summary"]["boards"]][:3] == ["lease 6 s", "lease 6 s", None]
 
 
 def test_programs_get_the_mistakes_too(tmp_path: Path) -> None:
