@@ -63,6 +63,7 @@ def run(site: DaemonSite, backend: Recorder) -> None:
     backend.acknowledge(tripped["stream"], tripped["seq"])
     backend.reply(backend.replay(tripped["stream"], 1), "done")
     backend.reply(backend.command("get"), "done")
+    backend.wait("up/health", timeout=90.0)
 
 
 def example(backend: Recorder, name: str) -> Any:
