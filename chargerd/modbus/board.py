@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 
 from chargerd.config.profiles import (
     Block,
-    Inputs,
     MeterSection,
     Number,
     Quantity,
-    ReadBack,
     Register,
     RelaySection,
     Setting,
@@ -118,42 +116,20 @@ class RelayBoard:
 
     def read(self) -> Request:
         """Return the request that reads all channels."""
-        return _read_states(self._unit, self._section.read_back, self._section.channels)
+        back = self._section.read_back
+        count = max(self._section.channels, back.min_count)
+        read = read_bits if back.function in _BITS else read_registers
+        return read(self._unit, back.function, back.first, count)
 
     def states(self, pdu: bytes) -> list[bool]:
         """Return whether each channel is closed, channel 1 first."""
-        return _states_of(self._section.read_back, pdu)[: self._section.channels]
+        values = bits_of(pdu) if self._section.read_back.function in _BITS else registers_of(pdu)
+        return [bool(value) for value in values][: self._section.channels]
 
     def _write(self, address: int, value: int) -> Request:
         if self._section.write == 5:  # noqa: PLR2004 - function 5 writes a coil
             return write_coil(self._unit, address, value)
         return write_register(self._unit, address, value)
-
-
-class InputBoard:
-    """Frames for the digital inputs of a board. Channels count from 1."""
-
-    def __init__(self, unit: int, section: Inputs) -> None:
-        self._unit = unit
-        self._section = section
-
-    def read(self) -> Request:
-        """Return the request that reads all inputs."""
-        return _read_states(self._unit, self._section, self._section.channels)
-
-    def states(self, pdu: bytes) -> list[bool]:
-        """Return whether each input is closed, channel 1 first."""
-        return _states_of(self._section, pdu)[: self._section.channels]
-
-
-def _read_states(unit: int, place: ReadBack | Inputs, channels: int) -> Request:
-    count = max(channels, place.min_count)
-    read = read_bits if place.function in _BITS else read_registers
-    return read(unit, place.function, place.first, count)
-
-
-def _states_of(place: ReadBack | Inputs, pdu: bytes) -> list[bool]:
-    return bits_of(pdu) if place.function in _BITS else [bool(value) for value in registers_of(pdu)]
 
 
 class MeterBoard:

@@ -17,7 +17,8 @@ from chargerd.config.library import load_profiles
 from chargerd.config.profiles import MeterSection, Number, Profile, Quantity, Register, RelaySection
 from chargerd.config.site import Board
 from chargerd.core.units import BoardId, Instant, Seconds, WattHours, Watts
-from chargerd.modbus.board import Implausible, InputBoard, MeterBoard, RelayBoard, Values
+from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values
+from chargerd.modbus.feeder import InputBoard
 from chargerd.modbus.frames import Request, find_rtu
 from chargerd.sim.boards import BoardSim
 from chargerd.sim.parts import Meter, Relay
@@ -176,8 +177,11 @@ def test_a_relay_board_is_told_and_understood(case: Mapping[str, Any]) -> None:
     assert match is not None
     if "closed" in case:
         inputs = profile.inputs
-        reader = board if case["what"] == "read" or inputs is None else InputBoard(RELAY_UNIT, inputs)
-        assert [index + 1 for index, closed in enumerate(reader.states(match.pdu)) if closed] == case["closed"]
+        if case["what"] == "read" or inputs is None:
+            states = board.states(match.pdu)
+        else:
+            states = list(InputBoard(RELAY_UNIT, inputs).closed(match.pdu))
+        assert [index + 1 for index, closed in enumerate(states) if closed] == case["closed"]
     if "writes" in case:
         setting = board.settings[int(case["what"].partition(" ")[2]) - 1]
         writes = [write.rtu for write in board.wrong(setting, match.pdu)]
