@@ -30,6 +30,7 @@ from chargerd.core.station import Station
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.core.view import PortView
 from chargerd.modbus.build import build
+from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE, write_relays_file
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
@@ -42,6 +43,7 @@ from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.clockwatch import ClockWatch
 from chargerd.runtime.desk import Desk
 from chargerd.runtime.engine import BusLike, Engine
+from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
 from chargerd.runtime.scribe import Scribe
@@ -183,6 +185,7 @@ class Daemon:
             port_state=self._port_state,
             status=self._status,
             accounts=Accounts(self._journal),
+            lines=Lines(lambda: [bus.statistics() for bus in self._buses if isinstance(bus, Bus)]),
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from chargerd import __version__
-from chargerd.cli import sessions
+from chargerd.cli import boards, sessions
 from chargerd.cli.ctl_tables import clock, number, port_view, status_view, table, why_not
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
@@ -280,6 +280,7 @@ def reset(path: Path, port: str, reason: str | None, *, as_json: bool) -> None:
 
 
 main.add_command(sessions.group(_client, as_json, _complete_port))
+main.add_command(boards.command(_client, as_json))
 
 
 def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_json: bool) -> None:

@@ -26,7 +26,7 @@ class Params(BaseModel):
 
 
 class Nothing(Params):
-    """`status`, `watch` and `verify`."""
+    """`status`, `watch`, `verify` and `boards`."""
 
 
 class PortParams(Params):
@@ -80,6 +80,7 @@ METHODS: Mapping[str, type[Params]] = {
     "sessions": SessionsParams,
     "session": SessionParams,
     "verify": Nothing,
+    "boards": Nothing,
 }
 
 ACTING = frozenset({"start", "stop", "reset"})

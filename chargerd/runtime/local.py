@@ -16,6 +16,7 @@ from chargerd.mqtt.contract import LimitsArgs
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine
+from chargerd.runtime.lines import Lines
 
 Fields = Mapping[str, Json]
 
@@ -32,6 +33,7 @@ class LocalHandler:
         port_state: Callable[[PortView], dict[str, Json]],
         status: Callable[[], dict[str, Json]],
         accounts: Accounts,
+        lines: Lines,
     ) -> None:
         self._engine = engine
         self._desk = desk
@@ -48,6 +50,7 @@ class LocalHandler:
             "stop": self._stop,
             "reset": self._reset,
             **accounts.methods,
+            **lines.methods,
         }
 
     def call(self, method: str, params: Fields, _peer: Peer, respond: Responder) -> None:

@@ -64,7 +64,13 @@ def test_so_is_one_written_as_it_goes_over_the_wire(path: Path, handler: Handler
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
-    needs: dict[str, dict[str, Json]] = {"status": {}, "watch": {}, "verify": {}, "session": {"session_id": "s"}}
+    needs: dict[str, dict[str, Json]] = {
+        "status": {},
+        "watch": {},
+        "verify": {},
+        "boards": {},
+        "session": {"session_id": "s"},
+    }
     params = needs.get(method, {"port": "A01"})
     assert checked(method, params) == params
     with pytest.raises(BadParams, match="does not know 'energy_kwh'") as refused:

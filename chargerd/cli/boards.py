@@ -1,0 +1,87 @@
+"""`chargerctl boards`: how each line and board does, and what is probably wrong."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chargerd.cli.ctl_tables import Fields, entries, number, words
+from chargerd.control.client import ControlClient
+from chargerd.core.ledger import Json
+
+CAUSES: Mapping[str, tuple[str, str]] = {
+    "no_line": ("the line is not there", "plug the adapter in, or look whether the other end is up"),
+    "bus_silent": ("no board answers", "look at the adapter, its plug, A and B swapped, and the supply"),
+    "board_silent": ("does not answer, others do", "look at its supply, its plug and its address"),
+    "noise": ("answers are corrupt", "end the line with 120 ohms at both ends, and check shield and baud rate"),
+    "board_noise": ("its answers are corrupt", "look at its plug; another board may have its address"),
+}
+"""What is probably wrong, in a technician's words, and what to look at."""
+
+
+def command(
+    connect: Callable[..., AbstractContextManager[ControlClient]], as_json: Callable[[Any], Any]
+) -> click.Command:
+    """Return the command; `connect` opens the daemon's socket and leaves with the right exit code."""
+
+    @click.command()
+    @as_json
+    @click.pass_obj
+    def boards(path: Path, *, as_json: bool) -> None:
+        """Show how each line and board does, and what is probably wrong."""
+        with connect(path, as_json=as_json) as client:
+            told = client.call("boards")
+        if as_json:
+            click.echo(json.dumps(told))
+            return
+        console = Console(highlight=False)
+        edges = told["latency_up_to_ms"]
+        for bus in entries(told["buses"]):
+            _show(console, bus, edges)
+
+    return boards
+
+
+def _show(console: Console, bus: Fields, edges: Json) -> None:
+    state = "connected" if bus["connected"] else "not there"
+    console.print(f"[bold]{bus['bus']}[/]: {state}, {bus['transactions']} transactions")
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("BOARD", no_wrap=True)
+    for name in ("ANSWERS", "TIMEOUTS", "CORRUPT", "REFUSED", "50 % ms", "99 % ms", "AGE s"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for board in entries(bus["boards"]):
+        shown.add_row(*_row(board, edges))
+    console.print(shown)
+    for late in entries(bus["late"]):
+        console.print(Text(f"late: {late['what']}, {late['count']} times, by {late['worst_ms']} ms at worst"))
+    for finding in entries(bus["findings"]):
+        what, then = CAUSES.get(str(finding["cause"]), (str(finding["cause"]), "look at the line"))
+        share = "" if finding["share"] is None else f" ({float(str(finding['share'])):.0%})"
+        who = ", ".join(words(finding["boards"])) or str(bus["bus"])
+        console.print(Text(f"{who}: {what}{share}; {then}", style="yellow"))
+
+
+def _row(board: Fields, edges: Json) -> list[Text]:
+    latency = board["latency"] if isinstance(board["latency"], list) else []
+    counts = [int(str(count)) for count in latency]
+    figures = [board["answers"], board["timeouts"], board["corrupt"], board["exceptions"]]
+    name = Text(str(board["board"]), style="red" if board["lost"] else "")
+    spread = [_up_to(counts, share, edges) for share in (0.5, 0.99)]
+    return [name, *(Text(str(figure)) for figure in figures), *map(Text, spread), Text(number(board["age_s"], 1))]
+
+
+def _up_to(counts: Sequence[int], share: float, edges: Json) -> str:
+    """Return the upper edge of the bucket in which this share of the answers has come."""
+    total = sum(counts)
+    if not total or not isinstance(edges, list):
+        return "-"
+    place = next(place for place, upto in enumerate(accumulate(counts)) if upto >= share * total)
+    edge = edges[place]
+    return f"<{float(str(edge)):.0f}" if edge is not None else "longer"

@@ -1,0 +1,49 @@
+"""Serves questions about lines and boards on the control socket: how each does, and what is probably wrong."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+
+from chargerd.control.server import Responder
+from chargerd.core.ledger import Json
+from chargerd.core.units import Seconds
+from chargerd.modbus.health import BUCKETS, BoardStatistics, BusStatistics
+
+Fields = Mapping[str, Json]
+
+
+class Lines:
+    """The method `boards`. Never blocks."""
+
+    def __init__(self, statistics: Callable[[], Sequence[BusStatistics]]) -> None:
+        self._statistics = statistics
+        self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {"boards": self._tell}
+
+    def _tell(self, _params: Fields, respond: Responder) -> None:
+        buses: list[Json] = [bus_as_json(bus) for bus in self._statistics()]
+        respond.send({"buses": buses, "latency_up_to_ms": [*(edge * 1000 for edge in BUCKETS), None]})
+
+
+def bus_as_json(bus: BusStatistics) -> dict[str, Json]:
+    """Return a bus as the socket tells it; spans are milliseconds, ages seconds."""
+    return {
+        "bus": bus.bus,
+        "connected": bus.connected,
+        "transactions": bus.transactions,
+        "boards": [_board(board) for board in bus.boards],
+        "late": [{"what": one.what, "count": one.count, "worst_ms": _ms(one.worst)} for one in bus.late],
+        "findings": [
+            {"cause": one.cause.value, "boards": list(one.boards), "share": one.share} for one in bus.findings
+        ],
+    }
+
+
+def _board(board: BoardStatistics) -> dict[str, Json]:
+    fields = asdict(board)
+    for name in ("latency_mean", "timeout", "retry_in"):
+        fields[f"{name}_ms"] = _ms(fields.pop(name))
+    age = fields.pop("stale_age")
+    return {**fields, "latency": list(board.latency), "age_s": None if age is None else round(age, 1)}
+
+
+def _ms(span: Seconds | None) -> float | None:
+    return None if span is None else round(span * 1000, 1)
