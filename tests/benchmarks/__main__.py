@@ -80,6 +80,7 @@ def main() -> None:
     results: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     console = Console(highlight=False, stderr=True)
     began = time.monotonic()
+    failed: list[str] = []
 
     def say(what: str) -> None:
         console.print(f"{time.monotonic() - began:4.0f} s  {what} ...")
@@ -88,7 +89,12 @@ def main() -> None:
         programs = compile_programs(Path(name))
         for section in () if options.none else options.only or SECTIONS:
             effort = QUICK if options.quick else LONG
-            results[section] = SECTIONS[section](programs, Path(name), effort, say)
+            try:
+                results[section] = SECTIONS[section](programs, Path(name), effort, say)
+            except SystemExit as end:
+                console.print(f"{section}: {end}; measure it anew with --only {section}")
+                failed.append(section)
+                continue
             results["machine"] = machine.description()
             if options.write or not options.quick:
                 kept.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +106,8 @@ def main() -> None:
         sys.stdout.write(json.dumps(results, indent=1) + "\n")
     else:
         show(results)
+    if failed:
+        raise SystemExit(f"not measured: {', '.join(failed)}")
 
 
 def show(results: dict[str, Any]) -> None:
