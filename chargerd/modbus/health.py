@@ -151,8 +151,9 @@ class BoardHealth:
                 self.corrupt += 1
             case _:
                 self.timeouts += 1
-                # The answer may only have been late, and what is not heard is not learnt from.
-                self.spread = max(2 * self.spread, LEAST_SPREAD)
+                if not self._silences:
+                    # The answer may only have been late, and what is not heard is not learnt from.
+                    self.spread = max(2 * self.spread, LEAST_SPREAD)
         self._silences += 1
 
     def foreign(self, count: int) -> None:
@@ -172,7 +173,7 @@ class BoardHealth:
             return self.bounds.usual
         suits = self.mean + SPREADS * self.spread + ADAPTER
         if self._silences:
-            suits = max(2 * suits, self.bounds.usual)
+            suits = max(suits, self.bounds.usual)
         return Seconds(min(max(suits, self.bounds.least), self.bounds.most))
 
     def shortened(self, used: Seconds) -> Seconds:

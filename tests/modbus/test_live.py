@@ -147,7 +147,7 @@ def plant(tty: Path) -> Plant:
 def test_a_port_charges_on_the_simulated_line_and_its_lease_holds(plant: Plant) -> None:
     def decide(event: BusEvent) -> None:
         if isinstance(event, RelayWritten) and event.action is not RelayAction.OPEN:
-            due = Instant(event.sent_at + 5.0)
+            due = Instant(event.sent_at + 2.0)
             threading.Timer(
                 0.3, live.bus.execute, [RenewLease(port=A01, lease=Seconds(1.0), not_after=due)]
             ).start()
