@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from chargerd import __version__
+from chargerd.config.budget import budget
 from chargerd.config.site import Site
 from chargerd.control.server import ControlError, ControlServer
 from chargerd.core.commands import Answer, ReplyStatus
@@ -142,6 +143,7 @@ class Daemon:
     ) -> None:
         self._site = site
         self._state_dir = state_dir
+        self._latencies = {port: one.worst for port, one in budget(site).ports.items()}
         self._clock = SystemClock()
         self._began = self._clock.now()
         self._leave = threading.Event()
@@ -447,7 +449,8 @@ class Daemon:
         return self._port_state(self._engine.view(port))
 
     def _port_state(self, view: PortView) -> dict[str, Json]:
-        return bodies.plain(bodies.port_state(view, now=self._clock.moment()))
+        latency = self._latencies.get(view.id)
+        return bodies.plain(bodies.port_state(view, now=self._clock.moment(), latency_budget=latency))
 
     def _status(self) -> dict[str, Json]:
         span = self._journal.span()

@@ -305,7 +305,7 @@ def _plain_event(fact: Fact) -> EventBody:
 # States
 
 
-def port_state(view: PortView, *, now: Moment) -> PortStateBody:
+def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = None) -> PortStateBody:
     """Return `state/port/{port}`."""
     session = view.session
     return PortStateBody(
@@ -326,6 +326,7 @@ def port_state(view: PortView, *, now: Moment) -> PortStateBody:
         latches=tuple(_latch(latch) for latch in view.latches),
         blocked_by=view.blocked_by,
         queue_position=view.queue_position,
+        latency_budget_s=None if latency_budget is None else round(latency_budget, 2),
     )
 
 

@@ -154,6 +154,8 @@ class PortStateBody(Message):
     latches: tuple[LatchBody, ...]
     blocked_by: tuple[Code, ...]
     queue_position: int | None
+    latency_budget_s: float | None = None
+    """At worst, from too much current at the clamp to an open contact, no frame lost."""
 
 
 class TierBody(Message):
