@@ -57,6 +57,8 @@ class Health:
     lost: bool = False
     missed_at: Instant = LONG_AGO
     not_before: Instant = LONG_AGO
+    unheard: "Reading | None" = None
+    """What it was asked last and did not answer. Its answer may yet come, and must not pass for another's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -340,6 +342,7 @@ class Schedule:
         """What a silent board was asked is due as soon as it is asked again: its back-off alone says when."""
         match job:
             case Reading():
+                self.health[job.board].unheard = job
                 for reading in self._same(job):
                     reading.last = LONG_AGO
             case Regular():
@@ -400,7 +403,7 @@ class Schedule:
         due: list[_Due] = [] if renewal is None else self._renewals(now)
         for reading in self._readings():
             at = reading.eligible_at()
-            if at is None or at > now or not self._may(reading.board, now):
+            if at is None or at > now or not self._may(reading.board, now) or self._may_confuse(reading, now):
                 continue
             if not self._is_fast(reading):
                 due.append(self._slower(reading))
@@ -422,6 +425,14 @@ class Schedule:
         # Done evenly from now on, each of them would just be in time.
         spacing = min((one.by - EARLY - now) / place for place, one in enumerate(due, 1))
         return first.starting or now >= after(self._slow_at, Seconds(spacing))
+
+    def _may_confuse(self, reading: Reading, now: Instant) -> bool:
+        """Say whether a late answer to another question might be taken for this one's; that is asked first."""
+        unheard = self.health[reading.board].unheard
+        if unheard is None or (unheard.channel, unheard.block) == (reading.channel, reading.block):
+            return False
+        at = unheard.eligible_at()
+        return at is not None and at <= now
 
     def _slower(self, reading: Reading) -> _Due:
         """Return a slower reading with its deadline; a starting port waits for its own, and every of them."""

@@ -47,9 +47,11 @@ class Spoiler:
             case 2:
                 return [(delay, frame + frame)]
             case 3:
-                return [(self._random.uniform(0.06, 0.5), frame)]
+                return [(self._random.uniform(0.06, 0.4), frame)]
             case _:
-                stranger = bytes([self._random.randrange(1, 247), 4, 4]) + self._random.randbytes(4)
+                # One that has the asked board's address, function and length cannot be told from it on this wire.
+                unit = self._random.choice([unit for unit in range(1, 247) if unit != request[0]])
+                stranger = bytes([unit, 4, 4]) + self._random.randbytes(4)
                 return [(delay, stranger + crc(stranger)), (delay + 0.012, frame)]
 
 
