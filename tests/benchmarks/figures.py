@@ -50,6 +50,6 @@ def intervals(stats: dict[str, Any], leave_out: int | None = None) -> list[float
 
 
 def over_floor(all_stats: Iterable[dict[str, Any]]) -> float:
-    """Return the time passed over what the frames sent take at least, over all lines together."""
+    """Return the time from the first request to the end of the last reply over what the frames take at least."""
     held = list(all_stats)
-    return float(sum(one["elapsed"] for one in held) / sum(one["floors"] for one in held))
+    return float(sum(one["span"] for one in held) / sum(one["floors"] for one in held))

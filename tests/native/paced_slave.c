@@ -44,6 +44,7 @@ static int silent_unit[256];
 static double lapses[CHANNELS], module_lapses[CHANNELS]; /* 0: open; INFINITY: closed for good */
 
 static double began, floors;
+static double first_at = -1.0; /* when the first request counted arrived */
 static long transactions, violations, unanswered, renewals, strangers;
 static long feeder_reads, input_reads, coil_reads, power_reads;
 static double shortest_gap;
@@ -76,6 +77,7 @@ static uint16_t crc16(const uint8_t *data, int size) {
 static void reset(void) {
     began = now();
     floors = 0;
+    first_at = -1.0;
     transactions = violations = unanswered = renewals = strangers = 0;
     feeder_reads = input_reads = coil_reads = power_reads = 0;
     shortest_gap = INFINITY;
@@ -84,10 +86,10 @@ static void reset(void) {
 }
 
 static void stats(void) {
-    printf("{\"elapsed\": %.6f, \"floors\": %.6f, \"transactions\": %ld, \"violations\": %ld, \"unanswered\": %ld, "
+    printf("{\"elapsed\": %.6f, \"span\": %.6f, \"floors\": %.6f, \"transactions\": %ld, \"violations\": %ld, \"unanswered\": %ld, "
            "\"renewals\": %ld, \"strangers\": %ld, \"feeder_reads\": %ld, \"input_reads\": %ld, \"coil_reads\": %ld, "
            "\"power_reads\": %ld, \"shortest_gap_characters\": %.3f, \"reads\": [",
-           now() - began, floors, transactions, violations, unanswered, renewals, strangers, feeder_reads, input_reads,
+           now() - began, first_at < 0 ? 0.0 : last_byte + silence_ - first_at, floors, transactions, violations, unanswered, renewals, strangers, feeder_reads, input_reads,
            coil_reads, power_reads, isinf(shortest_gap) ? -1.0 : shortest_gap / character);
     for (int i = 0; i < METERS; i++) {
         printf("%s[", i ? ", " : "");
@@ -209,6 +211,7 @@ static void serve(int fd, const uint8_t *request, double arrived) {
         if (gap < silence_) violations++;
     }
     last_byte = complete;
+    if (first_at < 0) first_at = arrived;
     uint16_t crc = crc16(request, 6);
     if ((crc & 0xFF) != request[6] || (crc >> 8) != request[7]) { strangers++; return; }
     transactions++;
