@@ -11,12 +11,15 @@ S6  no closing edge unless the meter is fresh, no latch holds, and the store is 
 S9  every relay is shown open, or its board reported, within 5 s of the start
 """
 
+import math
 from collections.abc import Iterable
 
 from chargerd.core.commands import CloseRelay, Command, OpenRelay, Persist, RenewLease
 from chargerd.core.events import Event, MeterReading, Persisted, PersistFailed, RelayReadBack, StoreChanged
 from chargerd.core.facts import (
+    CircuitTripped,
     Fact,
+    InputTripped,
     Latch,
     LatchesCleared,
     PortLockedOut,
@@ -26,15 +29,29 @@ from chargerd.core.facts import (
 )
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
-from chargerd.core.plan import StationPlan
-from chargerd.core.units import Instant, PortId, Seconds, SessionId, after
+from chargerd.core.plan import StationPlan, contactor_of, holder_of
+from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 
+NEVER = Instant(math.inf)
 GRACE = Seconds(1.0)
 """How much later than its deadline the station may be woken before that counts as not having acted."""
 
 
 class InvariantViolated(Exception):  # noqa: N818 - named for what it says
     """Something that must never happen has happened."""
+
+
+def holders_above(plan: StationPlan) -> dict[CircuitId, tuple[PortId, ...]]:
+    """Return for each circuit the ids under which it and those that feed it are latched."""
+    parents = {circuit.id: circuit.parent for circuit in plan.circuits}
+    found = {}
+    for circuit, parent in parents.items():
+        chain, at = [], parent
+        while at is not None:
+            chain.append(holder_of(at))
+            at = parents[at]
+        found[circuit] = (holder_of(circuit), *chain)
+    return found
 
 
 class Invariants:
@@ -46,12 +63,17 @@ class Invariants:
         self._blind_after = {
             port.id: max(port.protection.stale_after, 3 * port.meter.refresh) for port in plan.ports
         }
-        self._unreconciled = {port.id for port in plan.ports}
+        above = holders_above(plan)
+        self._above = {port.id: above.get(port.circuit, ()) for port in plan.ports}
+        self._contactors = {contactor_of(it.id): above[it.id] for it in plan.circuits if it.contactor is not None}
+        self._unreconciled = {*(port.id for port in plan.ports), *self._contactors}
         self._pending: dict[int, tuple[PortId, SessionId]] = {}
         self._durable: dict[PortId, SessionId] = {}
         self._barred: dict[PortId, SessionId | None] = {}
         self._closed: set[PortId] = set()
         """Ports whose relay was told to close and has not been told to open since."""
+        self._blind_from = NEVER
+        """No closed port can have gone blind before."""
         self._heard: dict[PortId, Instant] = {}
         """When the current of a port was last measured."""
         self._latched = {(latch.port, latch.function) for latch in latches}
@@ -67,11 +89,17 @@ class Invariants:
             self._check_command(command, now)
         for fact in outcome.facts:
             self._note_fact(fact)
+        if now.instant > self._blind_from:
+            self._check_sight(now)
+        if self._unreconciled and now.instant > self._report_by:
+            raise InvariantViolated(f"S9: neither opened nor reported in time: {sorted(self._unreconciled)}")
+
+    def _check_sight(self, now: Moment) -> None:
+        """Look at all closed ports, and find out until when none of them can have gone blind."""
         for port in self._closed:
             if self._blind(port, now, GRACE):
                 raise InvariantViolated(f"S3: {port} is closed and stale, and nothing opens it")
-        if self._unreconciled and now.instant > self._report_by:
-            raise InvariantViolated(f"S9: neither opened nor reported in time: {sorted(self._unreconciled)}")
+        self._blind_from = min((self._blind_at(port) for port in self._closed), default=NEVER)
 
     def _note_event(self, event: Event) -> None:
         match event:
@@ -96,11 +124,14 @@ class Invariants:
             case Persist():
                 self._durable.pop(command.port, None)
                 self._pending[command.token] = (command.port, command.record.order.session)
+            case CloseRelay() | RenewLease() if command.port in self._contactors:
+                self._check_contactor(command)
             case CloseRelay():
                 self._check_closing(command, now)
                 if not self._writable:
                     raise InvariantViolated(f"S6: {command.port} closes while the store cannot be written")
                 self._closed.add(command.port)
+                self._blind_from = min(self._blind_from, self._blind_at(command.port))
             case RenewLease():
                 self._check_closing(command, now)
             case _:
@@ -113,10 +144,19 @@ class Invariants:
             raise InvariantViolated(f"S1: {what} without a durable session")
         if self._barred.get(port) == session:
             raise InvariantViolated(f"S5: {what} after a trip of the same session")
-        if any(latched == port for latched, _ in self._latched):
+        if self._held((port, *self._above[port])):
             raise InvariantViolated(f"S6: {what} while it is latched")
         if self._blind(port, now, Seconds(0.0)):
             raise InvariantViolated(f"S6: {what} while its meter is stale")
+
+    def _check_contactor(self, command: CloseRelay | RenewLease) -> None:
+        if self._held(self._contactors[command.port]):
+            raise InvariantViolated(
+                f"S6: {type(command).__name__} for {command.port} while its circuit is latched"
+            )
+
+    def _held(self, circuits: tuple[PortId, ...]) -> bool:
+        return any(latched in circuits for latched, _ in self._latched)
 
     def _note_fact(self, fact: Fact) -> None:
         match fact:
@@ -124,6 +164,9 @@ class Invariants:
                 self._barred[fact.port] = fact.session
                 if fact.latch is not None:
                     self._latched.add((fact.port, fact.latch.function))
+            case InputTripped() | CircuitTripped():
+                if fact.latch is not None:
+                    self._note_circuit_latch(fact.latch)
             case LatchesCleared():
                 self._latched -= {(fact.port, function) for function in fact.functions}
             case SessionEnded():
@@ -133,10 +176,20 @@ class Invariants:
             case _:
                 pass
 
+    def _note_circuit_latch(self, latch: Latch) -> None:
+        self._latched.add((latch.port, latch.function))
+        for port, above in self._above.items():
+            if latch.port in above:
+                self._barred[port] = self._durable.get(port)
+
     def _note_end(self, port: PortId) -> None:
         self._durable.pop(port, None)
         if port in self._closed:
             raise InvariantViolated(f"S1: the session of {port} has ended, and nothing opens its relay")
+
+    def _blind_at(self, port: PortId) -> Instant:
+        """Return when a port that is not heard of any more will count as blind; each reading moves it on."""
+        return after(self._heard[port], Seconds(self._blind_after[port] + GRACE))
 
     def _blind(self, port: PortId, now: Moment, grace: Seconds) -> bool:
         heard = self._heard.get(port)

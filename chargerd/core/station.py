@@ -50,6 +50,7 @@ from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import cooled
 from chargerd.core.units import Instant, PortId, Seconds, WattHours, after, between
 from chargerd.core.view import CircuitView, PortView
+from chargerd.core.wakes import Wakes
 
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
 REQUESTS: dict[type[Request], Trigger] = {
@@ -89,7 +90,7 @@ class Station:
         self._supply = Supply(plan, self._surroundings, self._ports, self._out, now)
         self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
-        self._due: dict[PortId, Instant | None] = {}
+        self._wakes = Wakes(self._ports)
         self._checkpoint_at: Instant | None = None
         self._update_at: Instant | None = None
         self._reconciled_by: Instant | None = None
@@ -113,15 +114,15 @@ class Station:
         touched = self._route(event, now)
         touched += self._supply.attend(event, touched, now)
         for port in touched:
-            self._due[port.id] = port.due()
+            self._wakes.set(port.id, port.due())
         woken = self._wake(now) + self._supply.wake(now)
         woken += self._supply.attend(None, woken, now)
         return self._conclude(event, woken, now)
 
     def next_deadline(self) -> Instant | None:
         """Return when the station wants to be woken with `DeadlineReached`."""
-        own = (self._checkpoint_at, self._update_at, self._reconciled_by, self._supply.due())
-        instants = [instant for instant in (*self._due.values(), *own) if instant is not None]
+        own = (self._checkpoint_at, self._update_at, self._reconciled_by, self._supply.due(), self._wakes.first())
+        instants = [instant for instant in own if instant is not None]
         return min(instants, default=None)
 
     def views(self, now: Moment) -> tuple[PortView, ...]:
@@ -234,7 +235,7 @@ class Station:
 
     def _wake(self, now: Moment) -> list[Port]:
         event = DeadlineReached()
-        due = [self._ports[port] for port, at in self._due.items() if at is not None and at <= now.instant]
+        due = [self._ports[port] for port in self._wakes.due(now.instant)]
         for port in due:
             # Judged first: a lease is not renewed for a meter that went stale in the same moment.
             react(port, Trigger.WAKE, event, now)
@@ -320,7 +321,7 @@ class Station:
 
     def _conclude(self, event: Event | None, touched: Iterable[Port], now: Moment) -> Outcome:
         for port in touched:
-            self._due[port.id] = port.due()
+            self._wakes.set(port.id, port.due())
         outcome = self._out.empty()
         self._invariants.check(event, outcome, now)
         return outcome
