@@ -138,6 +138,8 @@ class MeterBoard:
     def __init__(self, unit: int, section: MeterSection) -> None:
         self._unit = unit
         self._section = section
+        # Found once: each reading needs it, and finding out takes longer than the rest of the decoding.
+        self._blocks = {quantity: section.block_of(quantity) for quantity in section.registers}
 
     def has(self, quantity: Quantity) -> bool:
         """Say whether the board measures a quantity."""
@@ -145,7 +147,7 @@ class MeterBoard:
 
     def block_of(self, quantity: Quantity) -> Block:
         """Return the block a quantity is read with. Raises `KeyError` if the board does not measure it."""
-        return self._section.block_of(quantity)
+        return self._blocks[quantity]
 
     def begins(self, channel: int, block: Block) -> int:
         """Return the address at which a channel's block begins; channels with the same one share a frame."""
@@ -165,7 +167,7 @@ class MeterBoard:
             {
                 quantity: answer.value(register, channel)
                 for quantity, register in section.registers.items()
-                if section.block_of(quantity) == block
+                if self._blocks[quantity] is block
             }
         )
 

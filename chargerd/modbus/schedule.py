@@ -70,6 +70,7 @@ class Reading:
     channel: int
     kind: Kind
     block: Block
+    """The same object for all that is read with it: blocks are told apart by identity, which costs nothing."""
     refresh: Seconds = Seconds(0.0)
     every: Seconds | None = None
     last: Instant = LONG_AGO
@@ -491,14 +492,14 @@ class Schedule:
         for port in self._ports.values():
             current = None if port.pace is Pace.IDLE else port.readings.get(Kind.CURRENT)
             for reading in port.readings.values():
-                along = current is not None and reading.block == current.block and reading.asked_at is None
+                along = reading.asked_at is None and current is not None and reading.block is current.block
                 if reading is current or not along:
                     yield reading
 
     def _same(self, job: Reading) -> Iterator[Reading]:
         """All readings that one transaction serves: the same block of the same channel."""
         for reading in self._ports[job.port].readings.values():
-            if reading.block == job.block:
+            if reading.block is job.block:
                 yield reading
 
     def _may(self, board: BoardId, now: Instant, *, cutting: bool = False) -> bool:

@@ -12,7 +12,7 @@ PORTS = [PortId(name) for name in ("B", "A", "C")]
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.sampled_from(PORTS), st.one_of(st.none(), st.integers(0, 9).map(lambda at: Instant(at)))),
+            st.tuples(st.sampled_from(PORTS), st.one_of(st.none(), st.integers(0, 9).map(Instant))),
             st.integers(0, 10),
         )
     )
