@@ -87,6 +87,7 @@ class Circuit:
     allocated: Sum = field(default_factory=Sum)
     over: Pickup = field(default_factory=Pickup)
     thermal: Thermal = field(default_factory=Thermal)
+    looked_at: Instant | None = None
     shedding: bool = False
     relieved_from: Instant | None = None
     """Readings before this instant cannot show yet what the last opening has brought."""
@@ -133,14 +134,18 @@ class Circuit:
             return self.drawn
         if not self.feeder_fresh(now):
             return self.drawn.most(self.allocated)
-        power = self.drawn.power if self.feeder.power is None else self.feeder.power
-        return self.drawn.most(Sum(self.feeder.currents, power))
+        return self.drawn.most(self._measured())
 
     def spoken_for(self, now: Instant) -> Sum:
-        """Return what nobody else can be promised: allocations, or what is measured if that is more."""
-        if self.feeder_fresh(now):
-            return self.allocated.most(Sum(self.feeder.currents, self.feeder.power or 0.0))
-        return self.allocated
+        """Return what nobody else can be promised: allocations, and what flows beside the ports."""
+        if not self.feeder_fresh(now):
+            return self.allocated
+        less = Sum((-self.drawn.currents[0], -self.drawn.currents[1], -self.drawn.currents[2]), -self.drawn.power)
+        return self.allocated.plus(self._measured().plus(less).most(Sum()))
+
+    def _measured(self) -> Sum:
+        power = self.drawn.power if self.feeder.power is None else self.feeder.power
+        return Sum(self.feeder.currents, power)
 
     def fits(self, extra: Sum, now: Instant) -> bool:
         """Say whether another load may be promised: at most 90 % of the rating then."""
@@ -150,13 +155,21 @@ class Circuit:
         """Say whether it would fit if nothing else were there."""
         return self.share(extra) <= ADMIT + ROUNDING
 
+    def seen_at(self, at: Instant, now: Instant) -> Instant:
+        """Return when the load was true: that of its own meter is no newer because a port was read at `at`."""
+        if self.feeder.at is None or not self.feeder_fresh(now):
+            return at
+        return self.feeder.at if self.share(self._measured()) >= self.share(self.drawn) else at
+
     def look(self, at: Instant, now: Instant) -> float:
-        """Take note of the load as of a reading taken at `at`; return its share of the rating."""
+        """Take note of the load as it was at `at`; return its share of the rating."""
         load = self.load(now)
         share = self.share(load)
         if self.plan.rating is not None:
             self.thermal.note(Amps(max(load.currents)), self.plan.rating, at)
-        self.over.note(at, above=share >= SHED)
+        if self.looked_at is None or at > self.looked_at:
+            self.looked_at = at
+            self.over.note(at, above=share >= SHED)
         if share < RELIEVED:
             self.shedding = False
         return share

@@ -9,6 +9,7 @@ from chargerd.core.facts import Latch
 from chargerd.core.load import NO_SHARE, Share
 from chargerd.core.plan import Limits, Phase, StationPlan, holder_of
 from chargerd.core.protection import Pickup
+from chargerd.core.relay import Phase as RelayPhase
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, after
 
 BETWEEN_CLOSINGS = Seconds(1.0)
@@ -16,6 +17,7 @@ BETWEEN_CLOSINGS = Seconds(1.0)
 RETURN_OVER = Seconds(30.0)
 """After the mains have returned, loads come back in random order over this time."""
 MINUS = -1.0
+ASTRAY = frozenset({RelayPhase.UNKNOWN, RelayPhase.OPENING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +103,18 @@ class Circuits:
         return any(circuit.held for circuit in self.place(port).above)
 
     def unguarded(self, port: PortId) -> bool:
-        """Say whether nobody reads an input that guards a circuit above."""
-        return any(circuit.unguarded for circuit in self.place(port).above)
+        """Say whether nobody reads an input that guards a circuit above, or its contactor's board is away."""
+        return any(
+            circuit.unguarded or (circuit.contactor is not None and circuit.contactor.board_lost)
+            for circuit in self.place(port).above
+        )
+
+    def reachable(self, port: PortId) -> bool:
+        """Say whether every contactor above is known to be where it was told to be."""
+        return all(
+            circuit.contactor is None or circuit.contactor.relay.phase not in ASTRAY
+            for circuit in self.place(port).above
+        )
 
     def powered(self, port: PortId) -> bool:
         """Say whether every contactor above is closed."""
@@ -147,6 +159,7 @@ class Circuits:
         A load at 120 % or a thermal image at 1 opens enough at once; one at 100 % for 2 s opens one, and one more
         with each reading that can show what the last opening has brought, until it is under 95 %.
         """
+        at = circuit.seen_at(at, now)
         share = circuit.look(at, now)
         if circuit.relieved_from is not None and at < circuit.relieved_from:
             return ()

@@ -394,9 +394,8 @@ class Port:
     def may_return(self, now: Moment) -> bool:
         """Say whether its circuits let a suspended session go on."""
         waits = self.id in self.circuits.waiting()
-        return self.circuits.allow(self.id) and (
-            not waits or self.circuits.admits(self.id, self.limits, now.instant)
-        )
+        allowed = self.circuits.allow(self.id) and self.circuits.reachable(self.id)
+        return allowed and (not waits or self.circuits.admits(self.id, self.limits, now.instant))
 
     def interrupted_together(self) -> bool:
         """Say whether others of its circuit were interrupted with it: the mains were gone, or a line was."""

@@ -12,6 +12,8 @@ from chargerd.core.commands import (
     SetPace,
 )
 from chargerd.core.facts import (
+    CircuitTripped,
+    InputTripped,
     PortLockedOut,
     PortTripped,
     SessionEnded,
@@ -84,6 +86,8 @@ _WORDING: Mapping[type, str] = {
     SessionEnded: "ended {it.settlement.reason}",
     PortTripped: "tripped {it.function}",
     PortLockedOut: "locked out {it.latch.function}",
+    InputTripped: "input {it.input} tripped {it.function}",
+    CircuitTripped: "tripped {it.function}",
 }
 
 
@@ -93,7 +97,7 @@ def port_of(what: object) -> str:
     record = getattr(what, "record", None)
     if isinstance(record, SessionRecord):
         return record.order.port
-    return str(getattr(what, "port", None) or "")
+    return str(getattr(what, "port", None) or getattr(what, "circuit", None) or "")
 
 
 def word(what: object) -> str:

@@ -17,8 +17,10 @@ from chargerd.core.commands import (
 from chargerd.core.events import (
     BoardBack,
     BoardLost,
+    CircuitReading,
     Event,
     FaultKind,
+    InputsRead,
     MeterFault,
     MeterReading,
     RelayAction,
@@ -36,6 +38,7 @@ from chargerd.core.plan import (
     Protection,
     RelayPlan,
     StationPlan,
+    contactor_of,
 )
 from chargerd.core.units import (
     Amps,
@@ -236,6 +239,18 @@ class Plant(LogBook):
         self.loads = {port.id: Load() for port in plan.ports}
         self.meters = {port.id: Meter() for port in plan.ports}
         self.board = Board()
+        self.io = Board()
+        """The board of contactors and inputs."""
+        self.danger: set[str] = set()
+        """Inputs that report danger."""
+        self.background: dict[str, tuple[float, float]] = {}
+        """Amperes and watts that flow in a circuit beside its ports."""
+        self.feeders_silent = False
+        self.parents = {circuit.id: circuit.parent for circuit in plan.circuits}
+        self.switched = {
+            contactor_of(circuit.id): circuit.id for circuit in plan.circuits if circuit.contactor is not None
+        }
+        self.contacts |= {contactor: Contact() for contactor in self.switched}
         self.watchers: list[Callable[[float, object], None]] = []
         self.heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self.numbers = itertools.count()
@@ -278,12 +293,13 @@ class Plant(LogBook):
         if isinstance(command, CloseRelay | RenewLease) and began > command.not_after:
             self.later(0.0, self.tell, _not_written(job, began, sent=False, late=True))
             return 0.0
-        if not (self.board.silent or self.board.deaf):
+        board = self._board_of(job.port)
+        if not (board.silent or board.deaf):
             lease = command.lease if isinstance(command, CloseRelay | RenewLease) else None
             self.later(TRANSACTION / 3, self._move, job.port, job.kind, lease)
-        confirmed = not (self.board.silent or self.board.deaf or self.board.mute)
+        confirmed = not (board.silent or board.deaf or board.mute)
         took = TRANSACTION if confirmed else TIMEOUT
-        self._answered(confirmed, took)
+        self._answered(board, confirmed, took)
         if confirmed:
             self.later(
                 took,
@@ -318,15 +334,64 @@ class Plant(LogBook):
             return
         contact.closed = now_closed
         contact.edges.append((self.now, now_closed, by))
-        self.loads[port].note(self.now, closed=now_closed)
+        for each in self.loads if port in self.switched else [port]:
+            self.loads[each].note(self.now, closed=self.energised(each))
         self.write(port, f"contact {'closed' if now_closed else 'open'}")
         self.watch((port, now_closed, by))
 
+    def energised(self, port: PortId) -> bool:
+        """Say whether a port's contact and every contactor above it are closed."""
+        return self.contacts[port].closed and all(
+            self.contacts[contactor].closed
+            for contactor, circuit in self.switched.items()
+            if circuit in self._above(port)
+        )
+
+    def _above(self, port: PortId) -> list[CircuitId]:
+        found = [self.plans[port].circuit]
+        while (parent := self.parents.get(found[-1])) is not None:
+            found.append(parent)
+        return found
+
+    def _board_of(self, port: PortId) -> Board:
+        return self.io if port in self.switched else self.board
+
+    def read_inputs(self, life: int) -> None:
+        """Read all contacts of the input board, each 500 ms."""
+        if life != self.life or not self.plan.inputs:
+            return
+        channels = range(1, 1 + max(plan.channel for plan in self.plan.inputs))
+        told = {plan.channel: (plan.active == "closed") is (plan.id in self.danger) for plan in self.plan.inputs}
+        if not self.io.silent:
+            closed = tuple(told.get(channel, False) for channel in channels)
+            self.tell(InputsRead(board=self.plan.inputs[0].board, at=Instant(self.now), closed=closed))
+        self.later(0.5, self.read_inputs, life)
+
+    def read_feeders(self, life: int) -> None:
+        """Read the meters of all circuits, each second."""
+        if life != self.life:
+            return
+        for circuit in self.plan.circuits:
+            if circuit.meter is None or self.feeders_silent:
+                continue
+            amps, watts = self.background.get(circuit.id, (0.0, 0.0))
+            below = [port for port in self.loads if circuit.id in self._above(port)]
+            now = [self.loads[port].at(self.now) for port in below]
+            amps += sum(flows for flows, _ in now)
+            watts += sum(draws for _, draws in now)
+            self.tell(
+                CircuitReading(
+                    circuit=circuit.id, at=Instant(self.now), currents=(Amps(amps),), power=Watts(watts)
+                )
+            )
+        self.later(1.0, self.read_feeders, life)
+
     def _read_relays(self, job: Job) -> float:
         began = self.now
-        answered = not (self.board.silent or self.board.blind)
+        board = self._board_of(job.port)
+        answered = not (board.silent or board.blind)
         took = TRANSACTION if answered else TIMEOUT
-        self._answered(answered, took)
+        self._answered(board, answered, took)
         if not answered:
             if job.kind == "readback":
                 self.later(
@@ -335,7 +400,9 @@ class Plant(LogBook):
                     RelayNotReadBack(port=job.port, kind=FaultKind.TIMEOUT, at=Instant(began + took)),
                 )
             return took
-        ports = list(self.plans) if job.kind == "coils" else [job.port]
+        ports = [each for each in self.contacts if self._board_of(each) is board]
+        if job.kind != "coils":
+            ports = [job.port]
         self.later(TRANSACTION / 3, self._look, ports, began, began + took)
         return took
 
@@ -348,10 +415,9 @@ class Plant(LogBook):
                 RelayReadBack(port=port, closed=contact.closed, sent_at=Instant(began), at=Instant(ends)),
             )
 
-    def _answered(self, answered: bool, took: float) -> None:
-        board = self.board
+    def _answered(self, board: Board, answered: bool, took: float) -> None:
         board.misses = 0 if answered else board.misses + 1
-        name = self.plan.ports[0].relay.board
+        name = BoardId("io-a") if board is self.io else self.plan.ports[0].relay.board
         if answered and board.lost:
             board.lost = False
             self.later(took, self.tell, BoardBack(board=name, at=Instant(self.now + took)))
@@ -362,6 +428,8 @@ class Plant(LogBook):
     def read_coils(self, life: int) -> None:
         if life == self.life:
             self.relay_bus.put(Job(self.plan.ports[0].id, "coils"))
+            if self.switched:
+                self.relay_bus.put(Job(next(iter(self.switched)), "coils"))
             self.later(self.coils, self.read_coils, life)
 
     def _read_meter(self, job: Job) -> float:

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from chargerd.core import guards, station
+from chargerd.core import guards, station, supply
 from chargerd.core.events import DeadlineReached, Event
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
@@ -18,16 +18,26 @@ from chargerd.core.view import PortState
 from tests.core.plant import port_plan
 from tests.scenarios import (
     test_charging,
+    test_circuits,
+    test_contactors,
+    test_inputs,
     test_oddities,
     test_overcurrent,
     test_relays,
     test_requests,
     test_restarts,
     test_suspensions,
+    test_warmth,
+    test_welds,
 )
 
 MODULES = (
     test_charging,
+    test_welds,
+    test_warmth,
+    test_inputs,
+    test_contactors,
+    test_circuits,
     test_oddities,
     test_overcurrent,
     test_relays,
@@ -85,6 +95,7 @@ def test_every_listed_pair_has_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
         return react(port, trigger, event, now)
 
     monkeypatch.setattr(station, "react", listen)
+    monkeypatch.setattr(supply, "react", listen)
     for story in stories():
         story()
     missing = sorted(

@@ -35,7 +35,9 @@ from chargerd.core.events import (
     StoreChanged,
 )
 from chargerd.core.facts import (
+    CircuitTripped,
     Fact,
+    InputTripped,
     Latch,
     LatchesCleared,
     PortLockedOut,
@@ -59,9 +61,11 @@ from chargerd.core.units import (
     SessionId,
     Watts,
 )
-from chargerd.core.view import PortState, PortView
+from chargerd.core.view import CircuitView, PortState, PortView
 from tests.core.logbook import port_of, word
 from tests.core.plant import BOOT, COILS_EVERY, KINDS, Job, Plant, port_plan
+
+SEED = 7
 
 
 @dataclass(slots=True)
@@ -89,9 +93,12 @@ class World(Plant):
         wake_late: float = 0.0,
         separate: bool = False,
         latches: Iterable[Latch] = (),
+        site: StationPlan | None = None,
         begin: bool = True,
     ) -> None:
-        plan = StationPlan(ports=ports or (port_plan(),), tariff_tiers=tuple(Watts(tier) for tier in tiers))
+        plan = site or StationPlan(
+            ports=ports or (port_plan(),), tariff_tiers=tuple(Watts(tier) for tier in tiers)
+        )
         super().__init__(plan, poll=poll, coils=coils, separate=separate)
         self.wake_late = wake_late
         self.dead = False
@@ -102,7 +109,7 @@ class World(Plant):
         self._sessions = itertools.count(1)
         self._states: dict[PortId, PortState] = {}
         self.latches_at_start = tuple(latches)
-        self.station = Station(self.plan, self.moment(), self.latches_at_start)
+        self.station = Station(self.plan, self.moment(), self.latches_at_start, SEED)
         if begin:
             self.begin()
 
@@ -158,6 +165,8 @@ class World(Plant):
         self._carry_out(self.station.begin(interrupted, self.moment()))
         self.life += 1
         self.later(0.0, self.read_coils, self.life)
+        self.later(0.0, self.read_inputs, self.life)
+        self.later(0.0, self.read_feeders, self.life)
         for port in self.plans:
             self.set_pace(port, Pace.IDLE)
 
@@ -215,9 +224,9 @@ class World(Plant):
             case SessionEnded():
                 self.journal.ended.add(fact.settlement.record.order.session)
                 self.journal.records.pop(fact.settlement.record.order.session, None)
-            case PortTripped() | PortLockedOut():
+            case PortTripped() | PortLockedOut() | InputTripped() | CircuitTripped():
                 if fact.latch is not None:
-                    self.journal.latches[fact.port, fact.latch.function] = fact.latch
+                    self.journal.latches[fact.latch.port, fact.latch.function] = fact.latch
             case LatchesCleared():
                 for function in fact.functions:
                     self.journal.latches.pop((fact.port, function), None)
@@ -240,7 +249,7 @@ class World(Plant):
         self.dead = False
         self.watch("restart")
         self._states.clear()
-        self.station = Station(self.plan, self.moment(), tuple(self.journal.latches.values()))
+        self.station = Station(self.plan, self.moment(), tuple(self.journal.latches.values()), SEED)
         interrupted = tuple(self.journal.records.values())
         self.begin(interrupted)
 
@@ -309,11 +318,15 @@ class World(Plant):
             self.run(0.1)
         assert not self.view(port).blocked_by, self.print()
 
+    def ready_not(self, port: str) -> None:
+        """Assert that a port cannot be started."""
+        assert self.view(port).blocked_by, self.print()
+
     def draw(self, amps: float, watts: float | None = None, port: str = "A01") -> None:
         """Change what the load wants to draw; at 230 V and a power factor of 0.6 unless watts are given."""
         load = self.loads[PortId(port)]
         load.amps, load.watts = amps, amps * 138.0 if watts is None else watts
-        load.note(self.now, closed=self.contacts[PortId(port)].closed)
+        load.note(self.now, closed=self.energised(PortId(port)))
 
     def show(self, amps: float | None, watts: float | None = None, port: str = "A01", **values: float) -> None:
         """Hand the station a reading of this very moment, whatever is true."""
@@ -326,6 +339,11 @@ class World(Plant):
                 **values,  # type: ignore[arg-type]  # floats by name
             )
         )
+
+    def shed(self) -> CircuitView:
+        """Return the circuit all scenarios are about."""
+        circuit = self.station.circuit_views(self.moment())
+        return next(view for view in circuit if view.id == "shed")
 
     def by_hand(self, port: str = "A01") -> None:
         """Let the port's meter tell current and power no more by itself: the scenario does."""

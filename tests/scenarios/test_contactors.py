@@ -1,0 +1,194 @@
+"""Contactors: closed before the relays below, opened after them, or at once where a relay is out of control."""
+
+import pytest
+
+from chargerd.core.commands import CloseRelay, OpenRelay, RenewLease
+from chargerd.core.facts import CircuitTripped, RelayNotReconciled
+from chargerd.core.session import Source, StopReason
+from chargerd.core.units import PortId
+from chargerd.core.view import PortState
+from tests.core.sheds import CONTACTOR, HOLDER, SHED, SWITCH, all_charging, closed, shed
+from tests.core.world import World
+
+A01 = PortId("A01")
+
+
+def switch_closed(world: World) -> bool:
+    return world.contacts[CONTACTOR].closed
+
+
+def tripped(world: World) -> list[str]:
+    return [fact.function for _, fact in world.facts if isinstance(fact, CircuitTripped)]
+
+
+def test_a_contactor_closes_before_the_relay_and_opens_after_it() -> None:
+    world = shed(contactor=SWITCH)
+    world.ready()
+    assert not switch_closed(world)
+    session = world.charging()
+    assert switch_closed(world)
+    assert world.when("contact closed", CONTACTOR) < world.when("contact closed", "A01")
+    world.run(30)
+    renewed = [at for at, it in world.commands if isinstance(it, RenewLease) and it.port == CONTACTOR]
+    assert len(renewed) >= 8, "leased like any relay"
+    world.stop(session=session)
+    world.run(5)
+    assert not switch_closed(world)
+    assert world.when("contact open", CONTACTOR) > world.when("contact open", "A01")
+    assert world.shed().contactor_closed is False
+    assert world.station.idle()
+
+
+def test_a_contactor_stays_closed_while_another_port_needs_it() -> None:
+    world = shed(contactor=SWITCH)
+    all_charging(world, "A01", "A02")
+    world.stop("A01", force=True)
+    world.run(30)
+    assert switch_closed(world)
+    assert world.state("A02") is PortState.CHARGING
+
+
+def test_a_port_waits_for_its_contactor() -> None:
+    world = shed(contactor=SWITCH)
+    world.ready()
+    world.io.blind, world.io.misses = True, -20
+    world.start()
+    world.run(1.5)
+    assert not world.contacts[A01].closed, "it is not known to be closed"
+    world.io.blind = False
+    world.run(5)
+    assert world.state() is PortState.CHARGING
+    assert world.when("contact closed", "A01") > world.when("contact closed", CONTACTOR)
+
+
+def test_a_contactor_that_does_not_close_is_latched() -> None:
+    world = shed(contactor=SWITCH)
+    world.contacts[CONTACTOR].jammed = True
+    world.ready()
+    world.start()
+    world.run(10)
+    assert tripped(world) == ["contactor_stuck_open"]
+    assert world.settlement().reason is StopReason.RELAY_FAULT
+    assert not [it for _, it in world.commands if isinstance(it, CloseRelay) and it.port == A01]
+    assert world.answers(world.reset(HOLDER)) == ["rejected not_allowed"]
+    world.contacts[CONTACTOR].jammed = False
+    assert world.answers(world.reset(HOLDER, source=Source.LOCAL)) == ["done ok"]
+    world.charging()
+
+
+def test_a_contactor_that_does_not_open_is_locked_out() -> None:
+    world = shed(contactor=SWITCH)
+    session = world.charging()
+    world.contacts[CONTACTOR].welded = True
+    world.stop(session=session)
+    world.run(10)
+    assert tripped(world) == ["contactor_will_not_open"]
+    assert not closed(world)
+    assert world.answers(world.reset(HOLDER, source=Source.LOCAL)) == ["rejected not_allowed"]
+    world.contacts[CONTACTOR].welded = False
+    world.run(10)
+    done = world.reset(HOLDER, source=Source.LOCAL, reason="contactor exchanged")
+    assert world.answers(done) == ["done ok"]
+
+
+def test_a_contactor_whose_board_is_lost_suspends_what_is_below() -> None:
+    world = shed(contactor=SWITCH)
+    world.charging()
+    world.run(2)
+    world.io.silent = True
+    world.run_until("suspended contactor_lost", within=10)
+    world.run(10)
+    assert not switch_closed(world), "its lease has ended"
+    world.io.silent = False
+    world.run_until("resumed", within=20)
+    assert switch_closed(world)
+
+
+def test_a_start_whose_contactor_cannot_be_closed_fails() -> None:
+    world = shed(contactor=SWITCH)
+    world.ready()
+    world.io.deaf = True
+    world.start()
+    world.run(10)
+    world.tells("ended start_failed")
+    assert world.answers("start-1") == ["accepted ok", "failed board_lost"]
+
+
+def test_a_contactor_found_closed_is_opened() -> None:
+    world = shed(contactor=SWITCH)
+    world.run(5)
+    world.set_contact(CONTACTOR, closed=True, by="screwdriver")
+    world.run(5)
+    assert not switch_closed(world)
+    world.tells("relay unexpected", port=CONTACTOR)
+
+
+def test_a_contactor_that_cannot_be_shown_open_is_reported() -> None:
+    world = shed(contactor=SWITCH)
+    world.restart()
+    world.io.silent = True
+    world.run(6)
+    told = [fact.port for _, fact in world.facts if isinstance(fact, RelayNotReconciled)]
+    assert told == [CONTACTOR]
+    world.run(10)
+    world.io.silent = False
+    world.run(10)
+    world.charging()
+
+
+@pytest.mark.parametrize("function", ["relay_will_not_open", "relay_welded"])
+def test_a_relay_out_of_control_costs_all_below_their_contactor(function: str) -> None:
+    world = shed(contactor=SWITCH)
+    all_charging(world, "A01", "A02")
+    world.run(5)
+    if function == "relay_will_not_open":
+        world.contacts[A01].welded = True
+        world.stop(force=True)
+        world.run_until(f"locked out {function}", within=10)
+    else:
+        world.stop(force=True)
+        world.run(2)
+        world.by_hand()
+        for _ in range(3):
+            world.run(0.5)
+            world.show(1.0, 200.0)
+    world.run(2)
+    assert not switch_closed(world)
+    assert tripped(world) == ["relay_out_of_control"]
+    world.tells("ended relay_fault", port="A02")
+    world.ready_not("A02")
+    world.contacts[A01].welded = False
+    world.by_itself()
+    world.run(10)
+    world.reset(source=Source.LOCAL, reason="relay exchanged")
+    world.charging("A02")
+    assert switch_closed(world)
+
+
+def test_a_board_without_dead_man_that_is_lost_costs_the_contactor_until_it_is_back() -> None:
+    world = shed(contactor=SWITCH, lease=None)
+    all_charging(world, "A01", "A02")
+    world.run(5)
+    world.board.silent = True
+    world.run(10)
+    assert not switch_closed(world)
+    assert {world.state(port) for port in ("A01", "A02")} == {PortState.SUSPENDED}
+    world.board.silent = False
+    world.run(60)
+    assert switch_closed(world)
+    assert {world.state(port) for port in ("A01", "A02")} == {PortState.CHARGING}
+
+
+def test_leaving_opens_the_contactor_after_the_relays() -> None:
+    world = shed(contactor=SWITCH)
+    world.charging()
+    world.shut_down()
+    world.run(10)
+    assert not switch_closed(world)
+    assert world.station.idle()
+
+
+def test_all_contactors_are_opened_at_the_start() -> None:
+    world = shed(contactor=SWITCH)
+    assert [it.port for _, it in world.commands if isinstance(it, OpenRelay)][-1] == CONTACTOR
+    assert world.count("open", SHED) == 0

@@ -1,0 +1,108 @@
+"""The thermal image: what has carried much for long opens, and stays warm over sessions and restarts."""
+
+import math
+
+import pytest
+
+from chargerd.core.session import Source
+from chargerd.core.thermal import Thermal, cooled
+from chargerd.core.units import Amps, Instant, Seconds
+from tests.core.world import World
+
+K, TAU = 1.05, 300.0
+
+
+@pytest.mark.parametrize("times", [1.06, 1.1, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0])
+@pytest.mark.parametrize("sampling", [0.1, 0.3, 1.0])
+def test_the_image_trips_within_a_sample_of_the_closed_formula(times: float, sampling: float) -> None:
+    formula = TAU * math.log((times / K) ** 2 / ((times / K) ** 2 - 1))
+    image, at, now = Thermal(), 0.0, 0.0
+    image.note(Amps(5.0 * times), Amps(5.0), Instant(0.0))
+    while image.theta(Instant(now)) < 1.0:
+        at, now = now, now + sampling
+        image.note(Amps(5.0 * times), Amps(5.0), Instant(now))
+    assert at - 1e-6 <= formula <= now + 1e-6
+    steady = Thermal()
+    steady.note(Amps(5.0 * times), Amps(5.0), Instant(0.0))
+    assert steady.reaches_one_at() == pytest.approx(formula)
+
+
+def test_what_may_flow_for_ever_never_trips() -> None:
+    image = Thermal()
+    image.note(Amps(5.25), Amps(5.0), Instant(0.0))
+    assert image.reaches_one_at() is None
+    assert Thermal().reaches_one_at() is None
+
+
+def test_a_current_just_above_the_limit_trips_after_minutes_and_latches() -> None:
+    world = World()
+    world.draw(5.4, 700.0)
+    world.charging()
+    closed = world.elapsed
+    formula = TAU * math.log((5.4 / 5 / K) ** 2 / ((5.4 / 5 / K) ** 2 - 1))
+    assert world.run_until("tripped overcurrent_thermal", within=2000) - closed == pytest.approx(formula, abs=3)
+    world.run(2)
+    world.tells("ended overcurrent", "state tripped")
+
+
+def test_a_warm_port_is_not_started_reset_or_not() -> None:
+    world = World()
+    world.draw(5.4, 700.0)
+    world.charging()
+    world.run_until("tripped overcurrent_thermal", within=2000)
+    world.run(5)
+    assert world.answers(world.reset()) == ["done ok"]
+    world.start()
+    assert world.answers("start-2") == ["rejected thermal"]
+    world.run(300 * math.log(1 / 0.8) + 5)
+    world.charging()
+
+
+def test_an_hour_at_the_limit_leaves_the_port_warm_over_a_restart() -> None:
+    world = World()
+    world.draw(5.2, 700.0)
+    world.charging()
+    world.run(3600)
+    world.restart(after=20)
+    world.draw(0.0)
+    world.run(5)
+    assert "thermal" in world.view().blocked_by, "0.98 at the end, and a few seconds off"
+    world.run(120)
+    assert "thermal" not in world.view().blocked_by
+
+
+def test_off_time_that_is_not_known_cools_nothing() -> None:
+    assert cooled(0.9, Seconds(300.0)) == pytest.approx(0.9 / math.e)
+    assert cooled(0.9, None) == 0.9
+    assert cooled(0.2, None) == 0.5
+    assert cooled(0.9, Seconds(-5.0)) == 0.9
+
+
+def test_a_gap_integrates_the_last_current() -> None:
+    image = Thermal()
+    image.note(Amps(7.0), Amps(5.0), Instant(0.0))
+    image.note(Amps(0.0), Amps(5.0), Instant(60.0))
+    assert image.theta(Instant(60.0)) == pytest.approx((7 / 5 / K) ** 2 * (1 - math.exp(-60 / TAU)))
+    image.note(Amps(99.0), Amps(5.0), Instant(59.0))
+    assert image.theta(Instant(59.0)) < 1, "what is older than what is known changes nothing"
+
+
+def test_more_current_never_trips_later() -> None:
+    last = math.inf
+    for tenths in range(53, 1000):
+        image = Thermal()
+        image.note(Amps(tenths / 10), Amps(5.0), Instant(0.0))
+        when = image.reaches_one_at()
+        assert when is not None
+        assert when <= last
+        last = when
+
+
+def test_a_reset_of_a_cold_port_works_as_ever() -> None:
+    world = World()
+    world.charging()
+    world.show(20.0)
+    world.run(5)
+    assert world.answers(world.reset(source=Source.LOCAL)) == ["done ok"]
+    world.run(2)
+    assert world.view().blocked_by == ()
