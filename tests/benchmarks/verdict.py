@@ -155,7 +155,7 @@ def _ports(ports: list[dict[str, Any]] | None) -> Iterator[Verdict]:
             change = one["cpu_ms_per_transaction"] / first["cpu_ms_per_transaction"] - 1
             yield Verdict(
                 what=f"{one['ports']} ports: CPU of a transaction against {first['ports']} ports",
-                wanted="within 20 %",
+                wanted="<= +20 %",  # fewer is not a promise broken: what a daemon costs anyway is shared by more
                 measured=f"{change:+.1%}",
-                met=abs(change) <= 0.2,
+                met=change <= 0.2,
             )
