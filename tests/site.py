@@ -25,8 +25,9 @@ buses:
 boards:
   relay-a: {{bus: line-a, address: 1, profile: waveshare-relay-16}}
   meter-a1..meter-a{ports}: {{bus: line-a, address: 11..{last}, profile: eastron-sdm120}}
+  {boards}
 circuits:
-  shed: {{}}
+  shed: {{{circuit}}}
 limits: {{power_w: 1000, current_a: 5.0}}
 {more}
 ports:
@@ -38,7 +39,15 @@ class DaemonSite:
     """Boards on a pty line, and the daemon that drives them. A context manager."""
 
     def __init__(
-        self, folder: Path, *, ports: int = 4, baudrate: int = 9600, broker: int | None = None, more: str = ""
+        self,
+        folder: Path,
+        *,
+        ports: int = 4,
+        baudrate: int = 9600,
+        broker: int | None = None,
+        more: str = "",
+        boards: str = "",
+        circuit: str = "",
     ) -> None:
         self.folder = folder
         self.config = folder / "chargerd.yaml"
@@ -48,7 +57,14 @@ class DaemonSite:
         mqtt = f"mqtt: {{host: 127.0.0.1, port: {broker}, reading_interval_s: 1}}" if broker else ""
         self.config.write_text(
             CONFIGURATION.format(
-                mqtt=mqtt, tty=folder / "tty", baudrate=baudrate, ports=ports, last=10 + ports, more=more
+                mqtt=mqtt,
+                tty=folder / "tty",
+                baudrate=baudrate,
+                ports=ports,
+                last=10 + ports,
+                more=more,
+                boards=boards,
+                circuit=circuit,
             )
         )
         self.clock = SystemClock()
