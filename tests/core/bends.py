@@ -12,24 +12,14 @@ import importlib.machinery
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from tests.core.bend import Bend
+from tests.core.supply_bends import SUPPLY_BENDS
+
 CORE = Path(__file__).parents[2] / "chargerd" / "core"
 AFFECTED = ("chargerd.core", "tests.core.", "tests.scenarios")
-
-
-@dataclass(frozen=True, slots=True)
-class Bend:
-    """In `module`, `old` becomes `new`; `scenario` (module:function, below `tests`) must go red."""
-
-    module: str
-    old: str
-    new: str
-    scenario: str
-    arguments: tuple[object, ...] = ()
-    keywords: tuple[tuple[str, object], ...] = ()
 
 
 class _BentLoader(importlib.machinery.SourceFileLoader):
@@ -616,4 +606,5 @@ BENDS: tuple[Bend, ...] = (
         "core.test_station:test_what_is_no_number_keeps_no_meter_fresh",
         (float("nan"),),
     ),
+    *SUPPLY_BENDS,
 )

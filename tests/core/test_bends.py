@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.core.bends import BENDS, Bend, bent, play
+from tests.core.bend import Bend
+from tests.core.bends import BENDS, bent, play
 
 NOTICED = {"AssertionError", "InvariantViolated", "UnlistedTransition"}
 

@@ -10,7 +10,8 @@ from chargerd.core.plan import ChargeEnd
 from chargerd.core.session import StopReason
 from chargerd.core.shape import End, Shape
 from chargerd.core.units import Instant, Seconds, Watts
-from tests.core.bends import Bend, bent, play
+from tests.core.bend import Bend
+from tests.core.bends import bent, play
 
 MINUTE = 60.0
 

@@ -39,6 +39,19 @@ def test_a_contactor_closes_before_the_relay_and_opens_after_it() -> None:
     assert world.station.idle()
 
 
+def test_a_contactor_waits_for_a_relay_that_opens_late() -> None:
+    world = shed(contactor=SWITCH)
+    world.charging()
+    world.run(2)
+    world.board.deaf = True
+    world.stop(force=True)
+    world.run(0.5)
+    assert switch_closed(world)
+    world.board.deaf = False
+    world.run(5)
+    assert not switch_closed(world)
+
+
 def test_a_contactor_stays_closed_while_another_port_needs_it() -> None:
     world = shed(contactor=SWITCH)
     all_charging(world, "A01", "A02")
@@ -170,8 +183,10 @@ def test_a_board_without_dead_man_that_is_lost_costs_the_contactor_until_it_is_b
     all_charging(world, "A01", "A02")
     world.run(5)
     world.board.silent = True
-    world.run(10)
+    world.run_until("suspended relay_board_lost", within=10)
+    world.run(1)
     assert not switch_closed(world)
+    world.run(8)
     assert {world.state(port) for port in ("A01", "A02")} == {PortState.SUSPENDED}
     world.board.silent = False
     world.run(60)

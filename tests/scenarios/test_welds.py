@@ -68,7 +68,7 @@ def test_readings_right_after_opening_do_not_count() -> None:
     world.stop(session=session)
     world.run_until("contact open")
     world.by_hand()
-    for _ in range(11):
+    for _ in range(15):
         world.run(0.2)
         world.show(2.0, 300.0)
     world.run(0.2)
