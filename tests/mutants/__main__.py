@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.core.bends import BENDS, Bend, bent, play
+from tests.core.bend import Bend
+from tests.core.bends import BENDS, bent, play
 from tests.core.test_shape import BENT
 from tests.mutants.outer import MUTANTS, survives
 
