@@ -102,7 +102,10 @@ class Shape:
         self.end = self._by_step(watts) or self._by_taper(watts, at) or self._always_small(watts, gap)
 
     def interrupt(self) -> None:
-        """The relay opens, or nothing was seen for long: what came before proves nothing any more."""
+        """The relay opens, or nothing was seen for long: only what level it was before still counts."""
+        level = self._median()
+        if level > RESTLESS:
+            self._before = level  # Who pulls the plug meanwhile leaves no other trace.
         self._recent.clear()
         self._last = self._fall = self._low_from = None
 

@@ -124,6 +124,14 @@ def test_an_opened_relay_is_evidence_of_nothing() -> None:
     assert reel.play(0.5, 250) is None
 
 
+def test_a_plug_pulled_while_nobody_looked_was_pulled_all_the_same() -> None:
+    reel = Reel()
+    reel.play(200, 30 * MINUTE)
+    reel.shape.interrupt()
+    reel.lapse(30)
+    assert reason(reel.play(0.5, 320)) == "unplugged"
+
+
 def test_a_tapered_charge_is_full_after_forty_five_minutes() -> None:
     reel = Reel()
     reel.play(150, 60 * MINUTE)
@@ -275,6 +283,7 @@ BENT = (
     ("if level > RESTLESS:", "if True:", test_what_shows_more_than_five_watts_is_not_an_empty_socket),
     ("LONGEST_GAP = Seconds(60.0)", "LONGEST_GAP = Seconds(90.0)", test_a_gap_in_the_readings_is_evidence_of_nothing),
     ("self._last = self._fall = self._low_from = None\n\n    # T", "self._last = self._low_from = None\n\n    # T", test_an_opened_relay_is_evidence_of_nothing),
+    ("            self._before = level  # Who", "            pass  # Who", test_a_plug_pulled_while_nobody_looked_was_pulled_all_the_same),
     ("LOW_SHARE = 0.35", "LOW_SHARE = 0.55", test_low_is_under_a_third_of_the_peak_for_a_small_charger),
     ("            self._low_from = None\n            return", "            return", test_a_load_that_comes_back_above_the_threshold_by_little_is_no_end_either),
     ("RISE = Watts(6.0)", "RISE = Watts(8.0)", test_a_rise_of_more_than_six_watts_starts_the_time_anew),

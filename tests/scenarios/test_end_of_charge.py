@@ -1,0 +1,50 @@
+"""Charges that end by the shape of their load, as the log book tells them."""
+
+import pytest
+
+from chargerd.core.session import StopReason
+from chargerd.core.units import PortId
+from tests.core.world import World
+
+
+def test_a_pulled_plug_ends_the_session_five_minutes_later() -> None:
+    world = World()
+    session = world.charging()
+    world.run(600)
+    world.draw(0.0, 0.5)
+    pulled = world.elapsed
+    ended = world.run_until("ended unplugged", within=400)
+    assert ended - pulled == pytest.approx(300, abs=5)
+    settled = world.settlement()
+    assert settled.record.order.session == session
+    assert settled.detail is not None
+    assert (settled.detail.function, settled.detail.unit) == ("unplugged", "w")
+    assert settled.confidence == pytest.approx(0.7)
+    world.run(5)
+    assert not world.contacts[PortId("A01")].closed
+
+
+def test_a_tapered_charge_is_full_and_says_how_sure_that_is() -> None:
+    world = World()
+    world.charging()
+    world.run(1800)
+    for watts in range(280, 10, -10):
+        world.draw(watts / 138, float(watts))
+        world.run(60)
+    world.run_until("ended full", within=3600)
+    settled = world.settlement()
+    assert settled.reason is StopReason.FULL
+    assert settled.confidence is not None
+    assert settled.confidence > 0.9
+
+
+def test_what_is_known_of_a_charge_outlives_a_suspension() -> None:
+    world = World()
+    world.charging()
+    world.run(600)
+    world.meters[PortId("A01")].silent = True
+    world.run_until("suspended meter_stale", within=20)
+    world.by_itself()
+    world.run_until("resumed", within=60)
+    world.draw(0.0, 0.5)
+    world.run_until("ended unplugged", within=420)
