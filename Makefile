@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO_ARGS ?=
-# Long proofs, run beside the other tests on the second core; coverage would triple their time and show nothing new.
-APART := tests/campaign tests/charges tests/faults tests/mutants tests/config/test_budget_measured.py \
-         tests/modbus/test_bad_input.py tests/store/test_power_cut.py
+# Two processes, one a core. One takes the tests that have to cover the decisions to the last branch, then the long
+# proofs; the other all the rest, without coverage, which would triple the time of what computes.
+COVERED := tests/core tests/scenarios tests/runtime tests/curves
+APART := tests/campaign tests/charges tests/mutants tests/store
+PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench campaign charges mutants setup system lock format clean
@@ -28,10 +30,10 @@ demo: setup ## Simulated sheds on a real serial line and a real broker, driven b
 test: setup system ## All checks and all tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/coverage erase
-	@log=$$(mktemp); $(BIN)/pytest -p no:cacheprovider -q $(APART) >$$log 2>&1 & apart=$$!; failed=0; \
-	  $(BIN)/pytest --cov --cov-report= -p no:cacheprovider $(APART:%=--ignore=%) $(PYTEST_ARGS) || failed=1; \
-	  wait $$apart || failed=1; echo "Beside them, without coverage:"; cat $$log; rm -f $$log; exit $$failed
-	@$(BIN)/coverage report --format=total >/dev/null && $(BIN)/coverage report --skip-covered --sort=cover | tail -n 15
+	@log=$$(mktemp); { $(PYTEST) -q --cov --cov-report= $(COVERED) && $(PYTEST) -q $(APART); } >$$log 2>&1 & \
+	  beside=$$!; failed=0; \
+	  $(PYTEST) $(COVERED:%=--ignore=%) $(APART:%=--ignore=%) $(PYTEST_ARGS) || failed=1; \
+	  wait $$beside || failed=1; echo "Beside them:"; cat $$log; rm -f $$log; exit $$failed
 	@$(BIN)/coverage report --include='chargerd/core/*' --fail-under=100 >/dev/null \
 	  || { echo 'chargerd/core must be covered to the last branch:'; $(BIN)/coverage report --include='chargerd/core/*'; exit 1; }
 
