@@ -1,9 +1,16 @@
 """What holds for all tests."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 import structlog
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> None:
+    """Take interrupts again: a shell that runs us in the background has them ignored, by our children, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
