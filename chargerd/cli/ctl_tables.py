@@ -181,6 +181,7 @@ def port_view(port: Fields) -> Group:
             f"reading   {number(reading.get('power_w'), 1)} W, {number(reading.get('current_a'), 3)} A, "
             f"{number(reading.get('voltage_v'), 1)} V, register {number(reading.get('energy_wh'), 0)} Wh "
             f"({reading.get('quality')}, {number(reading.get('age_s'), 1)} s old)"
+            + ("" if port.get("temperature_c") is None else f", socket {number(port.get('temperature_c'), 1)} °C")
         ),
         Text(
             f"limits    {number(limits.get('current_a'), 1)} A, {number(limits.get('power_w'), 0)} W, "

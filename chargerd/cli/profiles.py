@@ -22,6 +22,7 @@ from chargerd.config.profiles import (
     RelaySection,
     Row,
     Setting,
+    Thermometers,
     TimedOn,
     Timing,
 )
@@ -152,6 +153,8 @@ def _said_of_relays(row: Row) -> str:
         case TimedOn():
             span = f"0x{row.base_value:04X} + time, {row.unit_ms} ms each, up to {row.max_value}"
             return f"at 0x{row.first:04X}: {span}"
+        case Thermometers():
+            return f"{row.channels} at 0x{row.first:04X}, function {row.function}: times {row.scale:g}"
         case Setting():
             return f"{row.count} from 0x{row.address:04X} on: {row.value}"
         case _:

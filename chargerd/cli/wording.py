@@ -19,13 +19,14 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "check the disk: df -h, dmesg, journalctl -u chargerd",
     ),
     Code.DISABLED: ("The daemon is leaving.", "start it again: systemctl start chargerd"),
-    Code.THERMAL: ("The line to this port is still too warm.", "wait some minutes"),
+    Code.THERMAL: ("The line to this port, or its socket, is still too warm.", "wait some minutes"),
 }
 """Why a start would be refused, by the contract's code: a sentence and the next step."""
 
 LATCHES: dict[str, str] = {
     "overcurrent_instant": "the current was far above the limit: a fault, or something that is no charger",
     "overcurrent_definite": "the current was above the limit for seconds",
+    "port_temperature": "the socket was too hot: look for a loose or burnt contact before anybody charges there",
     "relay_stuck_open": "the relay did not close when told to: coil, driver or board",
     "relay_will_not_open": "the relay was read back closed after three openings: DANGER, switch the circuit off",
     "latches_unknown": "the journal was damaged, and with it what held the ports open; look at each port",

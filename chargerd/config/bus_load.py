@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from chargerd.config.document import BusSection
-from chargerd.config.line_time import WRITE, Frames, LineTime, inputs, read_back, registers
+from chargerd.config.line_time import WRITE, Frames, LineTime, inputs, read_back, registers, thermometers
 from chargerd.config.pacing import (
     BACK_OFF,
     COILS_EVERY,
@@ -22,6 +22,7 @@ from chargerd.config.pacing import (
     INPUTS_EVERY,
     READS_A_REFRESH,
     START_BETWEEN,
+    THERMOMETERS_EVERY,
     VOLTAGE_EVERY,
 )
 from chargerd.config.plans import MOST_PHASES, POWER_EVERY, RENEW_EVERY, is_leased
@@ -56,13 +57,15 @@ class Population:
     relay_boards: tuple[Profile, ...] = ()
     input_boards: tuple[Profile, ...] = ()
     feeders: tuple[Profile, ...] = ()
+    thermometers: tuple[Profile, ...] = ()
     contactors: tuple[Profile, ...] = ()
     """The board of each contactor that is closed by a lease."""
 
     @property
     def used(self) -> bool:
         """Whether anything is read or written on the line."""
-        return bool(self.ports or self.relay_boards or self.input_boards or self.feeders)
+        boards = (self.relay_boards, self.input_boards, self.feeders, self.thermometers)
+        return bool(self.ports) or any(boards)
 
     def at(self, line: LineTime) -> "Population":
         """Return the same on another line."""
@@ -111,6 +114,9 @@ def population(site: Site, bus: str, section: BusSection) -> Population:
         ports=tuple(ports),
         relay_boards=_profiles(site, bus, relays),
         input_boards=_profiles(site, bus, {plan.board for plan in site.plan.inputs}),
+        thermometers=_profiles(
+            site, bus, {port.temperature.board for port in site.ports if port.temperature is not None}
+        ),
         contactors=tuple(
             site.boards[circuit.contactor.board].profile
             for circuit in site.plan.circuits
@@ -345,6 +351,8 @@ def _of_boards(there: Population) -> Iterator[_Due]:
         yield _Due(frames=read_back(board), profile=board, every=COILS_EVERY)
     for board in there.input_boards:
         yield _Due(frames=inputs(board), profile=board, every=INPUTS_EVERY, supply=True)
+    for board in there.thermometers:
+        yield _Due(frames=thermometers(board), profile=board, every=THERMOMETERS_EVERY, supply=True)
     for board in there.feeders:
         yield from _feeder(board)
 

@@ -248,6 +248,13 @@ class ProtectionSection(Model):
     weld_current_a: Number | None = _inherited(
         _P.weld_current, "current through an open relay from which on it does not count as open", ge=0.05, le=0.5
     )
+    temperature_warn_c: Number | None = _inherited(
+        _P.temperature_warn, "a socket this warm is told of and is not started", ge=40, le=80
+    )
+    temperature_trip_c: Number | None = _inherited(
+        _P.temperature_trip, "a socket this hot is opened", ge=45, le=85
+    )
+    temperature_s: Number | None = _inherited(_P.temperature_delay, "after so long, for both", ge=10, le=120)
 
 
 class ChargeEndSection(Model):
@@ -285,6 +292,9 @@ class PortSection(Model):
     label: str | None = Field(None, description="for people; the id if left out")
     relay: Reference = Field(description="board/channel, channels as printed on the board, from 1")
     meter: Reference = Field(description="board, or board/channel")
+    temperature: Reference | None = Field(
+        None, description="board/channel of a sensor at the socket; several ports may share one"
+    )
     circuit: Reference = Field(description="the circuit that feeds it")
     phase: Phase = Field(Phase.ALL, description="the phase it hangs on; one not stated counts on every phase")
     limits: LimitsSection = Field(LimitsSection(), description="its own limits")

@@ -92,9 +92,9 @@ def _ports(document: Document, boards: Mapping[BoardId, Board], work: Work) -> _
         protection = plans.protection(document.protection, section.protection)
         end = plans.charge_end(document.charge_end, section.charge_end)
         _contradictions(path, section, protection, end, work)
-        for name, label, relay, meter in _members(path, section, boards, ports, work):
+        for wiring, label in _members(path, section, boards, ports, work):
+            relay, meter = wiring.relay, wiring.meter
             _check_stale((*path, "meter"), boards[meter.board], protection, work)
-            wiring = PortWiring(id=PortId(name), relay=relay, meter=meter, circuit=CircuitId(section.circuit))
             ports.wirings.append(wiring)
             ports.plans.append(
                 PortPlan(
@@ -114,12 +114,13 @@ def _ports(document: Document, boards: Mapping[BoardId, Board], work: Work) -> _
 
 def _members(
     path: Path, section: PortSection, boards: Mapping[BoardId, Board], ports: _Ports, work: Work
-) -> list[tuple[str, str, Channel, Channel]]:
-    """Return id, label, relay and meter of the ports of a section whose wiring holds."""
+) -> list[tuple[PortWiring, str]]:
+    """Return wiring and label of the ports of a section whose wiring holds."""
     names = work.spelled((*path, "id"), section.id)
     relays = work.spelled((*path, "relay"), section.relay, len(names)) if names else ()
     meters = work.spelled((*path, "meter"), section.meter, len(names)) if names else ()
     labels = _labels(path, section, names, work)
+    sensors = _thermometers(path, section, names, boards, work)
     hint = "give each port a relay and a meter of its own"
     found = []
     for index, name in enumerate(names):
@@ -132,9 +133,24 @@ def _members(
         if meter is not None:
             ports.claim(work, (*path, "meter"), ("meter", meter), name, _taken("meter", meter), hint)
             _claim_counter(work, (*path, "meter"), boards[meter.board], name, ports)
-        if relay is not None and meter is not None and labels:
-            found.append((name, labels[index], relay, meter))
+        if relay is not None and meter is not None and labels and sensors:
+            circuit = CircuitId(section.circuit)
+            wiring = PortWiring(
+                id=PortId(name), relay=relay, meter=meter, circuit=circuit, temperature=sensors[index]
+            )
+            found.append((wiring, labels[index]))
     return found
+
+
+def _thermometers(
+    path: Path, section: PortSection, names: tuple[str, ...], boards: Mapping[BoardId, Board], work: Work
+) -> tuple[Channel | None, ...]:
+    """Return the sensor of each port of a section; nothing if they are described wrongly (and that is noted)."""
+    if section.temperature is None:
+        return (None,) * len(names)
+    place: Path = (*path, "temperature")
+    texts = work.spelled(place, section.temperature, len(names)) if names else ()
+    return tuple(resolve_channel(place, text, "thermometer", boards, work) for text in texts)
 
 
 def _claim_counter(work: Work, path: Path, board: Board, port: str, ports: _Ports) -> None:

@@ -52,6 +52,12 @@ def inputs(profile: Profile) -> Frames:
     return _states(profile.inputs.function, max(profile.inputs.channels, profile.inputs.min_count))
 
 
+def thermometers(profile: Profile) -> Frames:
+    """Return the frames that read all temperatures of a board. The profile has thermometers."""
+    assert profile.thermometers is not None
+    return Frames(request=_REQUEST, reply=_REPLY + 2 * profile.thermometers.channels)
+
+
 def _states(function: int, count: int) -> Frames:
     reads_bits = function <= 2  # noqa: PLR2004 - functions 1 and 2 read bits
     return bits(count) if reads_bits else Frames(request=_REQUEST, reply=_REPLY + 2 * count)

@@ -14,6 +14,8 @@ FEEDER_EVERY = Seconds(1.0)
 """A feeder's current: two readings within the time after which a circuit above its rating sheds ports."""
 FEEDER_SLOWER_EVERY = Seconds(2.0)
 """A feeder's power and voltage, where these take frames of their own."""
+THERMOMETERS_EVERY = Seconds(5.0)
+"""Sockets warm up over minutes; a trip wants 30 s."""
 FAST_BETWEEN = 2
 """Fast readings at least between two slower things that are not late yet."""
 EARLY = Seconds(0.25)

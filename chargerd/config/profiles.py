@@ -218,6 +218,29 @@ class Inputs(Row):
     """Some boards answer only for all their inputs."""
 
 
+class Thermometers(Row):
+    """The temperature channels of a board: one signed register each, one after the other, in degrees Celsius."""
+
+    channels: int = Field(ge=1, le=64)
+    function: Literal[3, 4] = 3
+    first: Address = 0
+    scale: float = Field(0.1, gt=0)
+    """What a raw 1 stands for."""
+    invalid: tuple[Value, ...] = ()
+    """Raw values (as unsigned numbers) that mean: no sensor, or not known."""
+    least: float = -40.0
+    most: float = 125.0
+    """A value below or above these cannot be true."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Thermometers":
+        if self.first + self.channels - 1 > HIGHEST:
+            raise ValueError("the last channel lies beyond address 0xFFFF; correct first or channels")
+        if self.least >= self.most:
+            raise ValueError("least is not below most; exchange them")
+        return self
+
+
 class Sign(Model):
     """Where the direction of an unsigned value stands: negative if any bit of `mask` is set in a register."""
 
@@ -372,11 +395,17 @@ class Profile(Model):
     relay: RelaySection | None = None
     inputs: Inputs | None = None
     meter: MeterSection | None = None
+    thermometers: Thermometers | None = None
 
     @property
     def kind(self) -> str:
-        """What it has, in words: `relay`, `inputs`, `meter`, or several of them."""
-        sections = {"relay": self.relay, "inputs": self.inputs, "meter": self.meter}
+        """What it has, in words: `relay`, `inputs`, `meter`, `thermometers`, or several of them."""
+        sections = {
+            "relay": self.relay,
+            "inputs": self.inputs,
+            "meter": self.meter,
+            "thermometers": self.thermometers,
+        }
         return ", ".join(name for name, section in sections.items() if section is not None)
 
     def rows(self) -> Iterator[tuple[str, Row]]:
@@ -391,6 +420,8 @@ class Profile(Model):
             yield from ((f"relay.prepare: {setting.name}", setting) for setting in self.relay.prepare)
         if self.inputs is not None:
             yield "inputs", self.inputs
+        if self.thermometers is not None:
+            yield "thermometers", self.thermometers
         if self.meter is not None:
             yield from (
                 (f"meter.{quantity.value}", register) for quantity, register in self.meter.registers.items()

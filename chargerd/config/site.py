@@ -37,6 +37,8 @@ class PortWiring:
     relay: Channel
     meter: Channel
     circuit: CircuitId
+    temperature: Channel | None = None
+    """The sensor at its socket, if it has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

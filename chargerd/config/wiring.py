@@ -170,7 +170,7 @@ def _board(path: Path, name: str, boards: Mapping[BoardId, Board], work: Work) -
 def resolve_channel(
     path: Path,
     text: str,
-    kind: Literal["relay", "meter", "input"],
+    kind: Literal["relay", "meter", "input", "thermometer"],
     boards: Mapping[BoardId, Board],
     work: Work,
 ) -> Channel | None:
@@ -179,7 +179,12 @@ def resolve_channel(
     board = _board(path, name, boards, work)
     if board is None:
         return None
-    section = {"relay": board.profile.relay, "meter": board.profile.meter, "input": board.profile.inputs}[kind]
+    section = {
+        "relay": board.profile.relay,
+        "meter": board.profile.meter,
+        "input": board.profile.inputs,
+        "thermometer": board.profile.thermometers,
+    }[kind]
     if section is None:
         work.wrong(path, f"{name} ({board.profile.name}) has no {kind}", "name a board that has")
         return None

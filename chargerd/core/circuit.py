@@ -12,8 +12,8 @@ from chargerd.core.contactor import Contactor
 from chargerd.core.events import CircuitReading
 from chargerd.core.facts import Latch
 from chargerd.core.load import Share
+from chargerd.core.pickup import Pickup
 from chargerd.core.plan import CircuitPlan, Phase
-from chargerd.core.protection import Pickup
 from chargerd.core.thermal import Thermal
 from chargerd.core.units import Amps, Instant, Seconds, Watts, after
 

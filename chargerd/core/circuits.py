@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from chargerd.core.circuit import OVERLOAD, RELIEVED, SHED_AFTER, Circuit, Sum, allocation_of, load_of, on
 from chargerd.core.facts import Latch
 from chargerd.core.load import NO_SHARE, Share
+from chargerd.core.pickup import Pickup
 from chargerd.core.plan import Limits, Phase, StationPlan, holder_of
-from chargerd.core.protection import Pickup
 from chargerd.core.relay import Phase as RelayPhase
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, after
 

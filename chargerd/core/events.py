@@ -10,6 +10,7 @@ from chargerd.core.session import Order, Source
 from chargerd.core.units import (
     Amps,
     BoardId,
+    Celsius,
     CircuitId,
     CommandId,
     Instant,
@@ -59,6 +60,15 @@ class MeterFault:
     port: PortId
     at: Instant
     kind: FaultKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemperatureReading:
+    """What the sensor at a port's socket shows; `None` where its board says that it does not know."""
+
+    port: PortId
+    at: Instant
+    celsius: Celsius | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +241,7 @@ class ShutdownRequested:
 
 RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
 SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
-BusEvent = MeterReading | MeterFault | RelayEvent | SupplyEvent | BoardLost | BoardBack
+BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardLost | BoardBack
 JournalEvent = Persisted | PersistFailed | StoreChanged
 Request = StartRequested | StopRequested | ResetRequested
 Event = BusEvent | JournalEvent | Request | DeadlineReached | ShutdownRequested

@@ -105,6 +105,15 @@ class RelayOpenCircuit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PortTemperatureHigh:
+    """A socket has been warmer than the warning threshold for as long as a trip would take; told once."""
+
+    port: PortId
+    detail: StopDetail
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputTripped:
     """An input reported danger: its circuit, and everything below it, was opened and is held open."""
 
@@ -194,6 +203,14 @@ class StoreRecovered:
 
 
 SessionFact = SessionStarted | SessionUpdated | SessionSuspended | SessionResumed | SessionEnded
-PortFact = PortTripped | PortLockedOut | LatchesCleared | RelayUnexpected | RelayNotReconciled | RelayOpenCircuit
+PortFact = (
+    PortTripped
+    | PortLockedOut
+    | LatchesCleared
+    | RelayUnexpected
+    | RelayNotReconciled
+    | RelayOpenCircuit
+    | PortTemperatureHigh
+)
 CircuitFact = InputTripped | InputsLost | InputsBack | CircuitShed | CircuitTripped
 Fact = SessionFact | PortFact | CircuitFact | BoardWentSilent | BoardReturned | StoreFailed | StoreRecovered

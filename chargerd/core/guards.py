@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from chargerd.core.events import Event, MeterReading, StartRequested, StopRequested
 from chargerd.core.moment import Moment
+from chargerd.core.pickup import reached
 from chargerd.core.plan import Limits
 from chargerd.core.port import Port, Step
-from chargerd.core.protection import Result, reached
+from chargerd.core.protection import Result
 from chargerd.core.relay import Phase
 from chargerd.core.session import Source
 from chargerd.core.units import Seconds, after

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, WattHours, Watts
+from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Seconds, WattHours, Watts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,9 @@ class Protection:
     weld_current: Amps = Amps(0.2)
     open_tries: int = 3
     step_timeout: Seconds = Seconds(3.0)
+    temperature_warn: Celsius = Celsius(60.0)
+    temperature_trip: Celsius = Celsius(70.0)
+    temperature_delay: Seconds = Seconds(30.0)
     suspend_times: int = 3
     suspend_total: Seconds = Seconds(1800.0)
 

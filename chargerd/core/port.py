@@ -24,10 +24,12 @@ from chargerd.core.facts import (
     SessionStarted,
     SessionSuspended,
 )
+from chargerd.core.heat import Heat
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
+from chargerd.core.pickup import reached
 from chargerd.core.plan import Limits, PortPlan
-from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement, reached
+from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, Source, StopDetail, StopReason
@@ -139,6 +141,7 @@ class Port:
         self.relay = RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
         self.weld = Weld(plan)
         self.thermal = Thermal()
+        self.heat = Heat(plan.protection)
         self.latches = list(latches)
         self.state = PortState.UNKNOWN
         self.since = now
@@ -230,7 +233,7 @@ class Port:
             or circuits.unguarded(self.id),
             Code.METER_STALE: not self.seen.alive(now.instant),
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
-            Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW,
+            Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW or self.heat.warm(now.instant),
             Code.CIRCUIT_FULL: self._finds_no_room(now),
         }
         return tuple(code for code, holds in found.items() if holds)
@@ -273,6 +276,7 @@ class Port:
     def _take(self, order: Order, now: Moment) -> None:
         self.charge = Charge(self.plan, order, self.seen, now)
         self.charge.image.thermal = self.thermal
+        self.charge.image.heat = self.heat
         self.suspended_for = None
 
     def enqueue(self, order: Order, now: Moment) -> None:
@@ -670,4 +674,5 @@ class Port:
             blocked_by=self.obstacles(now),
             session=self.record(now) if self.charge is not None else None,
             queue_position=self.circuits.position(self.id),
+            temperature=self.heat.known(now.instant),
         )

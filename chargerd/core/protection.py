@@ -11,7 +11,9 @@ from enum import StrEnum
 
 from chargerd.core.events import MeterReading
 from chargerd.core.facts import Clearing
+from chargerd.core.heat import Heat
 from chargerd.core.load import Level
+from chargerd.core.pickup import Pickup, reached
 from chargerd.core.plan import PortPlan
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, StopDetail, StopReason
@@ -26,39 +28,6 @@ LONGEST_SESSION = Seconds(86400.0)
 
 DEFINITE_READINGS = 2
 """What lasts for some time has to be seen more than once."""
-
-
-def reached(deadline: Instant | None, now: Instant) -> bool:
-    """Say whether a deadline has come.
-
-    Decisions and wake-ups compare the very same figure: rounding must not wake the station too early for ever.
-    """
-    return deadline is not None and now >= deadline
-
-
-@dataclass(slots=True)
-class Pickup:
-    """How long, and over how many new readings, a quantity has been above a threshold without a break."""
-
-    since: Instant | None = None
-    readings: int = 0
-
-    def note(self, at: Instant, *, above: bool) -> None:
-        """Take in one new reading."""
-        if not above:
-            self.since, self.readings = None, 0
-            return
-        if self.since is None:
-            self.since = at
-        self.readings += 1
-
-    def until(self, delay: Seconds) -> Instant | None:
-        """Return when it will have lasted for `delay`; `None` if it is not above."""
-        return None if self.since is None else after(self.since, delay)
-
-    def reached(self, delay: Seconds, now: Instant) -> bool:
-        """Say whether it has lasted for `delay`."""
-        return reached(self.until(delay), now)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +47,8 @@ class Image:
     over_power: Pickup = field(default_factory=Pickup)
     thermal: Thermal = field(default_factory=Thermal)
     """The port's, not the session's: a wire does not cool down because a session ends."""
+    heat: Heat = field(default_factory=Heat)
+    """The port's as well."""
     level: Level = field(default_factory=Level)
     shape: Shape = field(init=False)
     """What the power of the session has looked like so far."""
@@ -208,6 +179,17 @@ def overpower(image: Image, now: Instant) -> StopDetail | None:
     return StopDetail(function="overpower", measured=seen.power, limit=limit, unit="w")
 
 
+def port_temperature(image: Image, now: Instant) -> StopDetail | None:
+    """The socket's own sensor has shown 70 °C or more for 30 s; one that is silent or invalid is not hot.
+
+    Threshold: a 12-port pile's firmware. IEC 60884-1 lets a terminal rise by 45 K, which is 70 °C at 25 °C.
+    """
+    if not reached(image.heat.trips_at(), now):
+        return None
+    limit = image.plan.protection.temperature_trip
+    return StopDetail(function="port_temperature", measured=image.heat.celsius, limit=limit, unit="c")
+
+
 def energy_limit(image: Image, _now: Instant) -> StopDetail | None:
     """The order's energy has been delivered."""
     limit = image.order.limits.energy
@@ -305,6 +287,12 @@ FUNCTIONS: tuple[Function, ...] = (
         reason=StopReason.OVERCURRENT,
         clearing=Clearing.REMOTE,
     ),
+    Function(
+        picks_up=port_temperature,
+        result=Result.TRIP,
+        reason=StopReason.OVERTEMPERATURE,
+        clearing=Clearing.LOCAL,
+    ),
     Function(picks_up=meter_stale, result=Result.SUSPEND, reason=StopReason.METER_LOST),
     Function(picks_up=overpower, result=Result.TRIP, reason=StopReason.OVERPOWER),
     Function(picks_up=energy_limit, result=Result.END, reason=StopReason.ENERGY_LIMIT),
@@ -336,6 +324,7 @@ def next_judgement(image: Image) -> Instant | None:
         image.over_power.until(protection.overpower_delay),
         image.seen.fresh_until(),
         image.thermal.reaches_one_at(),
+        image.heat.trips_at(),
     ]
     if not image.loaded:
         instants.append(totals.charged_for(image.plan.charge_end.no_load_after))

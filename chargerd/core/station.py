@@ -27,11 +27,13 @@ from chargerd.core.events import (
     StartRequested,
     StopRequested,
     StoreChanged,
+    TemperatureReading,
 )
 from chargerd.core.facts import (
     BoardReturned,
     BoardWentSilent,
     Latch,
+    PortTemperatureHigh,
     RelayNotReconciled,
     SessionEnded,
     SessionUpdated,
@@ -44,7 +46,7 @@ from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port, Step, Surroundings
 from chargerd.core.relay import Phase, Signal
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import cooled
@@ -161,8 +163,10 @@ class Station:
             case _:
                 return self._route_port(event, now)
 
-    def _route_port(self, event: PortEvent, now: Moment) -> list[Port]:
+    def _route_port(self, event: PortEvent | TemperatureReading, now: Moment) -> list[Port]:
         port = self._ports.get(event.port)
+        if isinstance(event, TemperatureReading):
+            return self._note_heat(port, event)
         if port is None:
             contactor = self._supply.contactors.get(event.port)
             if contactor is not None and isinstance(event, RelayEvent):
@@ -204,6 +208,21 @@ class Station:
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
         beside = sum(other.seen.power or 0.0 for other in self._beside[port.id])
         port.weld.note(port.seen, opened, beside)
+
+    def _note_heat(self, port: Port | None, event: TemperatureReading) -> list[Port]:
+        """Take in a temperature. Nothing is judged here: the port is woken when it is to trip."""
+        if port is None:
+            return []
+        if port.heat.note(event.celsius, event.at):
+            detail = StopDetail(
+                function="port_temperature",
+                measured=event.celsius,
+                limit=port.plan.protection.temperature_warn,
+                unit="c",
+            )
+            session = None if port.charge is None else port.charge.order.session
+            self._out.tell(PortTemperatureHigh(port=port.id, detail=detail, session=session))
+        return [port]
 
     def _on_board(self, plan: PortPlan) -> Iterable[Port]:
         return (

@@ -5,6 +5,7 @@ from typing import NewType
 Amps = NewType("Amps", float)
 Volts = NewType("Volts", float)
 Watts = NewType("Watts", float)
+Celsius = NewType("Celsius", float)
 WattHours = NewType("WattHours", float)
 Seconds = NewType("Seconds", float)
 """A span of time."""

@@ -8,7 +8,7 @@ from chargerd.core.facts import Latch
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import SessionRecord
-from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Volts, WattHours, Watts
+from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Volts, WattHours, Watts
 
 
 class PortState(StrEnum):
@@ -63,6 +63,8 @@ class PortView:
     """The session under way with its totals so far; its order's limits are the limits in force."""
     queue_position: int | None = None
     """From 1, while the port waits for its circuits; `blocked_by` says for what."""
+    temperature: Celsius | None = None
+    """Of its socket; `None` without a sensor that shows one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

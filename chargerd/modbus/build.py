@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from chargerd.config.document import BusSection
-from chargerd.config.pacing import INPUTS_EVERY
+from chargerd.config.pacing import INPUTS_EVERY, THERMOMETERS_EVERY
 from chargerd.config.profiles import Parity, Quantity
 from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.core.clock import Clock
@@ -11,7 +11,7 @@ from chargerd.core.plan import PortPlan, contactor_of
 from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
 from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
 from chargerd.modbus.bus import Bus, Emit
-from chargerd.modbus.feeder import Feeder, InputBoard, Supply, readings_of
+from chargerd.modbus.feeder import Feeder, InputBoard, Supply, ThermometerBoard, readings_of
 from chargerd.modbus.lines import Line, SerialLine, SocketLine
 from chargerd.modbus.schedule import Kind, PortOnBus, Reading, Regular, Schedule
 from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
@@ -36,6 +36,7 @@ def _used(site: Site) -> set[str]:
     """Return the buses with anything on them that is read or written."""
     boards = {channel.board for port in site.ports for channel in (port.relay, port.meter)}
     boards |= {plan.board for plan in site.plan.inputs}
+    boards |= {port.temperature.board for port in site.ports if port.temperature is not None}
     for circuit in site.plan.circuits:
         boards |= {part.board for part in (circuit.meter, circuit.contactor) if part is not None}
     return {site.boards[board].bus for board in boards}
@@ -135,7 +136,22 @@ def _supply(site: Site, boards: Mapping[BoardId, BoardOnBus]) -> Supply:
         if circuit.meter is not None and board is not None and board.meter is not None:
             feeders[circuit.id] = Feeder(circuit.id, circuit.meter, board.meter)
             regulars += readings_of(circuit, board.meter)
-    return Supply(inputs=inputs, feeders=feeders, regulars=tuple(regulars))
+    thermometers = _thermometers(site, boards)
+    regulars += [Regular(board=name, every=THERMOMETERS_EVERY, thermometers=True) for name in thermometers]
+    return Supply(inputs=inputs, feeders=feeders, regulars=tuple(regulars), thermometers=thermometers)
+
+
+def _thermometers(site: Site, boards: Mapping[BoardId, BoardOnBus]) -> dict[BoardId, ThermometerBoard]:
+    """Return the boards of one bus whose thermometers sit at sockets."""
+    found: dict[BoardId, dict[PortId, int]] = {}
+    for port in site.ports:
+        if port.temperature is not None and port.temperature.board in boards:
+            found.setdefault(port.temperature.board, {})[port.id] = port.temperature.channel
+    return {
+        name: ThermometerBoard(site.boards[name].address, section, ports)
+        for name, ports in found.items()
+        if (section := site.boards[name].profile.thermometers) is not None
+    }
 
 
 def _board(board: Board, site: Site) -> BoardOnBus:

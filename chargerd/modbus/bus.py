@@ -395,7 +395,7 @@ class Bus:
             case Coils():
                 self._not_read_back(job, FaultKind.OFFLINE, now)
             case Regular():
-                self._tell(_supply_fault(job, FaultKind.OFFLINE, now))
+                self._supply_fault(job, FaultKind.OFFLINE, now)
             case Reading():
                 self._fault(job, FaultKind.OFFLINE, now, again=job.kind is Kind.ENERGY)
 
@@ -533,7 +533,11 @@ class Bus:
         result = self._ask(self._boards[job.board], self._supply.request(job))
         self._keep(job, result)
         if isinstance(result, Failed):
-            self._tell(_supply_fault(job, result.kind, result.at))
+            self._supply_fault(job, result.kind, result.at)
+            return
+        if job.thermometers:
+            for temperature in self._supply.thermometers[job.board].note(result.pdu, result.at):
+                self._tell(temperature)
             return
         if job.circuit is None:
             closed = self._supply.inputs[job.board].closed(result.pdu)
@@ -543,10 +547,17 @@ class Bus:
             reading = self._supply.feeders[job.circuit].note(job, result.pdu, result.at)
         except Implausible as error:
             log.warning("implausible", board=job.board, circuit=job.circuit, why=str(error))
-            self._tell(_supply_fault(job, FaultKind.IMPLAUSIBLE, result.at))
+            self._supply_fault(job, FaultKind.IMPLAUSIBLE, result.at)
             return
         if reading is not None:
             self._tell(reading)
+
+    def _supply_fault(self, job: Regular, kind: FaultKind, at: Instant) -> None:
+        """Tell that the supply was not seen; of thermometers nobody waits to hear that."""
+        if job.circuit is not None:
+            self._tell(CircuitFault(circuit=job.circuit, at=at, kind=kind))
+        elif not job.thermometers:
+            self._tell(InputsNotRead(board=job.board, at=at, kind=kind))
 
     def _keep(self, job: Coils | Reading | Regular, result: Answered | Failed) -> None:
         if isinstance(result, Failed) and result.kind is not FaultKind.EXCEPTION:
@@ -574,12 +585,6 @@ def _reading(port: PortId, at: Instant, values: Values) -> MeterReading:
         voltage=values.voltage,
         energy=values.energy,
     )
-
-
-def _supply_fault(job: Regular, kind: FaultKind, at: Instant) -> InputsNotRead | CircuitFault:
-    if job.circuit is None:
-        return InputsNotRead(board=job.board, at=at, kind=kind)
-    return CircuitFault(circuit=job.circuit, at=at, kind=kind)
 
 
 def _action(command: CloseRelay | RenewLease) -> RelayAction:

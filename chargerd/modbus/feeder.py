@@ -1,13 +1,13 @@
-"""What circuits' meters and inputs are asked for, and the picture that a feeder's frames make. No I/O."""
+"""What circuits' meters, inputs and thermometers are asked for, and what their answers say. No I/O."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chargerd.config.pacing import FEEDER_EVERY, FEEDER_SLOWER_EVERY
-from chargerd.config.profiles import Inputs, Quantity
-from chargerd.core.events import CircuitReading
+from chargerd.config.profiles import Inputs, Quantity, Thermometers
+from chargerd.core.events import CircuitReading, TemperatureReading
 from chargerd.core.plan import CircuitPlan, FeederPlan
-from chargerd.core.units import Amps, BoardId, CircuitId, Instant, Seconds, Volts, Watts, after
+from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Seconds, Volts, Watts, after
 from chargerd.modbus.board import MeterBoard, Values
 from chargerd.modbus.frames import Request, bits_of, read_bits, read_registers, registers_of
 from chargerd.modbus.schedule import Regular
@@ -38,6 +38,33 @@ class InputBoard:
         """Return whether each contact is closed, channel 1 first."""
         values = bits_of(pdu) if self._section.function <= _BITS else registers_of(pdu)
         return tuple(bool(value) for value in values)[: self._section.channels]
+
+
+class ThermometerBoard:
+    """Frames for the temperatures of a board, and which ports each channel, counted from 1, stands for."""
+
+    def __init__(self, unit: int, section: Thermometers, ports: Mapping[PortId, int]) -> None:
+        self._unit = unit
+        self._section = section
+        self._ports = ports
+
+    def read(self) -> Request:
+        """Return the request that reads all channels."""
+        section = self._section
+        return read_registers(self._unit, section.function, section.first, section.channels)
+
+    def note(self, pdu: bytes, at: Instant) -> Iterator[TemperatureReading]:
+        """Yield what an answer says of each port's socket; a value that cannot be true is not known."""
+        words = registers_of(pdu)
+        for port, channel in self._ports.items():
+            yield TemperatureReading(port=port, at=at, celsius=self._celsius(words[channel - 1]))
+
+    def _celsius(self, raw: int) -> Celsius | None:
+        section = self._section
+        if raw in section.invalid:
+            return None
+        celsius = section.scale * (raw - 0x1_0000 if raw & 0x8000 else raw)
+        return Celsius(celsius) if section.least <= celsius <= section.most else None
 
 
 def readings_of(circuit: CircuitPlan, meter: MeterBoard) -> Iterator[Regular]:
@@ -125,15 +152,18 @@ class Feeder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """What a bus reads of the supply: boards with inputs, and circuits' meters."""
+    """What a bus reads beside its ports: boards with inputs or thermometers, and circuits' meters."""
 
     inputs: Mapping[BoardId, InputBoard]
     feeders: Mapping[CircuitId, Feeder]
     regulars: tuple[Regular, ...]
+    thermometers: Mapping[BoardId, ThermometerBoard] = field(default_factory=dict)
 
     def request(self, job: Regular) -> Request:
         """Return what asks for one of them."""
-        return self.inputs[job.board].read() if job.circuit is None else self.feeders[job.circuit].request(job)
+        if job.circuit is not None:
+            return self.feeders[job.circuit].request(job)
+        return self.thermometers[job.board].read() if job.thermometers else self.inputs[job.board].read()
 
 
 NO_SUPPLY = Supply(inputs={}, feeders={}, regulars=())

@@ -119,12 +119,13 @@ class Coils:
 
 @dataclass(slots=True, kw_only=True)
 class Regular:
-    """What is read of the supply whatever the ports do: a board's inputs, or a block of a circuit's meter."""
+    """What is read whatever the ports do: a board's inputs or thermometers, or a block of a circuit's meter."""
 
     board: BoardId
     every: Seconds
     circuit: CircuitId | None = None
-    """The circuit whose meter it is; `None`: the board's inputs."""
+    """The circuit whose meter it is; `None`: the board's inputs, or its `thermometers`."""
+    thermometers: bool = False
     channel: int = 1
     block: Block | None = None
     last: Instant = LONG_AGO
@@ -136,6 +137,11 @@ class Regular:
     def deadline(self) -> Instant:
         """Return by when it is to be read."""
         return after(self.last, self.every)
+
+    @property
+    def name(self) -> str:
+        """What it is, in a word."""
+        return "feeder" if self.circuit is not None else "thermometers" if self.thermometers else "inputs"
 
 
 Job = Cut | Hold | Coils | Reading | Regular
@@ -453,7 +459,7 @@ class Schedule:
         for regular in self._regulars:
             if regular.eligible_at() <= now and self._may(regular.board, now):
                 by = after(regular.deadline(), Seconds(-EARLY))
-                yield _Due(by=by, job=regular, pressing=regular.circuit is None)
+                yield _Due(by=by, job=regular, pressing=regular.name == "inputs")
         for board, last in self._coils_last.items():
             if after(last, COILS_EVERY) <= now and self._coils_wait_for(board, now) <= now:
                 yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=Coils(board=board))
@@ -476,7 +482,7 @@ class Schedule:
                 by = job.deadline()
                 return job.kind.value, by if job.asked_at is None else after(by, FAST_WITHIN)
             case Regular():
-                return ("inputs" if job.circuit is None else "feeder"), job.deadline()
+                return job.name, job.deadline()
             case Coils():
                 return "coils", after(self._coils_last[job.board], Seconds(COILS_EVERY + FAST_WITHIN))
             case Hold() if isinstance(job.command, RenewLease):

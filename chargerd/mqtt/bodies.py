@@ -327,6 +327,7 @@ def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = 
         blocked_by=view.blocked_by,
         queue_position=view.queue_position,
         latency_budget_s=None if latency_budget is None else round(latency_budget, 2),
+        temperature_c=None if view.temperature is None else round(view.temperature, 1),
     )
 
 

@@ -156,6 +156,8 @@ class PortStateBody(Message):
     queue_position: int | None
     latency_budget_s: float | None = None
     """At worst, from too much current at the clamp to an open contact, no frame lost."""
+    temperature_c: float | None = None
+    """Of the socket, where it has a sensor."""
 
 
 class TierBody(Message):

@@ -19,7 +19,7 @@ from pymodbus.pdu.bit_message import (
 )
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
 
-from chargerd.config.profiles import MeterSection, Number, Quantity, Register, RelaySection, Setting
+from chargerd.config.profiles import MeterSection, Number, Quantity, Register, RelaySection, Setting, Thermometers
 from chargerd.config.site import Board
 from chargerd.core.units import Instant, Seconds
 from chargerd.sim.parts import Meter, Relay
@@ -27,6 +27,8 @@ from chargerd.sim.parts import Meter, Relay
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_REGISTERS = 1, 2, 3, 4
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS = 5, 6, 15
 BROADCAST = 0
+ROOM = 20.0
+"""Degrees Celsius."""
 WORD = 0xFFFF
 _TYPES = {
     Number.U16: ModbusClientMixin.DATATYPE.UINT16,
@@ -91,6 +93,9 @@ class BoardSim:
         self.meters = tuple(meters)
         self.inputs = [False] * inputs
         """Whether each digital input is closed."""
+        thermometers = board.profile.thermometers
+        self.celsius: list[float | None] = [ROOM] * (0 if thermometers is None else thermometers.channels)
+        """What each temperature sensor shows; `None`: none is there."""
         self.silent = False
         self.powered = True
         self.deaf = False
@@ -234,6 +239,9 @@ class BoardSim:
         meter = self.board.profile.meter
         if meter is not None and meter.function == function:
             return _image(meter, self.meters)
+        thermometers = self.board.profile.thermometers
+        if thermometers is not None and thermometers.function == function:
+            return _temperatures(thermometers, self.celsius)
         return self._states(function) or None
 
 
@@ -262,6 +270,13 @@ def _image(section: MeterSection, meters: Sequence[Meter]) -> dict[int, int]:
                 enumerate(_encode(value, register, section), start=section.address_of(register, channel))
             )
     return words
+
+
+def _temperatures(section: Thermometers, celsius: Sequence[float | None]) -> dict[int, int]:
+    """Return the registers of all temperatures by address."""
+    none = section.invalid[0] if section.invalid else 0
+    words = (none if value is None else round(value / section.scale) & WORD for value in celsius)
+    return dict(enumerate(words, start=section.first))
 
 
 def _encode(value: float, register: Register, section: MeterSection) -> list[int]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from tests.core.bend import Bend
+from tests.core.heat_bends import HEAT_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 
 CORE = Path(__file__).parents[2] / "chargerd" / "core"
@@ -607,4 +608,5 @@ BENDS: tuple[Bend, ...] = (
         (float("nan"),),
     ),
     *SUPPLY_BENDS,
+    *HEAT_BENDS,
 )
