@@ -45,7 +45,7 @@ _LATER = {
     "resume": {"window_s"},
 }
 """What is checked and noted, but not acted on in this release."""
-_UNITS = {"_w": "W", "_a": "A", "_s": "s", "_wh": "Wh", "_factor": "times"}
+_UNITS = {"_w": "W", "_a": "A", "_s": "s", "_wh": "Wh", "_c": "°C", "_factor": "times"}
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 _HEAD = """\

@@ -19,6 +19,9 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "meter_stale_s": (1, 15),
         "recover_s": (5, 600),
         "weld_current_a": (0.05, 0.5),
+        "temperature_warn_c": (40, 80),
+        "temperature_trip_c": (45, 85),
+        "temperature_s": (10, 120),
     },
     "charge_end": {
         "full_below_w": (1, 200),

@@ -546,6 +546,18 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "charge_end: {full_below_w: §2}\nlimits: {power_w: 800",
         "unplugged_below_w of 2 is not below full_below_w of 2; lower unplugged_below_w or raise full_below_w",
     ),
+    (
+        "a sensor on a board that has none",
+        "    circuit: shed-b\n",
+        "    circuit: shed-b\n    temperature: §meter-b/1\n",
+        "meter-b (pzem-016) has no thermometer; name a board that has",
+    ),
+    (
+        "too few sensors for a range",
+        "    circuit: shed-a\n",
+        "    circuit: shed-a\n    temperature: §meter-b/1..2\n",
+        "'meter-b/1..2' has 2 members beside 3" + RANGE,
+    ),
     # Circuits and inputs
     (
         "a circuit that feeds itself",

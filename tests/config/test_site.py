@@ -58,6 +58,14 @@ def test_a_port_has_its_circuits_phase_only_if_it_says_so() -> None:
     assert [port.phase for port in site(text).plan.ports] == [Phase.ALL, Phase.ALL, Phase.ALL, Phase.L2]
 
 
+def test_sensors_at_the_sockets_run_along_or_are_shared() -> None:
+    boards = changed("  relay-b:", "  heat-a: {bus: line-a, address: 40, profile: eletechsup-r4dcb08}\n  relay-b:")
+    each = site(changed("    circuit: shed-a\n", "    circuit: shed-a\n    temperature: heat-a/1..3\n", boards))
+    assert [port.temperature for port in each.ports] == [*(channel("heat-a", n) for n in (1, 2, 3)), None]
+    one = site(changed("    circuit: shed-a\n", "    circuit: shed-a\n    temperature: heat-a/8\n", boards))
+    assert {port.temperature for port in one.ports[:3]} == {channel("heat-a", 8)}
+
+
 def test_limits_are_the_ports_else_the_sites_else_the_defaults() -> None:
     ports = site().plan.ports
     assert ports[0].limits == replace(Limits(), current=Amps(4.0), power=Watts(800.0))
@@ -81,6 +89,9 @@ PROTECTION = {
     "meter_stale_s": ("stale_after", 5.0),
     "recover_s": ("recover_within", 60.0),
     "weld_current_a": ("weld_current", 0.1),
+    "temperature_warn_c": ("temperature_warn", 50.0),
+    "temperature_trip_c": ("temperature_trip", 65.0),
+    "temperature_s": ("temperature_delay", 20.0),
 }
 CHARGE_END = {
     "full_below_w": ("full_below", 20.0),

@@ -22,6 +22,7 @@ from chargerd.core.events import (
     RelayNotWritten,
     RelayReadBack,
     RelayWritten,
+    TemperatureReading,
 )
 from chargerd.core.plan import contactor_of
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds
@@ -233,3 +234,63 @@ def test_one_silent_meter_does_not_slow_the_others(monkeypatch: pytest.MonkeyPat
     full.charge(1.5, 20.0)
     after = full.gaps(only=others)
     assert sum(after) / len(after) <= 1.05 * sum(before) / len(before)
+
+
+HOT = """\
+gateway: {id: test}
+buses: {line: {serial: /dev/null, baudrate: 9600}}
+boards:
+  relay: {bus: line, address: 1, profile: waveshare-relay-16}
+  heat: {bus: line, address: 9, profile: eletechsup-r4dcb08}
+  meter1..meter4: {bus: line, address: 11..14, profile: eastron-sdm120}
+circuits: {shed: {rating_a: 40}}
+ports:
+  - {id: A01..A03, relay: relay/1..3, meter: meter1..meter3, circuit: shed, temperature: heat/1..3}
+  - {id: A04, relay: relay/4, meter: meter4, circuit: shed}
+"""
+
+
+class Warm(Bench):
+    """The bench with a board that reads temperatures."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch, loader.load_text(HOT, "test"))
+        self.words = [215, 0x8000, 0xFFCE, 0, 0, 0, 0, 0]
+        self.line.script = self.answer
+        self.asked: list[bytes] = []
+
+    def answer(self, request: bytes) -> Reply:
+        if request[0] != 9 or 9 in self.boards.silent:
+            return self.boards.script(request)
+        self.asked.append(request[1:6])
+        reply = request[:2] + bytes([16]) + struct.pack(">8H", *self.words)
+        return [(SILENCE + TURNAROUND, reply + crc(reply))]
+
+
+def test_sockets_temperatures_are_told_each_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    warm = Warm(monkeypatch)
+    warm.run(21.0)
+    told = warm.told(TemperatureReading)
+    assert {(event.port, event.celsius) for event in told} == {("A01", 21.5), ("A02", None), ("A03", -5.0)}
+    times = [event.at for event in told if event.port == "A01"]
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 5.0
+    assert len(times) <= 10, "no more often than twice in that time"
+    assert set(warm.asked) == {bytes.fromhex("03 00 00 00 08")}
+
+
+def test_a_temperature_that_cannot_be_true_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    warm = Warm(monkeypatch)
+    warm.words[0] = 1251
+    warm.run(6.0)
+    assert {event.celsius for event in warm.told(TemperatureReading) if event.port == "A01"} == {None}
+
+
+def test_thermometers_that_are_silent_are_a_lost_board_and_no_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    warm = Warm(monkeypatch)
+    warm.run(6.0)
+    warm.forget()
+    warm.boards.silent = {9}
+    warm.run(20.0)
+    assert [event.board for event in warm.told(BoardLost)] == ["heat"]
+    assert not warm.told(InputsNotRead)
+    assert not warm.told(TemperatureReading)

@@ -1,15 +1,18 @@
 """A socket with a temperature sensor: what is too warm, for how long, and what a sensor that lies can do."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from chargerd.core.commands import Code
 from chargerd.core.events import TemperatureReading
 from chargerd.core.facts import PortTemperatureHigh
+from chargerd.core.plan import Protection
 from chargerd.core.session import Source, StopReason
-from chargerd.core.units import Celsius, Instant, PortId
+from chargerd.core.units import Celsius, Instant, PortId, Seconds
 from chargerd.core.view import PortState
+from tests.core.plant import port_plan
 from tests.core.world import World
 
 
@@ -93,11 +96,13 @@ def test_a_sensor_that_fell_silent_is_not_hot() -> None:
 
 
 def test_one_reading_is_not_enough() -> None:
-    world = World()
+    hasty = replace(Protection(), temperature_delay=Seconds(10.0))
+    world = World(port_plan(protection=hasty))
     world.charging()
-    feel(world, 90.0, 5)
-    world.run(12)
+    feel(world, 90.0, 14, every=14)
     assert world.state() is PortState.CHARGING
+    feel(world, 90.0, 1)
+    world.tells("tripped port_temperature")
 
 
 def test_a_warm_socket_is_told_of_once_and_goes_on() -> None:

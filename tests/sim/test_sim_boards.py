@@ -4,6 +4,7 @@ import pytest
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
+from chargerd.config.library import load_profiles
 from chargerd.config.profiles import Profile, Quantity
 from chargerd.config.site import Board
 from chargerd.core.units import BoardId, Instant
@@ -212,6 +213,15 @@ def test_relays_at_registers_are_written_with_function_6_and_read_with_3(registe
 
 
 # The codec
+
+
+def test_thermometers_show_what_their_sensors_do() -> None:
+    profile = load_profiles(())["eletechsup-r4dcb08"]
+    board = BoardSim(Board(id=BoardId("heat"), bus=BUS, address=9, profile=profile), (), ())
+    board.celsius[:3] = [71.25, -5.0, None]
+    answer = board.answer(bytes.fromhex("03 00 00 00 08"), Instant(0.0))
+    assert answer is not None
+    assert answer.hex(" ").upper() == "03 10 02 C8 FF CE 80 00" + " 00 C8" * 5
 
 
 def test_half_a_frame_and_a_broken_one_are_no_request() -> None:
