@@ -69,6 +69,7 @@ def test_the_highest_figure_itself_is_within_the_bounds(section: str, key: str, 
     others = {
         "overcurrent_definite_factor": "overcurrent_instant_factor: 2",
         "overpower_factor": "overpower_instant_factor: 2",
+        "temperature_warn_c": "temperature_trip_c: 85",
     }
     beside = f", {others[key]}" if key in others else ""
     assert len(site(changed(SITE, f"{section}: {{{key}: {most}{beside}}}")).ports) == 4
