@@ -10,7 +10,7 @@ APART := tests/campaign tests/charges tests/mutants tests/store
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench campaign charges mutants setup system lock format clean
+.PHONY: help demo test check bench campaign proofs charges mutants setup system lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ bench: setup system ## Measure the bus against its own floor (not a test: figure
 
 campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each (hours of work)
 	@CAMPAIGN_SEEDS=1000 CAMPAIGN_FRAME_SEEDS=100 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign
+
+proofs: setup system ## The long form of power cuts, kills, hostile brokers and spoilt frames (an hour of work)
+	@POWER_CUTS=102400 KILLS=500 CHARGERD_CAMPAIGN=long CHARGERD_FUZZ=1000000 CHARGERD_BAD_HOURS=1 \
+	  $(PYTEST) -q --timeout=7200 tests/store/test_power_cut.py tests/store/test_kill.py tests/faults tests/modbus/test_bad_input.py
 
 mutants: setup ## Bend every protective rule, one at a time, and print what the tests say
 	@$(BIN)/python -m tests.mutants

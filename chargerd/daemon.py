@@ -110,6 +110,9 @@ class DrivenBus(BusLike, Protocol):
     def lost_boards(self) -> tuple[BoardId, ...]:
         """Return the boards that do not answer."""
 
+    def unprepared_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards that are not known to have the settings their dead-man needs."""
+
 
 class MakeBuses(Protocol):
     """Makes the buses of a site."""

@@ -133,6 +133,16 @@ class BoardBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationFailed:
+    """A board did not take a setting it must have before it is used, such as its poll timeout."""
+
+    board: BoardId
+    at: Instant
+    setting: str
+    """In a person's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputsRead:
     """The contacts of an input board, read in one transaction: `True` is closed, channel 1 first."""
 
@@ -241,7 +251,8 @@ class ShutdownRequested:
 
 RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
 SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
-BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardLost | BoardBack
+BoardEvent = BoardLost | BoardBack | PreparationFailed
+BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent
 JournalEvent = Persisted | PersistFailed | StoreChanged
 Request = StartRequested | StopRequested | ResetRequested
 Event = BusEvent | JournalEvent | Request | DeadlineReached | ShutdownRequested

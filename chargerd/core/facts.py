@@ -193,6 +193,14 @@ class BoardReturned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoardNotPrepared:
+    """A board did not take a setting it must have, named by `kind`: it counts as one without a dead-man."""
+
+    board: BoardId
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed:
     """The journal cannot be written; no relay closes until it can."""
 
@@ -213,4 +221,5 @@ PortFact = (
     | PortTemperatureHigh
 )
 CircuitFact = InputTripped | InputsLost | InputsBack | CircuitShed | CircuitTripped
-Fact = SessionFact | PortFact | CircuitFact | BoardWentSilent | BoardReturned | StoreFailed | StoreRecovered
+BoardFact = BoardWentSilent | BoardReturned | BoardNotPrepared
+Fact = SessionFact | PortFact | CircuitFact | BoardFact | StoreFailed | StoreRecovered

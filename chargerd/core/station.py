@@ -9,6 +9,7 @@ from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
 from chargerd.core.events import (
     BoardBack,
+    BoardEvent,
     BoardLost,
     CircuitFault,
     CircuitReading,
@@ -20,6 +21,7 @@ from chargerd.core.events import (
     MeterReading,
     Persisted,
     PersistFailed,
+    PreparationFailed,
     RelayEvent,
     Request,
     ResetRequested,
@@ -30,6 +32,7 @@ from chargerd.core.events import (
     TemperatureReading,
 )
 from chargerd.core.facts import (
+    BoardNotPrepared,
     BoardReturned,
     BoardWentSilent,
     Latch,
@@ -154,7 +157,7 @@ class Station:
                 return []
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
                 return self._supply.note(event, now)
-            case BoardLost() | BoardBack():
+            case BoardLost() | BoardBack() | PreparationFailed():
                 return self._board(event, now)
             case StoreChanged():
                 return self._store(event)
@@ -296,7 +299,10 @@ class Station:
             port.record(now) for port in self._ports.values() if port.charge is not None and port.charge.announced
         )
 
-    def _board(self, event: BoardLost | BoardBack, now: Moment) -> list[Port]:
+    def _board(self, event: BoardEvent, now: Moment) -> list[Port]:
+        if isinstance(event, PreparationFailed):
+            self._out.tell(BoardNotPrepared(board=event.board, kind=event.setting))
+            return []
         ports = [port for port in self._ports.values() if port.plan.relay.board == event.board]
         if isinstance(event, BoardLost):
             self._out.tell(BoardWentSilent(board=event.board, kind=event.kind.value))

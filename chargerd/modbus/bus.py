@@ -23,6 +23,7 @@ from chargerd.core.events import (
     InputsRead,
     MeterFault,
     MeterReading,
+    PreparationFailed,
     RelayAction,
     RelayNotReadBack,
     RelayNotWritten,
@@ -380,8 +381,9 @@ class Bus:
             preparing.refused()
         if preparing.good:
             log.info("board_prepared", bus=self.name, board=board.id)
-        elif preparing.over:
+        elif preparing.failed is not None:
             log.error("board_not_prepared", bus=self.name, board=board.id, setting=preparing.failed)
+            self._tell(PreparationFailed(board=board.id, at=self._clock.now(), setting=preparing.failed))
 
     def _undone(self, job: Job) -> None:
         """The line vanished under a job: an opening stays queued, the rest is told that it came to nothing."""

@@ -43,6 +43,9 @@ class Watched(Protocol):
     def lost_boards(self) -> tuple[BoardId, ...]:
         """Return the boards that do not answer."""
 
+    def unprepared_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards that are not known to have the settings their dead-man needs."""
+
 
 class LinkForVitals(Protocol):
     """Where it is told."""
@@ -78,10 +81,11 @@ class Vitals:
     def looked(self, _views: Sequence[PortView], _changed: frozenset[object]) -> None:
         """Tell what has changed, and the health if its time has come."""
         for bus in self._buses:
-            lost = frozenset(bus.lost_boards())
+            lost, unprepared = frozenset(bus.lost_boards()), frozenset(bus.unprepared_boards())
             for board in self._boards.values():
                 if board.bus == bus.name:
-                    self._tell(board_state(board, lost, connected=bus.connected))
+                    prepared = board.id not in unprepared
+                    self._tell(board_state(board, lost, connected=bus.connected, prepared=prepared))
         if self._due.passed():
             self._link.publish_health(bodies.plain(self.health()))
 
@@ -106,10 +110,12 @@ class Vitals:
         )
 
 
-def board_state(board: Board, lost: frozenset[BoardId], *, connected: bool) -> BoardStateBody:
+def board_state(
+    board: Board, lost: frozenset[BoardId], *, connected: bool, prepared: bool = True
+) -> BoardStateBody:
     """Return `state/board`. That a dead-man was proved is known of no board: none has been tried yet."""
     relay = board.profile.relay
-    dead_man = None if relay is None else relay.dead_man.value if board.lease else "none"
+    dead_man = None if relay is None else relay.dead_man.value if board.lease and prepared else "none"
     health = BoardHealth.LOST if board.id in lost else BoardHealth.GOOD if connected else BoardHealth.UNKNOWN
     return BoardStateBody(
         board=board.id,

@@ -97,6 +97,10 @@ class EventBus:
         """Queue a command; what it leads to is emitted later, in the bus's thread."""
         self._commands.put(command)
 
+    def unprepared_boards(self) -> tuple[BoardId, ...]:
+        """Return none: modelled boards have what they need."""
+        return ()
+
     def lost_boards(self) -> tuple[BoardId, ...]:
         """Return nothing: these boards always answer."""
         return ()

@@ -7,7 +7,7 @@ from chargerd.config.loader import load_text
 from chargerd.config.profiles import RelaySection, Setting
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay
-from chargerd.core.events import BoardBack, RelayReadBack, RelayWritten
+from chargerd.core.events import BoardBack, PreparationFailed, RelayReadBack, RelayWritten
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.modbus.board import RelayBoard
 from chargerd.modbus.preparing import Preparing
@@ -155,6 +155,8 @@ def test_a_board_that_does_not_take_it_is_told_of_once_and_used_all_the_same(ben
         bench.run(6.0)
     failed = [entry for entry in logs if entry["event"] == "board_not_prepared"]
     assert [(entry["board"], entry["setting"]) for entry in failed] == [("relay", "poll timeout in seconds")]
+    told = bench.told(PreparationFailed)
+    assert [(event.board, event.setting) for event in told] == [("relay", "poll timeout in seconds")]
     assert bench.bus.unprepared_boards() == (RELAY,)
     assert bench.told(RelayReadBack)
     bench.bus.execute(ReadRelay(port=A01))

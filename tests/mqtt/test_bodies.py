@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.facts import (
+    BoardNotPrepared,
     BoardReturned,
     BoardWentSilent,
     Clearing,
@@ -16,6 +17,7 @@ from chargerd.core.facts import (
     Latch,
     LatchesCleared,
     PortLockedOut,
+    PortTemperatureHigh,
     PortTripped,
     RelayNotReconciled,
     RelayUnexpected,
@@ -177,6 +179,16 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
         {"event": "port_tripped", "severity": "alarm", "port": "A01", "session_id": "S"},
     ),
     (PortTripped(port=PORT, function="overpower", detail=DETAIL), "event", {"latch": None}),
+    (
+        PortTemperatureHigh(port=PORT, detail=DETAIL),
+        "event",
+        {"event": "port_temperature_high", "severity": "warning"},
+    ),
+    (
+        BoardNotPrepared(board=BoardId("relay"), kind="poll timeout"),
+        "event",
+        {"event": "board_not_prepared", "board": "relay", "reason": "poll timeout"},
+    ),
     (
         PortLockedOut(port=PORT, latch=LATCH),
         "event",

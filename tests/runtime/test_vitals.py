@@ -31,6 +31,11 @@ class OneBus:
     counters: Counters = field(default_factory=Counters)
     lost: tuple[BoardId, ...] = ()
 
+    unprepared: tuple[BoardId, ...] = ()
+
+    def unprepared_boards(self) -> tuple[BoardId, ...]:
+        return self.unprepared
+
     def lost_boards(self) -> tuple[BoardId, ...]:
         return self.lost
 
@@ -83,3 +88,21 @@ def test_boards_are_told_when_they_change_and_health_once_a_minute(
     assert (health["ledger_waiting"], health["journal_bytes"]) == (5, 5)
     hot.unlink()
     assert watch.health().temperature_c is None
+
+
+def test_a_board_without_its_settings_has_no_dead_man(tmp_path: Path) -> None:
+    told, bus = Told(), OneBus()
+    site = load_text(SITE.replace("waveshare-relay-8, lease: off", "wirenboard-mr6c"), "test")
+    watch = Vitals(
+        link=told,
+        boards=site.boards,
+        buses=[bus],
+        folder=tmp_path,
+        span=lambda: LedgerSpan(stream="s", first=1, last=1, acked=1),
+        clock=VirtualClock(),
+    )
+    bus.unprepared = (BoardId("relay"),)
+    watch.looked((), frozenset())
+    bus.unprepared = ()
+    watch.looked((), frozenset())
+    assert [body["dead_man"] for board, body in told.boards if board == "relay"] == ["none", "poll_timeout"]

@@ -3,8 +3,8 @@
 import pytest
 
 from chargerd.core.commands import OpenRelay
-from chargerd.core.events import BoardBack, BoardLost, FaultKind
-from chargerd.core.facts import Clearing, RelayNotReconciled
+from chargerd.core.events import BoardBack, BoardLost, FaultKind, PreparationFailed
+from chargerd.core.facts import BoardNotPrepared, Clearing, RelayNotReconciled
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId
 from chargerd.core.view import PortState
@@ -388,3 +388,13 @@ def test_a_relay_welded_at_the_start_is_locked_out() -> None:
     world.run(10)
     world.tells("locked out relay_will_not_open")
     assert world.state() is PortState.LOCKED_OUT
+
+
+def test_a_board_that_does_not_take_a_setting_is_told_of() -> None:
+    world = World()
+    world.charging()
+    board = world.plans[PortId("A01")].relay.board
+    world.tell(PreparationFailed(board=board, at=Instant(world.now), setting="poll timeout in seconds"))
+    told = [fact for _, fact in world.facts if isinstance(fact, BoardNotPrepared)]
+    assert told == [BoardNotPrepared(board=board, kind="poll timeout in seconds")]
+    assert world.state() is PortState.CHARGING
