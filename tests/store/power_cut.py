@@ -15,15 +15,20 @@ from unittest.mock import patch
 
 from chargerd.core.ledger import Batch, Body, Reply
 from chargerd.core.units import CommandId, PortId, SessionId
-from chargerd.store import schema
+from chargerd.store import retention, schema
 from chargerd.store.codec import SESSION
 from chargerd.store.journal import Journal
+from chargerd.store.place import Upkeep
 from tests.store.kit import HandClock, command, connection_of, entry, latch, open_journal, record
 from tests.store.recorder import Connection, Disk, Op, RecordingVfs
 
 LIVES = 3
 STEPS = 70
 """Batches or groups of them in one life of the daemon."""
+LIMIT_BYTES = 100 * 1024
+"""How large the journal may grow in its last life, so that facts make room and gaps take their places."""
+SLICE = 5
+"""Rows that leave in one transaction."""
 FULL = "PRAGMA synchronous = FULL"
 NAME = "journal.db"
 ENDED = "SELECT json_extract(body, '$.session_id') FROM ledger WHERE settlement = 1"
@@ -64,7 +69,8 @@ class Load:
         self.books.close_page()
         clock = HandClock()
         for life in range(LIVES):
-            journal = open_journal(path, clock, boot_id=f"boot-{life}", start=False).journal
+            upkeep = Upkeep(limit_bytes=LIMIT_BYTES) if life == LIVES - 1 else Upkeep()
+            journal = open_journal(path, clock, boot_id=f"boot-{life}", start=False, upkeep=upkeep).journal
             journal.on_appended = lambda seq: self._mark("rows", seq)
             for _ in range(STEPS):
                 for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
@@ -145,7 +151,10 @@ def recorded(folder: Path, seed: int, synchronous: str) -> tuple[list[Op], Books
     instead = {FULL: f"PRAGMA synchronous = {synchronous}"}
     # A log of 60 pages instead of 1000: more checkpoints, so more places to be cut at.
     often = ("PRAGMA wal_autocheckpoint = 60",)
-    with patch.object(schema, "opened", lambda path: Connection(path, vfs, instead, often)):
+    with (
+        patch.object(schema, "opened", lambda path: Connection(path, vfs, instead, often)),
+        patch.object(retention, "SLICE", SLICE),
+    ):
         load = Load(vfs, Random(seed))
         load.run(folder / NAME)
     return _from_the_first_start(vfs.ops), load.books
@@ -237,10 +246,9 @@ def _compared(journal: Journal, books: Books, known: tuple[int, int, int]) -> st
     if last < rows:
         return f"row {rows} was announced, the last one is {last}"
     first = found[0][0] if found else last + 1
-    if [seq for seq, _ in found] != list(range(first, last + 1)) or first > journal.span().acked + 1:
-        return "a row is missing or there twice"
-    if any(_loaded(text) != books.rows[seq - 1] for seq, text in found):
-        return "a row is not what was written"
+    missing = _missing([(seq, _loaded(text)) for seq, text in found], first, last, books)
+    if missing is not None or first > journal.span().acked + 1:
+        return missing or "a row has left that nobody had acknowledged"
     state = _state(journal, last)
     matching = [
         page
@@ -250,6 +258,24 @@ def _compared(journal: Journal, books: Books, known: tuple[int, int, int]) -> st
     if not matching:
         return f"it holds neither what was told durable (batch {told}) nor anything given since (to {given})"
     return _settled_once(journal, books)
+
+
+def _missing(found: list[tuple[int, Any]], first: int, last: int, books: Books) -> str | None:
+    """Say what is wrong with the rows: each is there once and as it was written, or a gap stands for it."""
+    wanted = first
+    for seq, row in found:
+        if seq != wanted:
+            return f"row {wanted} is missing, or there twice"
+        wanted = seq + 1
+        if row["event"] == "gap":
+            wanted = row["to"] + 1
+            if row["from"] != seq or any(
+                books.rows[place - 1]["event"] == "ended" for place in range(seq, wanted)
+            ):
+                return f"the gap at {seq} stands for a settlement, or not for itself"
+        elif row != books.rows[seq - 1]:
+            return f"row {seq} is not what was written"
+    return None if wanted == last + 1 else f"row {wanted} is missing"
 
 
 def _loaded(text: str) -> Any:
