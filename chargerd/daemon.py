@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -37,7 +38,7 @@ from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import KNOWN, Incoming, Refusal
 from chargerd.mqtt.contract import MAJOR, MINOR, EventBody, Severity
-from chargerd.runtime import sdnotify
+from chargerd.runtime import sdnotify, starts
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.clock import SystemClock, boot_id
@@ -248,7 +249,13 @@ class Daemon:
         self._engine.connect(
             relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
         )
-        self._engine.begin(interrupted(recovery))
+        cut_short = interrupted(recovery)
+        self._note(
+            starts.started(
+                recovery, version=__version__, configuration=self._site.digest, interrupted=len(cut_short)
+            )
+        )
+        self._engine.begin(cut_short)
         self._tell_store()
         for bus in self._buses:
             bus.start()
@@ -295,6 +302,7 @@ class Daemon:
         self._onlooker.stop()
         self._engine.stop()
         left = self._stop_buses()
+        self._note(starts.stopped())
         if self._link is not None:
             self._hand_in(self._link)
             self._link.stop(cause="shutdown")
@@ -348,6 +356,8 @@ class Daemon:
             thread.start()
         for thread in opening:
             thread.join(OPEN_WITHIN + 1.0)
+        with suppress(Exception):
+            self._note(starts.failed(self._failure or "unknown"))
         self._journal.close(Seconds(2.0))
         self._clock.sleep(LAST_WORDS)
         os._exit(GAVE_UP)
@@ -497,7 +507,7 @@ class Daemon:
 
     def _note(self, body: EventBody) -> None:
         """Write an event of the gateway itself into the ledger."""
-        say = log.error if body.severity is Severity.ALARM else log.warning
+        say = {Severity.ALARM: log.error, Severity.WARNING: log.warning, Severity.INFO: log.info}[body.severity]
         say(body.event, **body.model_dump(exclude_none=True, exclude={"event", "severity"}))
         entry = LedgerEntry(
             kind=RowKind.EVENT, body=bodies.plain(body), moment=self._clock.moment(), offline=not self._online()

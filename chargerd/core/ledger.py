@@ -130,3 +130,5 @@ class Recovery:
     """Where a damaged journal was moved, if this one had to be started anew."""
     latches_unknown: bool = False
     """Whether latches may have been lost with a damaged journal; stands until a batch with latches is written."""
+    newest: Body | None = None
+    """The ledger's last row; `None` if it has none that can be read."""

@@ -257,7 +257,8 @@ class EventBody(Message):
 
     `gap` stands in the place of rows that will not come: `from` and `to` number them. `clock_fixed` tells how
     far the wall clock is ahead of this boot's `up_ms`, so that rows without a time get theirs; `clock_step` tells
-    by how much the wall clock was set.
+    by how much the wall clock was set. `gateway_started` says in `reason` how the process before it ended:
+    `first_start`, `stopped`, `failed` or `interrupted`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -282,6 +283,9 @@ class EventBody(Message):
     offset_ms: int | None = None
     step_ms: int | None = None
     expires_at: str | None = None
+    version: str | None = None
+    configuration: str | None = None
+    sessions_interrupted: int | None = None
 
 
 class ReadingMessageBody(Message):

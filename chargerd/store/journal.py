@@ -286,4 +286,5 @@ def _peek(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recover
         known_ids=known,
         salvaged=state.salvaged if state.starts == 1 else None,
         latches_unknown=state.latches_unknown,
+        newest=tables.newest(),
     )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chargerd.core.facts import Latch
-from chargerd.core.ledger import Batch, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
+from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import CommandId, Instant, SessionId
@@ -229,6 +229,14 @@ class Tables:
         """Return up to `limit` rows with numbers above `after`, in order."""
         query = f"SELECT {COLUMNS} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
         return self._rows(self._db.execute(query, (after, limit)))
+
+    def newest(self) -> Body | None:
+        """Return the ledger's last row; `None` if there is none, or it cannot be read."""
+        try:
+            rows = self.rows(self.state().last - 1, 1)
+        except ValueError:
+            return None
+        return rows[-1].body if rows else None
 
     def settlements(self, limit: int, before: int | None = None) -> tuple[LedgerRow, ...]:
         """Return up to `limit` settlements, newest first, with numbers below `before`."""

@@ -186,6 +186,12 @@ def test_killed_the_boards_open_by_themselves_and_the_books_are_closed(site: Dae
     assert settled["stop_reason"] == "power_loss"
     assert len([body for body in backend.of("up/session") if ended(body)]) == 1
     assert len(site.edges("A01")) == 2, "nothing has closed again"
+    begun = [body for body in backend.of("up/event") if body["event"] == "gateway_started"]
+    assert [(body["reason"], body["sessions_interrupted"]) for body in begun] == [
+        ("first_start", 0),
+        ("interrupted", 1),
+    ]
+    assert begun[1]["seq"] < settled["seq"], "the start is told before what it settles"
 
 
 def test_killed_and_restarted_at_once_the_relays_are_opened(site: DaemonSite, backend: Backend) -> None:
@@ -247,6 +253,9 @@ def test_presence_last_will_and_clean_goodbye(site: DaemonSite, backend: Backend
     assert site.end(signal.SIGTERM) == 0
     goodbye = backend.wait("state/gateway", lambda body: body["cause"] == "shutdown")
     assert goodbye["conn"] == again["conn"]
+    site.start()
+    backend.wait("up/event", lambda body: body["event"] == "gateway_stopped")
+    backend.wait("up/event", lambda body: body["event"] == "gateway_started" and body["reason"] == "stopped")
 
 
 def test_sigterm_settles_and_opens_everything(alone: DaemonSite) -> None:

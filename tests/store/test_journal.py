@@ -297,6 +297,21 @@ def test_settlements_are_chained_and_the_chain_shows_what_was_done_to_it(open_: 
     )
 
 
+def test_the_newest_row_is_known_after_a_restart_if_it_can_be_read(path: Path, open_: Open) -> None:
+    first = open_()
+    assert first.journal.recovery.newest is None
+    first.write(Batch(entries=(entry({"event": "one"}), entry({"event": "two"}))))
+    first.journal.close(PATIENCE_S)
+    second = open_()
+    assert second.journal.recovery.newest == {"event": "two"}
+    second.journal.close(PATIENCE_S)
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("UPDATE ledger SET body = 'no JSON' WHERE seq = 2")
+    db.close()
+    assert open_().journal.recovery.newest is None
+
+
 def test_connections_are_counted_across_restarts(open_: Open) -> None:
     counts = []
     for _ in range(2):

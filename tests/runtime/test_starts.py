@@ -1,0 +1,42 @@
+"""What the ledger says of the gateway's comings and goings."""
+
+import pytest
+
+from chargerd.core.ledger import Body, Recovery
+from chargerd.mqtt.contract import EventBody, Severity
+from chargerd.runtime import starts
+
+
+def recovery(count: int, newest: Body | None) -> Recovery:
+    return Recovery(boot=1, stream="s", starts=count, newest=newest)
+
+
+@pytest.mark.parametrize(
+    ("count", "newest", "reason", "severity"),
+    [
+        (1, None, "first_start", Severity.INFO),
+        (2, {"event": starts.STOPPED}, "stopped", Severity.INFO),
+        (2, {"event": starts.FAILED}, "failed", Severity.WARNING),
+        (2, {"event": "updated"}, "interrupted", Severity.WARNING),
+        (2, None, "interrupted", Severity.WARNING),
+    ],
+)
+def test_a_start_says_how_it_ended_before(
+    count: int, newest: Body | None, reason: str, severity: Severity
+) -> None:
+    event = starts.started(recovery(count, newest), version="1.2.3", configuration="abc", interrupted=2)
+    assert event == EventBody(
+        event="gateway_started",
+        severity=severity,
+        reason=reason,
+        version="1.2.3",
+        configuration="abc",
+        sessions_interrupted=2,
+    )
+
+
+def test_an_end_says_whether_it_was_meant() -> None:
+    assert starts.stopped() == EventBody(event="gateway_stopped", severity=Severity.INFO)
+    assert starts.failed("hung: bus line") == EventBody(
+        event="gateway_failed", severity=Severity.ALARM, reason="hung: bus line"
+    )
