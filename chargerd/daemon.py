@@ -85,7 +85,10 @@ class DrivenBus(BusLike, Protocol):
 
     name: str
     last_turn: Instant
-    connected: bool
+
+    @property
+    def connected(self) -> bool:
+        """Whether its line is there."""
 
     @property
     def counters(self) -> Tally:

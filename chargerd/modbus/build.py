@@ -12,8 +12,9 @@ from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
 from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
 from chargerd.modbus.bus import Bus, Emit
 from chargerd.modbus.feeder import Feeder, InputBoard, Supply, ThermometerBoard, readings_of
+from chargerd.modbus.jobs import Kind, Reading, Regular
 from chargerd.modbus.lines import Line, SerialLine, SocketLine
-from chargerd.modbus.schedule import Kind, PortOnBus, Reading, Regular, Schedule
+from chargerd.modbus.schedule import PortOnBus, Schedule
 from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
 
 KINDS = {

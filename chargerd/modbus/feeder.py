@@ -10,7 +10,7 @@ from chargerd.core.plan import CircuitPlan, FeederPlan
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Seconds, Volts, Watts, after
 from chargerd.modbus.board import MeterBoard, Values
 from chargerd.modbus.frames import Request, bits_of, read_bits, read_registers, registers_of
-from chargerd.modbus.schedule import Regular
+from chargerd.modbus.jobs import Regular
 
 _BITS = 2
 """Functions 1 and 2 read bits."""

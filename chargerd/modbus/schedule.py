@@ -10,149 +10,25 @@ Where nothing fast is to be read, the slower ones have the line to themselves.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from chargerd.config.pacing import (
-    BACK_OFF,
     COILS_EVERY,
     EARLY,
     FAST_BETWEEN,
     FAST_WITHIN,
     HURRY,
     IDLE_EVERY,
-    PROBE_EVERY,
-    READS_A_REFRESH,
     START_BETWEEN,
     VOLTAGE_EVERY,
 )
-from chargerd.config.profiles import Block
-from chargerd.core.commands import CloseRelay, Pace, RenewLease
-from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
+from chargerd.core.commands import Pace, RenewLease
+from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after, between
+from chargerd.modbus.back_off import BackOffs
+from chargerd.modbus.jobs import LONG_AGO, Coils, Cut, Hold, Job, Kind, Reading, Regular
+from chargerd.modbus.lateness import Lateness
 
-CUT_OFF_BACK_OFF = Seconds(1.0)
-"""The longest back-off while an opening waits for the board."""
-LOST_AFTER = 3
-"""Misses in a row after which a board is reported lost."""
-LATE_AFTER = Seconds(0.25)
-"""How long after its deadline something counts as late: what is under way and a burst are no overload."""
 LATE_FOR_LONG = Seconds(1.0)
 """How long after its deadline a slower thing is let in after each fast reading: the line is overloaded."""
-LONG_AGO = Instant(float("-inf"))
-
-
-class Kind(StrEnum):
-    """What is read."""
-
-    CURRENT = "current"
-    POWER = "power"
-    VOLTAGE = "voltage"
-    ENERGY = "energy"
-
-
-@dataclass(slots=True, kw_only=True)
-class Health:
-    """How a board has answered lately."""
-
-    misses: int = 0
-    lost: bool = False
-    missed_at: Instant = LONG_AGO
-    not_before: Instant = LONG_AGO
-    unheard: "Reading | None" = None
-    """What it was asked last and did not answer. Its answer may yet come, and must not pass for another's."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Reading:
-    """One block of one channel, read again and again. `every` is `None` while it is not wanted."""
-
-    port: PortId
-    board: BoardId
-    channel: int
-    kind: Kind
-    block: Block
-    """The same object for all that is read with it: blocks are told apart by identity, which costs nothing."""
-    refresh: Seconds = Seconds(0.0)
-    every: Seconds | None = None
-    last: Instant = LONG_AGO
-    asked_at: Instant | None = None
-    """When it was asked for, to be read once and soon."""
-
-    def eligible_at(self) -> Instant | None:
-        """Return from when on it may be read; `None` while it is not wanted."""
-        if self.asked_at is not None:
-            return self.asked_at
-        if self.every is None:
-            return None
-        return after(self.last, Seconds(max(self.every, self.refresh / READS_A_REFRESH)))
-
-    def deadline(self) -> Instant:
-        """Return by when it should be read; what was asked for is due when it was."""
-        if self.asked_at is not None:
-            return self.asked_at
-        every = self.every or Seconds(0.0)
-        return after(self.last, Seconds(max(every, self.refresh / READS_A_REFRESH) + FAST_WITHIN))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """Open this relay."""
-
-    port: PortId
-    board: BoardId
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Close this relay, or keep it closed."""
-
-    board: BoardId
-    command: CloseRelay | RenewLease
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coils:
-    """Read back the relays of this board."""
-
-    board: BoardId
-
-
-@dataclass(slots=True, kw_only=True)
-class Regular:
-    """What is read whatever the ports do: a board's inputs or thermometers, or a block of a circuit's meter."""
-
-    board: BoardId
-    every: Seconds
-    circuit: CircuitId | None = None
-    """The circuit whose meter it is; `None`: the board's inputs, or its `thermometers`."""
-    thermometers: bool = False
-    channel: int = 1
-    block: Block | None = None
-    last: Instant = LONG_AGO
-
-    def eligible_at(self) -> Instant:
-        """Return from when on it may be read: soon enough to be read by its deadline among others."""
-        return after(self.last, Seconds(self.every / 2))
-
-    def deadline(self) -> Instant:
-        """Return by when it is to be read."""
-        return after(self.last, self.every)
-
-    @property
-    def name(self) -> str:
-        """What it is, in a word."""
-        return "feeder" if self.circuit is not None else "thermometers" if self.thermometers else "inputs"
-
-
-Job = Cut | Hold | Coils | Reading | Regular
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Late:
-    """How often something was late, and by how much at worst."""
-
-    count: int
-    worst: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,13 +67,9 @@ class Schedule:
         self._ports = ports
         self._regulars = tuple(regulars)
         self._slow_at = LONG_AGO
-        self._probe_at = LONG_AGO
-        self.late: dict[str, Late] = {}
-        """What has been late since the start, by its name."""
-        self._min_periods = min_periods or {}
-        self._rest_until: dict[BoardId, Instant] = {}
+        self.lateness = Lateness()
         self._settled_at: dict[BoardId, Instant] = {}
-        self.health = {board: Health() for board in boards}
+        self.back_offs = BackOffs(boards, min_periods or {})
         self._cuts: dict[PortId, Cut] = {}
         self._holds: dict[PortId, Hold] = {}
         self._coils_last = dict.fromkeys(relay_boards, LONG_AGO)
@@ -271,7 +143,7 @@ class Schedule:
     def next(self, now: Instant) -> Job | None:
         """Return the most urgent job whose time has come, or `None`."""
         for cut in self._cuts.values():
-            if self._may(cut.board, now, cutting=True):
+            if self.back_offs.may(cut.board, now, cutting=True):
                 return cut
         for board in self._coils_asked:
             if self._coils_wait_for(board, now) <= now:
@@ -290,16 +162,16 @@ class Schedule:
 
     def due_at(self, now: Instant) -> Instant | None:
         """Return when there is something to do; `now` if there is already."""
-        instants = [self._wait_for(cut.board, now, cutting=True) for cut in self._cuts.values()]
+        instants = [self.back_offs.wait_for(cut.board, now, cutting=True) for cut in self._cuts.values()]
         instants += [self._coils_wait_for(board, now) for board in self._coils_asked]
         for hold in self._holds.values():
-            instants.append(min(self._wait_for(hold.board, now), hold.command.not_after))
+            instants.append(min(self.back_offs.wait_for(hold.board, now), hold.command.not_after))
         for reading in self._readings():
             at = reading.eligible_at()
             if at is not None:
-                instants.append(max(at, self._wait_for(reading.board, now)))
+                instants.append(max(at, self.back_offs.wait_for(reading.board, now)))
         for regular in self._regulars:
-            instants.append(max(regular.eligible_at(), self._wait_for(regular.board, now)))
+            instants.append(max(regular.eligible_at(), self.back_offs.wait_for(regular.board, now)))
         for board, last in self._coils_last.items():
             instants.append(max(after(last, COILS_EVERY), self._coils_wait_for(board, now)))
         return min(instants, default=None)
@@ -310,8 +182,7 @@ class Schedule:
         """Take a job off the queue: it is being done."""
         board = job.board
         self._note_lateness(job, now)
-        if board in self._min_periods:
-            self._rest_until[board] = after(now, self._min_periods[board])
+        self.back_offs.asked(board, now)
         self._count_turn(job, now)
         match job:
             case Cut():
@@ -333,23 +204,11 @@ class Schedule:
         elif not isinstance(job, Cut):
             self._fast_since, self._slow_at = 0, now
 
-    def answered(self, board: BoardId) -> bool:
-        """Note that a board has answered; say whether it had been lost."""
-        health = self.health[board]
-        was_lost = health.lost
-        self.health[board] = Health()
-        if was_lost:
-            self._probe_at = LONG_AGO
-            for other in self.health.values():
-                if other.lost:
-                    other.not_before = LONG_AGO  # What silenced them may have been the same.
-        return was_lost
-
     def unanswered(self, job: Coils | Reading | Regular) -> None:
         """What a silent board was asked is due as soon as it is asked again: its back-off alone says when."""
         match job:
             case Reading():
-                self.health[job.board].unheard = job
+                self.back_offs.boards[job.board].unheard = job
                 for reading in self._same(job):
                     reading.last = LONG_AGO
             case Regular():
@@ -357,35 +216,9 @@ class Schedule:
             case Coils():
                 self._coils_asked[job.board] = None
 
-    def missed(self, board: BoardId, now: Instant, more: Seconds = Seconds(0.0)) -> bool:
-        """Note that a board has not answered, and leave it alone for a while; say whether that makes it lost.
-
-        `more` is added to that while, where it was not waited for as long as its profile says.
-        """
-        health = self.health[board]
-        health.not_before = after(now, Seconds(BACK_OFF[min(health.misses, len(BACK_OFF) - 1)] + more))
-        health.missed_at = now
-        health.misses += 1
-        if health.lost:
-            self._probe_at = after(now, PROBE_EVERY)
-        if health.lost or health.misses < LOST_AFTER:
-            return False
-        health.lost = True
-        return True
-
-    def lose_all(self) -> tuple[BoardId, ...]:
-        """The line is gone: every board is lost. Returns those that were not."""
-        lost = tuple(board for board, health in self.health.items() if not health.lost)
-        for board in lost:
-            self.health[board] = Health(misses=LOST_AFTER, lost=True)
-        return lost
-
     def forgive(self) -> None:
         """The line is back: every board may be asked at once, relays first."""
-        self._probe_at = LONG_AGO
-        for health in self.health.values():
-            health.not_before = LONG_AGO
-            health.misses = 0
+        self.back_offs.forgive()
         self._coils_asked.update(dict.fromkeys(self._coils_last))
 
     def drop_holds(self) -> tuple[Hold, ...]:
@@ -397,7 +230,7 @@ class Schedule:
     # Within
 
     def _next_hold(self, now: Instant) -> Hold | None:
-        holds = (hold for hold in self._holds.values() if self._may(hold.board, now))
+        holds = (hold for hold in self._holds.values() if self.back_offs.may(hold.board, now))
         return min(holds, key=lambda hold: hold.command.not_after, default=None)
 
     def _can_wait(self, hold: Hold, now: Instant) -> bool:
@@ -410,7 +243,12 @@ class Schedule:
         due: list[_Due] = [] if renewal is None else self._renewals(now)
         for reading in self._readings():
             at = reading.eligible_at()
-            if at is None or at > now or not self._may(reading.board, now) or self._may_confuse(reading, now):
+            if (
+                at is None
+                or at > now
+                or not self.back_offs.may(reading.board, now)
+                or self._may_confuse(reading, now)
+            ):
                 continue
             if not self._is_fast(reading):
                 due.append(self._slower(reading))
@@ -435,7 +273,7 @@ class Schedule:
 
     def _may_confuse(self, reading: Reading, now: Instant) -> bool:
         """Say whether a late answer to another question might be taken for this one's; that is asked first."""
-        unheard = self.health[reading.board].unheard
+        unheard = self.back_offs.boards[reading.board].unheard
         if unheard is None or (unheard.channel, unheard.block) == (reading.channel, reading.block):
             return False
         at = unheard.eligible_at()
@@ -451,13 +289,13 @@ class Schedule:
         return [
             _Due(by=after(hold.command.not_after, Seconds(-HURRY - FAST_WITHIN)), job=hold)
             for hold in self._holds.values()
-            if self._may(hold.board, now)
+            if self.back_offs.may(hold.board, now)
         ]
 
     def _of_boards(self, now: Instant) -> Iterator[_Due]:
         """Yield what is due of the supply, and the relays of boards that are to be read back."""
         for regular in self._regulars:
-            if regular.eligible_at() <= now and self._may(regular.board, now):
+            if regular.eligible_at() <= now and self.back_offs.may(regular.board, now):
                 by = after(regular.deadline(), Seconds(-EARLY))
                 yield _Due(by=by, job=regular, pressing=regular.name == "inputs")
         for board, last in self._coils_last.items():
@@ -467,13 +305,10 @@ class Schedule:
     def _note_lateness(self, job: Job, now: Instant) -> None:
         """Count what is done late while its board has been answering: the line is short of time then."""
         due = self._due_of(job)
-        if due is None or due[1] == LONG_AGO or self.health[job.board].misses:
+        if due is None or due[1] == LONG_AGO or self.back_offs.boards[job.board].misses:
             return
         name, by = due
-        late = Seconds(now - by)
-        if late > LATE_AFTER:
-            known = self.late.get(name, Late(count=0, worst=Seconds(0.0)))
-            self.late[name] = Late(count=known.count + 1, worst=max(known.worst, late))
+        self.lateness.note(name, between(by, now))
 
     def _due_of(self, job: Job) -> tuple[str, Instant] | None:
         """Return a job's name and by when it was to be done; `None` for what has its own way to be late."""
@@ -508,19 +343,8 @@ class Schedule:
             if reading.block is job.block:
                 yield reading
 
-    def _may(self, board: BoardId, now: Instant, *, cutting: bool = False) -> bool:
-        return self._wait_for(board, now, cutting=cutting) <= now
-
-    def _wait_for(self, board: BoardId, now: Instant, *, cutting: bool = False) -> Instant:
-        """Return when a board may be asked again."""
-        health = self.health[board]
-        if not cutting:
-            probe = self._probe_at if health.lost and health.misses else now
-            return max(health.not_before, self._rest_until.get(board, now), probe)
-        return min(health.not_before, after(health.missed_at, CUT_OFF_BACK_OFF)) if health.lost else now
-
     def _coils_wait_for(self, board: BoardId, now: Instant) -> Instant:
-        return max(self._wait_for(board, now), self._settled_at.get(board, now))
+        return max(self.back_offs.wait_for(board, now), self._settled_at.get(board, now))
 
     def _set_pace(self, port: PortOnBus, pace: Pace) -> None:
         port.pace = pace

@@ -34,7 +34,10 @@ class Watched(Protocol):
     """What is looked at of a bus."""
 
     name: str
-    connected: bool
+
+    @property
+    def connected(self) -> bool:
+        """Whether its line is there."""
 
     @property
     def counters(self) -> Tally:

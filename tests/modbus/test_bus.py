@@ -672,7 +672,7 @@ def test_ports_are_told_apart_by_what_hangs_on_the_bus(bench: Bench) -> None:
 def test_a_closing_that_stays_unanswered_on_a_network_takes_its_connection_with_it(small: Bench) -> None:
     small.run(6.0)
     discarded: list[float] = []
-    wire = small.bus._wire  # noqa: SLF001 - what a connection over a network brings along
+    wire = small.bus._connection.wire  # noqa: SLF001 - what a connection over a network brings along
     assert isinstance(wire, RtuWire)
     wire.discard = lambda: discarded.append(small.clock.time)
     small.boards.silent = {1}

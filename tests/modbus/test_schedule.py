@@ -10,17 +10,9 @@ from chargerd.config.pacing import BACK_OFF, COILS_EVERY, IDLE_EVERY
 from chargerd.config.profiles import Block
 from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
-from chargerd.modbus.schedule import (
-    CUT_OFF_BACK_OFF,
-    Coils,
-    Cut,
-    Hold,
-    Job,
-    Kind,
-    PortOnBus,
-    Reading,
-    Schedule,
-)
+from chargerd.modbus.back_off import CUT_OFF_BACK_OFF
+from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading
+from chargerd.modbus.schedule import PortOnBus, Schedule
 
 T = Instant(1000.0)
 RELAY = BoardId("relay")
@@ -95,12 +87,12 @@ class Bench:
         self.done.append((self.now, job))
         if job.board in self.silent:
             self.now = after(self.now, Seconds(timeout))
-            self.schedule.missed(job.board, self.now)
+            self.schedule.back_offs.missed(job.board, self.now)
             if isinstance(job, Coils | Reading):
                 self.schedule.unanswered(job)
         else:
             self.now = after(self.now, Seconds(takes))
-            self.schedule.answered(job.board)
+            self.schedule.back_offs.answered(job.board)
         return job
 
     def run(self, seconds: float) -> None:
@@ -437,26 +429,9 @@ def test_one_dead_board_of_twelve_slows_the_others_by_a_tenth_at_most() -> None:
     assert sum(early) / len(early) < 1.1 * sum(whole) / len(whole)
 
 
-def test_a_board_is_lost_once_after_three_misses_and_back_at_the_first_answer() -> None:
-    schedule = Bench(1).schedule
-    assert [schedule.missed(RELAY, T) for _ in range(5)] == [False, False, True, False, False]
-    assert schedule.health[RELAY].lost
-    assert [schedule.answered(RELAY) for _ in range(2)] == [True, False]
-    assert [schedule.missed(RELAY, T) for _ in range(2)] == [False, False]
-
-
-def test_an_answer_in_between_begins_the_count_anew() -> None:
-    schedule = Bench(1).schedule
-    for _ in range(2):
-        schedule.missed(RELAY, T)
-    schedule.answered(RELAY)
-    assert not any(schedule.missed(RELAY, T) for _ in range(2))
-    assert schedule.missed(RELAY, T)
-
-
 def test_an_opening_does_not_wait_for_a_boards_back_off() -> None:
     bench = Bench(1)
-    bench.schedule.missed(RELAY, bench.now)
+    bench.schedule.back_offs.missed(RELAY, bench.now)
     bench.cut(1)
     assert isinstance(bench.step(), Cut)
 
@@ -464,7 +439,7 @@ def test_an_opening_does_not_wait_for_a_boards_back_off() -> None:
 def test_nor_long_for_that_of_a_lost_one() -> None:
     bench = Bench(1)
     for _ in range(9):
-        bench.schedule.missed(RELAY, bench.now)
+        bench.schedule.back_offs.missed(RELAY, bench.now)
     began = bench.now
     bench.cut(1)
     while not bench.times(lambda job: isinstance(job, Cut)):
@@ -475,7 +450,7 @@ def test_nor_long_for_that_of_a_lost_one() -> None:
 def test_a_closing_waits_for_the_back_off_and_is_then_too_late() -> None:
     bench = Bench(1)
     for _ in range(9):
-        bench.schedule.missed(RELAY, bench.now)
+        bench.schedule.back_offs.missed(RELAY, bench.now)
     bench.close(1, within=3.0)
     bench.run(2.9)
     assert not bench.times(lambda job: isinstance(job, Hold))
@@ -483,18 +458,10 @@ def test_a_closing_waits_for_the_back_off_and_is_then_too_late() -> None:
     assert bench.schedule.overdue(after(T, Seconds(3.1)))
 
 
-def test_a_line_that_is_gone_loses_every_board_once() -> None:
-    bench = Bench(2)
-    for _ in range(3):
-        bench.schedule.missed(meter(1), bench.now)
-    assert set(bench.schedule.lose_all()) == {RELAY, meter(2)}
-    assert not bench.schedule.lose_all()
-
-
 def test_a_line_that_is_back_reads_relays_back_before_anything_but_an_opening() -> None:
     bench = Bench(2, pace=Pace.CLOSED)
     bench.settle()
-    bench.schedule.lose_all()
+    bench.schedule.back_offs.lose_all()
     bench.schedule.forgive()
     bench.close(1)
     bench.cut(2)

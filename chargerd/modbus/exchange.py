@@ -1,0 +1,136 @@
+"""One transaction with a board, and what it shows of the board: how it does, that it is lost, that it is back.
+
+A board that has settings to be made is prepared before it is asked anything else, one transaction at a time; an
+opening waits for none of that.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from chargerd.core.clock import Clock
+from chargerd.core.events import BoardBack, BoardLost, BusEvent, FaultKind, PreparationFailed
+from chargerd.core.units import BoardId, Instant
+from chargerd.modbus.board import BoardOnBus
+from chargerd.modbus.connection import Connection
+from chargerd.modbus.frames import Request
+from chargerd.modbus.health import BoardHealth, BoardStatistics, health_of
+from chargerd.modbus.jobs import Cut, Job
+from chargerd.modbus.preparing import Preparing
+from chargerd.modbus.schedule import Schedule
+from chargerd.modbus.wire import NEVER, Answered, Failed
+
+log = structlog.get_logger(__name__)
+
+
+class Exchange:
+    """Asks boards, in the bus's thread."""
+
+    def __init__(
+        self,
+        *,
+        bus: str,
+        boards: Mapping[BoardId, BoardOnBus],
+        schedule: Schedule,
+        lock: threading.RLock,
+        connection: Connection,
+        clock: Clock,
+        tell: Callable[[BusEvent], None],
+    ) -> None:
+        """`lock` guards `schedule` and the boards' health."""
+        self._bus = bus
+        self._boards = boards
+        self._schedule = schedule
+        self._lock = lock
+        self._connection = connection
+        self._clock = clock
+        self._tell = tell
+        self._health = health_of({board.id: board.bounds for board in boards.values()})
+        self._preparing = {
+            board.id: Preparing(board.relays)
+            for board in boards.values()
+            if board.relays is not None and board.relays.settings
+        }
+
+    def statistics(self) -> tuple[BoardStatistics, ...]:
+        """Return how the boards do."""
+        with self._lock:
+            now = self._clock.now()
+            return tuple(
+                self._health[board].statistics(
+                    board, now, misses=known.misses, lost=known.lost, not_before=known.not_before
+                )
+                for board, known in self._schedule.back_offs.boards.items()
+            )
+
+    def ask(
+        self, board: BoardOnBus, request: Request, *, urgent: bool = False, not_after: Instant = NEVER
+    ) -> Answered | Failed:
+        """Perform one transaction, and keep the board's health. Raises `LineGone`."""
+        wire = self._connection.wire
+        assert wire is not None
+        health = self._health[board.id]
+        timeout, foreign = health.timeout(), self._connection.counters.foreign_bytes
+        result = wire.transact(request, timeout, silence=board.silence, urgent=urgent, not_after=not_after)
+        if isinstance(result, Failed) and result.late:
+            return result
+        now = self._clock.now()
+        self._count(health, result, self._connection.counters.foreign_bytes - foreign)
+        alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
+        with self._lock:
+            back = alive and self._schedule.back_offs.answered(board.id)
+            if back and board.relay_ports:
+                self._schedule.ask_coils(board.id)
+            lost = not alive and self._schedule.back_offs.missed(board.id, now, health.shortened(timeout))
+        if back:
+            if board.id in self._preparing:
+                self._preparing[board.id].begin()
+            self._tell(BoardBack(board=board.id, at=now))
+        if lost:
+            assert isinstance(result, Failed)
+            self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
+        return result
+
+    def _count(self, health: BoardHealth, result: Answered | Failed, foreign: int) -> None:
+        with self._lock:
+            health.foreign(foreign)
+            if isinstance(result, Answered):
+                health.answered(result.took, result.at)
+            else:
+                health.failed(result.kind, result.at)
+
+    # Preparation
+
+    def unprepared_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards whose settings are not known to be right: they count as boards without a dead-man."""
+        return tuple(board for board, preparing in self._preparing.items() if not preparing.good)
+
+    def prepare_anew(self) -> None:
+        """The line is new: whatever hangs on it may have forgotten its settings."""
+        for preparing in self._preparing.values():
+            preparing.begin()
+
+    def to_prepare(self, job: Job | None) -> Preparing | None:
+        """Return what a job's board must be told first. Nothing comes before an opening."""
+        if job is None or isinstance(job, Cut):
+            return None
+        preparing = self._preparing.get(job.board)
+        return None if preparing is None or preparing.over else preparing
+
+    def prepare(self, name: BoardId, preparing: Preparing) -> None:
+        """Do one transaction of a board's preparation: the job it is for stays queued until all are done.
+
+        Raises `LineGone`.
+        """
+        board = self._boards[name]
+        result = self.ask(board, preparing.request())
+        if isinstance(result, Answered):
+            preparing.answered(result.pdu)
+        elif result.kind is FaultKind.EXCEPTION:
+            preparing.refused()
+        if preparing.good:
+            log.info("board_prepared", bus=self._bus, board=board.id)
+        elif preparing.failed is not None:
+            log.error("board_not_prepared", bus=self._bus, board=board.id, setting=preparing.failed)
+            self._tell(PreparationFailed(board=board.id, at=self._clock.now(), setting=preparing.failed))

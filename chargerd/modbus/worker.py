@@ -1,0 +1,235 @@
+"""Carries out the jobs of a bus: what a board is asked for each of them, and what its answers mean to the rest."""
+
+import threading
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from chargerd.core.clock import Clock
+from chargerd.core.commands import CloseRelay, RenewLease
+from chargerd.core.events import (
+    BusEvent,
+    CircuitFault,
+    FaultKind,
+    InputsNotRead,
+    InputsRead,
+    MeterFault,
+    MeterReading,
+    RelayAction,
+    RelayNotReadBack,
+    RelayNotWritten,
+    RelayReadBack,
+    RelayWritten,
+)
+from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
+from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
+from chargerd.modbus.connection import Connection
+from chargerd.modbus.exchange import Exchange
+from chargerd.modbus.feeder import Supply
+from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading, Regular
+from chargerd.modbus.schedule import Schedule
+from chargerd.modbus.wire import Answered, Failed
+
+log = structlog.get_logger(__name__)
+
+SETTLE = Seconds(0.1)
+"""How long after a lapse the relays may be read back: the contact needs a while, too."""
+LAST_RESORT_ATTEMPT = 3
+"""From this attempt on, an opening also makes a timed board close for its shortest time and lapse."""
+
+
+class Worker:
+    """Does one job after the other, in the bus's thread."""
+
+    def __init__(
+        self,
+        *,
+        boards: Mapping[BoardId, BoardOnBus],
+        wiring: Mapping[PortId, Wiring],
+        supply: Supply,
+        schedule: Schedule,
+        lock: threading.RLock,
+        connection: Connection,
+        exchange: Exchange,
+        clock: Clock,
+        tell: Callable[[BusEvent], None],
+    ) -> None:
+        """`lock` guards `schedule`."""
+        self.opened: dict[PortId, Instant] = {}
+        """When the request was sent whose answer last showed a relay open."""
+        self._boards = boards
+        self._wiring = wiring
+        self._supply = supply
+        self._schedule = schedule
+        self._lock = lock
+        self._connection = connection
+        self._exchange = exchange
+        self._clock = clock
+        self._tell = tell
+
+    def do(self, job: Job) -> None:
+        """Do a job and tell what came of it. Raises `LineGone`."""
+        match job:
+            case Cut():
+                self._cut(job)
+            case Hold():
+                self._hold(job)
+            case Coils():
+                self._read_back(job)
+            case Regular():
+                self._read_supply(job)
+            case Reading():
+                self._read(job)
+
+    def _cut(self, job: Cut) -> None:
+        board, channel = self._relay_of(job.port)
+        assert board.relays is not None
+        result = self._exchange.ask(board, board.relays.open(channel), urgent=True)
+        if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed and not self._is_open(board, channel, result):
+            self._exchange.ask(board, board.relays.lapse(channel), urgent=True)
+            with self._lock:
+                lapsed = after(self._clock.now(), board.relays.lapses_in)
+                self._schedule.settle(board.id, after(lapsed, SETTLE))
+        if isinstance(result, Answered):
+            self._tell(RelayWritten(port=job.port, action=RelayAction.OPEN, sent_at=result.sent_at, at=result.at))
+        else:
+            self._tell(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
+
+    def _is_open(self, board: BoardOnBus, channel: int, written: Answered | Failed) -> bool:
+        """Say whether an opening was echoed and the relay reads open: then nothing is to close it at all."""
+        if not isinstance(written, Answered):
+            return False
+        assert board.relays is not None
+        result = self._exchange.ask(board, board.relays.read())
+        return isinstance(result, Answered) and not board.relays.states(result.pdu)[channel - 1]
+
+    def _hold(self, job: Hold) -> None:
+        command = job.command
+        board, channel = self._relay_of(command.port)
+        assert board.relays is not None
+        request = board.relays.close(channel, command.lease)
+        result = self._exchange.ask(board, request, not_after=command.not_after)
+        if isinstance(result, Answered):
+            action = _action(command)
+            self._tell(RelayWritten(port=command.port, action=action, sent_at=result.sent_at, at=result.at))
+            return
+        if result.kind is FaultKind.TIMEOUT and result.sent:
+            self._connection.flush()
+        self._tell(not_held(command, result.kind, result.at, sent=result.sent, late=result.late))
+
+    def _read_back(self, job: Coils) -> None:
+        board = self._boards[job.board]
+        assert board.relays is not None
+        result = self._exchange.ask(board, board.relays.read())
+        self._keep(job, result)
+        if isinstance(result, Failed):
+            self._not_read_back(job, result.kind, result.at)
+            return
+        states = board.relays.states(result.pdu)
+        for channel, port in board.relay_ports.items():
+            closed = states[channel - 1]
+            if not closed:
+                self.opened[port] = result.sent_at
+            self._tell(RelayReadBack(port=port, closed=closed, sent_at=result.sent_at, at=result.at))
+
+    def _not_read_back(self, job: Coils, kind: FaultKind, at: Instant) -> None:
+        for port in self._boards[job.board].relay_ports.values():
+            self._tell(RelayNotReadBack(port=port, kind=kind, at=at))
+
+    def _read(self, job: Reading) -> None:
+        board = self._boards[job.board]
+        assert board.meter is not None
+        asked = job.kind is Kind.ENERGY
+        result = self._exchange.ask(board, board.meter.read(job.channel, job.block))
+        self._keep(job, result)
+        if isinstance(result, Failed):
+            self._fault(job, result.kind, result.at, again=asked)
+            return
+        try:
+            values = board.meter.values(job.block, result.pdu, job.channel)
+        except Implausible as error:
+            log.warning("implausible", board=job.board, port=job.port, why=str(error))
+            self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked)
+            return
+        self._tell(_reading(job.port, result.at, values))
+
+    def _read_supply(self, job: Regular) -> None:
+        result = self._exchange.ask(self._boards[job.board], self._supply.request(job))
+        self._keep(job, result)
+        if isinstance(result, Failed):
+            self._supply_fault(job, result.kind, result.at)
+            return
+        if job.thermometers:
+            for temperature in self._supply.thermometers[job.board].note(result.pdu, result.at):
+                self._tell(temperature)
+            return
+        if job.circuit is None:
+            closed = self._supply.inputs[job.board].closed(result.pdu)
+            self._tell(InputsRead(board=job.board, at=result.at, closed=closed))
+            return
+        try:
+            reading = self._supply.feeders[job.circuit].note(job, result.pdu, result.at)
+        except Implausible as error:
+            log.warning("implausible", board=job.board, circuit=job.circuit, why=str(error))
+            self._supply_fault(job, FaultKind.IMPLAUSIBLE, result.at)
+            return
+        if reading is not None:
+            self._tell(reading)
+
+    def _supply_fault(self, job: Regular, kind: FaultKind, at: Instant) -> None:
+        """Tell that the supply was not seen; of thermometers nobody waits to hear that."""
+        if job.circuit is not None:
+            self._tell(CircuitFault(circuit=job.circuit, at=at, kind=kind))
+        elif not job.thermometers:
+            self._tell(InputsNotRead(board=job.board, at=at, kind=kind))
+
+    def _keep(self, job: Coils | Reading | Regular, result: Answered | Failed) -> None:
+        if isinstance(result, Failed) and result.kind is not FaultKind.EXCEPTION:
+            with self._lock:
+                self._schedule.unanswered(job)
+
+    def _fault(self, job: Reading, kind: FaultKind, at: Instant, *, again: bool) -> None:
+        if again:
+            with self._lock:
+                self._schedule.ask_energy(job.port, at)
+        self._tell(MeterFault(port=job.port, at=at, kind=kind))
+
+    def undone(self, job: Hold | Coils | Reading | Regular) -> None:
+        """The line vanished under a job: tell that it came to nothing."""
+        now = self._clock.now()
+        match job:
+            case Hold():
+                self._tell(not_held(job.command, FaultKind.OFFLINE, now, sent=True))
+            case Coils():
+                self._not_read_back(job, FaultKind.OFFLINE, now)
+            case Regular():
+                self._supply_fault(job, FaultKind.OFFLINE, now)
+            case Reading():
+                self._fault(job, FaultKind.OFFLINE, now, again=job.kind is Kind.ENERGY)
+
+    def _relay_of(self, port: PortId) -> tuple[BoardOnBus, int]:
+        place = self._wiring[port].relay
+        assert place is not None
+        return self._boards[place[0]], place[1]
+
+
+def _reading(port: PortId, at: Instant, values: Values) -> MeterReading:
+    return MeterReading(
+        port=port,
+        at=at,
+        current=values.current,
+        power=values.power,
+        voltage=values.voltage,
+        energy=values.energy,
+    )
+
+
+def _action(command: CloseRelay | RenewLease) -> RelayAction:
+    return RelayAction.CLOSE if isinstance(command, CloseRelay) else RelayAction.RENEW
+
+
+def not_held(
+    command: CloseRelay | RenewLease, kind: FaultKind, at: Instant, *, sent: bool = False, late: bool = False
+) -> RelayNotWritten:
+    """Return that a relay was not closed, or not kept closed."""
+    return RelayNotWritten(port=command.port, action=_action(command), kind=kind, at=at, sent=sent, late=late)
