@@ -18,14 +18,14 @@ from chargerd.config.profiles import (
     LineDefaults,
     Profile,
     ReadBack,
-    Register,
     RelaySection,
-    Row,
     Setting,
     Thermometers,
     TimedOn,
     Timing,
 )
+from chargerd.config.register_map import Register
+from chargerd.config.rows import Row
 from chargerd.config.work import near
 
 

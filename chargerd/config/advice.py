@@ -12,9 +12,10 @@ from chargerd.config.budget import (
     most_ports,
     populations_of,
 )
-from chargerd.config.bus_load import Population, load_of
+from chargerd.config.bus_load import load_of
 from chargerd.config.document import Document
 from chargerd.config.line_time import LineTime
+from chargerd.config.population import Population
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Site
 from chargerd.config.source import Path

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chargerd.config.bus_load import POLLS, Fast, Load, Population, again, load_of, population
+from chargerd.config.bus_load import POLLS, Fast, Load, again, load_of
 from chargerd.config.line_time import WRITE, LineTime, read_back
 from chargerd.config.plans import LEASE, RENEW_EVERY
+from chargerd.config.population import Population, population
 from chargerd.config.profiles import Profile
 from chargerd.config.site import PortWiring, Site
 from chargerd.core.relay import RENEWAL_MARGIN, RETRY_FIRST

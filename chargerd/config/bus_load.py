@@ -7,9 +7,8 @@ each other current once and as many slower things as there are gaps for, at wors
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from chargerd.config.document import BusSection
 from chargerd.config.line_time import WRITE, Frames, LineTime, inputs, read_back, registers, thermometers
 from chargerd.config.pacing import (
     BACK_OFF,
@@ -25,112 +24,14 @@ from chargerd.config.pacing import (
     THERMOMETERS_EVERY,
     VOLTAGE_EVERY,
 )
-from chargerd.config.plans import MOST_PHASES, POWER_EVERY, RENEW_EVERY, is_leased
-from chargerd.config.profiles import Profile, Quantity
-from chargerd.config.site import Site
-from chargerd.core.plan import Protection
-from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
+from chargerd.config.plans import MOST_PHASES, POWER_EVERY, RENEW_EVERY
+from chargerd.config.population import Hung, Population
+from chargerd.config.profiles import Profile
+from chargerd.config.register_map import Quantity
+from chargerd.core.units import CircuitId, PortId, Seconds
 
 ENERGY_EVERY = Seconds(60.0)
 """Energy is read at each checkpoint of a session."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hung:
-    """One port as far as it hangs on one bus: its meter, its relay, or both."""
-
-    port: PortId
-    circuit: CircuitId
-    protection: Protection
-    meter: Profile | None = None
-    meter_board: BoardId | None = None
-    relay: Profile | None = None
-    leased: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Population:
-    """Everything that hangs on one line."""
-
-    line: LineTime
-    ports: tuple[Hung, ...]
-    relay_boards: tuple[Profile, ...] = ()
-    input_boards: tuple[Profile, ...] = ()
-    feeders: tuple[Profile, ...] = ()
-    thermometers: tuple[Profile, ...] = ()
-    contactors: tuple[Profile, ...] = ()
-    """The board of each contactor that is closed by a lease."""
-
-    @property
-    def used(self) -> bool:
-        """Whether anything is read or written on the line."""
-        boards = (self.relay_boards, self.input_boards, self.feeders, self.thermometers)
-        return bool(self.ports) or any(boards)
-
-    def at(self, line: LineTime) -> "Population":
-        """Return the same on another line."""
-        return replace(self, line=line)
-
-    def with_ports(self, count: int) -> "Population":
-        """Return the same with so many ports: the first ones, or more like the last."""
-        last = self.ports[-1]
-        more = tuple(
-            replace(last, port=PortId(f"{last.port}+{index}"), meter_board=BoardId(f"{last.meter_board}+{index}"))
-            for index in range(count - len(self.ports))
-        )
-        return replace(self, ports=(*self.ports[:count], *more))
-
-    def with_meter(self, meter: Profile) -> "Population":
-        """Return the same with other meters, as many of them as it takes."""
-        assert meter.meter is not None
-        ports: list[Hung] = []
-        for place, hung in enumerate(self.ports):
-            board = BoardId(f"new-{place // meter.meter.channels}")
-            ports.append(hung if hung.meter is None else replace(hung, meter=meter, meter_board=board))
-        return replace(self, ports=tuple(ports))
-
-
-def population(site: Site, bus: str, section: BusSection) -> Population:
-    """Return what hangs on a bus of a site."""
-    plans = {plan.id: plan for plan in site.plan.ports}
-    ports = []
-    for wiring in site.ports_of(bus):
-        meter, relay = site.boards[wiring.meter.board], site.boards[wiring.relay.board]
-        ports.append(
-            Hung(
-                port=wiring.id,
-                circuit=wiring.circuit,
-                protection=plans[wiring.id].protection,
-                meter=meter.profile if meter.bus == bus else None,
-                meter_board=meter.id,
-                relay=relay.profile if relay.bus == bus else None,
-                leased=relay.bus == bus and is_leased(relay),
-            )
-        )
-    relays = {wiring.relay.board for wiring in site.ports}
-    relays |= {circuit.contactor.board for circuit in site.plan.circuits if circuit.contactor is not None}
-    return Population(
-        line=LineTime.of(section),
-        ports=tuple(ports),
-        relay_boards=_profiles(site, bus, relays),
-        input_boards=_profiles(site, bus, {plan.board for plan in site.plan.inputs}),
-        thermometers=_profiles(
-            site, bus, {port.temperature.board for port in site.ports if port.temperature is not None}
-        ),
-        contactors=tuple(
-            site.boards[circuit.contactor.board].profile
-            for circuit in site.plan.circuits
-            if circuit.contactor is not None
-            and circuit.contactor.lease is not None
-            and site.boards[circuit.contactor.board].bus == bus
-        ),
-        feeders=_profiles(site, bus, (circuit.meter.board for circuit in site.plan.circuits if circuit.meter)),
-    )
-
-
-def _profiles(site: Site, bus: str, boards: Iterable[BoardId]) -> tuple[Profile, ...]:
-    here = (site.boards[board] for board in sorted(set(boards)))
-    return tuple(board.profile for board in here if board.bus == bus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

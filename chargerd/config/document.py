@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.config import JsonDict
 
-from chargerd.config.profiles import Model, Parity
+from chargerd.config.profiles import Parity
+from chargerd.config.rows import Model
 from chargerd.core.plan import CEILING, ChargeEnd, Limits, Phase, Protection
 
 Number = Annotated[float, Field(strict=True)]

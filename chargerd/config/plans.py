@@ -3,7 +3,8 @@
 from typing import Any
 
 from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
-from chargerd.config.profiles import Profile, Quantity
+from chargerd.config.profiles import Profile
+from chargerd.config.register_map import Quantity
 from chargerd.config.site import Board, Channel
 from chargerd.core.plan import ChargeEnd, DeadMan, FeederPlan, Limits, MeterPlan, Protection, RelayPlan
 from chargerd.core.units import Seconds, WattHours

@@ -5,16 +5,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chargerd.config.profiles import (
-    Block,
-    MeterSection,
-    Number,
-    Quantity,
-    Register,
-    RelaySection,
-    Setting,
-    Timing,
-)
+from chargerd.config.profiles import RelaySection, Setting, Timing
+from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
 from chargerd.core.units import Amps, BoardId, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.modbus.frames import (
     Request,

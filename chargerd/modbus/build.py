@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from chargerd.config.document import BusSection
 from chargerd.config.pacing import INPUTS_EVERY, THERMOMETERS_EVERY
-from chargerd.config.profiles import Parity, Quantity
+from chargerd.config.profiles import Parity
+from chargerd.config.register_map import Quantity
 from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.core.clock import Clock
 from chargerd.core.plan import PortPlan, contactor_of

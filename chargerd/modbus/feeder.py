@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chargerd.config.pacing import FEEDER_EVERY, FEEDER_SLOWER_EVERY
-from chargerd.config.profiles import Inputs, Quantity, Thermometers
+from chargerd.config.profiles import Inputs, Thermometers
+from chargerd.config.register_map import Quantity
 from chargerd.core.events import CircuitReading, TemperatureReading
 from chargerd.core.plan import CircuitPlan, FeederPlan
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Seconds, Volts, Watts, after

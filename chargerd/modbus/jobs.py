@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from chargerd.config.pacing import FAST_WITHIN, READS_A_REFRESH
-from chargerd.config.profiles import Block
+from chargerd.config.register_map import Block
 from chargerd.core.commands import CloseRelay, RenewLease
 from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
 

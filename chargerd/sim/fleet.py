@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chargerd.config.profiles import Quantity
+from chargerd.config.register_map import Quantity
 from chargerd.config.site import Site
 from chargerd.core.clock import Clock
 from chargerd.core.commands import (

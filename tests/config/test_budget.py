@@ -19,9 +19,10 @@ from chargerd.config.budget import (
     most_ports,
     populations_of,
 )
-from chargerd.config.bus_load import Population, load_of
+from chargerd.config.bus_load import load_of
 from chargerd.config.line_time import ROUND_TRIP, LineTime
 from chargerd.config.loader import load_text
+from chargerd.config.population import Population
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Site
 from chargerd.core.units import PortId, Seconds

@@ -7,7 +7,8 @@ import pytest
 
 from chargerd.config.library import load_library
 from chargerd.config.loader import load
-from chargerd.config.profiles import LineDefaults, Register, RelaySection, Timing
+from chargerd.config.profiles import LineDefaults, RelaySection, Timing
+from chargerd.config.register_map import Register
 from tests.config.sites import BASE, changed
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.config.library import load_profiles
-from chargerd.config.profiles import Block, MeterSection, Number, Quantity, ReadBack, Register, RelaySection
+from chargerd.config.profiles import ReadBack, RelaySection
+from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
 from chargerd.core.units import Seconds
 from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values, scaled
 

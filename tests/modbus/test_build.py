@@ -7,7 +7,8 @@ import pytest
 from chargerd.config.document import BusSection
 from chargerd.config.library import load_profiles
 from chargerd.config.loader import load_text
-from chargerd.config.profiles import Profile, Quantity
+from chargerd.config.profiles import Profile
+from chargerd.config.register_map import Quantity
 from chargerd.core.units import PortId, Seconds
 from chargerd.modbus.build import build, connector
 from chargerd.modbus.bus import Bus

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from chargerd.config.pacing import BACK_OFF, COILS_EVERY, IDLE_EVERY
-from chargerd.config.profiles import Block
+from chargerd.config.register_map import Block
 from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF

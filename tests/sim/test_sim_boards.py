@@ -5,7 +5,8 @@ from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
 from chargerd.config.library import load_profiles
-from chargerd.config.profiles import Profile, Quantity
+from chargerd.config.profiles import Profile
+from chargerd.config.register_map import Quantity
 from chargerd.config.site import Board
 from chargerd.core.units import BoardId, Instant
 from chargerd.sim.boards import BoardSim, Codec

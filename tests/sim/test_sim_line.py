@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from chargerd.config.profiles import Quantity
+from chargerd.config.register_map import Quantity
 from chargerd.core.units import Seconds
 from chargerd.runtime.clock import SystemClock
 from chargerd.sim.boards import Codec
