@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.commands import Checkpoint, Code, ReplyStatus
 from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
 from chargerd.core.facts import Clearing, Latch
 from chargerd.core.moment import Moment
@@ -237,6 +237,7 @@ def begin_charging(port: Port, _event: Event, now: Moment) -> None:
     """The first reading is in: the port charges."""
     port.session.charged = True
     port.enter(PortState.CHARGING, now)
+    port.out.do(Checkpoint(records=(port.record(now),)))
     port.confirm_start()
 
 
@@ -290,6 +291,16 @@ def fail_unbidden(port: Port, _event: Event, now: Moment) -> None:
 def count_open(port: Port, _event: Event, now: Moment) -> None:
     """A suspended session's relay is open: its charging time stands still."""
     port.count_open(now)
+
+
+def prove(port: Port, _event: Event, now: Moment) -> None:
+    """A session that an outage has interrupted goes on."""
+    port.prove(now)
+
+
+def end_by_outage(port: Port, _event: Event, now: Moment) -> None:
+    """A session that an outage has interrupted does not go on: it ended with its last record."""
+    port.end(StopReason.POWER_LOSS, StopDetail(function="interrupted"), now)
 
 
 def restart(port: Port, _event: Event, now: Moment) -> None:

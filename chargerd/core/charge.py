@@ -1,5 +1,7 @@
 """One session under way: what was ordered, what was drawn, what interrupted it, and what has been said of it."""
 
+from dataclasses import replace
+
 from chargerd.core.moment import Moment
 from chargerd.core.plan import PortPlan
 from chargerd.core.protection import Image
@@ -15,6 +17,9 @@ from chargerd.core.session import (
 )
 from chargerd.core.totals import Totals
 from chargerd.core.units import CommandId, Instant, Seconds, WattHours, after, between
+
+OUTAGE = StopReason.POWER_LOSS.value
+"""The reason of an interruption that was an outage of the gateway."""
 
 
 class Charge:
@@ -45,6 +50,45 @@ class Charge:
         self._interruptions: list[Interruption] = []
         self._suspended_from: Moment | None = None
         self._suspended = Seconds(0.0)
+        self._outages = Seconds(0.0)
+        self._taken_up: Moment | None = None
+        self.kept: SessionRecord | None = None
+        """What the journal has kept of it, while nothing proves that it may go on after an outage."""
+
+    @classmethod
+    def taken_up(
+        cls, plan: PortPlan, record: SessionRecord, seen: Seen, now: Moment, *, unanswered: bool
+    ) -> "Charge":
+        """Return a session as an outage has left it: suspended, and not proved to go on yet.
+
+        `unanswered`: whether its start still waits for its last word.
+        """
+        charge = cls(plan, record.order, seen, now)
+        charge.kept, charge.started = record, record.started
+        charge.announced = charge.charged = charge.touched = True
+        if not unanswered:
+            charge.pending_start = None
+        charge._interruptions = [*record.interruptions]
+        last = charge._interruptions[-1] if charge._interruptions else None
+        if last is not None and last.until is None and last.reason != OUTAGE:
+            charge._interruptions[-1] = replace(last, until=record.at)
+        if last is None or last.until is not None or last.reason != OUTAGE:
+            charge._interruptions.append(Interruption(since=record.at, until=None, reason=OUTAGE))
+        charge._suspended, charge._outages = record.suspended, record.outages
+        charge._suspended_from = charge._taken_up = now
+        return charge
+
+    def prove(self, outage: Seconds, now: Moment) -> None:
+        """Go on from where the record was: `outage` is how long ago it was made."""
+        record, taken_up = self.kept, self._taken_up
+        assert record is not None
+        assert taken_up is not None
+        made = Instant(now.instant - outage)
+        unwatched = between(made, taken_up.instant)
+        self._suspended = Seconds(self._suspended + unwatched)
+        self._outages = Seconds(self._outages + unwatched)
+        self.image.take_up(record, Totals.taken_up(record, self._plan.meter.energy_resolution, made), made)
+        self.kept = None
 
     @property
     def totals(self) -> Totals:
@@ -55,8 +99,8 @@ class Charge:
 
     @property
     def suspensions(self) -> int:
-        """How often the session was suspended so far."""
-        return len(self._interruptions)
+        """How often the session was suspended so far; outages of the gateway are not held against it."""
+        return sum(one.reason != OUTAGE for one in self._interruptions)
 
     def suspend(self, reason: str, now: Moment) -> None:
         """Begin a suspension; one under way, whose start sequence has come to nothing, ends in the new one."""
@@ -82,13 +126,15 @@ class Charge:
     def suspended_too_long_at(self) -> Instant:
         """Return when the suspension under way will have taken all the time a session has for it."""
         assert self._suspended_from is not None
-        left = Seconds(self._plan.protection.suspend_total - self._suspended)
+        left = Seconds(self._plan.protection.suspend_total - (self._suspended - self._outages))
         return after(self._suspended_from.instant, left)
 
     # Records
 
     def record(self, now: Moment, contact_until: Instant) -> SessionRecord:
         """Return the session as the journal keeps it; its relay was closed no longer than `contact_until`."""
+        if self.kept is not None:
+            return self.kept
         totals = self.totals.as_of(contact_until)
         return SessionRecord(
             order=self.order,
@@ -104,12 +150,19 @@ class Charge:
             tiers=totals.tiers(),
             interruptions=tuple(self._interruptions),
             theta=self.image.thermal.theta(now.instant),
+            charged=self.charged,
+            elapsed=between(self.image.started_at, now.instant),
+            outages=self._outages,
+            level=self.image.shape.peak,
+            doubt=totals.doubt,
         )
 
     def settle(
         self, reason: StopReason, detail: StopDetail | None, stop: WattHours | None, now: Moment
     ) -> Settlement:
         """Return the settlement. `stop` is the register after opening, `None` if it could not be read."""
+        if self.kept is not None:
+            return settle_interrupted(self.kept, self._plan.meter.energy_resolution, reason)
         doubt = self.totals.doubt
         if doubt is None and stop is None and self.touched:
             doubt = "register_not_read"
@@ -130,8 +183,12 @@ class Charge:
         return end.confidence if end is not None and end.reason is reason else None
 
 
-def settle_interrupted(record: SessionRecord, resolution: WattHours) -> Settlement:
+def settle_interrupted(
+    record: SessionRecord, resolution: WattHours, reason: StopReason = StopReason.POWER_LOSS
+) -> Settlement:
     """Close the books of a session that a power cut or a crash has interrupted: at its last checkpoint.
+
+    One that was being ended then has ended for that reason.
 
     A session without a register was never written ahead of a closing relay: nothing can have flowed. With one, its
     relay may have closed right after the record was written, whatever the record's totals say.
@@ -140,7 +197,7 @@ def settle_interrupted(record: SessionRecord, resolution: WattHours) -> Settleme
     return Settlement(
         record=record,
         ended=record.at,
-        reason=StopReason.POWER_LOSS,
+        reason=record.ending or reason,
         detail=StopDetail(function="interrupted"),
         quality=EnergyQuality.EXACT if untouched else EnergyQuality.ESTIMATED,
         quality_reason=None if untouched else "interrupted",

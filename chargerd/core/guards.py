@@ -10,6 +10,7 @@ from chargerd.core.plan import Limits
 from chargerd.core.port import Port, Step
 from chargerd.core.protection import Result
 from chargerd.core.relay import Phase
+from chargerd.core.resuming import Outlook
 from chargerd.core.session import Source
 from chargerd.core.units import Seconds, after
 
@@ -207,7 +208,18 @@ def recovered(port: Port, _event: Event, now: Moment) -> bool:
         and port.may_return(now)
         and port.ready(now)
         and port.return_at is None
+        and port.session.kept is None
     )
+
+
+def outage_proved(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold once it is proved that the outage which has interrupted the session was short."""
+    return port.session.kept is not None and port.outlook(now) is Outlook.GOES_ON
+
+
+def outage_too_long(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold once it is proved that it was not."""
+    return port.outlook(now) is Outlook.OVER
 
 
 def register_read(port: Port, event: Event, _now: Moment) -> bool:

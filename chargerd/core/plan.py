@@ -187,6 +187,8 @@ class StationPlan:
     inputs: tuple[InputPlan, ...] = ()
     queue_for: Seconds = Seconds(0.0)
     """How long a start waits for its circuit if its order does not say."""
+    resume_window: Seconds = Seconds(0.0)
+    """The longest outage of the gateway after which a session goes on; 0: none does."""
     tariff_tiers: tuple[Watts, ...] = ()
     checkpoint_every: Seconds = Seconds(60.0)
     update_every: Seconds = Seconds(900.0)

@@ -4,12 +4,12 @@ What the port does in which state stands in `chargerd.core.table`; here is how i
 relay but through the start sequence: two agreeing readings, the register, a durable session, the guards once more.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from chargerd.core.charge import Charge
+from chargerd.core.charge import OUTAGE, Charge
 from chargerd.core.circuits import Circuits
-from chargerd.core.commands import Answer, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
+from chargerd.core.commands import Answer, Checkpoint, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
 from chargerd.core.events import MeterReading, ResetRequested, StopRequested
 from chargerd.core.facts import (
     Clearing,
@@ -31,6 +31,7 @@ from chargerd.core.pickup import reached
 from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
+from chargerd.core.resuming import PROOF_WITHIN, Outlook, outage_of, outlook
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, Source, StopDetail, StopReason
 from chargerd.core.thermal import START_BELOW, Thermal
@@ -44,7 +45,7 @@ UNBIDDEN_TIMES = 2
 """A relay found closed this often without a command locks its port out."""
 
 
-OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE})
+OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE, StopReason.POWER_LOSS})
 """What an outage of the mains looks like from here."""
 TOGETHER = Seconds(10.0)
 REOPENINGS = 3
@@ -109,6 +110,8 @@ class Surroundings:
     circuits: Circuits = field(default_factory=Circuits)
     queue_for: Seconds = Seconds(0.0)
     """How long a start waits whose order does not say."""
+    resume_window: Seconds = Seconds(0.0)
+    """The longest outage after which a session goes on."""
 
     def next_token(self) -> int:
         """Return a token nobody has used before."""
@@ -388,6 +391,34 @@ class Port:
             self.circuits.wait(self.id, self.limits)
         self.enter(PortState.SUSPENDED, now)
 
+    def take_up(self, record: SessionRecord, now: Moment, *, unanswered: bool) -> None:
+        """An outage has interrupted this session: it waits for its proof and for its meter, its relay open."""
+        self.charge = Charge.taken_up(self.plan, record, self.seen, now, unanswered=unanswered)
+        self.charge.image.thermal, self.charge.image.heat = self.thermal, self.heat
+        self.suspended_for = StopReason.POWER_LOSS
+        self.sequence_from = self.suspended_at = now.instant
+        self.recover_until = after(now.instant, PROOF_WITHIN)
+        self.enter(PortState.SUSPENDED, now)
+        self.circuits.wait(self.id, record.order.limits)
+        self.out.do(SetPace(port=self.id, pace=Pace.CLOSED))
+        self.out.tell(SessionSuspended(record=record, reason=OUTAGE))
+
+    def outlook(self, now: Moment) -> Outlook:
+        """Say whether a session that an outage has interrupted goes on, as of now."""
+        kept, back = self.session.kept, self.suspended_at
+        if kept is None or back is None:
+            return Outlook.GOES_ON
+        return outlook(kept, now, self.station.resume_window, between(back, now.instant))
+
+    def prove(self, now: Moment) -> None:
+        """The outage was short: the session goes on once its meter is seen."""
+        kept = self.session.kept
+        assert kept is not None
+        outage = outage_of(kept, now)
+        assert outage is not None
+        self.session.prove(outage, now)
+        self.recover_until = after(now.instant, self.plan.protection.recover_within)
+
     def restart(self, now: Moment) -> None:
         """Go through the start sequence again for a suspended session."""
         self.recover_until = self.return_at = None
@@ -456,6 +487,9 @@ class Port:
         self.take_step(Step.OPEN, self.give_up_at(now))
         if self.relay.phase is Phase.OPEN:
             self.opened(now)
+        if self.charge is not None and self.charge.charged:
+            # Whoever finds it after a crash must not let it go on.
+            self.out.do(Checkpoint(records=(self.record(now),)))
 
     def give_up_at(self, now: Moment) -> Instant:
         """Return when a session is settled though its relay was not read back open."""
@@ -474,7 +508,7 @@ class Port:
     def opened(self, now: Moment) -> None:
         """The relay of an ending session is open: read the register, unless there is nothing to settle by it."""
         self.count_open(now)
-        if not self.session.touched:
+        if not self.session.touched or self.session.kept is not None:
             self.finish(now)
             return
         self.sequence_from = now.instant
@@ -492,7 +526,8 @@ class Port:
 
     def record(self, now: Moment) -> SessionRecord:
         """Return the session under way as the journal keeps it."""
-        return self.session.record(now, self.contact_until(now.instant))
+        record = self.session.record(now, self.contact_until(now.instant))
+        return record if self.ending is None else replace(record, ending=self.ending.reason)
 
     def finish(self, now: Moment) -> None:
         """Settle: the session's one record, and the last words to whoever asked."""

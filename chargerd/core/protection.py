@@ -16,7 +16,7 @@ from chargerd.core.load import Level
 from chargerd.core.pickup import Pickup, reached
 from chargerd.core.plan import PortPlan
 from chargerd.core.seen import Seen
-from chargerd.core.session import Order, StopDetail, StopReason
+from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.shape import Shape
 from chargerd.core.thermal import Thermal
 from chargerd.core.totals import Totals
@@ -74,6 +74,13 @@ class Image:
                 self.shape.note(reading.power, reading.at)
             self.totals.hold(reading.power, reading.at)
             self.loaded = self.loaded or reading.power >= self.plan.charge_end.no_load_below
+
+    def take_up(self, record: SessionRecord, totals: Totals, at: Instant) -> None:
+        """Go on after an outage with what was known at `at`, when the record was made."""
+        self.totals = totals
+        self.started_at = Instant(at - record.elapsed)
+        self.shape.peak = record.level
+        self.loaded = record.peak_power >= self.plan.charge_end.no_load_below
 
     def close(self, at: Instant) -> None:
         """The relay is being closed; what was picked up before does not count."""

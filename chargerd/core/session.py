@@ -126,6 +126,18 @@ class SessionRecord:
     interruptions: tuple[Interruption, ...] = ()
     theta: float = 0.0
     """The port's thermal image at `at`."""
+    charged: bool = False
+    """Whether a start sequence of it was ever completed."""
+    ending: StopReason | None = None
+    """Why it is being ended, from then on until it is settled."""
+    elapsed: Seconds = Seconds(0.0)
+    """Since the start, as counted over outages."""
+    outages: Seconds = Seconds(0.0)
+    """How much of `suspended` were outages of the gateway."""
+    level: Watts = Watts(0.0)
+    """The highest level of its power, which tells by what shape it ends."""
+    doubt: str | None = None
+    """Why its energy is only an estimate, if it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

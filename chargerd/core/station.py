@@ -1,6 +1,6 @@
 """The station: events in, outcome out. The one door to the decisions; it reads no clock and does nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from math import isfinite
 from typing import TypeAlias
 
@@ -43,17 +43,19 @@ from chargerd.core.facts import (
     StoreFailed,
     StoreRecovered,
 )
+from chargerd.core.guards import exceeds
 from chargerd.core.invariants import Invariants
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port, Step, Surroundings
 from chargerd.core.relay import Phase, Signal
+from chargerd.core.resuming import Outlook, outlook
 from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import cooled
-from chargerd.core.units import Instant, PortId, Seconds, WattHours, after, between
+from chargerd.core.units import CommandId, Instant, PortId, Seconds, WattHours, after, between
 from chargerd.core.view import CircuitView, PortView
 from chargerd.core.wakes import Wakes
 
@@ -84,7 +86,9 @@ class Station:
         held = tuple(latches)
         self._plan = plan
         self._out = Outbox()
-        self._surroundings = Surroundings(circuits=Circuits(plan, held, seed), queue_for=plan.queue_for)
+        self._surroundings = Surroundings(
+            circuits=Circuits(plan, held, seed), queue_for=plan.queue_for, resume_window=plan.resume_window
+        )
         self._ports = {
             port.id: Port(
                 port, self._surroundings, self._out, now, tuple(latch for latch in held if latch.port == port.id)
@@ -100,10 +104,25 @@ class Station:
         self._update_at: Instant | None = None
         self._reconciled_by: Instant | None = None
 
-    def begin(self, interrupted: Iterable[SessionRecord], now: Moment) -> Outcome:
-        """Open every relay, and close the books of sessions that an outage or a crash has interrupted."""
+    def begin(
+        self,
+        interrupted: Iterable[SessionRecord],
+        now: Moment,
+        *,
+        stopped: Container[PortId] = (),
+        unanswered: Container[CommandId] = (),
+    ) -> Outcome:
+        """Open every relay, and take up or settle the sessions that an outage or a crash has interrupted.
+
+        At the ports of `stopped` somebody had asked for the end already; starts of `unanswered` sessions still
+        wait for their last word.
+        """
         for record in interrupted:
             self._warm(record, now)
+            port = self._ports.get(record.order.port)
+            if port is not None and port.id not in stopped and self._goes_on(port, record, now):
+                port.take_up(record, now, unanswered=record.order.command in unanswered)
+                continue
             resolution = self._resolution(record.order.port)
             self._out.tell(SessionEnded(settlement=settle_interrupted(record, resolution)))
         for port in self._ports.values():
@@ -246,6 +265,12 @@ class Station:
             off_for = Seconds((now.wall_ms - record.at.wall_ms) / 1000)
         port.thermal.restore(cooled(record.theta, off_for), now.instant)
 
+    def _goes_on(self, port: Port, record: SessionRecord, now: Moment) -> bool:
+        """Say whether a session may yet go on: nothing holds its port, and its order is still allowed there."""
+        held = bool(port.latches) or self._surroundings.circuits.latched(port.id) or port.charge is not None
+        prospect = outlook(record, now, self._plan.resume_window)
+        return not held and prospect is not Outlook.OVER and not exceeds(record.order.limits, port.plan.limits)
+
     def _journal(self, port: Port, event: Persisted | PersistFailed, now: Moment) -> None:
         if port.step is not Step.PERSIST or port.token != event.token:
             return  # Late news of a start that has been given up meanwhile.
@@ -296,7 +321,9 @@ class Station:
 
     def _records(self, now: Moment) -> tuple[SessionRecord, ...]:
         return tuple(
-            port.record(now) for port in self._ports.values() if port.charge is not None and port.charge.announced
+            port.record(now)
+            for port in self._ports.values()
+            if port.charge is not None and port.charge.announced and port.charge.kept is None
         )
 
     def _board(self, event: BoardEvent, now: Moment) -> list[Port]:

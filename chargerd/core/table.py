@@ -204,6 +204,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.READING: (
             *WELDED,
             Rule("out_of_control", when.load_after_lapse, do.out_of_control),
+            Rule("outage_proved", when.outage_proved, do.prove),
+            Rule("outage_too_long", when.outage_too_long, do.end_by_outage),
             Rule("spread", when.goes_on_together, do.spread),
             Rule("recovered", when.recovered, do.restart),
             Rule("wait", when.always, do.nothing),

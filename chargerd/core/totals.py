@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from chargerd.core.plan import CEILING
-from chargerd.core.session import Tier
+from chargerd.core.session import SessionRecord, Tier
 from chargerd.core.units import Instant, Seconds, WattHours, Watts, after, between
 
 SECONDS_AN_HOUR = 3600.0
@@ -43,6 +43,19 @@ class Totals:
         self._register_at = Instant(0.0)
         self.doubt: str | None = None
         """Why the energy is only an estimate, if it is."""
+
+    @classmethod
+    def taken_up(cls, record: SessionRecord, resolution: WattHours, at: Instant) -> "Totals":
+        """Return the totals of a record, made at `at` of this boot's clock; its relay is open."""
+        totals = cls(record.order.tiers, resolution)
+        for own, kept in zip(totals._tiers, record.tiers, strict=False):
+            own.charging, own.energy = kept.charging, kept.energy
+        totals.charging, totals.energy = record.charging, record.energy
+        totals.peak, totals.peak_first_5_min = record.peak_power, record.peak_power_first_5_min
+        totals.register_start, totals.register_last = record.meter_start, record.last_register
+        totals.doubt = record.doubt
+        totals._register_at = at
+        return totals
 
     @property
     def closed(self) -> bool:

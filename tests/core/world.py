@@ -6,7 +6,7 @@ the log book holds what was decided (commands and facts), what the contacts did,
 
 import heapq
 import itertools
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 
 from chargerd.core.commands import (
@@ -102,6 +102,9 @@ class World(Plant):
         super().__init__(plan, poll=poll, coils=coils, separate=separate)
         self.wake_late = wake_late
         self.dead = False
+        self.boot = 1
+        self.time_from = ClockQuality.NTP
+        self.clock_step_ms = 0
         self.journal = Journal()
         self.events: list[tuple[float, Event]] = []
         self.commands: list[tuple[float, Command]] = []
@@ -116,7 +119,8 @@ class World(Plant):
     # Time
 
     def moment(self) -> Moment:
-        return Moment(instant=Instant(self.now), boot=1, wall_ms=round(self.now * 1000), clock=ClockQuality.NTP)
+        wall_ms = None if self.time_from is ClockQuality.NONE else round(self.now * 1000) + self.clock_step_ms
+        return Moment(instant=Instant(self.now), boot=self.boot, wall_ms=wall_ms, clock=self.time_from)
 
     def run(self, seconds: float) -> None:
         """Let time pass."""
@@ -160,15 +164,22 @@ class World(Plant):
 
     # The station
 
-    def begin(self, interrupted: Iterable[SessionRecord] = ()) -> None:
+    def begin(
+        self,
+        interrupted: Iterable[SessionRecord] = (),
+        *,
+        stopped: Container[PortId] = (),
+        unanswered: Container[CommandId] = (),
+    ) -> None:
         """Let the station begin, and the bus with it."""
-        self._carry_out(self.station.begin(interrupted, self.moment()))
+        for port in self.plans:
+            self.set_pace(port, Pace.IDLE)
+        outcome = self.station.begin(interrupted, self.moment(), stopped=stopped, unanswered=unanswered)
+        self._carry_out(outcome)
         self.life += 1
         self.later(0.0, self.read_coils, self.life)
         self.later(0.0, self.read_inputs, self.life)
         self.later(0.0, self.read_feeders, self.life)
-        for port in self.plans:
-            self.set_pace(port, Pace.IDLE)
 
     def tell(self, event: Event) -> None:
         """Hand one event to the station and carry out what comes of it."""
