@@ -29,7 +29,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, StopDetail
 from chargerd.core.station import Station
-from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
+from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, after
 from chargerd.core.view import PortView
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
@@ -258,14 +258,15 @@ class Daemon:
                 recovery, version=__version__, configuration=self._site.digest, interrupted=len(cut_short)
             )
         )
-        self._engine.begin(cut_short)
+        unanswered = unanswered_starts(recovery)
+        self._engine.begin(cut_short, stopped=ports_to_stop(recovery), unanswered=unanswered)
+        self._desk.conclude(recovery.unfinished, self._to_backend, unanswered & self._under_way())
         self._tell_store()
         for bus in self._buses:
             bus.start()
         self._onlooker.start()
         if self._link is not None:
             self._link.start()
-        self._desk.conclude(recovery.unfinished, self._to_backend)
         try:
             self._control.start()
         except ControlError as error:
@@ -273,6 +274,12 @@ class Daemon:
             log.error("no_control_socket", why=str(error))  # noqa: TRY400 - a cause, not a mistake
         log.info("started", version=__version__, ports=len(self._site.ports), boot=recovery.boot)
         sdnotify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
+
+    def _under_way(self) -> set[CommandId]:
+        """Return the starts of the sessions that go on."""
+        sessions = (view.session for view in self._engine.views())
+        commands = (None if session is None else session.order.command for session in sessions)
+        return {command for command in commands if command is not None}
 
     def _tell_store(self) -> None:
         """Tell the station if the journal takes nothing from the start: then no relay closes."""
@@ -571,8 +578,18 @@ def lost_latches(site: Site) -> tuple[Latch, ...]:
     )
 
 
+def ports_to_stop(recovery: Recovery) -> frozenset[PortId]:
+    """Return the ports at which a stop was accepted that nobody has carried out to its end."""
+    return frozenset(one.port for one in recovery.unfinished if one.name == "stop" and one.port is not None)
+
+
+def unanswered_starts(recovery: Recovery) -> frozenset[CommandId]:
+    """Return the starts that still wait for their last word."""
+    return frozenset(one.command for one in recovery.unfinished if one.name == "start")
+
+
 def interrupted(recovery: Recovery) -> tuple[SessionRecord, ...]:
-    """Return what has to be settled after a restart.
+    """Return what has to be taken up or settled after a restart.
 
     Besides the sessions that were open, these are starts that were accepted but not yet durable as sessions: each
     accepted start yields exactly one settlement. One that is settled already only lacks its last reply.

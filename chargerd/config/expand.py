@@ -59,6 +59,7 @@ def expand(document: Document, work: Work) -> Site | None:
             circuits=circuits,
             inputs=inputs,
             queue_for=Seconds(document.queue.queue_s),
+            resume_window=Seconds(document.resume.window_s),
             tariff_tiers=tuple(Watts(tier) for tier in document.tariff_tiers_w),
         ),
         digest=_digest(document, boards),

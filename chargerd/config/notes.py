@@ -1,4 +1,4 @@
-"""What a correct file says and nobody acts on yet, or what it switches off: silence about it is dangerous."""
+"""What a correct file switches off, or leaves without a second line of defence: silence about it is dangerous."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,10 @@ from chargerd.config.work import Work
 from chargerd.core.plan import DeadMan
 from chargerd.core.units import BoardId
 
-NOT_YET = "this release does not act on it; do not rely on it"
-
 
 def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequence[PortWiring], work: Work) -> None:
     """Note everything an installer must know of a file without mistakes."""
     _circuits(document, ports, work)
-    _later(document, work)
     _dead_man(document, boards, ports, work)
 
 
@@ -44,12 +41,6 @@ def _above(circuit: str, document: Document) -> list[str]:
     while (parent := document.circuits[found[-1]].parent) is not None:
         found.append(parent)
     return found
-
-
-def _later(document: Document, work: Work) -> None:
-    for section, key in (("resume", "window_s"),):
-        if getattr(getattr(document, section), key) and (section, key) in work.source.values:
-            work.note((section, key), f"{section}.{key} has no effect", NOT_YET)
 
 
 def _dead_man(

@@ -41,10 +41,6 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("ports[]", PortSection),
     ("inputs.NAME", InputSection),
 )
-_LATER = {
-    "resume": {"window_s"},
-}
-"""What is checked and noted, but not acted on in this release."""
 _UNITS = {"_w": "W", "_a": "A", "_s": "s", "_wh": "Wh", "_c": "°C", "_factor": "times"}
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -56,9 +52,8 @@ One YAML 1.2 file, `/etc/chargerd/chargerd.yaml` unless `--config` says otherwis
     chargerd check /etc/chargerd/chargerd.yaml
 
 Every mistake is told at once, as `file:line:column: what is wrong; what to do`, and the exit code is 1 then.
-`--json` gives the same to programs. What is written and not acted on in this release ("later" below) is told as a
-note, by `check` and by the daemon each time it starts. Read the notes: a detector that is only noted protects
-nobody.
+`--json` gives the same to programs. What is switched off, or has no second line of defence, is told as a note,
+by `check` and by the daemon each time it starts. Read the notes.
 
 For each port it also tells how long it takes at worst from too much current to an open contact, and refuses buses
 that are too slow for the times they must keep: [budget.md](budget.md).
@@ -116,7 +111,7 @@ def reference() -> str:
     parts = [_HEAD, *_top()]
     for name, model in SECTIONS:
         parts += [f"\n## `{name}`\n\n{_paragraph(model)}\n\n", "| key | unit | default | allowed | meaning |\n"]
-        parts += ["|---|---|---|---|---|\n", *(_row(name, key, info) for key, info in model.model_fields.items())]
+        parts += ["|---|---|---|---|---|\n", *(_row(key, info) for key, info in model.model_fields.items())]
     return "".join([*parts, _TAIL])
 
 
@@ -133,10 +128,9 @@ def _top() -> Iterator[str]:
         yield f"| {link} | {'empty' if key not in said or key == 'inputs' else default} | {text} |\n"
 
 
-def _row(section: str, key: str, info: FieldInfo) -> str:
+def _row(key: str, info: FieldInfo) -> str:
     unit = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), "")
-    later = "; later" if key in _LATER.get(section, ()) else ""
-    return f"| `{key}` | {unit} | {_default(info)} | {_allowed(info)} | {info.description or ''}{later} |\n"
+    return f"| `{key}` | {unit} | {_default(info)} | {_allowed(info)} | {info.description or ''} |\n"
 
 
 def _default(info: FieldInfo) -> str:

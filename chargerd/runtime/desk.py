@@ -6,7 +6,7 @@ first, since what opens a relay waits for no disk. The same id again gets the st
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Protocol, TypeAlias
 
 import structlog
@@ -243,11 +243,21 @@ class Desk:
 
         self._journal.append(Batch(replies=((reply, final),)), told)
 
-    def conclude(self, unfinished: tuple[RememberedCommand, ...], respond: Respond) -> None:
-        """After a restart: tell those whose command was interrupted that it came to nothing."""
+    def conclude(
+        self,
+        unfinished: tuple[RememberedCommand, ...],
+        respond: Respond,
+        going_on: Container[CommandId] = (),
+    ) -> None:
+        """After a restart: tell those whose command was interrupted that it came to nothing.
+
+        Starts whose session goes on (`going_on`) get their last word from it.
+        """
         for command in unfinished:
             with self._lock:
                 self._open[command.command] = respond
+            if command.command in going_on:
+                continue
             answer = Answer(
                 command=command.command,
                 name=command.name,

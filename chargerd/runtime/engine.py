@@ -6,7 +6,7 @@ blocks. Commands to relays go out before anything is recorded.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Protocol
 
 import structlog
@@ -20,7 +20,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.session import SessionRecord
 from chargerd.core.station import Station
-from chargerd.core.units import Instant, PortId, Seconds
+from chargerd.core.units import CommandId, Instant, PortId, Seconds
 from chargerd.core.view import CircuitView, PortView
 
 PATIENCE = Seconds(2.0)
@@ -84,14 +84,23 @@ class Engine:
         self._note = note
         self._answer = answer
 
-    def begin(self, interrupted: Iterable[SessionRecord], *, by_itself: bool = True) -> None:
-        """Let the station begin: every relay is told to open, interrupted sessions are settled.
+    def begin(
+        self,
+        interrupted: Iterable[SessionRecord],
+        *,
+        stopped: Container[PortId] = (),
+        unanswered: Container[CommandId] = (),
+        by_itself: bool = True,
+    ) -> None:
+        """Let the station begin: every relay is told to open, interrupted sessions are taken up or settled.
 
+        `stopped` and `unanswered` are those of `Station.begin`.
         Where time is turned by hand (`by_itself` is false), somebody else dispatches `DeadlineReached`.
         """
         with self._lock:
             now = self._clock.moment()
-            self._hand_on(self._station.begin(interrupted, now), now)
+            outcome = self._station.begin(interrupted, now, stopped=stopped, unanswered=unanswered)
+            self._hand_on(outcome, now)
         if by_itself:
             self._thread.start()
 

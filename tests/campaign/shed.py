@@ -23,23 +23,24 @@ from chargerd.core.events import DeadlineReached, Event, ResetRequested, StopReq
 from chargerd.core.facts import Fact
 from chargerd.core.ledger import Reply
 from chargerd.core.moment import ClockQuality, Moment
-from chargerd.core.plan import PortPlan
+from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.session import SessionRecord, Source
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
-from chargerd.daemon import interrupted
+from chargerd.daemon import interrupted, ports_to_stop, unanswered_starts
 from chargerd.mqtt import bodies
 from chargerd.runtime.desk import Desk
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.scribe import Scribe
 from chargerd.store.journal import Journal
 from tests.core.logbook import port_of, word
-from tests.core.plant import BOOT, Job
+from tests.core.plant import BOOT, Job, port_plan
 from tests.core.world import World
 
 KINDS = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
 EXPIRY = 60.0
 """Seconds a start is good for."""
+RESUME_WINDOW = Seconds(1800.0)
 DISK = 0.02
 """Seconds until what was handed in is on the disk."""
 
@@ -75,7 +76,8 @@ class Shed(World):
     """One shed and one daemon, again and again."""
 
     def __init__(self, folder: Path, *ports: PortPlan, poll: float = 1.0) -> None:
-        super().__init__(*ports, poll=poll, separate=True, begin=False)
+        site = StationPlan(ports=ports or (port_plan(),), resume_window=RESUME_WINDOW)
+        super().__init__(site=site, poll=poll, separate=True, begin=False)
         self._path = folder / "journal.db"
         self.clock = WorldClock(self)
         self.trace = hashlib.sha256()
@@ -120,8 +122,12 @@ class Shed(World):
         self.engine.connect(relays=buses, meters=buses, note=note, answer=self._answer)
         self.life += 1
         self.begin_buses()
-        self.engine.begin(interrupted(recovery), by_itself=False)
-        self.desk.conclude(recovery.unfinished, self._respond)
+        unanswered = unanswered_starts(recovery)
+        self.engine.begin(
+            interrupted(recovery), stopped=ports_to_stop(recovery), unanswered=unanswered, by_itself=False
+        )
+        under_way = {view.session.order.command for view in self.engine.views() if view.session is not None}
+        self.desk.conclude(recovery.unfinished, self._respond, unanswered & under_way)
         self._due()
 
     def begin_buses(self) -> None:

@@ -7,7 +7,6 @@ from tests.config.sites import BASE, changed, shipped, site, unmarked
 from tests.config.test_site import bent
 
 LIMITS = "limits: {power_w: 800, current_a: 4}"
-LATER = "this release does not act on it; do not rely on it"
 
 
 def notes(text: str) -> list[str]:
@@ -19,20 +18,10 @@ def test_a_site_without_anything_unusual_has_no_notes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        (LIMITS, "resume: {window_s: §600}", "resume.window_s has no effect"),
-    ],
-)
-def test_what_nobody_acts_on_is_noted_at_its_place(old: str, new: str, said: str) -> None:
-    text, places = unmarked(changed(old, new))
-    assert notes(text) == [f"{places[0]}: {said}; {LATER}"]
-
-
-@pytest.mark.parametrize(
     "new",
     [
         "resume: {window_s: 0}",
+        "resume: {window_s: 600}",
         "queue: {queue_s: 60}",
         "resume: {}",
         "charge_end: {full_after_s: 60}",

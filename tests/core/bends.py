@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 
 from tests.core.bend import Bend
 from tests.core.heat_bends import HEAT_BENDS
+from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 
 CORE = Path(__file__).parents[2] / "chargerd" / "core"
@@ -609,4 +610,5 @@ BENDS: tuple[Bend, ...] = (
     ),
     *SUPPLY_BENDS,
     *HEAT_BENDS,
+    *RESUME_BENDS,
 )

@@ -20,6 +20,7 @@ from tests.scenarios import (
     test_charging,
     test_circuits,
     test_contactors,
+    test_heat,
     test_inputs,
     test_oddities,
     test_overcurrent,
@@ -27,6 +28,7 @@ from tests.scenarios import (
     test_relays,
     test_requests,
     test_restarts,
+    test_resuming,
     test_suspensions,
     test_warmth,
     test_welds,
@@ -45,6 +47,8 @@ MODULES = (
     test_relays,
     test_requests,
     test_restarts,
+    test_resuming,
+    test_heat,
     test_suspensions,
 )
 LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]

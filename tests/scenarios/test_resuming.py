@@ -72,8 +72,8 @@ def flowed(world: World, record: SessionRecord) -> float:
 
 
 def only(settlements: list[Settlement]) -> Settlement:
-    (settlement,) = settlements
-    return settlement
+    assert len(settlements) == 1, settlements
+    return settlements[0]
 
 
 def test_a_session_goes_on_after_a_kill_and_is_settled_once_with_all_its_energy() -> None:
@@ -147,8 +147,10 @@ def test_the_window_itself_is_within_it_and_a_second_more_is_not() -> None:
     assert (settled.reason, settled.ended, settled.record) == (StopReason.POWER_LOSS, record.at, record)
 
 
-def test_a_window_of_nothing_resumes_nothing() -> None:
+@pytest.mark.parametrize("clock", [ClockQuality.NTP, ClockQuality.NONE])
+def test_a_window_of_nothing_resumes_nothing(clock: ClockQuality) -> None:
     world, record = found(UP + 60, window=Seconds(0.0))
+    world.time_from = clock
     begin(world, record)
     assert only(world.settlements()).reason is StopReason.POWER_LOSS
 
@@ -343,6 +345,9 @@ def test_outages_do_not_use_up_its_suspensions() -> None:
     record = world.view().session
     assert record is not None
     assert [one.reason for one in record.interruptions] == ["power_loss"] * 5
+    world.meters[A01].silent = True
+    world.run(10)
+    assert world.state() is PortState.SUSPENDED
     assert not world.settlements()
 
 
