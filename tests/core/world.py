@@ -119,7 +119,7 @@ class World(Plant):
     # Time
 
     def moment(self) -> Moment:
-        wall_ms = None if self.time_from is ClockQuality.NONE else round(self.now * 1000) + self.clock_step_ms
+        wall_ms = None if self.time_from == ClockQuality.NONE else round(self.now * 1000) + self.clock_step_ms
         return Moment(instant=Instant(self.now), boot=self.boot, wall_ms=wall_ms, clock=self.time_from)
 
     def run(self, seconds: float) -> None:

@@ -168,9 +168,10 @@ def test_a_retained_command_is_refused(tmp_path_factory: pytest.TempPathFactory,
             assert not site.edges("A01")
 
 
-def test_killed_the_boards_open_by_themselves_and_the_books_are_closed(site: DaemonSite, backend: Backend) -> None:
-    site.world.socket("A01").plug(steady())
+def test_killed_the_boards_open_by_themselves_and_the_session_goes_on(site: DaemonSite, backend: Backend) -> None:
+    site.world.socket("A01").plug(resistive("heater", 4.0))
     backend.reply(backend.command("start", port="A01", session_id="S-6"), "done")
+    site.wait(lambda: site.world.socket("A01").energy > 3.0, "nothing flows")
     site.end(signal.SIGKILL)
     killed_at = site.clock.now()
     assert site.contact("A01"), "the board holds the relay by its own timer for now"
@@ -180,18 +181,41 @@ def test_killed_the_boards_open_by_themselves_and_the_books_are_closed(site: Dae
     assert lapsed
     assert at - killed_at <= 6.0
     site.start()
-    site.wait_ready()
+    site.wait_state("A01", "charging")
+    assert sum(closed for _, closed, _ in site.edges("A01")) == 2
+    backend.reply(backend.command("stop", port="A01", session_id="S-6"), "done")
     settled = backend.wait("up/session", ended)
     assert settled["session_id"] == "S-6"
-    assert settled["stop_reason"] == "power_loss"
-    assert len([body for body in backend.of("up/session") if ended(body)]) == 1
-    assert len(site.edges("A01")) == 2, "nothing has closed again"
+    assert settled["stop_reason"] == "remote"
+    assert [one["reason"] for one in settled["interruptions"]] == ["power_loss"]
+    assert settled["energy_quality"] == "exact"
+    assert abs(settled["energy_wh"] - site.world.socket("A01").energy) <= 2, "what flowed unwatched is in it"
+    told = [body["event"] for body in backend.ledger() if body.get("session_id") == "S-6"]
+    assert told == ["started", "suspended", "resumed", "ended"]
     begun = [body for body in backend.of("up/event") if body["event"] == "gateway_started"]
     assert [(body["reason"], body["sessions_interrupted"]) for body in begun] == [
         ("first_start", 0),
         ("interrupted", 1),
     ]
-    assert begun[1]["seq"] < settled["seq"], "the start is told before what it settles"
+    assert begun[1]["seq"] < settled["seq"], "the start is told before what it finds"
+
+
+def test_killed_where_nothing_is_to_resume_the_books_are_closed(
+    tmp_path: Path, broker: Mosquitto, backend: Backend
+) -> None:
+    folder = tmp_path / "shed"
+    folder.mkdir()
+    with DaemonSite(folder, broker=broker.port, more="resume: {window_s: 0}") as site:
+        site.wait_ready()
+        site.world.socket("A01").plug(steady())
+        backend.reply(backend.command("start", port="A01", session_id="S-7"), "done")
+        site.end(signal.SIGKILL)
+        site.start()
+        settled = backend.wait("up/session", ended)
+        assert (settled["session_id"], settled["stop_reason"]) == ("S-7", "power_loss")
+        site.wait_ready()
+        assert len([body for body in backend.of("up/session") if ended(body)]) == 1
+        assert len(site.edges("A01")) == 2, "nothing has closed again"
 
 
 def test_killed_and_restarted_at_once_the_relays_are_opened(site: DaemonSite, backend: Backend) -> None:
@@ -204,7 +228,7 @@ def test_killed_and_restarted_at_once_the_relays_are_opened(site: DaemonSite, ba
     at, _, lapsed = site.edges("A01")[-1]
     assert not lapsed, "the daemon has opened it, not the board's timer"
     assert at - restarted_at < 5.0
-    backend.wait("up/session", ended)
+    backend.wait("up/session", lambda body: body["event"] == "resumed")
 
 
 def test_a_broker_that_goes_away_and_returns_loses_nothing(
