@@ -131,4 +131,4 @@ class Recovery:
     latches_unknown: bool = False
     """Whether latches may have been lost with a damaged journal; stands until a batch with latches is written."""
     newest: Body | None = None
-    """The ledger's last row; `None` if it has none that can be read."""
+    """The ledger's last row, a `gap` if it cannot be read; `None` if there is none."""

@@ -52,6 +52,7 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._connections = writer.tables.connections()
+        self._counted_by_clock = False
         self._reserved: dict[SessionId, CommandId] = {}
 
     # Life
@@ -142,11 +143,17 @@ class Journal:
         self._writer.put(Acknowledge(stream=stream, through=through, wall_ms=wall_ms, refused=refused))
 
     def count_connection(self, deliver: Callable[[int], None]) -> None:
-        """Count one more connection to the broker and deliver its number.
+        """Count one more connection to the broker and deliver its number, which is higher than any before.
 
         Called by one thread. A journal that cannot be written holds back no connection: it counts on in memory.
+        One that was lost or is older than its gateway has forgotten how far it had counted. So once in a process
+        the count goes on from the seconds of the wall clock, if those are more.
         """
         self._connections += 1
+        wall_ms = self._clock.moment().wall_ms
+        if wall_ms is not None and not self._counted_by_clock:
+            self._connections = max(self._connections, wall_ms // 1000)
+            self._counted_by_clock = True
         self._writer.put(CountConnection(count=self._connections, deliver=deliver))
 
     # Reading

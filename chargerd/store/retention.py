@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chargerd.core.ledger import Body, LedgerEntry, RowKind
+from chargerd.core.ledger import LedgerEntry, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.store.codec import dump_body
-from chargerd.store.tables import Tables
+from chargerd.store.tables import Tables, gap_body
 
 DAY_MS: Final = 86_400_000
 COMMANDS_MS: Final = 7 * DAY_MS
@@ -132,7 +132,7 @@ def _drop(tables: Tables, seqs: Sequence[int], moment: Moment, reason: str) -> N
             runs.append((seq, seq))
     for first, last in runs:
         tables.execute("DELETE FROM ledger WHERE seq BETWEEN :first AND :last", {"first": first, "last": last})
-        body: Body = {"event": "gap", "severity": "alarm", "from": first, "to": last, "reason": reason}
+        body = gap_body(first, last, reason)
         gap = LedgerEntry(kind=RowKind.EVENT, body=body, moment=moment, offline=True)
         tables.insert_row(first, gap, dump_body(body), None)
     if runs:

@@ -4,6 +4,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
 
 from chargerd.core.facts import Latch
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
@@ -14,9 +17,14 @@ from chargerd.store.chain import Link, digest_of, problems_of
 from chargerd.store.codec import LATCH, SESSION, dump_body, dump_command, key, load_body, load_command
 from chargerd.store.errors import DamagedError
 
+log = structlog.get_logger(__name__)
+
 BEYOND = 2**62
 """More than any number of a row."""
 COLUMNS = "seq, kind, body, instant, boot, wall_ms, clock, offline"
+READ = "seq, CAST(kind AS BLOB), CAST(body AS BLOB), instant, boot, wall_ms, CAST(clock AS BLOB), offline"
+"""The same as bytes: text that is no UTF-8 any more must not keep the rows beside it from being read."""
+Columns: TypeAlias = tuple[int, bytes, bytes, float, int, int | None, bytes, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,38 +234,25 @@ class Tables:
     # Reading
 
     def rows(self, after: int, limit: int) -> tuple[LedgerRow, ...]:
-        """Return up to `limit` rows with numbers above `after`, in order."""
-        query = f"SELECT {COLUMNS} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
-        return self._rows(self._db.execute(query, (after, limit)))
+        """Return up to `limit` rows with numbers above `after`, in order.
+
+        In the place of a row that cannot be read stands a `gap` with its number, so that nobody waits for it.
+        """
+        query = f"SELECT {READ} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
+        stream = self.state().stream
+        return tuple(_row_or_gap(stream, columns) for columns in self._db.execute(query, (after, limit)))
 
     def newest(self) -> Body | None:
-        """Return the ledger's last row; `None` if there is none, or it cannot be read."""
-        try:
-            rows = self.rows(self.state().last - 1, 1)
-        except ValueError:
-            return None
+        """Return the ledger's last row, a `gap` if it cannot be read; `None` if there is none."""
+        rows = self.rows(self.state().last - 1, 1)
         return rows[-1].body if rows else None
 
     def settlements(self, limit: int, before: int | None = None) -> tuple[LedgerRow, ...]:
-        """Return up to `limit` settlements, newest first, with numbers below `before`."""
-        query = f"SELECT {COLUMNS} FROM ledger WHERE settlement = 1 AND seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
-        return self._rows(self._db.execute(query, (BEYOND if before is None else before, limit)))
-
-    def _rows(
-        self, found: Iterable[tuple[int, str, str, float, int, int | None, str, int]]
-    ) -> tuple[LedgerRow, ...]:
+        """Return up to `limit` settlements, newest first, with numbers below `before`. Raises `ValueError`."""
+        query = f"SELECT {READ} FROM ledger WHERE settlement = 1 AND seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
+        found = self._db.execute(query, (BEYOND if before is None else before, limit))
         stream = self.state().stream
-        return tuple(
-            LedgerRow(
-                stream=stream,
-                seq=seq,
-                kind=RowKind(kind),
-                body=load_body(body),
-                moment=Moment(instant=Instant(instant), boot=boot, wall_ms=wall_ms, clock=ClockQuality(clock)),
-                offline=bool(offline),
-            )
-            for seq, kind, body, instant, boot, wall_ms, clock, offline in found
-        )
+        return tuple(_row(stream, columns) for columns in found)
 
     def settlement_problems(self) -> tuple[str, ...]:
         """Return what is wrong with the chain of settlements; empty if nothing is."""
@@ -310,6 +305,41 @@ class Tables:
         """Say whether a session of this id was ever begun, as far back as ids are kept."""
         query = "SELECT 1 FROM session_ids WHERE session = ?"
         return self._db.execute(query, (key(session),)).fetchone() is not None
+
+
+def gap_body(first: int, last: int, reason: str) -> Body:
+    """Return the body of the row that takes the place of rows `first` to `last`."""
+    return {"event": "gap", "severity": "alarm", "from": first, "to": last, "reason": reason}
+
+
+def _row(stream: str, columns: Columns) -> LedgerRow:
+    """Return a row as it stands in the ledger. Raises `ValueError` if it cannot be read."""
+    seq, kind, body, instant, boot, wall_ms, clock, offline = columns
+    quality = ClockQuality(clock.decode())
+    return LedgerRow(
+        stream=stream,
+        seq=seq,
+        kind=RowKind(kind.decode()),
+        body=load_body(body.decode()),
+        moment=Moment(instant=Instant(instant), boot=boot, wall_ms=wall_ms, clock=quality),
+        offline=bool(offline),
+    )
+
+
+def _row_or_gap(stream: str, columns: Columns) -> LedgerRow:
+    try:
+        return _row(stream, columns)
+    except ValueError as error:
+        seq, _, _, instant, boot, *_ = columns
+        log.warning("ledger_row_unreadable", seq=seq, error=str(error))
+        return LedgerRow(
+            stream=stream,
+            seq=seq,
+            kind=RowKind.EVENT,
+            body=gap_body(seq, seq, "the row cannot be read any more"),
+            moment=Moment(instant=Instant(instant), boot=boot, wall_ms=None, clock=ClockQuality.NONE),
+            offline=True,
+        )
 
 
 def _command_row(command: RememberedCommand) -> tuple[str, str, str, str | None, bool, int | None]:

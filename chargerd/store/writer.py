@@ -200,6 +200,7 @@ class Writer:
             except (sqlite3.Error, ValueError) as error:  # a row that does not read as what it should be
                 log.warning("journal_unreadable", error=str(error))
                 deliver = ask.failed
+                self._notice_damage(error)
             deliver()
 
     def _write(self, items: Sequence[Write]) -> None:
@@ -252,6 +253,13 @@ class Writer:
             self.on_appended(span.last)
 
     # Health
+
+    def _notice_damage(self, error: Exception) -> None:
+        """A damaged page is found by reading, too: what lies on it would be waited for until a write meets it."""
+        if isinstance(error, sqlite3.DatabaseError):
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & schema.PRIMARY
+            if code in GONE and code != self._code:
+                self._failed(error)
 
     def _failed(self, error: sqlite3.DatabaseError) -> None:
         name = getattr(error, "sqlite_errorname", None)

@@ -135,22 +135,22 @@ def test_what_is_read_is_read_all_the_same(opened: Opened) -> None:
     opened.break_disk()
     assert not opened.write(Batch())
     assert [row.body["n"] for row in opened.rows()] == [1]
-    assert got(opened.journal.count_connection) == 1
+    counted = got(opened.journal.count_connection)
     opened.journal.acknowledge(opened.journal.span().stream, 1)
     opened.settle()
     assert opened.journal.span().acked == 0
     opened.mend_disk()
     opened.wait_for_health(False, True)
-    assert got(opened.journal.count_connection) == 2
+    assert got(opened.journal.count_connection) == counted + 1
 
 
 def test_what_cannot_be_read_is_answered_on_the_safe_side(opened: Opened) -> None:
     assert opened.write(Batch(commands=(command("c1"),), entries=(entry(settlement=True),)))
     db = connection_of(opened.journal)
-    db.execute("UPDATE ledger SET kind = 'gossip'")
-    assert opened.rows() == []
+    assert len(opened.rows()) == 1
     db.execute("ALTER TABLE session_ids RENAME TO gone")
     db.execute("ALTER TABLE ledger RENAME TO gone_too")
+    assert opened.rows() == []
     assert opened.lookup("c1", "new") == (None, True)
     assert got(lambda deliver: opened.journal.has_session(SessionId("new"), deliver)) is True
     assert opened.crashes == []

@@ -7,8 +7,10 @@ import pytest
 
 from chargerd.core.ledger import Batch, LedgerSpan, Reply, RowKind
 from chargerd.core.units import CommandId, PortId, SessionId
+from chargerd.mqtt.contract import EventBody
 from chargerd.store.errors import StoreError
 from tests.store.kit import (
+    NOON_MS,
     PATIENCE_S,
     HandClock,
     Opened,
@@ -309,16 +311,64 @@ def test_the_newest_row_is_known_after_a_restart_if_it_can_be_read(path: Path, o
     with db:
         db.execute("UPDATE ledger SET body = 'no JSON' WHERE seq = 2")
     db.close()
-    assert open_().journal.recovery.newest is None
+    newest = open_().journal.recovery.newest
+    assert newest is not None
+    assert newest["event"] == "gap"
 
 
 def test_connections_are_counted_across_restarts(open_: Open) -> None:
     counts = []
     for _ in range(2):
-        opened = open_()
+        opened = open_(clock=HandClock(wall_ms=None))
         counts += [got(opened.journal.count_connection) for _ in range(2)]
         opened.close()
     assert counts == [1, 2, 3, 4]
+
+
+def test_a_journal_that_was_lost_counts_on_from_the_wall_clock(path: Path, open_: Open) -> None:
+    clock = HandClock(wall_ms=None)
+    opened = open_(clock=clock)
+    assert got(opened.journal.count_connection) == 1
+    clock.wall_ms = NOON_MS
+    first = got(opened.journal.count_connection)
+    assert first == NOON_MS // 1000
+    clock.advance(3600.0)
+    before = [got(opened.journal.count_connection) for _ in range(2)]
+    assert before == [first + 1, first + 2], "the clock says once where to begin"
+    opened.close()
+    path.unlink()
+    clock.advance(60.0)
+    after = got(open_(clock=clock).journal.count_connection)
+    assert after > before[-1]
+
+
+def test_a_clock_that_is_behind_does_not_take_the_count_back(open_: Open) -> None:
+    opened = open_()
+    first = got(opened.journal.count_connection)
+    opened.close()
+    assert got(open_(clock=HandClock(NOON_MS - 86_400_000)).journal.count_connection) == first + 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "body = 'no JSON'",
+        "body = '[]'",
+        "body = CAST(x'7b22ff' AS TEXT)",
+        "kind = 'gossip'",
+        "kind = CAST(x'ff' AS TEXT)",
+        "clock = 'sundial'",
+    ],
+)
+def test_a_row_that_cannot_be_read_is_a_gap_and_those_beside_it_are_read(opened: Opened, damage: str) -> None:
+    assert opened.write(Batch(entries=tuple(entry({"n": number}) for number in range(1, 4))))
+    connection_of(opened.journal).execute(f"UPDATE ledger SET {damage} WHERE seq = 2")
+    first, gap, last = opened.rows()
+    assert (first.body, last.body) == ({"n": 1}, {"n": 3})
+    assert (gap.seq, gap.kind, gap.stream) == (2, RowKind.EVENT, first.stream)
+    body = EventBody.model_validate(dict(gap.body))
+    assert (body.event, body.since_seq, body.to) == ("gap", 2, 2)
+    assert opened.health == []
 
 
 def test_a_session_is_on_disk_before_its_caller_hears_of_it(path: Path, opened: Opened) -> None:

@@ -443,6 +443,28 @@ def test_a_journal_damaged_while_it_is_open_is_salvaged(path: Path, opened: Open
     again.close()
 
 
+def test_a_damaged_page_found_by_reading_is_salvaged_like_one_found_by_writing(path: Path, opened: Opened) -> None:
+    rows = tuple(entry({"n": number, "text": "x" * 500}) for number in range(100))
+    assert opened.write(Batch(sessions=(record("s1"),), entries=rows))
+    at_rest(opened)
+    connection_of(opened.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = path.stat().st_size // 4096
+    with path.open("r+b") as file:
+        file.seek(4096 * (pages - 3))
+        file.write(b"\xff" * 4096)
+    connection_of(opened.journal).execute("PRAGMA shrink_memory")
+    connection_of(opened.journal).execute("PRAGMA cache_size = 0")
+    assert opened.rows() == []
+    opened.wait_for_health(False)
+    opened.clock.advance(60.0)
+    wait_for(lambda: opened.journal.restart_wanted)
+    assert opened.close()
+    again = open_journal(path)
+    assert again.journal.recovery.sessions == (record("s1"),)
+    assert len(again.rows()) > 80, "what lies on other pages is sent"
+    again.close()
+
+
 def test_retention_is_what_is_promised() -> None:
     assert retention.LIMIT_BYTES == 256 * 1024 * 1024
     assert retention.ACKNOWLEDGED_MS == retention.COMMANDS_MS == 7 * retention.DAY_MS
