@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from chargerd.config.loader import load
-from chargerd.control.client import ControlClient, ControlFailure
+from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.runtime.clock import SystemClock
 from chargerd.sim.line import PtyLine
 from chargerd.sim.parts import Edge
@@ -124,7 +124,13 @@ class DaemonSite:
         self.wait(ready, "the daemon does not get ready", timeout)
 
     def wait_state(self, port: str, *states: str, timeout: float = 20.0) -> None:
-        self.wait(lambda: self.port(port)["state"] in states, f"{port} is not {' or '.join(states)}", timeout)
+        def there() -> bool:
+            try:
+                return self.port(port)["state"] in states
+            except DaemonNotRunning:
+                return False  # It has just been started.
+
+        self.wait(there, f"{port} is not {' or '.join(states)}", timeout)
 
     def wait(self, holds: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
         deadline = time.monotonic() + timeout
