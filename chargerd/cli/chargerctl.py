@@ -318,4 +318,4 @@ def _sentence(name: str, reply: dict[str, Any]) -> str:
             name, f"{port}: done"
         )
     message = f" ({reply['message']})" if reply.get("message") else ""
-    return f"{port}: {name} {status}: {refusal(code)}{message}; see: chargerctl port {port}"
+    return f"{port}: {name} {status}: {refusal(code).rstrip('.')}{message}; see: chargerctl port {port}"

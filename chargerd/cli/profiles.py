@@ -103,8 +103,9 @@ def _tried(profile: Profile) -> str:
 
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        # The first is a name, to be typed as it stands: it is not broken over lines.
+        table.add_column(column, overflow="fold", no_wrap=not place)
     return table
 
 

@@ -15,8 +15,12 @@ class Problem:
     hint: str
 
     def __str__(self) -> str:
-        """Return `file:line:column: what is wrong; what to do`, in one line that does nothing to a terminal."""
-        text = f"{self.file}:{self.line}:{self.column}: {self.what}; {self.hint}"
+        """Return `file:line:column: what is wrong; what to do`, in one line that does nothing to a terminal.
+
+        Of a problem with the whole file only the file is named.
+        """
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        text = f"{place}: {self.what}; {self.hint}"
         return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

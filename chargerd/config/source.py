@@ -57,7 +57,8 @@ def parse(text: str, name: str) -> Source:
         mark = error.problem_mark or error.context_mark
         place = (mark.line, mark.column) if mark is not None else (0, 0)
         what = (error.problem or error.context or "not YAML").splitlines()[0]
-        hint = "correct the YAML here or just above"
+        tab = "'\\t'" in what
+        hint = "indent with spaces, YAML takes no tabs" if tab else "correct the YAML here or just above"
         raise ConfigurationError([source.at(place, what, hint)]) from error
     except (YAMLError, ValueError) as error:
         what = str(error).splitlines()[0]

@@ -63,17 +63,17 @@ def test_the_places_of_a_file_are_its_own(tmp_path: Path) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     hint = "copy an example there, such as config/one-shed.yaml of the source tree, and adapt it"
-    assert refusal(path) == [f"{path}:0:0: no such file; {hint}"]
+    assert refusal(path) == [f"{path}: no such file; {hint}"]
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == [f"{tmp_path}:0:0: this is a folder; name the file itself"]
+    assert refusal(tmp_path) == [f"{tmp_path}: this is a folder; name the file itself"]
 
 
 def test_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_bytes("gateway: {name: Gehäuse}".encode("latin-1"))
-    assert refusal(path) == [f"{path}:0:0: not UTF-8; save it as UTF-8"]
+    assert refusal(path) == [f"{path}: not UTF-8; save it as UTF-8"]
 
 
 def test_a_file_one_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_a_file_one_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     if os.access(path, os.R_OK):  # root may read anything
         monkeypatch.setattr(Path, "read_text", refused)
-    assert refusal(path) == [f"{path}:0:0: may not be read; make it readable for the user chargerd"]
+    assert refusal(path) == [f"{path}: may not be read; make it readable for the user chargerd"]
 
 
 def test_a_disk_that_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_a_disk_that_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Path, "read_text", broken)
     path = tmp_path / "site.yaml"
-    assert refusal(path) == [f"{path}:0:0: cannot be read: Input/output error; look after the disk and the path"]
+    assert refusal(path) == [f"{path}: cannot be read: Input/output error; look after the disk and the path"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

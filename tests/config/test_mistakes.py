@@ -12,7 +12,7 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "a tab",
         "gateway: {id",
         "a:\n§\tb: 1\ngateway: {id",
-        "found character '\\t' that cannot start any token; correct the YAML here or just above",
+        "found character '\\t' that cannot start any token; indent with spaces, YAML takes no tabs",
     ),
     (
         "a stray bracket",

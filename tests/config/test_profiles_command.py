@@ -25,6 +25,11 @@ def test_all_profiles_are_listed_with_what_of_them_was_tried(tmp_path: Path) -> 
         assert f"0 of {len(list(profile.rows()))} rows" in line
 
 
+def test_names_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["profiles", "--config", str(tmp_path / "site.yaml")], env={"COLUMNS": "80"})
+    assert set(shipped()) <= set(result.stdout.split())
+
+
 def test_each_can_be_shown_with_every_row(tmp_path: Path) -> None:
     for name, profile in shipped().items():
         result = profiles(tmp_path, name)
