@@ -1,0 +1,33 @@
+"""The manual names every event there is."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from chargerd.core.facts import Fact, SessionFact
+from chargerd.mqtt.bodies import RENAMED
+
+ROOT = Path(__file__).parents[2]
+NAMED = re.compile(r"""(?:EventBody\(\s*event=|\.say\(|_alarm\()"(\w+)\"""")
+
+
+def events_of_facts() -> set[str]:
+    names = set()
+    for fact in set(get_args(Fact)) - set(get_args(SessionFact)):
+        words = re.sub(r"(?<!^)(?=[A-Z])", "_", fact.__name__).lower()
+        names.add(RENAMED.get(fact, words))
+    return names
+
+
+def events_of_the_gateway() -> set[str]:
+    files = (ROOT / "chargerd").rglob("*.py")
+    return {name for file in files for name in NAMED.findall(file.read_text())}
+
+
+def test_every_event_is_in_the_manual() -> None:
+    manual = (ROOT / "docs" / "mqtt.md").read_text()
+    table = manual.partition("### Events")[2].partition("\n### ")[0]
+    told = set(re.findall(r"`(\w+)`", table))
+    found = events_of_facts() | events_of_the_gateway()
+    assert {"board_lost", "clock_fixed", "ack_ahead", "journal_was_damaged"} <= found
+    assert found <= told
