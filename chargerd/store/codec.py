@@ -108,7 +108,7 @@ def dump_body(body: Body) -> str:
     return json.dumps(json.loads(_text(dict(body)), parse_constant=lambda _: None), ensure_ascii=False)
 
 
-def load_body(text: str) -> Body:
+def load_body(text: str | bytes) -> Body:
     """Return a stored body. Raises `CodecError`."""
     try:
         body = json.loads(text)

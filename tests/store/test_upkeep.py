@@ -107,6 +107,35 @@ def test_facts_nobody_asked_for_in_ninety_days_leave_a_gap_and_settlements_stay(
     assert stated(rows) == {1, 2, 3, 4, 5}
 
 
+def test_a_gap_acknowledged_in_part_goes_on_to_stand_for_the_rest(opened: Opened) -> None:
+    # The backend's word for row 2 was on its way when the line went; then nobody came for ninety days.
+    opened.journal.append(Batch(entries=tuple(entry({"event": "x"}) for _ in range(6))))
+    opened.clock.advance(91 * DAY_S)
+    at_rest(opened)
+    assert [(row.seq, row.body["to"]) for row in opened.rows()] == [(1, 6)]
+    opened.journal.acknowledge(opened.journal.span().stream, 2)
+    at_rest(opened)
+    assert opened.journal.span().acked == 2
+    (gap,) = opened.rows(after=2)
+    assert (gap.seq, gap.body["from"], gap.body["to"], gap.body["event"]) == (3, 3, 6, "gap")
+    opened.clock.advance(8 * DAY_S)
+    at_rest(opened)
+    assert [row.seq for row in opened.rows()] == [3], "nor does it leave with the acknowledged ones"
+    opened.journal.acknowledge(opened.journal.span().stream, 6)
+    opened.clock.advance(8 * DAY_S)
+    at_rest(opened)
+    assert not opened.rows()
+
+
+def test_what_cannot_be_read_can_be_acknowledged(opened: Opened) -> None:
+    opened.journal.append(Batch(entries=(entry(), entry())))
+    opened.settle()
+    connection_of(opened.journal).execute("UPDATE ledger SET body = CAST(x'ff' AS TEXT) WHERE seq = 1")
+    opened.journal.acknowledge(opened.journal.span().stream, 1)
+    at_rest(opened)
+    assert opened.journal.span().acked == 1
+
+
 def test_a_year_of_rows_to_let_go_holds_up_no_commit(opened: Opened) -> None:
     opened.settle()
     rows = 20_000
