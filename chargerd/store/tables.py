@@ -229,7 +229,7 @@ class Tables:
         self._shorten_gap(through)
 
     def _shorten_gap(self, through: int) -> None:
-        """Let a gap that begins among acknowledged rows stand for the others alone, under the first number of those.
+        """Let a gap that begins among acknowledged rows stand for the others alone, under their first number.
 
         Rows that were acknowledged while nothing came through may have left before the gateway heard of it. With
         them the gap would count as acknowledged, and nobody would hear of the rows behind.
