@@ -21,6 +21,8 @@ CAUSES: Mapping[str, tuple[str, str]] = {
     "bus_silent": ("no board answers", "look at the adapter, its plug, A and B swapped, and the supply"),
     "board_silent": ("does not answer, others do", "look at its supply, its plug and its address"),
     "noise": ("answers are corrupt", "end the line with 120 ohms at both ends, and check shield and baud rate"),
+    "foreign": ("frames come that nobody asked for", "look for a board with a wrong address, or a second master"),
+    "implausible": ("it answers what cannot be true", "look at its profile and its wiring, or replace it"),
     "board_noise": ("its answers are corrupt", "look at its plug; another board may have its address"),
 }
 """What is probably wrong, in a technician's words, and what to look at."""
@@ -54,7 +56,7 @@ def _show(console: Console, bus: Fields, edges: Json) -> None:
     console.print(f"[bold]{bus['bus']}[/]: {state}, {bus['transactions']} transactions")
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("BOARD", no_wrap=True)
-    for name in ("ANSWERS", "TIMEOUTS", "CORRUPT", "REFUSED", "50 % ms", "99 % ms", "AGE s"):
+    for name in ("ANSWERS", "TIMEOUTS", "CORRUPT", "REFUSED", "UNTRUE", "50 % ms", "99 % ms", "AGE s"):
         shown.add_column(name, justify="right", no_wrap=True)
     for board in entries(bus["boards"]):
         shown.add_row(*_row(board, edges))
@@ -72,6 +74,7 @@ def _row(board: Fields, edges: Json) -> list[Text]:
     latency = board["latency"] if isinstance(board["latency"], list) else []
     counts = [int(str(count)) for count in latency]
     figures = [board["answers"], board["timeouts"], board["corrupt"], board["exceptions"]]
+    figures.append(board.get("implausible", 0))
     name = Text(str(board["board"]), style="red" if board["lost"] else "")
     spread = [_up_to(counts, share, edges) for share in (0.5, 0.99)]
     return [name, *(Text(str(figure)) for figure in figures), *map(Text, spread), Text(number(board["age_s"], 1))]

@@ -51,6 +51,9 @@ def _pairs(port: PortPlan) -> Iterator[tuple[str, str, float, str, float]]:
     limits, end = port.limits, port.charge_end
     yield "protection", "weld_current_a", port.protection.weld_current, "current_a", limits.current
     yield "charge_end", "no_load_below_w", end.no_load_below, "power_w", limits.power
+    if port.protection.power_jump_trips:
+        yield "protection", "power_jump_w", port.protection.power_jump, "power_w", limits.power
+        yield "protection", "power_jump_after_s", port.protection.power_jump_after, "duration_s", limits.duration
     yield "charge_end", "full_below_w", end.full_below, "power_w", limits.power
 
 

@@ -104,7 +104,7 @@ Prefix = Annotated[
 ]
 
 
-def _inherited(default: float | None, what: str, **bounds: float) -> Any:
+def _inherited(default: float | bool | None, what: str, **bounds: float) -> Any:
     """Declare a figure that a port takes from the site, and the site from `default` (`None`: no limit)."""
     least, above, most = bounds.get("ge"), bounds.get("gt"), bounds.get("le")
     extra: JsonDict = {"inherits": default}
@@ -256,6 +256,20 @@ class ProtectionSection(Model):
         _P.temperature_trip, "a socket this hot is opened", ge=45, le=85
     )
     temperature_s: Number | None = _inherited(_P.temperature_delay, "after so long, for both", ge=10, le=120)
+    frozen_steps: Number | None = _inherited(
+        _P.frozen_steps, "opens when the register stands still though so many of its steps were drawn", ge=3, le=50
+    )
+    frozen_s: Number | None = _inherited(
+        _P.frozen_for, "flags values that have not changed for so long while neighbours' have", ge=120, le=3600
+    )
+    power_jump_w: Number | None = _inherited(
+        _P.power_jump, "tells of a load so far above its session's maximum", ge=30, le=2000
+    )
+    power_jump_s: Number | None = _inherited(_P.power_jump_delay, "that stays there for so long", ge=5, le=600)
+    power_jump_after_s: Number | None = _inherited(
+        _P.power_jump_after, "later than this into charging", ge=300, le=36000
+    )
+    power_jump_trips: Switch | None = _inherited(_P.power_jump_trips, "on: end the session, too")
 
 
 class ChargeEndSection(Model):

@@ -15,6 +15,7 @@ from chargerd.config.work import Work
 from chargerd.core.plan import ChargeEnd, InputKind, InputPlan, PortPlan, Protection, StationPlan
 from chargerd.core.units import BoardId, CircuitId, PortId, Seconds, Watts
 
+JUMP_READINGS = 2
 POLLS = 3
 """A meter counts as silent after this many refreshes, never earlier."""
 
@@ -197,6 +198,11 @@ def _check_stale(path: Path, board: Board, protection: Protection, work: Work) -
         span = f"meter_stale_s of {protection.stale_after:g}"
         what = f"{span} is shorter than three refreshes of {board.profile.name}"
         work.wrong(path, what, f"set meter_stale_s to {POLLS * refresh:g} or more, or use a faster meter")
+    if protection.power_jump_delay < JUMP_READINGS * refresh:
+        span = f"power_jump_s of {protection.power_jump_delay:g}"
+        what = f"{span} ends before {board.profile.name} shows a second value"
+        hint = f"set power_jump_s to {JUMP_READINGS * refresh:g} or more, or use a faster meter"
+        work.wrong(path, what, hint, kind="power_jump_s")
 
 
 def _contactors(document: Document, boards: Mapping[BoardId, Board], ports: _Ports, work: Work) -> None:

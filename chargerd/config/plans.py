@@ -33,6 +33,12 @@ PROTECTION = {
     "temperature_warn_c": "temperature_warn",
     "temperature_trip_c": "temperature_trip",
     "temperature_s": "temperature_delay",
+    "frozen_steps": "frozen_steps",
+    "frozen_s": "frozen_for",
+    "power_jump_w": "power_jump",
+    "power_jump_s": "power_jump_delay",
+    "power_jump_after_s": "power_jump_after",
+    "power_jump_trips": "power_jump_trips",
 }
 CHARGE_END = {
     "full_below_w": "full_below",
@@ -63,7 +69,7 @@ def charge_end(site: ChargeEndSection, port: ChargeEndSection) -> ChargeEnd:
 def _said(names: dict[str, str], *sections: object) -> dict[str, Any]:
     """Return the figures that are given, under the core's names; a later section wins."""
     return {
-        name: float(value)
+        name: value if isinstance(value, bool) else float(value)
         for section in sections
         for key, name in names.items()
         if (value := getattr(section, key)) is not None

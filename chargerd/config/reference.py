@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -167,6 +167,8 @@ def _choices(annotation: Any) -> Iterator[str]:
         yield from (str(member.value) for member in annotation)
     elif get_origin(annotation) is Literal:
         yield from (str(choice) for choice in get_args(annotation))
+    elif get_origin(annotation) is Annotated:
+        yield from _choices(get_args(annotation)[0])
     elif get_origin(annotation) in {Union, UnionType}:
         for member in get_args(annotation):
             yield from _choices(member)

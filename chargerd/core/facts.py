@@ -114,6 +114,52 @@ class PortTemperatureHigh:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterFrozen:
+    """A meter answers, but does not measure: its register or its values stand still. Told once until they move."""
+
+    port: PortId
+    detail: StopDetail
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerJumped:
+    """A load draws far more than ever in its session, and keeps to it; told once a session."""
+
+    port: PortId
+    detail: StopDetail
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerNegative:
+    """A meter shows a power that flows back: wired the wrong way round, as chargers do not feed back."""
+
+    port: PortId
+    detail: StopDetail
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingImplausible:
+    """A meter has answered what cannot be true, and nothing was taken from it; `detail` counts such answers."""
+
+    port: PortId
+    kind: str
+    detail: StopDetail
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyEstimated:
+    """A session's register cannot be believed any more, for the reason in `kind`: its integral stands instead."""
+
+    port: PortId
+    kind: str
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputTripped:
     """An input reported danger: its circuit, and everything below it, was opened and is held open."""
 
@@ -219,6 +265,11 @@ PortFact = (
     | RelayNotReconciled
     | RelayOpenCircuit
     | PortTemperatureHigh
+    | MeterFrozen
+    | PowerJumped
+    | PowerNegative
+    | ReadingImplausible
+    | EnergyEstimated
 )
 CircuitFact = InputTripped | InputsLost | InputsBack | CircuitShed | CircuitTripped
 BoardFact = BoardWentSilent | BoardReturned | BoardNotPrepared

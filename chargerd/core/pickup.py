@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from chargerd.core.units import Instant, Seconds, after
 
+QUIET = Seconds(600.0)
+"""What has not happened for so long is news when it does."""
+
 
 def reached(deadline: Instant | None, now: Instant) -> bool:
     """Say whether a deadline has come.
@@ -11,6 +14,20 @@ def reached(deadline: Instant | None, now: Instant) -> bool:
     Decisions and wake-ups compare the very same figure: rounding must not wake the station too early for ever.
     """
     return deadline is not None and now >= deadline
+
+
+@dataclass(slots=True)
+class Recurring:
+    """Something that happens again and again and is told once; again after a quiet time."""
+
+    count: int = 0
+    _last: Instant | None = None
+
+    def note(self, at: Instant) -> bool:
+        """Count it, and say whether it is to be told."""
+        new = self._last is None or reached(after(self._last, QUIET), at)
+        self.count, self._last = self.count + 1, at
+        return new
 
 
 @dataclass(slots=True)

@@ -46,6 +46,12 @@ class Protection:
     temperature_warn: Celsius = Celsius(60.0)
     temperature_trip: Celsius = Celsius(70.0)
     temperature_delay: Seconds = Seconds(30.0)
+    frozen_steps: float = 5.0
+    frozen_for: Seconds = Seconds(300.0)
+    power_jump: Watts = Watts(80.0)
+    power_jump_delay: Seconds = Seconds(30.0)
+    power_jump_after: Seconds = Seconds(1800.0)
+    power_jump_trips: bool = False
     suspend_times: int = 3
     suspend_total: Seconds = Seconds(1800.0)
 

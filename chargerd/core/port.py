@@ -24,10 +24,11 @@ from chargerd.core.facts import (
     SessionStarted,
     SessionSuspended,
 )
+from chargerd.core.frozen import Frozen
 from chargerd.core.heat import Heat
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.pickup import reached
+from chargerd.core.pickup import Recurring, reached
 from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
@@ -145,6 +146,9 @@ class Port:
         self.weld = Weld(plan)
         self.thermal = Thermal()
         self.heat = Heat(plan.protection)
+        self.frozen = Frozen(plan)
+        self.implausible = Recurring()
+        self.negative = Recurring()
         self.latches = list(latches)
         self.state = PortState.UNKNOWN
         self.since = now
@@ -234,7 +238,7 @@ class Port:
             Code.BOARD_LOST: self.board_lost
             or (self.charge is None and self.relay.phase is not Phase.OPEN)
             or circuits.unguarded(self.id),
-            Code.METER_STALE: not self.seen.alive(now.instant),
+            Code.METER_STALE: not self.seen.alive(now.instant) or self.frozen.dead,
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
             Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW or self.heat.warm(now.instant),
             Code.CIRCUIT_FULL: self._finds_no_room(now),
@@ -280,6 +284,7 @@ class Port:
         self.charge = Charge(self.plan, order, self.seen, now)
         self.charge.image.thermal = self.thermal
         self.charge.image.heat = self.heat
+        self.charge.image.frozen = self.frozen
         self.suspended_for = None
 
     def enqueue(self, order: Order, now: Moment) -> None:
@@ -303,6 +308,7 @@ class Port:
     def begin_sequence(self, now: Moment) -> None:
         """Ask for fresh readings and the register."""
         self.session.durable = False
+        self.frozen.try_again()
         self.sequence_from = now.instant
         self.take_step(Step.READINGS, self.step_deadline(now))
         self.out.do(SetPace(port=self.id, pace=Pace.ARMED))
@@ -395,6 +401,7 @@ class Port:
         """An outage has interrupted this session: it waits for its proof and for its meter, its relay open."""
         self.charge = Charge.taken_up(self.plan, record, self.seen, now, unanswered=unanswered)
         self.charge.image.thermal, self.charge.image.heat = self.thermal, self.heat
+        self.charge.image.frozen = self.frozen
         self.suspended_for = StopReason.POWER_LOSS
         self.sequence_from = self.suspended_at = now.instant
         self.recover_until = after(now.instant, PROOF_WITHIN)
@@ -704,7 +711,7 @@ class Port:
             since=self.since,
             relay_closed=self.relay.read_back,
             limits=self.plan.limits,
-            measured=self.seen.measured(fresh=fresh),
+            measured=self.seen.measured(fresh=fresh, frozen=self.frozen.flagged),
             latches=tuple(self.latches),
             blocked_by=self.obstacles(now),
             session=self.record(now) if self.charge is not None else None,

@@ -5,13 +5,15 @@ asked on every reading and at every deadline while the relay is not known to be 
 breaker behind it stays the backstop: all thresholds lie below the curves of IEC 60898-1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chargerd.core.events import MeterReading
 from chargerd.core.facts import Clearing
+from chargerd.core.frozen import Frozen
 from chargerd.core.heat import Heat
+from chargerd.core.jump import Jump
 from chargerd.core.load import Level
 from chargerd.core.pickup import Pickup, reached
 from chargerd.core.plan import PortPlan
@@ -52,19 +54,32 @@ class Image:
     level: Level = field(default_factory=Level)
     shape: Shape = field(init=False)
     """What the power of the session has looked like so far."""
+    frozen: Frozen = field(init=False)
+    """The port's as well."""
+    jump: Jump = field(init=False)
+    newly_stuck: bool = False
+    """Whether the newest reading has shown that the register stands still."""
+    told: set[str] = field(default_factory=set)
+    """What has been told of this session once and for all."""
     loaded: bool = False
     """Whether the load ever reached `no_load_below` in this session."""
 
     def __post_init__(self) -> None:
         self.shape = Shape(self.plan.charge_end)
+        self.frozen = Frozen(self.plan)
+        self.jump = Jump(self.plan.protection)
 
     def note(self, reading: MeterReading) -> None:
         """Take in a reading: pickups, totals, and whether there is a load at all."""
         counted = self.seen.note(reading)
-        if self.closed_at is None or reading.at < self.closed_at:
+        closed = self.closed_at is not None and reading.at >= self.closed_at
+        self.newly_stuck = self.frozen.note(reading, closed=closed)
+        if not closed:
             return
         if reading.energy is not None:
             self.totals.register(reading.energy, reading.at)
+        if self.newly_stuck:
+            self.totals.distrust("register_frozen", self.frozen.due)
         if reading.current is not None and counted.current:
             self.over_current.note(reading.at, above=reading.current >= self.definite_current)
             self.level.note(reading.current, reading.at)
@@ -72,6 +87,7 @@ class Image:
             if counted.power:
                 self.over_power.note(reading.at, above=reading.power >= self.overpower)
                 self.shape.note(reading.power, reading.at)
+                self.jump.note(reading.power, reading.at, self.totals.charged_at(reading.at))
             self.totals.hold(reading.power, reading.at)
             self.loaded = self.loaded or reading.power >= self.plan.charge_end.no_load_below
 
@@ -80,6 +96,9 @@ class Image:
         self.totals = totals
         self.started_at = Instant(at - record.elapsed)
         self.shape.peak = record.level
+        self.jump.most = record.peak_power
+        if record.doubt is not None:
+            self.told.add("doubt")
         self.loaded = record.peak_power >= self.plan.charge_end.no_load_below
 
     def close(self, at: Instant) -> None:
@@ -91,6 +110,8 @@ class Image:
     def open(self) -> None:
         """The relay is being opened: nothing is picked up any more."""
         self.closed_at = self.contact_from = None
+        self.frozen.pause()
+        self.jump.interrupt()
         self.shape.interrupt()
         self.level.interrupt()
         self.over_current = Pickup()
@@ -169,6 +190,15 @@ def meter_stale(image: Image, now: Instant) -> StopDetail | None:
     return StopDetail(function="meter_stale", measured=limit + between(until, now), limit=limit, unit="s")
 
 
+def meter_frozen(image: Image, _now: Instant) -> StopDetail | None:
+    """The register stands still though five of its steps were drawn; two, where the values stand still as well.
+
+    Treated like a stale meter: what is not measured is not seen. Steady values alone do not open a port, since a
+    standby load is steady too. What a meter must count at all: IEC 62053-21, starting current.
+    """
+    return None if image.closed_at is None else image.frozen.stuck
+
+
 def overpower(image: Image, now: Instant) -> StopDetail | None:
     """P>: 1.1 times the limit for 5 s, or 1.5 times in one reading outside the inrush. Ends the session, no latch.
 
@@ -195,6 +225,21 @@ def port_temperature(image: Image, now: Instant) -> StopDetail | None:
         return None
     limit = image.plan.protection.temperature_trip
     return StopDetail(function="port_temperature", measured=image.heat.celsius, limit=limit, unit="c")
+
+
+def power_jump(image: Image, _now: Instant) -> StopDetail | None:
+    """Power is 80 W above the session's maximum so far and stays there for 30 s, later than 30 min into charging.
+
+    Threshold: measured benign jumps reached 189 W against the last minute, 23 W against the maximum.
+    """
+    return image.jump.detail
+
+
+def power_jump_trip(image: Image, now: Instant) -> StopDetail | None:
+    """The same where a site wants it to trip: off by default, two vendors' firmware had to withdraw it."""
+    if not image.plan.protection.power_jump_trips or image.closed_at is None:
+        return None
+    return power_jump(image, now)
 
 
 def energy_limit(image: Image, _now: Instant) -> StopDetail | None:
@@ -255,6 +300,8 @@ class Result(StrEnum):
     """Open; the session goes on if the reason goes away in time."""
     END = "end"
     """Open and end the session."""
+    ALARM = "alarm"
+    """Tell, and leave the port alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,7 +348,10 @@ FUNCTIONS: tuple[Function, ...] = (
         clearing=Clearing.LOCAL,
     ),
     Function(picks_up=meter_stale, result=Result.SUSPEND, reason=StopReason.METER_LOST),
+    Function(picks_up=meter_frozen, result=Result.SUSPEND, reason=StopReason.METER_LOST),
     Function(picks_up=overpower, result=Result.TRIP, reason=StopReason.OVERPOWER),
+    Function(picks_up=power_jump_trip, result=Result.TRIP, reason=StopReason.OVERPOWER),
+    Function(picks_up=power_jump, result=Result.ALARM, reason=StopReason.OVERPOWER),
     Function(picks_up=energy_limit, result=Result.END, reason=StopReason.ENERGY_LIMIT),
     Function(picks_up=duration_limit, result=Result.END, reason=StopReason.DURATION_LIMIT),
     Function(picks_up=no_load, result=Result.END, reason=StopReason.NO_LOAD),
@@ -312,12 +362,21 @@ FUNCTIONS: tuple[Function, ...] = (
 
 
 def judge(image: Image, now: Instant) -> Verdict | None:
-    """Return what the first function in order of priority has found, if any has."""
+    """Return what the first function in order of priority has found, if any has; alarms open nothing."""
     for function in FUNCTIONS:
+        if function.result is Result.ALARM:
+            continue
         detail = function.picks_up(image, now)
         if detail is not None:
             return Verdict(function=function, detail=detail)
     return None
+
+
+def alarms(image: Image, now: Instant) -> Iterator[Verdict]:
+    """Yield what is to be told of a port that is otherwise left alone."""
+    for function in FUNCTIONS:
+        if function.result is Result.ALARM and (detail := function.picks_up(image, now)) is not None:
+            yield Verdict(function=function, detail=detail)
 
 
 def next_judgement(image: Image) -> Instant | None:

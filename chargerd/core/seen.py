@@ -96,7 +96,7 @@ class Seen:
         """Say whether they agree that nothing flows: both of them, since the second alone would be one reading."""
         return self.agreed_since(since) and all(current < self._agree_within for _, current in self._pair)
 
-    def measured(self, *, fresh: bool) -> Measured:
+    def measured(self, *, fresh: bool, frozen: bool = False) -> Measured:
         """Return the values as onlookers get them, as old as the older of current and power."""
         known = [at for at in (self.current_at, self.power_at) if at is not None]
         return Measured(
@@ -106,4 +106,5 @@ class Seen:
             energy=self.energy,
             at=min(known, default=None),
             fresh=fresh,
+            frozen=frozen,
         )

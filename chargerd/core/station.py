@@ -1,9 +1,9 @@
 """The station: events in, outcome out. The one door to the decisions; it reads no clock and does nothing."""
 
 from collections.abc import Container, Iterable
-from math import isfinite
 from typing import TypeAlias
 
+from chargerd.core.alarms import implausible, is_known, noticed
 from chargerd.core.charge import settle_interrupted
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
@@ -35,6 +35,7 @@ from chargerd.core.facts import (
     BoardNotPrepared,
     BoardReturned,
     BoardWentSilent,
+    Fact,
     Latch,
     PortTemperatureHigh,
     RelayNotReconciled,
@@ -43,6 +44,7 @@ from chargerd.core.facts import (
     StoreFailed,
     StoreRecovered,
 )
+from chargerd.core.frozen import Frozen
 from chargerd.core.guards import exceeds
 from chargerd.core.invariants import Invariants
 from chargerd.core.moment import Moment
@@ -66,11 +68,6 @@ REQUESTS: dict[type[Request], Trigger] = {
     ResetRequested: Trigger.RESET,
 }
 PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed | Request
-
-
-def _is_known(reading: MeterReading) -> bool:
-    values = (reading.current, reading.power, reading.voltage, reading.energy)
-    return all(value is None or isfinite(value) for value in values)
 
 
 class Station:
@@ -98,6 +95,7 @@ class Station:
         self._surroundings.ports = self._ports
         self._supply = Supply(plan, self._surroundings, self._ports, self._out, now)
         self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
+        self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
         self._checkpoint_at: Instant | None = None
@@ -203,17 +201,11 @@ class Station:
 
     def _to_port(self, port: Port, event: PortEvent, now: Moment) -> None:
         match event:
-            case MeterReading() if not _is_known(event):
-                pass  # Not a number is above no threshold, and would keep a meter fresh that shows nothing.
-            case MeterReading():
-                if port.charge is None:
-                    port.seen.note(event)
-                else:
-                    port.charge.image.note(event)
-                self._note_wire(port, event)
+            case MeterReading() if is_known(event):
+                self._note_reading(port, event)
                 react(port, Trigger.READING, event, now)
-            case MeterFault():
-                pass  # A reading that is missing is told by its age, not by the fault.
+            case MeterReading() | MeterFault():
+                self._tell(implausible(port, event))
             case Persisted() | PersistFailed():
                 self._journal(port, event, now)
             case StartRequested() | StopRequested() | ResetRequested():
@@ -223,13 +215,28 @@ class Station:
                 if signal is not None:
                     react(port, SIGNALS[signal], event, now)
 
+    def _note_reading(self, port: Port, event: MeterReading) -> None:
+        """Take in a reading: what is judged, what is told, and what it says of the wire and the contact."""
+        if port.charge is None:
+            port.seen.note(event)
+            port.frozen.note(event, closed=False)
+        else:
+            port.charge.image.note(event)
+        self._tell(noticed(port, event, self._neighbours[port.id]))
+        self._note_wire(port, event)
+
+    def _tell(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self._out.tell(fact)
+
     def _note_wire(self, port: Port, event: MeterReading) -> None:
         """Take in what a reading tells of the wire and the contact, session or not."""
         if event.current is not None:
             port.thermal.note(event.current, port.limits.current, event.at)
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
         beside = sum(other.seen.power or 0.0 for other in self._beside[port.id])
-        port.weld.note(port.seen, opened, beside)
+        # A frozen meter goes on showing what flowed before its relay opened: that is no weld.
+        port.weld.note(port.seen, None if port.frozen.dead else opened, beside)
 
     def _note_heat(self, port: Port | None, event: TemperatureReading) -> list[Port]:
         """Take in a temperature. Nothing is judged here: the port is woken when it is to trip."""
@@ -251,6 +258,14 @@ class Station:
             self._ports[other.id]
             for other in self._plan.ports
             if other.meter.board == plan.meter.board and other.id != plan.id
+        )
+
+    def _on_circuit(self, plan: PortPlan) -> Iterable[Frozen]:
+        """Yield the meters that see the same mains as a port's."""
+        return (
+            self._ports[other.id].frozen
+            for other in self._plan.ports
+            if other.circuit == plan.circuit and other.id != plan.id
         )
 
     def _warm(self, record: SessionRecord, now: Moment) -> None:

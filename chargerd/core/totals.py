@@ -130,6 +130,13 @@ class Totals:
             self.energy = WattHours(min(max(self.energy, least), most))
         self.register_last = value
 
+    def distrust(self, reason: str, missed: WattHours) -> None:
+        """The register does not count: `missed` was drawn since it last moved; the integral stands from here."""
+        if self.doubt is None and self.register_start is not None and self.register_last is not None:
+            self.doubt = reason
+            counted = self.register_last - self.register_start
+            self.energy = WattHours(max(self.energy, counted + missed))
+
     def _most_since(self, at: Instant) -> float:
         """Return what can have flowed at most since the register was last read, in watt-hours."""
         span = max(0.0, between(self._register_at, at))

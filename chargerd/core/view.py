@@ -30,7 +30,8 @@ class PortState(StrEnum):
 class Measured:
     """The newest value of each quantity and when it was read; `None` where none was read yet.
 
-    `fresh` says whether the port counts as seen by the rule that opens it otherwise.
+    `fresh` says whether the port counts as seen by the rule that opens it otherwise; `frozen` that the meter
+    answers, but seems not to measure.
     """
 
     current: Amps | None = None
@@ -39,6 +40,7 @@ class Measured:
     energy: WattHours | None = None
     at: Instant | None = None
     fresh: bool = False
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

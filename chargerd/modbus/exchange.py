@@ -6,6 +6,7 @@ opening waits for none of that.
 
 import threading
 from collections.abc import Callable, Mapping
+from logging import DEBUG, WARNING
 
 import structlog
 
@@ -99,6 +100,18 @@ class Exchange:
                 health.answered(result.took, result.at)
             else:
                 health.failed(result.kind, result.at)
+
+    def true(self, board: BoardId) -> None:
+        """Count that what a board has measured can be true."""
+        with self._lock:
+            self._health[board].deceived(untrue=False)
+
+    def untrue(self, board: BoardId, why: str, **whose: str) -> None:
+        """Count a sound frame that cannot be true; the log has each board's first, the rest is a figure."""
+        with self._lock:
+            first = not self._health[board].implausible
+            self._health[board].deceived(untrue=True)
+        log.log(WARNING if first else DEBUG, "implausible", bus=self._bus, board=board, why=why, **whose)
 
     # Preparation
 

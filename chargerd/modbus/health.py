@@ -47,11 +47,17 @@ class BoardStatistics:
     timeouts: int
     corrupt: int
     exceptions: int
+    implausible: int
+    """Answers that were sound frames and could not be true."""
     foreign_bytes: int
+    foreign: float
+    """Share of the latest transactions in which bytes came that were no part of its answer."""
     latency: tuple[int, ...]
     latency_mean: Seconds | None
     timeout: Seconds
     """How long its next answer may take to begin."""
+    untrue: float
+    """Share of its latest values that cannot be true."""
     noise: float
     """Share of the latest transactions, about 64 of them, that were corrupt."""
     stale_age: Seconds | None
@@ -75,6 +81,10 @@ class Cause(StrEnum):
     """Several boards' answers are corrupt: termination, biasing, shielding, or a baud rate that is off."""
     BOARD_NOISE = "board_noise"
     """One board's answers are corrupt: its plug, or another board has its address."""
+    FOREIGN = "foreign"
+    """Frames come that nobody asked for: a board that answers for another address, or a second master."""
+    IMPLAUSIBLE = "implausible"
+    """A board answers what cannot be true: a wrong profile, or a board that is out of order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +126,14 @@ class BoardHealth:
     timeouts: int = 0
     corrupt: int = 0
     exceptions: int = 0
+    implausible: int = 0
     foreign_bytes: int = 0
     latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     mean: float = 0.0
     spread: float = 0.0
     noise: float = 0.0
+    strange: float = 0.0
+    untrue: float = 0.0
     answered_at: Instant | None = None
     _silences: int = 0
 
@@ -159,6 +172,12 @@ class BoardHealth:
     def foreign(self, count: int) -> None:
         """Count bytes that were no part of this board's answer."""
         self.foreign_bytes += count
+        self.strange += MEMORY * ((count > 0) - self.strange)
+
+    def deceived(self, *, untrue: bool) -> None:
+        """Count whether what a meter answered can be true."""
+        self.implausible += untrue
+        self.untrue += MEMORY * (untrue - self.untrue)
 
     def _done(self, kind: FaultKind) -> None:
         self.transactions += 1
@@ -191,7 +210,10 @@ class BoardHealth:
             timeouts=self.timeouts,
             corrupt=self.corrupt,
             exceptions=self.exceptions,
+            implausible=self.implausible,
             foreign_bytes=self.foreign_bytes,
+            foreign=self.strange,
+            untrue=self.untrue,
             latency=tuple(self.latency),
             latency_mean=Seconds(self.mean) if self.answers else None,
             timeout=self.timeout(),
@@ -218,7 +240,16 @@ def diagnose(boards: Sequence[BoardStatistics], *, connected: bool) -> tuple[Fin
         silent = [Finding(cause=Cause.BUS_SILENT, boards=tuple(one.board for one in lost))]
     else:
         silent = [Finding(cause=Cause.BOARD_SILENT, boards=(one.board,)) for one in lost if one not in noisy]
-    return (*silent, *_noise(noisy))
+    return (*silent, *_noise(noisy), *_strange(boards))
+
+
+def _strange(boards: Sequence[BoardStatistics]) -> list[Finding]:
+    """Return what sound frames give away: those of strangers, and those that cannot be true."""
+    shares = [(Cause.FOREIGN, one.foreign, one) for one in boards]
+    shares += [(Cause.IMPLAUSIBLE, one.untrue, one) for one in boards]
+    return [
+        Finding(cause=cause, boards=(one.board,), share=share) for cause, share, one in shares if share >= NOISY
+    ]
 
 
 def _noise(noisy: Sequence[BoardStatistics]) -> list[Finding]:

@@ -3,8 +3,6 @@
 import threading
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from chargerd.core.clock import Clock
 from chargerd.core.commands import CloseRelay, RenewLease
 from chargerd.core.events import (
@@ -29,8 +27,6 @@ from chargerd.modbus.feeder import Supply
 from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading, Regular
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.wire import Answered, Failed
-
-log = structlog.get_logger(__name__)
 
 SETTLE = Seconds(0.1)
 """How long after a lapse the relays may be read back: the contact needs a while, too."""
@@ -148,9 +144,10 @@ class Worker:
         try:
             values = board.meter.values(job.block, result.pdu, job.channel)
         except Implausible as error:
-            log.warning("implausible", board=job.board, port=job.port, why=str(error))
+            self._exchange.untrue(job.board, str(error), port=job.port)
             self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked)
             return
+        self._exchange.true(job.board)
         self._tell(_reading(job.port, result.at, values))
 
     def _read_supply(self, job: Regular) -> None:
@@ -170,9 +167,10 @@ class Worker:
         try:
             reading = self._supply.feeders[job.circuit].note(job, result.pdu, result.at)
         except Implausible as error:
-            log.warning("implausible", board=job.board, circuit=job.circuit, why=str(error))
+            self._exchange.untrue(job.board, str(error), circuit=job.circuit)
             self._supply_fault(job, FaultKind.IMPLAUSIBLE, result.at)
             return
+        self._exchange.true(job.board)
         if reading is not None:
             self._tell(reading)
 

@@ -382,7 +382,8 @@ def reply(answer: Answer, state: PortState | None) -> Reply:
 def _reading(view: PortView, now: Moment) -> ReadingBody:
     measured = view.measured
     age = None if measured.at is None else round(max(0.0, between(measured.at, now.instant)), 2)
-    fresh = ReadingQuality.GOOD if measured.fresh else ReadingQuality.STALE
+    seen = ReadingQuality.FROZEN if measured.frozen else ReadingQuality.GOOD
+    fresh = seen if measured.fresh else ReadingQuality.STALE
     return ReadingBody(
         power_w=None if measured.power is None else round(measured.power, 1),
         current_a=None if measured.current is None else round(measured.current, 3),

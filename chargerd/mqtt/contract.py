@@ -64,10 +64,11 @@ class LimitsBody(Message):
 
 
 class ReadingQuality(StrEnum):
-    """Whether a reading may be relied on."""
+    """Whether a reading may be relied on. `frozen`: the meter answers, but seems not to measure."""
 
     GOOD = "good"
     STALE = "stale"
+    FROZEN = "frozen"
     NONE = "none"
 
 

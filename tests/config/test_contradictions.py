@@ -49,6 +49,22 @@ def refused(text: str) -> list[str]:
         ),
         (
             "limits: {power_w: 400}",
+            "limits: {power_w: 80}\n    protection: {power_jump_trips: on}",
+            (
+                "site.yaml:26:5: power_jump_w of 80 is not below power_w of 80 of B01; "
+                "lower power_jump_w or raise power_w"
+            ),
+        ),
+        (
+            "limits: {power_w: 400}",
+            "limits: {duration_s: 1800}\n    protection: {power_jump_trips: on}",
+            (
+                "site.yaml:26:5: power_jump_after_s of 1800 is not below duration_s of 1800 of B01; "
+                "lower power_jump_after_s or raise duration_s"
+            ),
+        ),
+        (
+            "limits: {power_w: 400}",
             "limits: {power_w: 20}",
             (
                 "site.yaml:26:5: full_below_w of 25 is not below power_w of 20 of B01; "

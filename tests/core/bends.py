@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 
 from tests.core.bend import Bend
 from tests.core.heat_bends import HEAT_BENDS
+from tests.core.meter_bends import METER_BENDS
 from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 
@@ -603,12 +604,13 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "station",
-        "            case MeterReading() if not _is_known(event):\n",
-        "            case MeterReading() if False:\n",
+        "            case MeterReading() if is_known(event):\n",
+        "            case MeterReading() if is_known:\n",
         "core.test_station:test_what_is_no_number_keeps_no_meter_fresh",
         (float("nan"),),
     ),
     *SUPPLY_BENDS,
     *HEAT_BENDS,
     *RESUME_BENDS,
+    *METER_BENDS,
 )

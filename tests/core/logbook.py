@@ -13,6 +13,7 @@ from chargerd.core.commands import (
 )
 from chargerd.core.facts import (
     CircuitTripped,
+    EnergyEstimated,
     InputTripped,
     PortLockedOut,
     PortTripped,
@@ -85,6 +86,7 @@ _WORDING: Mapping[type, str] = {
     SessionSuspended: "suspended {it.reason}",
     SessionEnded: "ended {it.settlement.reason}",
     PortTripped: "tripped {it.function}",
+    EnergyEstimated: "estimated {it.kind}",
     PortLockedOut: "locked out {it.latch.function}",
     InputTripped: "input {it.input} tripped {it.function}",
     CircuitTripped: "tripped {it.function}",

@@ -138,6 +138,10 @@ class Meter:
     pace: Pace = Pace.IDLE
     polls: int = 0
     power_at: float = -1e9
+    frozen: tuple[float, float] | None = None
+    """It shows these amperes and watts, whatever flows."""
+    register: Callable[[float], float] | None = None
+    """What its register shows for the watt-hours it should."""
     lost_energy: bool = False
     """It does not give its register."""
 
@@ -450,10 +454,14 @@ class Plant(LogBook):
         register = None
         if job.kind == "energy" or meter.together:
             step = plan.energy_resolution
-            register = WattHours(load.energy_at(self.now) // step * step)
+            counted = load.energy_at(self.now)
+            counted = counted if meter.register is None else meter.register(counted)
+            register = WattHours(counted // step * step)
         if job.kind == "energy" and not meter.together:
             self.tell(MeterReading(port=job.port, at=Instant(self.now), energy=register))
             return
+        if meter.frozen is not None:
+            amps, watts = meter.frozen
         if meter.script:
             amps, watts = meter.script.pop(0)
         power = None

@@ -295,6 +295,8 @@ def test_what_is_not_known_is_null_and_never_zero() -> None:
     stale = view(measured=Measured(current=Amps(1.0), at=Instant(400.0)), session=None)
     message = bodies.plain(bodies.reading(stale, NOW))
     assert message["quality"] == "stale"
+    frozen = view(measured=Measured(current=Amps(1.0), at=Instant(400.0), fresh=True, frozen=True), session=None)
+    assert bodies.reading(frozen, NOW).quality.value == "frozen"
     assert message["power_w"] is None
     assert message["session_energy_wh"] is None
     assert bodies.plain(bodies.reading(view(), NOW))["session_energy_wh"] == 10

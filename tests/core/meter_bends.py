@@ -1,0 +1,224 @@
+"""Rules about meters that do not measure, bent one at a time; `bends` plays them."""
+
+from tests.core.bend import Bend
+
+_METERS = "scenarios.test_meters:"
+_BAD = "scenarios.test_bad_input:"
+_STUCK = _METERS + "test_a_register_that_stands_still_under_load_opens_the_port"
+_DEAD = _METERS + "test_a_meter_frozen_altogether_is_no_weld_and_ends_the_session"
+_STILL = _METERS + "test_values_that_stand_still_while_neighbours_move_flag_the_meter_and_open_nothing"
+_LIFE = _METERS + "test_a_register_that_moves_is_a_sign_of_life"
+_JUMP = _METERS + "test_a_load_that_jumps_is_told_of_once_and_goes_on"
+_NO_JUMP = _METERS + "test_less_than_eighty_watts_or_within_half_an_hour_is_no_jump"
+_TRIP = _METERS + "test_where_a_site_wants_it_a_jump_ends_the_session"
+_PEAK = _METERS + "test_a_peak_of_less_than_half_a_minute_is_neither_a_jump_nor_a_maximum"
+
+METER_BENDS: tuple[Bend, ...] = (
+    # A register that stands still
+    Bend(
+        "protection",
+        "    Function(picks_up=meter_frozen, result=Result.SUSPEND, reason=StopReason.METER_LOST),\n",
+        "",
+        _STUCK,
+    ),
+    Bend("plan", "frozen_steps: float = 5.0", "frozen_steps: float = 11.0", _STUCK),
+    Bend(
+        "frozen", "self._flag(at)\n        return True\n\n    def _limit", "return True\n\n    def _limit", _STUCK
+    ),
+    Bend("frozen", "self.due < limit:", "self.due > limit:", _STUCK),
+    Bend("frozen", "self._held = (power, max(since, at))", "pass", _STUCK),
+    Bend(
+        "frozen",
+        "COUNTED_FROM = Watts(10.0)",
+        "COUNTED_FROM = Watts(5.0)",
+        _METERS + "test_what_a_meter_need_not_count_is_no_evidence",
+        (9.9,),
+        (("opens", False),),
+    ),
+    Bend(
+        "frozen",
+        "reading.power >= COUNTED_FROM",
+        "reading.power > COUNTED_FROM",
+        _METERS + "test_what_a_meter_need_not_count_is_no_evidence",
+        (10.0,),
+        (("opens", True),),
+    ),
+    Bend(
+        "frozen",
+        "STANDS_FOR = Seconds(60.0)",
+        "STANDS_FOR = Seconds(20.0)",
+        _METERS + "test_a_register_is_given_a_minute_however_much_is_drawn",
+    ),
+    Bend(
+        "frozen",
+        "LONGEST_HOLD = Seconds(60.0)",
+        "LONGEST_HOLD = Seconds(600.0)",
+        _METERS + "test_a_power_that_is_not_read_is_not_held_for_long",
+    ),
+    Bend(
+        "port",
+        "        self.frozen.try_again()\n",
+        "",
+        _METERS + "test_the_register_gets_another_chance_and_not_a_fourth_one",
+    ),
+    Bend(
+        "protection",
+        '            self.totals.distrust("register_frozen", self.frozen.due)\n',
+        "            pass\n",
+        _METERS + "test_what_the_register_has_not_counted_is_billed_as_an_estimate",
+    ),
+    Bend("station", "None if port.frozen.dead else opened", "opened", _DEAD),
+    Bend("port", " or self.frozen.dead,", ",", _DEAD),
+    Bend(
+        "station",
+        "None if port.frozen.dead else opened",
+        "None if port.frozen.flagged else opened",
+        _METERS + "test_a_weld_is_seen_by_a_meter_whose_register_alone_stands_still",
+    ),
+    # Values that stand still
+    Bend("plan", "frozen_for: Seconds = Seconds(300.0)", "frozen_for: Seconds = Seconds(240.0)", _STILL),
+    Bend("plan", "frozen_for: Seconds = Seconds(300.0)", "frozen_for: Seconds = Seconds(601.0)", _STILL),
+    Bend(
+        "frozen",
+        "FLAGGED_STEPS = 2",
+        "FLAGGED_STEPS = 5",
+        _METERS + "test_of_a_flagged_meter_two_steps_of_the_register_are_enough",
+    ),
+    Bend(
+        "frozen",
+        "FLAGGED_STEPS = 2",
+        "FLAGGED_STEPS = 0",
+        _STILL,
+    ),
+    Bend(
+        "frozen",
+        "(by_power and one.moved_since(since))",
+        "by_power",
+        _METERS + "test_where_no_neighbour_moves_nothing_is_said",
+    ),
+    Bend("frozen", "FINE = 1000.0", "FINE = 100.0", _METERS + "test_a_coarse_figure_is_no_evidence"),
+    Bend(
+        "frozen", "STANDBY = Watts(25.0)", "STANDBY = Watts(5.0)", _METERS + "test_a_standby_load_is_no_evidence"
+    ),
+    Bend(
+        "frozen",
+        "VOLTAGE_STEPS = 5",
+        "VOLTAGE_STEPS = 50",
+        _METERS + "test_a_voltage_that_stands_still_is_evidence",
+    ),
+    Bend("frozen", "READINGS = 10", "READINGS = 5", _METERS + "test_readings_within_one_refresh_are_one"),
+    Bend(
+        "frozen",
+        "if self._counted_at is None or between(self._counted_at, at) >= self._refresh:",
+        "if True:",
+        _METERS + "test_readings_within_one_refresh_are_one",
+    ),
+    Bend("frozen", "                    one.restart(at)\n", "                    pass\n", _LIFE),
+    Bend(
+        "frozen",
+        "            self._moves.append(at)\n            self._set(None)\n",
+        "            self._moves.append(at)\n",
+        _METERS + "test_a_value_that_moves_clears_the_flag",
+    ),
+    # A load that jumps
+    Bend("plan", "power_jump: Watts = Watts(80.0)", "power_jump: Watts = Watts(81.0)", _JUMP),
+    Bend(
+        "plan",
+        "power_jump: Watts = Watts(80.0)",
+        "power_jump: Watts = Watts(79.0)",
+        _NO_JUMP,
+        (379.9, 1900.0),
+        (("jumps", False),),
+    ),
+    Bend(
+        "plan",
+        "power_jump_after: Seconds = Seconds(1800.0)",
+        "power_jump_after: Seconds = Seconds(1600.0)",
+        _NO_JUMP,
+        (380.0, 1700.0),
+        (("jumps", False),),
+    ),
+    Bend(
+        "plan",
+        "power_jump_after: Seconds = Seconds(1800.0)",
+        "power_jump_after: Seconds = Seconds(1850.0)",
+        _NO_JUMP,
+        (380.0, 1810.0),
+        (("jumps", True),),
+    ),
+    Bend("plan", "power_jump_delay: Seconds = Seconds(30.0)", "power_jump_delay: Seconds = Seconds(20.0)", _JUMP),
+    Bend("plan", "power_jump_delay: Seconds = Seconds(30.0)", "power_jump_delay: Seconds = Seconds(40.0)", _JUMP),
+    Bend("jump", "READINGS = 2", "READINGS = 1", _METERS + "test_a_jump_is_not_seen_in_one_reading"),
+    Bend("jump", "        if not above:\n", "        if power:\n", _PEAK),
+    Bend(
+        "protection",
+        "        self.jump.interrupt()\n",
+        "",
+        _METERS + "test_a_suspension_breaks_a_jump",
+    ),
+    Bend("plan", "power_jump_trips: bool = False", "power_jump_trips: bool = True", _JUMP),
+    Bend(
+        "protection",
+        "    Function(picks_up=power_jump_trip, result=Result.TRIP, reason=StopReason.OVERPOWER),\n",
+        "",
+        _TRIP,
+    ),
+    Bend(
+        "protection",
+        "    Function(picks_up=power_jump, result=Result.ALARM, reason=StopReason.OVERPOWER),\n",
+        "",
+        _JUMP,
+    ),
+    Bend(
+        "protection",
+        "        self.jump.most = record.peak_power\n",
+        "",
+        _METERS + "test_what_a_load_drew_before_an_outage_is_no_jump_after_it",
+    ),
+    # Bad input
+    Bend(
+        "pickup",
+        "self._last is None or reached(after(self._last, QUIET), at)",
+        "True",
+        _BAD + "test_what_is_no_number_is_told_once",
+    ),
+    Bend(
+        "pickup",
+        "QUIET = Seconds(600.0)",
+        "QUIET = Seconds(1.0)",
+        _BAD + "test_what_is_no_number_is_told_once",
+    ),
+    Bend(
+        "alarms",
+        "NEGATIVE_FROM = Watts(-5.0)",
+        "NEGATIVE_FROM = Watts(-0.5)",
+        _BAD + "test_a_little_below_zero_is_noise",
+    ),
+    Bend(
+        "alarms",
+        "NEGATIVE_FROM = Watts(-5.0)",
+        "NEGATIVE_FROM = Watts(-5.5)",
+        _BAD + "test_power_that_flows_back_is_told",
+    ),
+    Bend(
+        "totals",
+        'self.doubt = self.doubt or "register_went_back"',
+        "pass",
+        _BAD + "test_a_register_that_is_not_believed_makes_an_estimate",
+        ("went_back", "register_went_back"),
+    ),
+    Bend(
+        "totals",
+        'self.doubt = self.doubt or "register_jumped"',
+        "pass",
+        _BAD + "test_a_register_that_is_not_believed_makes_an_estimate",
+        ("jumped", "register_jumped"),
+    ),
+    Bend(
+        "alarms",
+        "yield EnergyEstimated(port=port.id, kind=doubt, session=image.order.session)",
+        "return",
+        _BAD + "test_a_register_that_is_not_believed_makes_an_estimate",
+        ("rolled_over", "register_went_back"),
+    ),
+)
