@@ -1,21 +1,17 @@
 """The link to the broker: one thread that owns everything; paho's thread only fills its queue.
 
-paho keeps nothing over a crash, ignores the broker's Receive Maximum, sends its whole backlog again on a
-reconnect, calls a refused PUBLISH published, and loses its thread to an exception in a callback. So the ledger is
-the only queue, paho's own is emptied at each connect, the window is counted here by PUBACKs, and no callback
-decides anything.
+paho keeps nothing over a crash, sends its whole backlog again on a reconnect, and loses its thread to an exception
+in a callback. So the ledger is the only queue, paho's own is emptied at each connect, and no callback decides
+anything.
 """
 
 import itertools
-import json
 import queue
 import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
 import structlog
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from chargerd.config.document import MqttSection
 from chargerd.core.clock import Clock
@@ -24,8 +20,8 @@ from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
-from chargerd.mqtt.contract import LARGEST, ClockAnchorBody, EventBody, PresenceBody
-from chargerd.mqtt.feed import DEAD, Feed, LedgerSource
+from chargerd.mqtt.contract import ClockAnchorBody, EventBody, PresenceBody
+from chargerd.mqtt.feed import Feed, LedgerSource
 from chargerd.mqtt.inbox import Inbox, Received
 from chargerd.mqtt.keys import KeyWatch
 from chargerd.mqtt.outgoing import (
@@ -38,9 +34,9 @@ from chargerd.mqtt.outgoing import (
     StateSource,
     Waiting,
 )
+from chargerd.mqtt.publisher import Publisher, json_of
 from chargerd.mqtt.transport import (
     KEEPALIVE,
-    WINDOW,
     BackOff,
     Connected,
     Delivered,
@@ -50,7 +46,6 @@ from chargerd.mqtt.transport import (
     PubAck,
     SubAck,
     Transport,
-    properties_of,
 )
 
 log = structlog.get_logger(__name__)
@@ -66,7 +61,6 @@ STUCK_AFTER = Seconds(3.0 * KEEPALIVE)
 SET_UP_AGAIN_AFTER = Seconds(60.0)
 SUBSCRIBE_AGAIN_AFTER = Seconds(60.0)
 LOOK_AT_KEYS_EVERY = Seconds(60.0)
-FAILURE = 0x80
 FAREWELL = Seconds(1.0)
 TURN = 1.0
 
@@ -111,18 +105,16 @@ class MqttLink:
         self._conn = 0
         """The number the next connection will have; paho's thread reads it."""
         self._conn_said = 0
-        self._window = WINDOW
-        self._largest_packet: int | None = None
-        self._in_flight: dict[int, Waiting] = {}
         self._feed = Feed(gateway=gateway, clock=clock, ledger=ledger, alarms=self._alarms, post=self._words.put)
         self._keys = KeyWatch(config, clock, self._alarms)
         self._look_at_keys_at = clock.now()
         self._out = Outgoing(clock=clock, gateway=gateway, states=states, about_link=self._about)
+        self._publisher = Publisher(clock=clock, out=self._out, feed=self._feed, alarms=self._alarms)
         self._inbox = Inbox(self._acknowledge)
         self._connected_at: Instant | None = None
         self._short = 0
         self._subscribe_at: Instant | None = None
-        self._progress_at = self._confirmed_at = clock.now()
+        self._progress_at = clock.now()
         self.connected = False
         self.last_turn: Instant = clock.now()
 
@@ -152,7 +144,7 @@ class MqttLink:
     @property
     def drained(self) -> bool:
         """Say whether every row of the ledger is with the broker, as far as this connection goes."""
-        return self._feed.drained and not self._in_flight
+        return self._feed.drained and self._publisher.idle
 
     def port_changed(self, port: PortId) -> None:
         """Publish a port's state."""
@@ -214,7 +206,7 @@ class MqttLink:
         conn = self._conn
         body = PresenceBody(status="offline", cause="lost", conn=conn)
         payload = {**bodies.envelope(self._gateway, self._clock.moment()), **bodies.plain(body)}
-        return conn, _json(payload)
+        return conn, json_of(payload)
 
     # The thread
 
@@ -233,7 +225,7 @@ class MqttLink:
         self.last_turn = self._clock.now()
         self._listen(TURN)
         self._keep_house(self._clock.now())
-        self._pump()
+        self._publisher.pump(self._conn_said)
 
     def _listen(self, timeout: float) -> None:
         try:
@@ -295,7 +287,7 @@ class MqttLink:
             case Delivered():
                 self._delivered(heard)
             case PubAck():
-                self._published(heard)
+                self._publisher.confirmed(heard)
             case SubAck():
                 self._subscribed(heard)
 
@@ -305,8 +297,7 @@ class MqttLink:
         self._forget_connection()
         self._generation = heard.generation
         self._conn_said = heard.conn
-        self._window = max(1, min(WINDOW, heard.receive_maximum))
-        self._largest_packet = heard.largest_packet
+        self._publisher.opened(self._transport, heard)
         self._connected_at = now
         self.connected = True
         log.info("connected", broker=f"{self._config.host}:{self._config.broker_port}", conn=heard.conn)
@@ -340,8 +331,7 @@ class MqttLink:
         self.connected = False
         self._generation = 0
         self._connected_at = self._subscribe_at = None
-        self._out.disconnected(self._in_flight.values())
-        self._in_flight.clear()
+        self._publisher.closed()
         self._inbox.clear()
         self._feed.disconnected()
 
@@ -375,20 +365,6 @@ class MqttLink:
         if self._transport is not None:
             self._transport.acknowledge(generation, mid, qos)
 
-    def _published(self, heard: PubAck) -> None:
-        if heard.generation != self._generation:
-            return
-        self._confirmed_at = self._clock.now()
-        sent = self._in_flight.pop(heard.mid, None)
-        if sent is None or heard.code < FAILURE:
-            return
-        if sent.row is not None:
-            self._feed.refused(sent, heard.code)
-        if heard.code not in DEAD or sent.row is None:
-            number = "" if sent.row is None else sent.row.seq
-            detail = f"{sent.topic} {number} refused with 0x{heard.code:02x}"
-            self._alarms.say("publish_refused", detail, (sent.kind, heard.code))
-
     def _subscribed(self, heard: SubAck) -> None:
         if heard.generation == self._generation and heard.refused:
             codes = ", ".join(f"0x{code:02x}" for code in heard.refused)
@@ -420,7 +396,8 @@ class MqttLink:
             self._subscribe_at = None
             transport.subscribe(self._generation, TOPICS)
         silent = between(self._progress_at, now) > STUCK_AFTER + transport.pause
-        if silent or (self._in_flight and between(self._confirmed_at, now) > STUCK_AFTER):
+        waits_since = self._publisher.waits_since
+        if silent or (waits_since is not None and between(waits_since, now) > STUCK_AFTER):
             self._alarms.say("link_without_progress", f"connected: {self.connected}; the client is made anew")
             self._rebuild()
 
@@ -431,49 +408,6 @@ class MqttLink:
             _retire(old)
         self._part()
         self._build()
-
-    def _pump(self) -> None:
-        """Publish while the window has room: replies, states, presence, rows of the ledger, readings."""
-        while self.connected and len(self._in_flight) < self._window:
-            waiting = self._out.urgent(self._conn_said) or self._feed.next() or self._out.leisurely()
-            if waiting is None or not self._publish(waiting):
-                return
-
-    def _publish(self, waiting: Waiting) -> bool:
-        """Hand a message to paho; `False` if the connection is gone, of which we shall hear in a moment."""
-        assert self._transport is not None
-        data, properties = _json(waiting.payload), self._properties(waiting)
-        packet = self._transport.packet_size(waiting.topic, data, properties)
-        if len(data) > LARGEST or (self._largest_packet is not None and packet > self._largest_packet):
-            self._too_large(waiting, len(data))
-            return True
-        mid = self._transport.publish(
-            self._generation, waiting.topic, data, qos=waiting.qos, retain=waiting.retain, properties=properties
-        )
-        if mid is None:
-            self._out.put_back(waiting)
-            return False
-        if waiting.qos:
-            if not self._in_flight:
-                self._confirmed_at = self._clock.now()
-            self._in_flight[mid] = waiting
-        return True
-
-    def _too_large(self, waiting: Waiting, size: int) -> None:
-        detail = f"is {size} bytes long"
-        if waiting.row is not None:
-            self._feed.dead(waiting, detail)
-        else:
-            self._alarms.say("message_too_large", f"{waiting.topic} {detail}", waiting.kind)
-
-    def _properties(self, waiting: Waiting) -> Properties:
-        properties = properties_of(PacketTypes.PUBLISH)
-        properties.ContentType = "application/json"
-        if waiting.expires_at is not None:
-            properties.MessageExpiryInterval = waiting.left(self._clock.now())
-        if waiting.correlation is not None:
-            properties.CorrelationData = waiting.correlation
-        return properties
 
     def _about(self) -> dict[str, Json]:
         """Return what `state/info` says of link and clock."""
@@ -493,10 +427,10 @@ class MqttLink:
         self._feed.disconnected()
         self._settle()
         said = False
-        if self.connected and self._cause == "shutdown" and len(self._in_flight) < self._window:
-            said = self._publish(self._out.goodbye(self._conn_said))
+        if self._cause == "shutdown" and self._publisher.has_room:
+            said = self._publisher.publish(self._out.goodbye(self._conn_said))
             self._settle()
-            said = said and not self._in_flight
+            said = said and self._publisher.idle
         transport, self._transport = self._transport, None
         self.connected = False
         if transport is not None:
@@ -505,10 +439,10 @@ class MqttLink:
     def _settle(self) -> None:
         deadline = after(self._clock.now(), FAREWELL)
         self._listen(0.0)
-        self._pump()
-        while self._in_flight and self.connected and self._clock.now() < deadline:
+        self._publisher.pump(self._conn_said)
+        while not self._publisher.idle and self.connected and self._clock.now() < deadline:
             self._listen(0.05)
-            self._pump()
+            self._publisher.pump(self._conn_said)
 
 
 def _retire(transport: Transport, *, with_will: bool = False) -> None:
@@ -516,10 +450,6 @@ def _retire(transport: Transport, *, with_will: bool = False) -> None:
     thread = threading.Thread(target=transport.retire(with_will=with_will), name="mqtt farewell", daemon=True)
     thread.start()
     thread.join(FAREWELL)
-
-
-def _json(payload: Body) -> bytes:
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _nothing() -> None:

@@ -16,6 +16,7 @@ from chargerd.core.ledger import Batch, Body, LedgerEntry, RowKind
 from chargerd.core.units import PortId, Seconds
 from chargerd.mqtt import transport
 from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.publisher import Publisher
 from chargerd.mqtt.transport import PubAck
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.store.journal import Journal
@@ -61,15 +62,15 @@ def entries(clock: SystemClock, number: int) -> tuple[LedgerEntry, ...]:
 
 def bend(journal: Journal) -> None:
     """Plant the mistake the tests must be able to see: what the broker has taken counts as handed in."""
-    published = MqttLink._published  # noqa: SLF001
+    confirmed = Publisher.confirmed
 
-    def trusting(self: MqttLink, heard: PubAck) -> None:
+    def trusting(self: Publisher, heard: PubAck) -> None:
         sent = self._in_flight.get(heard.mid)
-        published(self, heard)
+        confirmed(self, heard)
         if sent is not None and sent.row is not None:
             journal.acknowledge(sent.row.stream, sent.row.seq)
 
-    MqttLink._published = trusting  # type: ignore[method-assign]  # noqa: SLF001
+    Publisher.confirmed = trusting  # type: ignore[method-assign]
 
 
 def main() -> None:
