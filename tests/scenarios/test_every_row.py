@@ -1,0 +1,215 @@
+"""Every protective function, every row of the manual's tables and every stop reason is reached by a scenario.
+
+The scenarios named here are played once more with their facts looked at: what they are named for must be among
+them. A function or a reason that is new has none, and fails here until somebody writes one.
+"""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chargerd.core.facts import Fact, SessionEnded, SessionSuspended
+from chargerd.core.protection import FUNCTIONS
+from chargerd.core.session import StopReason
+from tests.core.world import World
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "chargerd" / "core"
+MANUAL = ROOT / "docs" / "protection.md"
+
+Scenario = tuple[str, tuple[object, ...]]
+
+
+def at(place: str, *arguments: object) -> Scenario:
+    """Return where a scenario stands (module:function, below `tests.scenarios`), and what it is played with."""
+    return place, arguments
+
+
+BY_FUNCTION: dict[str, Scenario] = {
+    "overcurrent_instant": at("test_overcurrent:test_one_reading_at_one_and_a_half_times_trips_at_once"),
+    "overcurrent_definite": at("test_overcurrent:test_ten_percent_more_trips_after_three_seconds", 5.5),
+    "overcurrent_thermal": at("test_warmth:test_a_current_just_above_the_limit_trips_after_minutes_and_latches"),
+    "port_temperature": at("test_heat:test_a_socket_of_seventy_degrees_is_opened_after_thirty_seconds"),
+    "meter_stale": at("test_suspensions:test_a_meter_silent_for_three_seconds_opens_the_port"),
+    "meter_frozen": at("test_meters:test_a_register_that_stands_still_under_load_opens_the_port"),
+    "overpower": at("test_overcurrent:test_the_orders_own_power_limit_counts"),
+    "power_jump": at("test_meters:test_a_load_that_jumps_is_told_of_once_and_goes_on"),
+    "power_jump_trip": at("test_meters:test_where_a_site_wants_it_a_jump_ends_the_session"),
+    "energy_limit": at("test_charging:test_the_orders_energy_ends_it_within_what_two_readings_draw"),
+    "duration_limit": at("test_charging:test_the_orders_time_with_the_relay_closed_ends_it"),
+    "no_load": at("test_charging:test_a_load_that_never_comes_ends_the_session_after_two_minutes"),
+    "unplugged": at("test_end_of_charge:test_a_pulled_plug_ends_the_session_five_minutes_later"),
+    "full": at("test_resuming:test_full_is_still_told_by_the_shape_from_before"),
+    "relay_stuck_open": at("test_relays:test_a_relay_that_falls_open_while_charging_is_stuck_open"),
+    "relay_board_lost": at("test_reasons:test_a_relay_board_that_stays_away_ends_the_session"),
+    "relay_unexpected": at("test_relays:test_a_relay_found_closed_is_opened_the_second_time_locked_out"),
+    "relay_will_not_open": at("test_relays:test_a_relay_read_back_closed_after_three_openings_is_locked_out"),
+    "relay_welded": at("test_welds:test_three_readings_of_current_through_an_open_relay_lock_out"),
+    "relay_open_circuit": at("test_welds:test_three_sessions_without_any_load_point_to_a_fuse", 1.9, 1),
+    "relay_not_closed": at("test_relays:test_a_closing_that_is_not_confirmed_fails_the_start_and_is_opened"),
+    "relay_out_of_control": at("test_contactors:test_a_contactor_waits_for_a_relay_that_opens_late"),
+    "current_before_closing": at("test_relays:test_current_before_closing_fails_the_start"),
+    "guards_before_closing": at(
+        "test_relays:test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open"
+    ),
+    "persist_failed": at("test_requests:test_a_journal_that_refuses_fails_the_start"),
+    "not_recovered": at(
+        "test_suspensions:test_a_meter_that_does_not_come_back_ends_the_session_after_two_minutes"
+    ),
+    "suspended_too_long": at("test_suspensions:test_three_suspensions_are_borne_the_fourth_ends_the_session"),
+    "queue_timeout": at("test_circuits:test_a_start_waits_no_longer_than_it_may"),
+    "circuit_overload": at("test_circuits:test_a_load_of_a_hundred_percent_sheds_the_newest_after_two_seconds"),
+    "contactor_stuck_open": at("test_contactors:test_a_contactor_that_does_not_close_is_latched"),
+    "contactor_will_not_open": at("test_contactors:test_a_contactor_that_does_not_open_is_locked_out"),
+    "contactor_lost": at("test_contactors:test_a_contactor_whose_board_is_lost_suspends_what_is_below"),
+    "contactor_opened": at(
+        "test_contactors:test_a_relay_out_of_control_costs_all_below_their_contactor", "relay_will_not_open"
+    ),
+    "input_board_lost": at("test_inputs:test_a_lost_input_board_suspends_what_it_guards_and_lets_it_come_back"),
+    "interrupted": at("test_restarts:test_a_restart_sooner_than_the_lease_opens_the_relay_itself"),
+    "power_loss": at("test_resuming:test_a_clock_that_comes_and_proves_a_long_outage_ends_it_at_once"),
+    "reading_implausible": at("test_bad_input:test_a_sentinel_is_no_reading_and_is_told"),
+    "power_negative": at("test_bad_input:test_power_that_flows_back_is_told"),
+}
+
+BY_REASON: dict[StopReason, Scenario] = {
+    StopReason.REMOTE: at("test_charging:test_a_charge_from_start_to_stop"),
+    StopReason.LOCAL: at("test_requests:test_a_stop_on_site_need_not_name_the_session"),
+    StopReason.FULL: BY_FUNCTION["full"],
+    StopReason.UNPLUGGED: BY_FUNCTION["unplugged"],
+    StopReason.NO_LOAD: BY_FUNCTION["no_load"],
+    StopReason.DURATION_LIMIT: BY_FUNCTION["duration_limit"],
+    StopReason.ENERGY_LIMIT: BY_FUNCTION["energy_limit"],
+    StopReason.OVERCURRENT: BY_FUNCTION["overcurrent_definite"],
+    StopReason.OVERPOWER: BY_FUNCTION["overpower"],
+    StopReason.OVERTEMPERATURE: BY_FUNCTION["port_temperature"],
+    StopReason.RELAY_FAULT: BY_FUNCTION["relay_stuck_open"],
+    StopReason.RELAY_WELDED: at("test_welds:test_a_weld_while_the_session_ends_names_it"),
+    StopReason.METER_LOST: BY_FUNCTION["not_recovered"],
+    StopReason.BOARD_LOST: BY_FUNCTION["relay_board_lost"],
+    StopReason.CIRCUIT_OVERLOAD: at(
+        "test_reasons:test_a_shed_session_that_cannot_be_started_again_ends_by_the_overload"
+    ),
+    StopReason.SMOKE: at("test_inputs:test_one_reading_of_smoke_opens_every_port_below_and_the_contactor"),
+    StopReason.WATER: at("test_reasons:test_a_detector_ends_the_sessions_below_it_for_its_own_reason", "water"),
+    StopReason.HEAT: at("test_reasons:test_a_detector_ends_the_sessions_below_it_for_its_own_reason", "heat"),
+    StopReason.EMERGENCY_STOP: at(
+        "test_inputs:test_an_emergency_stop_of_the_main_circuit_opens_the_circuits_below"
+    ),
+    StopReason.POWER_LOSS: at("test_circuits:test_a_circuit_whose_meters_all_fall_silent_has_lost_its_mains"),
+    StopReason.SUSPENDED_TOO_LONG: BY_FUNCTION["suspended_too_long"],
+    StopReason.QUEUE_TIMEOUT: BY_FUNCTION["queue_timeout"],
+    StopReason.START_FAILED: BY_FUNCTION["current_before_closing"],
+    StopReason.SHUTDOWN: at("test_queues:test_what_waits_ends_when_the_daemon_leaves"),
+}
+
+NOT_GIVEN = {StopReason.RESTART, StopReason.INTERNAL}
+"""Kept for gateways of other kinds: this one settles what a crash has left as `power_loss`, or goes on with it."""
+VOLTAGES = {"overvoltage", "undervoltage"}
+"""Exempt as long as no function of the core judges a voltage."""
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def said(fact: Fact) -> Iterator[str]:
+    """Yield the functions a fact is about."""
+    yield snake(type(fact).__name__)
+    for part in (fact, getattr(fact, "detail", None), getattr(fact, "latch", None)):
+        function = getattr(part, "function", None)
+        if function is not None:
+            yield function
+    match fact:
+        case SessionSuspended():
+            yield fact.reason
+        case SessionEnded() if fact.settlement.detail is not None:
+            yield fact.settlement.detail.function
+        case _:
+            pass
+
+
+def played(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> list[Fact]:
+    """Play a scenario and return the facts of all its worlds."""
+    facts: list[Fact] = []
+    record = World._record  # noqa: SLF001 - looked over its shoulder
+
+    def noted(world: World, fact: Fact) -> None:
+        facts.append(fact)
+        record(world, fact)
+
+    monkeypatch.setattr(World, "_record", noted)
+    place, arguments = scenario
+    module, name = place.split(":")
+    function = getattr(importlib.import_module(f"tests.scenarios.{module}"), name)
+    keywords = {}
+    code = function.__code__
+    for number in range(code.co_kwonlyargcount):
+        keywords[code.co_varnames[code.co_argcount + number]] = arguments[code.co_argcount + number]
+    function(*arguments[: code.co_argcount], **keywords)
+    return facts
+
+
+@pytest.mark.parametrize("function", sorted(BY_FUNCTION))
+def test_a_function_is_reached_by_its_scenario(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = played(BY_FUNCTION[function], monkeypatch)
+    name = function.removesuffix("_trip")
+    assert name in {each for fact in facts for each in said(fact)}
+
+
+@pytest.mark.parametrize("reason", sorted(BY_REASON))
+def test_a_reason_is_given_in_its_scenario(reason: StopReason, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = played(BY_REASON[reason], monkeypatch)
+    assert reason in {fact.settlement.reason for fact in facts if isinstance(fact, SessionEnded)}
+
+
+def functions_of_the_core() -> set[str]:
+    """Return every function a stop, a trip or a latch can name, as the core's source has them."""
+    found = {function.picks_up.__name__ for function in FUNCTIONS}
+    for path in CORE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.keyword(arg="function", value=ast.Constant(value=str(name))):
+                    found.add(name)
+                case ast.Call(
+                    func=ast.Attribute(attr="fail" | "lock_out" | "_latch_contactor" | "_suspend_below"), args=args
+                ):
+                    found |= {each.value for each in args if isinstance(each, ast.Constant)}
+                case _:
+                    pass
+    return {name for name in found if isinstance(name, str)}
+
+
+def test_every_function_of_the_core_has_a_scenario() -> None:
+    missing = functions_of_the_core() - set(BY_FUNCTION)
+    assert not missing, f"write a scenario that reaches {sorted(missing)}, and name it in this module"
+
+
+def test_every_row_of_the_manual_has_a_scenario() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", MANUAL.read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"overcurrent_instant", "meter_frozen", "unplugged"} <= rows
+    missing = rows - set(BY_FUNCTION) - {reason.value for reason in BY_REASON}
+    assert not missing, f"write a scenario that reaches {sorted(missing)}, and name it in this module"
+
+
+def test_every_function_that_opens_a_port_has_its_row_in_the_manual() -> None:
+    manual = MANUAL.read_text(encoding="utf-8")
+    limits = {"energy_limit", "duration_limit"}
+    names = {function.picks_up.__name__.removesuffix("_trip") for function in FUNCTIONS} - limits
+    assert not {name for name in names if f"| `{name}` |" not in manual}
+
+
+def test_every_reason_has_a_scenario() -> None:
+    exempt = NOT_GIVEN | {StopReason(name) for name in VOLTAGES - functions_of_the_core()}
+    missing = set(StopReason) - set(BY_REASON) - exempt
+    assert not missing, f"write a scenario that ends for {sorted(missing)}, and name it in this module"
+
+
+def test_a_reason_said_to_be_never_given_is_nowhere_in_the_core() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in CORE.glob("*.py"))
+    for reason in NOT_GIVEN:
+        assert f"StopReason.{reason.name}" not in source
