@@ -178,10 +178,11 @@ def functions_of_the_core() -> set[str]:
                 case ast.Call(
                     func=ast.Attribute(attr="fail" | "lock_out" | "_latch_contactor" | "_suspend_below"), args=args
                 ):
-                    found |= {each.value for each in args if isinstance(each, ast.Constant)}
+                    constants = [each.value for each in args if isinstance(each, ast.Constant)]
+                    found |= {value for value in constants if isinstance(value, str)}
                 case _:
                     pass
-    return {name for name in found if isinstance(name, str)}
+    return found
 
 
 def test_every_function_of_the_core_has_a_scenario() -> None:
