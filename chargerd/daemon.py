@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -173,7 +174,9 @@ class Daemon:
         recovery = self._journal.recovery
         self._clock.boot = recovery.boot
         latches = (*recovery.latches, *(lost_latches(site) if recovery.latches_unknown else ()))
-        self._station = Station(site.plan, self._clock.moment(), latches)
+        # Gateways whose mains return together must not all switch on in the same order.
+        seed = zlib.crc32(site.gateway.id.encode())
+        self._station = Station(site.plan, self._clock.moment(), latches, seed)
         self._engine = Engine(self._station, self._clock, self._journal, self._give_up)
         self._buses = make_buses(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
         self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}

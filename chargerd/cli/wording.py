@@ -19,6 +19,10 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "check the disk: df -h, dmesg, journalctl -u chargerd",
     ),
     Code.DISABLED: ("The daemon is leaving.", "start it again: systemctl start chargerd"),
+    Code.VOLTAGE: (
+        "The voltage is outside the band the port may be used in.",
+        "measure it at the circuit; it is shown by chargerctl port",
+    ),
     Code.THERMAL: ("The line to this port, or its socket, is still too warm.", "wait some minutes"),
 }
 """Why a start would be refused, by the contract's code: a sentence and the next step."""

@@ -249,6 +249,14 @@ class ProtectionSection(Model):
     weld_current_a: Number | None = _inherited(
         _P.weld_current, "current through an open relay from which on it does not count as open", ge=0.05, le=0.5
     )
+    overvoltage_v: Number | None = _inherited(
+        _P.overvoltage, "opens above it after a delay, until it is in its band again", ge=110, le=280
+    )
+    undervoltage_v: Number | None = _inherited(_P.undervoltage, "the same below it", ge=70, le=220)
+    voltage_s: Number | None = _inherited(_P.voltage_delay, "that delay, for both", ge=4, le=30)
+    voltage_back_s: Number | None = _inherited(
+        _P.voltage_back, "how long in its band before a session goes on", ge=10, le=600
+    )
     temperature_warn_c: Number | None = _inherited(
         _P.temperature_warn, "a socket this warm is told of and is not started", ge=40, le=80
     )

@@ -30,6 +30,10 @@ PROTECTION = {
     "meter_stale_s": "stale_after",
     "recover_s": "recover_within",
     "weld_current_a": "weld_current",
+    "overvoltage_v": "overvoltage",
+    "undervoltage_v": "undervoltage",
+    "voltage_s": "voltage_delay",
+    "voltage_back_s": "voltage_back",
     "temperature_warn_c": "temperature_warn",
     "temperature_trip_c": "temperature_trip",
     "temperature_s": "temperature_delay",
@@ -82,6 +86,7 @@ def contradictions(plan: Protection, end: ChargeEnd) -> list[tuple[str, str, str
         ("overcurrent_definite_factor", plan.definite_factor, "overcurrent_instant_factor", plan.instant_factor),
         ("overcurrent_instant_factor", plan.instant_factor, "overcurrent_inrush_factor", plan.inrush_factor),
         ("overpower_factor", plan.overpower_factor, "overpower_instant_factor", plan.overpower_instant_factor),
+        ("undervoltage_v", plan.undervoltage, "overvoltage_v", plan.overvoltage),
         ("temperature_warn_c", plan.temperature_warn, "temperature_trip_c", plan.temperature_trip),
         ("unplugged_below_w", end.unplugged_below, "full_below_w", end.full_below),
     )

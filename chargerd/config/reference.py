@@ -41,7 +41,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("ports[]", PortSection),
     ("inputs.NAME", InputSection),
 )
-_UNITS = {"_w": "W", "_a": "A", "_s": "s", "_wh": "Wh", "_c": "°C", "_factor": "times"}
+_UNITS = {"_w": "W", "_a": "A", "_s": "s", "_wh": "Wh", "_v": "V", "_c": "°C", "_factor": "times"}
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 _HEAD = """\

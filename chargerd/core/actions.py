@@ -6,7 +6,7 @@ from chargerd.core.commands import Checkpoint, Code, ReplyStatus
 from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
 from chargerd.core.facts import Clearing, Latch
 from chargerd.core.moment import Moment
-from chargerd.core.port import Port, Step
+from chargerd.core.port import FAILURES, VOLTAGES, Port, Step
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.units import after
 from chargerd.core.view import PortState
@@ -170,8 +170,9 @@ def end_by_verdict(port: Port, _event: Event, now: Moment) -> None:
 def suspend_by_verdict(port: Port, _event: Event, now: Moment) -> None:
     """Open at once and wait for the verdict's reason to go away."""
     assert port.verdict is not None
-    patience = port.plan.protection.recover_within
-    port.suspend(port.verdict.function.reason, port.verdict.detail, now, patience=patience)
+    reason = port.verdict.function.reason
+    patience = None if reason in VOLTAGES else port.plan.protection.recover_within
+    port.suspend(reason, port.verdict.detail, now, patience=patience)
 
 
 def suspend_board_lost(port: Port, _event: Event, now: Moment) -> None:
@@ -189,7 +190,7 @@ def end_suspended_too_long(port: Port, _event: Event, now: Moment) -> None:
         limit=protection.suspend_total,
         unit="s",
     )
-    port.end(StopReason.SUSPENDED_TOO_LONG, detail, now)
+    port.end(port.outlasted(now), detail, now)
 
 
 def end_not_recovered(port: Port, _event: Event, now: Moment) -> None:
@@ -208,6 +209,13 @@ def fail(code: Code, function: str) -> Callable[[Port, Event, Moment], None]:
         port.fail(code, StopDetail(function=function), now)
 
     return end
+
+
+def fail_by_verdict(port: Port, _event: Event, now: Moment) -> None:
+    """End a start for what would have suspended a session that had charged."""
+    assert port.verdict is not None
+    code = FAILURES.get(port.verdict.function.reason, Code.FAILED)
+    port.fail(code, port.verdict.detail, now)
 
 
 def fail_step(port: Port, _event: Event, now: Moment) -> None:

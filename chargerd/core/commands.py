@@ -53,6 +53,7 @@ class Code(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     LIMIT_TOO_HIGH = "limit_too_high"
     THERMAL = "thermal"
+    VOLTAGE = "voltage"
     NO_LOAD = "no_load"
     RELAY_FAULT = "relay_fault"
     SESSION_EXISTS = "session_exists"

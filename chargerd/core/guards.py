@@ -7,7 +7,7 @@ from chargerd.core.events import Event, MeterReading, StartRequested, StopReques
 from chargerd.core.moment import Moment
 from chargerd.core.pickup import reached
 from chargerd.core.plan import Limits
-from chargerd.core.port import Port, Step
+from chargerd.core.port import VOLTAGES, Port, Step
 from chargerd.core.protection import Result
 from chargerd.core.relay import Phase
 from chargerd.core.resuming import Outlook
@@ -209,6 +209,8 @@ def recovered(port: Port, _event: Event, now: Moment) -> bool:
         and port.ready(now)
         and port.return_at is None
         and port.session.kept is None
+        and not port.mains.out(now.instant)
+        and (port.suspended_for not in VOLTAGES or port.mains.steady(now.instant))
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Seconds, WattHours, Watts
+from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Seconds, Volts, WattHours, Watts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,10 @@ class Protection:
     weld_current: Amps = Amps(0.2)
     open_tries: int = 3
     step_timeout: Seconds = Seconds(3.0)
+    overvoltage: Volts = Volts(264.0)
+    undervoltage: Volts = Volts(176.0)
+    voltage_delay: Seconds = Seconds(4.0)
+    voltage_back: Seconds = Seconds(60.0)
     temperature_warn: Celsius = Celsius(60.0)
     temperature_trip: Celsius = Celsius(70.0)
     temperature_delay: Seconds = Seconds(30.0)

@@ -26,6 +26,7 @@ from chargerd.core.facts import (
 )
 from chargerd.core.frozen import Frozen
 from chargerd.core.heat import Heat
+from chargerd.core.mains import Mains
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import Recurring, reached
@@ -48,6 +49,8 @@ UNBIDDEN_TIMES = 2
 
 OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE, StopReason.POWER_LOSS})
 """What an outage of the mains looks like from here."""
+VOLTAGES = frozenset({StopReason.OVERVOLTAGE, StopReason.UNDERVOLTAGE})
+"""What the voltage has suspended waits for the voltage, as long as any session may be suspended."""
 TOGETHER = Seconds(10.0)
 REOPENINGS = 3
 BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost"})
@@ -58,6 +61,8 @@ FAILURES = {
     StopReason.RELAY_FAULT: Code.RELAY_FAULT,
     StopReason.RELAY_WELDED: Code.RELAY_FAULT,
     StopReason.QUEUE_TIMEOUT: Code.QUEUE_TIMEOUT,
+    StopReason.OVERVOLTAGE: Code.VOLTAGE,
+    StopReason.UNDERVOLTAGE: Code.VOLTAGE,
 }
 """What a start is answered whose session ended for these reasons before current flowed."""
 
@@ -149,6 +154,7 @@ class Port:
         self.frozen = Frozen(plan)
         self.implausible = Recurring()
         self.negative = Recurring()
+        self.mains = Mains(plan.protection)
         self.latches = list(latches)
         self.state = PortState.UNKNOWN
         self.since = now
@@ -241,6 +247,7 @@ class Port:
             Code.METER_STALE: not self.seen.alive(now.instant) or self.frozen.dead,
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
             Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW or self.heat.warm(now.instant),
+            Code.VOLTAGE: self.mains.out(now.instant),
             Code.CIRCUIT_FULL: self._finds_no_room(now),
         }
         return tuple(code for code, holds in found.items() if holds)
@@ -261,6 +268,7 @@ class Port:
             and self.relay.phase is Phase.OPEN
             and self.seen.fresh(now.instant)
             and self.load_absent()
+            and not self.mains.out(now.instant)
         )
 
     def load_absent(self) -> bool:
@@ -285,6 +293,7 @@ class Port:
         self.charge.image.thermal = self.thermal
         self.charge.image.heat = self.heat
         self.charge.image.frozen = self.frozen
+        self.charge.image.mains = self.mains
         self.suspended_for = None
 
     def enqueue(self, order: Order, now: Moment) -> None:
@@ -400,8 +409,8 @@ class Port:
     def take_up(self, record: SessionRecord, now: Moment, *, unanswered: bool) -> None:
         """An outage has interrupted this session: it waits for its proof and for its meter, its relay open."""
         self.charge = Charge.taken_up(self.plan, record, self.seen, now, unanswered=unanswered)
-        self.charge.image.thermal, self.charge.image.heat = self.thermal, self.heat
-        self.charge.image.frozen = self.frozen
+        image = self.charge.image
+        image.thermal, image.heat, image.mains, image.frozen = self.thermal, self.heat, self.mains, self.frozen
         self.suspended_for = StopReason.POWER_LOSS
         self.sequence_from = self.suspended_at = now.instant
         self.recover_until = after(now.instant, PROOF_WITHIN)
@@ -460,6 +469,12 @@ class Port:
             if port is not self and port.plan.circuit == self.plan.circuit
         ]
         return bool(others) and not any(port.seen.alive(now.instant) for port in [self, *others])
+
+    def outlasted(self, now: Moment) -> StopReason:
+        """Return the reason of a session that was suspended for too long: the voltage is named, others are not."""
+        if self.suspended_for is StopReason.UNDERVOLTAGE and self.mains.dark(now.instant):
+            return StopReason.POWER_LOSS
+        return self.suspended_for if self.suspended_for in VOLTAGES else StopReason.SUSPENDED_TOO_LONG
 
     # Ending
 

@@ -15,6 +15,7 @@ from chargerd.core.frozen import Frozen
 from chargerd.core.heat import Heat
 from chargerd.core.jump import Jump
 from chargerd.core.load import Level
+from chargerd.core.mains import Mains
 from chargerd.core.pickup import Pickup, reached
 from chargerd.core.plan import PortPlan
 from chargerd.core.seen import Seen
@@ -50,6 +51,8 @@ class Image:
     thermal: Thermal = field(default_factory=Thermal)
     """The port's, not the session's: a wire does not cool down because a session ends."""
     heat: Heat = field(default_factory=Heat)
+    """The port's as well."""
+    mains: Mains = field(default_factory=Mains)
     """The port's as well."""
     level: Level = field(default_factory=Level)
     shape: Shape = field(init=False)
@@ -242,6 +245,22 @@ def power_jump_trip(image: Image, now: Instant) -> StopDetail | None:
     return power_jump(image, now)
 
 
+def overvoltage(image: Image, now: Instant) -> StopDetail | None:
+    """U>: 264 V for 4 s and in two readings, by one meter upstream (230 V + 15 %; a pile's firmware)."""
+    if image.closed_at is None or not reached(image.mains.over_at(), now):
+        return None
+    limit = image.plan.protection.overvoltage
+    return StopDetail(function="overvoltage", measured=image.mains.high, limit=limit, unit="v")
+
+
+def undervoltage(image: Image, now: Instant) -> StopDetail | None:
+    """U<: 176 V for 4 s and in two readings (220 V - 20 %: a charger draws more current for it)."""
+    if image.closed_at is None or not reached(image.mains.under_at(), now):
+        return None
+    limit = image.plan.protection.undervoltage
+    return StopDetail(function="undervoltage", measured=image.mains.low, limit=limit, unit="v")
+
+
 def energy_limit(image: Image, _now: Instant) -> StopDetail | None:
     """The order's energy has been delivered."""
     limit = image.order.limits.energy
@@ -349,6 +368,8 @@ FUNCTIONS: tuple[Function, ...] = (
     ),
     Function(picks_up=meter_stale, result=Result.SUSPEND, reason=StopReason.METER_LOST),
     Function(picks_up=meter_frozen, result=Result.SUSPEND, reason=StopReason.METER_LOST),
+    Function(picks_up=overvoltage, result=Result.SUSPEND, reason=StopReason.OVERVOLTAGE),
+    Function(picks_up=undervoltage, result=Result.SUSPEND, reason=StopReason.UNDERVOLTAGE),
     Function(picks_up=overpower, result=Result.TRIP, reason=StopReason.OVERPOWER),
     Function(picks_up=power_jump_trip, result=Result.TRIP, reason=StopReason.OVERPOWER),
     Function(picks_up=power_jump, result=Result.ALARM, reason=StopReason.OVERPOWER),
@@ -391,6 +412,8 @@ def next_judgement(image: Image) -> Instant | None:
         image.seen.fresh_until(),
         image.thermal.reaches_one_at(),
         image.heat.trips_at(),
+        image.mains.over_at(),
+        image.mains.under_at(),
     ]
     if not image.loaded:
         instants.append(totals.charged_for(image.plan.charge_end.no_load_after))

@@ -196,8 +196,9 @@ class Station:
             if isinstance(event, Request):
                 self._answer_unknown(event)
             return []
+        beside = self._supply.voltage_read(port, event) if isinstance(event, MeterReading) else []
         self._to_port(port, event, now)
-        return [port]
+        return [port, *beside]
 
     def _to_port(self, port: Port, event: PortEvent, now: Moment) -> None:
         match event:

@@ -6,7 +6,7 @@ opened, what is out of control loses its contactor; only then may a start that h
 
 from collections.abc import Iterable, Sequence
 
-from chargerd.core.circuit import SHED, Circuit
+from chargerd.core.circuit import PHASES, SHED, Circuit
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.contactor import Contactor
 from chargerd.core.events import (
@@ -34,14 +34,16 @@ from chargerd.core.facts import (
 )
 from chargerd.core.inputs import Inputs
 from chargerd.core.load import Share, drawn, ordered, settled, whole
+from chargerd.core.mains import DARK
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of
+from chargerd.core.plan import Phase as Wire
 from chargerd.core.port import Intervention, Port, Surroundings, clears
 from chargerd.core.relay import Phase, Signal
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.table import Trigger, react
-from chargerd.core.units import Amps, Instant, PortId, Watts
+from chargerd.core.units import Amps, Instant, PortId, Seconds, Volts, Watts
 from chargerd.core.view import CircuitView, PortState
 
 NEEDS_POWER = frozenset({PortState.STARTING, PortState.CHARGING})
@@ -49,6 +51,17 @@ RELEASED = frozenset(
     {StopReason.CIRCUIT_OVERLOAD, StopReason.SMOKE, StopReason.WATER, StopReason.HEAT, StopReason.EMERGENCY_STOP}
 )
 """What suspends a session for so long that nothing is kept free for it."""
+
+
+BESIDE = 100
+"""Rank of a port's own meter where voltages go: after those of all circuits above."""
+
+
+def voltages_of(phase: Wire, voltages: tuple[Volts | None, ...]) -> tuple[Volts | None, ...]:
+    """Return those of a feeder's voltages that a port hangs on: its own phase's, or all where it is not stated."""
+    if len(voltages) == 1 or phase is Wire.ALL:
+        return voltages
+    return voltages[place : place + 1] if (place := PHASES.index(phase)) < len(voltages) else ()
 
 
 def share_of(port: Port, now: Instant) -> Share:
@@ -109,7 +122,7 @@ class Supply:
             case InputsRead():
                 return self.inputs_read(event, now)
             case CircuitReading():
-                self.circuit_read(event)
+                return self.circuit_read(event)
             case _:
                 pass
         return []
@@ -139,11 +152,36 @@ class Supply:
         self._out.tell(InputTripped(input=plan.id, circuit=plan.circuit, function=function, latch=latch))
         return self._trip_below(circuit, StopReason(function), detail, now)
 
-    def circuit_read(self, event: CircuitReading) -> None:
-        """Take in what a feeder meter shows."""
+    def circuit_read(self, event: CircuitReading) -> list[Port]:
+        """Take in what a feeder meter shows; return the ports below whose voltage is out of its band."""
         circuit = self._circuits.get(event.circuit)
-        if circuit is not None:
-            circuit.note(event)
+        if circuit is None:
+            return []
+        circuit.note(event)
+        refresh = Seconds(0.0) if circuit.plan.meter is None else circuit.plan.meter.refresh
+        out = []
+        for port in self._below[circuit.plan.id] if event.voltages else ():
+            place = self._circuits.place(port.id)
+            volts = voltages_of(place.phase, event.voltages)
+            if port.mains.note(volts, event.at, rank=place.above.index(circuit), refresh=refresh):
+                out.append(port)
+        return out
+
+    def voltage_read(self, teller: Port, event: MeterReading) -> list[Port]:
+        """Take in what a port's meter shows of the voltage; return the ports beside it that concerns."""
+        dead = event.voltage is not None and event.voltage < DARK
+        if event.voltage is None or (dead and not teller.load_absent()):
+            return []  # A channel that shows no voltage while current flows is broken, and no evidence.
+        mine = self._circuits.place(teller.id)
+        out = []
+        for port in self._ports.values():
+            place = self._circuits.place(port.id)
+            if port is teller or (mine.above and (place.phase, place.above) == (mine.phase, mine.above)):
+                rank = BESIDE + (port is not teller)
+                refresh = teller.plan.meter.refresh
+                if port.mains.note((event.voltage,), event.at, rank=rank, refresh=refresh) and port is not teller:
+                    out.append(port)
+        return out
 
     def relay(self, contactor: Contactor, event: RelayEvent, now: Moment) -> list[Port]:
         """Take in what the bus reports of a contactor."""

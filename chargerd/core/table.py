@@ -101,7 +101,7 @@ PROTECT: Rules = (
     Rule("trip", when.verdict_is(Result.TRIP), do.trip),
     Rule("suspended_too_often", when.too_often_judged, do.end_suspended_too_long),
     Rule("suspend", when.charged_judged, do.suspend_by_verdict),
-    Rule("not_seen", when.verdict_is(Result.SUSPEND), do.fail(Code.METER_STALE, "meter_stale")),
+    Rule("not_begun", when.verdict_is(Result.SUSPEND), do.fail_by_verdict),
     Rule("end", when.verdict_is(Result.END), do.end_by_verdict),
 )
 """Protection before everything else, in every state in which the relay may be closed."""
