@@ -20,6 +20,7 @@ from tests.core.heat_bends import HEAT_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
+from tests.core.voltage_bends import VOLTAGE_BENDS
 
 CORE = Path(__file__).parents[2] / "chargerd" / "core"
 AFFECTED = ("chargerd.core", "tests.core.", "tests.scenarios")
@@ -613,4 +614,5 @@ BENDS: tuple[Bend, ...] = (
     *HEAT_BENDS,
     *RESUME_BENDS,
     *METER_BENDS,
+    *VOLTAGE_BENDS,
 )

@@ -47,6 +47,7 @@ from chargerd.core.units import (
     Instant,
     PortId,
     Seconds,
+    Volts,
     WattHours,
     Watts,
 )
@@ -250,6 +251,8 @@ class Plant(LogBook):
         self.background: dict[str, tuple[float, float]] = {}
         """Amperes and watts that flow in a circuit beside its ports."""
         self.feeders_silent = False
+        self.feeder_volts: tuple[Volts | None, ...] = ()
+        """What the meters of circuits show."""
         self.parents = {circuit.id: circuit.parent for circuit in plan.circuits}
         self.switched = {
             contactor_of(circuit.id): circuit.id for circuit in plan.circuits if circuit.contactor is not None
@@ -385,7 +388,11 @@ class Plant(LogBook):
             watts += sum(draws for _, draws in now)
             self.tell(
                 CircuitReading(
-                    circuit=circuit.id, at=Instant(self.now), currents=(Amps(amps),), power=Watts(watts)
+                    circuit=circuit.id,
+                    at=Instant(self.now),
+                    currents=(Amps(amps),),
+                    power=Watts(watts),
+                    voltages=self.feeder_volts,
                 )
             )
         self.later(1.0, self.read_feeders, life)

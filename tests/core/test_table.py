@@ -30,6 +30,7 @@ from tests.scenarios import (
     test_restarts,
     test_resuming,
     test_suspensions,
+    test_voltage,
     test_warmth,
     test_welds,
 )
@@ -49,6 +50,7 @@ MODULES = (
     test_restarts,
     test_resuming,
     test_heat,
+    test_voltage,
     test_suspensions,
 )
 LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]

@@ -1,0 +1,134 @@
+"""Rules of the voltage, bent one at a time; `bends` plays them."""
+
+from tests.core.bend import Bend
+
+_VOLTAGE = "scenarios.test_voltage:"
+_OUT = _VOLTAGE + "test_four_seconds_out_of_the_band_suspend_all_it_supplies"
+_IN = _VOLTAGE + "test_just_inside_the_band_is_good"
+_BACK = _VOLTAGE + "test_a_minute_back_in_the_band_lets_it_go_on"
+
+VOLTAGE_BENDS: tuple[Bend, ...] = (
+    Bend(
+        "plan",
+        "overvoltage: Volts = Volts(264.0)",
+        "overvoltage: Volts = Volts(270.0)",
+        _OUT,
+        (264.0, "overvoltage"),
+    ),
+    Bend("plan", "overvoltage: Volts = Volts(264.0)", "overvoltage: Volts = Volts(263.0)", _IN, (263.9,)),
+    Bend(
+        "plan",
+        "undervoltage: Volts = Volts(176.0)",
+        "undervoltage: Volts = Volts(170.0)",
+        _OUT,
+        (176.0, "undervoltage"),
+    ),
+    Bend("plan", "undervoltage: Volts = Volts(176.0)", "undervoltage: Volts = Volts(177.0)", _IN, (176.1,)),
+    Bend(
+        "plan",
+        "voltage_delay: Seconds = Seconds(4.0)",
+        "voltage_delay: Seconds = Seconds(7.0)",
+        _OUT,
+        (264.0, "overvoltage"),
+    ),
+    Bend(
+        "plan",
+        "voltage_delay: Seconds = Seconds(4.0)",
+        "voltage_delay: Seconds = Seconds(2.0)",
+        _VOLTAGE + "test_a_dip_of_three_seconds_is_ridden_through",
+    ),
+    Bend("plan", "voltage_back: Seconds = Seconds(60.0)", "voltage_back: Seconds = Seconds(40.0)", _BACK),
+    Bend(
+        "mains",
+        "self.high >= self.protection.overvoltage",
+        "self.high > self.protection.overvoltage",
+        _OUT,
+        (264.0, "overvoltage"),
+    ),
+    Bend(
+        "mains",
+        "self.low <= self.protection.undervoltage",
+        "self.low < self.protection.undervoltage",
+        _OUT,
+        (176.0, "undervoltage"),
+    ),
+    Bend(
+        "mains",
+        "READINGS = 2",
+        "READINGS = 1",
+        _VOLTAGE + "test_one_reading_alone_opens_nothing",
+    ),
+    Bend(
+        "mains",
+        "between(self.at, at) >= refresh",
+        "True",
+        _VOLTAGE + "test_two_readings_are_needed_and_one_refresh_holds_one",
+    ),
+    Bend(
+        "mains", "or rank < self._rank", "or rank != self._rank", _VOLTAGE + "test_the_nearest_meter_is_believed"
+    ),
+    Bend(
+        "mains",
+        "self._over, self._under, self._band = Pickup(), Pickup(), Pickup()",
+        "pass",
+        _VOLTAGE + "test_what_came_before_a_long_silence_does_not_count",
+    ),
+    Bend(
+        "mains",
+        "return self.known(now) and back",
+        "return back",
+        _VOLTAGE + "test_good_news_that_stops_coming_is_none",
+    ),
+    Bend(
+        "mains",
+        "DARK = Volts(50.0)",
+        "DARK = Volts(1.0)",
+        _VOLTAGE + "test_a_line_that_is_dead_ends_it_as_a_power_loss",
+    ),
+    Bend(
+        "mains",
+        "isfinite(one) and 0 <= one <= HIGHEST",
+        "True",
+        _VOLTAGE + "test_what_cannot_be_true_is_no_evidence",
+        (6000.0,),
+    ),
+    Bend(
+        "guards", "        and (port.suspended_for not in VOLTAGES or port.mains.steady(now.instant))\n", "", _BACK
+    ),
+    Bend(
+        "guards",
+        "        and not port.mains.out(now.instant)\n",
+        "",
+        _VOLTAGE + "test_a_session_that_waits_for_its_meter_does_not_close_at_a_wrong_voltage",
+    ),
+    Bend(
+        "port",
+        "            and not self.mains.out(now.instant)\n",
+        "",
+        _VOLTAGE + "test_nor_closed_when_it_goes_wrong_during_the_start",
+    ),
+    Bend(
+        "port",
+        "            Code.VOLTAGE: self.mains.out(now.instant),\n",
+        "",
+        _VOLTAGE + "test_nothing_is_started_at_a_wrong_voltage",
+    ),
+    Bend(
+        "protection",
+        "        image.mains.over_at(),\n        image.mains.under_at(),\n",
+        "",
+        _VOLTAGE + "test_the_delay_is_told_by_the_clock_between_two_readings",
+    ),
+    Bend(
+        "supply",
+        "or (dead and not teller.load_absent())",
+        "",
+        _VOLTAGE + "test_a_meter_that_shows_no_voltage_under_load_is_broken",
+    ),
+    Bend(
+        "supply",
+        "return voltages[place : place + 1] if (place := PHASES.index(phase)) < len(voltages) else ()",
+        "return voltages",
+        _VOLTAGE + "test_a_phase_concerns_those_that_hang_on_it",
+    ),
+)
