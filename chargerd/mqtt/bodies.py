@@ -1,9 +1,8 @@
 """From the core's facts and views to the contract's payloads. Pure; the envelope is added on sending."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
 
@@ -12,7 +11,6 @@ from chargerd.core.facts import (
     BoardReturned,
     BoardWentSilent,
     Fact,
-    Latch,
     LatchesCleared,
     PortLockedOut,
     PortTripped,
@@ -24,39 +22,25 @@ from chargerd.core.facts import (
 )
 from chargerd.core.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits
-from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
-from chargerd.core.units import Instant, Seconds, SessionId, between
+from chargerd.core.session import SessionRecord
+from chargerd.core.units import Seconds, SessionId, between
 from chargerd.core.view import CircuitView, PortState, PortView
+from chargerd.mqtt import session_bodies
 from chargerd.mqtt.contract import (
     OCPP_STATUS,
     CircuitStateBody,
     DeadLetterBody,
-    DetailBody,
     EventBody,
-    InterruptionBody,
-    LatchBody,
-    LimitsBody,
     PortStateBody,
     ProgressBody,
     ReadingBody,
     ReadingMessageBody,
     ReadingQuality,
     ReplyBody,
-    SessionBody,
-    SettlementBody,
     Severity,
-    StampBody,
-    TierBody,
 )
 from chargerd.mqtt.drain import covered_by
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CLOCKS_AGREE = Seconds(5.0)
-"""How far boot clock and wall clock may differ over a session without one of them having been set."""
-LONGEST_SESSION = Seconds(25 * 3600.0)
-"""Sessions end 24 h after their start; an outage in which that falls due may make it a little more."""
-
+from chargerd.mqtt.parts import detail_body, latch_body, limits_body, stamp, up_ms, whole
 
 RENAMED: Mapping[type[Fact], str] = {BoardWentSilent: "board_lost", BoardReturned: "board_back"}
 SEVERITY: Mapping[str, Severity] = {
@@ -74,19 +58,6 @@ SEVERITY: Mapping[str, Severity] = {
     "circuit_tripped": Severity.ALARM,
 }
 """What is not listed is a warning: a fact that is new must be told, whatever else is wrong with it."""
-
-
-def stamp(moment: Moment) -> str | None:
-    """Return RFC 3339 in UTC with milliseconds; `None` exactly while nothing vouches for the clock."""
-    if moment.wall_ms is None:
-        return None
-    at = EPOCH + timedelta(milliseconds=moment.wall_ms)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.wall_ms % 1000:03d}Z"
-
-
-def up_ms(instant: Instant) -> int:
-    """Return the boot clock in milliseconds."""
-    return round(instant * 1000)
 
 
 def envelope(gateway: str, moment: Moment) -> dict[str, Json]:
@@ -141,107 +112,21 @@ def ledger_entry(fact: Fact, moment: Moment, *, offline: bool) -> LedgerEntry:
     kind = RowKind.SESSION
     match fact:
         case SessionEnded():
-            body = settlement(fact.settlement)
+            body = session_bodies.settlement(fact.settlement)
         case SessionStarted():
-            body = session_event("started", fact.record)
+            body = session_bodies.session_event("started", fact.record)
         case SessionUpdated():
-            body = session_event("updated", fact.record)
+            body = session_bodies.session_event("updated", fact.record)
         case SessionResumed():
-            body = session_event("resumed", fact.record)
+            body = session_bodies.session_event("resumed", fact.record)
         case SessionSuspended():
-            body = session_event("suspended", fact.record, reason=fact.reason, detail=fact.detail)
+            body = session_bodies.session_event("suspended", fact.record, reason=fact.reason, detail=fact.detail)
         case _:
             kind, body = RowKind.EVENT, event(fact)
     dumped = plain(body)
     if ended:
         dumped.pop("digest")
     return LedgerEntry(kind=kind, body=dumped, moment=moment, offline=offline, settlement=ended)
-
-
-def session_event(
-    name: str, record: SessionRecord, *, reason: str | None = None, detail: StopDetail | None = None
-) -> SessionBody:
-    """Return an event of a session that goes on."""
-    return SessionBody.model_validate(
-        {
-            "event": name,
-            "session_id": record.order.session,
-            "order_id": record.order.order,
-            "port": record.order.port,
-            "started_at": stamp(record.started),
-            "charging_s": round(record.charging),
-            "suspended_s": round(record.suspended),
-            "energy_wh": round(record.energy),
-            "meter_start_wh": _whole(record.meter_start),
-            "limits": _limits(record.order.limits),
-            "start_source": record.order.source,
-            "reason": reason,
-            "detail": _detail(detail),
-        }
-    )
-
-
-def settlement(settled: Settlement) -> SettlementBody:
-    """Return the settlement. Whole watt-hours and seconds; the tiers sum to the totals exactly."""
-    record = settled.record
-    energy, charging = round(record.energy), round(record.charging)
-    return SettlementBody(
-        session_id=record.order.session,
-        order_id=record.order.order,
-        port=record.order.port,
-        started_at=stamp(record.started),
-        ended_at=stamp(settled.ended),
-        started=StampBody(boot=record.started.boot, up_ms=up_ms(record.started.instant)),
-        ended=StampBody(boot=settled.ended.boot, up_ms=up_ms(settled.ended.instant)),
-        duration_s=_duration(settled),
-        charging_s=charging,
-        suspended_s=round(record.suspended),
-        energy_wh=energy,
-        energy_quality=settled.quality,
-        energy_quality_reason=settled.quality_reason,
-        energy_resolution_wh=settled.resolution,
-        meter_start_wh=_whole(record.meter_start),
-        meter_stop_wh=_whole(settled.meter_stop),
-        peak_power_w=round(record.peak_power, 1),
-        peak_power_first_5_min_w=round(record.peak_power_first_5_min, 1),
-        mean_power_w=round(record.energy * 3600 / record.charging, 1) if record.charging > 0 else None,
-        tiers=_tiers(record.tiers, energy, charging),
-        stop_reason=settled.reason,
-        stop_detail=_detail(settled.detail),
-        confidence=settled.confidence,
-        interruptions=tuple(_interruption(one) for one in record.interruptions),
-        start_source=record.order.source,
-        limits=_limits(record.order.limits),
-    )
-
-
-def _duration(settled: Settlement) -> int | None:
-    """Return the seconds from start to end; `None` if neither clock can tell.
-
-    Within one boot the boot clock tells. Over a reboot only the wall clock can, and it may have been set in
-    between: what it says must have room for the time that was counted, and lie within what a session may last.
-    """
-    record = settled.record
-    if record.started.boot == settled.ended.boot:
-        return round(between(record.started.instant, settled.ended.instant))
-    if record.started.wall_ms is None or settled.ended.wall_ms is None:
-        return None
-    told = (settled.ended.wall_ms - record.started.wall_ms) / 1000
-    counted = record.charging + record.suspended
-    return round(told) if counted - CLOCKS_AGREE <= told <= LONGEST_SESSION else None
-
-
-def apportion(parts: Sequence[float], total: int) -> list[int]:
-    """Return whole numbers in proportion to `parts` that sum to `total` exactly (largest remainder)."""
-    whole = sum(parts)
-    if whole <= 0:
-        return [total, *(0 for _ in parts[1:])]
-    shares = [part * total / whole for part in parts]
-    floors = [int(share) for share in shares]
-    by_remainder = sorted(range(len(parts)), key=lambda index: floors[index] - shares[index])
-    for index in by_remainder[: total - sum(floors)]:
-        floors[index] += 1
-    return floors
 
 
 def event(fact: Fact) -> EventBody:
@@ -256,8 +141,8 @@ def event(fact: Fact) -> EventBody:
                 port=fact.port,
                 session_id=fact.session,
                 function=fact.function,
-                detail=_detail(fact.detail),
-                latch=None if fact.latch is None else _latch(fact.latch),
+                detail=detail_body(fact.detail),
+                latch=None if fact.latch is None else latch_body(fact.latch),
             )
         case PortLockedOut():
             return EventBody(
@@ -266,7 +151,7 @@ def event(fact: Fact) -> EventBody:
                 port=fact.port,
                 session_id=fact.session,
                 function=fact.latch.function,
-                latch=_latch(fact.latch),
+                latch=latch_body(fact.latch),
             )
         case LatchesCleared():
             return EventBody(
@@ -296,8 +181,8 @@ def _plain_event(fact: Fact) -> EventBody:
         input=getattr(fact, "input", None),
         session_id=getattr(fact, "session", None),
         function=getattr(fact, "function", None),
-        detail=_detail(detail),
-        latch=None if latch is None else _latch(latch),
+        detail=detail_body(detail),
+        latch=None if latch is None else latch_body(latch),
         reason=getattr(fact, "kind", None),
     )
 
@@ -321,9 +206,9 @@ def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = 
         order_id=None if session is None else session.order.order,
         reading=_reading(view, now),
         session=None if session is None else _progress(session),
-        limits=_limits(view.limits),
-        limits_in_force=None if session is None else _limits(session.order.limits),
-        latches=tuple(_latch(latch) for latch in view.latches),
+        limits=limits_body(view.limits),
+        limits_in_force=None if session is None else limits_body(session.order.limits),
+        latches=tuple(latch_body(latch) for latch in view.latches),
         blocked_by=view.blocked_by,
         queue_position=view.queue_position,
         latency_budget_s=None if latency_budget is None else round(latency_budget, 2),
@@ -345,7 +230,7 @@ def circuit_state(view: CircuitView) -> CircuitStateBody:
         measured=view.measured,
         contactor_closed=view.contactor_closed,
         queue=view.queue,
-        latches=tuple(_latch(latch) for latch in view.latches),
+        latches=tuple(latch_body(latch) for latch in view.latches),
     )
 
 
@@ -388,7 +273,7 @@ def _reading(view: PortView, now: Moment) -> ReadingBody:
         power_w=None if measured.power is None else round(measured.power, 1),
         current_a=None if measured.current is None else round(measured.current, 3),
         voltage_v=None if measured.voltage is None else round(measured.voltage, 1),
-        energy_wh=_whole(measured.energy),
+        energy_wh=whole(measured.energy),
         age_s=age,
         quality=ReadingQuality.NONE if age is None else fresh,
     )
@@ -401,44 +286,3 @@ def _progress(record: SessionRecord) -> ProgressBody:
         energy_wh=round(record.energy),
         peak_power_w=round(record.peak_power, 1),
     )
-
-
-def _tiers(tiers: Sequence[Tier], energy: int, charging: int) -> tuple[TierBody, ...]:
-    if not tiers:
-        return ()
-    energies = apportion([tier.energy for tier in tiers], energy)
-    times = apportion([tier.charging for tier in tiers], charging)
-    return tuple(
-        TierBody(up_to_w=tier.up_to, charging_s=seconds, energy_wh=wh)
-        for tier, seconds, wh in zip(tiers, times, energies, strict=True)
-    )
-
-
-def _limits(limits: Limits) -> LimitsBody:
-    return LimitsBody(
-        current_a=limits.current,
-        power_w=limits.power,
-        duration_s=limits.duration,
-        energy_wh=limits.energy,
-    )
-
-
-def _detail(detail: StopDetail | None) -> DetailBody | None:
-    if detail is None:
-        return None
-    measured = None if detail.measured is None else round(detail.measured, 3)
-    limit = None if detail.limit is None else round(detail.limit, 3)
-    return DetailBody(function=detail.function, measured=measured, limit=limit, unit=detail.unit)
-
-
-def _latch(latch: Latch) -> LatchBody:
-    return LatchBody(function=latch.function, clearing=latch.clearing.value, detail=_detail(latch.detail))
-
-
-def _interruption(one: Interruption) -> InterruptionBody:
-    until = None if one.until is None else stamp(one.until)
-    return InterruptionBody(since=stamp(one.since), to=until, reason=one.reason)
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)

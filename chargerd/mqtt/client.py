@@ -34,6 +34,7 @@ from chargerd.mqtt.outgoing import (
     StateSource,
     Waiting,
 )
+from chargerd.mqtt.parts import up_ms
 from chargerd.mqtt.publisher import Publisher, json_of
 from chargerd.mqtt.transport import (
     KEEPALIVE,
@@ -412,7 +413,7 @@ class MqttLink:
     def _about(self) -> dict[str, Json]:
         """Return what `state/info` says of link and clock."""
         moment = self._clock.moment()
-        up = bodies.up_ms(moment.instant)
+        up = up_ms(moment.instant)
         offset = None if moment.wall_ms is None else moment.wall_ms - up
         anchor = ClockAnchorBody(boot=moment.boot, up_ms=up, offset_ms=offset)
         return {"certificates": self._keys.about(), "clock_anchor": bodies.plain(anchor)}

@@ -7,7 +7,7 @@ from chargerd.core.clock import Clock
 from chargerd.core.ledger import Json
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant, Seconds
-from chargerd.mqtt import bodies
+from chargerd.mqtt import bodies, parts
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.certificates import Expiry, KeyFiles
 from chargerd.mqtt.contract import CertificateBody, EventBody, Severity
@@ -75,6 +75,6 @@ class KeyWatch:
 
 
 def _stamp(one: Expiry) -> str:
-    stamp = bodies.stamp(Moment(instant=Instant(0.0), wall_ms=one.expires_ms))
+    stamp = parts.stamp(Moment(instant=Instant(0.0), wall_ms=one.expires_ms))
     assert stamp is not None
     return stamp

@@ -10,8 +10,8 @@ from chargerd.core.clock import Clock
 from chargerd.core.ledger import LedgerRow
 from chargerd.core.units import PortId
 from chargerd.core.view import PortView
-from chargerd.mqtt import bodies
 from chargerd.mqtt.contract import EventBody, Severity
+from chargerd.mqtt.parts import up_ms
 
 STEP_MS = 1000
 """From here on it was set; the kernel's own corrections move it by half a millisecond a second at most."""
@@ -44,7 +44,7 @@ class ClockWatch:
         if moment.wall_ms is None:
             self._untimed, self._offset_ms = True, None
             return
-        offset = moment.wall_ms - bodies.up_ms(moment.instant)
+        offset = moment.wall_ms - up_ms(moment.instant)
         before, self._offset_ms = self._offset_ms, offset
         if before is None:
             if self._untimed:

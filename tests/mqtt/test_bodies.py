@@ -57,7 +57,7 @@ from chargerd.core.units import (
     Watts,
 )
 from chargerd.core.view import Measured, PortState, PortView
-from chargerd.mqtt import bodies
+from chargerd.mqtt import bodies, session_bodies
 from chargerd.mqtt.contract import OCPP_STATUS, PortStateBody, SettlementBody
 
 PORT = PortId("A01")
@@ -91,7 +91,7 @@ RECORD = SessionRecord(
 
 def settled(**changes: Any) -> SettlementBody:
     values: dict[str, Any] = {"record": RECORD, "ended": NOW, "reason": StopReason.OVERCURRENT, "detail": DETAIL}
-    return bodies.settlement(Settlement(**{**values, **changes}))
+    return session_bodies.settlement(Settlement(**{**values, **changes}))
 
 
 def test_a_settlement_in_the_contracts_words() -> None:
@@ -151,7 +151,7 @@ def test_nothing_drawn_is_said_as_such() -> None:
     st.integers(min_value=0, max_value=10**6),
 )
 def test_tiers_always_sum_to_the_total(parts: list[float], total: int) -> None:
-    shares = bodies.apportion(parts, total)
+    shares = session_bodies.apportion(parts, total)
     assert sum(shares) == total
     assert all(share >= 0 for share in shares)
     whole = sum(parts)

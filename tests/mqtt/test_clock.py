@@ -9,7 +9,7 @@ from chargerd.core.ledger import LedgerEntry, LedgerRow, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import Settlement
 from chargerd.core.units import Instant, Seconds
-from chargerd.mqtt import bodies
+from chargerd.mqtt import bodies, parts, session_bodies
 from chargerd.mqtt.contract import EventBody
 from chargerd.runtime.clockwatch import ClockWatch
 from tests.core.world import World
@@ -62,7 +62,7 @@ def test_the_first_time_is_told_once_and_gives_earlier_rows_theirs() -> None:
     assert watching.look(TODAY_MS + 40) == [], "the kernel's own corrections are no news"
     offset = told[0][1]
     assert offset is not None
-    assert bodies.up_ms(early.instant) + offset == TODAY_MS + 101_000
+    assert parts.up_ms(early.instant) + offset == TODAY_MS + 101_000
 
 
 def test_a_clock_set_between_two_looks_at_the_start_is_noticed() -> None:
@@ -127,8 +127,8 @@ def charge(monkeypatch: pytest.MonkeyPatch, step_ms: int) -> Settlement:
 def test_a_step_of_three_years_changes_no_duration_and_no_energy(
     monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    plain = bodies.settlement(charge(monkeypatch, 0)).model_dump()
-    stepped = bodies.settlement(charge(monkeypatch, step)).model_dump()
+    plain = session_bodies.settlement(charge(monkeypatch, 0)).model_dump()
+    stepped = session_bodies.settlement(charge(monkeypatch, step)).model_dump()
     assert stepped["ended_at"] != plain["ended_at"], "the clock was set indeed"
     assert plain["duration_s"] > 1200
     for counted in plain.keys() - {"ended_at"}:
@@ -150,6 +150,6 @@ def test_over_a_reboot_the_wall_clock_is_believed_only_as_far_as_it_can_be_true(
         wall_ms=settled.record.started.wall_ms + wall_s * 1000,
         clock=ClockQuality.NTP,
     )
-    body = bodies.settlement(replace(settled, ended=ended))
+    body = session_bodies.settlement(replace(settled, ended=ended))
     assert body.duration_s == duration
     assert body.charging_s >= 1190, "what was counted stands whatever the clocks say"

@@ -1,0 +1,54 @@
+"""What several payloads have in common: stamps, limits, figures, latches."""
+
+from datetime import UTC, datetime, timedelta
+
+from chargerd.core.facts import Latch
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits
+from chargerd.core.session import StopDetail
+from chargerd.core.units import Instant
+from chargerd.mqtt.contract import DetailBody, LatchBody, LimitsBody
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def stamp(moment: Moment) -> str | None:
+    """Return RFC 3339 in UTC with milliseconds; `None` exactly while nothing vouches for the clock."""
+    if moment.wall_ms is None:
+        return None
+    at = EPOCH + timedelta(milliseconds=moment.wall_ms)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.wall_ms % 1000:03d}Z"
+
+
+def up_ms(instant: Instant) -> int:
+    """Return the boot clock in milliseconds."""
+    return round(instant * 1000)
+
+
+def limits_body(limits: Limits) -> LimitsBody:
+    """Return limits."""
+    return LimitsBody(
+        current_a=limits.current,
+        power_w=limits.power,
+        duration_s=limits.duration,
+        energy_wh=limits.energy,
+    )
+
+
+def detail_body(detail: StopDetail | None) -> DetailBody | None:
+    """Return the figures behind a trip or a stop, rounded."""
+    if detail is None:
+        return None
+    measured = None if detail.measured is None else round(detail.measured, 3)
+    limit = None if detail.limit is None else round(detail.limit, 3)
+    return DetailBody(function=detail.function, measured=measured, limit=limit, unit=detail.unit)
+
+
+def latch_body(latch: Latch) -> LatchBody:
+    """Return what holds a port open."""
+    return LatchBody(function=latch.function, clearing=latch.clearing.value, detail=detail_body(latch.detail))
+
+
+def whole(value: float | None) -> int | None:
+    """Return the nearest whole number; `None` stays unknown."""
+    return None if value is None else round(value)

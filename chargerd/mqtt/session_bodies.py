@@ -1,0 +1,115 @@
+"""What the contract says of sessions: their course, and the settlement each of them ends in. Pure."""
+
+from collections.abc import Sequence
+
+from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
+from chargerd.core.units import Seconds, between
+from chargerd.mqtt.contract import InterruptionBody, SessionBody, SettlementBody, StampBody, TierBody
+from chargerd.mqtt.parts import detail_body, limits_body, stamp, up_ms, whole
+
+CLOCKS_AGREE = Seconds(5.0)
+"""How far boot clock and wall clock may differ over a session without one of them having been set."""
+LONGEST_SESSION = Seconds(25 * 3600.0)
+"""Sessions end 24 h after their start; an outage in which that falls due may make it a little more."""
+
+
+def session_event(
+    name: str, record: SessionRecord, *, reason: str | None = None, detail: StopDetail | None = None
+) -> SessionBody:
+    """Return an event of a session that goes on."""
+    return SessionBody.model_validate(
+        {
+            "event": name,
+            "session_id": record.order.session,
+            "order_id": record.order.order,
+            "port": record.order.port,
+            "started_at": stamp(record.started),
+            "charging_s": round(record.charging),
+            "suspended_s": round(record.suspended),
+            "energy_wh": round(record.energy),
+            "meter_start_wh": whole(record.meter_start),
+            "limits": limits_body(record.order.limits),
+            "start_source": record.order.source,
+            "reason": reason,
+            "detail": detail_body(detail),
+        }
+    )
+
+
+def settlement(settled: Settlement) -> SettlementBody:
+    """Return the settlement. Whole watt-hours and seconds; the tiers sum to the totals exactly."""
+    record = settled.record
+    energy, charging = round(record.energy), round(record.charging)
+    return SettlementBody(
+        session_id=record.order.session,
+        order_id=record.order.order,
+        port=record.order.port,
+        started_at=stamp(record.started),
+        ended_at=stamp(settled.ended),
+        started=StampBody(boot=record.started.boot, up_ms=up_ms(record.started.instant)),
+        ended=StampBody(boot=settled.ended.boot, up_ms=up_ms(settled.ended.instant)),
+        duration_s=_duration(settled),
+        charging_s=charging,
+        suspended_s=round(record.suspended),
+        energy_wh=energy,
+        energy_quality=settled.quality,
+        energy_quality_reason=settled.quality_reason,
+        energy_resolution_wh=settled.resolution,
+        meter_start_wh=whole(record.meter_start),
+        meter_stop_wh=whole(settled.meter_stop),
+        peak_power_w=round(record.peak_power, 1),
+        peak_power_first_5_min_w=round(record.peak_power_first_5_min, 1),
+        mean_power_w=round(record.energy * 3600 / record.charging, 1) if record.charging > 0 else None,
+        tiers=_tiers(record.tiers, energy, charging),
+        stop_reason=settled.reason,
+        stop_detail=detail_body(settled.detail),
+        confidence=settled.confidence,
+        interruptions=tuple(_interruption(one) for one in record.interruptions),
+        start_source=record.order.source,
+        limits=limits_body(record.order.limits),
+    )
+
+
+def _duration(settled: Settlement) -> int | None:
+    """Return the seconds from start to end; `None` if neither clock can tell.
+
+    Within one boot the boot clock tells. Over a reboot only the wall clock can, and it may have been set in
+    between: what it says must have room for the time that was counted, and lie within what a session may last.
+    """
+    record = settled.record
+    if record.started.boot == settled.ended.boot:
+        return round(between(record.started.instant, settled.ended.instant))
+    if record.started.wall_ms is None or settled.ended.wall_ms is None:
+        return None
+    told = (settled.ended.wall_ms - record.started.wall_ms) / 1000
+    counted = record.charging + record.suspended
+    return round(told) if counted - CLOCKS_AGREE <= told <= LONGEST_SESSION else None
+
+
+def apportion(parts: Sequence[float], total: int) -> list[int]:
+    """Return whole numbers in proportion to `parts` that sum to `total` exactly (largest remainder)."""
+    whole = sum(parts)
+    if whole <= 0:
+        return [total, *(0 for _ in parts[1:])]
+    shares = [part * total / whole for part in parts]
+    floors = [int(share) for share in shares]
+    by_remainder = sorted(range(len(parts)), key=lambda index: floors[index] - shares[index])
+    for index in by_remainder[: total - sum(floors)]:
+        floors[index] += 1
+    return floors
+
+
+def _tiers(tiers: Sequence[Tier], energy: int, charging: int) -> tuple[TierBody, ...]:
+    if not tiers:
+        return ()
+    energies = apportion([tier.energy for tier in tiers], energy)
+    times = apportion([tier.charging for tier in tiers], charging)
+    return tuple(
+        TierBody(up_to_w=tier.up_to, charging_s=seconds, energy_wh=wh)
+        for tier, seconds, wh in zip(tiers, times, energies, strict=True)
+    )
+
+
+def _interruption(one: Interruption) -> InterruptionBody:
+    until = None if one.until is None else stamp(one.until)
+    return InterruptionBody(since=stamp(one.since), to=until, reason=one.reason)
