@@ -176,7 +176,7 @@ class Daemon:
         latches = (*recovery.latches, *(lost_latches(site) if recovery.latches_unknown else ()))
         # Gateways whose mains return together must not all switch on in the same order.
         seed = zlib.crc32(site.gateway.id.encode())
-        self._station = Station(site.plan, self._clock.moment(), latches, seed)
+        self._station = Station(site.plan, self._clock.moment(), latches, seed, recovery.disabled)
         self._engine = Engine(self._station, self._clock, self._journal, self._give_up)
         self._buses = make_buses(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
         self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}
@@ -497,6 +497,7 @@ class Daemon:
             "ledger": {"stream": span.stream, "last": span.last, "acked": span.acked},
             "store": {"writable": self._journal.why_not is None, "why_not": self._journal.why_not},
             "buses": buses,
+            "circuits": [bodies.plain(bodies.circuit_state(view)) for view in self._engine.circuit_views()],
         }
 
     def _reply(self, answer: Answer) -> Reply:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from chargerd import __version__
-from chargerd.cli import boards, sessions
+from chargerd.cli import boards, changes, sessions
 from chargerd.cli.ctl_tables import clock, number, port_view, status_view, table, why_not
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
@@ -234,6 +234,7 @@ def _near(client: ControlClient, name: str, error: ControlFailure) -> ControlFai
 @click.option("--power-w", type=float, callback=_above_zero, help="End above this power.")
 @click.option("--current-a", type=float, callback=_above_zero, help="Trip above this current.")
 @click.option("--order-id", help="Written into the session's records.")
+@click.option("--no-full-stop", "stays_on", is_flag=True, help="Stay on when the charge is full.")
 @click.option("--wait/--no-wait", default=True, help="Wait until current flows.  [default: wait]")
 @as_json
 @click.pass_obj
@@ -243,12 +244,15 @@ def start(
     port: str,
     *,
     minutes: float | None,
+    stays_on: bool,
     wait: bool,
     as_json: bool,
     **asked: float | str | None,
 ) -> None:
     """Start charging on a port. What is not limited here is limited by the port's own."""
-    given = {"port": port, **{name: value for name, value in asked.items() if value is not None}}
+    given: dict[str, Any] = {"port": port, **{name: value for name, value in asked.items() if value is not None}}
+    if stays_on:
+        given["full_stop"] = False
     if minutes is not None:
         if "duration_s" in given:
             raise click.UsageError("give --minutes or --duration-s, not both")
@@ -286,17 +290,18 @@ main.add_command(boards.command(_client, as_json))
 def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     """Give a command and show its replies; exit code 1 if it was refused or came to nothing."""
     last: dict[str, Any] = {}
+    about = params.get("port") or params["circuit"]
     with _client(path, as_json=as_json) as client:
         try:
             for reply in client.stream(name, **params):
                 last = reply
-                click.echo(json.dumps(reply) if as_json else _sentence(name, reply))
+                click.echo(json.dumps(reply) if as_json else _sentence(name, about, reply))
                 if not wait and reply["status"] == "accepted":
                     return
         except KeyboardInterrupt:
-            _not_waiting(name, params["port"])
+            _not_waiting(name, about)
         except ControlFailure as error:
-            raise _near(client, params["port"], error) from error
+            raise _near(client, about, error) from error
     if last.get("status") != "done" or last.get("code") == "no_load":
         sys.exit(REFUSED)
 
@@ -308,14 +313,19 @@ def _not_waiting(name: str, port: str) -> NoReturn:
     sys.exit(REFUSED)
 
 
-def _sentence(name: str, reply: dict[str, Any]) -> str:
+main.add_command(changes.limits_command(_command, as_json, _complete_port, _above_zero))
+for _changing in changes.service_commands(_command, _client, as_json, _default_socket):
+    main.add_command(_changing)
+
+
+def _sentence(name: str, port: str, reply: dict[str, Any]) -> str:
     status, code = reply["status"], reply["code"]
-    port = reply.get("port") or ""
     if status == "accepted":
         return f"{port}: {name} accepted" + (f", session {reply['session_id']}" if name == "start" else "")
     if status == "done" and code == "ok":
-        return {"start": f"{port}: current flows", "stop": f"{port}: stopped and settled"}.get(
-            name, f"{port}: done"
-        )
+        return changes.sentence(name, port, reply) or {
+            "start": f"{port}: current flows",
+            "stop": f"{port}: stopped and settled",
+        }.get(name, f"{port}: done")
     message = f" ({reply['message']})" if reply.get("message") else ""
     return f"{port}: {name} {status}: {refusal(code).rstrip('.')}{message}; see: chargerctl port {port}"

@@ -22,6 +22,7 @@ COLOURS = {
     "tripped": "bold red",
     "locked_out": "bold white on red",
     "unknown": "yellow",
+    "disabled": "yellow",
     "available": "",
 }
 
@@ -197,9 +198,13 @@ def port_view(port: Fields) -> Group:
             )
         )
     lines += _latch_lines(port)
+    lines += _disabled_lines(port)
     if not port.get("blocked_by"):
         lines.append(Text("next      a start would be accepted"))
+    disabled = bool(port.get("disabled"))
     for code in _obstacles(port):
+        if code == "disabled" and disabled:
+            continue
         sentence, step = obstacle(code, str(port["port"]))
         lines.append(Text(f"why not   {sentence}\n          next: {step}"))
     return Group(*lines)
@@ -220,6 +225,19 @@ def _latch_lines(port: Fields) -> list[Text]:
             Text(f"latched   {function}{figures}: {LATCHES.get(function, 'see the manual')}", style="red")
         )
     return lines
+
+
+def _disabled_lines(port: Fields) -> list[Text]:
+    disabled = table(port.get("disabled"))
+    if not disabled:
+        return []
+    circuit = disabled.get("circuit")
+    what = "port" if circuit is None else f"circuit {circuit}"
+    by = "on site" if disabled.get("source") == "local" else "from afar"
+    since = disabled.get("since") or "(clock not set)"
+    step = f"chargerctl enable {circuit or port['port']} --reason '...'"
+    said = f"disabled  {what}, {by}, since {since}: {disabled.get('reason')}\n          next: {step}"
+    return [Text(said, style="yellow")]
 
 
 def _energy_limit(limits: Fields) -> str:

@@ -18,7 +18,10 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "The journal cannot be written, so nothing may be closed.",
         "check the disk: df -h, dmesg, journalctl -u chargerd",
     ),
-    Code.DISABLED: ("The daemon is leaving.", "start it again: systemctl start chargerd"),
+    Code.DISABLED: (
+        "The port is out of service, or the daemon is leaving.",
+        "see who has disabled it and why: chargerctl port {port}; systemctl status chargerd",
+    ),
     Code.VOLTAGE: (
         "The voltage is outside the band the port may be used in.",
         "measure it at the circuit; it is shown by chargerctl port",
@@ -44,7 +47,9 @@ REFUSALS: dict[str, str] = {
     Code.UNKNOWN_PORT: "there is no such port",
     Code.UNKNOWN_SESSION: "nothing charges there",
     Code.WRONG_SESSION: "another session is under way",
-    Code.NOT_ALLOWED: "this latch cannot be cleared from afar",
+    Code.NOT_ALLOWED: "that is not allowed from here, or not yet",
+    Code.CIRCUIT_FULL: "its circuit has no room for that",
+    Code.CONFLICT: "a later command has overtaken it",
     Code.NO_LOAD: "no current flows: is anything plugged in?",
     Code.RELAY_FAULT: "the relay does not do what it is told",
     Code.FAILED: "it came to nothing",
@@ -61,7 +66,7 @@ STATES: dict[str, str] = {
     "stopping": "Ending: its relay opens and the register is read.",
     "tripped": "Tripped, and held open.",
     "locked_out": "Locked out.",
-    "disabled": "Disabled.",
+    "disabled": "Out of service until somebody enables it.",
 }
 
 

@@ -5,9 +5,9 @@ full one. Figures are positive and finite, since a limit that is no number is ne
 """
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chargerd.core.ledger import Json
 
@@ -43,6 +43,31 @@ class StartParams(PortParams):
     power_w: Positive | None = None
     current_a: Positive | None = None
     order_id: Text | None = None
+    full_stop: bool | None = None
+
+
+class LimitsParams(PortParams):
+    """`limits`: new limits of the session under way; those left out stay as they are."""
+
+    session_id: Name | None = None
+    duration_s: Positive | None = None
+    energy_wh: Positive | None = None
+    power_w: Positive | None = None
+    current_a: Positive | None = None
+
+
+class HolderParams(Params):
+    """`disable` and `enable`: a port, or a circuit with every port below."""
+
+    port: Name | None = None
+    circuit: Name | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=256)]
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.port is None) == (self.circuit is None):
+            raise ValueError("give exactly one of port and circuit")
+        return self
 
 
 class StopParams(PortParams):
@@ -77,13 +102,16 @@ METHODS: Mapping[str, type[Params]] = {
     "start": StartParams,
     "stop": StopParams,
     "reset": ResetParams,
+    "limits": LimitsParams,
+    "disable": HolderParams,
+    "enable": HolderParams,
     "sessions": SessionsParams,
     "session": SessionParams,
     "verify": Nothing,
     "boards": Nothing,
 }
 
-ACTING = frozenset({"start", "stop", "reset"})
+ACTING = frozenset({"start", "stop", "reset", "limits", "disable", "enable"})
 """Methods that change something: who used them is written to the log."""
 
 

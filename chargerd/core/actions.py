@@ -30,13 +30,7 @@ def refuse_blocked(port: Port, event: Event, now: Moment) -> None:
 def refuse_limits(port: Port, event: Event, _now: Moment) -> None:
     """Refuse a start whose limits lie above the port's own; they are not clipped in silence."""
     assert isinstance(event, StartRequested)
-    limits = port.plan.limits
-    port.answer(
-        event.order,
-        ReplyStatus.REJECTED,
-        Code.LIMIT_TOO_HIGH,
-        f"this port allows up to {limits.current:g} A, {limits.power:g} W and {limits.duration:g} s",
-    )
+    port.answer(event.order, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
 
 
 def accept(port: Port, event: Event, now: Moment) -> None:
@@ -73,6 +67,14 @@ def end_by_circuit(port: Port, _event: Event, now: Moment) -> None:
     """Open and end the session, as a circuit demands."""
     assert port.intervention is not None
     port.end(port.intervention.reason, port.intervention.detail, now, code=port.intervention.code)
+
+
+def withdraw(port: Port, _event: Event, now: Moment) -> None:
+    """A start that still waits for its circuits does not begin on a port that was disabled meanwhile."""
+    disabled = port.disabled()
+    assert disabled is not None
+    reason = StopReason.REMOTE if disabled.source is Source.REMOTE else StopReason.LOCAL
+    port.end(reason, StopDetail(function="disabled"), now, code=Code.DISABLED)
 
 
 def suspend_by_circuit(port: Port, _event: Event, now: Moment) -> None:

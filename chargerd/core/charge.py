@@ -1,9 +1,10 @@
 """One session under way: what was ordered, what was drawn, what interrupted it, and what has been said of it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from chargerd.core.events import UpdateRequested
 from chargerd.core.moment import Moment
-from chargerd.core.plan import PortPlan
+from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.protection import Image
 from chargerd.core.seen import Seen
 from chargerd.core.session import (
@@ -20,6 +21,14 @@ from chargerd.core.units import CommandId, Instant, Seconds, WattHours, after, b
 
 OUTAGE = StopReason.POWER_LOSS.value
 """The reason of an interruption that was an outage of the gateway."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raise:
+    """Higher limits that hold once the journal has them, and the token it says so with."""
+
+    event: UpdateRequested
+    token: int
 
 
 class Charge:
@@ -39,6 +48,7 @@ class Charge:
         self.pending_start: CommandId | None = order.command
         """The start command that still waits for its last word."""
         self.pending_stops: list[CommandId] = []
+        self.pending_raise: Raise | None = None
         self.image = Image(
             plan=plan,
             order=order,
@@ -94,6 +104,13 @@ class Charge:
     def totals(self) -> Totals:
         """What was drawn so far."""
         return self.image.totals
+
+    def adopt(self, limits: Limits, now: Moment) -> None:
+        """Go by other limits from now on."""
+        self.order = replace(self.order, limits=limits)
+        self.image.adopt(self.order, now.instant)
+        if self.kept is not None:
+            self.kept = replace(self.kept, order=self.order)
 
     # Suspension
 

@@ -94,6 +94,10 @@ class Circuits:
             port for port, place in self._places.items() if any(above.plan.id == circuit for above in place.above)
         )
 
+    def held_by(self, holder: PortId) -> tuple[PortId, ...] | None:
+        """Return the ports below the circuit this means (`holder_of` it); `None` if it means none."""
+        return next((self.below(circuit) for circuit in self._by_id if holder_of(circuit) == holder), None)
+
     def latched(self, port: PortId) -> bool:
         """Say whether a latch on a circuit above keeps this port open."""
         return any(circuit.latches for circuit in self.place(port).above)
@@ -219,6 +223,12 @@ class Circuits:
     def leave(self, port: PortId) -> None:
         """Let a start wait no more."""
         self._queue = [waiting for waiting in self._queue if waiting.port != port]
+
+    def amend(self, port: PortId, limits: Limits) -> None:
+        """Give a start that waits other limits; it keeps its place."""
+        self._queue = [
+            Waiting(port=port, limits=limits) if waiting.port == port else waiting for waiting in self._queue
+        ]
 
     def waiting(self) -> tuple[PortId, ...]:
         """Return who waits, the longest first."""

@@ -128,6 +128,15 @@ class Persist:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amend:
+    """Make new limits of a session under way durable, then answer as to `Persist`."""
+
+    port: PortId
+    token: int
+    record: SessionRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """Write the totals of all open sessions, in one transaction. Nobody waits for it."""
 
@@ -149,4 +158,4 @@ class Answer:
 
 
 BusCommand = OpenRelay | CloseRelay | RenewLease | ReadRelay | ReadEnergy | SetPace
-Command = BusCommand | Persist | Checkpoint | Answer
+Command = BusCommand | Persist | Amend | Checkpoint | Answer

@@ -15,6 +15,7 @@ from chargerd.core.units import (
     CommandId,
     Instant,
     PortId,
+    Seconds,
     SessionId,
     Volts,
     WattHours,
@@ -217,6 +218,45 @@ class ResetRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRequested:
+    """Someone wants other limits for a session under way; totals for the session, `None`: as it is.
+
+    Without a session id from on site only. `durable` says that the command's id is, and that it has not expired:
+    before that, nothing is raised by it.
+    """
+
+    port: PortId
+    session: SessionId | None
+    source: Source
+    current: Amps | None = None
+    power: Watts | None = None
+    duration: Seconds | None = None
+    energy: WattHours | None = None
+    command: CommandId | None = None
+    durable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisableRequested:
+    """Someone wants no start any more on a port, or on any below a circuit (`holder_of` it instead of a port)."""
+
+    port: PortId
+    source: Source
+    reason: str
+    command: CommandId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnableRequested:
+    """Someone wants what was disabled back in service."""
+
+    port: PortId
+    source: Source
+    reason: str
+    command: CommandId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Persisted:
     """The journal has made durable what it was given under this token."""
 
@@ -254,5 +294,7 @@ SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
 BoardEvent = BoardLost | BoardBack | PreparationFailed
 BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent
 JournalEvent = Persisted | PersistFailed | StoreChanged
-Request = StartRequested | StopRequested | ResetRequested
+AvailabilityRequest = DisableRequested | EnableRequested
+PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested
+Request = PortRequest | AvailabilityRequest
 Event = BusEvent | JournalEvent | Request | DeadlineReached | ShutdownRequested

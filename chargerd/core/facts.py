@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chargerd.core.moment import Moment
 from chargerd.core.session import SessionRecord, Settlement, Source, StopDetail
 from chargerd.core.units import BoardId, CircuitId, PortId, SessionId
 
@@ -23,6 +24,17 @@ class Latch:
     function: str
     clearing: Clearing
     detail: StopDetail | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disabled:
+    """Why a port, or a circuit (`holder_of` it), takes no start until it is enabled; survives restarts."""
+
+    holder: PortId
+    source: Source
+    """What was disabled on site is enabled on site only."""
+    reason: str
+    since: Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +107,26 @@ class LatchesCleared:
     source: Source
     reason: str | None = None
     kept: tuple[Latch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortDisabled:
+    """A port takes no start any more, or no port below `circuit` does (`port` then holds the circuit)."""
+
+    port: PortId
+    circuit: CircuitId | None = None
+    disabled: Disabled
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortEnabled:
+    """A port, or a circuit, is no longer disabled."""
+
+    port: PortId
+    circuit: CircuitId | None = None
+    source: Source
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +293,8 @@ PortFact = (
     PortTripped
     | PortLockedOut
     | LatchesCleared
+    | PortDisabled
+    | PortEnabled
     | RelayUnexpected
     | RelayNotReconciled
     | RelayOpenCircuit

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from chargerd.core.facts import Latch
+from chargerd.core.facts import Disabled, Latch
 from chargerd.core.moment import Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import CommandId, PortId, SessionId
@@ -97,13 +97,16 @@ class Batch:
     """What one transaction of the journal writes; all of it or nothing.
 
     `sessions` are written or overwritten as open, `ended` are closed. `cleared` removes all latches of a port,
-    then `latches` are set. `replies` are stored with their commands, `True` marking a final one.
+    then `latches` are set; `enabled` and `disabled` are the same for what is out of service. `replies` are stored
+    with their commands, `True` marking a final one.
     """
 
     sessions: tuple[SessionRecord, ...] = ()
     ended: tuple[SessionId, ...] = ()
     latches: tuple[Latch, ...] = ()
     cleared: tuple[PortId, ...] = ()
+    disabled: tuple[Disabled, ...] = ()
+    enabled: tuple[PortId, ...] = ()
     commands: tuple[RememberedCommand, ...] = ()
     replies: tuple[tuple[Reply, bool], ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
@@ -122,6 +125,7 @@ class Recovery:
     starts: int
     sessions: tuple[SessionRecord, ...] = ()
     latches: tuple[Latch, ...] = ()
+    disabled: tuple[Disabled, ...] = ()
     unfinished: tuple[RememberedCommand, ...] = ()
     settled: frozenset[SessionId] = frozenset()
     """Sessions of unfinished starts that are settled already; only the last reply is missing."""

@@ -152,6 +152,12 @@ def holder_of(circuit: CircuitId) -> PortId:
     return PortId(f"circuit/{circuit}")
 
 
+def circuit_of(holder: PortId) -> CircuitId | None:
+    """Return the circuit such an id means; `None` for that of a port."""
+    kind, _, circuit = holder.partition("/")
+    return CircuitId(circuit) if kind == "circuit" and circuit else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitPlan:
     """One supply circuit of the tree; the rating is the breaker's."""

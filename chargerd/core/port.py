@@ -7,12 +7,14 @@ relay but through the start sequence: two agreeing readings, the register, a dur
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from chargerd.core.availability import Availability
 from chargerd.core.charge import OUTAGE, Charge
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
-from chargerd.core.events import MeterReading, ResetRequested, StopRequested
+from chargerd.core.events import MeterReading, ResetRequested, StopRequested, UpdateRequested
 from chargerd.core.facts import (
     Clearing,
+    Disabled,
     Latch,
     LatchesCleared,
     PortLockedOut,
@@ -65,6 +67,12 @@ FAILURES = {
     StopReason.UNDERVOLTAGE: Code.VOLTAGE,
 }
 """What a start is answered whose session ended for these reasons before current flowed."""
+WITHOUT_LOAD = frozenset(
+    {StopReason.NO_LOAD, StopReason.REMOTE, StopReason.LOCAL, StopReason.DURATION_LIMIT, StopReason.UNPLUGGED}
+)
+"""What ends a session that finds no load: its own time, or somebody who does not wait for it."""
+NAMES = {StopRequested: "stop", ResetRequested: "reset", UpdateRequested: "update_limits"}
+"""Of commands that a port answers, as the contract has them."""
 
 
 class Step(StrEnum):
@@ -114,6 +122,7 @@ class Surroundings:
     tokens: int = 0
     ports: "dict[PortId, Port]" = field(default_factory=dict)
     circuits: Circuits = field(default_factory=Circuits)
+    availability: Availability = field(default_factory=Availability)
     queue_for: Seconds = Seconds(0.0)
     """How long a start waits whose order does not say."""
     resume_window: Seconds = Seconds(0.0)
@@ -240,7 +249,7 @@ class Port:
             Code.LATCHED: any(latch.clearing is not lock_out for latch in self.latches)
             or circuits.latched(self.id),
             Code.BUSY: self.charge is not None,
-            Code.DISABLED: self.station.leaving,
+            Code.DISABLED: self.station.leaving or self.disabled() is not None,
             Code.BOARD_LOST: self.board_lost
             or (self.charge is None and self.relay.phase is not Phase.OPEN)
             or circuits.unguarded(self.id),
@@ -251,6 +260,16 @@ class Port:
             Code.CIRCUIT_FULL: self._finds_no_room(now),
         }
         return tuple(code for code, holds in found.items() if holds)
+
+    def disabled(self) -> Disabled | None:
+        """Return why somebody has taken this port out of service, if that is so."""
+        return self.station.availability.over(self.id, self.circuits)
+
+    def most(self) -> str:
+        """Return the port's own limits in words."""
+        limits = self.plan.limits
+        energy = "" if limits.energy is None else f", {limits.energy:g} Wh"
+        return f"this port allows up to {limits.current:g} A, {limits.power:g} W, {limits.duration:g} s{energy}"
 
     def _finds_no_room(self, now: Moment) -> bool:
         waits = self.id in self.circuits.waiting()
@@ -504,6 +523,7 @@ class Port:
         self.stop_charging(now)
         self.recover_until = self.return_at = None
         self.circuits.leave(self.id)
+        self.drop_raise(Code.FAILED, "the session has ended")
         self.ending = Ending(reason=reason, detail=detail, code=code)
         self.enter(PortState.STOPPING, now)
         self.take_step(Step.OPEN, self.give_up_at(now))
@@ -579,6 +599,8 @@ class Port:
             self.enter(PortState.TRIPPED, now)
         elif self.relay.phase is not Phase.OPEN:
             self.enter(PortState.UNKNOWN, now)
+        elif self.disabled() is not None:
+            self.enter(PortState.DISABLED, now)
         else:
             self.enter(PortState.AVAILABLE, now)
 
@@ -661,11 +683,15 @@ class Port:
             self._say(order.command, "start", status, code, message, order.session)
 
     def answer_request(
-        self, request: StopRequested | ResetRequested, status: ReplyStatus, code: Code, message: str = ""
+        self,
+        request: StopRequested | ResetRequested | UpdateRequested,
+        status: ReplyStatus,
+        code: Code,
+        message: str = "",
     ) -> None:
-        """Answer a stop or a reset."""
+        """Answer whoever wants something of a port or its session."""
         if request.command is not None:
-            name = "stop" if isinstance(request, StopRequested) else "reset"
+            name = NAMES[type(request)]
             session = self.charge.order.session if self.charge is not None else None
             self._say(request.command, name, status, code, message, session)
 
@@ -676,12 +702,18 @@ class Port:
             self.answer(session.order, status, code, message)
             session.pending_start = None
 
+    def drop_raise(self, code: Code, message: str = "") -> None:
+        """Tell whoever wanted higher limits, and still waits for the journal, that nothing comes of it."""
+        pending, self.session.pending_raise = self.session.pending_raise, None
+        if pending is not None:
+            self.answer_request(pending.event, ReplyStatus.FAILED, code, message)
+
     def last_words(self, ending: Ending) -> None:
         """Answer the commands that waited for this session to start or to end."""
         session = self.session
-        if ending.reason is StopReason.NO_LOAD:
-            self.answer_start(ReplyStatus.DONE, Code.NO_LOAD)
-        code = ending.code or FAILURES.get(ending.reason, Code.FAILED)
+        self.drop_raise(Code.FAILED, "the session has ended")
+        unloaded = session.charged and not session.image.loaded and ending.reason in WITHOUT_LOAD
+        code = Code.NO_LOAD if unloaded else ending.code or FAILURES.get(ending.reason, Code.FAILED)
         self.answer_start(ReplyStatus.FAILED, code, f"ended: {ending.reason.value}")
         for command in session.pending_stops:
             self._say(command, "stop", ReplyStatus.DONE, Code.OK, "", session.order.session)
@@ -732,4 +764,5 @@ class Port:
             session=self.record(now) if self.charge is not None else None,
             queue_position=self.circuits.position(self.id),
             temperature=self.heat.known(now.instant),
+            disabled=self.disabled(),
         )

@@ -6,7 +6,7 @@ breaker behind it stays the backstop: all thresholds lie below the curves of IEC
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from chargerd.core.events import MeterReading
@@ -17,7 +17,7 @@ from chargerd.core.jump import Jump
 from chargerd.core.load import Level
 from chargerd.core.mains import Mains
 from chargerd.core.pickup import Pickup, reached
-from chargerd.core.plan import PortPlan
+from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.shape import Shape
@@ -66,6 +66,10 @@ class Image:
     """What has been told of this session once and for all."""
     loaded: bool = False
     """Whether the load ever reached `no_load_below` in this session."""
+    adopted_at: Instant | None = None
+    """When the order's limits were changed; `None` while they are those of the start."""
+    lenient: Limits | None = None
+    """What readings from before that are judged by."""
 
     def __post_init__(self) -> None:
         self.shape = Shape(self.plan.charge_end)
@@ -120,6 +124,24 @@ class Image:
         self.over_current = Pickup()
         self.over_power = Pickup()
 
+    def adopt(self, order: Order, now: Instant) -> None:
+        """Go by other limits from now on. What was read before is judged by whichever limit lets more pass."""
+        held, new, seen = self.order.limits, order.limits, self.seen
+        current = held.current if seen.current_at is None else self.limits_at(seen.current_at).current
+        power = held.power if seen.power_at is None else self.limits_at(seen.power_at).power
+        self.lenient = replace(new, current=max(current, new.current), power=max(power, new.power))
+        self.order, self.adopted_at = order, now
+        if seen.current is None or seen.current < self.definite_current:
+            self.over_current = Pickup()
+        if seen.power is None or seen.power < self.overpower:
+            self.over_power = Pickup()
+
+    def limits_at(self, at: Instant) -> Limits:
+        """Return the limits a reading of this instant is judged by."""
+        if self.lenient is None or self.adopted_at is None or at > self.adopted_at:
+            return self.order.limits
+        return self.lenient
+
     def inrush(self, at: Instant) -> bool:
         """Say whether a reading was taken so soon after closing that an inrush is to be expected.
 
@@ -128,10 +150,11 @@ class Image:
         span = Seconds(self.plan.protection.inrush_for + self.plan.meter.refresh)
         return self.contact_from is None or between(self.contact_from, at) <= span
 
-    @property
-    def instant_current(self) -> float:
-        """I>>>, in amperes."""
-        return self.plan.protection.instant_factor * self.order.limits.current
+    def instant_current(self, at: Instant) -> float:
+        """I>>> for a reading of this instant, in amperes."""
+        protection = self.plan.protection
+        factor = protection.inrush_factor if self.inrush(at) else protection.instant_factor
+        return factor * self.limits_at(at).current
 
     @property
     def definite_current(self) -> float:
@@ -155,9 +178,7 @@ def overcurrent_instant(image: Image, _now: Instant) -> StopDetail | None:
         return None
     if seen.current_at < image.closed_at:
         return None
-    threshold = image.instant_current
-    if image.inrush(seen.current_at):
-        threshold = image.plan.protection.inrush_factor * image.order.limits.current
+    threshold = image.instant_current(seen.current_at)
     if seen.current < threshold:
         return None
     return StopDetail(function="overcurrent_instant", measured=seen.current, limit=threshold, unit="a")
@@ -210,7 +231,7 @@ def overpower(image: Image, now: Instant) -> StopDetail | None:
     seen, protection = image.seen, image.plan.protection
     if seen.power is None or seen.power_at is None or image.closed_at is None or seen.power_at < image.closed_at:
         return None
-    threshold = protection.overpower_instant_factor * image.order.limits.power
+    threshold = protection.overpower_instant_factor * image.limits_at(seen.power_at).power
     at_once = seen.power >= threshold and not image.inrush(seen.power_at)
     lasting = image.over_power.reached(protection.overpower_delay, now)
     if not at_once and not lasting:
@@ -306,7 +327,12 @@ def unplugged(image: Image, _now: Instant) -> StopDetail | None:
 
 
 def full(image: Image, _now: Instant) -> StopDetail | None:
-    """Has tapered and stays low for 45 min, or ended by a step from under half of the peak (measured charges)."""
+    """Has tapered and stays low for 45 min, or ended by a step from under half of the peak (measured charges).
+
+    An order may say that the port stays on when the charge is full.
+    """
+    if not image.order.full_stop:
+        return None
     return _ended_by_shape(image, StopReason.FULL)
 
 

@@ -71,6 +71,8 @@ class Order:
     command: CommandId | None = None
     queue_for: Seconds | None = None
     """How long it may wait for its circuits; `None`: as the site says."""
+    full_stop: bool = True
+    """Whether the session ends when the charge is full; else the port stays on until another limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

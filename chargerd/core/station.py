@@ -4,10 +4,12 @@ from collections.abc import Container, Iterable
 from typing import TypeAlias
 
 from chargerd.core.alarms import implausible, is_known, noticed
+from chargerd.core.availability import Availability, answer
 from chargerd.core.charge import settle_interrupted
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
 from chargerd.core.events import (
+    AvailabilityRequest,
     BoardBack,
     BoardEvent,
     BoardLost,
@@ -21,20 +23,22 @@ from chargerd.core.events import (
     MeterReading,
     Persisted,
     PersistFailed,
+    PortRequest,
     PreparationFailed,
     RelayEvent,
-    Request,
     ResetRequested,
     ShutdownRequested,
     StartRequested,
     StopRequested,
     StoreChanged,
     TemperatureReading,
+    UpdateRequested,
 )
 from chargerd.core.facts import (
     BoardNotPrepared,
     BoardReturned,
     BoardWentSilent,
+    Disabled,
     Fact,
     Latch,
     PortTemperatureHigh,
@@ -62,12 +66,13 @@ from chargerd.core.view import CircuitView, PortView
 from chargerd.core.wakes import Wakes
 
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
-REQUESTS: dict[type[Request], Trigger] = {
+REQUESTS: dict[type[PortRequest], Trigger] = {
     StartRequested: Trigger.START,
     StopRequested: Trigger.STOP,
     ResetRequested: Trigger.RESET,
+    UpdateRequested: Trigger.UPDATE,
 }
-PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed | Request
+PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed | PortRequest
 
 
 class Station:
@@ -78,13 +83,23 @@ class Station:
     Commands must be carried out in the order given. Not thread-safe: its owner holds a lock.
     """
 
-    def __init__(self, plan: StationPlan, now: Moment, latches: Iterable[Latch] = (), seed: int = 0) -> None:
-        """Take the latches the journal has kept; `seed` orders the return of loads after an outage."""
+    def __init__(
+        self,
+        plan: StationPlan,
+        now: Moment,
+        latches: Iterable[Latch] = (),
+        seed: int = 0,
+        disabled: Iterable[Disabled] = (),
+    ) -> None:
+        """Take latches and what is disabled from the journal; `seed` orders loads that come back together."""
         held = tuple(latches)
         self._plan = plan
         self._out = Outbox()
         self._surroundings = Surroundings(
-            circuits=Circuits(plan, held, seed), queue_for=plan.queue_for, resume_window=plan.resume_window
+            circuits=Circuits(plan, held, seed),
+            availability=Availability(disabled),
+            queue_for=plan.queue_for,
+            resume_window=plan.resume_window,
         )
         self._ports = {
             port.id: Port(
@@ -183,7 +198,9 @@ class Station:
             case _:
                 return self._route_port(event, now)
 
-    def _route_port(self, event: PortEvent | TemperatureReading, now: Moment) -> list[Port]:
+    def _route_port(self, event: PortEvent | TemperatureReading | AvailabilityRequest, now: Moment) -> list[Port]:
+        if isinstance(event, AvailabilityRequest):
+            return self._change_availability(event, now)
         port = self._ports.get(event.port)
         if isinstance(event, TemperatureReading):
             return self._note_heat(port, event)
@@ -193,7 +210,7 @@ class Station:
                 return self._supply.relay(contactor, event, now)
             if isinstance(event, ResetRequested) and self._supply.reset(event, now):
                 return []
-            if isinstance(event, Request):
+            if isinstance(event, PortRequest):
                 self._answer_unknown(event)
             return []
         beside = self._supply.voltage_read(port, event) if isinstance(event, MeterReading) else []
@@ -209,7 +226,7 @@ class Station:
                 self._tell(implausible(port, event))
             case Persisted() | PersistFailed():
                 self._journal(port, event, now)
-            case StartRequested() | StopRequested() | ResetRequested():
+            case StartRequested() | StopRequested() | ResetRequested() | UpdateRequested():
                 react(port, REQUESTS[type(event)], event, now)
             case _:
                 signal = port.relay.note(event, now.instant, self._out)
@@ -283,11 +300,17 @@ class Station:
 
     def _goes_on(self, port: Port, record: SessionRecord, now: Moment) -> bool:
         """Say whether a session may yet go on: nothing holds its port, and its order is still allowed there."""
-        held = bool(port.latches) or self._surroundings.circuits.latched(port.id) or port.charge is not None
+        latched = bool(port.latches) or self._surroundings.circuits.latched(port.id)
+        held = latched or port.charge is not None or port.disabled() is not None
         prospect = outlook(record, now, self._plan.resume_window)
         return not held and prospect is not Outlook.OVER and not exceeds(record.order.limits, port.plan.limits)
 
     def _journal(self, port: Port, event: Persisted | PersistFailed, now: Moment) -> None:
+        pending = None if port.charge is None else port.charge.pending_raise
+        if pending is not None and pending.token == event.token:
+            durable = isinstance(event, Persisted)
+            react(port, Trigger.AMENDED if durable else Trigger.NOT_AMENDED, event, now)
+            return
         if port.step is not Step.PERSIST or port.token != event.token:
             return  # Late news of a start that has been given up meanwhile.
         if isinstance(event, Persisted):
@@ -372,7 +395,22 @@ class Station:
                 port.relay.open(now.instant, self._out)
         return list(self._ports.values())
 
-    def _answer_unknown(self, event: Request) -> None:
+    def _change_availability(self, event: AvailabilityRequest, now: Moment) -> list[Port]:
+        """Disable or enable a port, or a circuit with every port below; they learn of it together."""
+        circuits, availability = self._surroundings.circuits, self._surroundings.availability
+        below = circuits.held_by(event.port)
+        if event.port not in self._ports and below is None:
+            answer(event, self._out, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
+            return []
+        ports = [self._ports[name] for name in ([event.port] if below is None else below)]
+        before = [port.disabled() is not None for port in ports]
+        availability.change(event, self._out, now)
+        for port, was in zip(ports, before, strict=True):
+            if was is not (port.disabled() is not None):
+                react(port, Trigger.ENABLED if was else Trigger.DISABLED, event, now)
+        return ports
+
+    def _answer_unknown(self, event: PortRequest) -> None:
         command = event.order.command if isinstance(event, StartRequested) else event.command
         if command is not None:
             self._out.do(

@@ -440,4 +440,5 @@ class Supply:
             contactor_closed=None if contactor is None else contactor.relay.read_back,
             queue=tuple(port for port in self._circuits.waiting() if port in below),
             latches=tuple(circuit.latches),
+            disabled=self._station.availability.of(holder_of(circuit.plan.id)),
         )

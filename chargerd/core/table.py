@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core import actions as do
+from chargerd.core import adjust
 from chargerd.core import guards as when
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import Event
@@ -39,6 +40,11 @@ class Trigger(StrEnum):
     START = "start"
     STOP = "stop"
     RESET = "reset"
+    UPDATE = "update_limits"
+    AMENDED = "amended"
+    NOT_AMENDED = "not_amended"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
     SHUTDOWN = "shutdown"
     ADMITTED = "admitted"
     POWERED = "powered"
@@ -80,6 +86,26 @@ NAMING_RULES: Rules = (
     Rule("wrong_session", when.other_session, do.refuse_stop(ReplyStatus.REJECTED, Code.WRONG_SESSION)),
 )
 STOP: Rules = (*NAMING_RULES, Rule("stop", when.always, do.stop))
+NO_LIMITS: Rules = (Rule("no_session", when.always, adjust.refuse(Code.UNKNOWN_SESSION)),)
+OTHER_SESSION = Rule("wrong_session", adjust.other_session, adjust.refuse(Code.WRONG_SESSION))
+WITH_LIMITS: Mapping[Trigger, Rules] = {
+    T.UPDATE: (
+        OTHER_SESSION,
+        Rule("limit_too_high", adjust.too_much, adjust.refuse_limits),
+        Rule("not_durable", adjust.raises_unremembered, do.nothing),
+        Rule("circuit_full", adjust.raises_without_room, adjust.refuse(Code.CIRCUIT_FULL)),
+        Rule("raise", adjust.raises, adjust.write_raise),
+        Rule("lower", when.always, adjust.lower),
+    ),
+    T.AMENDED: (
+        Rule("circuit_full", adjust.pending_without_room, adjust.give_up_raise(Code.CIRCUIT_FULL)),
+        Rule("raised", when.always, adjust.raise_now),
+    ),
+    T.NOT_AMENDED: (Rule("not_raised", when.always, adjust.give_up_raise(Code.STORE_UNAVAILABLE)),),
+}
+"""What every state with a session has in common that goes on."""
+GOES_ON: Mapping[Trigger, Rules] = {T.DISABLED: IGNORE, T.ENABLED: IGNORE}
+"""A session under way is finished, whoever disables its port."""
 WELDED: Rules = (Rule("relay_welded", when.welded, do.lock_out_welded),)
 CIRCUIT_TRIP: Rules = (Rule("circuit_trip", when.always, do.end_by_circuit),)
 IDLE: Mapping[Trigger, Rules] = {
@@ -93,9 +119,12 @@ IDLE: Mapping[Trigger, Rules] = {
     T.START: REFUSE_START,
     T.STOP: NO_SESSION,
     T.RESET: CLEAR,
+    T.UPDATE: NO_LIMITS,
     T.SHUTDOWN: IGNORE,
 }
 """What every state without a session has in common."""
+HELD: Mapping[Trigger, Rules] = {**IDLE, T.DISABLED: REST, T.ENABLED: REST}
+"""What holds a port open is shown before its being disabled, and after its being enabled."""
 
 PROTECT: Rules = (
     Rule("trip", when.verdict_is(Result.TRIP), do.trip),
@@ -107,9 +136,10 @@ PROTECT: Rules = (
 """Protection before everything else, in every state in which the relay may be closed."""
 
 TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
-    S.UNKNOWN: {trigger: rules for trigger, rules in IDLE.items() if trigger is not T.UNBIDDEN},
+    S.UNKNOWN: {trigger: rules for trigger, rules in HELD.items() if trigger is not T.UNBIDDEN},
     S.AVAILABLE: {
         **IDLE,
+        T.DISABLED: REST,
         T.START: (
             Rule("blocked", when.blocked, do.refuse_blocked),
             Rule("limit_too_high", when.asks_too_much, do.refuse_limits),
@@ -119,9 +149,12 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("accept", when.always, do.accept),
         ),
     },
-    S.TRIPPED: IDLE,
-    S.LOCKED_OUT: {**IDLE, T.OPENED: (Rule("open_again", when.to_open_again, do.open_again), *REST)},
+    S.DISABLED: {**IDLE, T.ENABLED: REST},
+    S.TRIPPED: HELD,
+    S.LOCKED_OUT: {**HELD, T.OPENED: (Rule("open_again", when.to_open_again, do.open_again), *REST)},
     S.QUEUED: {
+        **WITH_LIMITS,
+        T.DISABLED: (Rule("withdraw", when.always, do.withdraw),),
         T.READING: (*WELDED, *IGNORE),
         T.WAKE: (Rule("queue_timeout", when.step_timed_out, do.give_up_waiting), *IGNORE),
         T.ADMITTED: (Rule("admit", when.always, do.admit),),
@@ -136,6 +169,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.STARTING: {
+        **WITH_LIMITS,
+        **GOES_ON,
         T.READING: (
             *PROTECT,
             Rule(
@@ -183,6 +218,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.CHARGING: {
+        **WITH_LIMITS,
+        **GOES_ON,
         T.READING: (*PROTECT, Rule("confirm", when.always, do.confirm_start)),
         T.WAKE: (*PROTECT, Rule("wait", when.always, do.nothing)),
         T.STAYED_OPEN: STUCK_OPEN,
@@ -201,6 +238,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.SUSPENDED: {
+        **WITH_LIMITS,
+        **GOES_ON,
         T.READING: (
             *WELDED,
             Rule("out_of_control", when.load_after_lapse, do.out_of_control),
@@ -227,6 +266,11 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.STOPPING: {
+        **GOES_ON,
+        T.UPDATE: (
+            OTHER_SESSION,
+            Rule("ending", when.always, adjust.refuse(Code.UNKNOWN_SESSION, "the session is ending")),
+        ),
         T.READING: (
             *WELDED,
             Rule("out_of_control", when.load_after_lapse, do.out_of_control),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.commands import Code
-from chargerd.core.facts import Latch
+from chargerd.core.facts import Disabled, Latch
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import SessionRecord
@@ -67,6 +67,8 @@ class PortView:
     """From 1, while the port waits for its circuits; `blocked_by` says for what."""
     temperature: Celsius | None = None
     """Of its socket; `None` without a sensor that shows one."""
+    disabled: Disabled | None = None
+    """Why no start is taken whatever else holds: the port's own, or that of the nearest circuit above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,3 +96,5 @@ class CircuitView:
     queue: tuple[PortId, ...] = ()
     """Ports that wait for this circuit, the longest first."""
     latches: tuple[Latch, ...] = ()
+    disabled: Disabled | None = None
+    """The circuit's own; one above it disables its ports all the same."""

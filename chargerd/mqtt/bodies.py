@@ -10,8 +10,11 @@ from chargerd.core.commands import Answer
 from chargerd.core.facts import (
     BoardReturned,
     BoardWentSilent,
+    Disabled,
     Fact,
     LatchesCleared,
+    PortDisabled,
+    PortEnabled,
     PortLockedOut,
     PortTripped,
     SessionEnded,
@@ -22,7 +25,8 @@ from chargerd.core.facts import (
 )
 from chargerd.core.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind
 from chargerd.core.moment import Moment
-from chargerd.core.session import SessionRecord
+from chargerd.core.plan import circuit_of
+from chargerd.core.session import SessionRecord, Source
 from chargerd.core.units import Seconds, SessionId, between
 from chargerd.core.view import CircuitView, PortState, PortView
 from chargerd.mqtt import session_bodies
@@ -30,6 +34,7 @@ from chargerd.mqtt.contract import (
     OCPP_STATUS,
     CircuitStateBody,
     DeadLetterBody,
+    DisabledBody,
     EventBody,
     PortStateBody,
     ProgressBody,
@@ -163,8 +168,24 @@ def event(fact: Fact) -> EventBody:
                 source=fact.source,
                 reason=fact.reason,
             )
+        case PortDisabled():
+            return _availability(fact, "disabled", fact.disabled.source)
+        case PortEnabled():
+            return _availability(fact, "enabled", fact.source)
         case _:
             return _plain_event(fact)
+
+
+def _availability(fact: PortDisabled | PortEnabled, what: str, source: Source) -> EventBody:
+    """Return `port_disabled`, `circuit_disabled` and the like."""
+    return EventBody(
+        event=f"{'port' if fact.circuit is None else 'circuit'}_{what}",
+        severity=Severity.INFO,
+        port=fact.port if fact.circuit is None else None,
+        circuit=fact.circuit,
+        source=source,
+        reason=fact.reason,
+    )
 
 
 def _plain_event(fact: Fact) -> EventBody:
@@ -211,6 +232,7 @@ def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = 
         latches=tuple(latch_body(latch) for latch in view.latches),
         blocked_by=view.blocked_by,
         queue_position=view.queue_position,
+        disabled=None if view.disabled is None else _disabled(view.disabled),
         latency_budget_s=None if latency_budget is None else round(latency_budget, 2),
         temperature_c=None if view.temperature is None else round(view.temperature, 1),
     )
@@ -231,6 +253,7 @@ def circuit_state(view: CircuitView) -> CircuitStateBody:
         contactor_closed=view.contactor_closed,
         queue=view.queue,
         latches=tuple(latch_body(latch) for latch in view.latches),
+        disabled=None if view.disabled is None else _disabled(view.disabled),
     )
 
 
@@ -285,4 +308,13 @@ def _progress(record: SessionRecord) -> ProgressBody:
         suspended_s=round(record.suspended, 1),
         energy_wh=round(record.energy),
         peak_power_w=round(record.peak_power, 1),
+    )
+
+
+def _disabled(disabled: Disabled) -> DisabledBody:
+    return DisabledBody(
+        source=disabled.source,
+        reason=disabled.reason,
+        since=stamp(disabled.since),
+        circuit=circuit_of(disabled.holder),
     )

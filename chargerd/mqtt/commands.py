@@ -14,27 +14,47 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
-from chargerd.mqtt.contract import LARGEST, Arguments, GetArgs, ReplayArgs, ResetArgs, StartArgs, StopArgs
+from chargerd.mqtt.contract import (
+    LARGEST,
+    Arguments,
+    DisableArgs,
+    EnableArgs,
+    GetArgs,
+    ReplayArgs,
+    ResetArgs,
+    StartArgs,
+    StopArgs,
+    UpdateLimitsArgs,
+)
 
-Args: TypeAlias = StartArgs | StopArgs | ResetArgs | ReplayArgs | GetArgs
+Args: TypeAlias = (
+    StartArgs | StopArgs | UpdateLimitsArgs | ResetArgs | DisableArgs | EnableArgs | ReplayArgs | GetArgs
+)
 KNOWN: Mapping[str, type[Arguments]] = {
     "start": StartArgs,
     "stop": StopArgs,
+    "update_limits": UpdateLimitsArgs,
     "reset": ResetArgs,
+    "disable": DisableArgs,
+    "enable": EnableArgs,
     "replay": ReplayArgs,
     "get": GetArgs,
 }
 SHORT, LONG = Seconds(60.0), Seconds(600.0)
-LONGEST_TTL: Mapping[str, Seconds] = {"start": SHORT, "stop": LONG, "reset": LONG, "replay": LONG, "get": LONG}
+LONGEST_TTL: Mapping[str, Seconds] = {
+    name: SHORT if name in {"start", "update_limits"} else LONG for name in KNOWN
+}
 ID = r"^[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?$"
 """1 to 64 printable characters, not framed by blanks."""
-SAFE = frozenset({"stop", "replay", "get"})
+SAFE = frozenset({"stop", "disable", "replay", "get"})
 """Commands in the safe direction, and those that move nothing: they run without a clock, too."""
+EITHER = frozenset({"update_limits"})
+"""Commands whose direction only the station knows: without a clock they run as far as they are safe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """A command that may act until `expires` (on the boot clock; `None`: a safe one, and no clock to tell)."""
+    """A command that may act until `expires` (on the boot clock; `None`: no clock to tell, so only safely)."""
 
     id: CommandId
     name: str
@@ -208,7 +228,7 @@ def _expiry(command: _Command, arrived: Arrived) -> Instant | None:
 def _absolute(at: float, longest: Seconds, arrived: Arrived) -> Instant | None:
     received = arrived.received
     if received.clock is ClockQuality.NONE or received.wall_ms is None:
-        if arrived.name in SAFE:
+        if arrived.name in SAFE | EITHER:
             return None
         raise _RefusedError(Code.CLOCK_UNSYNCHRONISED, "this gateway's clock is not set; use ttl_s")
     left = at - received.wall_ms / 1000

@@ -5,7 +5,7 @@ What is not known is `null`, never 0. Within a major version fields are only add
 
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -100,6 +100,15 @@ class LatchBody(Message):
     detail: DetailBody | None
 
 
+class DisabledBody(Message):
+    """Why a port, or each port below a circuit, takes no start until it is enabled; `circuit`: it is all of it."""
+
+    source: Source
+    reason: str
+    since: Timestamp | None
+    circuit: str | None = None
+
+
 class OcppStatus(StrEnum):
     """OCPP's names for the states of a connector."""
 
@@ -155,6 +164,7 @@ class PortStateBody(Message):
     latches: tuple[LatchBody, ...]
     blocked_by: tuple[Code, ...]
     queue_position: int | None
+    disabled: DisabledBody | None = None
     latency_budget_s: float | None = None
     """At worst, from too much current at the clamp to an open contact, no frame lost."""
     temperature_c: float | None = None
@@ -365,6 +375,7 @@ class CircuitStateBody(Message):
     contactor_closed: bool | None
     queue: tuple[PortId, ...]
     latches: tuple[LatchBody, ...]
+    disabled: DisabledBody | None = None
 
 
 class BusHealthBody(Message):
@@ -470,6 +481,7 @@ def _ascending(bounds: list[float]) -> list[float]:
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ShortText = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
+Reason = Annotated[str, Field(min_length=1, max_length=256)]
 Opaque = Annotated[str, Field(max_length=256)]
 
 
@@ -483,7 +495,7 @@ class LimitsArgs(Arguments):
 
 
 class StartArgs(Arguments):
-    """`cmd/start`."""
+    """`cmd/start`; with `full_stop: false` the port stays on when the charge is full, until another limit."""
 
     port: ShortText
     session_id: ShortText | None = None
@@ -491,6 +503,7 @@ class StartArgs(Arguments):
     limits: LimitsArgs | None = None
     tariff_tiers_w: Annotated[list[Positive], Field(max_length=20), AfterValidator(_ascending)] | None = None
     queue_s: Annotated[float, Field(ge=0, le=LONGEST_QUEUE_S, allow_inf_nan=False)] | None = None
+    full_stop: bool = True
 
 
 class StopArgs(Arguments):
@@ -501,17 +514,47 @@ class StopArgs(Arguments):
     force: bool = False
 
 
-class ResetArgs(Arguments):
-    """`cmd/reset`: clears latches that may be cleared from afar, of a port or of a circuit."""
+class UpdateLimitsArgs(Arguments):
+    """`cmd/update_limits`: other totals for a session under way; what is left out stays as it is."""
+
+    port: ShortText
+    session_id: ShortText
+    limits: LimitsArgs
+
+    @model_validator(mode="after")
+    def _any(self) -> Self:
+        if not self.limits.model_fields_set:
+            raise ValueError("name at least one limit")
+        return self
+
+
+class HolderArgs(Arguments):
+    """What is about a port, or about a circuit."""
 
     port: ShortText | None = None
     circuit: ShortText | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "ResetArgs":
+    def _one(self) -> Self:
         if (self.port is None) == (self.circuit is None):
             raise ValueError("give exactly one of port and circuit")
         return self
+
+
+class ResetArgs(HolderArgs):
+    """`cmd/reset`: clears latches that may be cleared from afar, of a port or of a circuit."""
+
+
+class DisableArgs(HolderArgs):
+    """`cmd/disable`: a port, or each port below a circuit, takes no start any more; sessions under way go on."""
+
+    reason: Reason
+
+
+class EnableArgs(HolderArgs):
+    """`cmd/enable`: takes back what was disabled from afar."""
+
+    reason: Reason
 
 
 class ReplayArgs(Arguments):

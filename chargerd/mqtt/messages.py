@@ -61,7 +61,8 @@ def _command(name: str, args: type[Arguments]) -> type[BaseModel]:
         "args": (args, ...),
     }
     config = ConfigDict(extra="forbid")
-    return create_model(f"{name.capitalize()}Command", __config__=config, __doc__=args.__doc__, **fields)
+    title = name.title().replace("_", "")
+    return create_model(f"{title}Command", __config__=config, __doc__=args.__doc__, **fields)
 
 
 STATES = (

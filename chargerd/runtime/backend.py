@@ -8,15 +8,26 @@ from dataclasses import replace
 
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.events import ResetRequested, StopRequested
+from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, StopRequested, UpdateRequested
 from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
-from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, Watts, after
+from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
 from chargerd.core.view import CircuitView, PortView
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.contract import GetArgs, ReplayArgs, ResetArgs, StartArgs, StopArgs
+from chargerd.mqtt.contract import (
+    DisableArgs,
+    EnableArgs,
+    GetArgs,
+    HolderArgs,
+    LimitsArgs,
+    ReplayArgs,
+    ResetArgs,
+    StartArgs,
+    StopArgs,
+    UpdateLimitsArgs,
+)
 from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.onlooker import Every
 
@@ -48,7 +59,14 @@ class Backend:
         """Publish circuits: at once what has changed about them, their load once a minute."""
         now = self._clock.now()
         for view in views:
-            told = (view.allocated_currents, view.measured, view.contactor_closed, view.queue, view.latches)
+            told = (
+                view.allocated_currents,
+                view.measured,
+                view.contactor_closed,
+                view.queue,
+                view.latches,
+                view.disabled,
+            )
             before, due = self._circuits.get(view.id, (None, now))
             if told != before or now >= due:
                 self._circuits[view.id] = (told, after(now, LOAD_EVERY))
@@ -71,6 +89,17 @@ class Backend:
         match incoming.args:
             case StartArgs() as start:
                 self._start(incoming, start, respond, acknowledge)
+            case ReplayArgs() as replay:
+                self._perform(incoming, lambda: self._replay(incoming, replay), respond, acknowledge)
+            case GetArgs():
+                self._perform(incoming, lambda: self._publish_states(incoming), respond, acknowledge)
+            case _:
+                self._change(incoming, respond, acknowledge)
+
+    def _change(self, incoming: Incoming, respond: Respond, acknowledge: Callable[[], None]) -> None:
+        """Bring a command about what there is already: a session, a latch, a port or circuit out of service."""
+        number, digest = incoming.id, incoming.digest
+        match incoming.args:
             case StopArgs() as stop:
                 event = StopRequested(
                     port=PortId(stop.port),
@@ -79,14 +108,33 @@ class Backend:
                     force=stop.force,
                     command=incoming.id,
                 )
-                self._desk.stop(event, respond, digest=incoming.digest, received=acknowledge)
+                self._desk.stop(event, respond, digest=digest, received=acknowledge)
+            case UpdateLimitsArgs() as update:
+                changed = update_of(
+                    update.limits,
+                    UpdateRequested(
+                        port=PortId(update.port),
+                        session=SessionId(update.session_id),
+                        source=Source.REMOTE,
+                        command=number,
+                    ),
+                )
+                self._desk.update(changed, respond, digest=digest, expires=incoming.expires, received=acknowledge)
             case ResetArgs() as reset:
-                cleared = ResetRequested(port=_held_by(reset), source=Source.REMOTE, command=incoming.id)
-                self._desk.reset(cleared, respond, digest=incoming.digest, received=acknowledge)
-            case ReplayArgs() as replay:
-                self._perform(incoming, lambda: self._replay(incoming, replay), respond, acknowledge)
-            case GetArgs():
-                self._perform(incoming, lambda: self._publish_states(incoming), respond, acknowledge)
+                cleared = ResetRequested(port=_held_by(reset), source=Source.REMOTE, command=number)
+                self._desk.reset(cleared, respond, digest=digest, received=acknowledge)
+            case DisableArgs() as disable:
+                out = DisableRequested(
+                    port=_held_by(disable), source=Source.REMOTE, reason=disable.reason, command=number
+                )
+                self._desk.disable(out, respond, digest=digest, received=acknowledge)
+            case EnableArgs() as enable:
+                back = EnableRequested(
+                    port=_held_by(enable), source=Source.REMOTE, reason=enable.reason, command=number
+                )
+                self._desk.enable(back, respond, digest=digest, received=acknowledge)
+            case _:
+                raise TypeError(incoming.args)
 
     def _perform(
         self, incoming: Incoming, act: Callable[[], None], respond: Respond, acknowledge: Callable[[], None]
@@ -123,14 +171,26 @@ class Backend:
             tiers=None if args.tariff_tiers_w is None else tuple(Watts(bound) for bound in args.tariff_tiers_w),
             source=Source.REMOTE,
             command=incoming.id,
+            full_stop=args.full_stop,
         )
         if args.queue_s is not None:
             order = replace(order, queue_for=Seconds(args.queue_s))
         self._desk.start(order, respond, digest=incoming.digest, expires=incoming.expires, received=acknowledge)
 
 
-def _held_by(args: ResetArgs) -> PortId:
+def _held_by(args: HolderArgs) -> PortId:
     if args.circuit is not None:
         return holder_of(CircuitId(args.circuit))
     assert args.port is not None
     return PortId(args.port)
+
+
+def update_of(limits: LimitsArgs, event: UpdateRequested) -> UpdateRequested:
+    """Return the request for these limits."""
+    return replace(
+        event,
+        current=None if limits.current_a is None else Amps(limits.current_a),
+        power=None if limits.power_w is None else Watts(limits.power_w),
+        duration=None if limits.duration_s is None else Seconds(limits.duration_s),
+        energy=None if limits.energy_wh is None else WattHours(limits.energy_wh),
+    )

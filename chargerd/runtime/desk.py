@@ -1,12 +1,14 @@
 """Takes commands in, from the backend and from the site; each acts at most once and gets its answer.
 
-A command's id is durable before the command acts, and before the broker is told that we have it. Only a stop acts
-first, since what opens a relay waits for no disk. The same id again gets the stored reply again and does nothing.
+A command's id is durable before the command acts, and before the broker is told that we have it. Only what is
+safe (to stop, to lower, to disable) acts first, since it waits for no disk. The same id again gets the stored
+reply again and does nothing.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 import structlog
@@ -14,13 +16,23 @@ from ulid import ULID
 
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
+from chargerd.core.events import (
+    AvailabilityRequest,
+    DisableRequested,
+    EnableRequested,
+    Event,
+    ResetRequested,
+    StartRequested,
+    StopRequested,
+    UpdateRequested,
+)
 from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits, StationPlan
+from chargerd.core.plan import Limits, StationPlan, circuit_of
 from chargerd.core.session import Order, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
 from chargerd.mqtt.contract import LimitsArgs
+from chargerd.runtime.meeting import Meeting
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +41,8 @@ FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, R
 KNOWN_FOR = Seconds(7 * 86_400.0)
 """The contract keeps ids of commands this long; those from before a restart count from there."""
 
+Received: TypeAlias = Callable[[], None]
+"""Called when a command's id is durable, or cannot be made so: whoever has brought it may forget it."""
 Respond: TypeAlias = Callable[[Reply, bool], None]
 """Gets each reply to a command, and whether it is the last one."""
 
@@ -87,6 +101,7 @@ class Desk:
         tiers: tuple[Watts, ...] | None = None,
         source: Source = Source.LOCAL,
         command: CommandId | None = None,
+        full_stop: bool = True,
     ) -> Order:
         """Return an order with a new session id, the site's tiers and the port's limits where nothing was said."""
         return Order(
@@ -97,6 +112,7 @@ class Desk:
             tiers=self._tiers if tiers is None else tiers,
             source=source,
             command=command or fresh_id(),
+            full_stop=full_stop,
         )
 
     def limits_of(self, port: PortId) -> Limits:
@@ -169,27 +185,68 @@ class Desk:
 
     def stop(self, event: StopRequested, respond: Respond, *, digest: str, received: Callable[[], None]) -> None:
         """End a session. Queued for the journal first, so that replies find it there; acts without waiting."""
-        assert event.command is not None
-        with self._lock:
-            self._open[event.command] = respond
-        self._remember(event, "stop", digest, lambda _done: received())
-        self._dispatch(event)
+        self._at_once(event, "stop", respond, digest=digest, received=received)
+
+    def disable(
+        self, event: DisableRequested, respond: Respond, *, digest: str, received: Callable[[], None]
+    ) -> None:
+        """Take a port or a circuit out of service: acts without waiting, like everything in the safe direction."""
+        self._at_once(event, "disable", respond, digest=digest, received=received)
+
+    def enable(
+        self, event: EnableRequested, respond: Respond, *, digest: str, received: Callable[[], None]
+    ) -> None:
+        """Put a port or a circuit back in service: made durable first."""
+        self._once_durable(event, "enable", respond, digest=digest, received=received)
 
     def reset(self, event: ResetRequested, respond: Respond, *, digest: str, received: Callable[[], None]) -> None:
         """Clear latches: made durable first, like everything that makes a closing possible."""
+        self._once_durable(event, "reset", respond, digest=digest, received=received)
+
+    def update(
+        self,
+        event: UpdateRequested,
+        respond: Respond,
+        *,
+        digest: str,
+        expires: Instant | None,
+        received: Callable[[], None],
+    ) -> None:
+        """Change the limits of a session. Only the station knows in which direction that is.
+
+        So it is asked at once, and does what is safe. If the command has no last word then, it is a raise: the
+        station is asked again once the id is durable, in time, and there was a clock to tell (`expires`).
+        """
         assert event.command is not None
-        refuse = self._refusal(event.command, "reset", event.port)
-        with self._lock:
-            self._open[event.command] = respond
+        command, refuse = event.command, self._refusal(event.command, "update_limits", event.port)
+        kept: list[bool] = []
+
+        def go_on() -> None:
+            with self._lock:
+                answered = command not in self._open
+            if answered:
+                return
+            if not kept[0]:
+                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
+            elif expires is None:
+                refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)
+            elif self._clock.now() >= expires:
+                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
+            else:
+                self._dispatch(replace(event, durable=True))
+
+        meeting = Meeting(go_on)
 
         def durable(done: bool) -> None:
             received()
-            if done:
-                self._dispatch(event)
-            else:
-                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
+            kept.append(done)
+            meeting.come()
 
-        self._remember(event, "reset", digest, durable)
+        with self._lock:
+            self._open[command] = respond
+        self._remember(event, "update_limits", digest, durable)
+        self._dispatch(event)
+        meeting.come()
 
     def perform(
         self,
@@ -271,6 +328,44 @@ class Desk:
 
     # Within
 
+    def _at_once(
+        self,
+        event: StopRequested | DisableRequested,
+        name: str,
+        respond: Respond,
+        *,
+        digest: str,
+        received: Received,
+    ) -> None:
+        assert event.command is not None
+        with self._lock:
+            self._open[event.command] = respond
+        self._remember(event, name, digest, lambda _done: received())
+        self._dispatch(event)
+
+    def _once_durable(
+        self,
+        event: ResetRequested | EnableRequested,
+        name: str,
+        respond: Respond,
+        *,
+        digest: str,
+        received: Received,
+    ) -> None:
+        assert event.command is not None
+        refuse = self._refusal(event.command, name, event.port)
+        with self._lock:
+            self._open[event.command] = respond
+
+        def durable(done: bool) -> None:
+            received()
+            if done:
+                self._dispatch(event)
+            else:
+                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
+
+        self._remember(event, name, digest, durable)
+
     def _forget(self) -> None:
         now = self._clock.now()
         while self._ages and between(self._ages[0][0], now) > KNOWN_FOR:
@@ -296,7 +391,11 @@ class Desk:
         self._journal.desk_lookup(command, None, deliver)
 
     def _remember(
-        self, event: StopRequested | ResetRequested, name: str, digest: str, done: Callable[[bool], None]
+        self,
+        event: StopRequested | ResetRequested | UpdateRequested | AvailabilityRequest,
+        name: str,
+        digest: str,
+        done: Callable[[bool], None],
     ) -> None:
         assert event.command is not None
         remembered = RememberedCommand(
@@ -306,7 +405,8 @@ class Desk:
 
     def _refusal(self, command: CommandId, name: str, port: PortId) -> Callable[[ReplyStatus, Code], None]:
         def say(status: ReplyStatus, code: Code) -> None:
-            answer = Answer(command=command, name=name, status=status, code=code, port=port)
+            named = port if circuit_of(port) is None else None
+            answer = Answer(command=command, name=name, status=status, code=code, port=named)
             self.answer(answer, self._clock.moment())
 
         return say

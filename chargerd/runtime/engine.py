@@ -12,7 +12,17 @@ from typing import Protocol
 import structlog
 
 from chargerd.core.clock import Clock
-from chargerd.core.commands import Answer, BusCommand, Checkpoint, Command, OpenRelay, Persist, ReadEnergy, SetPace
+from chargerd.core.commands import (
+    Amend,
+    Answer,
+    BusCommand,
+    Checkpoint,
+    Command,
+    OpenRelay,
+    Persist,
+    ReadEnergy,
+    SetPace,
+)
 from chargerd.core.events import DeadlineReached, Event, Persisted, PersistFailed
 from chargerd.core.facts import Fact
 from chargerd.core.ledger import Batch
@@ -193,7 +203,7 @@ class Engine:
 
     def _carry_out(self, command: Command, now: Moment) -> None:
         match command:
-            case Persist():
+            case Persist() | Amend():
                 self._journal.append(Batch(sessions=(command.record,)), self._answer_to(command))
             case Checkpoint():
                 self._journal.append(Batch(sessions=command.records))
@@ -202,7 +212,7 @@ class Engine:
             case _:
                 pass  # Commands to a bus are on their way already.
 
-    def _answer_to(self, command: Persist) -> Callable[[bool], None]:
+    def _answer_to(self, command: Persist | Amend) -> Callable[[bool], None]:
         def done(durable: bool) -> None:
             answer = Persisted if durable else PersistFailed
             self.dispatch(answer(port=command.port, token=command.token))

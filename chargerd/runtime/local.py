@@ -3,17 +3,15 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from pydantic import ValidationError
-
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.events import ResetRequested, StopRequested
-from chargerd.core.ledger import Json, Reply
+from chargerd.core.ledger import Json
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
-from chargerd.mqtt.contract import LimitsArgs
 from chargerd.runtime.accounts import Accounts
+from chargerd.runtime.changes import Changes, limits_of, nobody, replying
 from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.lines import Lines
@@ -49,6 +47,7 @@ class LocalHandler:
             "start": self._start,
             "stop": self._stop,
             "reset": self._reset,
+            **Changes(engine, desk, self._view).methods,
             **accounts.methods,
             **lines.methods,
         }
@@ -97,19 +96,16 @@ class LocalHandler:
         view = self._view(params, respond)
         if view is None:
             return
-        try:
-            args = LimitsArgs.model_validate(
-                {name: params[name] for name in LimitsArgs.model_fields if name in params}
-            )
-        except ValidationError as error:
-            detail = error.errors()[0]
-            where = ".".join(str(part) for part in detail["loc"])
-            respond.fail(
-                "malformed", f"{where}: {detail['msg'].lower()}", "give a figure above 0, or leave it out"
-            )
+        args = limits_of(params, respond)
+        if args is None:
             return
-        order = self._desk.order(view.id, limits=self._desk.limits(view.id, args), order=_text(params, "order_id"))
-        self._desk.start(order, _replying(respond), digest="", expires=None, received=_nobody)
+        order = self._desk.order(
+            view.id,
+            limits=self._desk.limits(view.id, args),
+            order=_text(params, "order_id"),
+            full_stop=params.get("full_stop") is not False,
+        )
+        self._desk.start(order, replying(respond), digest="", expires=None, received=nobody)
 
     def _stop(self, params: Fields, respond: Responder) -> None:
         view = self._view(params, respond)
@@ -123,7 +119,7 @@ class LocalHandler:
             force=session is None,
             command=fresh_id(),
         )
-        self._desk.stop(event, _replying(respond), digest="", received=_nobody)
+        self._desk.stop(event, replying(respond), digest="", received=nobody)
 
     def _reset(self, params: Fields, respond: Responder) -> None:
         view = self._view(params, respond)
@@ -132,7 +128,7 @@ class LocalHandler:
         event = ResetRequested(
             port=view.id, source=Source.LOCAL, reason=_text(params, "reason"), command=fresh_id()
         )
-        self._desk.reset(event, _replying(respond), digest="", received=_nobody)
+        self._desk.reset(event, replying(respond), digest="", received=nobody)
 
     def _view(self, params: Fields, respond: Responder) -> PortView | None:
         name = _text(params, "port") or ""
@@ -142,14 +138,6 @@ class LocalHandler:
             ports = ", ".join(view.id for view in self._engine.views())
             respond.fail("unknown_port", f"there is no port {name!r}", f"the ports are {ports}")
             return None
-
-
-def _replying(respond: Responder) -> Callable[[Reply, bool], None]:
-    return lambda reply, final: respond.send(dict(reply.body), more=not final)
-
-
-def _nobody() -> None:
-    """Nobody waits to be told that a command was received: it came over no broker."""
 
 
 def _text(params: Fields, name: str) -> str | None:

@@ -7,16 +7,20 @@ import structlog
 
 from chargerd.core.facts import (
     CircuitTripped,
+    Disabled,
     Fact,
     InputTripped,
     Latch,
     LatchesCleared,
+    PortDisabled,
+    PortEnabled,
     PortLockedOut,
     PortTripped,
     SessionEnded,
     SessionResumed,
     SessionStarted,
     SessionSuspended,
+    SessionUpdated,
 )
 from chargerd.core.ledger import Batch, LedgerEntry
 from chargerd.core.moment import Moment
@@ -51,9 +55,11 @@ def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
     ended: list[SessionId] = []
     latches: list[Latch] = []
     cleared: list[PortId] = []
+    disabled: list[Disabled] = []
+    enabled: list[PortId] = []
     for fact in facts:
         match fact:
-            case SessionStarted() | SessionSuspended() | SessionResumed():
+            case SessionStarted() | SessionUpdated() | SessionSuspended() | SessionResumed():
                 sessions.append(fact.record)
             case SessionEnded():
                 ended.append(fact.settlement.record.order.session)
@@ -62,6 +68,10 @@ def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
             case LatchesCleared():
                 cleared.append(fact.port)
                 latches.extend(fact.kept)
+            case PortDisabled():
+                disabled.append(fact.disabled)
+            case PortEnabled():
+                enabled.append(fact.port)
             case _:
                 pass
     return Batch(
@@ -69,6 +79,8 @@ def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
         ended=tuple(ended),
         latches=tuple(latches),
         cleared=tuple(cleared),
+        disabled=tuple(disabled),
+        enabled=tuple(enabled),
         entries=tuple(entry_of(fact, now) for fact in facts),
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from chargerd.core.facts import Latch
+from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Body, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.session import SessionRecord
@@ -81,6 +81,7 @@ class CommandRecord:
 
 SESSION = Codec(TypeAdapter(Stored[SessionRecord]))
 LATCH = Codec(TypeAdapter(Stored[Latch]))
+DISABLED = Codec(TypeAdapter(Stored[Disabled]))
 COMMAND = Codec(TypeAdapter(Stored[CommandRecord]))
 
 

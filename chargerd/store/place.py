@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from ulid import ULID
 
-from chargerd.core.facts import Latch
+from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Batch, Recovery
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import PortId, SessionId
@@ -140,10 +140,11 @@ def stand_in() -> sqlite3.Connection:
 
 @dataclass(slots=True)
 class Mirror:
-    """Open sessions and latches as they are by now, for a disk that was replaced and knows neither."""
+    """Open sessions, latches and what is disabled by now, for a disk that was replaced and knows none of it."""
 
     sessions: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
+    disabled: dict[PortId, Disabled] = field(default_factory=dict)
 
     def take(self, batch: Batch) -> None:
         """Follow a batch that was written, or will be."""
@@ -155,10 +156,18 @@ class Mirror:
         self.latches = {key: latch for key, latch in self.latches.items() if latch.port not in cleared}
         for latch in batch.latches:
             self.latches[latch.port, latch.function] = latch
+        for holder in batch.enabled:
+            self.disabled.pop(holder, None)
+        for one in batch.disabled:
+            self.disabled[one.holder] = one
 
     def whole(self) -> Batch:
         """Return all of it as one batch."""
-        return Batch(sessions=tuple(self.sessions.values()), latches=tuple(self.latches.values()))
+        return Batch(
+            sessions=tuple(self.sessions.values()),
+            latches=tuple(self.latches.values()),
+            disabled=tuple(self.disabled.values()),
+        )
 
 
 def close_quietly(connection: sqlite3.Connection) -> None:

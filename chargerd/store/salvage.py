@@ -17,7 +17,7 @@ from ulid import ULID
 from chargerd.core.ledger import RowKind
 from chargerd.core.moment import ClockQuality
 from chargerd.store import schema
-from chargerd.store.codec import COMMAND, LATCH, SESSION, dump_body, load_body
+from chargerd.store.codec import COMMAND, DISABLED, LATCH, SESSION, dump_body, load_body
 from chargerd.store.errors import DamagedError
 from chargerd.store.tables import Tables
 
@@ -31,6 +31,7 @@ SAVED: Final = {
     "session_ids": "session, wall_ms",
     "sessions": "session, record",
     "latches": "port, function, latch",
+    "disabled": "holder, record",
     "commands": "command, digest, data, reply, final, wall_ms",
     "ledger": "seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous",
 }
@@ -61,6 +62,8 @@ def read(path: Path) -> Salvage:
         _read_state(connection, salvage)
         complete = {table: _read_table(connection, table, salvage) for table in SAVED}
         salvage.latches_unknown |= not (complete["latches"] and is_sound(connection, "latches"))
+        # Somebody may be at work on a port that is not known to be disabled any more.
+        salvage.latches_unknown |= not (complete["disabled"] or _is_absent(connection, "disabled"))
     return salvage
 
 
@@ -100,10 +103,19 @@ def is_sound(connection: sqlite3.Connection, table: str) -> bool:
     return finding is not None and finding[0] == "ok"
 
 
+def _is_absent(connection: sqlite3.Connection, table: str) -> bool:
+    """Say whether a file is of a version that had no such table."""
+    with suppress(sqlite3.Error):
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return connection.execute(query, (table,)).fetchone() is None
+    return False
+
+
 def _readable(table: str, row: Row) -> bool:
     loaders: dict[str, Callable[[], object]] = {
         "sessions": lambda: SESSION.load(str(row[1])),
         "latches": lambda: LATCH.load(str(row[2])),
+        "disabled": lambda: DISABLED.load(str(row[1])),
         "commands": lambda: COMMAND.load(str(row[2])),
         "ledger": lambda: (RowKind(str(row[KIND])), ClockQuality(str(row[CLOCK])), load_body(str(row[BODY]))),
     }

@@ -69,6 +69,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE state ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE state ADD COLUMN copied_ms INTEGER",
     ),
+    ("CREATE TABLE disabled (holder TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 

@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 import structlog
 
-from chargerd.core.facts import Latch
+from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import Link, digest_of, problems_of
-from chargerd.store.codec import LATCH, SESSION, dump_body, dump_command, key, load_body, load_command
+from chargerd.store.codec import DISABLED, LATCH, SESSION, dump_body, dump_command, key, load_body, load_command
 from chargerd.store.errors import DamagedError
 
 log = structlog.get_logger(__name__)
@@ -160,6 +160,11 @@ class Tables:
             "INSERT OR REPLACE INTO latches (port, function, latch) VALUES (?, ?, ?)",
             [(key(latch.port), key(latch.function), LATCH.dump(latch)) for latch in batch.latches],
         )
+        self._db.executemany("DELETE FROM disabled WHERE holder = ?", [(key(holder),) for holder in batch.enabled])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO disabled (holder, record) VALUES (?, ?)",
+            [(key(one.holder), DISABLED.dump(one)) for one in batch.disabled],
+        )
         if batch.latches:
             self._db.execute("UPDATE state SET latches_unknown = 0")
         self._db.executemany(
@@ -296,6 +301,11 @@ class Tables:
         """Return all latches. Raises `CodecError`."""
         found = self._db.execute("SELECT latch FROM latches ORDER BY port, function")
         return tuple(LATCH.load(text) for (text,) in found)
+
+    def disabled(self) -> tuple[Disabled, ...]:
+        """Return what is out of service. Raises `CodecError`."""
+        found = self._db.execute("SELECT record FROM disabled ORDER BY holder")
+        return tuple(DISABLED.load(text) for (text,) in found)
 
     def unfinished(self) -> tuple[RememberedCommand, ...]:
         """Return commands without a final reply, oldest first. Raises `CodecError`."""

@@ -71,7 +71,8 @@ class Writer:
         self._code = 0
         self._mirror = Mirror()
         if not opened.stand_in:
-            self._mirror.take(Batch(sessions=opened.recovery.sessions, latches=opened.recovery.latches))
+            known = opened.recovery
+            self._mirror.take(Batch(sessions=known.sessions, latches=known.latches, disabled=known.disabled))
         self._clock = clock
         self._boot_id = boot_id
         self._boot = opened.recovery.boot

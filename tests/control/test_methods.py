@@ -70,6 +70,8 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "verify": {},
         "boards": {},
         "session": {"session_id": "s"},
+        "disable": {"port": "A01", "reason": "a worn plug"},
+        "enable": {"circuit": "shed", "reason": "replaced"},
     }
     params = needs.get(method, {"port": "A01"})
     assert checked(method, params) == params
@@ -81,10 +83,11 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 def test_a_port_has_to_be_named() -> None:
     for method in ("port", *ACTING):
+        others: dict[str, Json] = {"reason": "why"} if method in {"disable", "enable"} else {}
         with pytest.raises(BadParams, match="port"):
-            checked(method, {})
+            checked(method, others)
         with pytest.raises(BadParams, match="port"):
-            checked(method, {"port": ""})
+            checked(method, {**others, "port": ""})
 
 
 def test_what_was_left_out_is_not_handed_on() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from tests.core.bend import Bend
+from tests.core.command_bends import COMMAND_BENDS
 from tests.core.heat_bends import HEAT_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.resume_bends import RESUME_BENDS
@@ -160,8 +161,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "return self.plan.protection.instant_factor * self.order.limits.current",
-        "return self.plan.protection.instant_factor * self.plan.limits.current",
+        "return factor * self.limits_at(at).current",
+        "return factor * self.plan.limits.current",
         _OVER + "test_the_sessions_own_limit_counts_not_the_ports",
     ),
     Bend(
@@ -615,4 +616,5 @@ BENDS: tuple[Bend, ...] = (
     *RESUME_BENDS,
     *METER_BENDS,
     *VOLTAGE_BENDS,
+    *COMMAND_BENDS,
 )

@@ -12,6 +12,7 @@ from chargerd.core.events import DeadlineReached, Event
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.port import Port, Surroundings
+from chargerd.core.session import Source
 from chargerd.core.table import PROTECT, TABLE, Trigger, UnlistedTransition, react
 from chargerd.core.units import Instant
 from chargerd.core.view import PortState
@@ -19,6 +20,7 @@ from tests.core.plant import port_plan
 from tests.scenarios import (
     test_charging,
     test_circuits,
+    test_commands,
     test_contactors,
     test_heat,
     test_inputs,
@@ -37,6 +39,7 @@ from tests.scenarios import (
 
 MODULES = (
     test_charging,
+    test_commands,
     test_welds,
     test_warmth,
     test_inputs,
@@ -70,6 +73,16 @@ def stories() -> list[Callable[[], None]]:
         test_requests.test_a_reset_of_a_busy_port_is_refused,
     )
     found.extend(partial(story, it) for story in situations for it in test_requests.WITH_SESSION)
+    going_on = (
+        test_commands.test_higher_limits_hold_once_they_are_durable_in_every_state,
+        test_commands.test_a_journal_that_refuses_leaves_the_limits_as_they_are,
+    )
+    found.extend(partial(story, it) for story in going_on for it in test_commands.GOING_ON)
+    found.append(
+        partial(test_commands.test_a_start_that_waits_for_its_circuit_is_withdrawn, Source.LOCAL, "local")
+    )
+    enabling = test_commands.test_enabling_again_while_a_session_is_under_way
+    found.extend(partial(enabling, it) for it in test_requests.WITH_SESSION)
     return found
 
 

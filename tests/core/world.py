@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 
 from chargerd.core.commands import (
+    Amend,
     Answer,
     Checkpoint,
     CloseRelay,
@@ -24,6 +25,8 @@ from chargerd.core.commands import (
 )
 from chargerd.core.events import (
     DeadlineReached,
+    DisableRequested,
+    EnableRequested,
     Event,
     MeterReading,
     Persisted,
@@ -33,16 +36,21 @@ from chargerd.core.events import (
     StartRequested,
     StopRequested,
     StoreChanged,
+    UpdateRequested,
 )
 from chargerd.core.facts import (
     CircuitTripped,
+    Disabled,
     Fact,
     InputTripped,
     Latch,
     LatchesCleared,
+    PortDisabled,
+    PortEnabled,
     PortLockedOut,
     PortTripped,
     SessionEnded,
+    SessionUpdated,
 )
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.outbox import Outcome
@@ -79,6 +87,7 @@ class Journal:
     records: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
     ended: set[SessionId] = field(default_factory=set)
+    disabled: dict[PortId, Disabled] = field(default_factory=dict)
 
 
 class World(Plant):
@@ -213,14 +222,14 @@ class World(Plant):
                 self.meter_bus.put(Job(command.port, "energy", command))
             case SetPace():
                 self.set_pace(command.port, command.pace)
-            case Persist() if not self.journal.stuck:
+            case Persist() | Amend() if not self.journal.stuck:
                 self.later(self.journal.latency, self._persisted, command, self.life)
             case Checkpoint() if not self.journal.failing:
                 self.journal.records |= {record.order.session: record for record in command.records}
             case _:
                 pass
 
-    def _persisted(self, command: Persist, life: int) -> None:
+    def _persisted(self, command: Persist | Amend, life: int) -> None:
         if self.journal.failing:
             self.tell(PersistFailed(port=command.port, token=command.token))
             return
@@ -238,9 +247,20 @@ class World(Plant):
             case PortTripped() | PortLockedOut() | InputTripped() | CircuitTripped():
                 if fact.latch is not None:
                     self.journal.latches[fact.latch.port, fact.latch.function] = fact.latch
+            case SessionUpdated() if not self.journal.failing:
+                self.journal.records[fact.record.order.session] = fact.record
+            case PortDisabled():
+                self.journal.disabled[fact.port] = fact.disabled
+            case _:
+                self._record_clearing(fact)
+
+    def _record_clearing(self, fact: Fact) -> None:
+        match fact:
             case LatchesCleared():
                 for function in fact.functions:
                     self.journal.latches.pop((fact.port, function), None)
+            case PortEnabled():
+                self.journal.disabled.pop(fact.port, None)
             case _:
                 pass
 
@@ -260,7 +280,8 @@ class World(Plant):
         self.dead = False
         self.watch("restart")
         self._states.clear()
-        self.station = Station(self.plan, self.moment(), tuple(self.journal.latches.values()), SEED)
+        latches, disabled = self.journal.latches.values(), self.journal.disabled.values()
+        self.station = Station(self.plan, self.moment(), tuple(latches), SEED, tuple(disabled))
         interrupted = tuple(self.journal.records.values())
         self.begin(interrupted)
 
@@ -305,6 +326,41 @@ class World(Plant):
         """Ask for a reset. Returns the command's id."""
         command = CommandId(f"reset-{next(self.numbers)}")
         self.tell(ResetRequested(port=PortId(port), source=source, reason=reason, command=command))
+        return command
+
+    def update(
+        self,
+        port: str = "A01",
+        session: str | None = "session-1",
+        *,
+        source: Source = Source.REMOTE,
+        durable: bool = True,
+        **limits: float,
+    ) -> CommandId:
+        """Ask for other limits, as the desk does: at once, and again when the id is durable. Returns the id."""
+        command = CommandId(f"update-{next(self.numbers)}")
+        event = UpdateRequested(
+            port=PortId(port),
+            session=None if session is None else SessionId(session),
+            source=source,
+            command=command,
+            **limits,  # type: ignore[arg-type]  # floats by name
+        )
+        self.tell(event)
+        if durable and not self.answers(command):
+            self.tell(replace(event, durable=True))
+        return command
+
+    def disable(self, port: str = "A01", *, source: Source = Source.REMOTE, reason: str = "recall") -> CommandId:
+        """Take a port, or a circuit's holder, out of service. Returns the command's id."""
+        command = CommandId(f"disable-{next(self.numbers)}")
+        self.tell(DisableRequested(port=PortId(port), source=source, reason=reason, command=command))
+        return command
+
+    def enable(self, port: str = "A01", *, source: Source = Source.REMOTE) -> CommandId:
+        """Put a port, or a circuit's holder, back in service. Returns the command's id."""
+        command = CommandId(f"enable-{next(self.numbers)}")
+        self.tell(EnableRequested(port=PortId(port), source=source, reason="mended", command=command))
         return command
 
     def shut_down(self) -> None:

@@ -6,8 +6,15 @@ from typing import Any, cast
 
 import pytest
 
-from chargerd.core.events import ResetRequested, StartRequested
+from chargerd.core.events import (
+    DisableRequested,
+    EnableRequested,
+    ResetRequested,
+    StartRequested,
+    UpdateRequested,
+)
 from chargerd.core.ledger import Body, Reply
+from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, PortId, Seconds, Watts
 from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
@@ -159,3 +166,39 @@ def test_a_start_says_how_long_it_may_wait(stage: Stage) -> None:
     [event] = stage.events
     assert isinstance(event, StartRequested)
     assert event.order.queue_for == Seconds(120)
+
+
+def test_new_limits_come_with_what_they_name_and_nothing_else(stage: Stage) -> None:
+    stage.command("update_limits", port=PORT, session_id="S-1", limits={"power_w": 500, "duration_s": 60.5})
+    [event] = stage.events
+    assert isinstance(event, UpdateRequested)
+    assert (event.port, event.session, event.source) == (PORT, "S-1", Source.REMOTE)
+    assert (event.current, event.energy) == (None, None)
+    assert (event.power, event.duration) == (Watts(500.0), Seconds(60.5))
+    assert not event.durable
+
+
+def test_a_port_or_a_circuit_is_disabled_and_enabled_with_a_reason(stage: Stage) -> None:
+    stage.command("disable", circuit="shed", reason="inspection")
+    [event] = stage.events
+    assert isinstance(event, DisableRequested)
+    assert event == DisableRequested(
+        port=PortId("circuit/shed"), source=Source.REMOTE, reason="inspection", command=event.command
+    )
+
+
+def test_what_is_enabled_waits_for_its_id_to_be_durable(stage: Stage) -> None:
+    stage.command("enable", port=PORT, reason="done")
+    assert not stage.events
+    stage.written()
+    [event] = stage.events
+    assert isinstance(event, EnableRequested)
+    assert event.reason == "done"
+
+
+def test_a_start_says_whether_it_ends_when_the_charge_is_full(stage: Stage) -> None:
+    stage.command("start", port=PORT, full_stop=False)
+    stage.written()
+    [event] = stage.events
+    assert isinstance(event, StartRequested)
+    assert not event.order.full_stop

@@ -13,9 +13,12 @@ from chargerd.core.facts import (
     BoardReturned,
     BoardWentSilent,
     Clearing,
+    Disabled,
     Fact,
     Latch,
     LatchesCleared,
+    PortDisabled,
+    PortEnabled,
     PortLockedOut,
     PortTemperatureHigh,
     PortTripped,
@@ -159,6 +162,7 @@ def test_tiers_always_sum_to_the_total(parts: list[float], total: int) -> None:
         assert all(abs(share - part * total / whole) <= 1 for share, part in zip(shares, parts, strict=True))
 
 
+DISABLED = Disabled(holder=PORT, source=Source.LOCAL, reason="a worn plug", since=BEGAN)
 FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
     (SessionStarted(record=RECORD), "session", {"event": "started", "energy_wh": 10, "reason": None}),
     (SessionUpdated(record=RECORD), "session", {"event": "updated"}),
@@ -205,6 +209,18 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
     (BoardReturned(board=BoardId("r")), "event", {"event": "board_back", "severity": "info"}),
     (StoreFailed(), "event", {"event": "store_failed", "severity": "alarm"}),
     (StoreRecovered(), "event", {"event": "store_recovered"}),
+    (
+        PortDisabled(port=PORT, disabled=DISABLED, reason="a worn plug"),
+        "event",
+        {"event": "port_disabled", "port": PORT, "severity": "info", "source": "local", "reason": "a worn plug"},
+    ),
+    (
+        PortEnabled(
+            port=PortId("circuit/shed"), circuit=CircuitId("shed"), source=Source.REMOTE, reason="inspected"
+        ),
+        "event",
+        {"event": "circuit_enabled", "port": None, "circuit": "shed", "source": "remote", "reason": "inspected"},
+    ),
 ]
 
 

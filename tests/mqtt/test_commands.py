@@ -75,10 +75,25 @@ def test_the_digest_tells_bodies_apart_and_not_their_layout() -> None:
     assert len({first.digest, other.digest, stop.digest}) == 3
 
 
+PORT_AND_REASON = {"port": "A01", "reason": "a worn plug"}
+OF_SESSION: dict[str, Any] = {"port": "A01", "session_id": "S-1"}
+AT_SOON: dict[str, Any] = {"ttl_s": None, "expires_at": SOON}
+
+
+def test_what_is_safe_needs_no_clock_and_what_may_be_is_decided_later() -> None:
+    for name, args in (("disable", PORT_AND_REASON), ("update_limits", {**OF_SESSION, "limits": {"power_w": 5}})):
+        assert taken(parse(arrived(name, start(**AT_SOON, args=args)))).expires is None
+
+
 @pytest.mark.parametrize(
     ("name", "body", "code", "words"),
     [
-        ("dance", start(), Code.UNSUPPORTED, "knows get, replay, reset, start, stop"),
+        (
+            "dance",
+            start(),
+            Code.UNSUPPORTED,
+            "knows disable, enable, get, replay, reset, start, stop, update_limits",
+        ),
         ("start", start(args={"port": "A01", "limits": {"colour": 1}}), Code.UNSUPPORTED, "limits.colour"),
         ("start", start(colour=1), Code.UNSUPPORTED, "colour"),
         ("start", start(args={"port": "A01", "colour": 5}), Code.UNSUPPORTED, "colour"),
@@ -100,6 +115,17 @@ def test_the_digest_tells_bodies_apart_and_not_their_layout() -> None:
         ("start", start(ttl_s=None, expires_at="2026-09-21T14:13:50"), Code.MALFORMED, "time zone"),
         ("start", start(ttl_s=None, expires_at=SOON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
         ("reset", start(ttl_s=None, expires_at=SOON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
+        ("enable", start(**AT_SOON, args=PORT_AND_REASON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
+        ("enable", start(args={"port": "A01"}), Code.MALFORMED, "reason"),
+        ("disable", start(args={"reason": "x"}), Code.MALFORMED, "exactly one"),
+        ("disable", start(args={**PORT_AND_REASON, "circuit": "shed"}), Code.MALFORMED, "exactly one"),
+        ("disable", start(args={**PORT_AND_REASON, "until": 5}), Code.UNSUPPORTED, "until"),
+        ("update_limits", start(args={**OF_SESSION, "limits": {}}), Code.MALFORMED, "at least one"),
+        ("update_limits", start(args=OF_SESSION), Code.MALFORMED, "limits"),
+        ("update_limits", start(args={"port": "A01", "limits": {"power_w": 5}}), Code.MALFORMED, "session_id"),
+        ("update_limits", start(args={**OF_SESSION, "limits": {"volts": 5}}), Code.UNSUPPORTED, "limits.volts"),
+        ("update_limits", start(ttl_s=61, args=OF_SESSION), Code.MALFORMED, "limits"),
+        ("start", start(args={"port": "A01", "full_stop": "no"}), Code.MALFORMED, "full_stop"),
         ("start", b"\xff", Code.MALFORMED, "not JSON"),
         ("start", b"[1]", Code.MALFORMED, "not a JSON object"),
         ("start", b'{"id": NaN}', Code.MALFORMED, "not JSON"),

@@ -5,11 +5,20 @@ from collections.abc import Callable
 import pytest
 
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
+from chargerd.core.events import (
+    DisableRequested,
+    EnableRequested,
+    Event,
+    ResetRequested,
+    StartRequested,
+    StopRequested,
+    UpdateRequested,
+)
 from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
+from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
-from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
+from chargerd.core.units import CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.mqtt import bodies
 from chargerd.runtime.desk import Desk
 from tests.runtime.test_engine import PLAN, PORT, HandClock
@@ -225,3 +234,88 @@ def test_ids_are_forgotten_after_a_week_so_that_memory_does_not_fill(stage: Stag
     stage.clock.sleep(Seconds(0.2 * 86_400))
     assert not stage.desk.seen_before(ID, "d", stage.respond)
     assert len(stage.desk._known) == len(stage.desk._ages) == 1  # noqa: SLF001 - what memory holds shows nowhere else
+
+
+def update(**more: object) -> UpdateRequested:
+    return UpdateRequested(
+        port=PORT,
+        session=SessionId("S-1"),
+        source=Source.REMOTE,
+        power=Watts(500.0),
+        command=ID,
+        **more,  # type: ignore[arg-type]  # by name
+    )
+
+
+def changed(stage: Stage, *, expires: float | None = 1e9) -> None:
+    until = None if expires is None else Instant(expires)
+    stage.desk.update(update(), stage.respond, digest="d", expires=until, received=stage.receive)
+
+
+def answered(stage: Stage, status: ReplyStatus = ReplyStatus.DONE) -> None:
+    stage.desk.answer(Answer(command=ID, name="update_limits", status=status, port=PORT), stage.clock.moment())
+
+
+def test_new_limits_are_asked_for_at_once_and_raised_only_when_the_id_is_durable(stage: Stage) -> None:
+    changed(stage)
+    assert stage.events == [update()], "what is safe is done at once"
+    assert stage.received == 0
+    stage.journal.write()
+    assert stage.events == [update(), update(durable=True)]
+    assert stage.received == 1
+
+
+def test_what_was_answered_at_once_is_not_asked_for_again(stage: Stage) -> None:
+    changed(stage)
+    answered(stage)
+    stage.journal.write()
+    assert stage.events == [update()]
+    assert stage.codes() == [("done", "ok")]
+
+
+def test_a_journal_that_is_quicker_than_the_station_changes_nothing(stage: Stage) -> None:
+    def dispatch(event: Event) -> None:
+        stage.journal.write()
+        stage.events.append(event)
+
+    stage.desk._dispatch = dispatch  # noqa: SLF001 - the order of two threads, by hand
+    changed(stage)
+    assert stage.events == [update(), update(durable=True)]
+
+
+@pytest.mark.parametrize(
+    ("expires", "durable", "said"),
+    [
+        (1e9, False, ("rejected", "store_unavailable")),
+        (None, True, ("rejected", "clock_unsynchronised")),
+        (0.0, True, ("expired", "expired")),
+    ],
+)
+def test_nothing_is_raised_without_a_disk_without_a_clock_or_too_late(
+    stage: Stage, expires: float | None, said: tuple[str, str], *, durable: bool
+) -> None:
+    changed(stage, expires=expires)
+    stage.journal.write(durable=durable)
+    stage.journal.write()
+    assert stage.events == [update()]
+    assert stage.codes() == [said]
+
+
+def test_a_port_is_disabled_at_once_and_enabled_once_that_is_durable(stage: Stage) -> None:
+    disable = DisableRequested(port=PORT, source=Source.REMOTE, reason="a worn plug", command=ID)
+    stage.desk.disable(disable, stage.respond, digest="d", received=stage.receive)
+    assert stage.events == [disable]
+    stage.journal.write()
+    enable = EnableRequested(
+        port=holder_of(CircuitId("shed")), source=Source.REMOTE, reason="replaced", command=CommandId("c-2")
+    )
+    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive)
+    assert stage.events == [disable]
+    stage.journal.write(durable=False)
+    stage.journal.write()
+    assert stage.codes() == [("rejected", "store_unavailable")]
+    assert stage.replies[0][0].body["port"] is None, "a circuit is no port"
+    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive)
+    stage.journal.write()
+    assert stage.events == [disable, enable]
+    assert stage.received == 3

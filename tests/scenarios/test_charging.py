@@ -84,7 +84,7 @@ def test_a_load_that_never_comes_ends_the_session_after_two_minutes() -> None:
     world.charging()
     ended = world.run_until("ended no_load", within=130)
     assert ended - world.when("close") == pytest.approx(120, abs=0.3)
-    assert world.answers("start-1") == ["accepted ok", "done no_load"]
+    assert world.answers("start-1") == ["accepted ok", "failed no_load"]
     assert world.settlement().record.charging == pytest.approx(120, abs=0.2)
 
 

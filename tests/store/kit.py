@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from chargerd.core.clock import Clock
-from chargerd.core.facts import Clearing, Latch
+from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
-from chargerd.core.session import Order, SessionRecord
+from chargerd.core.session import Order, SessionRecord, Source
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
@@ -59,6 +59,10 @@ def record(session: str = "s1", *, port: str = "A01", energy: float = 0.0) -> Se
 
 def latch(port: str = "A01", function: str = "relay_will_not_open") -> Latch:
     return Latch(port=PortId(port), function=function, clearing=Clearing.LOCK_OUT)
+
+
+def disabled(holder: str = "A01", reason: str = "a worn plug") -> Disabled:
+    return Disabled(holder=PortId(holder), source=Source.LOCAL, reason=reason, since=MOMENT)
 
 
 def entry(body: Body | None = None, *, settlement: bool = False, kind: RowKind = RowKind.EVENT) -> LedgerEntry:

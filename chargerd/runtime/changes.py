@@ -1,0 +1,102 @@
+"""What a technician changes of what there is: the limits of a session, ports and circuits out of service."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from pydantic import ValidationError
+
+from chargerd.control.server import Responder
+from chargerd.core.events import DisableRequested, EnableRequested, UpdateRequested
+from chargerd.core.ledger import Json, Reply
+from chargerd.core.plan import holder_of
+from chargerd.core.session import Source
+from chargerd.core.units import CircuitId, Instant, PortId, SessionId
+from chargerd.core.view import PortView
+from chargerd.mqtt.contract import LimitsArgs
+from chargerd.runtime.backend import update_of
+from chargerd.runtime.desk import Desk, fresh_id
+from chargerd.runtime.engine import Engine
+
+Fields = Mapping[str, Json]
+NEVER = Instant(math.inf)
+"""Whoever waits on the line for an answer has not asked long ago."""
+
+
+class Changes:
+    """Serves `limits`, `disable` and `enable`."""
+
+    def __init__(self, engine: Engine, desk: Desk, find: Callable[[Fields, Responder], PortView | None]) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._find = find
+        self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
+            "limits": self._limits,
+            "disable": self._disable,
+            "enable": self._enable,
+        }
+
+    def _limits(self, params: Fields, respond: Responder) -> None:
+        view = self._find(params, respond)
+        limits = limits_of(params, respond) if view is not None else None
+        if view is None or limits is None:
+            return
+        session = params.get("session_id")
+        event = UpdateRequested(
+            port=view.id,
+            session=SessionId(session) if isinstance(session, str) else None,
+            source=Source.LOCAL,
+            command=fresh_id(),
+        )
+        self._desk.update(update_of(limits, event), replying(respond), digest="", expires=NEVER, received=nobody)
+
+    def _disable(self, params: Fields, respond: Responder) -> None:
+        holder = self._holder(params, respond)
+        if holder is not None:
+            event = DisableRequested(
+                port=holder, source=Source.LOCAL, reason=str(params["reason"]), command=fresh_id()
+            )
+            self._desk.disable(event, replying(respond), digest="", received=nobody)
+
+    def _enable(self, params: Fields, respond: Responder) -> None:
+        holder = self._holder(params, respond)
+        if holder is not None:
+            event = EnableRequested(
+                port=holder, source=Source.LOCAL, reason=str(params["reason"]), command=fresh_id()
+            )
+            self._desk.enable(event, replying(respond), digest="", received=nobody)
+
+    def _holder(self, params: Fields, respond: Responder) -> PortId | None:
+        """Return under which id the port or circuit is disabled; tell if there is none, or not one."""
+        name = params.get("circuit")
+        if name is None:
+            view = self._find(params, respond)
+            return None if view is None else view.id
+        circuits = [view.id for view in self._engine.circuit_views()]
+        if name not in circuits:
+            respond.fail(
+                "unknown_circuit", f"there is no circuit {name!r}", f"the circuits are {', '.join(circuits)}"
+            )
+            return None
+        return holder_of(CircuitId(str(name)))
+
+
+def limits_of(params: Fields, respond: Responder) -> LimitsArgs | None:
+    """Return the limits among the parameters; tell what is wrong with them."""
+    try:
+        return LimitsArgs.model_validate(
+            {name: params[name] for name in LimitsArgs.model_fields if name in params}
+        )
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where = ".".join(str(part) for part in detail["loc"])
+        respond.fail("malformed", f"{where}: {detail['msg'].lower()}", "give a figure above 0, or leave it out")
+        return None
+
+
+def replying(respond: Responder) -> Callable[[Reply, bool], None]:
+    """Return what hands the replies to a command to whoever gave it."""
+    return lambda reply, final: respond.send(dict(reply.body), more=not final)
+
+
+def nobody() -> None:
+    """Nobody waits to be told that a command was received: it came over no broker."""
