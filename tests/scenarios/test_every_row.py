@@ -14,7 +14,7 @@ import pytest
 
 from chargerd.core.facts import Fact, SessionEnded, SessionSuspended
 from chargerd.core.protection import FUNCTIONS
-from chargerd.core.session import StopReason
+from chargerd.core.session import Source, StopReason
 from tests.core.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +62,7 @@ BY_FUNCTION: dict[str, Scenario] = {
     ),
     "suspended_too_long": at("test_suspensions:test_three_suspensions_are_borne_the_fourth_ends_the_session"),
     "queue_timeout": at("test_circuits:test_a_start_waits_no_longer_than_it_may"),
+    "disabled": at("test_commands:test_a_start_that_waits_for_its_circuit_is_withdrawn", Source.REMOTE, "remote"),
     "circuit_overload": at("test_circuits:test_a_load_of_a_hundred_percent_sheds_the_newest_after_two_seconds"),
     "contactor_stuck_open": at("test_contactors:test_a_contactor_that_does_not_close_is_latched"),
     "contactor_will_not_open": at("test_contactors:test_a_contactor_that_does_not_open_is_locked_out"),
