@@ -21,6 +21,8 @@ from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.sim.boards import Codec
 from chargerd.sim.world import World
 
+TURNAROUND = Seconds(0.002)
+"""How long a board takes before it answers."""
 CHARACTER_BITS = 10
 """8N1, the only form a pseudo-terminal knows."""
 SILENCE = 3.5
@@ -73,8 +75,6 @@ class PtyLine:
         clock: Clock,
         baudrate: int = 9600,
         link: Path | None = None,
-        turnaround_s: float = 0.002,
-        seed: int = 0,
     ) -> None:
         self.faults = LineFaults()
         self.exchanges: deque[Exchange] = deque(maxlen=10_000)
@@ -87,8 +87,7 @@ class PtyLine:
         self._clock = clock
         self._character = CHARACTER_BITS / baudrate
         self._link = link
-        self._turnaround = turnaround_s
-        self._random = random.Random(seed)  # noqa: S311 - a simulation has no secrets
+        self._random = random.Random(0)  # noqa: S311 - a simulation has no secrets
         self._codec = Codec()
         self._changing = threading.Lock()
         self._master: int | None = None
@@ -236,7 +235,7 @@ class PtyLine:
             return b""
         frame, late_by = self._spoil(unit, self._codec.pack(unit, answer))
         if frame:
-            self._send(frame, after(sent, Seconds(self.silence + self._turnaround + late_by)))
+            self._send(frame, after(sent, Seconds(self.silence + TURNAROUND + late_by)))
         return frame
 
     def _spoil(self, unit: int, frame: bytes) -> tuple[bytes, float]:

@@ -240,16 +240,16 @@ def heater(amps: float = 4.6) -> Load:
     return resistive("heater", amps)
 
 
-def kettle(amps: float = 8.0) -> Load:
+def kettle() -> Load:
     """Return a kettle: 8 A, beyond the instantaneous threshold of a 5 A port."""
-    return resistive("kettle", amps)
+    return resistive("kettle", 8.0)
 
 
-def compressor(amps: float = 8.5) -> Load:
-    """Return a stalled compressor: a motor that draws much current and, at a power factor of 0.55, less power."""
+def compressor() -> Load:
+    """Return a stalled compressor: a motor that draws 8.5 A and, at a power factor of 0.55, less power."""
     return Load(
         name="compressor",
-        shape=lambda _energised: (Watts(amps * NOMINAL * 0.55), Phase.RUNNING),
+        shape=lambda _energised: (Watts(8.5 * NOMINAL * 0.55), Phase.RUNNING),
         power_factor=0.55,
         noise=Watts(2.0),
     )

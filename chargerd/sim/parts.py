@@ -181,7 +181,7 @@ class Meter:
     values: dict[Quantity, float] = field(default_factory=dict)
     _next: Instant | None = None
 
-    def look(self, now: Instant, voltage: Volts, neighbours: Watts, *, supplied: bool = True) -> None:
+    def look(self, now: Instant, voltage: Volts, neighbours: Watts) -> None:
         """Take the values over, if a refresh is due."""
         if self.frozen or (self._next is not None and now < self._next):
             return
@@ -192,7 +192,7 @@ class Meter:
         current = 0.0 if socket is None else float(socket.current)
         energy = self.start + (0.0 if socket is None else socket.energy)
         self.values = {
-            Quantity.VOLTAGE: float(voltage) if supplied else 0.0,
+            Quantity.VOLTAGE: float(voltage),
             Quantity.CURRENT: current,
             Quantity.POWER: power + min(self.crosstalk, neighbours / 1000.0),
             Quantity.ENERGY: energy // self.step * self.step,
