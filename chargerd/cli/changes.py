@@ -1,4 +1,4 @@
-"""`chargerctl limits`, `disable` and `enable`: what is changed of what there is."""
+"""`chargerctl limits`, `reset`, `disable` and `enable`: what is changed of what there is."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -63,8 +63,8 @@ def limits_command(
 
 def service_commands(
     give: Give, connect: Connect, as_json: Callable[[Any], Any], default_socket: Callable[[], Path]
-) -> tuple[click.Command, click.Command]:
-    """Return `chargerctl disable` and `chargerctl enable`."""
+) -> tuple[click.Command, click.Command, click.Command]:
+    """Return `chargerctl reset`, `chargerctl disable` and `chargerctl enable`."""
 
     def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         path = (ctx.find_root().params or {}).get("socket_path") or default_socket()
@@ -77,10 +77,20 @@ def service_commands(
 
     about = click.argument("name", metavar="PORT|CIRCUIT", shell_complete=complete)
 
-    def change(path: Path, what: str, name: str, reason: str, *, as_json: bool) -> None:
+    def change(path: Path, what: str, name: str, reason: str | None, *, as_json: bool) -> None:
         with connect(path, as_json=as_json) as client:
-            found = _find(client, name)
-        give(path, what, {found: name, "reason": reason}, wait=True, as_json=as_json)
+            given = {_find(client, name): name}
+        given |= {} if reason is None else {"reason": reason}
+        give(path, what, given, wait=True, as_json=as_json)
+
+    @click.command()
+    @about
+    @click.option("--reason", help="What was found and done; needed to clear a lock-out.")
+    @as_json
+    @click.pass_obj
+    def reset(path: Path, name: str, reason: str | None, *, as_json: bool) -> None:
+        """Clear what holds a port or a circuit open."""
+        change(path, "reset", name, reason, as_json=as_json)
 
     @click.command()
     @about
@@ -103,7 +113,7 @@ def service_commands(
         """Put a port or a circuit back in service, whoever had disabled it."""
         change(path, "enable", name, reason, as_json=as_json)
 
-    return disable, enable
+    return reset, disable, enable
 
 
 def _names(client: ControlClient) -> dict[str, list[str]]:

@@ -272,17 +272,6 @@ def stop(path: Path, port: str, session_id: str | None, *, wait: bool, as_json: 
     _command(path, "stop", given, wait=wait, as_json=as_json)
 
 
-@main.command()
-@port_argument
-@click.option("--reason", help="What was found and done; needed to clear a lock-out.")
-@as_json
-@click.pass_obj
-def reset(path: Path, port: str, reason: str | None, *, as_json: bool) -> None:
-    """Clear what holds a port open."""
-    given = {"port": port} if reason is None else {"port": port, "reason": reason}
-    _command(path, "reset", given, wait=True, as_json=as_json)
-
-
 main.add_command(sessions.group(_client, as_json, _complete_port))
 main.add_command(boards.command(_client, as_json))
 
@@ -328,4 +317,5 @@ def _sentence(name: str, port: str, reply: dict[str, Any]) -> str:
             "stop": f"{port}: stopped and settled",
         }.get(name, f"{port}: done")
     message = f" ({reply['message']})" if reply.get("message") else ""
-    return f"{port}: {name} {status}: {refusal(code).rstrip('.')}{message}; see: chargerctl port {port}"
+    where = "status" if reply.get("port") is None else f"port {port}"
+    return f"{port}: {name} {status}: {refusal(code).rstrip('.')}{message}; see: chargerctl {where}"

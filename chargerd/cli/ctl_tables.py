@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chargerd.cli.wording import LATCHES, STATES, obstacle
+from chargerd.cli.wording import CIRCUIT_HELD, LATCHES, STATES, obstacle
 from chargerd.core.ledger import Json
 
 Fields = Mapping[str, Json]
@@ -124,6 +124,8 @@ def header(status: Fields) -> Text:
     else:
         text.append(f"broker {mqtt.get('broker')} NOT connected", style="yellow")
     _journal_line(text, status)
+    for circuit in entries(status.get("circuits")):
+        _circuit_line(text, circuit)
     for bus in entries(status.get("buses")):
         _bus_line(text, bus)
     return text
@@ -140,6 +142,15 @@ def _journal_line(text: Text, status: Fields) -> None:
     last, acked = ledger.get("last"), ledger.get("acked")
     if status.get("mqtt") and isinstance(last, int) and isinstance(acked, int) and last > acked:
         text.append(f"\n{last - acked} records wait for the backend's acknowledgement", style="yellow")
+
+
+def _circuit_line(text: Text, circuit: Fields) -> None:
+    """Say what holds a circuit open, and with it every port below."""
+    for latch in entries(circuit.get("latches")):
+        function, name = str(latch.get("function")), circuit.get("circuit")
+        reason = " --reason '...'" if latch.get("clearing") == "lock_out" else ""
+        why, step = LATCHES.get(function, function), f"chargerctl reset {name}{reason}"
+        text.append(f"\ncircuit {name} is held open: {why}; then: {step}", style="red")
 
 
 def _bus_line(text: Text, bus: Fields) -> None:
@@ -201,13 +212,21 @@ def port_view(port: Fields) -> Group:
     lines += _disabled_lines(port)
     if not port.get("blocked_by"):
         lines.append(Text("next      a start would be accepted"))
-    disabled = bool(port.get("disabled"))
+    lines += _why_not_lines(port)
+    return Group(*lines)
+
+
+def _why_not_lines(port: Fields) -> list[Text]:
+    lines = []
+    held = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
     for code in _obstacles(port):
-        if code == "disabled" and disabled:
+        if code == "disabled" and port.get("disabled"):
             continue
         sentence, step = obstacle(code, str(port["port"]))
+        if (code == "latched" and False not in held) or (code == "locked_out" and True not in held):
+            sentence, step = CIRCUIT_HELD
         lines.append(Text(f"why not   {sentence}\n          next: {step}"))
-    return Group(*lines)
+    return lines
 
 
 def _latch_lines(port: Fields) -> list[Text]:

@@ -30,15 +30,26 @@ OBSTACLES: dict[str, tuple[str, str]] = {
 }
 """Why a start would be refused, by the contract's code: a sentence and the next step."""
 
+CIRCUIT_HELD = ("A circuit above holds the port open.", "see which, why, and what clears it: chargerctl status")
+"""What stands instead where the latch is none of the port's own."""
+
 LATCHES: dict[str, str] = {
     "overcurrent_instant": "the current was far above the limit: a fault, or something that is no charger",
     "overcurrent_definite": "the current was above the limit for seconds",
+    "overcurrent_thermal": "the current was a little above the limit for minutes, and the line has become warm",
     "port_temperature": "the socket was too hot: look for a loose or burnt contact before anybody charges there",
     "relay_stuck_open": "the relay did not close when told to: coil, driver or board",
+    "relay_welded": "current flowed though the relay was read back open: DANGER, switch the circuit off",
     "relay_will_not_open": "the relay was read back closed after three openings: DANGER, switch the circuit off",
     "latches_unknown": "the journal was damaged, and with it what held the ports open; look at each port",
     "relay_unexpected": "the relay closed without a command, twice",
     "relay_board_lost": "current flowed though the relay's lease had run out: DANGER, switch the circuit off",
+    "smoke": "smoke was reported: look before anybody charges there",
+    "water": "water was reported: look before anybody charges there",
+    "heat": "heat was reported: look before anybody charges there",
+    "emergency_stop": "somebody has pressed the emergency stop: release it first",
+    "contactor_stuck_open": "the contactor did not close when told to: coil, driver or board",
+    "contactor_will_not_open": "the contactor was read back closed: DANGER, switch the circuit off by its breaker",
 }
 """What set a latch, in a technician's words."""
 
@@ -47,7 +58,7 @@ REFUSALS: dict[str, str] = {
     Code.UNKNOWN_PORT: "there is no such port",
     Code.UNKNOWN_SESSION: "nothing charges there",
     Code.WRONG_SESSION: "another session is under way",
-    Code.NOT_ALLOWED: "that is not allowed from here, or not yet",
+    Code.NOT_ALLOWED: "not from here, or not yet: a lock-out needs --reason, a danger must be over",
     Code.CIRCUIT_FULL: "its circuit has no room for that",
     Code.CONFLICT: "a later command has overtaken it",
     Code.NO_LOAD: "no current flows: is anything plugged in?",

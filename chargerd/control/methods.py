@@ -57,11 +57,10 @@ class LimitsParams(PortParams):
 
 
 class HolderParams(Params):
-    """`disable` and `enable`: a port, or a circuit with every port below."""
+    """A port, or a circuit with every port below."""
 
     port: Name | None = None
     circuit: Name | None = None
-    reason: Annotated[str, Field(min_length=1, max_length=256)]
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -70,13 +69,19 @@ class HolderParams(Params):
         return self
 
 
+class ServiceParams(HolderParams):
+    """`disable` and `enable`."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class StopParams(PortParams):
     """`stop`: whoever stands at the port needs no session id."""
 
     session_id: Name | None = None
 
 
-class ResetParams(PortParams):
+class ResetParams(HolderParams):
     """`reset`: a lock-out is cleared with a reason only."""
 
     reason: Text | None = None
@@ -103,8 +108,8 @@ METHODS: Mapping[str, type[Params]] = {
     "stop": StopParams,
     "reset": ResetParams,
     "limits": LimitsParams,
-    "disable": HolderParams,
-    "enable": HolderParams,
+    "disable": ServiceParams,
+    "enable": ServiceParams,
     "sessions": SessionsParams,
     "session": SessionParams,
     "verify": Nothing,

@@ -1,4 +1,4 @@
-"""What a technician changes of what there is: the limits of a session, ports and circuits out of service."""
+"""What a technician changes of what there is: a session's limits, what is held open, what is out of service."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pydantic import ValidationError
 
 from chargerd.control.server import Responder
-from chargerd.core.events import DisableRequested, EnableRequested, UpdateRequested
+from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, UpdateRequested
 from chargerd.core.ledger import Json, Reply
 from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
@@ -23,7 +23,7 @@ NEVER = Instant(math.inf)
 
 
 class Changes:
-    """Serves `limits`, `disable` and `enable`."""
+    """Serves `limits`, `reset`, `disable` and `enable`."""
 
     def __init__(self, engine: Engine, desk: Desk, find: Callable[[Fields, Responder], PortView | None]) -> None:
         self._engine = engine
@@ -31,6 +31,7 @@ class Changes:
         self._find = find
         self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
             "limits": self._limits,
+            "reset": self._reset,
             "disable": self._disable,
             "enable": self._enable,
         }
@@ -49,6 +50,18 @@ class Changes:
         )
         self._desk.update(update_of(limits, event), replying(respond), digest="", expires=NEVER, received=nobody)
 
+    def _reset(self, params: Fields, respond: Responder) -> None:
+        holder = self._holder(params, respond)
+        if holder is not None:
+            reason = params.get("reason")
+            event = ResetRequested(
+                port=holder,
+                source=Source.LOCAL,
+                reason=reason if isinstance(reason, str) else None,
+                command=fresh_id(),
+            )
+            self._desk.reset(event, replying(respond), digest="", received=nobody)
+
     def _disable(self, params: Fields, respond: Responder) -> None:
         holder = self._holder(params, respond)
         if holder is not None:
@@ -66,7 +79,7 @@ class Changes:
             self._desk.enable(event, replying(respond), digest="", received=nobody)
 
     def _holder(self, params: Fields, respond: Responder) -> PortId | None:
-        """Return under which id the port or circuit is disabled; tell if there is none, or not one."""
+        """Return under which id a port or circuit is held; tell if there is none, or not one."""
         name = params.get("circuit")
         if name is None:
             view = self._find(params, respond)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
-from chargerd.core.events import ResetRequested, StopRequested
+from chargerd.core.events import StopRequested
 from chargerd.core.ledger import Json
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
@@ -46,7 +46,6 @@ class LocalHandler:
             "port": self._tell_port,
             "start": self._start,
             "stop": self._stop,
-            "reset": self._reset,
             **Changes(engine, desk, self._view).methods,
             **accounts.methods,
             **lines.methods,
@@ -120,15 +119,6 @@ class LocalHandler:
             command=fresh_id(),
         )
         self._desk.stop(event, replying(respond), digest="", received=nobody)
-
-    def _reset(self, params: Fields, respond: Responder) -> None:
-        view = self._view(params, respond)
-        if view is None:
-            return
-        event = ResetRequested(
-            port=view.id, source=Source.LOCAL, reason=_text(params, "reason"), command=fresh_id()
-        )
-        self._desk.reset(event, replying(respond), digest="", received=nobody)
 
     def _view(self, params: Fields, respond: Responder) -> PortView | None:
         name = _text(params, "port") or ""

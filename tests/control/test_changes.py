@@ -20,11 +20,15 @@ class Daemon(ctl.Daemon):
 
     port_state = "disabled"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.circuits: list[Json] = [{"circuit": "shed"}]
+
     def call(self, method: str, params: Mapping[str, Json], peer: Peer, respond: Responder) -> None:
         if method == "status":
             self.calls.append((method, dict(params)))
-            respond.send({"ports": list(self.ports), "circuits": [{"circuit": "shed"}]})
-        elif method in {"disable", "enable"}:
+            respond.send({"ports": list(self.ports), "circuits": self.circuits})
+        elif method in {"reset", "disable", "enable"}:
             self.calls.append((method, dict(params)))
             respond.send({**self.replies[0], "port": params.get("port"), "port_state": self.port_state})
         else:
@@ -128,3 +132,26 @@ def test_ports_and_circuits_are_completed(daemon: Daemon, tmp_path: Path) -> Non
     assert daemon.calls
     gone = {**environment, "COMP_WORDS": f"chargerctl --socket {tmp_path / 'none.sock'} disable s"}
     assert not CliRunner().invoke(main, [], env=gone, prog_name="chargerctl").output.strip()
+
+
+def test_a_circuit_is_reset_by_its_name(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.replies = [ctl.reply("done")]
+    told = ctl.run(tmp_path, "reset", "shed", "--reason", "contactor replaced")
+    assert told.exit_code == 0
+    assert told.stdout.endswith("shed: done\n")
+    assert daemon.calls[-1] == ("reset", {"circuit": "shed", "reason": "contactor replaced"})
+    daemon.replies = [ctl.reply("rejected", "not_allowed")]
+    told = ctl.run(tmp_path, "reset", "shed")
+    assert told.exit_code == 1
+    assert "a danger must be over; see: chargerctl status" in told.stdout
+
+
+def test_the_status_says_what_holds_a_circuit_and_what_clears_it(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.circuits = [
+        {"circuit": "shed", "latches": [{"function": "smoke", "clearing": "local"}]},
+        {"circuit": "yard", "latches": [{"function": "contactor_will_not_open", "clearing": "lock_out"}]},
+    ]
+    shown = ctl.run(tmp_path, "status", COLUMNS="300").stdout
+    assert "circuit shed is held open: smoke was reported" in shown
+    assert "chargerctl reset shed\n" in shown
+    assert "chargerctl reset yard --reason '...'" in shown

@@ -22,8 +22,11 @@ from chargerd.cli.chargerctl import main
 from chargerd.cli.ctl_tables import status_view
 from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.control.server import ControlServer, Peer, Responder
+from chargerd.core import station
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.ledger import Json
+from chargerd.core.plan import InputKind
+from chargerd.core.protection import FUNCTIONS
 from chargerd.core.view import PortState
 from chargerd.runtime.clock import SystemClock
 
@@ -315,7 +318,7 @@ def test_commands_pass_their_options_on(daemon: Daemon, tmp_path: Path) -> None:
     run(tmp_path, "reset", "A01", "--reason", "meter replaced")
     run(tmp_path, "stop", "A01")
     run(tmp_path, "reset", "A01")
-    assert [params for _name, params in daemon.calls] == [
+    assert [params for name, params in daemon.calls if name != "status"] == [
         {
             "port": "A01",
             "duration_s": 120.0,
@@ -425,6 +428,23 @@ def test_ports_are_completed_from_the_daemon_and_silently_not_without_one(daemon
     daemon.ports.append(port("shed-b1"))
     assert complete(tmp_path / "chargerctl.sock", "sh").strip() == "plain,shed-b1"
     assert complete(tmp_path / "chargerctl.sock", "a01").strip() == "plain,A01"
+
+
+def test_every_latch_there_is_has_words() -> None:
+    core = "".join(path.read_text() for path in Path(station.__file__).parent.glob("*.py"))
+    named = set(re.findall(r"""(?:lock_out\(|_latch_contactor\(circuit, )"(\w+)\"""", core))
+    named |= {function.picks_up.__name__ for function in FUNCTIONS if function.clearing is not None}
+    named |= {kind.value for kind in InputKind} | {"relay_stuck_open", "relay_welded", "latches_unknown"}
+    assert {"relay_will_not_open", "contactor_stuck_open", "overcurrent_instant", "smoke"} <= named
+    assert named <= set(wording.LATCHES)
+
+
+def test_a_port_held_by_its_circuit_says_where_to_look(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.ports.append(port("A05", "tripped", blocked_by=["latched"]))
+    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "A circuit above holds the port open." in shown
+    assert "chargerctl status" in shown
+    assert "chargerctl reset A05" not in shown
 
 
 def test_every_state_and_obstacle_has_words() -> None:

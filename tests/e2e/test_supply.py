@@ -60,3 +60,8 @@ def test_smoke_opens_every_port_and_the_contactor_and_is_cleared_on_site(
     site.wait(lambda: not contactor.contact_closed, "the contactor stays closed")
     refused = backend.reply(backend.command("start", port="A01", session_id="S-2"), "rejected")
     assert refused["code"] in {"latched", "locked_out"}
+    assert site.ask("reset", circuit="shed")["code"] == "not_allowed", "there is smoke yet"
+    site.world.board("io-a").inputs[0] = True
+    site.wait(lambda: site.ask("reset", circuit="shed")["status"] == "done", "the circuit stays latched")
+    assert backend.wait("up/event", lambda body: body["event"] == "latches_cleared")["circuit"] == "shed"
+    backend.reply(backend.command("start", port="A01", session_id="S-3"), "done")
