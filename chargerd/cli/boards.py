@@ -21,7 +21,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
     "bus_silent": ("no board answers", "look at the adapter, its plug, A and B swapped, and the supply"),
     "board_silent": ("does not answer, others do", "look at its supply, its plug and its address"),
     "noise": ("answers are corrupt", "end the line with 120 ohms at both ends, and check shield and baud rate"),
-    "foreign": ("frames come that nobody asked for", "look for a board with a wrong address, or a second master"),
+    "foreign": (
+        "bytes come that are no answer to it",
+        "look for a board with a wrong address, a second master, or a board that answers too late",
+    ),
     "implausible": ("it answers what cannot be true", "look at its profile and its wiring, or replace it"),
     "board_noise": ("its answers are corrupt", "look at its plug; another board may have its address"),
 }
@@ -56,10 +59,12 @@ def _show(console: Console, bus: Fields, edges: Json) -> None:
     console.print(f"[bold]{bus['bus']}[/]: {state}, {bus['transactions']} transactions")
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("BOARD", no_wrap=True)
-    for name in ("ANSWERS", "TIMEOUTS", "CORRUPT", "REFUSED", "UNTRUE", "50 % ms", "99 % ms", "AGE s"):
+    untrue = any(board["implausible"] for board in entries(bus["boards"]))
+    counts = ("ANSWERS", "TIMEOUTS", "CORRUPT", "REFUSED", *(("UNTRUE",) if untrue else ()))
+    for name in (*counts, "50 % ms", "99 % ms", "AGE s"):
         shown.add_column(name, justify="right", no_wrap=True)
     for board in entries(bus["boards"]):
-        shown.add_row(*_row(board, edges))
+        shown.add_row(*_row(board, edges, untrue=untrue))
     console.print(shown)
     for late in entries(bus["late"]):
         console.print(Text(f"late: {late['what']}, {late['count']} times, by {late['worst_ms']} ms at worst"))
@@ -70,11 +75,12 @@ def _show(console: Console, bus: Fields, edges: Json) -> None:
         console.print(Text(f"{who}: {what}{share}; {then}", style="yellow"))
 
 
-def _row(board: Fields, edges: Json) -> list[Text]:
+def _row(board: Fields, edges: Json, *, untrue: bool) -> list[Text]:
     latency = board["latency"] if isinstance(board["latency"], list) else []
     counts = [int(str(count)) for count in latency]
     figures = [board["answers"], board["timeouts"], board["corrupt"], board["exceptions"]]
-    figures.append(board.get("implausible", 0))
+    if untrue:
+        figures.append(board["implausible"])
     name = Text(str(board["board"]), style="red" if board["lost"] else "")
     spread = [_up_to(counts, share, edges) for share in (0.5, 0.99)]
     return [name, *(Text(str(figure)) for figure in figures), *map(Text, spread), Text(number(board["age_s"], 1))]

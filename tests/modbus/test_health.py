@@ -24,10 +24,12 @@ BOUNDS = Bounds(usual=Seconds(0.2), least=Seconds(0.05), most=Seconds(1.0))
 LONG_AGO = Instant(float("-inf"))
 
 
-def board(name: str = "one", *, lost: bool = False, noise: float = 0.0) -> BoardStatistics:
+def board(
+    name: str = "one", *, lost: bool = False, noise: float = 0.0, foreign: float = 0.0, untrue: float = 0.0
+) -> BoardStatistics:
     health = BoardHealth(bounds=BOUNDS)
     one = health.statistics(BoardId(name), T, misses=3 if lost else 0, lost=lost, not_before=LONG_AGO)
-    return replace(one, noise=noise)
+    return replace(one, noise=noise, foreign=foreign, untrue=untrue)
 
 
 def steady(latency: float) -> BoardHealth:
@@ -77,12 +79,15 @@ def test_everything_is_counted() -> None:
     health.failed(FaultKind.TIMEOUT, T)
     health.failed(FaultKind.CORRUPT, T)
     health.foreign(7)
+    health.deceived(untrue=False)
+    health.deceived(untrue=True)
     health.failed(FaultKind.EXCEPTION, Instant(T + 1))
     found = health.statistics(BoardId("one"), Instant(T + 3), misses=1, lost=False, not_before=Instant(T + 3.5))
     counted = (found.transactions, found.answers, found.timeouts, found.corrupt, found.exceptions)
     assert counted == (5, 2, 1, 1, 1)
     assert found.latency == (0, 1, *[0] * (len(BUCKETS) - 2), 1)
     assert (found.foreign_bytes, found.stale_age, found.retry_in) == (7, 2.0, 0.5)
+    assert (found.implausible, found.untrue, found.foreign) == (1, 1 / 64, 1 / 64)
 
 
 def test_a_board_never_heard_has_no_age() -> None:
@@ -104,6 +109,13 @@ ONE, TWO, THREE = BoardId("one"), BoardId("two"), BoardId("three")
             [Finding(cause=Cause.BUS_SILENT, boards=(ONE, TWO))],
         ),
         ([board("one", lost=True), board("two")], [Finding(cause=Cause.BOARD_SILENT, boards=(ONE,))]),
+        (
+            [board("one", foreign=0.02), board("two", foreign=0.01, untrue=0.5)],
+            [
+                Finding(cause=Cause.FOREIGN, boards=(ONE,), share=0.02),
+                Finding(cause=Cause.IMPLAUSIBLE, boards=(TWO,), share=0.5),
+            ],
+        ),
         (
             [board("one", noise=0.1), board("two", noise=0.3), board("three", noise=0.001)],
             [Finding(cause=Cause.NOISE, boards=(ONE, TWO), share=0.2)],

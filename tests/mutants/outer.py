@@ -104,6 +104,20 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/modbus/test_frames.py",
     ),
     Mutant(
+        rule="a sentinel is taken for a reading",
+        module="modbus/board.py",
+        old='if int.from_bytes(raw, "big") in register.invalid:',
+        new="if False:",
+        tests="tests/modbus/test_board.py",
+    ),
+    Mutant(
+        rule="what is no number is taken for a reading",
+        module="modbus/board.py",
+        old="if not math.isfinite(value):",
+        new="if False:",
+        tests="tests/modbus/test_board.py",
+    ),
+    Mutant(
         rule="a frame is taken without its CRC",
         module="modbus/frames.py",
         old='return _RTU.check_CRC(frame[:-_CRC], int.from_bytes(frame[-_CRC:], "big"))',

@@ -1,0 +1,57 @@
+"""What `chargerctl boards` shows of a board whose answers cannot be true."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from chargerd.cli.boards import command
+from chargerd.core.units import BoardId, Instant, Seconds
+from chargerd.modbus.health import BUCKETS, BoardHealth, Bounds, BusStatistics, diagnose
+from chargerd.runtime.lines import bus_as_json
+
+BOUNDS = Bounds(usual=Seconds(0.2), least=Seconds(0.05), most=Seconds(1.0))
+
+
+def told(untrue: int) -> dict[str, Any]:
+    now = Instant(10.0)
+    health = BoardHealth(bounds=BOUNDS)
+    health.answered(Seconds(0.004), now)
+    one = health.statistics(BoardId("meter-a1"), now, misses=0, lost=False, not_before=now)
+    boards = (replace(one, implausible=untrue, untrue=0.5 if untrue else 0.0),)
+    findings = diagnose(boards, connected=True)
+    bus = BusStatistics(bus="shed-a", connected=True, transactions=1, boards=boards, late=(), findings=findings)
+    return {"buses": [bus_as_json(bus)], "latency_up_to_ms": [*(edge * 1000 for edge in BUCKETS), None]}
+
+
+class Client:
+    def __init__(self, untrue: int) -> None:
+        self.untrue = untrue
+
+    def call(self, _method: str) -> dict[str, Any]:
+        return told(self.untrue)
+
+
+def shown(untrue: int) -> str:
+    @contextmanager
+    def connect(_path: Path, **_how: object) -> Iterator[Any]:
+        yield Client(untrue)
+
+    option = click.option("--json", "as_json", is_flag=True)
+    result = CliRunner().invoke(command(connect, option), obj=Path("socket"))
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("untrue", [0, 7])
+def test_answers_that_cannot_be_true_are_counted_where_there_are_any(untrue: int) -> None:
+    said = shown(untrue)
+    assert ("UNTRUE" in said) is bool(untrue)
+    assert ("meter-a1: it answers what cannot be true (50%)" in said) is bool(untrue)
+    row = next(line for line in said.splitlines() if line.startswith("meter-a1"))
+    assert row.split()[1:6] == (["1", "0", "0", "0", "7"] if untrue else ["1", "0", "0", "0", "<5"])
