@@ -36,7 +36,7 @@ def implausible(port: Port, event: MeterReading | MeterFault) -> Iterator[Fact]:
 
 def noticed(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> Iterator[Fact]:
     """Yield what is new about a port by a reading its image has taken in."""
-    if port.frozen.compare(others, reading.at) and port.frozen.stuck is None:
+    if port.frozen.compare(others, reading.at) and port.frozen.finding is None:
         yield from _frozen(port, port.frozen.still)
     if reading.power is not None and reading.power <= NEGATIVE_FROM and port.negative.note(reading.at):
         detail = StopDetail(function="power_negative", measured=reading.power, limit=0.0, unit="w")
@@ -47,7 +47,7 @@ def noticed(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> Iter
 
 def _of_session(port: Port, image: Image, reading: MeterReading) -> Iterator[Fact]:
     if image.newly_stuck and port.frozen.still is None:
-        yield from _frozen(port, port.frozen.stuck)
+        yield from _frozen(port, port.frozen.finding)
     for verdict in alarms(image, reading.at):
         if _first(image, verdict.detail.function):
             yield PowerJumped(port=port.id, detail=verdict.detail, session=image.order.session)

@@ -1,16 +1,17 @@
 """A meter that answers and does not measure: its register stands still under load, or its values do for minutes.
 
 Steady figures alone prove nothing. A finished lithium charger draws exactly 0 W for hours, a standby load shows
-one figure at a coarse resolution, and a meter may renew its values each 20 s. So there are two findings. A
-register that stands still though five of its steps have been drawn opens the port. Values that stand still while
-neighbours' move only flag the meter, and two steps of the register are then enough.
+one figure at a coarse resolution, and a meter may renew its values each 20 s. A register that stands still though
+five of its steps have been drawn opens the port, and so does one that counts what values that stand still do not
+show. Values that stand still while neighbours' move only flag the meter, and two steps of the register are then
+enough.
 """
 
 from collections import deque
 from collections.abc import Iterable
 
 from chargerd.core.events import MeterReading
-from chargerd.core.plan import PortPlan
+from chargerd.core.plan import CEILING, PortPlan
 from chargerd.core.session import StopDetail
 from chargerd.core.units import Instant, Seconds, Volts, WattHours, Watts, between
 
@@ -33,6 +34,8 @@ MOVES = 3
 """A neighbour moves if its values have changed so often meanwhile."""
 VOLTAGE_STEPS = 5
 """And its voltage, if it has changed by so many steps of this meter's."""
+MOST_POWER = 1.5 * CEILING.power
+"""A register that counts more than this is wrong itself."""
 SAMPLE_EVERY = Seconds(20.0)
 SAMPLES = 60
 
@@ -76,7 +79,11 @@ class _Value:
 
 
 class Frozen:
-    """Watches one port's meter. `stuck` and `still` hold the figures while the one or the other is the case."""
+    """Watches one port's meter.
+
+    `stuck` (the register stands still), `blind` (it counts what the values do not show) and `still` (the values
+    stand still while neighbours' move) hold the figures while that is the case.
+    """
 
     def __init__(self, plan: PortPlan) -> None:
         self._plan = plan
@@ -91,12 +98,15 @@ class Frozen:
         self.due = WattHours(0.0)
         """What was drawn since the register was first read as it stands now."""
         self.stuck: StopDetail | None = None
+        self.blind: StopDetail | None = None
         self.still: StopDetail | None = None
+        self._base: tuple[WattHours, Instant] | None = None
+        self._shown = WattHours(0.0)
 
     # Taking in
 
     def note(self, reading: MeterReading, *, closed: bool) -> bool:
-        """Take in a reading. Say whether it has shown the register to be stuck; only a `closed` port draws."""
+        """Take in a reading; say whether it shows that the meter does not measure. Only a `closed` port draws."""
         at = reading.at
         pairs = (
             (self._current, reading.current),
@@ -104,23 +114,45 @@ class Frozen:
             (self._voltage, reading.voltage),
         )
         changed = [value.note(shown, at) for value, shown in pairs]
-        if any(changed):
+        if any(changed[:2]):
             self._moves.append(at)
+            self._base = self.blind = None
+        if any(changed):
             self._set(None)
         if reading.voltage is not None and (not self._volts or between(self._volts[-1][0], at) >= SAMPLE_EVERY):
             self._volts.append((at, reading.voltage))
         self._draw(at)
         if reading.power is not None:
-            self._held = (reading.power, at) if closed and reading.power >= COUNTED_FROM else None
-        return reading.energy is not None and self._note_register(reading.energy, at)
+            self._held = (reading.power, at) if closed else None
+        if reading.energy is None:
+            return False
+        return self._note_counted(reading.energy, at) or self._note_register(reading.energy, at)
 
     def _draw(self, at: Instant) -> None:
         if self._held is None:
             return
         power, since = self._held
         span = min(LONGEST_HOLD, max(0.0, between(since, at)))
-        self.due = WattHours(self.due + power * span / SECONDS_AN_HOUR)
+        drawn = power * span / SECONDS_AN_HOUR
+        if power >= COUNTED_FROM:
+            self.due = WattHours(self.due + drawn)
+        self._shown = WattHours(self._shown + drawn)
         self._held = (power, max(since, at))
+
+    def _note_counted(self, value: WattHours, at: Instant) -> bool:
+        """Say whether the register has counted what the values, the same ever since, do not show at all."""
+        if self._base is None:
+            self._base, self._shown = (value, at), WattHours(0.0)
+            return False
+        counted, hours = value - self._base[0], between(self._base[1], at) / SECONDS_AN_HOUR
+        more = counted - self._shown
+        least = max(self._plan.protection.frozen_steps * self._plan.meter.energy_resolution, self._shown)
+        if self.blind is not None or more < max(least, COUNTED_FROM * hours) or counted > MOST_POWER * hours:
+            return False
+        limit = self._shown + least
+        self.blind = StopDetail(function="meter_frozen", measured=counted, limit=limit, unit="wh")
+        self._flag(at)
+        return True
 
     def _note_register(self, value: WattHours, at: Instant) -> bool:
         if value != self._register:
@@ -146,7 +178,7 @@ class Frozen:
 
     def _set(self, still: StopDetail | None) -> None:
         self.still = still
-        if self.still is None and self.stuck is None:
+        if self.still is None and self.finding is None:
             self._flagged_at = None
 
     def _flag(self, at: Instant) -> None:
@@ -185,7 +217,7 @@ class Frozen:
         return max(one.since for one in (self._current, self._power, self._voltage) if one.since is not None)
 
     def moved_since(self, since: Instant) -> bool:
-        """Say whether current, power or voltage have changed a few times since then."""
+        """Say whether current and power have changed a few times since then."""
         return len(self._moves) == MOVES and self._moves[0] > since
 
     def swung_since(self, since: Instant) -> float:
@@ -196,13 +228,18 @@ class Frozen:
     # What others ask
 
     @property
+    def finding(self) -> StopDetail | None:
+        """The figures that open a port."""
+        return self.stuck or self.blind
+
+    @property
     def flagged(self) -> bool:
         """Whether readings must not be taken for measurements without a second thought."""
         return self._flagged_at is not None
 
     @property
     def dead(self) -> bool:
-        """Whether nothing has changed since it was flagged: then its readings prove nothing at all."""
+        """Whether neither current nor power has changed since it was flagged: then they prove nothing at all."""
         return self._flagged_at is not None and (not self._moves or self._moves[-1] <= self._flagged_at)
 
     def pause(self) -> None:
@@ -212,4 +249,5 @@ class Frozen:
     def try_again(self) -> None:
         """A start sequence begins: the register gets another chance."""
         self.due, self.stuck = WattHours(0.0), None
+        self._base = self.blind = None
         self._set(self.still)

@@ -207,6 +207,7 @@ def recovered(port: Port, _event: Event, now: Moment) -> bool:
         and port.station.store_writable
         and port.may_return(now)
         and port.ready(now)
+        and not port.frozen.dead
         and port.return_at is None
         and port.session.kept is None
         and not port.mains.out(now.instant)

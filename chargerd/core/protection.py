@@ -61,7 +61,7 @@ class Image:
     """The port's as well."""
     jump: Jump = field(init=False)
     newly_stuck: bool = False
-    """Whether the newest reading has shown that the register stands still."""
+    """Whether the newest reading has shown that the meter does not measure."""
     told: set[str] = field(default_factory=set)
     """What has been told of this session once and for all."""
     loaded: bool = False
@@ -85,7 +85,7 @@ class Image:
             return
         if reading.energy is not None:
             self.totals.register(reading.energy, reading.at)
-        if self.newly_stuck:
+        if self.newly_stuck and self.frozen.stuck is not None:
             self.totals.distrust("register_frozen", self.frozen.due)
         if reading.current is not None and counted.current:
             self.over_current.note(reading.at, above=reading.current >= self.definite_current)
@@ -217,10 +217,11 @@ def meter_stale(image: Image, now: Instant) -> StopDetail | None:
 def meter_frozen(image: Image, _now: Instant) -> StopDetail | None:
     """The register stands still though five of its steps were drawn; two, where the values stand still as well.
 
+    Or it counts five steps, and twice what is shown, of what values that stand still do not show.
     Treated like a stale meter: what is not measured is not seen. Steady values alone do not open a port, since a
     standby load is steady too. What a meter must count at all: IEC 62053-21, starting current.
     """
-    return None if image.closed_at is None else image.frozen.stuck
+    return None if image.closed_at is None else image.frozen.finding
 
 
 def overpower(image: Image, now: Instant) -> StopDetail | None:

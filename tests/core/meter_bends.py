@@ -13,6 +13,10 @@ _NO_JUMP = _METERS + "test_less_than_eighty_watts_or_within_half_an_hour_is_no_j
 _TRIP = _METERS + "test_where_a_site_wants_it_a_jump_ends_the_session"
 _PEAK = _METERS + "test_a_peak_of_less_than_half_a_minute_is_neither_a_jump_nor_a_maximum"
 
+_BLIND = _METERS + "test_a_register_that_counts_what_the_values_do_not_show_opens_the_port"
+_BEFORE = _METERS + "test_values_that_move_are_not_frozen_however_much_the_register_counts"
+_TWICE = _METERS + "test_twice_what_is_shown_and_five_steps_and_ten_watts_is_too_much"
+
 METER_BENDS: tuple[Bend, ...] = (
     # A register that stands still
     Bend(
@@ -75,6 +79,19 @@ METER_BENDS: tuple[Bend, ...] = (
         "None if port.frozen.flagged else opened",
         _METERS + "test_a_weld_is_seen_by_a_meter_whose_register_alone_stands_still",
     ),
+    Bend("frozen", "        return self.stuck or self.blind\n", "        return self.stuck\n", _BLIND, (0.0, 0.0)),
+    Bend("guards", "        and not port.frozen.dead\n", "", _BLIND, (0.0, 0.0)),
+    Bend("frozen", "            self._base = self.blind = None\n        if", "        if", _BEFORE),
+    Bend("frozen", ", self._shown)\n        if", ", 0.0)\n        if", _TWICE),
+    Bend("frozen", "more < max(least, COUNTED_FROM * hours)", "more < least", _TWICE),
+    Bend("frozen", " or counted > MOST_POWER * hours", "", _TWICE),
+    Bend(
+        "protection",
+        "if self.newly_stuck and self.frozen.stuck is not None:",
+        "if self.newly_stuck:",
+        _BLIND,
+        (0.0, 0.0),
+    ),
     # Values that stand still
     Bend("plan", "frozen_for: Seconds = Seconds(300.0)", "frozen_for: Seconds = Seconds(240.0)", _STILL),
     Bend("plan", "frozen_for: Seconds = Seconds(300.0)", "frozen_for: Seconds = Seconds(601.0)", _STILL),
@@ -116,8 +133,8 @@ METER_BENDS: tuple[Bend, ...] = (
     Bend("frozen", "                    one.restart(at)\n", "                    pass\n", _LIFE),
     Bend(
         "frozen",
-        "            self._moves.append(at)\n            self._set(None)\n",
-        "            self._moves.append(at)\n",
+        "        if any(changed):\n            self._set(None)\n",
+        "",
         _METERS + "test_a_value_that_moves_clears_the_flag",
     ),
     # A load that jumps

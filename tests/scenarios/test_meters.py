@@ -156,6 +156,54 @@ def test_a_weld_is_seen_by_a_meter_whose_register_alone_stands_still() -> None:
     world.tells("locked out relay_welded")
 
 
+@pytest.mark.parametrize(("amps", "watts"), [(0.1, 15.0), (0.0, 0.0)])
+def test_a_register_that_counts_what_the_values_do_not_show_opens_the_port(amps: float, watts: float) -> None:
+    world = World()
+    session = world.charging()
+    world.run(30)
+    world.meters[A01].frozen = (amps, watts)
+    began = world.elapsed
+    assert world.run_until("suspended meter_frozen", within=300) - began <= 190
+    frozen = only(world, MeterFrozen)
+    assert frozen.session == session
+    assert frozen.detail.measured is not None
+    assert frozen.detail.limit is not None
+    assert frozen.detail.measured >= frozen.detail.limit >= 5.0
+    world.run_until("ended meter_lost", within=130)
+    settled = world.settlement()
+    assert settled.quality is EnergyQuality.EXACT
+    assert settled.record.energy == pytest.approx(world.energy_between("A01", 0, world.now), abs=2.0)
+    world.run(20)
+    assert world.view().blocked_by == (Code.METER_STALE,), "also if it shows just what an open port should"
+
+
+def counted(register: Callable[[float], float], watts: float = 20.0, hours: float = 0.2) -> bool:
+    """Say whether a meter that shows `watts` for hours is found, its register as given."""
+    frozen, found = Frozen(port_plan()), False
+    for second in range(0, round(hours * 3600), 2):
+        energy = 5000.0 + register(second / 3600) // 1 if second % 60 == 0 else None
+        found = frozen.note(reading(float(second), 0.2, watts, energy=energy), closed=True) or found
+    return found
+
+
+def test_twice_what_is_shown_and_five_steps_and_ten_watts_is_too_much() -> None:
+    assert not counted(lambda hours: 20.0 * hours)
+    assert not counted(lambda hours: 39.0 * hours, hours=3)
+    assert counted(lambda hours: 45.0 * hours, hours=1)
+    assert not counted(lambda hours: 45.0 * hours, hours=0.15), "five steps"
+    assert not counted(lambda hours: 9.0 * hours, watts=0.0, hours=3), "a meter may round so little away"
+    assert counted(lambda hours: 13.0 * hours, watts=0.0, hours=3)
+    assert not counted(lambda hours: 20.0 * hours + 4000.0 * (hours > 0.1)), "then the register is wrong"
+
+
+def test_values_that_move_are_not_frozen_however_much_the_register_counts() -> None:
+    frozen = Frozen(port_plan())
+    for second in range(0, 3600, 2):
+        energy = 5000.0 + second * 90.0 / 3600 // 1 if second % 60 == 0 else None
+        shown = reading(float(second), 0.2, 20.0 + second % 300 // 250, energy=energy)
+        assert not frozen.note(shown, closed=True), "it may only be read too seldom"
+
+
 # Values that stand still
 
 
