@@ -18,7 +18,6 @@ from chargerd.cli.demo_backend import OperatorBackend
 from chargerd.cli.demo_parts import (
     BUS,
     LEAVE_WITHIN,
-    MOST_PORTS,
     Broker,
     Daemon,
     DemoError,
@@ -26,11 +25,11 @@ from chargerd.cli.demo_parts import (
     daemon,
     keep,
     say,
-    site_text,
     tail,
 )
 from chargerd.cli.demo_stage import Stage
 from chargerd.cli.demo_view import Lines, Screen, View, print_summary
+from chargerd.cli.simulated_site import MOST_PORTS, SimulatedSite
 from chargerd.config.loader import load
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.runtime.clock import SystemClock
@@ -68,7 +67,9 @@ class Options:
     "--rate", type=click.FloatRange(1, 1000), default=60.0, show_default=True, help="Pace of the riders' day."
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed brings the same riders.")
-@click.option("--broker", "broker_url", metavar="URL", help="A broker of your own, mqtt://host:port.")
+@click.option(
+    "--broker", "broker_url", metavar="URL", help="A broker of your own, mqtt://[user:password@]host[:port]."
+)
 @click.option(
     "--ports", type=click.IntRange(1, MOST_PORTS), default=12, show_default=True, help="How many sockets."
 )
@@ -133,14 +134,18 @@ class Demo:
         gateway = "demo" if options.broker is None else f"demo-{secrets.token_hex(3)}"
         config = folder / "chargerd.yaml"
         config.write_text(
-            site_text(
-                broker=served.address,
+            SimulatedSite(
                 gateway=gateway,
+                name="Demo shed",
+                broker=served.address,
                 prefix=PREFIX,
-                device=folder / BUS,
+                reading_s=1,
+                bus=BUS,
+                line=f'serial: "{folder / BUS}", baudrate: 9600',
+                circuit="rating_a: 40, power_w: 7800",
                 ports=options.ports,
                 rate=options.rate,
-            ),
+            ).text(folder),
             encoding="utf-8",
         )
         site = load(config)

@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from chargerd.cli.demo_parts import Address
+from chargerd.cli.simulated_site import Address
 
 START_TTL, STOP_TTL = 20, 300
 Payload: TypeAlias = Mapping[str, Any]
@@ -67,6 +67,7 @@ class OperatorBackend:
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=f"demo-backend-{secrets.token_hex(4)}", protocol=paho.MQTTv5
         )
+        self._client.username_pw_set(broker.username, broker.password)
         self._client.on_connect = self._connected
         self._client.on_message = self._received
 

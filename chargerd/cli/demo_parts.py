@@ -11,12 +11,11 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
+from chargerd.cli.simulated_site import Address, AddressError
 from chargerd.core.units import Seconds
 
 LOOPBACK = "127.0.0.1"
@@ -24,8 +23,6 @@ BUS = "shed-a"
 LEAVE_WITHIN = Seconds(20.0)
 """Seconds the daemon may take to settle its sessions and leave before it is killed."""
 BROKER_WITHIN = 10.0
-MOST_PORTS = 16
-"""Channels of the simulated relay board."""
 BROKER_CONFIG = """\
 id = 0
 [router]
@@ -45,25 +42,6 @@ next_connection_delay_ms = 1
     dynamic_filters = true
 """
 """The embedded broker speaks MQTT 5 only if told so in a file; small segments keep it at 45 MB."""
-SITE = """\
-gateway: {{id: {gateway}, name: Demo shed}}
-mqtt: {{host: {host}, port: {port}, prefix: {prefix}, reading_interval_s: 1}}
-buses:
-  {bus}: {{serial: "{device}", baudrate: 9600}}
-boards:
-  relay-a: {{bus: {bus}, address: 1, profile: waveshare-relay-16}}
-  {meters}: {{bus: {bus}, address: {addresses}, profile: eastron-sdm120}}
-circuits:
-  shed-a: {{rating_a: 40, power_w: 7800}}
-limits: {{power_w: 1000, current_a: 5.0, duration_s: 36000}}
-# The riders' day is short, and so is the patience with an empty socket. Protection runs as it always does.
-charge_end: {{full_after_s: {full_s}, unplugged_after_s: {unplugged_s}, no_load_after_s: {no_load_s}}}
-tariff_tiers_w: [150, 285, 400, 600]
-ports:
-  - {{id: {ports}, relay: {relays}, meter: {meters}, circuit: shed-a}}
-"""
-
-
 GUARD = """\
 import os, signal, sys, threading
 def leave():
@@ -78,49 +56,7 @@ class DemoError(Exception):
     """The demo cannot go on; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where the broker is."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"mqtt://{self.host}:{self.port}"
-
-
-def site_text(*, broker: Address, gateway: str, prefix: str, device: Path, ports: int, rate: float) -> str:
-    """Return the configuration of the demo's site."""
-    ranged = ports > 1
-    return SITE.format(
-        gateway=gateway,
-        host=broker.host,
-        port=broker.port,
-        prefix=prefix,
-        bus=BUS,
-        device=device,
-        meters=f"meter-a1..meter-a{ports}" if ranged else "meter-a1",
-        addresses=f"11..{10 + ports}" if ranged else "11",
-        full_s=max(60.0, 2700 / rate),
-        unplugged_s=max(30.0, 300 / rate),
-        no_load_s=max(20.0, 120 / rate),
-        ports=f"A01..A{ports:02}" if ranged else "A01",
-        relays=f"relay-a/1..{ports}" if ranged else "relay-a/1",
-    )
-
-
 # The broker
-
-
-def _parse(url: str) -> Address:
-    parts = urlsplit(url if "//" in url else f"//{url}")
-    try:
-        port = parts.port or 1883
-    except ValueError as error:
-        raise DemoError(f"{url}: {error}; write mqtt://host:port") from error
-    if parts.scheme not in {"", "mqtt"} or not parts.hostname:
-        raise DemoError(f"{url} is no broker's address; write mqtt://host:port (without TLS)")
-    return Address(host=parts.hostname, port=port)
 
 
 def _free_port() -> int:
@@ -148,7 +84,10 @@ class Broker:
 def broker(url: str | None, folder: Path) -> Iterator[Broker]:
     """Give a broker: the named one, or one of our own on loopback. Raises `DemoError` if there is none."""
     if url is not None:
-        yield Broker(_parse(url), "named by --broker")
+        try:
+            yield Broker(Address.parse(url), "named by --broker")
+        except AddressError as error:
+            raise DemoError(str(error)) from error
         return
     address = Address(host=LOOPBACK, port=_free_port())
     mosquitto = shutil.which("mosquitto", path=_path_with_sbin())

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import click
 import paho.mqtt.client as paho
@@ -25,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd.cli.demo import leaving
 from chargerd.cli.simulate_riders import Crowd
+from chargerd.cli.simulated_site import MOST_PORTS, Address, AddressError, SimulatedSite
 from chargerd.config.loader import load
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, PortId, Seconds, after, between
@@ -34,43 +34,14 @@ from chargerd.sim.fleet import EventBus
 from chargerd.sim.world import World
 from chargerd.store.place import Upkeep
 
-MOST_GATEWAYS, MOST_PORTS = 100, 16
+MOST_GATEWAYS = 100
 ANSWER_WITHIN = 10.0
 TELL_EVERY = Seconds(1.0)
 WORLD_STEP = Seconds(0.25)
-SITE = """\
-gateway: {{id: {gateway}, name: Simulated {gateway}}}
-mqtt: {{host: {host}, port: {port}, prefix: {prefix}, reading_interval_s: {reading}{login}}}
-buses:
-  simulated: {{tcp: "127.0.0.1:9"}}
-boards:
-  relay-a: {{bus: simulated, address: 1, profile: waveshare-relay-16}}
-  {meters}: {{bus: simulated, address: {addresses}, profile: eastron-sdm120}}
-circuits:
-  shed-a: {{}}
-limits: {{power_w: 1000, current_a: 5.0, duration_s: 36000}}
-charge_end: {{full_after_s: {full_s}, unplugged_after_s: {unplugged_s}, no_load_after_s: {no_load_s}}}
-tariff_tiers_w: [150, 285, 400, 600]
-ports:
-  - {{id: {ports}, relay: {relays}, meter: {meters}, circuit: shed-a}}
-"""
 
 
 class SimulateError(Exception):
     """It cannot go on; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broker:
-    """Where the broker is, and who we are to it."""
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = None
-
-    def __str__(self) -> str:
-        return f"mqtt://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +50,7 @@ class Options:
 
     gateways: int
     ports: int
-    broker: Broker
+    broker: Address
     rate: float
     seconds: float
     as_json: bool
@@ -126,30 +97,16 @@ def command(*, url: str, orders: str, **more: Any) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     try:
-        options = Options(broker=parse(url), orders=orders == "riders", **more)
+        options = Options(broker=Address.parse(url), orders=orders == "riders", **more)
         with leaving() as leave, tempfile.TemporaryDirectory(prefix="chargerd-sim-") as folder:
             probe(options.broker)
             Fleet(options, Path(folder)).run(leave)
-    except (SimulateError, StartError, OSError) as error:
+    except (SimulateError, AddressError, StartError, OSError) as error:
         click.echo(f"simulate: {error}", err=True)
         sys.exit(1)
 
 
-def parse(url: str) -> Broker:
-    """Return the broker a URL names. Raises `SimulateError`."""
-    parts = urlsplit(url if "//" in url else f"//{url}")
-    try:
-        port = parts.port or 1883
-    except ValueError as error:
-        raise SimulateError(f"{url}: {error}; write mqtt://host:port") from error
-    if parts.scheme not in {"", "mqtt"} or not parts.hostname:
-        raise SimulateError("this is no broker's address; write mqtt://host:port (without TLS)")
-    user = None if parts.username is None else unquote(parts.username)
-    secret = None if parts.password is None else unquote(parts.password)
-    return Broker(host=parts.hostname, port=port, username=user, password=secret)
-
-
-def probe(broker: Broker) -> None:
+def probe(broker: Address) -> None:
     """Connect once, to tell at once why it will not do. Raises `SimulateError`."""
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.username_pw_set(broker.username, broker.password)
@@ -220,30 +177,19 @@ class Gateway:
 
 def site_text(gateway: str, options: Options, place: Path) -> str:
     """Return the configuration of one gateway."""
-    broker, count, login = options.broker, options.ports, ""
-    if broker.username is not None:
-        login = f", username: {json.dumps(broker.username)}"
-    if broker.password is not None:
-        secret = place / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(broker.password, encoding="utf-8")
-        login += f", password_file: {json.dumps(str(secret))}"
-    many = count > 1
-    return SITE.format(
+    site = SimulatedSite(
         gateway=gateway,
-        host=json.dumps(broker.host),
-        port=broker.port,
+        name=f"Simulated {gateway}",
+        broker=options.broker,
         prefix=options.prefix,
-        reading=options.reading,
-        login=login,
-        meters=f"meter-a1..meter-a{count}" if many else "meter-a1",
-        addresses=f"11..{10 + count}" if many else "11",
-        full_s=max(60.0, 2700 / options.rate),
-        unplugged_s=max(30.0, 300 / options.rate),
-        no_load_s=max(20.0, 120 / options.rate),
-        ports=f"A01..A{count:02}" if many else "A01",
-        relays=f"relay-a/1..{count}" if many else "relay-a/1",
+        reading_s=options.reading,
+        bus="simulated",
+        line='tcp: "127.0.0.1:9"',
+        circuit="",
+        ports=options.ports,
+        rate=options.rate,
     )
+    return site.text(place)
 
 
 class Fleet:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from chargerd.cli.simulate import SimulateError, command, parse
+from chargerd.cli.simulate import command
 from tests.backend import Backend
 from tests.broker import Mosquitto, free_port
 
@@ -142,16 +142,3 @@ def test_a_broker_that_refuses_is_told(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "refuses: Not authorized" in result.output
     assert "secret" not in result.output
-
-
-@pytest.mark.parametrize("url", ["http://broker", "mqtt://", "mqtts://broker", "mqtt://broker:notaport"])
-def test_what_is_no_address_is_told(url: str) -> None:
-    with pytest.raises(SimulateError, match="mqtt://host:port"):
-        parse(url)
-
-
-def test_an_address_may_carry_a_login() -> None:
-    broker = parse("mqtt://me:p%40ss@host")
-    assert (broker.host, broker.port, broker.username, broker.password) == ("host", 1883, "me", "p@ss")
-    assert "p@ss" not in str(broker)
-    assert parse("host:1234").port == 1234
