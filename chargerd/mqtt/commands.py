@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
-from chargerd.mqtt.contract import (
-    LARGEST,
+from chargerd.mqtt.arguments import (
     Arguments,
     DisableArgs,
     EnableArgs,
@@ -26,6 +25,7 @@ from chargerd.mqtt.contract import (
     StopArgs,
     UpdateLimitsArgs,
 )
+from chargerd.mqtt.contract import LARGEST
 
 Args: TypeAlias = (
     StartArgs | StopArgs | UpdateLimitsArgs | ResetArgs | DisableArgs | EnableArgs | ReplayArgs | GetArgs

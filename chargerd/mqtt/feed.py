@@ -14,7 +14,7 @@ from chargerd.core.ledger import LedgerRow, LedgerSpan
 from chargerd.core.units import Seconds, after
 from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.contract import AckBody
+from chargerd.mqtt.arguments import AckBody
 from chargerd.mqtt.drain import READ_AHEAD, Drain
 from chargerd.mqtt.outgoing import Waiting
 

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from chargerd.mqtt.arguments import AckBody, Arguments
 from chargerd.mqtt.commands import ID, KNOWN, LONGEST_TTL
 from chargerd.mqtt.contract import (
-    AckBody,
-    Arguments,
     BoardStateBody,
     CircuitStateBody,
     Envelope,

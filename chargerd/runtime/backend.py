@@ -14,9 +14,7 @@ from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
 from chargerd.core.view import CircuitView, PortView
 from chargerd.mqtt import bodies
-from chargerd.mqtt.client import MqttLink
-from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.contract import (
+from chargerd.mqtt.arguments import (
     DisableArgs,
     EnableArgs,
     GetArgs,
@@ -28,6 +26,8 @@ from chargerd.mqtt.contract import (
     StopArgs,
     UpdateLimitsArgs,
 )
+from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.commands import Incoming, Refusal
 from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.onlooker import Every
 

@@ -12,7 +12,7 @@ from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, Instant, PortId, SessionId
 from chargerd.core.view import PortView
-from chargerd.mqtt.contract import LimitsArgs
+from chargerd.mqtt.arguments import LimitsArgs
 from chargerd.runtime.backend import update_of
 from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine

@@ -31,7 +31,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, StationPlan, circuit_of
 from chargerd.core.session import Order, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
-from chargerd.mqtt.contract import LimitsArgs
+from chargerd.mqtt.arguments import LimitsArgs
 from chargerd.runtime.meeting import Meeting
 
 log = structlog.get_logger(__name__)
