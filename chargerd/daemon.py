@@ -424,7 +424,7 @@ class Daemon:
                 clock=self._clock,
             )
             listeners.append(vitals.looked)
-        return Onlooker(self._engine.views, self._clock, listeners)
+        return Onlooker(self._engine.views, self._clock, listeners, self._crashed)
 
     def _make_supervisor(self) -> Supervisor:
         supervisor = Supervisor(self._clock)

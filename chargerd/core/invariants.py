@@ -9,6 +9,11 @@ S3  a port whose relay is closed and whose meter is stale is being opened
 S5  nothing re-closes after a trip without a new start
 S6  no closing edge unless the meter is fresh, no latch holds, and the store is writable
 S9  every relay is shown open, or its board reported, within 5 s of the start
+
+S2 and S12 stand in `load_books`, S4, S7 and S8 in `order_books`. The rest is kept elsewhere: an opening that is
+passed over by other jobs ends the bus (`chargerd.modbus.schedule`, S2), no row leaves the journal that was not
+acknowledged (S7), nothing that blocks is called under the lock of the engine (S10), a thread that stands still
+ends the process: its relays open by lease, and by the last command of the unit (S11).
 """
 
 import math
@@ -27,7 +32,9 @@ from chargerd.core.facts import (
     RelayNotReconciled,
     SessionEnded,
 )
+from chargerd.core.load_books import LoadBooks
 from chargerd.core.moment import Moment
+from chargerd.core.order_books import OrderBooks
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import StationPlan, contactor_of, holder_of
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
@@ -76,8 +83,11 @@ class Invariants:
         """No closed port can have gone blind before."""
         self._heard: dict[PortId, Instant] = {}
         """When the current of a port was last measured."""
-        self._latched = {(latch.port, latch.function) for latch in latches}
+        held = tuple(latches)
+        self._latched = {(latch.port, latch.function) for latch in held}
         self._writable = True
+        self._loads = LoadBooks(plan)
+        self._orders = OrderBooks(held)
 
     def check(self, event: Event | None, outcome: Outcome, now: Moment) -> None:
         """Compare an event and its outcome with the books. Raises `InvariantViolated`."""
@@ -91,6 +101,9 @@ class Invariants:
             self._note_fact(fact)
         if now.instant > self._blind_from:
             self._check_sight(now)
+        wrong = self._loads.wrong(event, outcome, now.instant) or self._orders.wrong(outcome)
+        if wrong is not None:
+            raise InvariantViolated(wrong)
         if self._unreconciled and now.instant > self._report_by:
             raise InvariantViolated(f"S9: neither opened nor reported in time: {sorted(self._unreconciled)}")
 

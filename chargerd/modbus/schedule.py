@@ -52,6 +52,10 @@ class PortOnBus:
     power_every: Seconds = Seconds(2.0)
 
 
+class PassedOverError(Exception):
+    """Something went before an opening. The bus must not go on like that."""
+
+
 class Schedule:
     """The queue of one bus. Not thread-safe: its owner holds a lock."""
 
@@ -70,6 +74,8 @@ class Schedule:
         self.lateness = Lateness()
         self._settled_at: dict[BoardId, Instant] = {}
         self.back_offs = BackOffs(boards, min_periods or {})
+        self._passed_over = 0
+        """How many jobs have begun in a row while an opening waited that could have gone out."""
         self._cuts: dict[PortId, Cut] = {}
         self._holds: dict[PortId, Hold] = {}
         self._coils_last = dict.fromkeys(relay_boards, LONG_AGO)
@@ -181,6 +187,7 @@ class Schedule:
     def begin(self, job: Job, now: Instant) -> None:
         """Take a job off the queue: it is being done."""
         board = job.board
+        self._check_openings(job, now)
         self._note_lateness(job, now)
         self.back_offs.asked(board, now)
         self._count_turn(job, now)
@@ -197,6 +204,14 @@ class Schedule:
             case Reading():
                 for reading in self._same(job):
                     reading.last, reading.asked_at = now, None
+
+    def _check_openings(self, job: Job, now: Instant) -> None:
+        """Raise `PassedOverError` if an opening that could go out has to wait for more than one other job (S2)."""
+        could = (self.back_offs.may(cut.board, now, cutting=True) for cut in self._cuts.values())
+        waits = not isinstance(job, Cut) and any(could)
+        self._passed_over = self._passed_over + 1 if waits else 0
+        if self._passed_over > 1:
+            raise PassedOverError(f"S2: openings of {', '.join(self._cuts)} wait, and {job} goes first")
 
     def _count_turn(self, job: Job, now: Instant) -> None:
         if isinstance(job, Reading) and self._is_fast(job):

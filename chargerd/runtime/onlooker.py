@@ -28,11 +28,16 @@ class Onlooker:
     """Takes snapshots each second, and at once when nudged; tells listeners all views and which have changed."""
 
     def __init__(
-        self, views: Callable[[], tuple[PortView, ...]], clock: Clock, listeners: Sequence[ViewsListener]
+        self,
+        views: Callable[[], tuple[PortView, ...]],
+        clock: Clock,
+        listeners: Sequence[ViewsListener],
+        on_crash: Callable[[BaseException], None],
     ) -> None:
         self._views = views
         self._clock = clock
         self._listeners = tuple(listeners)
+        self._on_crash = on_crash
         self._seen: dict[PortId, Signature] = {}
         self._nudged = threading.Event()
         self._stopped = threading.Event()
@@ -64,11 +69,14 @@ class Onlooker:
             listener(views, changed)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._nudged.wait(INTERVAL)
-            self._nudged.clear()
-            self.last_turn = self._clock.now()
-            self.look()
+        try:
+            while not self._stopped.is_set():
+                self._nudged.wait(INTERVAL)
+                self._nudged.clear()
+                self.last_turn = self._clock.now()
+                self.look()
+        except Exception as error:  # noqa: BLE001 - the thread's last word, passed on to the supervisor
+            self._on_crash(error)
 
 
 class Every:

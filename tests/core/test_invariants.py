@@ -1,14 +1,19 @@
 """The invariants by themselves: a station that does wrong is caught, whatever it thinks of itself."""
 
+from dataclasses import replace
+
 import pytest
 
-from chargerd.core.commands import CloseRelay, Command, OpenRelay, Persist, RenewLease
+from chargerd.core import order_books
+from chargerd.core.commands import Answer, CloseRelay, Command, OpenRelay, Persist, RenewLease, ReplyStatus
 from chargerd.core.events import DeadlineReached, Event, MeterReading, Persisted, RelayReadBack, StoreChanged
 from chargerd.core.facts import (
     Clearing,
     Fact,
+    InputTripped,
     Latch,
     LatchesCleared,
+    PortLockedOut,
     PortTripped,
     RelayNotReconciled,
     SessionEnded,
@@ -16,9 +21,9 @@ from chargerd.core.facts import (
 from chargerd.core.invariants import Invariants, InvariantViolated
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
-from chargerd.core.plan import Limits, StationPlan
+from chargerd.core.plan import CircuitPlan, FeederPlan, Limits, Phase, StationPlan, holder_of
 from chargerd.core.session import Order, SessionRecord, Settlement, Source, StopDetail, StopReason
-from chargerd.core.units import Amps, Instant, PortId, Seconds, SessionId
+from chargerd.core.units import Amps, BoardId, CircuitId, CommandId, Instant, PortId, Seconds, SessionId
 from tests.core.plant import port_plan
 
 A01 = PortId("A01")
@@ -123,6 +128,7 @@ def test_nothing_recloses_after_a_trip() -> None:
     play.tell(DeadlineReached(), OPEN, facts=(trip,))
     with pytest.raises(InvariantViolated, match="S5"):
         play.tell(DeadlineReached(), CLOSE)
+    play.tell(DeadlineReached(), facts=(ended(),))
     play.make_durable(token=2, session="the next one")
     play.tell(DeadlineReached(), CLOSE)
 
@@ -165,3 +171,188 @@ def test_every_relay_is_shown_open_or_reported() -> None:
         play.tell(DeadlineReached())
     board = port_plan().relay.board
     play.tell(DeadlineReached(), facts=(RelayNotReconciled(port=A01, board=board),))
+
+
+# S2, S12
+
+
+def amps(play: Play, current: float, port: PortId = A01, *commands: Command, **values: float) -> None:
+    reading = MeterReading(port=port, at=Instant(play.at), current=Amps(current), **values)  # type: ignore[arg-type]
+    play.tell(reading, *commands)
+
+
+def closed_at_zero() -> Play:
+    play = Play()
+    play.prepare()
+    play.tell(DeadlineReached(), CLOSE)
+    return play
+
+
+def read_back(play: Play) -> None:
+    play.tell(RelayReadBack(port=A01, closed=True, sent_at=Instant(play.at), at=Instant(play.at)))
+
+
+def test_three_times_the_limit_is_opened_in_the_same_turn_inrush_or_not() -> None:
+    play = closed_at_zero()
+    play.at = 0.5
+    amps(play, 14.99)
+    with pytest.raises(InvariantViolated, match="S2: A01"):
+        amps(play, 15.0)
+    amps(closed_at_zero(), 15.0, A01, OPEN)
+
+
+def test_one_and_a_half_times_once_the_inrush_is_over() -> None:
+    play = closed_at_zero()
+    read_back(play)
+    play.at = 3.0
+    amps(play, 7.5)
+    play.at = 3.1
+    amps(play, 7.49)
+    with pytest.raises(InvariantViolated, match="S2: A01"):
+        amps(play, 7.5)
+
+
+def test_what_was_read_before_the_closing_or_cannot_be_true_opens_nothing() -> None:
+    play = closed_at_zero()
+    play.at = 1.0
+    play.tell(MeterReading(port=A01, at=Instant(-1.0), current=Amps(99.0)))
+    play.at = 1.5
+    amps(play, 99.0, A01, power=-5.0)
+    amps(play, float("nan"))
+    amps(play, 99.0, PortId("Z99"))
+    play.tell(DeadlineReached(), OPEN)
+    amps(play, 99.0)
+
+
+LOW, HIGH = CircuitId("low"), CircuitId("high")
+
+
+def tree(*, meter: FeederPlan | None = None) -> StationPlan:
+    """Two ports on L1 and one on every phase below a circuit of 10 A, which is below one without a rating."""
+    ports = [port_plan(name, number, circuit=LOW) for number, name in enumerate(("A01", "A02", "A03"), 1)]
+    return StationPlan(
+        ports=(replace(ports[0], phase=Phase.L1), replace(ports[1], phase=Phase.L1), ports[2]),
+        circuits=(CircuitPlan(id=HIGH), CircuitPlan(id=LOW, parent=HIGH, rating=Amps(10.0), meter=meter)),
+    )
+
+
+class Shed(Play):
+    """Invariants of a tree, all of whose relays were told to close."""
+
+    def __init__(self, plan: StationPlan) -> None:
+        self.invariants = Invariants(plan, ())
+        self.at = 0.0
+        self.plan = plan
+        self.tell(None)
+        for number, port in enumerate(plan.ports, 1):
+            self.tell(MeterReading(port=port.id, at=Instant(0.0), current=Amps(0.0)))
+            self.tell(RelayReadBack(port=port.id, closed=False, sent_at=Instant(0.0), at=Instant(0.0)))
+            order = replace(record(f"s{number}"), order=replace(record(f"s{number}").order, port=port.id))
+            self.tell(DeadlineReached(), Persist(port=port.id, token=number, record=order))
+            self.tell(Persisted(port=port.id, token=number))
+            self.tell(DeadlineReached(), CloseRelay(port=port.id, lease=Seconds(6.0), not_after=Instant(99.0)))
+
+    def flow(self, seconds: float, *currents: float) -> None:
+        """Let these currents flow, read each second."""
+        for _ in range(round(seconds)):
+            self.at += 1.0
+            for port, current in zip(self.plan.ports, currents, strict=True):
+                amps(self, current, port.id)
+
+
+def test_a_trip_of_a_circuit_opens_all_below_it() -> None:
+    shed = Shed(tree())
+    latch = Latch(port=holder_of(HIGH), function="smoke", clearing=Clearing.LOCAL)
+    tripped = InputTripped(input="i", circuit=HIGH, function="smoke", latch=latch)
+    opens = [OpenRelay(port=port.id) for port in shed.plan.ports]
+    with pytest.raises(InvariantViolated, match="S2: smoke has tripped high, and nothing opens A03"):
+        shed.tell(DeadlineReached(), *opens[:2], facts=(tripped,))
+    Shed(tree()).tell(DeadlineReached(), *opens, facts=(tripped,))
+
+
+def test_a_load_above_its_rating_does_not_last() -> None:
+    shed = Shed(tree())
+    shed.flow(60, 3.0, 3.0, 3.9)
+    shed.flow(12, 4.0, 3.0, 3.0)
+    with pytest.raises(InvariantViolated, match="S12: low"):
+        shed.flow(2, 4.0, 3.0, 3.0)
+
+
+def test_an_opening_gives_it_time_and_so_does_a_slow_meter() -> None:
+    shed = Shed(tree())
+    shed.flow(12, 4.0, 4.0, 4.0)
+    shed.tell(DeadlineReached(), OpenRelay(port=PortId("A03")))
+    shed.flow(12, 4.0, 4.0, 4.0)
+    slow = Shed(tree(meter=FeederPlan(board=BoardId("f"), refresh=Seconds(2.0))))
+    slow.flow(18, 4.0, 4.0, 4.0)
+    with pytest.raises(InvariantViolated, match="S12"):
+        slow.flow(2, 4.0, 4.0, 4.0)
+
+
+def test_what_nobody_can_open_is_nobodys_fault() -> None:
+    shed = Shed(tree())
+    shed.tell(DeadlineReached(), *(OpenRelay(port=port.id) for port in shed.plan.ports))
+    shed.flow(60, 4.0, 4.0, 4.0)
+
+
+# S4, S7, S8
+
+
+def test_a_lock_out_is_freed_on_site_and_with_a_reason_only() -> None:
+    lock = Latch(port=A01, function="relay_welded", clearing=Clearing.LOCK_OUT)
+
+    def freed(play: Play, source: Source, reason: str | None) -> None:
+        cleared = LatchesCleared(port=A01, functions=(lock.function,), source=source, reason=reason)
+        play.tell(DeadlineReached(), facts=(cleared,))
+
+    for source, reason in ((Source.REMOTE, "r"), (Source.LOCAL, None), (Source.LOCAL, "")):
+        with pytest.raises(InvariantViolated, match="S4"):
+            freed(Play(lock), source, reason)
+        told = Play()
+        told.tell(DeadlineReached(), facts=(PortLockedOut(port=A01, latch=lock),))
+        with pytest.raises(InvariantViolated, match="S4"):
+            freed(told, source, reason)
+    play = Play(lock)
+    freed(play, Source.LOCAL, "relay replaced")
+    freed(play, Source.REMOTE, None)
+    freed(Play(LATCH), Source.REMOTE, None)
+
+
+def test_a_session_is_settled_once() -> None:
+    play = Play()
+    play.tell(DeadlineReached(), facts=(ended(),))
+    with pytest.raises(InvariantViolated, match="S7: s is settled twice"):
+        play.tell(DeadlineReached(), facts=(ended(),))
+
+
+def test_what_is_settled_is_not_taken_on_again() -> None:
+    play = Play()
+    play.tell(DeadlineReached(), facts=(ended(),))
+    with pytest.raises(InvariantViolated, match="S7: s is settled, and taken on again"):
+        play.make_durable()
+
+
+def test_nothing_is_taken_on_before_the_last_is_settled() -> None:
+    play = Play()
+    play.make_durable()
+    play.make_durable(token=2)
+    with pytest.raises(InvariantViolated, match="S7: A01 takes on another, and s is not settled"):
+        play.make_durable(token=3, session="another")
+
+
+@pytest.mark.parametrize("status", [ReplyStatus.ACCEPTED, ReplyStatus.DONE])
+def test_a_command_is_accepted_once_and_has_one_last_word(status: ReplyStatus) -> None:
+    play = Play()
+    play.tell(DeadlineReached(), Answer(command=CommandId("c"), name="start", status=status))
+    other = ReplyStatus.FAILED if status is ReplyStatus.ACCEPTED else ReplyStatus.ACCEPTED
+    play.tell(DeadlineReached(), Answer(command=CommandId("c"), name="start", status=other))
+    with pytest.raises(InvariantViolated, match="S8"):
+        play.tell(DeadlineReached(), Answer(command=CommandId("c"), name="start", status=status))
+
+
+def test_the_books_keep_only_so_much_of_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_books, "REMEMBERED", 2)
+    play = Play()
+    for number in range(4):
+        play.tell(DeadlineReached(), Answer(command=CommandId(f"c{number}"), name="stop", status=ReplyStatus.DONE))
+    play.tell(DeadlineReached(), Answer(command=CommandId("c0"), name="stop", status=ReplyStatus.DONE))

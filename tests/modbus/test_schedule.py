@@ -12,7 +12,7 @@ from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF
 from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading
-from chargerd.modbus.schedule import PortOnBus, Schedule
+from chargerd.modbus.schedule import PassedOverError, PortOnBus, Schedule
 
 T = Instant(1000.0)
 RELAY = BoardId("relay")
@@ -495,3 +495,24 @@ def test_a_schedule_of_nothing_has_nothing_to_do() -> None:
     schedule = Schedule({}, [], [])
     assert schedule.next(T) is None
     assert schedule.due_at(T) is None
+
+
+def test_nothing_passes_over_an_opening_but_what_was_under_way() -> None:
+    bench = Bench(2)
+    bench.settle()
+    bench.run(1.0)
+    reading = next(job for _, job in bench.done if isinstance(job, Reading))
+    bench.cut(1)
+    bench.schedule.begin(reading, bench.now)
+    with pytest.raises(PassedOverError, match="S2: openings of"):
+        bench.schedule.begin(reading, bench.now)
+
+
+def test_an_opening_whose_board_is_left_alone_is_passed_over_by_all() -> None:
+    bench = Bench(2)
+    bench.settle()
+    bench.silent.add(RELAY)
+    bench.run(20.0)
+    bench.cut(1)
+    bench.run(20.0)
+    assert any(isinstance(job, Reading) for _, job in bench.done[-10:])

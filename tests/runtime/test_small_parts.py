@@ -74,12 +74,16 @@ def test_the_supervisor_names_the_threads_that_hang() -> None:
     assert supervisor.stuck() == ()
 
 
+def unforeseen(error: BaseException) -> None:
+    pytest.fail(f"unforeseen: {error}")
+
+
 def test_the_onlooker_tells_what_changed() -> None:
     clock = HandClock()
     station = Station(PLAN, clock.moment())
     told: list[frozenset[PortId]] = []
     onlooker = Onlooker(
-        lambda: station.views(clock.moment()), clock, [lambda _views, changed: told.append(changed)]
+        lambda: station.views(clock.moment()), clock, [lambda _views, changed: told.append(changed)], unforeseen
     )
     onlooker.look()
     onlooker.look()
@@ -96,12 +100,25 @@ def test_the_onlooker_looks_when_nudged_and_stops() -> None:
     def views() -> tuple[PortView, ...]:
         return ()
 
-    onlooker = Onlooker(views, clock, [listener])
+    onlooker = Onlooker(views, clock, [listener], unforeseen)
     onlooker.stop()
-    onlooker = Onlooker(views, clock, [listener])
+    onlooker = Onlooker(views, clock, [listener], unforeseen)
     onlooker.start()
     onlooker.nudge()
     assert looked.acquire(timeout=5)
+    onlooker.stop()
+
+
+def test_an_onlooker_that_dies_says_so() -> None:
+    died = threading.Event()
+
+    def listener(_views: object, _changed: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    onlooker = Onlooker(lambda: (), HandClock(), [listener], lambda _error: died.set())
+    onlooker.start()
+    onlooker.nudge()
+    assert died.wait(5)
     onlooker.stop()
 
 

@@ -1,0 +1,97 @@
+"""Books about orders, kept beside the station: each is taken on once, settled once; lock-outs are cleared on site.
+
+They know only what went in and what came out, and answer with what is wrong, or nothing.
+
+S4  a lock-out is cleared only on site and with a reason
+S7  a port takes on nothing before what it had taken on is settled, and nothing is settled twice
+S8  a command is accepted once, and has one last word
+"""
+
+from collections.abc import Iterable
+
+from chargerd.core.commands import Answer, Persist, ReplyStatus
+from chargerd.core.facts import (
+    CircuitTripped,
+    Clearing,
+    Fact,
+    InputTripped,
+    Latch,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    SessionEnded,
+)
+from chargerd.core.outbox import Outcome
+from chargerd.core.session import Source
+from chargerd.core.units import PortId, SessionId
+
+REMEMBERED = 4096
+"""Sessions and commands of the past that are kept in mind: weeks of a busy gateway."""
+
+
+class OrderBooks:
+    """What was taken on, and what became of it."""
+
+    def __init__(self, latches: Iterable[Latch]) -> None:
+        self._locked = {(it.port, it.function) for it in latches if it.clearing is Clearing.LOCK_OUT}
+        self._under_way: dict[PortId, SessionId] = {}
+        self._ended: dict[str, None] = {}
+        self._accepted: dict[str, None] = {}
+        self._answered: dict[str, None] = {}
+
+    def wrong(self, outcome: Outcome) -> str | None:
+        """Take in one turn of the station; return what is wrong with it."""
+        found = [self._answer(told) for told in outcome.commands if isinstance(told, Answer)]
+        found += [self._taken_on(told) for told in outcome.commands if isinstance(told, Persist)]
+        found += [self._fact(told) for told in outcome.facts]
+        return next((what for what in found if what is not None), None)
+
+    def _answer(self, answer: Answer) -> str | None:
+        accepted = answer.status is ReplyStatus.ACCEPTED
+        known = self._accepted if accepted else self._answered
+        if answer.command in known:
+            return f"S8: {answer.command} is {'accepted' if accepted else 'answered'} twice"
+        _remember(known, answer.command)
+        return None
+
+    def _taken_on(self, command: Persist) -> str | None:
+        session = command.record.order.session
+        before = self._under_way.setdefault(command.port, session)
+        if before != session:
+            return f"S7: {command.port} takes on {session}, and {before} is not settled"
+        return f"S7: {session} is settled, and taken on again" if session in self._ended else None
+
+    def _fact(self, fact: Fact) -> str | None:
+        match fact:
+            case SessionEnded():
+                return self._settled(fact)
+            case PortLockedOut() | PortTripped() | InputTripped() | CircuitTripped():
+                if fact.latch is not None and fact.latch.clearing is Clearing.LOCK_OUT:
+                    self._locked.add((fact.latch.port, fact.latch.function))
+                return None
+            case LatchesCleared():
+                return self._cleared(fact)
+            case _:
+                return None
+
+    def _settled(self, fact: SessionEnded) -> str | None:
+        order = fact.settlement.record.order
+        if order.session in self._ended:
+            return f"S7: {order.session} is settled twice"
+        _remember(self._ended, order.session)
+        if self._under_way.get(order.port) == order.session:
+            del self._under_way[order.port]
+        return None
+
+    def _cleared(self, fact: LatchesCleared) -> str | None:
+        freed = {(fact.port, function) for function in fact.functions} & self._locked
+        if freed and (fact.source is not Source.LOCAL or not fact.reason):
+            return f"S4: {fact.port} was locked out, and is freed from afar or without a reason"
+        self._locked -= freed
+        return None
+
+
+def _remember(known: dict[str, None], name: str) -> None:
+    known[name] = None
+    if len(known) > REMEMBERED:
+        del known[next(iter(known))]
