@@ -500,7 +500,7 @@ def test_a_schedule_of_nothing_has_nothing_to_do() -> None:
 def test_nothing_passes_over_an_opening_but_what_was_under_way() -> None:
     bench = Bench(2)
     bench.settle()
-    bench.run(1.0)
+    bench.run(6.0)
     reading = next(job for _, job in bench.done if isinstance(job, Reading))
     bench.cut(1)
     bench.schedule.begin(reading, bench.now)
