@@ -189,12 +189,7 @@ def port_view(port: Fields) -> Group:
             f"socket    {port.get('label')}, circuit {port.get('circuit')}, relay {relay_of(port)}, "
             f"since {port.get('since') or '(clock not set)'}"
         ),
-        Text(
-            f"reading   {number(reading.get('power_w'), 1)} W, {number(reading.get('current_a'), 3)} A, "
-            f"{number(reading.get('voltage_v'), 1)} V, register {number(reading.get('energy_wh'), 0)} Wh "
-            f"({reading.get('quality')}, {number(reading.get('age_s'), 1)} s old)"
-            + ("" if port.get("temperature_c") is None else f", socket {number(port.get('temperature_c'), 1)} °C")
-        ),
+        Text(f"reading   {_reading(reading)}{_warmth(port)}"),
         Text(
             f"limits    {number(limits.get('current_a'), 1)} A, {number(limits.get('power_w'), 0)} W, "
             f"{clock(limits.get('duration_s'))}, {_energy_limit(limits)}"
@@ -214,6 +209,21 @@ def port_view(port: Fields) -> Group:
         lines.append(Text("next      a start would be accepted"))
     lines += _why_not_lines(port)
     return Group(*lines)
+
+
+def _reading(reading: Fields) -> str:
+    if reading.get("age_s") is None:
+        return "none since the daemon began"
+    return (
+        f"{number(reading.get('power_w'), 1)} W, {number(reading.get('current_a'), 3)} A, "
+        f"{number(reading.get('voltage_v'), 1)} V, register {number(reading.get('energy_wh'), 0)} Wh "
+        f"({reading.get('quality')}, {number(reading.get('age_s'), 1)} s old)"
+    )
+
+
+def _warmth(port: Fields) -> str:
+    celsius = port.get("temperature_c")
+    return "" if celsius is None else f", socket {number(celsius, 1)} °C"
 
 
 def _why_not_lines(port: Fields) -> list[Text]:

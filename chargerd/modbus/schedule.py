@@ -256,14 +256,10 @@ class Schedule:
     def _next_in_turn(self, renewal: Hold | None, now: Instant) -> Job | None:
         fast: Reading | None = None
         due: list[_Due] = [] if renewal is None else self._renewals(now)
+        may = self.back_offs.may
         for reading in self._readings():
             at = reading.eligible_at()
-            if (
-                at is None
-                or at > now
-                or not self.back_offs.may(reading.board, now)
-                or self._may_confuse(reading, now)
-            ):
+            if at is None or at > now or not may(reading.board, now) or self._may_confuse(reading, now):
                 continue
             if not self._is_fast(reading):
                 due.append(self._slower(reading))

@@ -439,6 +439,13 @@ def test_every_latch_there_is_has_words() -> None:
     assert named <= set(wording.LATCHES)
 
 
+def test_a_port_never_read_says_so(daemon: Daemon, tmp_path: Path) -> None:
+    nothing: dict[str, Json] = {"reading": {"power_w": None, "current_a": None, "age_s": None, "quality": "none"}}
+    daemon.ports.append(port("A05", "unknown", temperature_c=31.0, **nothing))
+    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "reading   none since the daemon began, socket 31.0 °C" in shown
+
+
 def test_a_port_held_by_its_circuit_says_where_to_look(daemon: Daemon, tmp_path: Path) -> None:
     daemon.ports.append(port("A05", "tripped", blocked_by=["latched"]))
     shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
