@@ -11,7 +11,7 @@ from chargerd.config.advice import refuse
 from chargerd.config.contradictions import contradictions
 from chargerd.config.document import Document
 from chargerd.config.expand import expand
-from chargerd.config.explain import cut, explain
+from chargerd.config.explain import KINDS, cut, explain
 from chargerd.config.library import SITE_PROFILES, folders_for, load_library, load_profiles, read_text
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
@@ -41,6 +41,9 @@ def load_text(text: str, name: str, *, profiles: Mapping[str, Profile] | None = 
         what = "the file is empty" if source.data is None else "this is no configuration"
         raise ConfigurationError([source.problem((), what, "start from one of the examples"), *source.problems])
     work = Work(source, load_profiles() if profiles is None else profiles)
+    for section in source.doubled:
+        work.breaks("section", section)
+        work.breaks(KINDS.get(section, ""), "")  # What is missing may be described in the other one.
     problems = list(source.problems)
     document = _read(source.data, work, problems)
     site = expand(document, work)

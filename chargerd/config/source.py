@@ -30,6 +30,8 @@ class Source:
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    """Sections that stand in the file twice; `data` has the first."""
 
     def problem(self, path: Path, what: str, hint: str, *, key: bool = False) -> Problem:
         """Return a problem at this path, or at its nearest parent that stands in the file."""
@@ -109,6 +111,7 @@ class _Reader:
                 line = self._source.keys[here][0] + 1
                 what = f"key {key.value!r} stands in line {line} already"
                 self._source.problems.append(self._source.at(_place(key), what, "give each key once"))
+                self._source.doubled += [key.value] if not path else []
                 continue
             self._source.keys[here] = _place(key)
             yield key.value, value

@@ -662,6 +662,12 @@ def test_what_refers_to_something_wrong_is_not_blamed() -> None:
     assert [problem.split(": ", 1)[0] for problem in problems(text)] == places
 
 
+@pytest.mark.parametrize("section", ["buses", "boards", "circuits"])
+def test_what_may_stand_in_the_other_of_two_sections_is_not_missed(section: str) -> None:
+    (found,) = problems(f"{section}: {{}}\n{BASE}")
+    assert f"key '{section}' stands in line 1 already" in found
+
+
 def test_a_wrong_range_of_boards_is_not_missed_by_the_ports_that_use_it() -> None:
     text, places = unmarked(changed("address: 11..13, profile", "address: 11..13, lease: §7, profile"))
     assert [problem.split(": ", 1)[0] for problem in problems(text)] == places
