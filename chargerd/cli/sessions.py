@@ -43,7 +43,8 @@ def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any]) -> 
         """List settlements, newest first."""
         params: dict[str, Any] = {"limit": limit} if port is None else {"limit": limit, "port": port}
         with connect(path, as_json=as_json) as client:
-            found = [one["settlement"] for one in client.stream("sessions", **params) if "settlement" in one]
+            *some, last = client.stream("sessions", **params)
+        found = [one["settlement"] for one in some]
         if as_json:
             for one in found:
                 click.echo(json.dumps(one))
@@ -51,6 +52,8 @@ def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any]) -> 
             Console(highlight=False).print(listed(found))
         else:
             click.echo("no settlements")
+        if last.get("unreadable"):
+            click.echo(f"{last['unreadable']} that cannot be read; see: chargerctl sessions verify", err=True)
 
     return list_
 

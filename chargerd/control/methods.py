@@ -88,7 +88,7 @@ class ResetParams(HolderParams):
 
 
 class SessionsParams(Params):
-    """`sessions`: how many, and of which port; settlements come one a message, newest first, then `{count}`."""
+    """`sessions`: how many, and of which port; settlements come one a message, newest first, then how many."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] | None = None
     port: Name | None = None

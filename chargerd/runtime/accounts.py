@@ -93,6 +93,7 @@ class _Search:
         self._wanted = wanted
         self._nothing = nothing
         self._sent = 0
+        self._unreadable = 0
 
     def go(self, before: int | None = None) -> None:
         """Ask for the next slice."""
@@ -103,7 +104,9 @@ class _Search:
             _unreadable(self._respond)
             return
         for row in rows:
-            if self._sent < self._most and self._wanted(row):
+            if row.body.get("event") == "gap":
+                self._unreadable += 1
+            elif self._sent < self._most and self._wanted(row):
                 self._sent += 1
                 self._respond.send({"settlement": _shown(row)}, more=True)
         if self._sent >= self._most or len(rows) < SLICE or self._respond.closed:
@@ -115,7 +118,7 @@ class _Search:
         if self._nothing is not None and not self._sent:
             self._respond.fail(*self._nothing)
         else:
-            self._respond.send({"count": self._sent})
+            self._respond.send({"count": self._sent, "unreadable": self._unreadable})
 
 
 def _shown(row: LedgerRow) -> dict[str, Json]:

@@ -274,11 +274,14 @@ class Tables:
         return rows[-1].body if rows else None
 
     def settlements(self, limit: int, before: int | None = None) -> tuple[LedgerRow, ...]:
-        """Return up to `limit` settlements, newest first, with numbers below `before`. Raises `ValueError`."""
+        """Return up to `limit` settlements, newest first, with numbers below `before`.
+
+        In the place of one that cannot be read stands a `gap`, as in `rows`.
+        """
         query = f"SELECT {READ} FROM ledger WHERE settlement = 1 AND seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
         found = self._db.execute(query, (BEYOND if before is None else before, limit))
         stream = self.state().stream
-        return tuple(_row(stream, columns) for columns in found)
+        return tuple(_row_or_gap(stream, columns) for columns in found)
 
     def settlement_problems(self) -> tuple[str, ...]:
         """Return what is wrong with the chain of settlements; empty if nothing is."""

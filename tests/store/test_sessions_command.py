@@ -70,6 +70,17 @@ def test_those_of_one_port_are_found_however_far_back(chargerctl: Callable[..., 
     assert chargerctl("list", "--port", "B1").stdout == "no settlements\n"
 
 
+def test_one_that_cannot_be_read_hides_no_other(opened: Opened, chargerctl: Callable[..., Result]) -> None:
+    connection_of(opened.journal).execute("UPDATE ledger SET body = 'no JSON' WHERE body LIKE '%\"S-249\"%'")
+    listed = chargerctl("list", "--limit", "3", "--json")
+    found = [
+        json.loads(line) for line in listed.stdout.splitlines() if line.startswith("{")
+    ]  # the log is there, too
+    assert [one["session_id"] for one in found] == ["S-250", "S-248", "S-247"]
+    assert listed.stderr == "1 that cannot be read; see: chargerctl sessions verify\n"
+    assert chargerctl("verify").exit_code == 1
+
+
 def test_one_is_shown_whole_and_one_there_is_not_is_named(chargerctl: Callable[..., Result]) -> None:
     shown = json.loads(chargerctl("show", "S-7", "--json").stdout)
     assert settlement(7).items() <= shown.items()
