@@ -49,6 +49,7 @@ from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
+from chargerd.runtime.reconcile import fulfilled
 from chargerd.runtime.scribe import Scribe
 from chargerd.runtime.supervisor import Supervisor
 from chargerd.runtime.vitals import Tally, Vitals
@@ -263,7 +264,8 @@ class Daemon:
         )
         unanswered = unanswered_starts(recovery)
         self._engine.begin(cut_short, stopped=ports_to_stop(recovery), unanswered=unanswered)
-        self._desk.conclude(recovery.unfinished, self._to_backend, unanswered & self._under_way())
+        going_on = unanswered & self._under_way()
+        self._desk.conclude(recovery.unfinished, self._to_backend, going_on, fulfilled(recovery))
         self._tell_store()
         for bus in self._buses:
             bus.start()

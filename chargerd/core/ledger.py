@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.moment import Moment
+from chargerd.core.plan import NamedLimits
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import CommandId, PortId, SessionId
 
@@ -90,6 +91,8 @@ class RememberedCommand:
     order: str | None = None
     reply: Reply | None = None
     final: bool = False
+    limits: NamedLimits | None = None
+    """Of `update_limits`: what it wanted, to be compared with what is found after a crash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,16 @@ class Limits:
     energy: WattHours | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedLimits:
+    """Limits of which only some are named; `None`: as it is."""
+
+    current: Amps | None = None
+    power: Watts | None = None
+    duration: Seconds | None = None
+    energy: WattHours | None = None
+
+
 CEILING = Limits(current=Amps(16.0), power=Watts(3500.0), duration=Seconds(36000.0))
 """What no configuration and no command can raise: a 16 A socket, and ten hours with the relay closed."""
 

@@ -28,7 +28,7 @@ from chargerd.core.events import (
 )
 from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits, StationPlan, circuit_of
+from chargerd.core.plan import Limits, NamedLimits, StationPlan, circuit_of
 from chargerd.core.session import Order, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
 from chargerd.mqtt.arguments import LimitsArgs
@@ -305,23 +305,27 @@ class Desk:
         unfinished: tuple[RememberedCommand, ...],
         respond: Respond,
         going_on: Container[CommandId] = (),
+        fulfilled: Container[CommandId] = (),
     ) -> None:
         """After a restart: tell those whose command was interrupted that it came to nothing.
 
-        Starts whose session goes on (`going_on`) get their last word from it.
+        Starts whose session goes on (`going_on`) get their last word from it; what the journal holds (`fulfilled`)
+        is done.
         """
         for command in unfinished:
             with self._lock:
                 self._open[command.command] = respond
             if command.command in going_on:
                 continue
+            stands = command.command in fulfilled
+            holder = command.port is not None and circuit_of(command.port) is not None
             answer = Answer(
                 command=command.command,
                 name=command.name,
-                status=ReplyStatus.FAILED,
-                code=Code.FAILED,
-                message="interrupted by a restart of the gateway",
-                port=command.port,
+                status=ReplyStatus.DONE if stands else ReplyStatus.FAILED,
+                code=Code.OK if stands else Code.FAILED,
+                message=f"{'before' if stands else 'interrupted by'} a restart of the gateway",
+                port=None if holder else command.port,
                 session=command.session,
             )
             self.answer(answer, self._clock.moment())
@@ -401,6 +405,11 @@ class Desk:
         remembered = RememberedCommand(
             command=event.command, name=name, digest=digest, moment=self._clock.moment(), port=event.port
         )
+        if isinstance(event, UpdateRequested):
+            limits = NamedLimits(
+                current=event.current, power=event.power, duration=event.duration, energy=event.energy
+            )
+            remembered = replace(remembered, session=event.session, limits=limits)
         self._journal.append(Batch(commands=(remembered,)), done)
 
     def _refusal(self, command: CommandId, name: str, port: PortId) -> Callable[[ReplyStatus, Code], None]:

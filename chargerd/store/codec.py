@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Body, RememberedCommand, Reply
 from chargerd.core.moment import Moment
+from chargerd.core.plan import NamedLimits
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import CommandId, PortId, SessionId
 
@@ -77,6 +78,7 @@ class CommandRecord:
     port: PortId | None = None
     session: SessionId | None = None
     order: str | None = None
+    limits: NamedLimits | None = None
 
 
 SESSION = Codec(TypeAdapter(Stored[SessionRecord]))

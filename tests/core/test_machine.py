@@ -18,6 +18,15 @@ PORTS = st.sampled_from(NAMES)
 SPANS = st.one_of(
     st.floats(0.001, 0.3), st.floats(0.3, 4.0), st.floats(4.0, 20.0), st.sampled_from((0.5, 3.0, 5.0, 6.0, 130.0))
 )
+LIMITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "current": st.sampled_from((2.0, 4.0, 5.0)),
+        "power": st.sampled_from((200.0, 500.0, 1000.0)),
+        "duration": st.sampled_from((2.0, 60.0, 3600.0)),
+        "energy": st.sampled_from((0.5, 10.0, 600.0)),
+    },
+)
 LOADS = st.sampled_from(((2.0, 300.0), (0.0, 0.0), (5.4, 900.0), (5.6, 950.0), (8.0, 900.0), (16.0, 2000.0)))
 
 
@@ -64,6 +73,7 @@ class Calm(RuleBasedStateMachine):
         self._mend()
         self._world().run(6.0)
         self._world().reset(port, source=Source.LOCAL, reason="looked at it")
+        self._world().enable(port, source=Source.LOCAL)
         self._world().run(5.0)
         self._world().draw(2.0, port=port)
         self._world().start(port)
@@ -76,6 +86,19 @@ class Calm(RuleBasedStateMachine):
     @rule(port=PORTS, source=st.sampled_from(Source), force=st.booleans())
     def stop(self, port: str, source: Source, *, force: bool) -> None:
         self._world().stop(port, source=source, force=force)
+
+    @rule(port=PORTS, limits=LIMITS, durable=st.booleans())
+    def update(self, port: str, limits: dict[str, float], *, durable: bool) -> None:
+        session = self._world().view(port).session
+        named = "none" if session is None else session.order.session
+        self._world().update(port, named, durable=durable, **limits)  # type: ignore[arg-type]  # floats by name
+
+    @rule(port=PORTS, source=st.sampled_from(Source), enable=st.booleans())
+    def service(self, port: str, source: Source, *, enable: bool) -> None:
+        if enable:
+            self._world().enable(port, source=source)
+        else:
+            self._world().disable(port, source=source)
 
     @rule(port=PORTS, load=LOADS)
     def plug(self, port: str, load: tuple[float, float]) -> None:

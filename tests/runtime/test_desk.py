@@ -16,7 +16,7 @@ from chargerd.core.events import (
 )
 from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
-from chargerd.core.plan import holder_of
+from chargerd.core.plan import NamedLimits, holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.mqtt import bodies
@@ -319,3 +319,23 @@ def test_a_port_is_disabled_at_once_and_enabled_once_that_is_durable(stage: Stag
     stage.journal.write()
     assert stage.events == [disable, enable]
     assert stage.received == 3
+
+
+def test_after_a_restart_what_stands_is_done_and_a_circuit_is_no_port(stage: Stage) -> None:
+    left = RememberedCommand(
+        command=ID,
+        name="disable",
+        digest="d",
+        moment=Moment(instant=Instant(1.0)),
+        port=holder_of(CircuitId("shed")),
+    )
+    stage.desk.conclude((left,), stage.respond, (), {ID})
+    stage.journal.write()
+    assert stage.codes() == [("done", "ok")]
+    assert stage.replies[0][0].body["port"] is None
+
+
+def test_what_new_limits_want_is_remembered_with_them(stage: Stage) -> None:
+    changed(stage)
+    (command,) = stage.journal.batches[0][0].commands
+    assert (command.session, command.limits) == ("S-1", NamedLimits(power=Watts(500.0)))

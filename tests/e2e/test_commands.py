@@ -1,0 +1,72 @@
+"""New limits, and ports out of service: over a real broker, and over a kill in the middle."""
+
+import signal
+from typing import Any
+
+import pytest
+
+from chargerd.control.client import ControlFailure
+from tests.backend import Backend
+from tests.e2e.test_sessions import ended, steady
+from tests.site import DaemonSite
+
+pytestmark = pytest.mark.e2e
+
+
+def final(backend: Backend, number: str) -> dict[str, Any]:
+    return backend.wait("up/reply", lambda body: body["id"] == number and body["status"] != "accepted")
+
+
+def in_force(site: DaemonSite) -> float:
+    return float(site.port("A01")["limits_in_force"]["energy_wh"])
+
+
+def update(backend: Backend, energy_wh: float, **more: Any) -> str:
+    return backend.command("update_limits", port="A01", session_id="S-1", limits={"energy_wh": energy_wh, **more})
+
+
+def test_limits_and_service_hold_over_a_kill(site: DaemonSite, backend: Backend) -> None:
+    site.world.socket("A01").plug(steady())
+    start = backend.command("start", port="A01", session_id="S-1", limits={"energy_wh": 500})
+    backend.reply(start, "done")
+    assert final(backend, update(backend, 300))["status"] == "done"
+    told = backend.wait("up/session", lambda body: body["event"] == "updated")
+    assert told["limits"]["energy_wh"] == 300
+    backend.wait("state/port/A01", lambda body: (body["limits_in_force"] or {}).get("energy_wh") == 300)
+    raised = update(backend, 400)
+    backend.reply(raised, "accepted")
+    assert final(backend, raised)["status"] == "done"
+    assert in_force(site) == 400
+    assert final(backend, update(backend, 450, power_w=1001))["code"] == "limit_too_high"
+    assert in_force(site) == 400, "nothing of a command that was refused"
+
+    assert site.ask("limits", port="A01", power_w=900)["status"] == "done"
+    for wrong in ({"circuit": "nowhere"}, {"port": "Z99"}):
+        with pytest.raises(ControlFailure, match="there is no"):
+            site.ask("disable", reason="x", **wrong)
+    assert site.ask("enable", circuit="shed", reason="x")["message"] == "was not disabled"
+    assert [one["circuit"] for one in site.ask("status")["circuits"]] == ["shed"]
+
+    assert final(backend, backend.command("disable", port="A02", reason="recall"))["port_state"] == "disabled"
+    assert site.ask("disable", port="A03", reason="a worn plug")["status"] == "done"
+    site.wait_state("A03", "disabled")
+    raised = update(backend, 450)
+    backend.reply(raised, "accepted")
+    site.end(signal.SIGKILL)
+    site.start()
+    site.wait_state("A01", "charging", timeout=40)
+    said = final(backend, raised)
+    assert in_force(site) == (450 if said["status"] == "done" else 400), "what was said is what holds"
+
+    assert final(backend, backend.command("start", port="A02"))["code"] == "disabled"
+    state = backend.wait("state/port/A02", lambda body: body["state"] == "disabled")
+    assert (state["ocpp_status"], state["disabled"]["reason"]) == ("Unavailable", "recall")
+    assert final(backend, backend.command("enable", port="A03", reason="done"))["code"] == "not_allowed"
+    assert final(backend, backend.command("enable", port="A02", reason="done"))["status"] == "done"
+    assert site.ask("enable", port="A03", reason="plug replaced")["status"] == "done"
+    told = backend.wait("up/event", lambda body: body["event"] == "port_enabled" and body["port"] == "A03")
+    assert (told["source"], told["reason"]) == ("local", "plug replaced")
+
+    assert final(backend, update(backend, 0.001))["status"] == "done"
+    settled = backend.wait("up/session", ended)
+    assert settled["stop_reason"] in {"energy_limit", "power_loss"}

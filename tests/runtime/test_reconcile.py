@@ -1,0 +1,67 @@
+"""After a crash: a command stands if the journal holds what it wanted."""
+
+import pytest
+
+from chargerd.core.facts import Disabled
+from chargerd.core.ledger import Recovery, RememberedCommand
+from chargerd.core.moment import Moment
+from chargerd.core.plan import Limits, NamedLimits
+from chargerd.core.session import Order, SessionRecord, Source
+from chargerd.core.units import Amps, CommandId, Instant, PortId, SessionId, WattHours, Watts
+from chargerd.runtime.reconcile import fulfilled
+
+A01 = PortId("A01")
+THEN = Moment(instant=Instant(1.0))
+IN_FORCE = Limits(power=Watts(500.0), energy=WattHours(300.0))
+ORDER = Order(session=SessionId("S-1"), port=A01, limits=IN_FORCE)
+OUT = Disabled(holder=A01, source=Source.LOCAL, reason="a worn plug", since=THEN)
+
+
+def stands(
+    name: str, *, limits: NamedLimits | None = None, session: str | None = None, disabled: bool = False
+) -> bool:
+    command = RememberedCommand(
+        command=CommandId("c"),
+        name=name,
+        digest="d",
+        moment=THEN,
+        port=A01,
+        session=None if session is None else SessionId(session),
+        limits=limits,
+    )
+    recovery = Recovery(
+        boot=1,
+        stream="s",
+        starts=2,
+        sessions=(SessionRecord(order=ORDER, started=THEN, at=THEN),),
+        disabled=(OUT,) if disabled else (),
+        unfinished=(command,),
+    )
+    return fulfilled(recovery) == {"c"}
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_what_is_out_of_service_or_in_it_is_what_was_wanted(*, disabled: bool) -> None:
+    assert stands("disable", disabled=disabled) is disabled
+    assert stands("enable", disabled=disabled) is not disabled
+
+
+@pytest.mark.parametrize(
+    ("limits", "session", "holds"),
+    [
+        (NamedLimits(power=Watts(500.0)), "S-1", True),
+        (NamedLimits(power=Watts(500.0), energy=WattHours(300.0)), None, True),
+        (NamedLimits(power=Watts(500.0), energy=WattHours(400.0)), "S-1", False),
+        (NamedLimits(current=Amps(2.0)), "S-1", False),
+        (NamedLimits(power=Watts(500.0)), "S-2", False),
+        (None, "S-1", False),
+    ],
+)
+def test_limits_stand_if_the_session_has_them(
+    limits: NamedLimits | None, session: str | None, *, holds: bool
+) -> None:
+    assert stands("update_limits", limits=limits, session=session) is holds
+
+
+def test_of_other_commands_nothing_is_known() -> None:
+    assert not stands("reset")
