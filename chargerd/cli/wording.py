@@ -13,7 +13,10 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "The relay board has not confirmed that the relay is open.",
         "check the board's supply and the bus cable; see chargerctl status",
     ),
-    Code.METER_STALE: ("The meter does not answer.", "check the meter's supply, its address and the bus cable"),
+    Code.METER_STALE: (
+        "The meter does not answer, or goes on showing the same whatever flows.",
+        "check the meter's supply, its address and the bus cable; see chargerctl boards",
+    ),
     Code.STORE_UNAVAILABLE: (
         "The journal cannot be written, so nothing may be closed.",
         "check the disk: df -h, dmesg, journalctl -u chargerd",
