@@ -27,7 +27,7 @@ from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
 from chargerd.core.facts import Clearing, Fact, Latch
 from chargerd.core.ledger import Batch, Body, Json, LedgerEntry, Recovery, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits
+from chargerd.core.plan import Limits, holder_of
 from chargerd.core.session import Order, SessionRecord, StopDetail
 from chargerd.core.station import Station
 from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, after
@@ -198,6 +198,7 @@ class Daemon:
             port_state=self._port_state,
             status=self._status,
             accounts=Accounts(self._journal),
+            audit=self._note,
             lines=Lines(lambda: [bus.statistics() for bus in self._buses if isinstance(bus, Bus)]),
         )
         self._control = ControlServer(
@@ -263,7 +264,9 @@ class Daemon:
             )
         )
         unanswered = unanswered_starts(recovery)
-        self._engine.begin(cut_short, stopped=ports_to_stop(recovery), unanswered=unanswered)
+        self._engine.begin(
+            cut_short, stopped=ports_to_stop(recovery), unanswered=unanswered, warmths=recovery.warmths
+        )
         going_on = unanswered & self._under_way()
         self._desk.conclude(recovery.unfinished, self._to_backend, going_on, fulfilled(recovery))
         self._tell_store()
@@ -572,15 +575,20 @@ def _bus_status(bus: DrivenBus, site: Site) -> dict[str, Json]:
 
 
 def lost_latches(site: Site) -> tuple[Latch, ...]:
-    """Return a lock-out for every port: the journal was damaged, and nobody knows which ports were held open."""
+    """Return a lock-out for every port and every circuit that could have been held open.
+
+    The journal was damaged, and nobody knows which of them were.
+    """
+    guarded = {plan.circuit for plan in site.plan.inputs}
+    circuits = (it.id for it in site.plan.circuits if it.id in guarded or it.contactor is not None)
     return tuple(
         Latch(
-            port=port.id,
+            port=holder,
             function="latches_unknown",
             clearing=Clearing.LOCK_OUT,
             detail=StopDetail(function="latches_unknown"),
         )
-        for port in site.plan.ports
+        for holder in (*(port.id for port in site.plan.ports), *map(holder_of, circuits))
     )
 
 

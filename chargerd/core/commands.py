@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.session import SessionRecord
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
 
 
@@ -138,9 +139,10 @@ class Amend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Write the totals of all open sessions, in one transaction. Nobody waits for it."""
+    """Write the totals of open sessions, and how warm ports are, in one transaction. Nobody waits for it."""
 
     records: tuple[SessionRecord, ...]
+    warmths: tuple[Warmth, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from chargerd.core.facts import Disabled, Latch
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
 from chargerd.core.session import SessionRecord
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, PortId, SessionId
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -112,6 +113,7 @@ class Batch:
     enabled: tuple[PortId, ...] = ()
     commands: tuple[RememberedCommand, ...] = ()
     replies: tuple[tuple[Reply, bool], ...] = ()
+    warmths: tuple[Warmth, ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
 
 
@@ -129,6 +131,7 @@ class Recovery:
     sessions: tuple[SessionRecord, ...] = ()
     latches: tuple[Latch, ...] = ()
     disabled: tuple[Disabled, ...] = ()
+    warmths: tuple[Warmth, ...] = ()
     unfinished: tuple[RememberedCommand, ...] = ()
     settled: frozenset[SessionId] = frozenset()
     """Sessions of unfinished starts that are settled already; only the last reply is missing."""

@@ -38,7 +38,7 @@ from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.resuming import PROOF_WITHIN, Outlook, outage_of, outlook
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, Source, StopDetail, StopReason
-from chargerd.core.thermal import START_BELOW, Thermal
+from chargerd.core.thermal import START_BELOW, WORTH_KEEPING, Thermal, Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, after, between
 from chargerd.core.view import PortState, PortView
 from chargerd.core.weld import Weld
@@ -159,6 +159,8 @@ class Port:
         self.relay = RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
         self.weld = Weld(plan)
         self.thermal = Thermal()
+        self.warmth_told = False
+        """Whether the journal has it as a warm one."""
         self.heat = Heat(plan.protection)
         self.frozen = Frozen(plan)
         self.implausible = Recurring()
@@ -588,8 +590,17 @@ class Port:
         if self.weld.never_drew(charged=session.charged, peak=session.totals.peak):
             self.out.tell(RelayOpenCircuit(port=self.id))
         self.charge, self.ending = None, None
+        warmth = self.warmth(now)
+        if warmth is not None:
+            self.out.do(Checkpoint(records=(), warmths=(warmth,)))
         self.out.do(SetPace(port=self.id, pace=Pace.IDLE))
         self.rest(now)
+
+    def warmth(self, now: Moment) -> Warmth | None:
+        """Return how warm its wire is, for the journal; `None` for one that is cold and was so before."""
+        theta = self.thermal.theta(now.instant)
+        was_told, self.warmth_told = self.warmth_told, theta >= WORTH_KEEPING
+        return Warmth(port=self.id, theta=theta, at=now) if was_told or self.warmth_told else None
 
     def rest(self, now: Moment) -> None:
         """Enter the state that fits a port without a session."""

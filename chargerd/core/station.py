@@ -60,8 +60,8 @@ from chargerd.core.resuming import Outlook, outlook
 from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
-from chargerd.core.thermal import cooled
-from chargerd.core.units import CommandId, Instant, PortId, Seconds, WattHours, after, between
+from chargerd.core.thermal import Warmth, cooled, off_for
+from chargerd.core.units import CommandId, Instant, PortId, WattHours, after
 from chargerd.core.view import CircuitView, PortView
 from chargerd.core.wakes import Wakes
 
@@ -124,14 +124,17 @@ class Station:
         *,
         stopped: Container[PortId] = (),
         unanswered: Container[CommandId] = (),
+        warmths: Iterable[Warmth] = (),
     ) -> Outcome:
         """Open every relay, and take up or settle the sessions that an outage or a crash has interrupted.
 
         At the ports of `stopped` somebody had asked for the end already; starts of `unanswered` sessions still
-        wait for their last word.
+        wait for their last word. `warmths` are what the journal has of the wires.
         """
+        for warmth in warmths:
+            self._warm(warmth, now)
         for record in interrupted:
-            self._warm(record, now)
+            self._warm(Warmth(port=record.order.port, theta=record.theta, at=record.at), now)
             port = self._ports.get(record.order.port)
             if port is not None and port.id not in stopped and self._goes_on(port, record, now):
                 port.take_up(record, now, unanswered=record.order.command in unanswered)
@@ -286,17 +289,13 @@ class Station:
             if other.circuit == plan.circuit and other.id != plan.id
         )
 
-    def _warm(self, record: SessionRecord, now: Moment) -> None:
-        """Take up the thermal image where the journal left it."""
-        port = self._ports.get(record.order.port)
-        if port is None:
-            return
-        off_for: Seconds | None = None
-        if record.at.boot == now.boot:
-            off_for = between(record.at.instant, now.instant)
-        elif record.at.wall_ms is not None and now.wall_ms is not None:
-            off_for = Seconds((now.wall_ms - record.at.wall_ms) / 1000)
-        port.thermal.restore(cooled(record.theta, off_for), now.instant)
+    def _warm(self, warmth: Warmth, now: Moment) -> None:
+        """Take up a thermal image where the journal left it."""
+        port = self._ports.get(warmth.port)
+        if port is not None:
+            theta = cooled(warmth.theta, off_for(warmth.at, now))
+            port.thermal.restore(max(theta, port.thermal.theta(now.instant)), now.instant)
+            port.warmth_told = True
 
     def _goes_on(self, port: Port, record: SessionRecord, now: Moment) -> bool:
         """Say whether a session may yet go on: nothing holds its port, and its order is still allowed there."""
@@ -339,8 +338,9 @@ class Station:
     def _checkpoint(self, now: Moment) -> None:
         self._checkpoint_at = after(now.instant, self._plan.checkpoint_every)
         records = self._records(now)
-        if records:
-            self._out.do(Checkpoint(records=records))
+        warmths = tuple(one for port in self._ports.values() if (one := port.warmth(now)) is not None)
+        if records or warmths:
+            self._out.do(Checkpoint(records=records, warmths=warmths))
         for record in records:
             self._out.do(ReadEnergy(port=record.order.port))
 

@@ -5,16 +5,29 @@ where the rated current times k may flow for ever. A gap between readings integr
 """
 
 import math
+from dataclasses import dataclass
 
-from chargerd.core.units import Amps, Instant, Seconds, between
+from chargerd.core.moment import Moment
+from chargerd.core.units import Amps, Instant, PortId, Seconds, between
 
 K = 1.05
 """IEC 60255-149: the factor by which the basic current may be exceeded for ever."""
 TAU = Seconds(300.0)
 START_BELOW = 0.8
 """A port warmer than this is not started."""
+WORTH_KEEPING = 0.01
+"""Below it a wire is cold."""
 UNKNOWN_OFF_TIME = 0.5
 """What a restart after an unknown time assumes at least: neither cold nor tripped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmth:
+    """θ of one port's wire as it was at a moment, for the journal: it outlives sessions and restarts."""
+
+    port: PortId
+    theta: float
+    at: Moment
 
 
 class Thermal:
@@ -57,8 +70,17 @@ class Thermal:
         return Instant(self._at + self._tau * math.log((target - self._theta) / (target - 1.0)))
 
 
-def cooled(theta: float, off_for: Seconds | None) -> float:
+def off_for(since: Moment, now: Moment) -> Seconds | None:
+    """Return how long a wire has had to cool since a moment; `None` if no clock can tell."""
+    if since.boot == now.boot:
+        return between(since.instant, now.instant)
+    if since.wall_ms is None or now.wall_ms is None:
+        return None
+    return Seconds((now.wall_ms - since.wall_ms) / 1000)
+
+
+def cooled(theta: float, off: Seconds | None) -> float:
     """Return θ after a time without current; unknown: at least a half, and never less than it was."""
-    if off_for is None or off_for < 0:
+    if off is None or off < 0:
         return max(theta, UNKNOWN_OFF_TIME)
-    return theta * math.exp(-off_for / TAU)
+    return theta * math.exp(-off / TAU)

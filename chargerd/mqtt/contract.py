@@ -294,6 +294,8 @@ class EventBody(Message):
     version: str | None = None
     configuration: str | None = None
     sessions_interrupted: int | None = None
+    uid: int | None = None
+    """Of whoever gave a command on site."""
 
 
 class ReadingMessageBody(Message):

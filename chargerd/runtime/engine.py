@@ -30,6 +30,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.session import SessionRecord
 from chargerd.core.station import Station
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds
 from chargerd.core.view import CircuitView, PortView
 
@@ -100,16 +101,19 @@ class Engine:
         *,
         stopped: Container[PortId] = (),
         unanswered: Container[CommandId] = (),
+        warmths: Iterable[Warmth] = (),
         by_itself: bool = True,
     ) -> None:
         """Let the station begin: every relay is told to open, interrupted sessions are taken up or settled.
 
-        `stopped` and `unanswered` are those of `Station.begin`.
+        `stopped`, `unanswered` and `warmths` are those of `Station.begin`.
         Where time is turned by hand (`by_itself` is false), somebody else dispatches `DeadlineReached`.
         """
         with self._lock:
             now = self._clock.moment()
-            outcome = self._station.begin(interrupted, now, stopped=stopped, unanswered=unanswered)
+            outcome = self._station.begin(
+                interrupted, now, stopped=stopped, unanswered=unanswered, warmths=warmths
+            )
             self._hand_on(outcome, now)
         if by_itself:
             self._thread.start()
@@ -206,7 +210,7 @@ class Engine:
             case Persist() | Amend():
                 self._journal.append(Batch(sessions=(command.record,)), self._answer_to(command))
             case Checkpoint():
-                self._journal.append(Batch(sessions=command.records))
+                self._journal.append(Batch(sessions=command.records, warmths=command.warmths))
             case Answer():
                 self._answer(command, now)
             case _:

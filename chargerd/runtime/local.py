@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from chargerd.control.methods import ACTING
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.events import StopRequested
@@ -10,6 +11,7 @@ from chargerd.core.ledger import Json
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
+from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.changes import Changes, limits_of, nobody, replying
 from chargerd.runtime.desk import Desk, fresh_id
@@ -32,7 +34,10 @@ class LocalHandler:
         status: Callable[[], dict[str, Json]],
         accounts: Accounts,
         lines: Lines,
+        audit: Callable[[EventBody], None],
     ) -> None:
+        """`audit` writes into the ledger who has asked for what."""
+        self._audit = audit
         self._engine = engine
         self._desk = desk
         self._clock = clock
@@ -51,13 +56,15 @@ class LocalHandler:
             **lines.methods,
         }
 
-    def call(self, method: str, params: Fields, _peer: Peer, respond: Responder) -> None:
+    def call(self, method: str, params: Fields, peer: Peer, respond: Responder) -> None:
         """Serve one request."""
         serve = self._methods.get(method)
         if serve is None:
             known = ", ".join(sorted(self._methods))
             respond.fail("unsupported", f"no method {method!r}", f"this daemon knows {known}")
             return
+        if method in ACTING:
+            self._audit(action(method, params, peer))
         serve(params, respond)
 
     def looked(self, views: Sequence[PortView], changed: frozenset[PortId]) -> None:
@@ -128,6 +135,22 @@ class LocalHandler:
             ports = ", ".join(view.id for view in self._engine.views())
             respond.fail("unknown_port", f"there is no port {name!r}", f"the ports are {ports}")
             return None
+
+
+def action(method: str, params: Fields, peer: Peer) -> EventBody:
+    """Return the event of a command given on site; what became of it is told by the events that follow."""
+    port, session, circuit = _text(params, "port"), _text(params, "session_id"), _text(params, "circuit")
+    return EventBody(
+        event="local_action",
+        severity=Severity.INFO,
+        port=None if port is None else PortId(port),
+        circuit=circuit,
+        session_id=None if session is None else SessionId(session),
+        function=method,
+        source=Source.LOCAL,
+        reason=_text(params, "reason"),
+        uid=peer.uid,
+    )
 
 
 def _text(params: Fields, name: str) -> str | None:

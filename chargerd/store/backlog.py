@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chargerd.core.ledger import Batch, LedgerEntry
-from chargerd.core.units import SessionId
 
 
 def is_checkpoint(batch: Batch) -> bool:
-    """Say whether a batch holds nothing but totals of open sessions, which newer totals make worthless."""
-    return bool(batch.sessions) and batch == Batch(sessions=batch.sessions)
+    """Say whether a batch holds nothing but totals and warmths, which newer ones make worthless."""
+    totals = Batch(sessions=batch.sessions, warmths=batch.warmths)
+    return batch == totals and totals != Batch()
 
 
 def only_replies(batch: Batch) -> bool:
@@ -30,7 +30,7 @@ class Backlog:
     def keep(self, batch: Batch) -> None:
         """Add a batch behind all others."""
         if is_checkpoint(batch):
-            self._forget_older({record.order.session for record in batch.sessions})
+            self._forget_older(batch)
         self._batches.append(batch)
 
     def first(self, count: int) -> Sequence[Batch]:
@@ -49,7 +49,7 @@ class Backlog:
             for batch in self._batches
         )
 
-    def _forget_older(self, newer: set[SessionId]) -> None:
+    def _forget_older(self, newer: Batch) -> None:
         thinned = (_without(batch, newer) if is_checkpoint(batch) else batch for batch in self._batches)
         self._batches = deque(batch for batch in thinned if batch != Batch())
 
@@ -60,7 +60,11 @@ def _of_boot(entry: LedgerEntry, unknown: int, boot: int) -> LedgerEntry:
     return replace(entry, moment=replace(entry.moment, boot=boot))
 
 
-def _without(batch: Batch, sessions: set[SessionId]) -> Batch:
+def _without(batch: Batch, newer: Batch) -> Batch:
+    sessions = {record.order.session for record in newer.sessions}
+    ports = {warmth.port for warmth in newer.warmths}
     return replace(
-        batch, sessions=tuple(record for record in batch.sessions if record.order.session not in sessions)
+        batch,
+        sessions=tuple(record for record in batch.sessions if record.order.session not in sessions),
+        warmths=tuple(warmth for warmth in batch.warmths if warmth.port not in ports),
     )

@@ -17,6 +17,7 @@ from chargerd.core.ledger import Body, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
 from chargerd.core.session import SessionRecord
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, PortId, SessionId
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class CommandRecord:
 
 SESSION = Codec(TypeAdapter(Stored[SessionRecord]))
 LATCH = Codec(TypeAdapter(Stored[Latch]))
+WARMTH = Codec(TypeAdapter(Stored[Warmth]))
 DISABLED = Codec(TypeAdapter(Stored[Disabled]))
 COMMAND = Codec(TypeAdapter(Stored[CommandRecord]))
 

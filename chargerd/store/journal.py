@@ -288,6 +288,7 @@ def _peek(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recover
         starts=state.starts,
         sessions=sessions,
         latches=latches,
+        warmths=tables.warmths(),
         disabled=tables.disabled(),
         unfinished=unfinished,
         settled=frozenset(one for one in started - open_ids if tables.session_used(one)),

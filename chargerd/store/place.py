@@ -17,6 +17,7 @@ from ulid import ULID
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Batch, Recovery
 from chargerd.core.session import SessionRecord
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import PortId, SessionId
 from chargerd.store import files, retention, schema
 from chargerd.store.ballast import Ballast, is_full
@@ -140,11 +141,12 @@ def stand_in() -> sqlite3.Connection:
 
 @dataclass(slots=True)
 class Mirror:
-    """Open sessions, latches and what is disabled by now, for a disk that was replaced and knows none of it."""
+    """What a replaced disk has to be told: open sessions, latches, what is disabled, how warm ports are."""
 
     sessions: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
     disabled: dict[PortId, Disabled] = field(default_factory=dict)
+    warmths: dict[PortId, Warmth] = field(default_factory=dict)
 
     def take(self, batch: Batch) -> None:
         """Follow a batch that was written, or will be."""
@@ -160,6 +162,8 @@ class Mirror:
             self.disabled.pop(holder, None)
         for one in batch.disabled:
             self.disabled[one.holder] = one
+        for warmth in batch.warmths:
+            self.warmths[warmth.port] = warmth
 
     def whole(self) -> Batch:
         """Return all of it as one batch."""
@@ -167,6 +171,7 @@ class Mirror:
             sessions=tuple(self.sessions.values()),
             latches=tuple(self.latches.values()),
             disabled=tuple(self.disabled.values()),
+            warmths=tuple(self.warmths.values()),
         )
 
 

@@ -70,6 +70,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE state ADD COLUMN copied_ms INTEGER",
     ),
     ("CREATE TABLE disabled (holder TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",),
+    ("CREATE TABLE warmth (port TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 

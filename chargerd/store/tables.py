@@ -12,9 +12,20 @@ from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import SessionRecord
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import Link, digest_of, problems_of
-from chargerd.store.codec import DISABLED, LATCH, SESSION, dump_body, dump_command, key, load_body, load_command
+from chargerd.store.codec import (
+    DISABLED,
+    LATCH,
+    SESSION,
+    WARMTH,
+    dump_body,
+    dump_command,
+    key,
+    load_body,
+    load_command,
+)
 from chargerd.store.errors import DamagedError
 
 log = structlog.get_logger(__name__)
@@ -165,6 +176,10 @@ class Tables:
             "INSERT OR REPLACE INTO disabled (holder, record) VALUES (?, ?)",
             [(key(one.holder), DISABLED.dump(one)) for one in batch.disabled],
         )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO warmth (port, record) VALUES (?, ?)",
+            [(key(one.port), WARMTH.dump(one)) for one in batch.warmths],
+        )
         if batch.latches:
             self._db.execute("UPDATE state SET latches_unknown = 0")
         self._db.executemany(
@@ -309,6 +324,11 @@ class Tables:
         """Return what is out of service. Raises `CodecError`."""
         found = self._db.execute("SELECT record FROM disabled ORDER BY holder")
         return tuple(DISABLED.load(text) for (text,) in found)
+
+    def warmths(self) -> tuple[Warmth, ...]:
+        """Return how warm ports were when somebody last looked. Raises `CodecError`."""
+        found = self._db.execute("SELECT record FROM warmth ORDER BY port")
+        return tuple(WARMTH.load(text) for (text,) in found)
 
     def unfinished(self) -> tuple[RememberedCommand, ...]:
         """Return commands without a final reply, oldest first. Raises `CodecError`."""

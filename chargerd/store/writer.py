@@ -72,7 +72,14 @@ class Writer:
         self._mirror = Mirror()
         if not opened.stand_in:
             known = opened.recovery
-            self._mirror.take(Batch(sessions=known.sessions, latches=known.latches, disabled=known.disabled))
+            self._mirror.take(
+                Batch(
+                    sessions=known.sessions,
+                    latches=known.latches,
+                    disabled=known.disabled,
+                    warmths=known.warmths,
+                )
+            )
         self._clock = clock
         self._boot_id = boot_id
         self._boot = opened.recovery.boot

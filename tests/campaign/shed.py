@@ -124,7 +124,11 @@ class Shed(World):
         self.begin_buses()
         unanswered = unanswered_starts(recovery)
         self.engine.begin(
-            interrupted(recovery), stopped=ports_to_stop(recovery), unanswered=unanswered, by_itself=False
+            interrupted(recovery),
+            stopped=ports_to_stop(recovery),
+            unanswered=unanswered,
+            warmths=recovery.warmths,
+            by_itself=False,
         )
         under_way = {view.session.order.command for view in self.engine.views() if view.session is not None}
         self.desk.conclude(recovery.unfinished, self._respond, unanswered & under_way)

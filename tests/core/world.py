@@ -61,6 +61,7 @@ from chargerd.core.plan import (
 )
 from chargerd.core.session import Order, SessionRecord, Settlement, Source
 from chargerd.core.station import Station
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import (
     Amps,
     CommandId,
@@ -86,6 +87,7 @@ class Journal:
     """It neither confirms nor refuses."""
     records: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
+    warmths: dict[PortId, Warmth] = field(default_factory=dict)
     ended: set[SessionId] = field(default_factory=set)
     disabled: dict[PortId, Disabled] = field(default_factory=dict)
 
@@ -183,7 +185,13 @@ class World(Plant):
         """Let the station begin, and the bus with it."""
         for port in self.plans:
             self.set_pace(port, Pace.IDLE)
-        outcome = self.station.begin(interrupted, self.moment(), stopped=stopped, unanswered=unanswered)
+        outcome = self.station.begin(
+            interrupted,
+            self.moment(),
+            stopped=stopped,
+            unanswered=unanswered,
+            warmths=tuple(self.journal.warmths.values()),
+        )
         self._carry_out(outcome)
         self.life += 1
         self.later(0.0, self.read_coils, self.life)
@@ -225,6 +233,7 @@ class World(Plant):
             case Persist() | Amend() if not self.journal.stuck:
                 self.later(self.journal.latency, self._persisted, command, self.life)
             case Checkpoint() if not self.journal.failing:
+                self.journal.warmths |= {warmth.port: warmth for warmth in command.warmths}
                 self.journal.records |= {record.order.session: record for record in command.records}
             case _:
                 pass
@@ -433,6 +442,11 @@ class World(Plant):
 
     def state(self, port: str = "A01") -> PortState:
         return self.view(port).state
+
+    def run_for_warmth(self, port: str = "A01") -> float:
+        """Let a minute and a bit pass, and return how warm the journal has been told a port is."""
+        self.run(61)
+        return self.journal.warmths[PortId(port)].theta
 
     def settlements(self) -> list[Settlement]:
         """Return all settlements so far."""

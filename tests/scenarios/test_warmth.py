@@ -1,13 +1,18 @@
 """The thermal image: what has carried much for long opens, and stays warm over sessions and restarts."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from chargerd.core.commands import Checkpoint, Code
+from chargerd.core.moment import Moment
 from chargerd.core.session import Source
-from chargerd.core.thermal import Thermal, cooled
-from chargerd.core.units import Amps, Instant, Seconds
+from chargerd.core.thermal import WORTH_KEEPING, Thermal, Warmth, cooled
+from chargerd.core.units import Amps, Instant, PortId, Seconds
 from tests.core.world import World
+
+PORT = PortId("A01")
 
 K, TAU = 1.05, 300.0
 
@@ -69,6 +74,74 @@ def test_an_hour_at_the_limit_leaves_the_port_warm_over_a_restart() -> None:
     assert "thermal" in world.view().blocked_by, "0.98 at the end, and a few seconds off"
     world.run(120)
     assert "thermal" not in world.view().blocked_by
+
+
+def tripped_by_warmth() -> World:
+    world = World()
+    world.draw(5.4, 700.0)
+    world.charging()
+    world.run_until("tripped overcurrent_thermal", within=2000)
+    world.run(5)
+    world.draw(0.0)
+    return world
+
+
+def test_the_wire_of_a_session_that_has_ended_is_warm_after_a_restart_too() -> None:
+    world = tripped_by_warmth()
+    assert not world.journal.records
+    world.restart(after=20)
+    world.run(10)
+    world.reset()
+    world.start()
+    world.tells("answer start rejected thermal")
+    world.run(300 * math.log(1 / 0.8))
+    assert "thermal" not in world.view().blocked_by
+
+
+def test_a_crash_right_after_the_end_forgets_nothing_either() -> None:
+    world = World()
+    world.draw(5.4, 700.0)
+    world.charging()
+    world.run_until("ended overcurrent", within=2000)
+    world.draw(0.0)
+    world.restart(after=1)
+    world.run(10)
+    assert world.station.view(PORT, world.moment()).blocked_by[0] is Code.LATCHED
+    assert "thermal" in world.view().blocked_by
+
+
+def test_how_warm_a_wire_is_is_written_until_it_is_cold_and_no_longer() -> None:
+    world = tripped_by_warmth()
+    world.commands.clear()
+    world.run(3600)
+    told = [
+        one.theta for _, command in world.commands if isinstance(command, Checkpoint) for one in command.warmths
+    ]
+    assert told == sorted(told, reverse=True)
+    assert told[-1] < WORTH_KEEPING <= told[-2]
+    assert len(told) == pytest.approx(300 * math.log(1 / 0.01) / 60, abs=2)
+
+
+def test_a_wire_whose_time_off_nobody_knows_is_half_warm_at_least() -> None:
+    world = World(begin=False)
+    world.journal.warmths[PORT] = Warmth(port=PORT, theta=0.2, at=Moment(instant=Instant(5.0), boot=0))
+    world.begin()
+    assert world.station.view(PORT, world.moment()) is not None
+    kept = world.run_for_warmth()
+    assert kept == pytest.approx(0.5 * math.exp(-60 / 300), abs=0.01)
+
+
+def test_of_what_a_session_and_a_wire_have_left_the_warmer_counts() -> None:
+    world = World()
+    world.draw(5.2, 700.0)
+    world.charging()
+    world.run(1800)
+    for theta, other in ((0.1, 0.9), (0.9, 0.1)):
+        (record,) = world.journal.records.values()
+        later = World(begin=False)
+        later.journal.warmths[PORT] = Warmth(port=PORT, theta=theta, at=later.moment())
+        later.begin([replace(record, theta=other, at=later.moment())])
+        assert later.run_for_warmth() == pytest.approx(0.9 * math.exp(-60 / 300), abs=0.02)
 
 
 def test_off_time_that_is_not_known_cools_nothing() -> None:

@@ -14,6 +14,7 @@ from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, Remembered
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, Source
+from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
@@ -63,6 +64,10 @@ def latch(port: str = "A01", function: str = "relay_will_not_open") -> Latch:
 
 def disabled(holder: str = "A01", reason: str = "a worn plug") -> Disabled:
     return Disabled(holder=PortId(holder), source=Source.LOCAL, reason=reason, since=MOMENT)
+
+
+def warmth(port: str = "A01", theta: float = 0.75) -> Warmth:
+    return Warmth(port=PortId(port), theta=theta, at=MOMENT)
 
 
 def entry(body: Body | None = None, *, settlement: bool = False, kind: RowKind = RowKind.EVENT) -> LedgerEntry:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from chargerd.core.ledger import Batch
 from chargerd.core.units import SessionId
 from chargerd.store.backlog import Backlog
-from tests.store.kit import entry, latch, record
+from tests.store.kit import entry, latch, record, warmth
 
 
 def kept(*batches: Batch) -> list[Batch]:
@@ -20,6 +20,12 @@ def test_newer_totals_replace_older_ones_session_by_session() -> None:
     older = Batch(sessions=(record("s1", energy=1.0), record("s2", energy=5.0)))
     assert kept(older, newer) == [Batch(sessions=(record("s2", energy=5.0),)), newer]
     assert kept(newer, newer, newer) == [newer]
+
+
+def test_newer_warmths_replace_older_ones_port_by_port() -> None:
+    newer = Batch(warmths=(warmth("A01", 0.5),))
+    older = Batch(sessions=(record("s1"),), warmths=(warmth("A01", 0.9), warmth("A02", 0.4)))
+    assert kept(older, newer) == [Batch(sessions=(record("s1"),), warmths=(warmth("A02", 0.4),)), newer]
 
 
 def test_totals_that_belong_to_a_fact_stay_with_it() -> None:

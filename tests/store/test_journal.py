@@ -21,6 +21,7 @@ from tests.store.kit import (
     latch,
     open_journal,
     record,
+    warmth,
 )
 
 Open = Callable[..., Opened]
@@ -314,6 +315,14 @@ def test_the_newest_row_is_known_after_a_restart_if_it_can_be_read(path: Path, o
     newest = open_().journal.recovery.newest
     assert newest is not None
     assert newest["event"] == "gap"
+
+
+def test_how_warm_a_port_is_survives_and_is_overwritten(open_: Open) -> None:
+    first = open_()
+    first.write(Batch(warmths=(warmth("A01", 0.9), warmth("A02", 0.3))))
+    first.write(Batch(warmths=(warmth("A01", 0.7),)))
+    first.journal.close(PATIENCE_S)
+    assert open_().journal.recovery.warmths == (warmth("A01", 0.7), warmth("A02", 0.3))
 
 
 def test_connections_are_counted_across_restarts(open_: Open) -> None:
