@@ -119,6 +119,11 @@ def return_in_turn(port: Port, _event: Event, now: Moment) -> None:
     port.recover_until = after(now.instant, port.plan.protection.recover_within)
 
 
+def wait_for_room(port: Port, _event: Event, now: Moment) -> None:
+    """A session that has recovered waits on for its circuits, for as long as it may be suspended at all."""
+    port.recover_until = after(now.instant, port.plan.protection.recover_within)
+
+
 def refuse_stop(status: ReplyStatus, code: Code, message: str = "") -> Callable[[Port, Event, Moment], None]:
     """Refuse a stop with this code."""
 

@@ -17,7 +17,7 @@ from chargerd.core.session import (
     StopReason,
 )
 from chargerd.core.totals import Totals
-from chargerd.core.units import CommandId, Instant, Seconds, WattHours, after, between
+from chargerd.core.units import CommandId, Instant, Seconds, WattHours, Watts, after, between
 
 OUTAGE = StopReason.POWER_LOSS.value
 """The reason of an interruption that was an outage of the gateway."""
@@ -59,6 +59,8 @@ class Charge:
         self._plan = plan
         self._interruptions: list[Interruption] = []
         self._suspended_from: Moment | None = None
+        self._counting_from: Instant | None = None
+        """From when on time counts as suspended; `None` while it counts as charging."""
         self._suspended = Seconds(0.0)
         self._outages = Seconds(0.0)
         self._taken_up: Moment | None = None
@@ -86,6 +88,7 @@ class Charge:
             charge._interruptions.append(Interruption(since=record.at, until=None, reason=OUTAGE))
         charge._suspended, charge._outages = record.suspended, record.outages
         charge._suspended_from = charge._taken_up = now
+        charge._counting_from = now.instant
         return charge
 
     def prove(self, outage: Seconds, now: Moment) -> None:
@@ -112,6 +115,11 @@ class Charge:
         if self.kept is not None:
             self.kept = replace(self.kept, order=self.order)
 
+    @property
+    def peak(self) -> Watts:
+        """Return the highest power so far, before an outage or after it."""
+        return self.totals.peak if self.kept is None else self.kept.peak_power
+
     # Suspension
 
     @property
@@ -123,22 +131,38 @@ class Charge:
         """Begin a suspension; one under way, whose start sequence has come to nothing, ends in the new one."""
         self.resume(now)
         self._suspended_from = now
+        self._counting_from = None if self.totals.closed else now.instant
         self._interruptions.append(Interruption(since=now, until=None, reason=reason))
 
     def resume(self, now: Moment) -> None:
         """End the suspension under way, if any."""
         if self._suspended_from is None:
             return
-        self._suspended = self.suspended_at(now.instant)
+        self.contact_closed(now.instant)
         self._suspended_from = None
         last = self._interruptions[-1]
         self._interruptions[-1] = Interruption(since=last.since, until=now, reason=last.reason)
 
-    def suspended_at(self, now: Instant) -> Seconds:
-        """Return how long the session has been suspended in all, as of `now`."""
-        if self._suspended_from is None:
-            return self._suspended
-        return Seconds(self._suspended + between(self._suspended_from.instant, now))
+    def contact_opened(self, at: Instant) -> None:
+        """The relay of a suspended session is open: charging time has ended, suspended time begins."""
+        if self._suspended_from is not None and self._counting_from is None:
+            self._counting_from = max(at, self._suspended_from.instant)
+
+    def contact_closed(self, at: Instant) -> None:
+        """Suspended time ends: charging time runs from the same instant on."""
+        if self._counting_from is not None:
+            self._suspended = Seconds(self._suspended + between(self._counting_from, at))
+            self._counting_from = None
+
+    def suspended_at(self, now: Instant, contact_until: Instant | None = None) -> Seconds:
+        """Return how long the session has been suspended in all, as of `now`.
+
+        No instant counts twice: a relay not seen to be open yet counts as charging up to `contact_until`.
+        """
+        begin = self._counting_from
+        if begin is None and self._suspended_from is not None and contact_until is not None and self.totals.closed:
+            begin = max(contact_until, self._suspended_from.instant)
+        return self._suspended if begin is None else Seconds(self._suspended + between(begin, now))
 
     def suspended_too_long_at(self) -> Instant:
         """Return when the suspension under way will have taken all the time a session has for it."""
@@ -161,7 +185,7 @@ class Charge:
             last_register=totals.register_last,
             energy=totals.energy,
             charging=totals.charging,
-            suspended=self.suspended_at(now.instant),
+            suspended=self.suspended_at(now.instant, contact_until),
             peak_power=totals.peak,
             peak_power_first_5_min=totals.peak_first_5_min,
             tiers=totals.tiers(),
@@ -171,6 +195,7 @@ class Charge:
             elapsed=between(self.image.started_at, now.instant),
             outages=self._outages,
             level=self.image.shape.peak,
+            lately=self.image.shape.lately,
             doubt=totals.doubt,
         )
 

@@ -200,19 +200,28 @@ def still_leased(port: Port, event: Event, now: Moment) -> bool:
 
 
 def recovered(port: Port, _event: Event, now: Moment) -> bool:
-    """Hold if the relay is open, its board there, and two readings agree: good news needs two."""
+    """Hold if nothing is wrong any more, its circuits have room, and it is its turn."""
+    return restored(port, now) and port.may_return(now) and port.return_at is None
+
+
+def restored(port: Port, now: Moment) -> bool:
+    """Say whether the relay is open, its board there, and two readings agree: good news needs two."""
     return (
         port.relay.phase is Phase.OPEN
         and not port.board_lost
         and port.station.store_writable
-        and port.may_return(now)
         and port.ready(now)
         and not port.frozen.dead
-        and port.return_at is None
         and port.session.kept is None
         and not port.mains.out(now.instant)
         and (port.suspended_for not in VOLTAGES or port.mains.steady(now.instant))
     )
+
+
+def no_room_yet(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if only others of its circuits keep the session from going on: they have to settle down first."""
+    waits = port.id in port.circuits.waiting() and port.circuits.allow(port.id)
+    return not_recovered(port, event, now) and waits and restored(port, now)
 
 
 def outage_proved(port: Port, _event: Event, now: Moment) -> bool:

@@ -396,6 +396,7 @@ class Port:
         """Let charging time run from the write that closed the relay on."""
         totals, began = self.session.totals, self.relay.closed_from
         assert began is not None
+        self.session.contact_closed(began)
         totals.close(began)
         assert self.seen.power is not None
         assert self.seen.power_at is not None
@@ -561,7 +562,9 @@ class Port:
 
     def count_open(self, now: Moment) -> None:
         """Charging time ends: now, or with the last confirmed lease, whichever was earlier."""
-        self.session.totals.open(self.contact_until(now.instant))
+        until = self.contact_until(now.instant)
+        self.session.totals.open(until)
+        self.session.contact_opened(until)
 
     def contact_until(self, now: Instant) -> Instant:
         """Return until when the relay counts as closed, as of `now`; nobody pays for more than was confirmed."""
@@ -587,7 +590,7 @@ class Port:
             stop = self.seen.energy
         self.out.tell(SessionEnded(settlement=session.settle(ending.reason, ending.detail, stop, now)))
         self.last_words(ending)
-        if self.weld.never_drew(charged=session.charged, peak=session.totals.peak):
+        if self.weld.never_drew(charged=session.charged, peak=session.peak):
             self.out.tell(RelayOpenCircuit(port=self.id))
         self.charge, self.ending = None, None
         warmth = self.warmth(now)

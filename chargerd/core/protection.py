@@ -102,7 +102,7 @@ class Image:
         """Go on after an outage with what was known at `at`, when the record was made."""
         self.totals = totals
         self.started_at = Instant(at - record.elapsed)
-        self.shape.peak = record.level
+        self.shape.take_up(record.level, record.lately)
         self.jump.most = record.peak_power
         if record.doubt is not None:
             self.told.add("doubt")

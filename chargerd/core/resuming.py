@@ -26,11 +26,13 @@ class Outlook(StrEnum):
 def outage_of(record: SessionRecord, now: Moment) -> Seconds | None:
     """Return how long the outage has lasted by `now`; `None` while nothing proves it.
 
-    Within one boot the boot clock tells. Over a reboot only wall clocks that something vouches for can, on both
-    sides; one that went back proves nothing, and no outage is shorter than this boot is old.
+    Within one boot the boot clock tells; one that went back is another boot's. Over a reboot only wall clocks that
+    something vouches for can, on both sides; one that went back proves nothing, and no outage is shorter than this
+    boot is old.
     """
     if record.at.boot == now.boot:
-        return between(record.at.instant, now.instant)
+        outage = between(record.at.instant, now.instant)
+        return outage if outage >= 0 else None
     if record.at.wall_ms is None or now.wall_ms is None:
         return None
     outage = Seconds((now.wall_ms - record.at.wall_ms) / 1000)

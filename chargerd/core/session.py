@@ -138,6 +138,8 @@ class SessionRecord:
     """How much of `suspended` were outages of the gateway."""
     level: Watts = Watts(0.0)
     """The highest level of its power, which tells by what shape it ends."""
+    lately: Watts = Watts(0.0)
+    """The newest level that was more than an empty socket's: what a plug pulled later was pulled from."""
     doubt: str | None = None
     """Why its energy is only an estimate, if it is."""
 

@@ -103,11 +103,19 @@ class Shape:
 
     def interrupt(self) -> None:
         """The relay opens, or nothing was seen for long: only what level it was before still counts."""
-        level = self._median()
-        if level > RESTLESS:
-            self._before = level  # Who pulls the plug meanwhile leaves no other trace.
+        self._before = self.lately  # Who pulls the plug meanwhile leaves no other trace.
         self._recent.clear()
         self._last = self._fall = self._low_from = None
+
+    def take_up(self, peak: Watts, lately: Watts) -> None:
+        """Go on after an outage: from the highest level, and from the newest."""
+        self.peak, self._before = peak, lately
+
+    @property
+    def lately(self) -> Watts:
+        """Return the newest level that was more than an empty socket's."""
+        level = self._median()
+        return level if level > RESTLESS else self._before
 
     # Taking in
 
@@ -116,9 +124,7 @@ class Shape:
             self._fall = None
             return
         if self._fall is None:
-            level = self._median()
-            if level > RESTLESS:
-                self._before = level  # Else one flicker has broken a fall that goes on.
+            self._before = self.lately  # One flicker may only have broken a fall that goes on.
             self._fall = _Fall(before=self._before, quiet=deque())
         else:
             self._fall.covered = Seconds(self._fall.covered + gap)

@@ -311,7 +311,8 @@ class Supply:
             for port in self._below[circuit.plan.id]
             if port.state in NEEDS_POWER and port.relay.phase is not Phase.OPEN
         ]
-        closed.sort(key=lambda port: port.session.started.instant, reverse=True)
+        # By this boot's clock: a session that has come through a reboot was begun on another.
+        closed.sort(key=lambda port: port.session.image.started_at, reverse=True)
         return [port.id for port in closed]
 
     def _settle(self, contactor: Contactor, now: Moment) -> list[Port]:

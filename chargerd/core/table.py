@@ -251,6 +251,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         ),
         T.WAKE: (
             Rule("suspended_too_long", when.suspended_too_long, do.end_suspended_too_long),
+            Rule("no_room_yet", when.no_room_yet, do.wait_for_room),
             Rule("not_recovered", when.not_recovered, do.end_not_recovered),
             Rule("turn", when.turn_to_return, do.return_in_turn),
             Rule("wait", when.always, do.nothing),

@@ -41,6 +41,8 @@ class Totals:
         self.register_start: WattHours | None = None
         self.register_last: WattHours | None = None
         self._register_at = Instant(0.0)
+        self._unwatched = False
+        """Whether something may have flowed since `register_last` that no reading of power has shown."""
         self.doubt: str | None = None
         """Why the energy is only an estimate, if it is."""
 
@@ -54,7 +56,7 @@ class Totals:
         totals.peak, totals.peak_first_5_min = record.peak_power, record.peak_power_first_5_min
         totals.register_start, totals.register_last = record.meter_start, record.last_register
         totals.doubt = record.doubt
-        totals._register_at = at
+        totals._register_at, totals._unwatched = at, True
         return totals
 
     @property
@@ -127,8 +129,10 @@ class Totals:
         if self.doubt is None:
             drawn = value - self.register_start
             least, most = max(0.0, drawn - self._resolution), drawn + self._resolution
+            if self._unwatched:
+                least = drawn  # The integral lacks what flowed unseen: the register alone knows.
             self.energy = WattHours(min(max(self.energy, least), most))
-        self.register_last = value
+        self.register_last, self._unwatched = value, False
 
     def distrust(self, reason: str, missed: WattHours) -> None:
         """The register does not count: `missed` was drawn since it last moved; the integral stands from here."""

@@ -7,7 +7,7 @@ blocks. Commands to relays go out before anything is recorded.
 
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import structlog
 
@@ -41,6 +41,9 @@ LONGEST_NAP = Seconds(1.0)
 
 log = structlog.get_logger(__name__)
 
+Note: TypeAlias = Callable[[tuple[Fact, ...], Moment, tuple[Checkpoint, ...]], None]
+"""Takes facts, when they were decided, and the checkpoints that belong to them."""
+
 
 class BusLike(Protocol):
     """What the engine needs of a bus."""
@@ -68,7 +71,7 @@ class Engine:
         self._on_panic = on_panic
         self._relays: Mapping[PortId, BusLike] = {}
         self._meters: Mapping[PortId, BusLike] = {}
-        self._note: Callable[[tuple[Fact, ...], Moment], None] = _unheard
+        self._note: Note = _unnoted
         self._answer: Callable[[Answer, Moment], None] = _unheard
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
@@ -83,7 +86,7 @@ class Engine:
         *,
         relays: Mapping[PortId, BusLike],
         meters: Mapping[PortId, BusLike],
-        note: Callable[[tuple[Fact, ...], Moment], None],
+        note: Note,
         answer: Callable[[Answer, Moment], None],
     ) -> None:
         """Say on which bus each port's relay and meter hang, and who takes facts and answers; before `begin`.
@@ -199,11 +202,14 @@ class Engine:
             if isinstance(command, BusCommand):
                 buses = self._meters if isinstance(command, SetPace | ReadEnergy) else self._relays
                 buses[command.port].execute(command)
-        # Facts before answers: a last word must not be durable before what it is about.
+        # Facts before answers: a last word must not be durable before what it is about. A session's end begins
+        # in one transaction with the trip that is behind it, or it would go on after a crash between the two.
+        checkpoints = tuple(command for command in outcome.commands if isinstance(command, Checkpoint))
         if outcome.facts:
-            self._note(outcome.facts, now)
+            self._note(outcome.facts, now, checkpoints)
         for command in outcome.commands:
-            self._carry_out(command, now)
+            if not (outcome.facts and isinstance(command, Checkpoint)):
+                self._carry_out(command, now)
 
     def _carry_out(self, command: Command, now: Moment) -> None:
         match command:
@@ -235,6 +241,10 @@ class Engine:
                     self._wake.wait(nap)
                     continue
             self.dispatch(DeadlineReached())
+
+
+def _unnoted(_facts: object, now: Moment, _checkpoints: object) -> None:
+    _unheard(None, now)
 
 
 def _unheard(_what: object, _now: Moment) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     CircuitTripped,
     Disabled,
@@ -41,16 +42,18 @@ class Scribe:
         self._entry_of = entry_of
         self._nudge = nudge
 
-    def facts(self, facts: tuple[Fact, ...], now: Moment) -> None:
-        """Write down the facts of one event, and log each."""
+    def facts(self, facts: tuple[Fact, ...], now: Moment, checkpoints: tuple[Checkpoint, ...] = ()) -> None:
+        """Write down the facts of one event with the checkpoints that belong to them, and log each fact."""
         for fact in facts:
             log.info(event_name(fact), **outline(fact))
-        self._journal.append(batch_of(facts, now, self._entry_of))
+        self._journal.append(batch_of(facts, now, self._entry_of, checkpoints))
         self._nudge()
 
 
-def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
-    """Return what one transaction has to write for these facts."""
+def batch_of(
+    facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf, checkpoints: tuple[Checkpoint, ...] = ()
+) -> Batch:
+    """Return what one transaction has to write for these facts, and for checkpoints that belong to them."""
     sessions: list[SessionRecord] = []
     ended: list[SessionId] = []
     latches: list[Latch] = []
@@ -75,7 +78,8 @@ def batch_of(facts: tuple[Fact, ...], now: Moment, entry_of: EntryOf) -> Batch:
             case _:
                 pass
     return Batch(
-        sessions=tuple(sessions),
+        sessions=(*sessions, *(record for checkpoint in checkpoints for record in checkpoint.records)),
+        warmths=tuple(warmth for checkpoint in checkpoints for warmth in checkpoint.warmths),
         ended=tuple(ended),
         latches=tuple(latches),
         cleared=tuple(cleared),

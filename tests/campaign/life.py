@@ -11,6 +11,7 @@ from chargerd.core.units import PortId, Seconds, Volts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.frames import Faults, FrameShed
+from tests.campaign.outages import Outages
 from tests.campaign.shed import Shed
 from tests.core.plant import Bus
 
@@ -47,6 +48,7 @@ class Life(abc.ABC):
         self.rng = random.Random(seed)
         self.shed = shed
         self.books = Truth(shed)
+        self.outages = Outages(shed)
         self.names = list(shed.plans)
         self._alive = True
         self._sow(self._arrive, 1 * MINUTE)
@@ -65,6 +67,7 @@ class Life(abc.ABC):
             self.shed.ask_stop(port)
         self.shed.run(30.0)
         self.books.close()
+        self.outages.close()
         self.shed.real.close(1.0)
         return self.shed.trace.hexdigest()
 
@@ -148,7 +151,7 @@ class Life(abc.ABC):
             case 0:
                 self.kill(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False)
             case 1:
-                self.kill(rng.choice((1.0, 30.0, 3600.0)), power=True)
+                self.kill(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True)
             case 2:
                 shed.clock.offset += rng.choice((-1, 1)) * rng.choice((1.0, 3600.0, 3 * 365 * 86400.0))
             case 3:

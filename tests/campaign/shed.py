@@ -7,11 +7,15 @@ comes, and a restart opens that file anew. The same seed gives the same trace.
 
 import hashlib
 import heapq
+from dataclasses import replace
+from math import inf, nextafter
 from pathlib import Path
+from typing import TypeVar
 
 from chargerd.core.commands import (
     Answer,
     BusCommand,
+    Checkpoint,
     CloseRelay,
     OpenRelay,
     Pace,
@@ -37,10 +41,15 @@ from tests.core.logbook import port_of, word
 from tests.core.plant import BOOT, Job, port_plan
 from tests.core.world import World
 
+Told = TypeVar("Told", bound=Event | BusCommand)
 KINDS = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
 EXPIRY = 60.0
 """Seconds a start is good for."""
 RESUME_WINDOW = Seconds(1800.0)
+REBOOT = 20.0
+"""Seconds until a gateway that was switched on has come up."""
+TIMES = ("at", "sent_at", "not_after")
+"""Members of events and commands that are instants of the boot clock."""
 DISK = 0.02
 """Seconds until what was handed in is on the disk."""
 
@@ -51,12 +60,14 @@ class WorldClock:
     def __init__(self, shed: "Shed") -> None:
         self._shed = shed
         self.boot = 1
+        self.booted = 0.0
+        """When the gateway was last switched on, in the shed's time."""
         self.offset = 1_700_000_000.0
         self.quality = ClockQuality.NTP
 
     def now(self) -> Instant:
         """Return the boot clock."""
-        return Instant(self._shed.now)
+        return Instant(self._shed.now - self.booted)
 
     def sleep(self, span: Seconds) -> None:
         """Let the shed's time pass."""
@@ -113,10 +124,10 @@ class Shed(World):
         )
         scribe = Scribe(self.real, lambda fact, now: bodies.ledger_entry(fact, now, offline=True), lambda: None)
 
-        def note(facts: tuple[Fact, ...], now: Moment) -> None:
+        def note(facts: tuple[Fact, ...], now: Moment, checkpoints: tuple[Checkpoint, ...]) -> None:
             for fact in facts:
                 self._see_fact(fact)
-            scribe.facts(facts, now)
+            scribe.facts(facts, now, checkpoints)
 
         buses = dict.fromkeys(self.plans, self)
         self.engine.connect(relays=buses, meters=buses, note=note, answer=self._answer)
@@ -178,10 +189,16 @@ class Shed(World):
         self.real._writer._db.close()  # noqa: SLF001 - as the kernel does for a killed process
         self.pass_dead(self.now + after)
         self.end_buses()
+        if power:
+            self.reboot(min(after, REBOOT))
         self.dead = False
         self._turn_due = False
         self.watch("begin")
         self._open()
+
+    def reboot(self, took: float) -> None:
+        """Let the boot clock begin anew: it has counted the seconds the gateway took to come up."""
+        self.clock.booted = self.now - took
 
     # Events and commands
 
@@ -190,7 +207,7 @@ class Shed(World):
         if self.dead:
             return
         self.watch(event)
-        self.engine.dispatch(event)
+        self.engine.dispatch(event if not self.clock.booted else _shifted(event, -self.clock.booted))
         self._due()
 
     def execute(self, command: BusCommand) -> None:
@@ -200,7 +217,8 @@ class Shed(World):
         if isinstance(command, SetPace):
             self.set_pace(command.port, command.pace)
         elif isinstance(command, OpenRelay | CloseRelay | RenewLease | ReadRelay):
-            self.relay_bus.put(Job(command.port, KINDS[type(command)], command))
+            told = _shifted(command, self.clock.booted)
+            self.relay_bus.put(Job(command.port, KINDS[type(command)], told))
         else:
             self.meter_bus.put(Job(command.port, "energy", command))
 
@@ -256,7 +274,7 @@ class Shed(World):
     # Time
 
     def _step(self, end: float) -> bool:
-        deadline = None if self.dead else self.engine.next_deadline()
+        deadline = None if self.dead else self._deadline()
         happens = self.heap[0][0] if self.heap else None
         if happens is not None and happens <= end and (deadline is None or happens <= deadline):
             self._pop()
@@ -271,6 +289,16 @@ class Shed(World):
     def advance(self, to: float) -> None:
         """Let time pass while somebody sleeps; here nobody does."""
         raise AssertionError(f"asleep until {to}")
+
+    def _deadline(self) -> float | None:
+        """Return when the engine wants to be woken, in the shed's time."""
+        asked = self.engine.next_deadline()
+        if asked is None:
+            return None
+        until = asked + self.clock.booted
+        while until - self.clock.booted < asked:
+            until = nextafter(until, inf)  # Rounded down, it would be woken too early again and again.
+        return until
 
     def _pop(self) -> None:
         self.now, _, action, arguments = heapq.heappop(self.heap)
@@ -291,7 +319,7 @@ class Shed(World):
             command=command,
         )
         if not self.desk.seen_before(command, "digest", self._respond):
-            expires = Instant(self.now + EXPIRY)
+            expires = Instant(self.clock.now() + EXPIRY)
             self.desk.start(order, self._respond, digest="digest", expires=expires, received=_nothing)
         self._due()
         return command
@@ -322,6 +350,13 @@ class Shed(World):
     def hours(self) -> float:
         """Hours since the shed was built."""
         return (self.now - BOOT) / 3600.0
+
+
+def _shifted(what: Told, by: float) -> Told:
+    """Return an event or a command with its instants moved: from the shed's time to the boot clock, or back."""
+    if not by:
+        return what
+    return replace(what, **{name: getattr(what, name) + by for name in TIMES if hasattr(what, name)})
 
 
 def _nothing() -> None:

@@ -4,6 +4,7 @@ from chargerd.core.moment import ClockQuality
 from tests.core.bend import Bend
 
 _RESUME = "scenarios.test_resuming:"
+_OUTAGES = "scenarios.test_outages:"
 _WINDOW = _RESUME + "test_the_window_itself_is_within_it_and_a_second_more_is_not"
 _OVER = _RESUME + "test_what_was_over_does_not_go_on"
 
@@ -105,8 +106,50 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "        self.shape.peak = record.level\n",
-        "",
+        "self.shape.take_up(record.level, record.lately)",
+        "self.shape.take_up(record.lately * 0, record.lately)",
         _RESUME + "test_full_is_still_told_by_the_shape_from_before",
+    ),
+    Bend(
+        "protection",
+        "self.shape.take_up(record.level, record.lately)",
+        "self.shape.take_up(record.level, record.lately * 0)",
+        _OUTAGES + "test_a_plug_that_was_pulled_during_the_outage_is_no_full_battery",
+    ),
+    Bend(
+        "resuming",
+        "return outage if outage >= 0 else None",
+        "return outage",
+        _OUTAGES + "test_a_boot_clock_that_went_back_is_another_boots",
+    ),
+    Bend(
+        "supply",
+        "key=lambda port: port.session.image.started_at",
+        "key=lambda port: port.session.started.instant",
+        _OUTAGES + "test_a_circuit_sheds_the_newest_session_even_if_an_older_one_was_begun_on_another_boot",
+    ),
+    Bend(
+        "port",
+        "peak=session.peak)",
+        "peak=session.totals.peak)",
+        _OUTAGES + "test_a_session_that_does_not_go_on_is_none_that_found_nothing_behind_its_relay",
+    ),
+    Bend(
+        "table",
+        '            Rule("no_room_yet", when.no_room_yet, do.wait_for_room),\n',
+        "",
+        _OUTAGES + "test_those_that_find_no_room_at_once_wait_until_the_others_have_settled_down",
+    ),
+    Bend(
+        "totals",
+        "least = drawn  #",
+        "least = least  #",
+        _OUTAGES + "test_what_flowed_after_the_last_record_is_in_the_register",
+    ),
+    Bend(
+        "charge",
+        "self._counting_from = None if self.totals.closed else now.instant",
+        "self._counting_from = now.instant",
+        "scenarios.test_suspensions:test_time_spent_on_a_resumption_that_fails_counts_as_suspended",
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from chargerd.core.clock import Clock
-from chargerd.core.commands import Answer, BusCommand, OpenRelay, ReadEnergy, SetPace
+from chargerd.core.commands import Answer, BusCommand, Checkpoint, OpenRelay, ReadEnergy, SetPace
 from chargerd.core.events import (
     BoardBack,
     DeadlineReached,
@@ -71,7 +71,7 @@ class Recorder:
         self.said.append(batch)
         self.done.append(done)
 
-    def facts(self, facts: tuple[Fact, ...], _now: Moment) -> None:
+    def facts(self, facts: tuple[Fact, ...], _now: Moment, _checkpoints: tuple[Checkpoint, ...]) -> None:
         self.said.extend(facts)
 
     def answer(self, answer: Answer, _now: Moment) -> None:

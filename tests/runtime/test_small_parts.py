@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     BoardWentSilent,
     Clearing,
@@ -151,6 +152,7 @@ def test_facts_become_one_batch_in_their_order() -> None:
     assert batch.latches == (LATCH, LATCH, LATCH)
     assert batch.cleared == (PORT,)
     assert [entry.body["event"] for entry in batch.entries] == [type(fact).__name__ for fact in facts]
+    assert batch_of(facts, NOW, entry_of, (Checkpoint(records=(RECORD,)),)).sessions == (*batch.sessions, RECORD)
 
 
 def test_the_scribe_writes_and_nudges() -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.events import FaultKind, RelayAction, RelayNotWritten
-from chargerd.core.facts import SessionSuspended
 from chargerd.core.plan import MeterPlan, Protection
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
@@ -212,7 +211,7 @@ def test_a_meter_that_dies_again_while_its_session_resumes_suspends_it_again() -
 
 
 def test_time_spent_on_a_resumption_that_fails_counts_as_suspended() -> None:
-    """Closing, not yet read back, and the meter dies: one long suspension in two parts, none of it lost."""
+    """Closing, not yet read back, and the meter dies: two suspensions, and no second is lost or counted twice."""
     world = World(port_plan(protection=Protection(step_timeout=Seconds(8.0))))
     world.charging()
     world.run(10)
@@ -232,10 +231,11 @@ def test_time_spent_on_a_resumption_that_fails_counts_as_suspended() -> None:
     world.board.blind = False
     world.by_itself()
     world.run_until("resumed", within=30)
-    told = [fact for _, fact in world.facts if isinstance(fact, SessionSuspended)]
     record = world.view().session
     assert record is not None
-    assert record.suspended == pytest.approx(world.when("resumed") - (told[0].record.at.instant - BOOT), abs=0.1)
+    assert all(each.until is not None for each in record.interruptions)
+    assert record.suspended + record.charging == pytest.approx(world.elapsed - world.when("close"), abs=0.1)
+    assert record.suspended == pytest.approx(world.elapsed - world.when("suspended meter_stale") - 6.0, abs=0.1)
 
 
 def test_a_resumed_start_that_fails_ends_by_what_had_suspended_it() -> None:
