@@ -97,6 +97,8 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         "    if not image.order.full_stop:\n        return None\n",
         "",
         _SAID + "test_a_port_may_stay_on_when_the_charge_is_full",
+        ("duration_limit",),
+        (("full_stop", False),),
     ),
     Bend("port", "self.station.leaving or self.disabled() is not None", "self.station.leaving", _SERVICE),
     Bend(

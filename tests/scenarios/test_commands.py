@@ -12,7 +12,7 @@ from chargerd.core.events import (
 )
 from chargerd.core.facts import PortDisabled, PortEnabled
 from chargerd.core.moment import ClockQuality
-from chargerd.core.plan import Limits, StationPlan
+from chargerd.core.plan import ChargeEnd, Limits, StationPlan
 from chargerd.core.session import Order, Source, StopReason
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
 from chargerd.core.view import PortState
@@ -734,20 +734,16 @@ def test_leaving_and_being_disabled() -> None:
 # Starts
 
 
-def test_a_port_may_stay_on_when_the_charge_is_full() -> None:
-    for full_stop in (True, False):
-        world = World()
-        world.ready()
-        order = Order(
-            session=SessionId("s"), port=A01, limits=Limits(duration=Seconds(9000.0)), full_stop=full_stop
-        )
-        world.order(order)
-        world.run(600)
-        world.draw(0.1, 6.0)
-        world.run(8000)
-        world.draw(0.1, 6.0)
-        world.run(2000)
-        assert world.settlement().reason is (StopReason.FULL if full_stop else StopReason.DURATION_LIMIT)
+@pytest.mark.parametrize(("full_stop", "reason"), [(True, "full"), (False, "duration_limit")])
+def test_a_port_may_stay_on_when_the_charge_is_full(reason: str, *, full_stop: bool) -> None:
+    world = World(port_plan(charge_end=ChargeEnd(full_after=Seconds(60.0))))
+    world.ready()
+    order = Order(session=SessionId("s"), port=A01, limits=Limits(duration=Seconds(600.0)), full_stop=full_stop)
+    world.order(order)
+    world.run(200)
+    world.draw(0.1, 6.0)
+    world.run(450)
+    assert world.settlement().reason.value == reason
 
 
 @pytest.mark.parametrize("reason", ["remote", "local", "duration_limit"])
