@@ -71,14 +71,17 @@ def settlement(settled: Settlement) -> SettlementBody:
 
 
 def _duration(settled: Settlement) -> int | None:
-    """Return the seconds from start to end; `None` if neither clock can tell.
+    """Return the seconds from start to end; `None` if nothing can tell.
 
-    Within one boot the boot clock tells. Over a reboot only the wall clock can, and it may have been set in
-    between: what it says must have room for the time that was counted, and lie within what a session may last.
+    Within one boot the boot clock tells. Over a reboot the session itself has counted, if it went on; else only
+    the wall clock can tell, and it may have been set in between: what it says must have room for the time that
+    was counted, and lie within what a session may last.
     """
     record = settled.record
     if record.started.boot == settled.ended.boot:
         return round(between(record.started.instant, settled.ended.instant))
+    if record.elapsed > 0:
+        return round(record.elapsed)
     if record.started.wall_ms is None or settled.ended.wall_ms is None:
         return None
     told = (settled.ended.wall_ms - record.started.wall_ms) / 1000

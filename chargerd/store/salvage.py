@@ -37,7 +37,7 @@ SAVED: Final = {
     "ledger": "seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous",
 }
 """Tables in the order in which they refer to each other, and their columns."""
-KIND, BODY, CLOCK, SETTLEMENT = 1, 2, 6, 8
+KIND, BODY, BOOT, CLOCK, SETTLEMENT = 1, 2, 4, 6, 8
 """Places of columns within a row of the ledger."""
 
 
@@ -155,9 +155,24 @@ def _fill(connection: sqlite3.Connection, tables: Tables, salvage: Salvage | Non
     tables.set_connections(salvage.connections)
     refused = {table: _insert(connection, table, rows) for table, rows in _owed(salvage).items()}
     log.warning("journal_rows_refused", **refused)
+    _count_boots_on(connection, salvage)
     unknown = salvage.latches_unknown or refused["latches"] > 0
     connection.execute(
         "UPDATE state SET latches_unknown = ?, last = (SELECT coalesce(max(seq), 0) FROM ledger)", (unknown,)
+    )
+
+
+def _count_boots_on(connection: sqlite3.Connection, salvage: Salvage) -> None:
+    """Give no boot a number that rows speak of as another's.
+
+    The boot clocks of the two would be taken for one: an outage of days would look like one of seconds.
+    """
+    of_sessions = (SESSION.load(str(row[1])).at.boot for row in salvage.rows.get("sessions", []))
+    of_ledger = (boot for row in salvage.rows.get("ledger", []) if isinstance(boot := row[BOOT], int))
+    newest = max((*of_sessions, *of_ledger), default=0)
+    connection.execute(
+        "INSERT INTO boots (number, id) SELECT ?1, ?2 WHERE ?1 > (SELECT coalesce(max(number), 0) FROM boots)",
+        (newest, f"lost-{newest}"),
     )
 
 

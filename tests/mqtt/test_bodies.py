@@ -1,6 +1,6 @@
 """From facts and views to the contract's payloads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -138,6 +138,8 @@ def test_a_session_over_two_boots_takes_its_length_from_the_wall_clock_or_has_no
     later = Moment(instant=Instant(5.0), boot=4, wall_ms=1_790_000_500_123, clock=ClockQuality.RTC)
     assert settled(ended=later).duration_s == 500
     assert settled(ended=Moment(instant=Instant(5.0), boot=4)).duration_s is None
+    counted = replace(RECORD, elapsed=Seconds(480.0))
+    assert settled(record=counted, ended=later).duration_s == 480, "its own count needs no clock"
 
 
 def test_nothing_drawn_is_said_as_such() -> None:

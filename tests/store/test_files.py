@@ -3,12 +3,14 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chargerd.core.ledger import Batch, Body
 from chargerd.store import files, salvage, schema
+from chargerd.store.codec import SESSION
 from chargerd.store.errors import DamagedError, StoreError
 from chargerd.store.tables import Tables
 from tests.store.kit import Opened, command, entry, latch, open_journal, record
@@ -182,6 +184,15 @@ def test_the_chain_goes_on_from_the_last_settlement_that_can_be_read(
     salvage.write(path, found, aside(path))
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT settled FROM state").fetchone() == (digest,)
+
+
+def test_a_new_boot_gets_no_number_that_a_session_speaks_of(path: Path, open_: Open) -> None:
+    path.parent.mkdir()
+    kept = replace(record("s1"), at=replace(record("s1").at, boot=7))
+    found = salvage.Salvage(rows={"sessions": [("s1", SESSION.dump(kept))]}, latches_unknown=False)
+    salvage.write(path, found, aside(path))
+    recovery = open_().journal.recovery
+    assert (recovery.boot, recovery.sessions) == (8, (kept,))
 
 
 def test_a_log_without_its_file_is_not_played_into_a_new_one(path: Path, filled: str, open_: Open) -> None:
