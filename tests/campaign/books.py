@@ -1,12 +1,22 @@
 """Books of what really happened: contacts, readings, sessions and answers, kept apart from what is under test."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from math import isfinite
 
 from chargerd.core.commands import Answer, CloseRelay, OpenRelay, RenewLease, ReplyStatus
 from chargerd.core.events import MeterReading, RelayReadBack
-from chargerd.core.facts import LatchesCleared, PortLockedOut, PortTripped, RelayNotReconciled, SessionEnded
-from chargerd.core.units import PortId, SessionId
+from chargerd.core.facts import (
+    CircuitTripped,
+    InputTripped,
+    LatchesCleared,
+    PortLockedOut,
+    PortTripped,
+    RelayNotReconciled,
+    SessionEnded,
+)
+from chargerd.core.plan import holder_of
+from chargerd.core.units import CircuitId, PortId, SessionId
 from tests.campaign.shed import Shed
 from tests.core.plant import TIMEOUT, TRANSACTION
 
@@ -16,6 +26,19 @@ RECONCILE = 5.0
 INSTANT = 3 * 5.0
 """Amperes that no port of the shed may carry, inrush or not."""
 SLACK = 0.05
+
+
+OPENED_WITHIN = LEASE + 4.0
+"""After a trip of a circuit: whatever its bus does, leases lapse."""
+SHED_WITHIN = 30.0
+"""Two seconds, and then one relay after the other; each waits for its reading, at worst for its lease."""
+
+
+def _chain(circuit: CircuitId, parents: Mapping[CircuitId, CircuitId | None]) -> Iterator[CircuitId]:
+    at: CircuitId | None = circuit
+    while at is not None:
+        yield at
+        at = parents[at]
 
 
 class Truth:
@@ -41,6 +64,16 @@ class Truth:
         self._too_much: dict[PortId, float] = {}
         self._began = shed.now
         self._open_ones = set(self._ports)
+        self._tripped: dict[PortId, float] = {}
+        self._over_from: dict[CircuitId, float] = {}
+        self._ratings = {it.id: it.rating for it in shed.plan.circuits if it.rating is not None}
+        parents = {it.id: it.parent for it in shed.plan.circuits}
+        above = {it: tuple(_chain(it, parents)) for it in parents}
+        self._below = {
+            it: [port.id for port in shed.plan.ports if it in above.get(port.circuit, ())] for it in above
+        }
+        self._holders = {port.id: tuple(map(holder_of, above.get(port.circuit, ()))) for port in shed.plan.ports}
+        self._holders |= {contactor: tuple(map(holder_of, above[it])) for contactor, it in shed.switched.items()}
         shed.watchers.append(self.see)
 
     def see(self, now: float, what: object) -> None:  # noqa: C901 - one line each
@@ -55,6 +88,8 @@ class Truth:
                 self._command(now, what)
             case PortTripped() | PortLockedOut() | LatchesCleared() | SessionEnded() | RelayNotReconciled():
                 self._fact(what)
+            case InputTripped() | CircuitTripped():
+                self._circuit_trips(now, what)
             case (str() as port, bool() as closed, str() as by):
                 self._contact(now, PortId(port), by, closed=closed)
             case "restart":
@@ -93,9 +128,24 @@ class Truth:
         if since is not None and reading.at > since and reading.current >= INSTANT:
             self._too_much[reading.port] = now
 
+    def _circuit_trips(self, now: float, fact: InputTripped | CircuitTripped) -> None:
+        self.reasons[fact.function] += 1
+        if fact.latch is not None:
+            self._latched.add((fact.latch.port, fact.latch.function))
+            self._tripped[fact.latch.port] = now
+
+    def _held(self, port: PortId) -> list[str]:
+        """Return the latches that hold a port or a contactor, its circuits' own among them."""
+        holders = {port, *self._holders[port]}
+        return [function for name, function in self._latched if name in holders]
+
     def _closing(self, now: float, command: CloseRelay | RenewLease) -> None:
         port = command.port
-        assert not [name for name, _ in self._latched if name == port], self._said("S6: latched", port)
+        assert not self._held(port), self._said(f"S6: latched {self._held(port)}", port)
+        if port in self.shed.switched:
+            self._tampered.discard(port)
+            self._told_to_close[port] = now
+            return
         heard = self._heard.get(port, -1e9)
         assert now - heard <= STALE + SLACK, self._said("S6: not seen", port)
         if isinstance(command, CloseRelay):
@@ -157,6 +207,8 @@ class Truth:
         if shed.dead:
             return
         for port, since in self._told_to_close.items():
+            if port in shed.switched:
+                continue
             blind = now - max(self._heard.get(port, since), since)
             assert blind <= STALE + SLACK, self._said(f"S3: blind for {blind}", port)
         for port, contact in shed.contacts.items():
@@ -164,8 +216,32 @@ class Truth:
                 continue
             told = max(self._told_to_open.get(port, 0.0), self._began)
             assert port in self._told_to_close or now - told <= 2 * LEASE + 3, self._said("S11: left closed", port)
+        self._check_circuits(now)
         if now > self._began + RECONCILE + SLACK:
             assert not self._open_ones, self._said("S9", self._open_ones)
+
+    def _check_circuits(self, now: float) -> None:
+        """Assert that no circuit carries too much for long, and that what has tripped is open."""
+        shed = self.shed
+        for circuit, ports in self._below.items():
+            flows = [port for port in ports if shed.energised(port)]
+            for port in flows:
+                tripped = self._tripped.get(holder_of(circuit), now)
+                excused = shed.contacts[port].welded or port in self._tampered or port in self._locked
+                assert excused or now - max(tripped, self._began) <= OPENED_WITHIN or not self._is_held(circuit), (
+                    self._said(f"S2: {circuit} has tripped and is fed", port)
+                )
+            rating = self._ratings.get(circuit)
+            load = sum(shed.loads[port].amps for port in flows)
+            welded = any(shed.contacts[port].welded for port in flows)
+            if rating is None or load < rating or welded:
+                self._over_from.pop(circuit, None)
+                continue
+            since = self._over_from.setdefault(circuit, now)
+            assert now - max(since, self._began) <= SHED_WITHIN, self._said(f"S12: {load:.1f} A", circuit)
+
+    def _is_held(self, circuit: CircuitId) -> bool:
+        return any(name == holder_of(circuit) for name, _ in self._latched)
 
     def close(self) -> None:
         """Assert what must hold when all faults are gone and every session was stopped."""

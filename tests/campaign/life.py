@@ -3,17 +3,26 @@
 import abc
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from chargerd.core.moment import ClockQuality
-from chargerd.core.plan import PortPlan
-from chargerd.core.units import PortId, Seconds, Volts
+from chargerd.core.plan import (
+    CircuitPlan,
+    FeederPlan,
+    InputKind,
+    InputPlan,
+    RelayPlan,
+    StationPlan,
+    holder_of,
+)
+from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, Volts, Watts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.frames import Faults, FrameShed
 from tests.campaign.outages import Outages
 from tests.campaign.shed import Shed
-from tests.core.plant import Bus
+from tests.core.plant import Bus, port_plan
 
 MINUTE = 60.0
 LEFT_ALONE = 12.0
@@ -169,8 +178,8 @@ class Life(abc.ABC):
 class ModelledLife(Life):
     """Life in a shed of modelled boards."""
 
-    def __init__(self, seed: int, folder: Path, *ports: PortPlan, poll: float = 1.0) -> None:
-        super().__init__(seed, Shed(folder, *ports, poll=poll))
+    def __init__(self, seed: int, shed: Shed) -> None:
+        super().__init__(seed, shed)
         self._plugged: dict[PortId, tuple[loads.Load, float]] = {}
         for port in self.names:
             self.shed.draw(0.0, 0.0, port=port)
@@ -254,6 +263,99 @@ class ModelledLife(Life):
             shed.meters[port].silent = shed.meters[port].lost_energy = False
             shed.meters[port].script.clear()
             self.stick(port, "freed")
+
+
+MAIN, LEFT, RIGHT = CircuitId("main"), CircuitId("left"), CircuitId("right")
+DETECTORS = {LEFT: "smoke-left", MAIN: "stop-main"}
+
+
+def quarter(count: int = 12) -> StationPlan:
+    """Two sheds below one supply, which is too small for all of their ports at once."""
+    ports = [
+        replace(port_plan(f"A{number:02d}", number), circuit=LEFT if number <= count // 2 else RIGHT)
+        for number in range(1, count + 1)
+    ]
+    switch = RelayPlan(board=BoardId("io-a"), channel=1)
+    inputs = (
+        InputPlan(id=DETECTORS[LEFT], board=BoardId("io-a"), channel=1, kind=InputKind.SMOKE, circuit=LEFT),
+        InputPlan(
+            id=DETECTORS[MAIN], board=BoardId("io-a"), channel=2, kind=InputKind.EMERGENCY_STOP, circuit=MAIN
+        ),
+    )
+    meter = FeederPlan(board=BoardId("feeder"))
+    return StationPlan(
+        ports=tuple(ports),
+        circuits=(
+            CircuitPlan(id=MAIN, rating=Amps(40.0)),
+            CircuitPlan(id=LEFT, parent=MAIN, rating=Amps(20.0), meter=meter, contactor=switch),
+            CircuitPlan(id=RIGHT, parent=MAIN, rating=Amps(16.0), power=Watts(2800.0)),
+        ),
+        inputs=inputs,
+        queue_for=Seconds(300.0),
+        resume_window=Seconds(1800.0),
+    )
+
+
+class QuarterLife(ModelledLife):
+    """Life where circuits fill up, trip, and lose their mains."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        super().__init__(seed, Shed(folder, site=quarter()))
+        self._sow(self._trouble, 4 * MINUTE)
+
+    def _trouble(self) -> None:
+        rng, shed = self.rng, self.shed
+        span = rng.choice((1.0, 5.0, 20.0, 120.0))
+        match rng.randrange(7):
+            case 0:
+                circuit = rng.choice(list(DETECTORS))
+                shed.danger.add(DETECTORS[circuit])
+                shed.later(span, shed.danger.discard, DETECTORS[circuit])
+                shed.later(span + rng.uniform(1.0, 120.0), self._look_after, circuit)
+            case 1:
+                shed.io.silent = True
+                shed.later(span, setattr, shed.io, "silent", False)
+            case 2:
+                shed.feeders_silent = True
+                shed.later(span, setattr, shed, "feeders_silent", False)
+            case 3:
+                shed.background[LEFT] = (rng.uniform(0.0, 18.0), rng.uniform(0.0, 2000.0))
+                shed.later(span, self._quiet_again)
+            case 4:
+                shed.feeder_volts = (Volts(rng.choice((0.0, 150.0, 230.0, 275.0))),)
+                shed.later(span, setattr, shed, "feeder_volts", (Volts(230.0),))
+            case 5:
+                self._mains_vanish(span)
+            case _:
+                for port in self.names:
+                    self._whisper(port)
+
+    def _quiet_again(self) -> None:
+        self.shed.background.pop(LEFT, None)
+
+    def _mains_vanish(self, span: float) -> None:
+        """Take the mains from one shed: its loads draw nothing, its meters say nothing."""
+        below = [port for port in self.names if self.shed.plans[port].circuit == RIGHT]
+        for port in below:
+            self.shed.meters[port].silent = True
+            self.shed.later(span, setattr, self.shed.meters[port], "silent", False)
+
+    def _whisper(self, port: PortId) -> None:
+        """Let a meter show what its neighbours draw, as channels of one board do."""
+        if self.shed.loads[port].watts < 1.0:
+            self.shed.draw(0.01, self.rng.uniform(0.3, 1.3), port=port)
+
+    def _look_after(self, circuit: CircuitId) -> None:
+        if self._alive and not self.shed.dead:
+            self.shed.ask_reset(holder_of(circuit))
+
+    def mend(self) -> None:
+        """Mend everything that is broken, and clear what has tripped."""
+        super().mend()
+        shed = self.shed
+        shed.danger.clear()
+        shed.background.clear()
+        shed.feeders_silent, shed.io.silent, shed.feeder_volts = False, False, (Volts(230.0),)
 
 
 class FrameLife(Life):

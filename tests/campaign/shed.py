@@ -86,8 +86,8 @@ class Panicked(AssertionError):  # noqa: N818 - named for what it says
 class Shed(World):
     """One shed and one daemon, again and again."""
 
-    def __init__(self, folder: Path, *ports: PortPlan, poll: float = 1.0) -> None:
-        site = StationPlan(ports=ports or (port_plan(),), resume_window=RESUME_WINDOW)
+    def __init__(self, folder: Path, *ports: PortPlan, poll: float = 1.0, site: StationPlan | None = None) -> None:
+        site = site or StationPlan(ports=ports or (port_plan(),), resume_window=RESUME_WINDOW)
         super().__init__(site=site, poll=poll, separate=True, begin=False)
         self._path = folder / "journal.db"
         self.clock = WorldClock(self)
@@ -129,7 +129,7 @@ class Shed(World):
                 self._see_fact(fact)
             scribe.facts(facts, now, checkpoints)
 
-        buses = dict.fromkeys(self.plans, self)
+        buses = dict.fromkeys((*self.plans, *self.switched), self)
         self.engine.connect(relays=buses, meters=buses, note=note, answer=self._answer)
         self.life += 1
         self.begin_buses()
@@ -148,6 +148,8 @@ class Shed(World):
     def begin_buses(self) -> None:
         """Let the modelled buses begin."""
         self.later(0.0, self.read_coils, self.life)
+        self.later(0.0, self.read_inputs, self.life)
+        self.later(0.0, self.read_feeders, self.life)
         for port in self.plans:
             self.set_pace(port, Pace.IDLE)
 
