@@ -113,6 +113,8 @@ class Station:
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
+        self._deadline: Instant | None = None
+        """Reckoned once after each event: it is asked for far more often."""
         self._checkpoint_at: Instant | None = None
         self._update_at: Instant | None = None
         self._reconciled_by: Instant | None = None
@@ -161,6 +163,9 @@ class Station:
 
     def next_deadline(self) -> Instant | None:
         """Return when the station wants to be woken with `DeadlineReached`."""
+        return self._deadline
+
+    def _first_deadline(self) -> Instant | None:
         own = (self._checkpoint_at, self._update_at, self._reconciled_by, self._supply.due(), self._wakes.first())
         instants = [instant for instant in own if instant is not None]
         return min(instants, default=None)
@@ -428,6 +433,7 @@ class Station:
     def _conclude(self, event: Event | None, touched: Iterable[Port], now: Moment) -> Outcome:
         for port in touched:
             self._wakes.set(port.id, port.due())
+        self._deadline = self._first_deadline()
         outcome = self._out.empty()
         self._invariants.check(event, outcome, now)
         return outcome
