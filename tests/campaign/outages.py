@@ -153,7 +153,8 @@ class Outages:
         assert counted <= record.elapsed + ROUNDING, self._said(f"{counted} s of {record.elapsed}", settled)
         if record.charged and settled.meter_stop is not None and record.order.queue_for is None:
             left = record.elapsed - counted
-            assert left <= BEGINNING_AND_END, self._said(f"{left} s are neither", settled)
+            waited = self.shed.plan.queue_for
+            assert left <= BEGINNING_AND_END + waited, self._said(f"{left} s are neither", settled)
         assert record.outages <= record.suspended + SLACK, record
         ends = [one.until for one in record.interruptions[:-1]]
         assert None not in ends, self._said("an interruption that has not ended", settled)
