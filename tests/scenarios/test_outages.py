@@ -200,6 +200,21 @@ def test_what_flowed_after_the_last_record_is_in_the_register() -> None:
     assert record.energy == record.last_register - record.meter_start > kept.energy + 3.0
 
 
+def test_a_crash_within_the_resumption_is_part_of_the_same_interruption() -> None:
+    world = World(site=site())
+    world.charging()
+    world.run(70)
+    before = next(iter(world.journal.records.values()))
+    world.restart(after=2.0)
+    world.run_until("close", within=60)
+    world.restart(after=2.0)
+    world.run_until("resumed", within=60)
+    record = world.view().session
+    assert record is not None
+    assert [(one.since, one.reason) for one in record.interruptions] == [(before.at, "power_loss")]
+    assert record.suspended == pytest.approx(world.elapsed + BOOT - before.at.instant, abs=0.2)
+
+
 def test_the_backend_hears_why_twice_if_the_daemon_is_killed_twice() -> None:
     world = World(site=site())
     world.charging()
