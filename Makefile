@@ -6,7 +6,7 @@ DEMO_ARGS ?=
 # Two processes, one a core. One takes the tests that have to cover the decisions to the last branch, then the long
 # proofs; the other all the rest, without coverage, which would triple the time of what computes.
 COVERED := tests/core tests/scenarios tests/runtime tests/curves
-APART := tests/campaign tests/charges tests/mutants tests/store
+APART := tests/charges tests/mutants tests/store
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help

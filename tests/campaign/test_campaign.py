@@ -13,8 +13,8 @@ from tests.campaign.life import FrameLife, ModelledLife, QuarterLife
 from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
 
-SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "20"))
-FRAME_SEEDS = int(os.environ.get("CAMPAIGN_FRAME_SEEDS", "2"))
+SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "40"))
+FRAME_SEEDS = int(os.environ.get("CAMPAIGN_FRAME_SEEDS", "4"))
 HOURS = float(os.environ.get("CAMPAIGN_HOURS", "1"))
 FIRST = int(os.environ.get("CAMPAIGN_FIRST", "0"))
 
