@@ -150,6 +150,9 @@ def test_over_a_reboot_the_wall_clock_is_believed_only_as_far_as_it_can_be_true(
         wall_ms=settled.record.started.wall_ms + wall_s * 1000,
         clock=ClockQuality.NTP,
     )
-    body = session_bodies.settlement(replace(settled, ended=ended))
+    counted = session_bodies.settlement(replace(settled, ended=ended))
+    assert counted.duration_s == round(settled.record.elapsed), "its own count comes before any clock"
+    uncounted = replace(settled.record, elapsed=Seconds(0.0))
+    body = session_bodies.settlement(replace(settled, record=uncounted, ended=ended))
     assert body.duration_s == duration
     assert body.charging_s >= 1190, "what was counted stands whatever the clocks say"
