@@ -101,7 +101,7 @@ class Invariants:
             self._note_fact(fact)
         if now.instant > self._blind_from:
             self._check_sight(now)
-        wrong = self._loads.wrong(event, outcome, now.instant) or self._orders.wrong(outcome)
+        wrong = self._loads.wrong(event, outcome, now.instant) or self._orders.wrong(outcome, now.instant)
         if wrong is not None:
             raise InvariantViolated(wrong)
         if self._unreconciled and now.instant > self._report_by:

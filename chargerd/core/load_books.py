@@ -51,7 +51,11 @@ class LoadBooks:
         self._told: dict[PortId, Instant] = {}
         """When a relay was told to close that has not been told to open since."""
         self._contact: dict[PortId, Instant] = {}
-        self._amps: dict[PortId, Amps] = {}
+        self._amps: dict[PortId, tuple[Instant, Amps]] = {}
+        """What was measured last, and when."""
+        self._lasts = {
+            port.id: max(port.protection.stale_after, REFRESHES * port.meter.refresh) for port in plan.ports
+        }
         self._over_from: dict[CircuitId, Instant] = {}
 
     def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
@@ -75,8 +79,7 @@ class LoadBooks:
     def _too_loud(self, reading: MeterReading) -> PortId | None:
         """Return the port of a reading that must open it, whatever its session's own limits are."""
         port, told = self._ports.get(reading.port), self._told.get(reading.port)
-        values = (reading.current, reading.power, reading.voltage, reading.energy)
-        true = all(value is None or (isfinite(value) and value >= 0) for value in values)
+        true = _are_numbers(reading) and all(value is None or value >= 0 for value in _values(reading))
         if port is None or told is None or reading.current is None or not true or reading.at < told:
             return None
         protection, contact = port.protection, self._contact.get(reading.port)
@@ -97,13 +100,13 @@ class LoadBooks:
 
     def _overloaded(self, event: Event | None, now: Instant) -> str | None:
         """Return what is wrong if a circuit carries more than its rating for long, with relays left to open."""
-        if not isinstance(event, MeterReading) or event.current is None or not isfinite(event.current):
+        if not isinstance(event, MeterReading) or event.current is None or not _are_numbers(event):
             return None
-        self._amps[event.port] = event.current
+        self._amps[event.port] = (event.at, event.current)
         for circuit in self._above.get(event.port, ()):
             if circuit.rating is None:
                 continue
-            if max(self._load(circuit)) < circuit.rating or not self._could_open(circuit):
+            if max(self._load(circuit, now)) < circuit.rating or not self._could_open(circuit):
                 self._over_from.pop(circuit.id, None)
                 continue
             since = self._over_from.setdefault(circuit.id, now)
@@ -117,12 +120,27 @@ class LoadBooks:
     def _could_open(self, circuit: CircuitPlan) -> bool:
         return any(port in self._told for port in self._below[circuit.id])
 
-    def _load(self, circuit: CircuitPlan) -> tuple[float, float, float]:
+    def _load(self, circuit: CircuitPlan, now: Instant) -> tuple[float, float, float]:
         load = [0.0, 0.0, 0.0]
         for port in self._below[circuit.id]:
+            amps = self._flows(port, now)
             for place in self._phases[port]:
-                load[place] += self._amps.get(port, 0.0)
+                load[place] += amps
         return load[0], load[1], load[2]
+
+    def _flows(self, port: PortId, now: Instant) -> float:
+        """Return what is known to flow: a meter that has fallen silent tells nothing of now."""
+        at, amps = self._amps.get(port, (now, Amps(0.0)))
+        return amps if between(at, now) < self._lasts[port] else 0.0
+
+
+def _values(reading: MeterReading) -> tuple[float | None, ...]:
+    return reading.current, reading.power, reading.voltage, reading.energy
+
+
+def _are_numbers(reading: MeterReading) -> bool:
+    """Say whether all that was read are numbers: else none of it counts for anyone."""
+    return all(value is None or isfinite(value) for value in _values(reading))
 
 
 def _phase(port: PortPlan, above: tuple[CircuitPlan, ...]) -> tuple[int, ...]:

@@ -11,7 +11,9 @@ from chargerd.core.plan import Protection
 from chargerd.core.units import Instant, Seconds, Volts, after, between
 
 KEEPS = Seconds(10.0)
-"""How long a reading counts: voltages are read each 2 s."""
+"""How long a reading counts, at the least: voltages are read each 2 s."""
+REFRESHES = 3
+"""How many readings of its own a meter may miss before its last one counts no more."""
 READINGS = 2
 """What lasts for some time has to be seen more than once; so has good news."""
 DARK = Volts(50.0)
@@ -30,6 +32,7 @@ class Mains:
     high: Volts | None = None
     at: Instant | None = None
     _rank: int = 0
+    _keeps: Seconds = KEEPS
     _over: Pickup = field(default_factory=Pickup)
     _under: Pickup = field(default_factory=Pickup)
     _band: Pickup = field(default_factory=Pickup)
@@ -42,8 +45,9 @@ class Mains:
         known = [one for one in volts if one is not None and isfinite(one) and 0 <= one <= HIGHEST]
         if not known or len(known) < len(volts) or not self._believes(at, rank, refresh):
             return False
-        if self.at is not None and at > after(self.at, KEEPS):
+        if self.at is not None and at > after(self.at, self._keeps):
             self._over, self._under, self._band = Pickup(), Pickup(), Pickup()
+        self._keeps = Seconds(max(KEEPS, REFRESHES * refresh))
         self.low, self.high, self.at, self._rank = min(known), max(known), at, rank
         over, under = self.high >= self.protection.overvoltage, self.low <= self.protection.undervoltage
         self._over.note(at, above=over)
@@ -52,7 +56,7 @@ class Mains:
         return over or under
 
     def _believes(self, at: Instant, rank: int, refresh: Seconds) -> bool:
-        if self.at is None or at > after(self.at, KEEPS) or rank < self._rank:
+        if self.at is None or at > after(self.at, self._keeps) or rank < self._rank:
             return True
         return rank == self._rank and between(self.at, at) >= refresh
 
@@ -68,11 +72,11 @@ class Mains:
         until = pickup.until(self.protection.voltage_delay)
         if until is None or self.at is None or pickup.readings < READINGS:
             return None
-        return until if until <= after(self.at, KEEPS) else None
+        return until if until <= after(self.at, self._keeps) else None
 
     def known(self, now: Instant) -> bool:
         """Say whether a reading counts as of `now`."""
-        return self.at is not None and not reached(after(self.at, KEEPS), now)
+        return self.at is not None and not reached(after(self.at, self._keeps), now)
 
     def out(self, now: Instant) -> bool:
         """Say whether nothing may be closed for it: two readings out of the band, and none in it since."""

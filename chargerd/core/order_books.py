@@ -23,10 +23,12 @@ from chargerd.core.facts import (
 )
 from chargerd.core.outbox import Outcome
 from chargerd.core.session import Source
-from chargerd.core.units import PortId, SessionId
+from chargerd.core.units import Instant, PortId, Seconds, SessionId, between
 
 REMEMBERED = 4096
-"""Sessions and commands of the past that are kept in mind: weeks of a busy gateway."""
+"""Sessions and commands of the past that are kept in mind: days of a busy gateway."""
+REMEMBERED_FOR = Seconds(6 * 86_400.0)
+"""How long they are: the journal keeps a command's id for seven days, and one that comes after is a new one."""
 
 
 class OrderBooks:
@@ -35,23 +37,24 @@ class OrderBooks:
     def __init__(self, latches: Iterable[Latch]) -> None:
         self._locked = {(it.port, it.function) for it in latches if it.clearing is Clearing.LOCK_OUT}
         self._under_way: dict[PortId, SessionId] = {}
-        self._ended: dict[str, None] = {}
-        self._accepted: dict[str, None] = {}
-        self._answered: dict[str, None] = {}
+        self._ended: dict[str, Instant] = {}
+        self._accepted: dict[str, Instant] = {}
+        self._answered: dict[str, Instant] = {}
 
-    def wrong(self, outcome: Outcome) -> str | None:
+    def wrong(self, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
-        found = [self._answer(told) for told in outcome.commands if isinstance(told, Answer)]
+        found = [self._answer(told, now) for told in outcome.commands if isinstance(told, Answer)]
         found += [self._taken_on(told) for told in outcome.commands if isinstance(told, Persist)]
-        found += [self._fact(told) for told in outcome.facts]
+        found += [self._fact(told, now) for told in outcome.facts]
         return next((what for what in found if what is not None), None)
 
-    def _answer(self, answer: Answer) -> str | None:
+    def _answer(self, answer: Answer, now: Instant) -> str | None:
         accepted = answer.status is ReplyStatus.ACCEPTED
         known = self._accepted if accepted else self._answered
+        _forget(known, now)
         if answer.command in known:
             return f"S8: {answer.command} is {'accepted' if accepted else 'answered'} twice"
-        _remember(known, answer.command)
+        _remember(known, answer.command, now)
         return None
 
     def _taken_on(self, command: Persist) -> str | None:
@@ -61,10 +64,10 @@ class OrderBooks:
             return f"S7: {command.port} takes on {session}, and {before} is not settled"
         return f"S7: {session} is settled, and taken on again" if session in self._ended else None
 
-    def _fact(self, fact: Fact) -> str | None:
+    def _fact(self, fact: Fact, now: Instant) -> str | None:
         match fact:
             case SessionEnded():
-                return self._settled(fact)
+                return self._settled(fact, now)
             case PortLockedOut() | PortTripped() | InputTripped() | CircuitTripped():
                 if fact.latch is not None and fact.latch.clearing is Clearing.LOCK_OUT:
                     self._locked.add((fact.latch.port, fact.latch.function))
@@ -74,11 +77,11 @@ class OrderBooks:
             case _:
                 return None
 
-    def _settled(self, fact: SessionEnded) -> str | None:
+    def _settled(self, fact: SessionEnded, now: Instant) -> str | None:
         order = fact.settlement.record.order
         if order.session in self._ended:
             return f"S7: {order.session} is settled twice"
-        _remember(self._ended, order.session)
+        _remember(self._ended, order.session, now)
         if self._under_way.get(order.port) == order.session:
             del self._under_way[order.port]
         return None
@@ -91,7 +94,13 @@ class OrderBooks:
         return None
 
 
-def _remember(known: dict[str, None], name: str) -> None:
-    known[name] = None
+def _remember(known: dict[str, Instant], name: str, now: Instant) -> None:
+    known[name] = now
     if len(known) > REMEMBERED:
+        del known[next(iter(known))]
+
+
+def _forget(known: dict[str, Instant], now: Instant) -> None:
+    """Let go of what is too old. They stand in the order in which they came."""
+    while known and between(next(iter(known.values())), now) > REMEMBERED_FOR:
         del known[next(iter(known))]

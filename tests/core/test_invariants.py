@@ -1,5 +1,6 @@
 """The invariants by themselves: a station that does wrong is caught, whatever it thinks of itself."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -289,6 +290,25 @@ def test_an_opening_gives_it_time_and_so_does_a_slow_meter() -> None:
         slow.flow(2, 4.0, 4.0, 4.0)
 
 
+def test_what_a_silent_meter_showed_last_is_no_load_of_now() -> None:
+    shed = Shed(tree())
+    shed.tell(DeadlineReached(), OpenRelay(port=PortId("A03")))
+    shed.flow(3, 3.0, 3.0, 9.0)
+    for _ in range(60):
+        shed.at += 1.0
+        for port in ("A01", "A02"):
+            amps(shed, 3.0, PortId(port))
+
+
+def test_what_is_no_number_is_no_load_either() -> None:
+    shed = Shed(tree())
+    for _ in range(60):
+        shed.at += 1.0
+        amps(shed, 3.0)
+        amps(shed, 3.0, PortId("A02"))
+        amps(shed, 9.0, PortId("A03"), power=math.nan)
+
+
 def test_what_nobody_can_open_is_nobodys_fault() -> None:
     shed = Shed(tree())
     shed.tell(DeadlineReached(), *(OpenRelay(port=port.id) for port in shed.plan.ports))
@@ -356,3 +376,12 @@ def test_the_books_keep_only_so_much_of_the_past(monkeypatch: pytest.MonkeyPatch
     for number in range(4):
         play.tell(DeadlineReached(), Answer(command=CommandId(f"c{number}"), name="stop", status=ReplyStatus.DONE))
     play.tell(DeadlineReached(), Answer(command=CommandId("c0"), name="stop", status=ReplyStatus.DONE))
+
+
+def test_and_only_for_so_long() -> None:
+    play = Play()
+    play.prepare()
+    answer = Answer(command=CommandId("c"), name="stop", status=ReplyStatus.DONE)
+    for _ in range(2):
+        play.tell(DeadlineReached(), answer)
+        play.at += 7 * 86_400.0

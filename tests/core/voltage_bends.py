@@ -65,6 +65,13 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         _VOLTAGE + "test_two_readings_are_needed_and_one_refresh_holds_one",
     ),
     Bend(
+        "mains",
+        "max(KEEPS, REFRESHES * refresh)",
+        "KEEPS",
+        _VOLTAGE + "test_a_meter_that_renews_its_values_seldom_is_believed_all_the_same",
+        (20.0,),
+    ),
+    Bend(
         "mains", "or rank < self._rank", "or rank != self._rank", _VOLTAGE + "test_the_nearest_meter_is_believed"
     ),
     Bend(

@@ -188,6 +188,16 @@ def test_two_readings_are_needed_and_one_refresh_holds_one() -> None:
     assert world.state() is PortState.SUSPENDED
 
 
+@pytest.mark.parametrize("refresh", [10.0, 20.0])
+def test_a_meter_that_renews_its_values_seldom_is_believed_all_the_same(refresh: float) -> None:
+    world = supplied(A01, refresh=refresh)
+    volts(world, 280.0)
+    world.run(3 * refresh + 5)
+    assert world.state() is PortState.SUSPENDED
+    volts(world, 230.0)
+    world.run_until("resumed", within=60 + 3 * refresh)
+
+
 def phases() -> World:
     """Three ports on a phase each, and one whose phase is not stated, below one meter of three phases."""
     named = [
