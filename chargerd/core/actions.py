@@ -7,6 +7,7 @@ from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequ
 from chargerd.core.facts import Clearing, Latch
 from chargerd.core.moment import Moment
 from chargerd.core.port import FAILURES, VOLTAGES, Port, Step
+from chargerd.core.protection import energy_limit
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.units import after
 from chargerd.core.view import PortState
@@ -241,6 +242,11 @@ def fail_step(port: Port, _event: Event, now: Moment) -> None:
 def persist(port: Port, _event: Event, now: Moment) -> None:
     """Write the session ahead."""
     port.persist(now)
+
+
+def end_delivered(port: Port, _event: Event, now: Moment) -> None:
+    """End a session that has had all of its energy."""
+    port.end(StopReason.ENERGY_LIMIT, energy_limit(port.session.image, now.instant), now)
 
 
 def durable_and_close(port: Port, _event: Event, now: Moment) -> None:

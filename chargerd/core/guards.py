@@ -8,7 +8,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.pickup import reached
 from chargerd.core.plan import Limits
 from chargerd.core.port import VOLTAGES, Port, Step
-from chargerd.core.protection import Result
+from chargerd.core.protection import Result, energy_limit
 from chargerd.core.relay import Phase
 from chargerd.core.resuming import Outlook
 from chargerd.core.session import Source
@@ -76,6 +76,11 @@ def load_before_closing(port: Port, _event: Event, _now: Moment) -> bool:
 def readings_complete(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if two fresh readings agree and the register is known."""
     return port.step is Step.READINGS and port.ready(now) and port.has_register()
+
+
+def delivered(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the register shows, before the relay is closed again, that all of the order was drawn unseen."""
+    return energy_limit(port.session.image, now.instant) is not None
 
 
 def guards_hold(port: Port, _event: Event, now: Moment) -> bool:

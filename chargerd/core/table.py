@@ -191,6 +191,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         ),
         T.OPENED: IGNORE,
         T.PERSISTED: (
+            Rule("delivered", when.delivered, do.end_delivered),
             Rule("close", when.guards_hold, do.durable_and_close),
             Rule("changed_mind", when.always, do.fail(Code.FAILED, "guards_before_closing")),
         ),

@@ -152,4 +152,10 @@ RESUME_BENDS: tuple[Bend, ...] = (
         "self._counting_from = now.instant",
         "scenarios.test_suspensions:test_time_spent_on_a_resumption_that_fails_counts_as_suspended",
     ),
+    Bend(
+        "table",
+        '            Rule("delivered", when.delivered, do.end_delivered),\n',
+        "",
+        "scenarios.test_resuming:test_it_closes_no_more_when_the_register_shows_that_all_was_drawn_unseen",
+    ),
 )

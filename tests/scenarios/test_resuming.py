@@ -105,6 +105,21 @@ def test_it_goes_through_the_whole_start_sequence() -> None:
     assert world.lines().index("suspended power_loss") < cut
 
 
+def test_it_closes_no_more_when_the_register_shows_that_all_was_drawn_unseen() -> None:
+    world = charged(200)
+    before = kept(world)
+    limits = replace(before.order.limits, energy=WattHours(before.energy + 1.0))
+    world.journal.records[before.order.session] = replace(before, order=replace(before.order, limits=limits))
+    world.run(20)
+    closings = world.count("close")
+    world.restart(after=10.0)
+    world.run(60)
+    assert world.count("close") == closings
+    settled = only(world.settlements())
+    assert settled.reason is StopReason.ENERGY_LIMIT
+    assert settled.record.energy == pytest.approx(flowed(world, before), abs=2.0)
+
+
 def test_what_is_counted_is_counted_once() -> None:
     world = charged(200)
     before = kept(world)
