@@ -44,6 +44,9 @@ class World:
         self._steps = 0
         self._boards = {board.id: self._make(board, crosstalk) for board in site.boards.values()}
         self._meters = [meter for board in self._boards.values() for meter in board.meters]
+        self._keeping = [meter for meter in self._meters if meter.refresh > 0]
+        self._moved = True
+        """Whether anything has changed that a meter would show at once."""
         self._sockets: dict[PortId, Socket] = {}
         for port in site.ports:
             relay = self._boards[port.relay.board].relays[port.relay.channel - 1]
@@ -148,10 +151,11 @@ class World:
         for socket in self._sockets.values():
             socket.pass_time(span)
         self._now = end
-        for relay in self._relays():
-            if relay.lapses_at is not None and relay.lapses_at <= end:
-                relay.lapse()
-        self._follow("lapsed")
+        lapsed = [relay for relay in self._relays() if relay.lapses_at is not None and relay.lapses_at <= end]
+        for relay in lapsed:
+            relay.lapse()
+        if lapsed:
+            self._follow("lapsed")
         if end >= grid:
             self._steps += 1
             self._stir()
@@ -184,6 +188,7 @@ class World:
         """Work out what flows at a port: on the grid, or when its contact has moved; never because one looks."""
         socket = self._sockets[port]
         socket.settle(self._now, self.voltage, self._jitter[port])
+        self._moved = True
         self._note_overload(port, socket.current)
 
     def _note_overload(self, port: PortId, current: Amps) -> None:
@@ -196,6 +201,7 @@ class World:
         for port, socket in self._sockets.items():
             while socket.plugs:
                 edge, name = socket.plugs.pop(0)
+                self._moved = True
                 self._write(port, edge, name)
 
     def _write(self, port: PortId, edge: Edge, detail: str) -> None:
@@ -203,8 +209,12 @@ class World:
 
     def _look(self, *, slow: bool = False) -> None:
         """Let the meters take over what flows; `slow`: only those whose values keep for a while."""
+        meters = self._keeping
+        if self._moved and not slow:
+            self._moved, meters = False, self._meters
+        if not meters:
+            return
         total = sum(socket.power for socket in self._sockets.values())
-        for meter in self._meters:
-            if meter.refresh > 0 or not slow:
-                own = 0.0 if meter.socket is None else meter.socket.power
-                meter.look(self._now, self.voltage, Watts(total - own))
+        for meter in meters:
+            own = 0.0 if meter.socket is None else meter.socket.power
+            meter.look(self._now, self.voltage, Watts(total - own))
