@@ -116,8 +116,14 @@ class Truth:
         # What had not reached the file was told nobody: the next daemon settles it again.
         written = set(self.shed.settlement_rows())
         self.ended = Counter(session for session in self.ended if session in written)
+        # No more was a last word that had not reached it.
+        self.final = Counter(command for command in self.final if self._told(command))
         # Commands that were not durable yet are unknown to the next daemon; their senders ask again.
         self.accepted = Counter(command for command in self.accepted if self.final[command])
+
+    def _told(self, command: str) -> set[str]:
+        """Return the last words that have gone out to whoever sent a command."""
+        return {said for said in self.shed.replies.get(command, ()) if not said.startswith("accepted")}
 
     def _reading(self, now: float, reading: MeterReading) -> None:
         assert not self._too_much, self._said("S2", f"{self._too_much} not opened at once")
@@ -249,6 +255,8 @@ class Truth:
         assert not unsettled, self._said("S7: never ended", unsettled)
         unanswered = {command for command in self.accepted if not self.final[command]}
         assert not unanswered, self._said("S8: never answered", unanswered)
+        for command in self.shed.replies:
+            assert len(self._told(command)) <= 1, self._said("S8: two last words", self._told(command))
         rows = self.shed.settlement_rows()
         counted = Counter(rows)
         assert set(counted) == set(self.ended), self._said("S7", set(counted) ^ set(self.ended))
