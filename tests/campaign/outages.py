@@ -133,7 +133,8 @@ class Outages:
         kept = self._kept.pop(session, None)
         if kept is not None:
             self.over += 1
-            assert settled.record.energy == kept.record.energy or settled.meter_stop is not None, settled
+            read = settled.meter_stop is not None or record.last_register != kept.record.last_register
+            assert record.energy == kept.record.energy or read, settled
         self._suspended.discard(session)
         self._time(settled)
         if session not in self._energy or port in self._crooked or type(self.shed) is not Shed:
