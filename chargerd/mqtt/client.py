@@ -58,6 +58,8 @@ STEADY_AFTER = Seconds(10.0)
 """A connection that held this long resets the back-off."""
 MOST_SHORT = 3
 """So many connections lost sooner than that, one after the other, are no accident."""
+CALM_AFTER = Seconds(300.0)
+"""After such ones it takes a connection that held this long: those of two clients of one id grow, too."""
 STUCK_AFTER = Seconds(3.0 * KEEPALIVE)
 SET_UP_AGAIN_AFTER = Seconds(60.0)
 SUBSCRIBE_AGAIN_AFTER = Seconds(60.0)
@@ -317,9 +319,10 @@ class MqttLink:
     def _count_short(self) -> None:
         """Notice connections that never last: a broker that says nothing when another client takes our session."""
         assert self._connected_at is not None
-        short = between(self._connected_at, self._clock.now()) <= STEADY_AFTER
-        self._short = self._short + 1 if short else 0
+        if between(self._connected_at, self._clock.now()) <= STEADY_AFTER:
+            self._short += 1
         if self._short >= MOST_SHORT:
+            self._back_off.unsteady()
             self._alarms.say("connection_unsteady", "another client may be using this gateway's id")
 
     def _part(self) -> None:
@@ -377,7 +380,8 @@ class MqttLink:
     def _keep_house(self, now: Instant) -> None:
         if self._build_at is not None and now >= self._build_at:
             self._build()
-        if self._connected_at is not None and between(self._connected_at, now) > STEADY_AFTER:
+        held_enough = CALM_AFTER if self._short >= MOST_SHORT else STEADY_AFTER
+        if self._connected_at is not None and between(self._connected_at, now) > held_enough:
             self._back_off.reset()
             self._short = 0
         if now >= self._look_at_keys_at:

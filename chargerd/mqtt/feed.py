@@ -26,8 +26,8 @@ PAUSE_REFUSED = Seconds(60.0)
 PAUSE_OTHER = Seconds(5.0)
 REFUSED = frozenset({0x87, 0x97})
 """Not authorised, quota exceeded: the broker's settings are wrong; sending on would lose rows."""
-DEAD = frozenset({0x90, 0x99})
-"""Topic name invalid, payload format invalid: this one message will never be taken."""
+DEAD = frozenset({0x90, 0x95, 0x99})
+"""Topic name invalid, packet too large, payload format invalid: this one message will never be taken."""
 
 
 class LedgerSource(Protocol):

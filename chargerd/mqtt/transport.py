@@ -40,11 +40,14 @@ WINDOW = 20
 BACK_OFF_FIRST, BACK_OFF_MOST, BACK_OFF_LEAST = Seconds(5.0), Seconds(120.0), Seconds(0.1)
 """The first bound already spreads a site's gateways after their broker's restart, the last one a country's."""
 TAKEN_OVER_BACK_OFF = (Seconds(120.0), Seconds(300.0))
+UNSTEADY_MOST = TAKEN_OVER_BACK_OFF[1]
+"""The last bound while no connection lasts: some brokers do not say that another client has taken the session."""
 TAKEN_OVER = 0x8E
 DISCONNECT_WITH_WILL = 0x04
 USER_TIMEOUT_MS = 20_000
 PACKET_HEAD = 5 + 2 + 2
 """Bytes of a PUBLISH besides topic, properties and payload: fixed header, topic's length, packet number."""
+REFUSALS = range(0x80, 0x100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,23 @@ class SubAck:
     refused: tuple[int, ...]
 
 
+def _any_refusal_of_a_publication() -> dict[int, dict[str, list[int]]]:
+    """Return paho's reason codes, so that it reads any refusal in a PUBACK.
+
+    It knows those of the standard alone (MQTT 5, 3.4.2.1) and ends the connection at any other, such as
+    mosquitto's 0x95 for what is above its `message_size_limit`. The next connection would meet the same row, and
+    so on for ever.
+    """
+    names = {code: {name: list(of) for name, of in each.items()} for code, each in ReasonCode.names.items()}
+    for code in REFUSALS:
+        each = names.setdefault(code, {f"Reason 0x{code:02x}": []})
+        if not any(PacketTypes.PUBACK in of for of in each.values()):
+            next(iter(each.values())).append(PacketTypes.PUBACK)
+    return names
+
+
+ReasonCode.names = _any_refusal_of_a_publication()
+
 Heard: TypeAlias = Connected | NotConnected | Lost | Delivered | PubAck | SubAck
 
 
@@ -109,18 +129,24 @@ class BackOff:
     def __init__(self, seed: str) -> None:
         self._jitter = random.Random(seed)  # noqa: S311 - spreads reconnects, guards nothing
         self._failures = 0
+        self._most = BACK_OFF_MOST
 
     def next(self, *, taken_over: bool = False) -> Seconds:
         """Return a pause; minutes if another client has our session, lest the two throw each other out forever."""
         if taken_over:
             return Seconds(self._jitter.uniform(*TAKEN_OVER_BACK_OFF))
-        bound = min(BACK_OFF_MOST, BACK_OFF_FIRST * 2**self._failures)
+        bound = min(self._most, BACK_OFF_FIRST * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
         return Seconds(self._jitter.uniform(BACK_OFF_LEAST, bound))
+
+    def unsteady(self) -> None:
+        """Let pauses grow to minutes: another client may have our session, though nobody says so."""
+        self._most = UNSTEADY_MOST
 
     def reset(self) -> None:
         """Begin anew: a connection has held."""
         self._failures = 0
+        self._most = BACK_OFF_MOST
 
 
 class Owner(Protocol):

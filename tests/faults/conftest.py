@@ -9,3 +9,4 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chargerd.mqtt.client.TURN", 0.1)
     monkeypatch.setattr("chargerd.mqtt.feed.ACK_WAIT", 0.2)
     monkeypatch.setattr("chargerd.mqtt.transport.BACK_OFF_MOST", 1.0)
+    monkeypatch.setattr("chargerd.mqtt.transport.UNSTEADY_MOST", 1.0)

@@ -28,20 +28,34 @@ def growing(stage: Stage[Ledger]) -> None:
     stage.link._alarms._alarm = alarm  # noqa: SLF001
 
 
-def test_a_row_the_broker_calls_malformed_gives_its_place_to_a_gap() -> None:
+@pytest.mark.parametrize("code", [0x90, 0x95, 0x99])
+def test_a_row_the_broker_will_never_take_gives_its_place_to_a_gap(code: int) -> None:
     def refuse(one: Published) -> int:
-        return 0x99 if one.body.get("seq") == 2 and one.body["event"] != "gap" else 0
+        return code if one.body.get("seq") == 2 and one.body["event"] != "gap" else 0
 
     with Hostile(Script(puback=refuse)) as broker, Stage(broker.port, Ledger(rows=3)) as stage:
         stage.wait(lambda: any(one.body.get("event") == "gap" for one in broker.published))
         gap = next(one.body for one in broker.published if one.body.get("event") == "gap")
-        assert (gap["seq"], gap["from"], gap["to"], gap["reason"]) == (2, 2, 2, "refused with 0x99")
+        assert (gap["seq"], gap["from"], gap["to"], gap["reason"]) == (2, 2, 2, f"refused with 0x{code:02x}")
         assert gap["dead_letter"]["event"] == "made_up"
         stage.wait(lambda: any(one.body.get("seq") == 3 for one in broker.published))
         assert not stage.alarms
+        assert broker.connects == 1
 
 
-@pytest.mark.parametrize("code", [0x87, 0x97, 0x90, 0x99, 0x80])
+def test_a_broker_that_refuses_everything_is_heard_and_not_flooded() -> None:
+    with Hostile(Script(puback=lambda _one: 0x87)) as broker, Stage(broker.port, Ledger(rows=100)) as stage:
+        stage.wait(lambda: ledger_rows(broker) >= 1)
+        stage.wait(lambda: any("state/gateway" in detail for _name, detail in stage.alarms))
+        began = time.monotonic()
+        stage.wait(lambda: time.monotonic() - began > 0.5)
+        assert ledger_rows(broker) <= 20, "the drain stands still"
+        assert {name for name, _ in stage.alarms} == {"publish_refused"}
+        assert len(stage.alarms) <= 5, "one for each kind of message"
+        assert (broker.connects, stage.ledger.acked, stage.link.connected) == (1, 0, True)
+
+
+@pytest.mark.parametrize("code", [0x87, 0x97, 0x90, 0x99, 0x80, 0x95, 0xA9])
 def test_refusals_make_no_rows_without_end(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     monkeypatch.setattr("chargerd.mqtt.feed.PAUSE_REFUSED", 0.2)
     monkeypatch.setattr("chargerd.mqtt.feed.PAUSE_OTHER", 0.2)
@@ -249,3 +263,29 @@ def test_connections_that_never_last_raise_an_alarm() -> None:
     with Hostile(Script(hang_up_every=3)) as broker, Stage(broker.port, Ledger()) as stage:
         stage.wait(lambda: any(name == "connection_unsteady" for name, _ in stage.alarms))
         assert broker.connects >= 3
+
+
+def test_after_connections_that_never_last_pauses_grow_until_one_has_held_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """mosquitto does not say that another client has taken the session: two of one id would fight for ever."""
+    monkeypatch.setattr("chargerd.mqtt.client.STEADY_AFTER", 0.2)
+    monkeypatch.setattr("chargerd.mqtt.client.TURN", 0.05)
+    script = Script(hang_up_every=3)
+    with Hostile(script) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: any(name == "connection_unsteady" for name, _ in stage.alarms))
+        back_off = stage.link._back_off  # noqa: SLF001 - when it begins anew shows only in pauses of minutes
+        script.hang_up_every = None
+        stage.wait(lambda: stage.link.connected)
+        began = time.monotonic()
+        stage.wait(lambda: time.monotonic() - began > 0.5)
+        assert back_off._failures >= 3, "it has held longer than a steady one, but not for long"  # noqa: SLF001
+        monkeypatch.setattr("chargerd.mqtt.client.CALM_AFTER", 0.6)
+        stage.wait(lambda: back_off._failures == 0)  # noqa: SLF001
+
+
+def test_states_are_published_again_before_they_expire(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargerd.mqtt.outgoing.STATES_EVERY", 0.2)
+    with Hostile(Script()) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: sum(one.topic.endswith("state/port/A01") for one in broker.published) >= 3)
+        assert sum(one.topic.endswith("state/info") for one in broker.published) >= 2

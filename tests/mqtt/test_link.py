@@ -38,6 +38,7 @@ class Ledger:
         self.acked = 0
         self.connections = 0
         self.large: set[int] = set()
+        self.padding = 20_000
 
     def span(self) -> LedgerSpan:
         with self.lock:
@@ -47,7 +48,11 @@ class Ledger:
         deliver([self.row(seq) for seq in range(after + 1, min(self.last, after + limit) + 1)])
 
     def row(self, seq: int) -> LedgerRow:
-        body: Body = {"event": "made_up", "number": seq, "padding": "x" * 20_000 if seq in self.large else ""}
+        body: Body = {
+            "event": "made_up",
+            "number": seq,
+            "padding": "x" * self.padding if seq in self.large else "",
+        }
         return LedgerRow(
             stream="stream", seq=seq, kind=RowKind.EVENT, body=body, moment=CLOCK.moment(), offline=False
         )
@@ -344,8 +349,26 @@ def test_the_back_off_doubles_with_full_jitter_and_a_taken_over_session_waits_fo
     assert all(0.1 <= delay <= min(120, 5 * 2**number) for number, delay in enumerate(delays))
     assert len(set(delays)) == len(delays)
     assert 120 <= back_off.next(taken_over=True) <= 300
+    back_off.unsteady()
+    assert 120 < max(back_off.next() for _ in range(50)) <= 300
     back_off.reset()
     assert back_off.next() <= 5
+
+
+def test_a_row_above_mosquittos_own_limit_gives_its_place_to_a_gap(tmp_path: Path) -> None:
+    """It says so in a PUBACK, with a code the standard does not have there, and announces nothing."""
+    ledger = Ledger(rows=4)
+    ledger.large.add(2)
+    ledger.padding = 8_000
+    with (
+        Mosquitto(tmp_path / "strict", settings="message_size_limit 5000") as broker,
+        Backend(broker.port, made_up=True) as backend,
+        Stage(broker.port, ledger) as stage,
+    ):
+        backend.wait("up/event", lambda body: body["seq"] == 4)
+        gap = backend.wait("up/event", lambda body: body["seq"] == 2)
+        assert (gap["event"], gap["reason"]) == ("gap", "refused with 0x95")
+        assert not stage.alarms
 
 
 def test_a_retained_command_is_known_as_one_while_connected_too(broker: Mosquitto, backend: Backend) -> None:
