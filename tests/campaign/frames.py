@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from unittest.mock import patch
 
+from chargerd.config.budget import budget
 from chargerd.config.loader import load_text
-from chargerd.core.commands import BusCommand, OpenRelay
+from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay
 from chargerd.core.events import DeadlineReached
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus import build as building
@@ -20,7 +21,7 @@ from chargerd.modbus.bus import Bus
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Counters, RtuWire, Wire
 from chargerd.sim.boards import Codec
-from chargerd.sim.parts import Edge
+from chargerd.sim.parts import Edge, Happening
 from chargerd.sim.world import World as SimWorld
 from tests.campaign.shed import Shed
 from tests.core.logbook import word
@@ -180,6 +181,14 @@ class FrameShed(Shed):
         """Seconds from each opening a live port was told to the last bit of its frame, on a line that works."""
         self.disturbed_until = 0.0
         """Until then line or relay board are broken, or left alone after it."""
+        self.trips: dict[PortId, list[float]] = {}
+        """Seconds from each short to the last bit of the opening, everything on the line being in order."""
+        self.broken_until = 0.0
+        """Until then something on the line is broken, or left alone after it."""
+        self.worst_foretold = {port: float(it.worst) for port, it in budget(self.site).ports.items()}
+        self._loud_from: dict[PortId, float] = {}
+        self._held: set[PortId] = set()
+        """Ports whose relay was told to close, and not to open since."""
         self._told = 0
         self._later: list[Callable[[], None]] = []
         super().__init__(folder, *self.site.plan.ports)
@@ -196,13 +205,19 @@ class FrameShed(Shed):
         """Forget the buses, as a killed process does."""
         self.bus = None
         self.cut_asked.clear()
+        self._loud_from.clear()
+        self._held.clear()
 
     def execute(self, command: BusCommand) -> None:
         """Hand a command to the real bus."""
         self.watch(command)
         self._mark(command.port, word(command))
-        if isinstance(command, OpenRelay) and self.contacts[command.port].closed:
-            self.cut_asked.setdefault(command.port, self.now)
+        if isinstance(command, OpenRelay):
+            self._held.discard(command.port)
+            if self.contacts[command.port].closed:
+                self.cut_asked.setdefault(command.port, self.now)
+        elif isinstance(command, CloseRelay):
+            self._held.add(command.port)
         assert self.bus is not None
         self.bus.execute(command)
 
@@ -218,6 +233,9 @@ class FrameShed(Shed):
             asked = self.cut_asked.pop(port, None)
             if asked is not None and asked >= self.disturbed_until:
                 self.cuts.append(until - asked)
+            began = self._loud_from.pop(port, None)
+            if began is not None and began >= self.broken_until:
+                self.trips.setdefault(port, []).append(until - began)
 
     def ask(self, unit: int, pdu: bytes, at: float) -> bytes | None:
         """Let the boards hear a request."""
@@ -232,6 +250,7 @@ class FrameShed(Shed):
         while self._told < len(log):
             line = log[self._told]
             self._told += 1
+            self._listen(line)
             if line.edge not in {Edge.CLOSED, Edge.OPEN}:
                 continue
             closed = line.edge is Edge.CLOSED
@@ -240,6 +259,16 @@ class FrameShed(Shed):
             by = {"written": "close" if closed else "open", "lapsed": "lapse"}.get(line.detail, "freed")
             self._mark(port, f"contact {'closed' if closed else 'open'}")
             self.watch((port, closed, by))
+
+    def _listen(self, line: Happening) -> None:
+        """Note since when a port carries what must open it at once, inrush or not."""
+        port = PortId(line.port)
+        if line.edge is Edge.OVERLOADED and port in self._held:
+            plan = self.plans[port]
+            if self.world.socket(port).current >= plan.protection.inrush_factor * plan.limits.current:
+                self._loud_from[port] = line.at
+        elif line.edge is Edge.RELIEVED:
+            self._loud_from.pop(port, None)
 
     # Time
 
@@ -299,3 +328,12 @@ class FrameShed(Shed):
     def worst_cut(self) -> float:
         """The longest from an opening's decision to its last bit on the line."""
         return max(self.cuts, default=0.0)
+
+    @property
+    def late_trips(self) -> dict[PortId, list[float]]:
+        """Return what took longer from a short to its opening than the site's budget foretells."""
+        late = {
+            port: [span for span in spans if span > self.worst_foretold[port]]
+            for port, spans in self.trips.items()
+        }
+        return {port: spans for port, spans in late.items() if spans}

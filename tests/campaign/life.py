@@ -364,6 +364,7 @@ class FrameLife(Life):
     def __init__(self, seed: int, folder: Path, ports: int = 12) -> None:
         self.framed = FrameShed(folder, ports, seed=seed)
         super().__init__(seed, self.framed)
+        self._sow(self._short, 4 * MINUTE)
 
     def plug(self, port: PortId, bike: loads.Load) -> None:
         """Plug something in."""
@@ -372,6 +373,12 @@ class FrameLife(Life):
     def pull(self, port: PortId) -> None:
         """Pull a plug."""
         self.framed.world.socket(port).unplug()
+
+    def _short(self) -> None:
+        """Let a charger that is under way break down, if there is one."""
+        closed = [port for port in self.names if self.framed.contacts[port].closed]
+        if closed:
+            self.plug(self.rng.choice(closed), loads.resistive("short", SHORT[0]))
 
     def kill(self, after: float, *, power: bool) -> None:
         """Kill the daemon when no transaction is under way in this very thread."""
@@ -385,6 +392,8 @@ class FrameLife(Life):
         board, line, which = shed.world.board(name), shed.line, rng.randrange(7)
         if which in {2, 3, 4, 5} or (which in {0, 1} and name == "relay"):
             shed.disturbed_until = max(shed.disturbed_until, shed.now + span + LEFT_ALONE)
+        if which in range(6):
+            shed.broken_until = max(shed.broken_until, shed.now + span + LEFT_ALONE)
         match which:
             case 0:
                 board.silence()

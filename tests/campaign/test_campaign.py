@@ -49,6 +49,8 @@ def test_and_so_they_do_frame_by_frame(seed: int, tmp_path: Path) -> None:
     life.run(HOURS)
     assert life.framed.line.shortest_gap >= 3.5 * CHARACTER - 1e-6, "the silence between frames"
     assert life.framed.worst_cut <= 2 * LONGEST_TRANSACTION, "in flight, and one more"
+    assert not life.framed.late_trips, "a reading of this port, what is in flight, and the opening"
+    assert life.framed.trips
 
 
 def test_the_same_seed_gives_the_same_frames(tmp_path: Path) -> None:
