@@ -116,6 +116,9 @@ class Truth:
         # What had not reached the file was told nobody: the next daemon settles it again.
         written = set(self.shed.settlement_rows())
         self.ended = Counter(session for session in self.ended if session in written)
+        # Nor does it know of a trip that came after its disk had stalled.
+        self._latched = {(latch.port, latch.function) for latch in self.shed.durable_latches()}
+        self._locked &= {port for port, _ in self._latched}
         # No more was a last word that had not reached it.
         self.final = Counter(command for command in self.final if self._told(command))
         # Commands that were not durable yet are unknown to the next daemon; their senders ask again.

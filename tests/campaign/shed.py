@@ -24,7 +24,7 @@ from chargerd.core.commands import (
     SetPace,
 )
 from chargerd.core.events import DeadlineReached, Event, ResetRequested, StopRequested, StoreChanged
-from chargerd.core.facts import Fact
+from chargerd.core.facts import Fact, Latch
 from chargerd.core.ledger import Reply
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import PortPlan, StationPlan
@@ -267,6 +267,10 @@ class Shed(World):
     def durable_sessions(self) -> tuple[SessionRecord, ...]:
         """Return the open sessions as the file has them."""
         return self.real._writer.tables.sessions()  # noqa: SLF001 - the file as it is, not what is said of it
+
+    def durable_latches(self) -> tuple[Latch, ...]:
+        """Return the latches as the file has them."""
+        return self.real._writer.tables.latches()  # noqa: SLF001 - as above
 
     def settlement_rows(self) -> list[SessionId]:
         """Return whose settlements are in the file."""
