@@ -44,7 +44,7 @@ from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.clockwatch import ClockWatch
-from chargerd.runtime.desk import Desk
+from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
@@ -517,9 +517,8 @@ class Daemon:
     def _online(self) -> bool:
         return self._link is not None and self._link.connected
 
-    def _to_backend(self, reply: Reply, _final: bool) -> None:
-        if self._link is not None:
-            self._link.publish_reply(reply, None)
+    def _to_backend(self, command: RememberedCommand) -> Respond:
+        return _to_nobody if self._link is None else self._backend.respond_to(command)
 
     def _alarm(self, name: str, detail: str) -> None:
         self._note(EventBody(event=name, severity=Severity.ALARM, reason=detail))
@@ -532,6 +531,10 @@ class Daemon:
             kind=RowKind.EVENT, body=bodies.plain(body), moment=self._clock.moment(), offline=not self._online()
         )
         self._journal.append(Batch(entries=(entry,)))
+
+
+def _to_nobody(_reply: Reply, _final: bool) -> None:
+    """There is no backend to be told."""
 
 
 class _Ticks(Protocol):

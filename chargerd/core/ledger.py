@@ -94,6 +94,8 @@ class RememberedCommand:
     final: bool = False
     limits: NamedLimits | None = None
     """Of `update_limits`: what it wanted, to be compared with what is found after a crash."""
+    correlation: str | None = None
+    """What its sender knows its replies by, in hexadecimal; those after a crash bear it too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

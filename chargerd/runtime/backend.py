@@ -9,6 +9,7 @@ from dataclasses import replace
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, StopRequested, UpdateRequested
+from chargerd.core.ledger import RememberedCommand
 from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
@@ -72,6 +73,10 @@ class Backend:
                 self._circuits[view.id] = (told, after(now, LOAD_EVERY))
                 self._link.circuit_state(view.id, bodies.plain(bodies.circuit_state(view)))
 
+    def respond_to(self, command: RememberedCommand) -> Respond:
+        """Return how replies to a command from before a restart are given."""
+        return self.respond_with(None if command.correlation is None else bytes.fromhex(command.correlation))
+
     def respond_with(self, correlation: bytes | None) -> Respond:
         """Return how replies to a message with this Correlation Data are given."""
         return lambda reply, _final: self._link.publish_reply(reply, correlation)
@@ -83,7 +88,7 @@ class Backend:
     def command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
         """Bring a command to the desk; `acknowledge` tells the broker that we have it."""
         respond = self.respond_with(incoming.correlation)
-        if self._desk.seen_before(incoming.id, incoming.digest, respond):
+        if self._desk.seen_before(incoming.id, incoming.digest, respond, incoming.correlation):
             acknowledge()
             return
         match incoming.args:
@@ -98,7 +103,7 @@ class Backend:
 
     def _change(self, incoming: Incoming, respond: Respond, acknowledge: Callable[[], None]) -> None:
         """Bring a command about what there is already: a session, a latch, a port or circuit out of service."""
-        number, digest = incoming.id, incoming.digest
+        number, digest, expires = incoming.id, incoming.digest, incoming.expires
         match incoming.args:
             case StopArgs() as stop:
                 event = StopRequested(
@@ -119,10 +124,10 @@ class Backend:
                         command=number,
                     ),
                 )
-                self._desk.update(changed, respond, digest=digest, expires=incoming.expires, received=acknowledge)
+                self._desk.update(changed, respond, digest=digest, expires=expires, received=acknowledge)
             case ResetArgs() as reset:
                 cleared = ResetRequested(port=_held_by(reset), source=Source.REMOTE, command=number)
-                self._desk.reset(cleared, respond, digest=digest, received=acknowledge)
+                self._desk.reset(cleared, respond, digest=digest, expires=expires, received=acknowledge)
             case DisableArgs() as disable:
                 out = DisableRequested(
                     port=_held_by(disable), source=Source.REMOTE, reason=disable.reason, command=number
@@ -132,7 +137,7 @@ class Backend:
                 back = EnableRequested(
                     port=_held_by(enable), source=Source.REMOTE, reason=enable.reason, command=number
                 )
-                self._desk.enable(back, respond, digest=digest, received=acknowledge)
+                self._desk.enable(back, respond, digest=digest, expires=expires, received=acknowledge)
             case _:
                 raise TypeError(incoming.args)
 

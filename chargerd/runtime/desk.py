@@ -36,6 +36,9 @@ from chargerd.runtime.meeting import Meeting
 
 log = structlog.get_logger(__name__)
 
+MOST_CORRELATION = 1024
+"""Bytes of a command's Correlation Data that are kept over a crash; what is longer is echoed until then alone."""
+
 FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, ReplyStatus.EXPIRED})
 
 KNOWN_FOR = Seconds(7 * 86_400.0)
@@ -86,6 +89,8 @@ class Desk:
         self._ages = deque((clock.now(), command) for command in self._known)
         """When each id was first seen here, oldest first."""
         self._open: dict[CommandId, Respond] = {}
+        self._correlations: dict[CommandId, bytes] = {}
+        """Of commands that are not remembered yet."""
         self._last_words: dict[CommandId, Reply] = {}
         """Final replies that are not durable yet, for whoever asks again."""
 
@@ -132,7 +137,9 @@ class Desk:
             energy=own.energy if args.energy_wh is None else WattHours(args.energy_wh),
         )
 
-    def seen_before(self, command: CommandId, digest: str, respond: Respond) -> bool:
+    def seen_before(
+        self, command: CommandId, digest: str, respond: Respond, correlation: bytes | None = None
+    ) -> bool:
         """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
         with self._lock:
             self._forget()
@@ -140,6 +147,8 @@ class Desk:
             if known is None:
                 self._known[command] = digest
                 self._ages.append((self._clock.now(), command))
+                if correlation is not None and len(correlation) <= MOST_CORRELATION:
+                    self._correlations[command] = correlation
                 return False
         self._repeat(command, known == digest, respond)
         return True
@@ -152,14 +161,16 @@ class Desk:
         command = order.command
         event = StartRequested(order=order, port=order.port)
         refuse = self._refusal(command, "start", order.port)
-        remembered = RememberedCommand(
-            command=command,
-            name="start",
-            digest=digest,
-            moment=self._clock.moment(),
-            port=order.port,
-            session=order.session,
-            order=order.order,
+        remembered = self._bearing(
+            RememberedCommand(
+                command=command,
+                name="start",
+                digest=digest,
+                moment=self._clock.moment(),
+                port=order.port,
+                session=order.session,
+                order=order.order,
+            )
         )
         with self._lock:
             self._open[command] = respond
@@ -194,14 +205,28 @@ class Desk:
         self._at_once(event, "disable", respond, digest=digest, received=received)
 
     def enable(
-        self, event: EnableRequested, respond: Respond, *, digest: str, received: Callable[[], None]
+        self,
+        event: EnableRequested,
+        respond: Respond,
+        *,
+        digest: str,
+        received: Callable[[], None],
+        expires: Instant | None = None,
     ) -> None:
         """Put a port or a circuit back in service: made durable first."""
-        self._once_durable(event, "enable", respond, digest=digest, received=received)
+        self._once_durable(event, "enable", respond, digest=digest, received=received, expires=expires)
 
-    def reset(self, event: ResetRequested, respond: Respond, *, digest: str, received: Callable[[], None]) -> None:
+    def reset(
+        self,
+        event: ResetRequested,
+        respond: Respond,
+        *,
+        digest: str,
+        received: Callable[[], None],
+        expires: Instant | None = None,
+    ) -> None:
         """Clear latches: made durable first, like everything that makes a closing possible."""
-        self._once_durable(event, "reset", respond, digest=digest, received=received)
+        self._once_durable(event, "reset", respond, digest=digest, received=received, expires=expires)
 
     def update(
         self,
@@ -271,7 +296,7 @@ class Desk:
             self.answer(answer, self._clock.moment())
 
         remembered = RememberedCommand(command=command, name=name, digest=digest, moment=self._clock.moment())
-        self._journal.append(Batch(commands=(remembered,)), durable)
+        self._journal.append(Batch(commands=(self._bearing(remembered),)), durable)
 
     def refuse(self, answer: Answer, respond: Respond) -> None:
         """Answer a message that is no command, or comes too late. Nothing of it is kept."""
@@ -303,7 +328,7 @@ class Desk:
     def conclude(
         self,
         unfinished: tuple[RememberedCommand, ...],
-        respond: Respond,
+        respond_to: Callable[[RememberedCommand], Respond],
         going_on: Container[CommandId] = (),
         fulfilled: Container[CommandId] = (),
     ) -> None:
@@ -314,7 +339,7 @@ class Desk:
         """
         for command in unfinished:
             with self._lock:
-                self._open[command.command] = respond
+                self._open[command.command] = respond_to(command)
             if command.command in going_on:
                 continue
             stands = command.command in fulfilled
@@ -355,6 +380,7 @@ class Desk:
         *,
         digest: str,
         received: Received,
+        expires: Instant | None,
     ) -> None:
         assert event.command is not None
         refuse = self._refusal(event.command, name, event.port)
@@ -363,10 +389,12 @@ class Desk:
 
         def durable(done: bool) -> None:
             received()
-            if done:
-                self._dispatch(event)
-            else:
+            if not done:
                 refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
+            elif expires is not None and self._clock.now() >= expires:
+                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
+            else:
+                self._dispatch(event)
 
         self._remember(event, name, digest, durable)
 
@@ -410,7 +438,13 @@ class Desk:
                 current=event.current, power=event.power, duration=event.duration, energy=event.energy
             )
             remembered = replace(remembered, session=event.session, limits=limits)
-        self._journal.append(Batch(commands=(remembered,)), done)
+        self._journal.append(Batch(commands=(self._bearing(remembered),)), done)
+
+    def _bearing(self, remembered: RememberedCommand) -> RememberedCommand:
+        """Return it with the Correlation Data it came with."""
+        with self._lock:
+            correlation = self._correlations.pop(remembered.command, None)
+        return remembered if correlation is None else replace(remembered, correlation=correlation.hex())
 
     def _refusal(self, command: CommandId, name: str, port: PortId) -> Callable[[ReplyStatus, Code], None]:
         def say(status: ReplyStatus, code: Code) -> None:

@@ -80,6 +80,7 @@ class CommandRecord:
     session: SessionId | None = None
     order: str | None = None
     limits: NamedLimits | None = None
+    correlation: str | None = None
 
 
 SESSION = Codec(TypeAdapter(Stored[SessionRecord]))

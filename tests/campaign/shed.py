@@ -142,7 +142,7 @@ class Shed(World):
             by_itself=False,
         )
         under_way = {view.session.order.command for view in self.engine.views() if view.session is not None}
-        self.desk.conclude(recovery.unfinished, self._respond, unanswered & under_way)
+        self.desk.conclude(recovery.unfinished, lambda _command: self._respond, unanswered & under_way)
         self._due()
 
     def begin_buses(self) -> None:

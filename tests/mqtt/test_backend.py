@@ -15,11 +15,12 @@ from chargerd.core.events import (
 )
 from chargerd.core.ledger import Body, Reply
 from chargerd.core.session import Source
-from chargerd.core.units import Amps, CircuitId, PortId, Seconds, Watts
+from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, Watts
 from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, parse
 from chargerd.runtime.backend import Backend
+from chargerd.store.codec import dump_command, load_command
 from tests.mqtt.test_commands import arrived
 from tests.runtime import test_desk
 from tests.runtime.test_engine import PORT
@@ -79,6 +80,18 @@ def test_a_replay_is_asked_for_when_its_id_is_durable_and_answered(stage: Stage)
     assert stage.link.asked == [("here", 17)]
     assert stage.received == 1
     assert stage.link.replies[0][1] == b"c", "with the Correlation Data of its command"
+
+
+def test_what_a_command_is_known_by_outlives_a_crash() -> None:
+    before, after = Stage(), Stage()
+    before.command("reset", port="A01")
+    [command] = [one for batch, _done in before.journal.batches for one in batch.commands]
+    kept = load_command(dump_command(command), None, final=False)
+    after.desk.conclude(
+        (kept, replace(kept, command=CommandId("c-2"), correlation=None)), after.backend.respond_to
+    )
+    assert after.written() == [("failed", "failed")] * 2
+    assert [correlation for _body, correlation in after.link.replies] == [b"c", None]
 
 
 def test_a_replay_of_another_stream_is_refused_with_the_one_there_is(stage: Stage) -> None:

@@ -155,6 +155,29 @@ def test_a_reset_acts_only_when_its_id_is_durable(stage: Stage) -> None:
     assert stage.events == [again]
 
 
+def test_what_expired_while_the_disk_was_slow_never_makes_a_closing_possible(stage: Stage) -> None:
+    soon = Instant(stage.clock.now() + 1)
+    reset = ResetRequested(port=PORT, source=Source.REMOTE, command=ID)
+    stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=soon)
+    enable = EnableRequested(port=PORT, source=Source.REMOTE, reason="r", command=CommandId("c-2"))
+    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=soon)
+    stage.clock.instant = Instant(stage.clock.instant + 1)
+    while stage.journal.batches:
+        stage.journal.write()
+    assert not stage.events
+    assert stage.codes() == [("expired", "expired")] * 2
+    assert stage.received == 2
+
+
+def test_what_a_command_is_known_by_is_durable_with_it(stage: Stage) -> None:
+    for number, correlation in (("c-1", b"\xff\x00"), ("c-2", b"x" * 1025), ("c-3", None)):
+        assert not stage.desk.seen_before(CommandId(number), "d", stage.respond, correlation)
+        reset = ResetRequested(port=PORT, source=Source.REMOTE, command=CommandId(number))
+        stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive)
+    kept = [command.correlation for batch, _done in stage.journal.batches for command in batch.commands]
+    assert kept == ["ff00", None, None]
+
+
 def test_the_same_id_gets_the_stored_reply_again_and_does_nothing(stage: Stage) -> None:
     assert not stage.desk.seen_before(ID, "d", stage.respond)
     stored = Reply(command=ID, body={"id": ID, "status": "done", "code": "ok", "message": ""})
@@ -202,7 +225,7 @@ def test_after_a_restart_interrupted_commands_are_told_so(stage: Stage) -> None:
         port=PORT,
         session=SessionId("S"),
     )
-    stage.desk.conclude((left,), stage.respond)
+    stage.desk.conclude((left,), lambda _command: stage.respond)
     stage.journal.write()
     assert stage.codes() == [("failed", "failed")]
 
@@ -329,7 +352,7 @@ def test_after_a_restart_what_stands_is_done_and_a_circuit_is_no_port(stage: Sta
         moment=Moment(instant=Instant(1.0)),
         port=holder_of(CircuitId("shed")),
     )
-    stage.desk.conclude((left,), stage.respond, (), {ID})
+    stage.desk.conclude((left,), lambda _command: stage.respond, (), {ID})
     stage.journal.write()
     assert stage.codes() == [("done", "ok")]
     assert stage.replies[0][0].body["port"] is None
