@@ -1,0 +1,57 @@
+"""AsyncAPI's own parser, with all its rules, reads the contract's document and objects to nothing in it.
+
+The parser is `browser/index.js` of the npm package `@asyncapi/parser` 3.6.3 (Apache-2.0), packed: everything it
+needs in one file, so that no test has to install anything. It needs `node`; `make system` brings it.
+"""
+
+import json
+import lzma
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+PACKED = HERE / "asyncapi-parser-3.6.3.js.xz"
+DOCUMENT = HERE.parents[1] / "docs" / "contract" / "asyncapi.json"
+WARNING = 1
+"""Severities are 0 for an error, 1 for a warning; from 2 on it is advice, such as that there is AsyncAPI 3.1."""
+
+
+def broken(made: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return documents each of which has one mistake that the schema of such documents does not see."""
+    lost, wrong = (json.loads(json.dumps(made)) for _ in range(2))
+    lost["operations"]["send_ended"]["messages"] = [{"$ref": "#/channels/up_session/messages/nowhere"}]
+    wrong["channels"]["up_session"]["address"] = "{prefix}/{gateway}/up/{nowhere}"
+    return [lost, wrong]
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("asyncapi")
+    parser = folder / "parser.js"
+    parser.write_bytes(lzma.decompress(PACKED.read_bytes()))
+    paths = [DOCUMENT]
+    for number, one in enumerate(broken(json.loads(DOCUMENT.read_text("utf-8")))):
+        paths.append(folder / f"{number}.json")
+        paths[-1].write_text(json.dumps(one), encoding="utf-8")
+    node = shutil.which("node") or shutil.which("nodejs")
+    assert node is not None, "AsyncAPI's parser needs node; run: make system"
+    done = subprocess.run([node, HERE / "parse.js", parser, *paths], capture_output=True, check=True, timeout=60)
+    return list(json.loads(done.stdout))
+
+
+def objections(one: dict[str, Any]) -> list[dict[str, Any]]:
+    return [said for said in one["objections"] if said["severity"] <= WARNING]
+
+
+def test_the_official_parser_objects_to_nothing(read: list[dict[str, Any]]) -> None:
+    assert read[0]["read"]
+    assert objections(read[0]) == []
+
+
+def test_the_official_parser_does_object_to_what_is_wrong(read: list[dict[str, Any]]) -> None:
+    for one in read[1:]:
+        assert any("nowhere" in said["message"] for said in objections(one)), one
