@@ -654,8 +654,9 @@ class Port:
 
     def out_of_control(self) -> bool:
         """Say whether only the contactor above can still open this port."""
-        unleased = self.plan.relay.lease is None and self.board_lost and self.relay.phase is not Phase.OPEN
-        return unleased or any(latch.function in BEYOND_CONTROL for latch in self.latches)
+        if self.board_lost and self.plan.relay.lease is None and self.relay.phase is not Phase.OPEN:
+            return True
+        return bool(self.latches) and any(latch.function in BEYOND_CONTROL for latch in self.latches)
 
     def found_closed(self, now: Moment) -> None:
         """The relay was read back closed without a command: it is being opened; a second time locks out."""

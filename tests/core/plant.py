@@ -207,7 +207,7 @@ class Bus:
     def _begin(self) -> None:
         if self._busy or self.held or not self._queue:
             return
-        entry = min(self._queue, key=lambda queued: queued[:2])
+        entry = min(self._queue)  # By urgency, then by number: no two have the same.
         self._queue.remove(entry)
         self._busy = True
         took = self._world.transact(entry[2])
