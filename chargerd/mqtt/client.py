@@ -34,8 +34,8 @@ from chargerd.mqtt.outgoing import (
     StateSource,
     Waiting,
 )
-from chargerd.mqtt.parts import up_ms
-from chargerd.mqtt.publisher import Publisher, json_of
+from chargerd.mqtt.parts import json_of, up_ms
+from chargerd.mqtt.publisher import Publisher
 from chargerd.mqtt.transport import (
     KEEPALIVE,
     BackOff,

@@ -378,7 +378,7 @@ class CircuitStateBody(Message):
 
 
 class BusHealthBody(Message):
-    """How a bus has done since the daemon's start; counts of transactions, and the share of time it was busy."""
+    """How a bus has done since the daemon's start, in transactions and what became of them."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -446,7 +446,10 @@ class InfoBoardBody(Message):
 
 
 class InfoBody(Message):
-    """`state/info`, without the envelope: what this gateway is and has. `starts` counts starts of the daemon."""
+    """`state/info`, without the envelope: what this gateway is and has. `starts` counts starts of the daemon.
+
+    Where all would not fit into one message `boards` is empty, then `ports` too: each has a state of its own.
+    """
 
     name: str
     timezone: str

@@ -9,7 +9,7 @@ from typing import Protocol
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Body, Json, LedgerRow
 from chargerd.core.units import Instant, PortId, Seconds, after, between
-from chargerd.mqtt import bodies
+from chargerd.mqtt import bodies, parts
 from chargerd.mqtt.contract import PresenceBody
 
 PRESENCE_EVERY = Seconds(60.0)
@@ -182,5 +182,7 @@ class Outgoing:
     def _retained(self, topic: str, body: Body, expiry: Seconds | None) -> Waiting:
         moment = self._clock.moment()
         payload = {**bodies.envelope(self._gateway, moment), **body}
+        if topic == INFO:
+            payload = parts.fitting(payload)
         expires_at = None if expiry is None else after(moment.instant, expiry)
         return Waiting(topic=topic, payload=payload, retain=True, expires_at=expires_at)

@@ -1,13 +1,16 @@
 """What several payloads have in common: stamps, limits, figures, latches."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from chargerd.core.facts import Latch
+from chargerd.core.ledger import Body, Json
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import StopDetail
 from chargerd.core.units import Instant
-from chargerd.mqtt.contract import DetailBody, LatchBody, LimitsBody
+from chargerd.mqtt.contract import LARGEST, DetailBody, LatchBody, LimitsBody
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,3 +55,17 @@ def latch_body(latch: Latch) -> LatchBody:
 def whole(value: float | None) -> int | None:
     """Return the nearest whole number; `None` stays unknown."""
     return None if value is None else round(value)
+
+
+def json_of(payload: Body) -> bytes:
+    """Return a payload as it is sent."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def fitting(info: Mapping[str, Json]) -> dict[str, Json]:
+    """Return `state/info` as one message can carry it: lists that are too long are left empty."""
+    body = dict(info)
+    for lengthy in ("boards", "ports"):
+        if len(json_of(body)) > LARGEST:
+            body[lengthy] = []
+    return body

@@ -4,18 +4,16 @@ paho ignores the broker's Receive Maximum and calls a refused PUBLISH published,
 here, by PUBACKs.
 """
 
-import json
-
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.contract import LARGEST
 from chargerd.mqtt.feed import DEAD, Feed
 from chargerd.mqtt.outgoing import Outgoing, Waiting
+from chargerd.mqtt.parts import json_of
 from chargerd.mqtt.transport import WINDOW, Connected, PubAck, Transport, properties_of
 
 FAILURE = 0x80
@@ -121,8 +119,3 @@ class Publisher:
         if waiting.correlation is not None:
             properties.CorrelationData = waiting.correlation
         return properties
-
-
-def json_of(payload: Body) -> bytes:
-    """Return a payload as it is sent."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()

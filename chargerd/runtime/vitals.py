@@ -101,13 +101,12 @@ class Vitals:
     def health(self) -> HealthBody:
         """Return the gateway's health; what this machine does not tell is `None`."""
         span = self._span()
-        journal = self._folder / "journal.db"
         return HealthBody(
             load=round(os.getloadavg()[0], 2),
             temperature_c=_temperature(),
             memory_free_bytes=os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-            disk_free_bytes=shutil.disk_usage(self._folder).free,
-            journal_bytes=journal.stat().st_size if journal.exists() else None,
+            disk_free_bytes=_unless_lost(lambda: shutil.disk_usage(self._folder).free),
+            journal_bytes=_unless_lost(lambda: (self._folder / "journal.db").stat().st_size),
             ledger_waiting=max(0, span.last - span.acked),
             buses=tuple(_bus(bus) for bus in self._buses),
         )
@@ -144,6 +143,14 @@ def _bus(bus: Watched) -> BusHealthBody:
         foreign_bytes=counters.foreign_bytes,
         boards_lost=tuple(bus.lost_boards()),
     )
+
+
+def _unless_lost(look: Callable[[], int]) -> int | None:
+    """Return what a look at the disk tells; a disk that is broken or gone must not end who looks."""
+    try:
+        return look()
+    except OSError:
+        return None
 
 
 def _temperature() -> float | None:

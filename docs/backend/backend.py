@@ -63,13 +63,25 @@ class Store:
                     "INSERT OR IGNORE INTO settlement VALUES (?, ?, ?, ?, ?)",
                     (row["session_id"], gateway, row["order_id"], row["energy_wh"], row["stop_reason"]),
                 )
-            found = self.db.execute("SELECT seq FROM through WHERE stream = ?", (stream,)).fetchone()
-            through: int = found[0] if found else 0
-            while following := self.db.execute(
-                "SELECT upto FROM ledger WHERE stream = ? AND seq = ?", (stream, through + 1)
-            ).fetchone():
-                through = following[0]
-            self.db.execute("INSERT OR REPLACE INTO through VALUES (?, ?, ?)", (stream, gateway, through))
+            return self.advance(stream, gateway, 0)
+
+    def begin(self, gateway: str, stream: str, first: int) -> int:
+        """Take the rows before `first` for stored, as `state/info` has it: the gateway has them no more.
+
+        They were acknowledged long ago; a backend that is new, or has lost them, must not wait for them for ever.
+        """
+        with self.db:
+            return self.advance(stream, gateway, first - 1)
+
+    def advance(self, stream: str, gateway: str, through: int) -> int:
+        """Return up to where a stream is stored without a hole, from `through` or what was known on."""
+        found = self.db.execute("SELECT seq FROM through WHERE stream = ?", (stream,)).fetchone()
+        through = max(through, found[0] if found else 0)
+        while following := self.db.execute(
+            "SELECT upto FROM ledger WHERE stream = ? AND seq = ?", (stream, through + 1)
+        ).fetchone():
+            through = following[0]
+        self.db.execute("INSERT OR REPLACE INTO through VALUES (?, ?, ?)", (stream, gateway, through))
         return through
 
 
@@ -87,9 +99,10 @@ class Backend:
         self.client.loop_start()
 
     def connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        """Subscribe anew after each connect: `ledger` by turns with other workers, replies for ourselves."""
+        """Subscribe anew after each connect: the ledger by turns with other workers, the rest for ourselves."""
         if not reason.is_failure:
-            topics = [f"{SHARED}/+/up/session", f"{SHARED}/+/up/event", f"{ROOT}/+/up/reply"]
+            rows = [f"{SHARED}/+/up/session", f"{SHARED}/+/up/event"]
+            topics = [*rows, f"{ROOT}/+/up/reply", f"{ROOT}/+/state/info"]
             client.subscribe([(topic, 1) for topic in topics])
 
     def turn(self) -> None:
@@ -102,12 +115,20 @@ class Backend:
         if topic.endswith("/up/reply"):
             print(body["gateway"], body["id"], body["status"], body["code"], flush=True)
             return
+        if topic.endswith("/state/info"):
+            stream, first = body["ledger"]["stream"], body["ledger"]["first"]
+            self.acknowledge(body["gateway"], stream, self.store.begin(body["gateway"], stream, first))
+            return
         through = self.store.add(body)
-        if through > 0:
-            ack = {"stream": body["stream"], "through": through}
-            self.client.publish(f"{ROOT}/{body['gateway']}/ack", json.dumps(ack), qos=1, retain=True)
+        self.acknowledge(body["gateway"], body["stream"], through)
         if body["seq"] > through:
             self.ask_for(body["gateway"], body["stream"], through + 1)
+
+    def acknowledge(self, gateway: str, stream: str, through: int) -> None:
+        """Tell the gateway up to where we have everything."""
+        if through > 0:
+            ack = {"stream": stream, "through": through}
+            self.client.publish(f"{ROOT}/{gateway}/ack", json.dumps(ack), qos=1, retain=True)
 
     def ask_for(self, gateway: str, stream: str, first: int) -> None:
         """Have rows sent again that we have not: they would come by themselves, but only within half an hour."""

@@ -42,3 +42,11 @@ def test_a_gap_fills_the_places_of_the_rows_it_names(store: Any) -> None:
 def test_streams_are_counted_apart(store: Any) -> None:
     assert store.add(row(1)) == 1
     assert store.add({**row(1), "stream": "another"}) == 1
+
+
+def test_a_new_backend_waits_for_no_row_the_gateway_has_no_more(store: Any) -> None:
+    assert store.add(row(18)) == 0, "there may be some before it"
+    assert store.begin("shed-1", "s", 17) == 16
+    assert store.add(row(17)) == 18
+    assert store.begin("shed-1", "s", 3) == 18, "what is stored stays so"
+    assert store.begin("shed-1", "another", 1) == 0

@@ -32,7 +32,7 @@ from chargerd.core.facts import (
     StoreFailed,
     StoreRecovered,
 )
-from chargerd.core.ledger import LedgerRow, RowKind
+from chargerd.core.ledger import Json, LedgerRow, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import (
@@ -60,8 +60,8 @@ from chargerd.core.units import (
     Watts,
 )
 from chargerd.core.view import Measured, PortState, PortView
-from chargerd.mqtt import bodies, session_bodies
-from chargerd.mqtt.contract import OCPP_STATUS, PortStateBody, SettlementBody
+from chargerd.mqtt import bodies, parts, session_bodies
+from chargerd.mqtt.contract import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody
 
 PORT = PortId("A01")
 BEGAN = Moment(instant=Instant(100.0), boot=3, wall_ms=1_790_000_000_123, clock=ClockQuality.NTP)
@@ -359,3 +359,22 @@ def test_a_fact_nobody_has_heard_of_yet_is_told_all_the_same() -> None:
     assert shed.detail.measured == 41.0
     new = bodies.event(SomethingElse(board="b"))  # type: ignore[arg-type]
     assert (new.event, new.severity, new.board) == ("something_else", "warning", "b")
+
+
+def test_what_a_large_gateway_has_still_fits_into_one_message() -> None:
+    def info(ports: int) -> dict[str, Json]:
+        boards: list[Json] = [
+            {"board": f"meter-{number:03}", "bus": "line-a", "address": number, "profile": "eastron-sdm120"}
+            for number in range(ports)
+        ]
+        names: list[Json] = [
+            {"port": f"A{number:03}", "label": f"Stellplatz {number}", "circuit": "shed"}
+            for number in range(ports)
+        ]
+        return {"ports": names, "boards": boards, "ledger": {"stream": "s", "first": 1, "last": 9}}
+
+    assert parts.fitting(info(85)) == info(85)
+    large, huge = parts.fitting(info(200)), parts.fitting(info(1000))
+    assert (large["boards"], large["ports"]) == ([], info(200)["ports"])
+    assert (huge["boards"], huge["ports"], huge["ledger"]) == ([], [], info(1)["ledger"])
+    assert max(len(parts.json_of(one)) for one in (large, huge)) <= LARGEST

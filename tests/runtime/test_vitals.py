@@ -88,6 +88,9 @@ def test_boards_are_told_when_they_change_and_health_once_a_minute(
     assert (health["ledger_waiting"], health["journal_bytes"]) == (5, 5)
     hot.unlink()
     assert watch.health().temperature_c is None
+    tmp_path.rename(tmp_path.with_name("unplugged"))
+    without_a_disk = watch.health()
+    assert (without_a_disk.disk_free_bytes, without_a_disk.journal_bytes) == (None, None)
 
 
 def test_a_board_without_its_settings_has_no_dead_man(tmp_path: Path) -> None:
