@@ -49,7 +49,7 @@ from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
-from chargerd.runtime.reconcile import fulfilled
+from chargerd.runtime.reconcile import fulfilled, ports_to_stop
 from chargerd.runtime.scribe import Scribe
 from chargerd.runtime.supervisor import Supervisor
 from chargerd.runtime.vitals import Tally, Vitals
@@ -593,11 +593,6 @@ def lost_latches(site: Site) -> tuple[Latch, ...]:
         )
         for holder in (*(port.id for port in site.plan.ports), *map(holder_of, circuits))
     )
-
-
-def ports_to_stop(recovery: Recovery) -> frozenset[PortId]:
-    """Return the ports at which a stop was accepted that nobody has carried out to its end."""
-    return frozenset(one.port for one in recovery.unfinished if one.name == "stop" and one.port is not None)
 
 
 def unanswered_starts(recovery: Recovery) -> frozenset[CommandId]:

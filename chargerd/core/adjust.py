@@ -148,6 +148,8 @@ def give_up_raise(code: Code) -> Callable[[Port, Event, Moment], None]:
 def lower(port: Port, event: Event, now: Moment) -> None:
     """Let lower limits hold at once; what has been passed already ends the session."""
     assert isinstance(event, UpdateRequested)
+    if port.session.pending_raise is not None and asked(port, event) == port.limits:
+        port.out.do(Checkpoint(records=(port.record(now),)))  # Else the journal would stay with the raise.
     port.drop_raise(Code.CONFLICT, "overtaken by a later update")
     _adopt(port, event, now)
 

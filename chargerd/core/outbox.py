@@ -1,9 +1,11 @@
 """Where one turn's commands and facts are collected, in the order in which they came up."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chargerd.core.commands import Command
-from chargerd.core.facts import Fact
+from chargerd.core.commands import Amend, Checkpoint, Command, Persist
+from chargerd.core.facts import Fact, SessionEnded
+from chargerd.core.units import SessionId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,30 @@ class Outbox:
         self.facts.append(fact)
 
     def empty(self) -> Outcome:
-        """Return all that was collected and start anew."""
-        outcome = Outcome(commands=tuple(self.commands), facts=tuple(self.facts))
+        """Return all that was collected and start anew.
+
+        A session that has ended, or begun to, in this very turn is not written as an open one any more: that
+        record would be behind its end, and a crash would bring the session back.
+        """
+        over = set(_over(self.commands, self.facts))
+        outcome = Outcome(
+            commands=tuple(command for command in self.commands if not (over and _opens(command, over))),
+            facts=tuple(self.facts),
+        )
         self.commands.clear()
         self.facts.clear()
         return outcome
+
+
+def _over(commands: Iterable[Command], facts: Iterable[Fact]) -> Iterable[SessionId]:
+    """Yield the sessions that have ended, or begun to."""
+    for fact in facts:
+        if isinstance(fact, SessionEnded):
+            yield fact.settlement.record.order.session
+    for command in commands:
+        if isinstance(command, Checkpoint):
+            yield from (record.order.session for record in command.records if record.ending is not None)
+
+
+def _opens(command: Command, sessions: set[SessionId]) -> bool:
+    return isinstance(command, Persist | Amend) and command.record.order.session in sessions

@@ -172,17 +172,9 @@ class Desk:
                 order=order.order,
             )
         )
+        durable = self._when_durable(event, refuse, expires, received)
         with self._lock:
             self._open[command] = respond
-
-        def durable(done: bool) -> None:
-            received()
-            if not done:
-                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
-            elif expires is not None and self._clock.now() >= expires:
-                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
-            else:
-                self._dispatch(event)
 
         def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
             if session_used:
@@ -386,6 +378,16 @@ class Desk:
         refuse = self._refusal(event.command, name, event.port)
         with self._lock:
             self._open[event.command] = respond
+        self._remember(event, name, digest, self._when_durable(event, refuse, expires, received))
+
+    def _when_durable(
+        self,
+        event: Event,
+        refuse: Callable[[ReplyStatus, Code], None],
+        expires: Instant | None,
+        received: Received,
+    ) -> Callable[[bool], None]:
+        """Return what the journal tells whether a command's id is durable: only then, and in time, it acts."""
 
         def durable(done: bool) -> None:
             received()
@@ -396,7 +398,7 @@ class Desk:
             else:
                 self._dispatch(event)
 
-        self._remember(event, name, digest, durable)
+        return durable
 
     def _forget(self) -> None:
         now = self._clock.now()
@@ -433,11 +435,13 @@ class Desk:
         remembered = RememberedCommand(
             command=event.command, name=name, digest=digest, moment=self._clock.moment(), port=event.port
         )
+        if isinstance(event, StopRequested | UpdateRequested):
+            remembered = replace(remembered, session=event.session)
         if isinstance(event, UpdateRequested):
             limits = NamedLimits(
                 current=event.current, power=event.power, duration=event.duration, energy=event.energy
             )
-            remembered = replace(remembered, session=event.session, limits=limits)
+            remembered = replace(remembered, limits=limits)
         self._journal.append(Batch(commands=(self._bearing(remembered),)), done)
 
     def _bearing(self, remembered: RememberedCommand) -> RememberedCommand:

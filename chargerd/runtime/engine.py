@@ -202,12 +202,13 @@ class Engine:
             if isinstance(command, BusCommand):
                 buses = self._meters if isinstance(command, SetPace | ReadEnergy) else self._relays
                 buses[command.port].execute(command)
-        # Facts before answers: a last word must not be durable before what it is about. A session's end begins
-        # in one transaction with the trip that is behind it, or it would go on after a crash between the two.
+        # Facts and records before answers: a last word must not be durable before what it is about. A session's
+        # end begins in one transaction with the trip that is behind it, or it would go on after a crash between
+        # the two.
         checkpoints = tuple(command for command in outcome.commands if isinstance(command, Checkpoint))
         if outcome.facts:
             self._note(outcome.facts, now, checkpoints)
-        for command in outcome.commands:
+        for command in sorted(outcome.commands, key=lambda one: isinstance(one, Answer)):
             if not (outcome.facts and isinstance(command, Checkpoint)):
                 self._carry_out(command, now)
 

@@ -1,8 +1,22 @@
-"""Which commands that a crash has cut short stand all the same, by what the journal has kept."""
+"""What becomes of commands that a crash has cut short, by what the journal has kept."""
 
+from chargerd.core.commands import ReplyStatus
 from chargerd.core.ledger import Recovery, RememberedCommand
 from chargerd.core.plan import Limits, NamedLimits
-from chargerd.core.units import CommandId
+from chargerd.core.units import CommandId, PortId
+
+
+def ports_to_stop(recovery: Recovery) -> frozenset[PortId]:
+    """Return the ports whose session somebody wanted to end: it does not go on.
+
+    A stop that names another session than the port's was not for that one.
+    """
+    return frozenset(
+        record.order.port
+        for record in recovery.sessions
+        for one in recovery.unfinished
+        if one.name == "stop" and one.port == record.order.port and one.session in {None, record.order.session}
+    )
 
 
 def fulfilled(recovery: Recovery) -> frozenset[CommandId]:
@@ -17,6 +31,8 @@ def _holds(command: RememberedCommand, recovery: Recovery) -> bool:
             return disabled
         case "enable":
             return not disabled
+        case "stop":
+            return _stopped(command, recovery)
         case "update_limits" if command.limits is not None:
             orders = [record.order for record in recovery.sessions if record.order.port == command.port]
             return any(
@@ -25,6 +41,12 @@ def _holds(command: RememberedCommand, recovery: Recovery) -> bool:
             )
         case _:
             return False
+
+
+def _stopped(command: RememberedCommand, recovery: Recovery) -> bool:
+    """Say whether what a stop was for is over: settled already, or about to be, as it does not go on."""
+    accepted = command.reply is not None and command.reply.body.get("status") == ReplyStatus.ACCEPTED
+    return accepted or command.session in recovery.settled or command.port in ports_to_stop(recovery)
 
 
 def _within(named: NamedLimits, limits: Limits) -> bool:

@@ -140,4 +140,17 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         _SAID + "test_a_start_that_found_no_load_says_so_whoever_ended_it",
         ("remote",),
     ),
+    Bend(
+        "adjust",
+        "if port.session.pending_raise is not None and asked(port, event) == port.limits:",
+        "if False:",
+        _SAID + "test_a_raise_that_was_overtaken_does_not_come_back_after_a_crash",
+        ({"energy": 400.0},),
+    ),
+    Bend(
+        "outbox",
+        "if not (over and _opens(command, over))",
+        "",
+        _SAID + "test_a_raise_in_the_turn_in_which_its_session_ends_does_not_bring_it_back",
+    ),
 )

@@ -88,8 +88,19 @@ class Journal:
     records: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
     warmths: dict[PortId, Warmth] = field(default_factory=dict)
-    ended: set[SessionId] = field(default_factory=set)
+    newest: dict[SessionId, int] = field(default_factory=dict)
+    """Which of the things handed in was the last written about a session: later ones overwrite earlier."""
     disabled: dict[PortId, Disabled] = field(default_factory=dict)
+
+    def write(self, session: SessionId, record: SessionRecord | None, number: int) -> None:
+        """Keep a session as open, or forget it, unless what was handed in later has been written already."""
+        if number < self.newest.get(session, 0):
+            return
+        self.newest[session] = number
+        if record is None:
+            self.records.pop(session, None)
+        else:
+            self.records[session] = record
 
 
 class World(Plant):
@@ -121,6 +132,7 @@ class World(Plant):
         self.commands: list[tuple[float, Command]] = []
         self.facts: list[tuple[float, Fact]] = []
         self._sessions = itertools.count(1)
+        self._handed_in = itertools.count(1)
         self._states: dict[PortId, PortState] = {}
         self.latches_at_start = tuple(latches)
         self.station = Station(self.plan, self.moment(), self.latches_at_start, SEED)
@@ -207,21 +219,24 @@ class World(Plant):
         self._carry_out(self.station.handle(event, self.moment()), getattr(event, "port", None))
 
     def _carry_out(self, outcome: Outcome, port: PortId | None = None) -> None:
+        # In the order of the engine: facts with their checkpoints in one transaction, then all else.
+        told, marked, ended = (next(self._handed_in) for _ in range(3))
         for command in outcome.commands:
             self.commands.append((self.now, command))
             self.watch(command)
-            self._execute(command)
+            beside = bool(outcome.facts) and isinstance(command, Checkpoint)
+            self._execute(command, marked if beside else next(self._handed_in))
         for fact in outcome.facts:
             self.facts.append((self.now, fact))
             self.watch(fact)
-            self._record(fact)
+            self._record(fact, ended if isinstance(fact, SessionEnded) else told)
         known = self.plans if port is None else [port] if port in self.plans else []
         for view in (self.station.view(name, self.moment()) for name in known):
             if self._states.get(view.id) is not view.state:
                 self._states[view.id] = view.state
                 self.write(view.id, f"state {view.state.value}")
 
-    def _execute(self, command: Command) -> None:
+    def _execute(self, command: Command, number: int) -> None:
         self.write(getattr(command, "port", None) or "", word(command))
         match command:
             case OpenRelay() | CloseRelay() | RenewLease() | ReadRelay():
@@ -231,33 +246,32 @@ class World(Plant):
             case SetPace():
                 self.set_pace(command.port, command.pace)
             case Persist() | Amend() if not self.journal.stuck:
-                self.later(self.journal.latency, self._persisted, command, self.life)
+                self.later(self.journal.latency, self._persisted, command, number, self.life)
             case Checkpoint() if not self.journal.failing:
                 self.journal.warmths |= {warmth.port: warmth for warmth in command.warmths}
-                self.journal.records |= {record.order.session: record for record in command.records}
+                for record in command.records:
+                    self.journal.write(record.order.session, record, number)
             case _:
                 pass
 
-    def _persisted(self, command: Persist | Amend, life: int) -> None:
+    def _persisted(self, command: Persist | Amend, number: int, life: int) -> None:
         if self.journal.failing:
             self.tell(PersistFailed(port=command.port, token=command.token))
             return
-        if command.record.order.session not in self.journal.ended:  # Its end was queued behind this record.
-            self.journal.records[command.record.order.session] = command.record
+        self.journal.write(command.record.order.session, command.record, number)
         if life == self.life:
             self.tell(Persisted(port=command.port, token=command.token))
 
-    def _record(self, fact: Fact) -> None:
+    def _record(self, fact: Fact, number: int) -> None:
         self.write(port_of(fact), word(fact))
         match fact:
             case SessionEnded():
-                self.journal.ended.add(fact.settlement.record.order.session)
-                self.journal.records.pop(fact.settlement.record.order.session, None)
+                self.journal.write(fact.settlement.record.order.session, None, number)
             case PortTripped() | PortLockedOut() | InputTripped() | CircuitTripped():
                 if fact.latch is not None:
                     self.journal.latches[fact.latch.port, fact.latch.function] = fact.latch
             case SessionUpdated() if not self.journal.failing:
-                self.journal.records[fact.record.order.session] = fact.record
+                self.journal.write(fact.record.order.session, fact.record, number)
             case PortDisabled():
                 self.journal.disabled[fact.port] = fact.disabled
             case _:

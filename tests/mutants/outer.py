@@ -40,6 +40,20 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
+        rule="a stop ends the session of the next customer after a crash",
+        module="runtime/reconcile.py",
+        old=" and one.session in {None, record.order.session}",
+        new="",
+        tests="tests/runtime/test_reconcile.py",
+    ),
+    Mutant(
+        rule="a last word is durable before the record it is about",
+        module="runtime/engine.py",
+        old="sorted(outcome.commands, key=lambda one: isinstance(one, Answer))",
+        new="outcome.commands",
+        tests="tests/runtime/test_engine.py",
+    ),
+    Mutant(
         rule="a command with a known id acts again",
         module="runtime/desk.py",
         old="            if known is None:\n",

@@ -344,6 +344,13 @@ def test_a_port_is_disabled_at_once_and_enabled_once_that_is_durable(stage: Stag
     assert stage.received == 3
 
 
+def test_a_stop_is_remembered_with_the_session_it_was_for(stage: Stage) -> None:
+    stop = StopRequested(port=PORT, session=SessionId("S-1"), source=Source.REMOTE, command=ID)
+    stage.desk.stop(stop, stage.respond, digest="d", received=stage.receive)
+    (command,) = stage.journal.batches[0][0].commands
+    assert command.session == "S-1"
+
+
 def test_after_a_restart_what_stands_is_done_and_a_circuit_is_no_port(stage: Stage) -> None:
     left = RememberedCommand(
         command=ID,

@@ -6,7 +6,17 @@ from collections.abc import Callable
 import pytest
 
 from chargerd.core.clock import Clock
-from chargerd.core.commands import Answer, BusCommand, Checkpoint, OpenRelay, ReadEnergy, SetPace
+from chargerd.core.commands import (
+    Amend,
+    Answer,
+    BusCommand,
+    Checkpoint,
+    Code,
+    OpenRelay,
+    ReadEnergy,
+    ReplyStatus,
+    SetPace,
+)
 from chargerd.core.events import (
     BoardBack,
     DeadlineReached,
@@ -20,8 +30,9 @@ from chargerd.core.events import (
 from chargerd.core.facts import Fact
 from chargerd.core.ledger import Batch
 from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outcome
 from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan, StationPlan
-from chargerd.core.session import Order
+from chargerd.core.session import Order, SessionRecord
 from chargerd.core.station import Station
 from chargerd.core.units import BoardId, CircuitId, CommandId, Instant, PortId, Seconds, SessionId
 from chargerd.core.view import PortState
@@ -178,3 +189,18 @@ def test_begun_before_connected_is_a_mistake() -> None:
     engine = Engine(Station(PLAN, clock.moment()), clock, Recorder(), lambda _reason: None)
     with pytest.raises(KeyError):
         engine.begin(())
+
+
+def test_records_are_handed_in_before_answers(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Answered first, a raise that found no room would be refused and, after a crash between the two, hold.
+    answer = Answer(
+        command=CommandId("c"), name="update_limits", status=ReplyStatus.FAILED, code=Code.CIRCUIT_FULL
+    )
+    order = Order(session=SessionId("S"), port=PORT, limits=Limits())
+    now = stage.clock.moment()
+    kept = SessionRecord(order=order, started=now, at=now)
+    outcome = Outcome(commands=(answer, Checkpoint(records=(kept,)), Amend(port=PORT, token=1, record=kept)))
+    monkeypatch.setattr(stage.station, "handle", lambda _event, _now: outcome)
+    stage.engine.dispatch(DeadlineReached())
+    written = Batch(sessions=(kept,))
+    assert stage.recorder.said == [written, written, answer]

@@ -3,12 +3,12 @@
 import pytest
 
 from chargerd.core.facts import Disabled
-from chargerd.core.ledger import Recovery, RememberedCommand
+from chargerd.core.ledger import Recovery, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits
 from chargerd.core.session import Order, SessionRecord, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, SessionId, WattHours, Watts
-from chargerd.runtime.reconcile import fulfilled
+from chargerd.runtime.reconcile import fulfilled, ports_to_stop
 
 A01 = PortId("A01")
 THEN = Moment(instant=Instant(1.0))
@@ -65,3 +65,45 @@ def test_limits_stand_if_the_session_has_them(
 
 def test_of_other_commands_nothing_is_known() -> None:
     assert not stands("reset")
+
+
+def left(session: str | None, *, port: str = "A01", accepted: bool = False) -> Recovery:
+    """Return what a crash has left: session S-1 open at A01, S-0 settled, and a stop without a last word."""
+    number = CommandId("c")
+    stop = RememberedCommand(
+        command=number,
+        name="stop",
+        digest="d",
+        moment=THEN,
+        port=PortId(port),
+        session=None if session is None else SessionId(session),
+        reply=Reply(command=number, body={"status": "accepted"}) if accepted else None,
+    )
+    return Recovery(
+        boot=1,
+        stream="s",
+        starts=2,
+        sessions=(SessionRecord(order=ORDER, started=THEN, at=THEN),),
+        settled=frozenset({SessionId("S-0")}),
+        unfinished=(stop,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("recovery", "ends", "done"),
+    [
+        (left("S-1", accepted=True), {A01}, True),
+        (left("S-1"), {A01}, True),
+        (left(None), {A01}, True),
+        (left("S-0", accepted=True), set(), True),
+        (left("S-0"), set(), True),
+        (left("S-2"), set(), False),
+        (left(None, port="A02"), set(), False),
+        (left(None, port="A02", accepted=True), set(), True),
+    ],
+)
+def test_a_stop_ends_the_session_it_was_for_and_no_other_and_is_done(
+    recovery: Recovery, ends: set[PortId], *, done: bool
+) -> None:
+    assert ports_to_stop(recovery) == ends
+    assert (fulfilled(recovery) == {"c"}) is done

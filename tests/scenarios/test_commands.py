@@ -442,6 +442,57 @@ def test_new_limits_hold_after_a_crash() -> None:
     assert limits(world) == Limits(power=Watts(700.0), energy=WattHours(500.0))
 
 
+@pytest.mark.parametrize("later", [{"energy": 400.0}, {"energy": 300.0}, {"power": 900.0}])
+def test_a_raise_that_was_overtaken_does_not_come_back_after_a_crash(later: dict[str, float]) -> None:
+    world = resuming_world()
+    world.charging(energy=400.0, power=800.0)
+    world.run(30)
+    raised = world.update(energy=500.0)
+    second = world.update(**later)  # type: ignore[arg-type]  # by name
+    assert world.answers(raised) == ["accepted ok", "failed conflict"]
+    world.run(0.2)
+    assert world.answers(second)[-1] == "done ok"
+    world.restart()
+    world.run_until("resumed")
+    assert limits(world).energy == later.get("energy", 400.0)
+
+
+def test_a_raise_that_found_no_room_does_not_come_back_after_a_crash() -> None:
+    world = shed(2, **rated(10.0))
+    world.charging("A01", current=3.0)
+    world.run(2)
+    world.journal.latency = 1.0
+    world.ready("A02")
+    raised = world.update("A01", current=5.0)
+    world.start("A02", current=5.0)
+    world.run(5)
+    assert world.answers(raised) == ["accepted ok", "failed circuit_full"]
+    assert world.journal.records[SessionId("session-1")].order.limits.current == 3.0
+
+
+def test_a_raise_in_the_turn_in_which_its_session_ends_does_not_bring_it_back() -> None:
+    world = shed(queue_for=10, **rated(6.0))
+    world.charging("A01")
+    world.start("A02", current=2.0)
+    world.run(9.9)
+    world.wake_late = 1.0
+    world.run(0.3)
+    assert world.state("A02") is PortState.QUEUED, "nobody was woken when its time was over"
+    raised = UpdateRequested(
+        port=PortId("A02"),
+        session=SessionId("session-2"),
+        source=REMOTE,
+        command=CommandId("c"),
+        current=Amps(3.0),
+        durable=True,
+    )
+    world.tell(raised)
+    world.run(1)
+    assert world.answers("c") == ["accepted ok", "failed failed"]
+    assert [settled.reason for settled in world.settlements()] == [StopReason.QUEUE_TIMEOUT]
+    assert SessionId("session-2") not in world.journal.records, "a crash would have it settled once more"
+
+
 def test_a_session_does_not_come_back_after_an_outage_on_a_port_that_is_disabled() -> None:
     world = resuming_world()
     world.charging()

@@ -141,9 +141,9 @@ def played(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> list[Fact]:
     facts: list[Fact] = []
     record = World._record  # noqa: SLF001 - looked over its shoulder
 
-    def noted(world: World, fact: Fact) -> None:
+    def noted(world: World, fact: Fact, number: int) -> None:
         facts.append(fact)
-        record(world, fact)
+        record(world, fact, number)
 
     monkeypatch.setattr(World, "_record", noted)
     place, arguments = scenario
