@@ -25,7 +25,8 @@ COMMANDS_MS: Final = 7 * DAY_MS
 ACKNOWLEDGED_MS: Final = 7 * DAY_MS
 """How long a row stays for reading on site after the backend has acknowledged it."""
 UNACKNOWLEDGED_MS: Final = 90 * DAY_MS
-"""How long a fact waits for a backend that does not come; counted only on a clock that is synchronised."""
+"""How long a fact waits for a backend that does not come; counted only on clocks that were synchronised, then and
+now: one that ran on a flat battery may have stamped it with any year."""
 SESSION_IDS_MS: Final = 400 * DAY_MS
 """A year and a month: longer than any backend takes to settle its accounts."""
 MOST: Final = 100_000
@@ -64,7 +65,7 @@ BY_COUNT: Final = (
 )
 ACKNOWLEDGED: Final = """DELETE FROM ledger WHERE seq IN (
     SELECT seq FROM ledger WHERE seq <= (SELECT acked FROM state) ORDER BY seq LIMIT :slice)"""
-OLDEST: Final = """SELECT seq, wall_ms FROM ledger
+OLDEST: Final = """SELECT seq, CASE WHEN clock = 'ntp' THEN wall_ms END FROM ledger
     WHERE settlement = 0 AND seq > (SELECT max(acked, dropped) FROM state) ORDER BY seq LIMIT :slice"""
 
 
@@ -83,14 +84,10 @@ class Retention:
         more = any(full[len(STAMP) :] if moment.wall_ms is not None else full[:1])
         if moment.wall_ms is None or moment.clock is not ClockQuality.NTP:
             return more
-        before = moment.wall_ms - UNACKNOWLEDGED_MS
-        old: list[int] = []
-        for seq, wall_ms in _oldest(tables):
-            if wall_ms is None or wall_ms >= before:
-                break
-            old.append(seq)
+        oldest = _oldest(tables)
+        old = _older(oldest, moment.wall_ms - UNACKNOWLEDGED_MS)
         _drop(tables, old, moment, "kept for 90 days without being acknowledged")
-        return more or len(old) >= SLICE
+        return more or (bool(old) and len(oldest) >= SLICE)
 
     def by_size(self, tables: Tables, moment: Moment) -> bool:
         """Make room if the file has outgrown its limit; say whether there is more to do. Within a transaction."""
@@ -118,7 +115,22 @@ def _figures(wall_ms: int | None) -> dict[str, int | None]:
     }
 
 
+def _older(rows: Sequence[tuple[int, int | None]], before: int) -> Sequence[int]:
+    """Return the first of these rows, given with their times, as far as they are surely older than `before`.
+
+    One whose time nobody vouches for is as old as the next one that has one, at least.
+    """
+    count = 0
+    for place, (_, wall_ms) in enumerate(rows, start=1):
+        if wall_ms is not None and wall_ms >= before:
+            break
+        if wall_ms is not None:
+            count = place
+    return [seq for seq, _ in rows[:count]]
+
+
 def _oldest(tables: Tables) -> Sequence[tuple[int, int | None]]:
+    """Return the oldest rows that may leave, with their times as far as the network's time vouches for them."""
     return tables.execute(OLDEST, {"slice": SLICE}).fetchall()
 
 

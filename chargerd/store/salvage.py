@@ -178,12 +178,21 @@ def _count_boots_on(connection: sqlite3.Connection, salvage: Salvage) -> None:
 
 def _owed(salvage: Salvage) -> dict[str, Sequence[Row]]:
     rows: dict[str, Sequence[Row]] = {table: salvage.rows.get(table, []) for table in SAVED}
-    # An open session was begun, even if the list of ids does not say so any more.
+    # What is settled is not open, whatever a page says that is older than the others: it would be settled again.
+    settled = _settled(rows["ledger"])
+    rows["sessions"] = [row for row in rows["sessions"] if row[0] not in settled]
+    # Those were begun, and so were open ones, even if the list of ids does not say so any more.
+    begun = dict.fromkeys([*(row[0] for row in rows["sessions"]), *settled])
     known = {row[0] for row in rows["session_ids"]}
-    missing = [(row[0], None) for row in rows["sessions"] if row[0] not in known]
-    rows["session_ids"] = [*rows["session_ids"], *missing]
+    rows["session_ids"] = [*rows["session_ids"], *((one, None) for one in begun if one not in known)]
     rows["ledger"] = [row for row in rows["ledger"] if isinstance(row[0], int) and row[0] > salvage.acked]
     return rows
+
+
+def _settled(ledger: Sequence[Row]) -> dict[Value, None]:
+    """Return the sessions whose settlements can be read, in order, acknowledged ones included."""
+    named = (load_body(str(row[BODY])).get("session_id") for row in ledger if row[SETTLEMENT])
+    return dict.fromkeys(session for session in named if isinstance(session, str))
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Row]) -> int:

@@ -195,6 +195,24 @@ def test_a_new_boot_gets_no_number_that_a_session_speaks_of(path: Path, open_: O
     assert (recovery.boot, recovery.sessions) == (8, (kept,))
 
 
+def test_what_is_settled_is_not_open_and_was_begun(path: Path, open_: Open) -> None:
+    # One page of the file is older than the others: it still has a session that its settlement has closed.
+    path.parent.mkdir()
+    rows: dict[str, list[salvage.Row]] = {
+        "sessions": [(name, SESSION.dump(record(name))) for name in ("s1", "s2")],
+        "ledger": [
+            (7, "session", '{"event": "ended", "session_id": "s1"}', 1.0, 1, None, "none", 0, 1, None),
+            (8, "session", '{"event": "ended", "session_id": "s0"}', 1.0, 1, None, "none", 0, 1, None),
+            (9, "session", '{"event": "started", "session_id": "s2"}', 1.0, 1, None, "none", 0, 0, None),
+        ],
+    }
+    salvage.write(path, salvage.Salvage(rows=rows, acked=8, latches_unknown=False), aside(path))
+    opened = open_()
+    assert opened.journal.recovery.sessions == (record("s2"),)
+    for name, used in (("s0", True), ("s1", True), ("s2", True), ("s3", False)):
+        assert opened.lookup("c9", name) == (None, used)
+
+
 def test_a_log_without_its_file_is_not_played_into_a_new_one(path: Path, filled: str, open_: Open) -> None:
     opened = open_()
     assert opened.write(Batch(latches=(latch("A05"),)))

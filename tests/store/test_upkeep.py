@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from chargerd.core.ledger import Batch, LedgerRow
-from chargerd.core.units import SessionId
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.units import Instant, SessionId
 from chargerd.mqtt.contract import EventBody
 from chargerd.store import backup, ballast, retention
 from chargerd.store.errors import RefusedError, StoreError
@@ -105,6 +106,25 @@ def test_facts_nobody_asked_for_in_ninety_days_leave_a_gap_and_settlements_stay(
     rows = opened.rows()
     assert [(row.seq, row.body["event"]) for row in rows] == [(1, "gap"), (4, "ended"), (5, "gap")]
     assert stated(rows) == {1, 2, 3, 4, 5}
+
+
+def test_only_the_networks_time_makes_a_fact_old(opened: Opened) -> None:
+    # A clock with a flat battery says 2000; half an hour later the network's time is there.
+    long_ago = Moment(instant=Instant(1.0), boot=1, wall_ms=946_684_800_000, clock=ClockQuality.RTC)
+    stamped = replace(entry(), moment=long_ago)
+    opened.journal.append(Batch(entries=(stamped, stamped)))
+    opened.clock.advance(3601.0)
+    opened.settle()
+    opened.settle()
+    assert [row.body["event"] for row in opened.rows()] == ["x", "x"]
+    known = replace(entry(), moment=opened.clock.moment())
+    opened.journal.append(Batch(entries=(known, stamped)))
+    opened.clock.advance(90.1 * DAY_S)
+    opened.settle()
+    opened.settle()
+    rows = opened.rows()
+    assert [(row.seq, row.body["event"]) for row in rows] == [(1, "gap"), (4, "x")], "as old as what came after"
+    assert stated(rows) == {1, 2, 3, 4}
 
 
 def test_a_gap_acknowledged_in_part_goes_on_to_stand_for_the_rest(opened: Opened) -> None:
