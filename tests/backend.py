@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from tests.contract.checking import complaints
+from tests.contract.checking import complaints, complaints_of_link
 
 
 class Backend:
@@ -58,8 +58,9 @@ class Backend:
         body = json.loads(message.payload) if message.payload else {}
         correlation = getattr(message.properties, "CorrelationData", None)
         with self._news:
-            if message.payload and not self._made_up:
-                self.complaints += complaints(message.topic.removeprefix(f"{self.root}/"), body)
+            if message.payload:
+                look = complaints_of_link if self._made_up else complaints
+                self.complaints += look(message.topic.removeprefix(f"{self.root}/"), body)
             if correlation is not None:
                 self.correlations.append(correlation)
             self.messages.append((message.topic.removeprefix(f"{self.root}/"), body, message.retain))

@@ -113,7 +113,7 @@ def test_the_example_starts_a_port_and_stores_every_row_though_it_is_killed(
 
 
 def test_riders_order_on_site_and_every_session_is_settled_at_the_end(broker: Mosquitto, tmp_path: Path) -> None:
-    with Backend(broker.port, "sim-002") as listener:
+    with Backend(broker.port, "sim-001", client_id="other"), Backend(broker.port, "sim-002") as listener:
         with simulated(broker, tmp_path) as figures:
             wait(lambda: figures().get("charging", 0) >= 2, "nobody charges")
             listener.wait("up/session", lambda body: body["event"] == "started")

@@ -11,6 +11,8 @@ from typing import Any, Self
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
+from tests.contract.checking import complaints_of_link
+
 CONNECT, PUBLISH, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 8, 12, 14
 
 
@@ -72,6 +74,12 @@ class Hostile:
         for sock in self._open:
             sock.close()
         self._thread.join(5)
+        wrong = [
+            complaint
+            for one in self.published
+            for complaint in complaints_of_link(one.topic.removeprefix("chargerd/v1/shed-1/"), one.body)
+        ]
+        assert not wrong, wrong[:5]
 
     def _serve(self) -> None:
         while True:
