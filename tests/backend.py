@@ -12,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from chargerd.config.document import TlsSection
 from tests.contract.checking import complaints, complaints_of_link
 
 
@@ -19,7 +20,13 @@ class Backend:
     """Keeps every message in order of arrival; waits for conditions instead of sleeping."""
 
     def __init__(
-        self, port: int, gateway: str = "shed-1", *, client_id: str = "backend", made_up: bool = False
+        self,
+        port: int,
+        gateway: str = "shed-1",
+        *,
+        client_id: str = "backend",
+        made_up: bool = False,
+        tls: TlsSection | None = None,
     ) -> None:
         self.root = f"chargerd/v1/{gateway}"
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
@@ -33,6 +40,8 @@ class Backend:
         self._ready = threading.Event()
         self._port = port
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
+        if tls is not None:
+            self._client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
         self._client.on_connect = self._connected
         self._client.on_message = self._message
         self._client.reconnect_delay_set(1, 1)
