@@ -17,7 +17,10 @@ from tests.contract.checking import complaints, complaints_of_link
 
 
 class Backend:
-    """Keeps every message in order of arrival; waits for conditions instead of sleeping."""
+    """Keeps every message in order of arrival; waits for conditions instead of sleeping.
+
+    `gateway` may be `+`, to listen to all.
+    """
 
     def __init__(
         self,
@@ -66,13 +69,14 @@ class Backend:
     def _message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         body = json.loads(message.payload) if message.payload else {}
         correlation = getattr(message.properties, "CorrelationData", None)
+        topic = message.topic.split("/", 3)[3]
         with self._news:
             if message.payload:
                 look = complaints_of_link if self._made_up else complaints
-                self.complaints += look(message.topic.removeprefix(f"{self.root}/"), body)
+                self.complaints += look(topic, body)
             if correlation is not None:
                 self.correlations.append(correlation)
-            self.messages.append((message.topic.removeprefix(f"{self.root}/"), body, message.retain))
+            self.messages.append((topic, body, message.retain))
             self._news.notify_all()
 
     def command(

@@ -20,6 +20,7 @@ import pytest
 from chargerd.cli.demo import Demo, Options, leaving
 from chargerd.cli.demo_parts import broker
 from chargerd.sim.line import PtyLine
+from tests.backend import Backend
 
 DEMO = [sys.executable, "-c", "from chargerd.cli.chargerd import main; main()", "demo"]
 PROC = Path("/proc")
@@ -207,13 +208,14 @@ def test_a_broker_that_is_not_there_is_named(here: Path, capsys: pytest.CaptureF
 
 
 def test_a_broker_of_ones_own_is_used_and_left_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with broker(None, here) as own:
+    with broker(None, here) as own, Backend(own.address.port, "+") as listener:
         assert Demo(options(broker=str(own.address)), threading.Event()).run() == 0
         assert "named by --broker" in capsys.readouterr().err
         command = ["mosquitto_sub", "-h", own.address.host, "-p", str(own.address.port), "-V", "mqttv5"]
         command += ["-t", "chargerd/v1/+/ack", "-W", "1"]
         heard = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
         assert heard.stdout == "", "the retained acknowledgement is taken back"
+        assert listener.wait("state/gateway", lambda body: body["cause"] == "shutdown")
 
 
 def test_a_line_that_fails_ends_the_demo(
