@@ -51,6 +51,7 @@ from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
 from chargerd.runtime.reconcile import fulfilled, ports_to_stop
 from chargerd.runtime.scribe import Scribe
+from chargerd.runtime.stopping import stop_buses
 from chargerd.runtime.supervisor import Supervisor
 from chargerd.runtime.vitals import Tally, Vitals
 from chargerd.store import ballast
@@ -319,7 +320,7 @@ class Daemon:
             pause.wait(0.02)
         self._onlooker.stop()
         self._engine.stop()
-        left = self._stop_buses()
+        left = stop_buses(self._buses, OPEN_WITHIN, opened=self._engine.idle())
         self._note(starts.stopped())
         if self._link is not None:
             self._hand_in(self._link)
@@ -340,15 +341,6 @@ class Daemon:
         pause = threading.Event()
         while link.connected and not link.drained and self._clock.now() < deadline:
             pause.wait(0.02)
-
-    def _stop_buses(self) -> list[PortId]:
-        if self._engine.idle():
-            left: list[PortId] = []
-        else:
-            left = [port for bus in self._buses for port in bus.open_all(OPEN_WITHIN)]
-        for bus in self._buses:
-            bus.stop(OPEN_WITHIN)
-        return left
 
     # Going wrong
 

@@ -29,13 +29,13 @@ from chargerd.core.facts import (
 from chargerd.core.frozen import Frozen
 from chargerd.core.heat import Heat
 from chargerd.core.mains import Mains
-from chargerd.core.moment import Moment
+from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import Recurring, reached
 from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.protection import Function, Result, Verdict, judge, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
-from chargerd.core.resuming import PROOF_WITHIN, Outlook, outage_of, outlook
+from chargerd.core.resuming import PROOF_WITHIN, Outlook, outlook
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, Source, StopDetail, StopReason
 from chargerd.core.thermal import START_BELOW, WORTH_KEEPING, Thermal, Warmth
@@ -452,7 +452,7 @@ class Port:
         """The outage was short: the session goes on once its meter is seen."""
         kept = self.session.kept
         assert kept is not None
-        outage = outage_of(kept, now)
+        outage = passed(kept.at, now)
         assert outage is not None
         self.session.prove(outage, now)
         self.recover_until = after(now.instant, self.plan.protection.recover_within)

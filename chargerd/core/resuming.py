@@ -5,10 +5,10 @@ The outage begins with the last record the journal has of the session: nobody ha
 
 from enum import StrEnum
 
-from chargerd.core.moment import Moment
+from chargerd.core.moment import Moment, passed
 from chargerd.core.protection import LONGEST_SESSION
 from chargerd.core.session import SessionRecord
-from chargerd.core.units import Seconds, between
+from chargerd.core.units import Seconds
 
 PROOF_WITHIN = Seconds(120.0)
 """How long after a start a clock may still become one that proves something: time servers answer within it."""
@@ -23,22 +23,6 @@ class Outlook(StrEnum):
     OVER = "over"
 
 
-def outage_of(record: SessionRecord, now: Moment) -> Seconds | None:
-    """Return how long the outage has lasted by `now`; `None` while nothing proves it.
-
-    Within one boot the boot clock tells; one that went back is another boot's. Over a reboot only wall clocks that
-    something vouches for can, on both sides; one that went back proves nothing, and no outage is shorter than this
-    boot is old.
-    """
-    if record.at.boot == now.boot:
-        outage = between(record.at.instant, now.instant)
-        return outage if outage >= 0 else None
-    if record.at.wall_ms is None or now.wall_ms is None:
-        return None
-    outage = Seconds((now.wall_ms - record.at.wall_ms) / 1000)
-    return outage if outage >= now.instant else None
-
-
 def outlook(record: SessionRecord, now: Moment, window: Seconds, back_for: Seconds = Seconds(0.0)) -> Outlook:
     """Say what becomes of a session, as of `now`. `window` is the longest outage it goes on after; 0: none.
 
@@ -47,7 +31,7 @@ def outlook(record: SessionRecord, now: Moment, window: Seconds, back_for: Secon
     """
     if not window or not record.charged or record.ending is not None or _complete(record):
         return Outlook.OVER
-    outage = outage_of(record, now)
+    outage = passed(record.at, now)
     if outage is None:
         return Outlook.UNPROVED
     in_time = outage - back_for <= window and record.elapsed + outage < LONGEST_SESSION

@@ -51,7 +51,7 @@ from chargerd.core.facts import (
 from chargerd.core.frozen import Frozen
 from chargerd.core.guards import exceeds
 from chargerd.core.invariants import Invariants
-from chargerd.core.moment import Moment
+from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port, Step, Surroundings
@@ -60,7 +60,7 @@ from chargerd.core.resuming import Outlook, outlook
 from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
-from chargerd.core.thermal import Warmth, cooled, off_for
+from chargerd.core.thermal import Warmth, cooled
 from chargerd.core.units import CommandId, Instant, PortId, WattHours, after
 from chargerd.core.view import CircuitView, PortView
 from chargerd.core.wakes import Wakes
@@ -298,7 +298,7 @@ class Station:
         """Take up a thermal image where the journal left it."""
         port = self._ports.get(warmth.port)
         if port is not None:
-            theta = cooled(warmth.theta, off_for(warmth.at, now))
+            theta = cooled(warmth.theta, passed(warmth.at, now))
             port.thermal.restore(max(theta, port.thermal.theta(now.instant)), now.instant)
             port.warmth_told = True
 

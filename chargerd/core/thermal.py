@@ -70,17 +70,8 @@ class Thermal:
         return Instant(self._at + self._tau * math.log((target - self._theta) / (target - 1.0)))
 
 
-def off_for(since: Moment, now: Moment) -> Seconds | None:
-    """Return how long a wire has had to cool since a moment; `None` if no clock can tell."""
-    if since.boot == now.boot:
-        return between(since.instant, now.instant)
-    if since.wall_ms is None or now.wall_ms is None:
-        return None
-    return Seconds((now.wall_ms - since.wall_ms) / 1000)
-
-
 def cooled(theta: float, off: Seconds | None) -> float:
     """Return θ after a time without current; unknown: at least a half, and never less than it was."""
-    if off is None or off < 0:
+    if off is None:
         return max(theta, UNKNOWN_OFF_TIME)
     return theta * math.exp(-off / TAU)

@@ -41,8 +41,8 @@ METER_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "frozen",
-        "reading.power >= COUNTED_FROM",
-        "reading.power > COUNTED_FROM",
+        "if power >= COUNTED_FROM",
+        "if power > COUNTED_FROM",
         _METERS + "test_what_a_meter_need_not_count_is_no_evidence",
         (10.0,),
         (("opens", True),),

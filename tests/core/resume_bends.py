@@ -18,16 +18,16 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _RESUME + "test_the_outage_ends_with_the_start_of_the_daemon_not_with_the_first_reading",
     ),
     Bend(
-        "resuming",
-        "return outage if outage >= now.instant else None",
-        "return outage",
+        "moment",
+        "return span if span >= now.instant else None",
+        "return span",
         _RESUME + "test_a_clock_that_went_back_or_tells_less_than_this_boot_is_old_proves_nothing",
         (60.0,),
     ),
     Bend(
-        "resuming",
-        "if record.at.wall_ms is None or now.wall_ms is None:\n        return None",
-        "if record.at.wall_ms is None or now.wall_ms is None:\n        return Seconds(60.0)",
+        "moment",
+        "if since.wall_ms is None or now.wall_ms is None:\n        return None",
+        "if since.wall_ms is None or now.wall_ms is None:\n        return Seconds(60.0)",
         _RESUME + "test_a_clock_that_proves_nothing_is_waited_for",
     ),
     Bend(
@@ -58,8 +58,8 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "station",
-        "held = bool(port.latches) or ",
-        "held = ",
+        "latched = bool(port.latches) or ",
+        "latched = ",
         _RESUME + "test_a_port_that_is_held_resumes_nothing",
     ),
     Bend(
@@ -76,8 +76,8 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "charge",
-        "totals, made)",
-        "totals, made)\n        self.totals.energy = WattHours(2 * self.totals.energy)",
+        "energy_resolution, made), made)",
+        "energy_resolution, made), made)\n        self.totals.charging = Seconds(2 * self.totals.charging)",
         _RESUME + "test_what_is_counted_is_counted_once",
     ),
     Bend(
@@ -117,9 +117,9 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _OUTAGES + "test_a_plug_that_was_pulled_during_the_outage_is_no_full_battery",
     ),
     Bend(
-        "resuming",
-        "return outage if outage >= 0 else None",
-        "return outage",
+        "moment",
+        "return span if span >= 0 else None",
+        "return Seconds(abs(span))",
         _OUTAGES + "test_a_boot_clock_that_went_back_is_another_boots",
     ),
     Bend(

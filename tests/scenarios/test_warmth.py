@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.commands import Checkpoint, Code
-from chargerd.core.moment import Moment
+from chargerd.core.moment import ClockQuality, Moment, passed
 from chargerd.core.session import Source
 from chargerd.core.thermal import WORTH_KEEPING, Thermal, Warmth, cooled
 from chargerd.core.units import Amps, Instant, PortId, Seconds
@@ -148,7 +148,17 @@ def test_off_time_that_is_not_known_cools_nothing() -> None:
     assert cooled(0.9, Seconds(300.0)) == pytest.approx(0.9 / math.e)
     assert cooled(0.9, None) == 0.9
     assert cooled(0.2, None) == 0.5
-    assert cooled(0.9, Seconds(-5.0)) == 0.9
+
+
+def test_no_wire_cools_by_a_clock_that_went_back_or_tells_less_than_this_boot_is_old() -> None:
+    before = Moment(instant=Instant(500.0), boot=1, wall_ms=1_700_000_000_000, clock=ClockQuality.NTP)
+    later = replace(before, instant=Instant(560.0))
+    assert passed(before, later) == 60.0
+    assert passed(later, before) is None
+    rebooted = replace(before, instant=Instant(90.0), boot=2, wall_ms=1_700_000_100_000)
+    assert passed(before, rebooted) == 100.0
+    for wall_ms in (1_700_000_060_000, 1_699_999_000_000, None):
+        assert passed(before, replace(rebooted, wall_ms=wall_ms)) is None
 
 
 def test_a_gap_integrates_the_last_current() -> None:
