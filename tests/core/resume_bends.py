@@ -119,7 +119,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
     Bend(
         "moment",
         "return span if span >= 0 else None",
-        "return Seconds(abs(span))",
+        "return span if span >= 0 else Seconds(1.0)",
         _OUTAGES + "test_a_boot_clock_that_went_back_is_another_boots",
     ),
     Bend(
