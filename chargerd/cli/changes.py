@@ -13,6 +13,8 @@ from chargerd.control.client import ControlClient, ControlFailure
 
 GOES_ON = frozenset({"starting", "charging", "suspended"})
 """States of a port whose session is finished before it is out of service."""
+HELD = frozenset({"tripped", "locked_out"})
+"""States in which a port may be left by a reset that has cleared all of its own."""
 Completions = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -140,8 +142,8 @@ def sentence(name: str, about: str, reply: Mapping[str, Any]) -> str | None:
     message = f" ({reply['message']})" if reply.get("message") else ""
     if name == "limits":
         return f"{about}: the new limits hold"
-    if name == "enable":
-        return f"{about}: enabled{message}"
+    if name in {"enable", "reset"}:
+        return f"{about}: {'enabled' if name == 'enable' else 'done'}{message}{_still(name, about, reply)}"
     if name != "disable":
         return None
     if reply.get("port") is None:
@@ -149,3 +151,13 @@ def sentence(name: str, about: str, reply: Mapping[str, Any]) -> str | None:
     if reply.get("port_state") in GOES_ON:
         return f"{about}: disabled{message} once its session has ended; to end it now: chargerctl stop {about}"
     return f"{about}: disabled{message}"
+
+
+def _still(name: str, about: str, reply: Mapping[str, Any]) -> str:
+    """Return what a circuit above still does to a port that is itself in service, or without a latch."""
+    state = reply.get("port_state")
+    if name == "enable" and state == "disabled":
+        return f", but its circuit is still out of service; see: chargerctl port {about}"
+    if name == "reset" and state in HELD:
+        return f", but a circuit above still holds it open; see: chargerctl port {about}"
+    return ""

@@ -18,12 +18,24 @@ from rich.live import Live
 
 from chargerd import __version__
 from chargerd.cli import boards, changes, sessions
-from chargerd.cli.ctl_tables import clock, number, port_view, status_view, table, why_not
+from chargerd.cli.ctl_tables import (
+    clock,
+    entries,
+    held_from_above,
+    number,
+    port_view,
+    status_view,
+    table,
+    why_not,
+)
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import SOCKET_NAME
+from chargerd.core.commands import Code
 
 REFUSED, NOT_RUNNING = 1, 3
+PATIENCE = 10.0
+"""Seconds without a word after which somebody who waits for a command wonders whether anything happens at all."""
 REFRESH = 1.0
 """Seconds after which the live view asks for everything anew: a broker or board that is lost changes no port."""
 
@@ -203,10 +215,11 @@ def port(path: Path, port: str, *, as_json: bool) -> None:
     """Say everything about one port: why it charges or does not, and what to do next."""
     with _client(path, as_json=as_json) as client:
         found = _ask_port(client, port)
+        circuits = entries(client.call("status").get("circuits")) if held_from_above(found) else []
     if as_json:
         click.echo(json.dumps(found))
     else:
-        Console(highlight=False).print(port_view(found))
+        Console(highlight=False).print(port_view(found, circuits))
 
 
 def _ask_port(client: ControlClient, name: str) -> Any:
@@ -285,14 +298,22 @@ def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_js
             for reply in client.stream(name, **params):
                 last = reply
                 click.echo(json.dumps(reply) if as_json else _sentence(name, about, reply))
-                if not wait and reply["status"] == "accepted":
-                    return
+                if reply["status"] == "accepted":
+                    if not wait:
+                        return
+                    await_reply(client, about)
         except KeyboardInterrupt:
             _not_waiting(name, about)
         except ControlFailure as error:
             raise _near(client, about, error) from error
     if last.get("status") != "done" or last.get("code") == "no_load":
         sys.exit(REFUSED)
+
+
+def await_reply(client: ControlClient, port: str) -> None:
+    """Wait for the next reply; whoever waits for long is told where to look meanwhile."""
+    if not client.ready(PATIENCE):
+        click.echo(f"chargerctl: still waiting; to see for what, elsewhere: chargerctl port {port}", err=True)
 
 
 def _not_waiting(name: str, port: str) -> NoReturn:
@@ -316,6 +337,18 @@ def _sentence(name: str, port: str, reply: dict[str, Any]) -> str:
             "start": f"{port}: current flows",
             "stop": f"{port}: stopped and settled",
         }.get(name, f"{port}: done")
-    message = f" ({reply['message']})" if reply.get("message") else ""
-    where = "status" if reply.get("port") is None else f"port {port}"
-    return f"{port}: {name} {status}: {refusal(code).rstrip('.')}{message}; see: chargerctl {where}"
+    return f"{port}: {name} {status}: {_why(reply)}; {_step(name, port, reply)}"
+
+
+def _why(reply: dict[str, Any]) -> str:
+    """Return why a command was refused; in the daemon's words where the code may mean several things."""
+    code, message = reply["code"], reply.get("message")
+    if code == Code.NOT_ALLOWED and message:
+        return str(message)
+    return refusal(code) + (f" ({message})" if message else "")
+
+
+def _step(name: str, port: str, reply: dict[str, Any]) -> str:
+    if name == "reset" and reply["code"] == Code.LOCKED_OUT:
+        return f"when the cause is found and mended: chargerctl reset {port} --reason '...'"
+    return "see: chargerctl " + ("status" if reply.get("port") is None else f"port {port}")

@@ -42,8 +42,8 @@ def words(value: Json) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else []
 
 
-def ports_table(ports: Sequence[Fields]) -> Table:
-    """Return the table of ports: fits 80 columns."""
+def ports_table(ports: Sequence[Fields], circuits: Sequence[Fields] = ()) -> Table:
+    """Return the table of ports: fits 80 columns. Of `circuits` it says which ones hold a port open, and why."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("PORT", "STATE", "RELAY"):
         shown.add_column(name)
@@ -51,11 +51,11 @@ def ports_table(ports: Sequence[Fields]) -> Table:
         shown.add_column(name, justify="right")
     shown.add_column("WHY NOT")
     for port in ports:
-        shown.add_row(*_row(port))
+        shown.add_row(*_row(port, circuits))
     return shown
 
 
-def _row(port: Fields) -> list[RenderableType]:
+def _row(port: Fields, circuits: Sequence[Fields]) -> list[RenderableType]:
     reading, session = table(port.get("reading")), table(port.get("session"))
     state = str(port["state"])
     relay = relay_of(port)
@@ -69,7 +69,7 @@ def _row(port: Fields) -> list[RenderableType]:
         number(session.get("energy_wh"), 0),
         clock(session.get("charging_s")),
         up_to(table(port.get("limits_in_force"))),
-        why_not(port),
+        why_not(port, circuits),
     ]
 
 
@@ -87,9 +87,10 @@ def up_to(limits: Fields) -> str:
     return clock(limits.get("duration_s")) if energy is None else f"{number(energy, 0)}Wh"
 
 
-def why_not(port: Fields) -> str:
-    """Return what holds a port open, in the contract's words: its latches, else what blocks it."""
-    latches = [str(latch.get("function")) for latch in entries(port.get("latches"))]
+def why_not(port: Fields, circuits: Sequence[Fields] = ()) -> str:
+    """Return what holds a port open, in the contract's words: latches, its circuits' too, else what blocks it."""
+    held = [port, *(above(port, circuits) if held_from_above(port) else ())]
+    latches = [str(latch.get("function")) for one in held for latch in entries(one.get("latches"))]
     return ", ".join(latches or _obstacles(port))
 
 
@@ -141,16 +142,47 @@ def _journal_line(text: Text, status: Fields) -> None:
     ledger = table(status.get("ledger"))
     last, acked = ledger.get("last"), ledger.get("acked")
     if status.get("mqtt") and isinstance(last, int) and isinstance(acked, int) and last > acked:
-        text.append(f"\n{last - acked} records wait for the backend's acknowledgement", style="yellow")
+        wait = "1 record waits" if last - acked == 1 else f"{last - acked} records wait"
+        text.append(f"\n{wait} for the backend's acknowledgement", style="yellow")
 
 
 def _circuit_line(text: Text, circuit: Fields) -> None:
-    """Say what holds a circuit open, and with it every port below."""
+    """Say what holds a circuit open, and with it every port below; and that one is out of service."""
+    for why, step in circuit_latches(circuit):
+        text.append(f"\ncircuit {circuit.get('circuit')} is held open: {why}; then: {step}", style="red")
+    disabled = table(circuit.get("disabled"))
+    if disabled:
+        text.append(
+            f"\ncircuit {circuit.get('circuit')} is out of service: {disabled.get('reason')}", style="yellow"
+        )
+
+
+def circuit_latches(circuit: Fields) -> list[tuple[str, str]]:
+    """Return for each latch of a circuit what set it, and what clears it."""
+    found = []
     for latch in entries(circuit.get("latches")):
-        function, name = str(latch.get("function")), circuit.get("circuit")
+        function = str(latch.get("function"))
         reason = " --reason '...'" if latch.get("clearing") == "lock_out" else ""
-        why, step = LATCHES.get(function, function), f"chargerctl reset {name}{reason}"
-        text.append(f"\ncircuit {name} is held open: {why}; then: {step}", style="red")
+        found.append((LATCHES.get(function, function), f"chargerctl reset {circuit.get('circuit')}{reason}"))
+    return found
+
+
+def above(port: Fields, circuits: Sequence[Fields]) -> list[Fields]:
+    """Return the circuits that feed a port, the nearest first."""
+    by_name = {circuit.get("circuit"): circuit for circuit in circuits}
+    found: list[Fields] = []
+    name = port.get("circuit")
+    while name in by_name and by_name[name] not in found:
+        found.append(by_name[name])
+        name = by_name[name].get("parent")
+    return found
+
+
+def held_from_above(port: Fields) -> bool:
+    """Say whether a circuit holds a port open that has no latch of its own for it."""
+    own = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
+    codes = words(port.get("blocked_by"))
+    return ("latched" in codes and False not in own) or ("locked_out" in codes and True not in own)
 
 
 def _bus_line(text: Text, bus: Fields) -> None:
@@ -166,18 +198,18 @@ def _bus_line(text: Text, bus: Fields) -> None:
 
 def status_view(status: Fields, height: int | None = None) -> Group:
     """Return everything `status` shows, of ports as many as `height` lines hold, those first that matter."""
-    head, ports = header(status), entries(status.get("ports"))
+    head, ports, circuits = header(status), entries(status.get("ports")), entries(status.get("circuits"))
     room = len(ports) if height is None else max(1, height - head.plain.count("\n") - SPARE_LINES)
     if room >= len(ports):
-        return Group(head, ports_table(ports))
+        return Group(head, ports_table(ports, circuits))
     quiet = [port for port in ports if port["state"] == "available" and not _obstacles(port)]
     shown = ([port for port in ports if port not in quiet] + quiet)[:room]
     rest = f"and {len(ports) - room} more: chargerctl status"
-    return Group(head, ports_table([port for port in ports if port in shown]), Text(rest, style="dim"))
+    return Group(head, ports_table([port for port in ports if port in shown], circuits), Text(rest, style="dim"))
 
 
-def port_view(port: Fields) -> Group:
-    """Return everything there is to say about one port, in words."""
+def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
+    """Return everything there is to say about one port, in words, and of the circuits that hold it open."""
     reading, session = table(port.get("reading")), table(port.get("session"))
     limits = table(port.get("limits_in_force")) or table(port.get("limits"))
     state = str(port["state"])
@@ -207,7 +239,7 @@ def port_view(port: Fields) -> Group:
     lines += _disabled_lines(port)
     if not port.get("blocked_by"):
         lines.append(Text("next      a start would be accepted"))
-    lines += _why_not_lines(port)
+    lines += _why_not_lines(port, circuits)
     return Group(*lines)
 
 
@@ -226,14 +258,22 @@ def _warmth(port: Fields) -> str:
     return "" if celsius is None else f", socket {number(celsius, 1)} °C"
 
 
-def _why_not_lines(port: Fields) -> list[Text]:
-    lines = []
-    held = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
+def _why_not_lines(port: Fields, circuits: Sequence[Fields]) -> list[Text]:
+    held = held_from_above(port)
+    latches = [
+        f"circuit {circuit.get('circuit')} is held open: {why}\n          next: {step}"
+        for circuit in (above(port, circuits) if held else ())
+        for why, step in circuit_latches(circuit)
+    ]
+    lines = [Text(f"why not   {latch}") for latch in latches]
+    own = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
     for code in _obstacles(port):
         if code == "disabled" and port.get("disabled"):
             continue
         sentence, step = obstacle(code, str(port["port"]))
-        if (code == "latched" and False not in held) or (code == "locked_out" and True not in held):
+        if held and code in {"latched", "locked_out"} and (code == "locked_out") not in own:
+            if latches:
+                continue
             sentence, step = CIRCUIT_HELD
         lines.append(Text(f"why not   {sentence}\n          next: {step}"))
     return lines

@@ -93,5 +93,6 @@ def obstacle(code: str, port: str) -> tuple[str, str]:
 def refusal(code: str) -> str:
     """Return what a reply's code means."""
     if code in OBSTACLES:
-        return OBSTACLES[code][0]
+        sentence = OBSTACLES[code][0].rstrip(".")
+        return sentence[0].lower() + sentence[1:]
     return REFUSALS.get(code, code.replace("_", " "))

@@ -68,12 +68,13 @@ class Inputs:
             board.lost and any(plan.circuit in circuits for plan in board.plans) for board in self.boards.values()
         )
 
-    def danger(self, circuit: CircuitId, function: str) -> bool:
-        """Say whether an input of this kind on this very circuit still reports danger, or is not seen."""
-        return any(
-            plan.circuit == circuit and plan.kind.value == function and (board.lost or plan.id in board.active)
+    def danger(self, circuit: CircuitId, function: str) -> tuple[str, ...]:
+        """Return the inputs of this kind on this very circuit that still report danger, or are not seen."""
+        return tuple(
+            plan.id
             for board in self.boards.values()
             for plan in board.plans
+            if plan.circuit == circuit and plan.kind.value == function and (board.lost or plan.id in board.active)
         )
 
     def due(self) -> Instant | None:

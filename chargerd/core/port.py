@@ -773,7 +773,11 @@ class Port:
             since=self.since,
             relay_closed=self.relay.read_back,
             limits=self.plan.limits,
-            measured=self.seen.measured(fresh=fresh, frozen=self.frozen.flagged),
+            measured=self.seen.measured(
+                fresh=fresh,
+                frozen=self.frozen.flagged,
+                opened_at=self.relay.opened_at if self.relay.phase is Phase.OPEN else None,
+            ),
             latches=tuple(self.latches),
             blocked_by=self.obstacles(now),
             session=self.record(now) if self.charge is not None else None,

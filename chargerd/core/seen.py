@@ -96,15 +96,22 @@ class Seen:
         """Say whether they agree that nothing flows: both of them, since the second alone would be one reading."""
         return self.agreed_since(since) and all(current < self._agree_within for _, current in self._pair)
 
-    def measured(self, *, fresh: bool, frozen: bool = False) -> Measured:
-        """Return the values as onlookers get them, as old as the older of current and power."""
+    def measured(self, *, fresh: bool, frozen: bool = False, opened_at: Instant | None = None) -> Measured:
+        """Return the values as onlookers get them, as old as the older of current and power.
+
+        `opened_at` is when an open relay was read back open: what flowed before is not what flows.
+        """
         known = [at for at in (self.current_at, self.power_at) if at is not None]
         return Measured(
-            current=self.current,
-            power=self.power,
+            current=None if _before(self.current_at, opened_at) else self.current,
+            power=None if _before(self.power_at, opened_at) else self.power,
             voltage=self.voltage,
             energy=self.energy,
             at=min(known, default=None),
             fresh=fresh,
             frozen=frozen,
         )
+
+
+def _before(at: Instant | None, opened_at: Instant | None) -> bool:
+    return at is not None and opened_at is not None and at < opened_at

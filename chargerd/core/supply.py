@@ -217,14 +217,23 @@ class Supply:
             )
         if event.command is not None:
             status, code = (ReplyStatus.REJECTED, Code.NOT_ALLOWED) if kept else (ReplyStatus.DONE, Code.OK)
-            self._out.do(Answer(command=event.command, name="reset", status=status, code=code))
+            message = "; ".join(self._why_kept(latch, circuit) for latch in kept)
+            self._out.do(Answer(command=event.command, name="reset", status=status, code=code, message=message))
         for port in self._below[circuit.plan.id]:
             if port.charge is None:
                 port.rest(now)
         return True
 
     def _keeps(self, event: ResetRequested, latch: Latch, circuit: Circuit) -> bool:
-        return not clears(event, latch) or self._inputs.danger(circuit.plan.id, latch.function)
+        return not clears(event, latch) or bool(self._inputs.danger(circuit.plan.id, latch.function))
+
+    def _why_kept(self, latch: Latch, circuit: Circuit) -> str:
+        """Return what has to happen before a latch is cleared."""
+        inputs = self._inputs.danger(circuit.plan.id, latch.function)
+        if inputs:
+            return f"{latch.function}: {', '.join(inputs)} still reports it, or is not read"
+        with_reason = " with a reason" if latch.clearing is Clearing.LOCK_OUT else ""
+        return f"{latch.function}: to be cleared on site{with_reason}"
 
     # Time
 

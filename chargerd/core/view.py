@@ -30,6 +30,7 @@ class PortState(StrEnum):
 class Measured:
     """The newest value of each quantity and when it was read; `None` where none was read yet.
 
+    Of an open relay current and power are `None` until they have been read since it opened.
     `fresh` says whether the port counts as seen by the rule that opens it otherwise; `frozen` that the meter
     answers, but seems not to measure.
     """

@@ -202,7 +202,8 @@ def _explain(error: ValidationError) -> _RefusedError:
         return _RefusedError(Code.UNSUPPORTED, f"unknown: {names}")
     detail = details[0]
     where = ".".join(str(part) for part in detail["loc"])
-    return _RefusedError(Code.MALFORMED, f"{where}: {detail['msg']}"[:200])
+    what = detail["msg"].removeprefix("Value error, ")
+    return _RefusedError(Code.MALFORMED, (f"{where}: {what}" if where else what)[:200])
 
 
 def _expiry(command: _Command, arrived: Arrived) -> Instant | None:

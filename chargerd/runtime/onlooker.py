@@ -21,7 +21,10 @@ ViewsListener: TypeAlias = Callable[[Sequence[PortView], frozenset[PortId]], Non
 def signature(view: PortView) -> Signature:
     """Return what of a view is worth a message of its own when it changes: not the values, not their age."""
     session = view.session.order if view.session is not None else None
-    return (view.state, view.since, view.relay_closed, view.latches, view.blocked_by, session)
+    # After an opening nothing else may change for hours: what is then shown must be what flows now.
+    seen = (view.measured.power is not None, view.measured.frozen)
+    why = (view.latches, view.blocked_by, view.disabled, view.queue_position)
+    return (view.state, view.since, view.relay_closed, *why, session, *seen)
 
 
 class Onlooker:

@@ -22,7 +22,7 @@ class Daemon(ctl.Daemon):
 
     def __init__(self) -> None:
         super().__init__()
-        self.circuits: list[Json] = [{"circuit": "shed"}]
+        self.circuits = [{"circuit": "shed"}]
 
     def call(self, method: str, params: Mapping[str, Json], peer: Peer, respond: Responder) -> None:
         if method == "status":
@@ -98,6 +98,32 @@ def test_enabling_and_what_is_not_there(daemon: Daemon, tmp_path: Path) -> None:
         assert hint in told.stderr
     daemon.replies = [ctl.reply("rejected", "store_unavailable")]
     assert ctl.run(tmp_path, "enable", "shed", "--reason", "done", "--json").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "state", "words"),
+    [
+        ("enable", "disabled", "A01: enabled, but its circuit is still out of service; see: chargerctl port A01"),
+        ("reset", "tripped", "A01: done, but a circuit above still holds it open; see: chargerctl port A01"),
+        ("reset", "available", "A01: done\n"),
+    ],
+)
+def test_what_a_circuit_above_still_does_is_said(
+    daemon: Daemon, tmp_path: Path, what: str, state: str, words: str
+) -> None:
+    daemon.port_state, daemon.replies = state, [ctl.reply("done")]
+    assert words in ctl.run(tmp_path, what, "A01", "--reason", "done").stdout
+
+
+def test_a_danger_that_is_not_over_is_named(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.replies = [ctl.reply("rejected", "not_allowed", "smoke: smoke-a still reports it, or is not read")]
+    told = ctl.run(tmp_path, "reset", "shed").stdout
+    assert "shed: reset rejected: smoke: smoke-a still reports it, or is not read; see: chargerctl status" in told
+
+
+def test_the_status_says_which_circuit_is_out_of_service(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.circuits = [{"circuit": "shed", "latches": [], "disabled": DISABLED}]
+    assert "circuit shed is out of service: a worn plug" in ctl.run(tmp_path, "status", COLUMNS="300").stdout
 
 
 def test_a_start_may_stay_on_when_the_charge_is_full(daemon: Daemon, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ class Daemon:
         self.bus = BUS
         self.ports = list(PORTS)
         self.ledger: Json = None
+        self.circuits: list[Json] = []
         self.endless = False
         self.watchers: list[Responder] = []
 
@@ -108,6 +109,7 @@ class Daemon:
                 "buses": [self.bus],
                 "ledger": self.ledger,
                 "ports": list(self.ports),
+                "circuits": self.circuits,
             }
             respond.send(status, more=method == "watch")
             if method == "watch" and self.endless:
@@ -189,6 +191,8 @@ def test_status_counts_what_waits_for_the_backend(
 ) -> None:
     daemon.ledger, daemon.mqtt = ledger, mqtt
     assert ("7 records wait" in run(tmp_path, "status").stdout) is shown
+    daemon.ledger = {"last": 12, "acked": 11}
+    assert ("1 record waits" in run(tmp_path, "status").stdout) is (mqtt is not None)
 
 
 def test_a_screen_that_is_too_low_shows_what_matters() -> None:
@@ -337,7 +341,7 @@ def test_commands_pass_their_options_on(daemon: Daemon, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("replies", "code", "words"),
     [
-        ([reply("rejected", "latched")], 1, "A trip holds the port open"),
+        ([reply("rejected", "latched")], 1, "a trip holds the port open"),
         (
             [reply("accepted"), reply("failed", "relay_fault", "ended: relay_fault")],
             1,
@@ -452,6 +456,61 @@ def test_a_port_held_by_its_circuit_says_where_to_look(daemon: Daemon, tmp_path:
     assert "A circuit above holds the port open." in shown
     assert "chargerctl status" in shown
     assert "chargerctl reset A05" not in shown
+
+
+SHED: list[Json] = [
+    {"circuit": "main", "parent": None, "latches": [{"function": "emergency_stop", "clearing": "local"}]},
+    {"circuit": "shed", "parent": "main", "latches": [{"function": "smoke", "clearing": "local"}]},
+    {"circuit": "yard", "parent": "main", "latches": [{"function": "water", "clearing": "local"}]},
+]
+
+
+def test_a_port_held_by_its_circuits_says_which_why_and_what_clears_them(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.circuits = SHED
+    daemon.ports = [port("A05", "tripped", circuit="shed", blocked_by=["latched"])]
+    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "circuit shed is held open: smoke was reported" in shown
+    assert "next: chargerctl reset shed\n" in shown
+    assert "next: chargerctl reset main\n" in shown
+    assert "water" not in shown
+    assert "chargerctl status" not in shown
+    assert "smoke, emergency_stop" in run(tmp_path, "status", COLUMNS="300").stdout
+
+
+def test_a_port_says_its_own_latch_beside_that_of_its_circuit(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.circuits = SHED
+    welded: Json = {"function": "relay_welded", "clearing": "lock_out", "detail": None}
+    blocked: Json = ["locked_out", "latched"]
+    daemon.ports = [port("A05", "locked_out", circuit="shed", latches=[welded], blocked_by=blocked)]
+    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "chargerctl reset A05 --reason '...'" in shown
+    assert "chargerctl reset shed\n" in shown
+
+
+def test_a_reset_that_a_lock_out_refuses_says_what_it_wants(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.replies = [reply("rejected", "locked_out")]
+    daemon.circuits = []
+    result = run(tmp_path, "reset", "A01")
+    assert result.exit_code == 1
+    assert "chargerctl reset A01 --reason '...'" in result.stdout
+
+
+def test_who_waits_for_long_is_told_where_to_look(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargerd.cli.chargerctl.PATIENCE", 0.05)
+    daemon.replies, daemon.endless = [reply("accepted")], True
+
+    waited = chargerctl.await_reply
+
+    def interrupted(client: ControlClient, port: str) -> None:
+        waited(client, port)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chargerd.cli.chargerctl.await_reply", interrupted)
+    result = run(tmp_path, "start", "A01")
+    assert result.exit_code == 1
+    assert "still waiting; to see for what, elsewhere: chargerctl port A01" in result.stderr
 
 
 def test_every_state_and_obstacle_has_words() -> None:

@@ -98,3 +98,23 @@ def test_readings_of_a_dozen_ports_cost_little() -> None:
         world.station.handle(event, moment)
         world.station.next_deadline()
     assert (time.perf_counter() - began) / count < 0.002
+
+
+def test_what_flowed_before_the_relay_opened_is_not_shown_as_what_flows() -> None:
+    world = World()
+    session = world.charging()
+    world.run(5)
+    world.by_hand()
+    world.show(2.0, 300.0)
+    world.stop(session=session)
+    world.run_until("state available")
+    resting = world.view()
+    assert resting.relay_closed is False
+    assert (resting.measured.current, resting.measured.power) == (None, None)
+    world.run(0.1)
+    world.show(0.0)
+    assert (world.view().measured.current, world.view().measured.power) == (0.0, None)
+    world.show(0.0, 0.0)
+    assert world.view().measured.power == 0.0
+    world.show(2.0, 300.0)
+    assert world.view().measured.power == 300.0, "what flows through an open relay is"

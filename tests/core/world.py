@@ -472,6 +472,10 @@ class World(Plant):
         assert len(settled) == 1, self.print()
         return settled[0]
 
+    def messages(self, command: str) -> list[str]:
+        """Return what was said beside the codes."""
+        return [told.message for _, told in self.commands if isinstance(told, Answer) and told.command == command]
+
     def answers(self, command: str) -> list[str]:
         """Return how a command was answered: `status code`."""
         return [

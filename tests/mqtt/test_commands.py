@@ -218,3 +218,20 @@ def test_a_name_given_twice_is_refused(body: bytes) -> None:
 )
 def test_a_text_is_no_number(changes: dict[str, Any]) -> None:
     assert refused(parse(arrived("start", start(**changes), expiry=1))).code is Code.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("start", {"id": "c-1", "args": {"port": "A01"}}, "give exactly one of expires_at and ttl_s"),
+        (
+            "update_limits",
+            start(args={"port": "A01", "session_id": "S", "limits": {}}),
+            "name at least one limit",
+        ),
+        ("enable", start(args={"port": "A01"}), "reason: Field required"),
+    ],
+)
+def test_what_is_malformed_is_said_plainly(name: str, body: dict[str, Any], message: str) -> None:
+    found = refused(parse(arrived(name, body)))
+    assert (found.code, found.message) == (Code.MALFORMED, message)

@@ -2,7 +2,9 @@
 
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     BoardWentSilent,
     Clearing,
+    Disabled,
     Fact,
     Latch,
     LatchesCleared,
@@ -23,8 +26,8 @@ from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, Settlement, Source, StopDetail, StopReason
 from chargerd.core.station import Station
-from chargerd.core.units import BoardId, Instant, PortId, Seconds, SessionId
-from chargerd.core.view import PortView
+from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, SessionId, Watts
+from chargerd.core.view import Measured, PortView
 from chargerd.runtime import sdnotify
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.onlooker import Every, Onlooker
@@ -89,6 +92,28 @@ def test_the_onlooker_tells_what_changed() -> None:
     onlooker.look()
     onlooker.look()
     assert told == [frozenset({PORT}), frozenset()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"queue_position": 2},
+        {"measured": Measured(current=Amps(0.0), power=Watts(0.0))},
+        {"measured": Measured(frozen=True)},
+        {"disabled": Disabled(holder=PORT, source=Source.LOCAL, reason="lid", since=Moment(instant=Instant(1.0)))},
+    ],
+)
+def test_what_an_onlooker_should_see_at_once(change: dict[str, Any]) -> None:
+    clock = HandClock()
+    station = Station(PLAN, clock.moment())
+    views = [station.views(clock.moment())]
+    told: list[frozenset[PortId]] = []
+    onlooker = Onlooker(lambda: views[-1], clock, [lambda _views, changed: told.append(changed)], unforeseen)
+    onlooker.look()
+    views.append(tuple(replace(view, **change) for view in views[0]))
+    onlooker.look()
+    onlooker.look()
+    assert told[1:] == [frozenset({PORT}), frozenset()]
 
 
 def test_the_onlooker_looks_when_nudged_and_stops() -> None:

@@ -97,7 +97,9 @@ def test_a_contactor_that_does_not_open_is_locked_out() -> None:
     world.run(10)
     assert tripped(world) == ["contactor_will_not_open"]
     assert not closed(world)
-    assert world.answers(world.reset(HOLDER, source=Source.LOCAL)) == ["rejected not_allowed"]
+    refused = world.reset(HOLDER, source=Source.LOCAL)
+    assert world.answers(refused) == ["rejected not_allowed"]
+    assert world.messages(refused) == ["contactor_will_not_open: to be cleared on site with a reason"]
     world.contacts[CONTACTOR].welded = False
     world.run(10)
     done = world.reset(HOLDER, source=Source.LOCAL, reason="contactor exchanged")

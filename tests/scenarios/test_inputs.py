@@ -33,11 +33,15 @@ def test_a_circuit_held_by_an_input_is_cleared_on_site_only_and_not_while_it_rep
     world.danger.add("smoke-1")
     world.run(5)
     assert world.shed().latches[0].clearing is Clearing.LOCAL
-    assert world.answers(world.reset(HOLDER, source=Source.LOCAL)) == ["rejected not_allowed"], "it still burns"
+    refused = world.reset(HOLDER, source=Source.LOCAL)
+    assert world.answers(refused) == ["rejected not_allowed"], "it still burns"
+    assert world.messages(refused) == ["smoke: smoke-1 still reports it, or is not read"]
     world.danger.clear()
     world.run(60)
     assert world.state() is PortState.TRIPPED, "nothing comes back by itself"
-    assert world.answers(world.reset(HOLDER)) == ["rejected not_allowed"], "not from afar"
+    refused = world.reset(HOLDER)
+    assert world.answers(refused) == ["rejected not_allowed"], "not from afar"
+    assert world.messages(refused) == ["smoke: to be cleared on site"]
     assert world.answers(world.reset("A01", source=Source.LOCAL)) == ["done ok"]
     assert world.state() is PortState.TRIPPED, "the port is not what is latched"
     assert world.answers(world.reset(HOLDER, source=Source.LOCAL)) == ["done ok"]
