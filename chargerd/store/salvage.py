@@ -37,6 +37,11 @@ SAVED: Final = {
     "ledger": "seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous",
 }
 """Tables in the order in which they refer to each other, and their columns."""
+LARGEST_ROWID: Final = 2**63 - 1
+MOST_BETWEEN: Final = 2**20
+"""Numbers looked at beside damaged pages: more than a journal of 256 MiB has rows."""
+MOST_LOOKS: Final = 20_000
+"""Looks at them: a second or two."""
 KIND, BODY, BOOT, CLOCK, SETTLEMENT = 1, 2, 4, 6, 8
 """Places of columns within a row of the ledger."""
 
@@ -77,22 +82,61 @@ def _read_state(connection: sqlite3.Connection, salvage: Salvage) -> None:
 
 
 def _read_table(connection: sqlite3.Connection, table: str, salvage: Salvage) -> bool:
-    # From both ends: a damaged page in the middle hides what lies behind it from either side.
+    # From both ends, since a damaged page hides what lies behind it, then what lies between two of them.
     rows: dict[int, Row] = {}
-    complete = True
-    for direction in ("ASC", "DESC"):
+    complete, reached = True, {"ASC": 0, "DESC": LARGEST_ROWID}
+    for direction in reached:
         try:
-            query = f"SELECT rowid, {SAVED[table]} FROM {table} ORDER BY rowid {direction}"  # noqa: S608 - constants
-            for rowid, *row in connection.execute(query):
-                rows[rowid] = tuple(row)
+            for rowid, *row in connection.execute(f"{_select(table)} ORDER BY rowid {direction}"):
+                rows[rowid], reached[direction] = tuple(row), rowid
         except sqlite3.Error as error:
             complete = False
             log.warning("journal_table_damaged", table=table, error=str(error))
         else:
             break
+    if not complete:
+        rows |= _between(connection, table, reached["ASC"] + 1, reached["DESC"] - 1)
     kept = [row for _, row in sorted(rows.items()) if _readable(table, row)]
     salvage.rows[table] = kept
     return complete and len(kept) == len(rows)
+
+
+def _select(table: str) -> str:
+    return f"SELECT rowid, {SAVED[table]} FROM {table}"  # noqa: S608 - constants
+
+
+def _between(connection: sqlite3.Connection, table: str, first: int, last: int) -> dict[int, Row]:
+    """Return the rows beside damaged pages: each span that cannot be read is halved, down to single rows.
+
+    It ends after `MOST_LOOKS`, since a page that is missing may stand for any number of rows that never were; so
+    it begins beside what could be read.
+    """
+    last = min(last, _last(connection) if table == "ledger" else LARGEST_ROWID)
+    upwards = last >= LARGEST_ROWID - 1
+    first, last = (first, first + MOST_BETWEEN) if upwards else (max(first, last - MOST_BETWEEN), last)
+    rows: dict[int, Row] = {}
+    spans = [(first, last)]
+    for _ in range(MOST_LOOKS):
+        if not spans:
+            break
+        first, last = spans.pop()
+        try:
+            query = f"{_select(table)} WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
+            for rowid, *row in connection.execute(query, (first, last)):
+                rows[rowid], first = tuple(row), rowid + 1
+        except sqlite3.Error:
+            half = (first + last) // 2
+            halves = [(first, half), (half + 1, last)] if first < last else []
+            spans += reversed(halves) if upwards else halves
+    return rows
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    """Return the number of the ledger's newest row, or the largest there could be."""
+    with suppress(sqlite3.Error):
+        row = connection.execute("SELECT last FROM state").fetchone()
+        return LARGEST_ROWID if row is None else int(row[0])
+    return LARGEST_ROWID
 
 
 def is_sound(connection: sqlite3.Connection, table: str) -> bool:

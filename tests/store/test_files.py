@@ -106,6 +106,34 @@ def test_a_damaged_ledger_costs_no_latch_no_session_and_no_command(path: Path, f
     assert opened.journal.verify_settlements() == problems
 
 
+def leaves(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as db:
+        query = "SELECT pageno FROM dbstat WHERE name = 'ledger' AND pagetype = 'leaf' ORDER BY path"
+        try:
+            return [number for (number,) in db.execute(query)]
+        except sqlite3.OperationalError:
+            pytest.skip("this SQLite does not tell where its pages are")
+
+
+@pytest.mark.parametrize("damaged", [{1, 4}, {0, 3}, {0, 2, 5}, {1, 3, -1}, {0, -1}])
+def test_what_lies_between_damaged_pages_is_read(path: Path, filled: str, open_: Open, damaged: set[int]) -> None:
+    run(path, "UPDATE state SET acked = 0")
+    pages = leaves(path)
+    assert len(pages) >= 7
+    lost = {number % len(pages) for number in damaged}
+    with closing(sqlite3.connect(path)) as db:
+        before = [number for (number,) in db.execute("SELECT count(*) FROM ledger")]
+    for number in lost:
+        overwrite(path, (pages[number] - 1) * PAGE, b"\xff" * PAGE)
+    opened = open_()
+    numbers = [row.body["n"] for row in opened.rows()]
+    assert before == [60]
+    assert opened.journal.recovery.stream != filled
+    each = -(-60 // len(pages)) + 1
+    assert 60 - len(numbers) <= len(lost) * each, f"{numbers} of {len(pages)} pages, {lost} of them damaged"
+    assert numbers == sorted(map(int, map(str, numbers)))
+
+
 def test_damaged_latches_are_called_unknown_until_latches_are_written(
     path: Path, filled: str, open_: Open
 ) -> None:
