@@ -78,8 +78,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="records leave before openings",
         module="runtime/engine.py",
-        old="        # Facts before answers: a last",
-        new="        return\n        # Facts before answers: a last",
+        old="        # Open first, record after: an",
+        new="        self._note(outcome.facts, now)\n        # Open first, record after: an",
         tests="tests/runtime/test_engine.py",
     ),
     Mutant(
