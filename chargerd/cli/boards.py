@@ -67,12 +67,16 @@ def _show(console: Console, bus: Fields, edges: Json) -> None:
         shown.add_row(*_row(board, edges, untrue=untrue))
     console.print(shown)
     for late in entries(bus["late"]):
-        console.print(Text(f"late: {late['what']}, {late['count']} times, by {late['worst_ms']} ms at worst"))
+        console.print(Text(f"late: {late['what']}, {_times(late['count'])}, by {late['worst_ms']} ms at worst"))
     for finding in entries(bus["findings"]):
         what, then = CAUSES.get(str(finding["cause"]), (str(finding["cause"]), "look at the line"))
         share = "" if finding["share"] is None else f" ({float(str(finding['share'])):.0%})"
         who = ", ".join(words(finding["boards"])) or str(bus["bus"])
         console.print(Text(f"{who}: {what}{share}; {then}", style="yellow"))
+
+
+def _times(count: Json) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _row(board: Fields, edges: Json, *, untrue: bool) -> list[Text]:

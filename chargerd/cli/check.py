@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
+from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain
 from chargerd.config.budget import Budget, budget
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, is_leased
@@ -32,12 +33,15 @@ def command(path: Path, *, as_json: bool) -> None:
     except ConfigurationError as error:
         _refuse(error, as_json=as_json)
         sys.exit(1)
+    notes = [*site.notes, *missing_files(site, path)]
     if as_json:
-        notes = [_plain(note) for note in site.notes]
-        summary = {**_summary(site), "budget": as_plain(budget(site))}
-        click.echo(json.dumps({"ok": True, "problems": [], "notes": notes, "summary": summary}, indent=2))
+        summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site))}
+        told = {"ok": True, "problems": [], "notes": [_plain(note) for note in notes], "summary": summary}
+        click.echo(json.dumps(told, indent=2))
     else:
         _show(site, path, budget(site))
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
 
 
 def _refuse(error: ConfigurationError, *, as_json: bool) -> None:
@@ -101,10 +105,9 @@ def _show(site: Site, path: Path, times: Budget) -> None:
         console.print(f"profile {profile[0]}, tried: {profile[1].verified}", soft_wrap=True)
     console.print(_board_table(site))
     console.print(_port_table(site))
+    show_supply(console, site)
     show_budget(console, times)
     console.print(f"Good. {len(site.ports)} ports on {len(site.boards)} boards.")
-    for note in site.notes:
-        click.echo(f"note: {note}", err=True)
 
 
 def _table(title: str, *columns: str) -> Table:

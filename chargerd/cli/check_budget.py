@@ -58,9 +58,9 @@ def _bus_table(times: Budget) -> Table:
             Text(bus.bus),
             "TCP" if bus.baudrate is None else str(bus.baudrate),
             str(bus.ports),
-            f"{bus.interval * MILLISECONDS:.0f}",
+            f"{bus.interval * MILLISECONDS:.0f}" if bus.ports else "",
             f"{bus.share:.0%}",
-            f"{bus.more_ports} more",
+            f"{bus.more_ports} more" if bus.ports else "",
         )
     return table
 

@@ -218,7 +218,7 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
             (str(port["port"]), "bold"), "  ", (state, COLOURS.get(state, "")), f"  {STATES.get(state, '')}"
         ),
         Text(
-            f"socket    {port.get('label')}, circuit {port.get('circuit')}, relay {relay_of(port)}, "
+            f"socket    {port.get('label')}, circuit {port.get('circuit')}, {_relay(port)}, "
             f"since {port.get('since') or '(clock not set)'}"
         ),
         Text(f"reading   {_reading(reading)}{_warmth(port)}"),
@@ -241,6 +241,12 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
         lines.append(Text("next      a start would be accepted"))
     lines += _why_not_lines(port, circuits)
     return Group(*lines)
+
+
+def _relay(port: Fields) -> str:
+    """Return where the relay is; where it was, if its board may be gone since."""
+    lost = "board_lost" in words(port.get("blocked_by")) and port.get("relay_closed") is not None
+    return f"relay last read back {relay_of(port)}" if lost else f"relay {relay_of(port)}"
 
 
 def _reading(reading: Fields) -> str:

@@ -33,6 +33,8 @@ def command(state_dir: Path) -> None:
         click.echo(f"chargerd open-relays: {error}", err=True)
         sys.exit(1)
     if left:
-        click.echo(f"no answer from the relays of {', '.join(left)}; switch the circuit off by hand", err=True)
+        who = f"no answer from the relays of {', '.join(left)}"
+        then = "if chargerd runs, it holds the lines: stop it and try again; else switch the circuit off by hand"
+        click.echo(f"{who}; {then}", err=True)
         sys.exit(1)
     click.echo("every relay has confirmed that it is open")

@@ -10,8 +10,8 @@ OBSTACLES: dict[str, tuple[str, str]] = {
     Code.LATCHED: ("A trip holds the port open.", "see what tripped, remove it, then: chargerctl reset {port}"),
     Code.BUSY: ("A session is under way.", "wait for it, or: chargerctl stop {port}"),
     Code.BOARD_LOST: (
-        "The relay board has not confirmed that the relay is open.",
-        "check the board's supply and the bus cable; see chargerctl status",
+        "The relay board has not confirmed that the relay is open, or a board that guards the circuit is silent.",
+        "check the board's supply and the bus cable; see chargerctl boards",
     ),
     Code.METER_STALE: (
         "The meter does not answer, or goes on showing the same whatever flows.",
@@ -76,7 +76,7 @@ STATES: dict[str, str] = {
     "queued": "Waiting for the circuit to have room.",
     "starting": "Going through the start sequence.",
     "charging": "Charging.",
-    "suspended": "Suspended: its relay is open until the reason goes away.",
+    "suspended": "Suspended: held open until the reason goes away.",
     "stopping": "Ending: its relay opens and the register is read.",
     "tripped": "Tripped, and held open.",
     "locked_out": "Locked out.",

@@ -376,6 +376,8 @@ class Schedule:
             if reading is None:
                 continue
             wanted = port.pace is Pace.CLOSED and port.circuit not in seen
+            if wanted and reading.every is None:
+                reading.last = LONG_AGO  # Not late for a time in which nobody wanted it.
             reading.every = VOLTAGE_EVERY if wanted else None
             if wanted:
                 seen.add(port.circuit)

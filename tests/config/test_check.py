@@ -11,7 +11,8 @@ from chargerd.config.loader import DEFAULT_PATH
 from tests.config.sites import BASE, changed
 
 EXAMPLES = Path(__file__).parents[2] / "config"
-HEADS = ("Boards", "Ports", "Reaction times", "Buses")
+HEADS = ("Boards", "Ports", "Circuits", "Reaction times", "Buses")
+MISSING = "mqtt.tls.ca: /ca.pem is not on this machine; put it there before the daemon starts"
 
 
 def check(tmp_path: Path, text: str, *options: str) -> Result:
@@ -23,7 +24,7 @@ def check(tmp_path: Path, text: str, *options: str) -> Result:
 def test_a_good_file_is_shown_and_accepted(tmp_path: Path) -> None:
     result = check(tmp_path, BASE)
     assert result.exit_code == 0
-    assert result.stderr == ""
+    assert [MISSING in line for line in result.stderr.splitlines()] == [True]
     for part in (
         "gateway gate-1, broker broker.example.net:8883",
         "bus line-a: /dev/line-a, 9600 Bd, parity none",
@@ -55,7 +56,7 @@ def test_notes_and_missing_dead_men_are_shown(tmp_path: Path) -> None:
     result = check(tmp_path, text)
     assert result.exit_code == 0
     notes = result.stderr.splitlines()
-    assert len(notes) == 1
+    assert len(notes) == 2
     assert "note: " in notes[0]
     assert "relay-a closes its relays without a time limit" in notes[0]
     rows = [line for line in result.stdout.splitlines() if " A01..A03 " in line]
@@ -146,13 +147,13 @@ def test_85_ports_stay_readable_in_80_columns() -> None:
     result = CliRunner().invoke(command, [str(EXAMPLES / "quarter.yaml")])
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    boards, ports, times, buses = (
+    boards, ports, circuits, times, buses = (
         next(at for at, line in enumerate(lines) if line.startswith(head)) for head in HEADS
     )
     assert all(len(line) <= 80 for line in lines[boards:])
     sizes = zip("ABCDEFGH", (12, 12, 10, 10, 10, 10, 10, 11), strict=True)
     ranges = [f"{shed}01..{shed}{count}" for shed, count in sizes]
-    for rows in (lines[ports:times], lines[times:buses]):
+    for rows in (lines[ports:circuits], lines[times:buses]):
         assert [row.split()[0] for row in rows if ".." in row] == ranges
     sheds = [line.split()[0] for line in lines[buses:] if " more" in line]
     assert sheds == [f"shed-{shed}" for shed in "abcdefgh"]
@@ -162,5 +163,71 @@ def test_a_board_that_opens_by_itself_when_nobody_asks_it_says_so(tmp_path: Path
     text = changed("address: 1, profile: waveshare-relay-8}", "address: 1, profile: wirenboard-mr6c}")
     result = check(tmp_path, changed("relay: relay-b/8", "relay: relay-b/6", text))
     assert result.exit_code == 0
-    assert result.stderr == ""
+    assert MISSING in result.stderr
     assert "poll timeout" in " ".join(result.stdout.split())
+
+
+GUARDED = """\
+inputs:
+  smoke-a: {input: io-a/1, kind: smoke, circuit: shed-a}
+  stop: {input: io-a/2, kind: emergency_stop, circuit: main, active: closed}
+"""
+
+
+def guarded() -> str:
+    text = changed("shed-a: {parent: main, phase: L1}", CIRCUIT)
+    text = changed("    circuit: shed-a\n", "    circuit: shed-a\n    temperature: heat-a/2..4\n", text)
+    text = changed("    circuit: shed-b\n", "    circuit: shed-b\n    temperature: heat-a/5\n", text)
+    heat = "  heat-a: {bus: line-b, address: 9, profile: eletechsup-r4dcb08}\n"
+    return changed("circuits:\n", heat + "circuits:\n", text) + GUARDED
+
+
+CIRCUIT = "shed-a: {parent: main, phase: L1, rating_a: 16, power_w: 3000, meter: feeder-a, contactor: relay-b/2}"
+
+
+def test_what_feeds_and_guards_ports_is_shown_as_it_is_wired(tmp_path: Path) -> None:
+    result = check(tmp_path, guarded())
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["shed-a", "main", "L1", "16", "3000", "feeder-a", "relay-b/2"] in rows
+    assert ["main", "three", "no", "limit", "no", "limit"] in rows
+    assert ["smoke-a", "io-a/1", "smoke", "open", "shed-a"] in rows
+    assert ["stop", "io-a/2", "emergency_stop", "closed", "main"] in rows
+    assert ["A01..A03", "heat-a/2..4"] in rows
+    assert ["B01", "heat-a/5"] in rows
+    without = check(tmp_path, BASE).stdout
+    assert "Inputs" not in without
+    assert "Temperature" not in without
+
+
+def test_programs_are_told_what_feeds_and_guards_ports(tmp_path: Path) -> None:
+    summary = json.loads(check(tmp_path, guarded(), "--json").stdout)["summary"]
+    assert summary["circuits"][1] == {
+        "id": "shed-a",
+        "parent": "main",
+        "phases": 1,
+        "phase": "L1",
+        "rating_a": 16.0,
+        "power_w": 3000.0,
+        "meter": "feeder-a",
+        "contactor": "relay-b/2",
+    }
+    stop = {"id": "stop", "input": "io-a/2", "kind": "emergency_stop", "circuit": "main", "active": "closed"}
+    assert summary["inputs"][1] == stop
+    assert summary["temperatures"] == {
+        "A01": "heat-a/2",
+        "A02": "heat-a/3",
+        "A03": "heat-a/4",
+        "B01": "heat-a/5",
+    }
+
+
+def test_files_for_the_broker_are_missed_where_they_are_not(tmp_path: Path) -> None:
+    there = tmp_path / "there.pem"
+    there.touch()
+    text = changed("tls: {ca: /ca.pem}", f"tls: {{ca: {there}}}\n  username: x\n  password_file: {tmp_path}/none")
+    told = check(tmp_path, text).stderr.splitlines()
+    assert len(told) == 1
+    assert f"note: {tmp_path / 'site.yaml'}: mqtt.password_file: {tmp_path}/none is not on this machine" in told[0]
+    alone = changed(BASE[BASE.index("mqtt:") : BASE.index("buses:")], "")
+    assert check(tmp_path, alone).stderr == ""

@@ -623,3 +623,11 @@ def test_colours_are_for_terminals_that_want_them(
     coloured = re.search(r"\x1b\[[0-9;]*3[0-7]", child.before) is not None
     assert coloured is not bool(environment)
     assert daemon.calls
+
+
+def test_where_the_relay_was_before_its_board_was_lost_is_no_more_than_that(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    daemon.ports.append(port("A05", "suspended", relay_closed=True, blocked_by=["board_lost"]))
+    assert "relay last read back closed" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "relay ?" in run(tmp_path, "port", "A04", COLUMNS="300").stdout

@@ -326,6 +326,21 @@ def test_voltage_is_read_at_one_closed_port_per_circuit() -> None:
     assert not bench.times(lambda job: isinstance(job, Reading) and job.kind is Kind.VOLTAGE)
 
 
+def test_a_voltage_that_nobody_wanted_for_long_is_not_late() -> None:
+    bench = Bench(1)
+    bench.schedule.set_pace(port(1), Pace.CLOSED, bench.now)
+    bench.settle()
+    bench.schedule.set_pace(port(1), Pace.IDLE, bench.now)
+    bench.run(60.0)
+    bench.done.clear()
+    bench.schedule.set_pace(port(1), Pace.CLOSED, bench.now)
+    began = bench.now
+    bench.run(5.0)
+    times = bench.times(lambda job: isinstance(job, Reading) and job.kind is Kind.VOLTAGE)
+    assert times[0] - began < 0.5, "at once"
+    assert "voltage" not in bench.schedule.lateness.known
+
+
 def test_a_starting_port_is_asked_at_once_and_often_even_among_closed_ones() -> None:
     bench = Bench(12, pace=Pace.CLOSED)
     bench.schedule.set_pace(port(1), Pace.IDLE, bench.now)

@@ -1,9 +1,10 @@
-"""The manual names every event there is."""
+"""The manual names every event and every code there is."""
 
 import re
 from pathlib import Path
 from typing import get_args
 
+from chargerd.core.commands import Code
 from chargerd.core.facts import Fact, SessionFact
 from chargerd.mqtt.bodies import RENAMED
 
@@ -31,3 +32,13 @@ def test_every_event_is_in_the_manual() -> None:
     found = events_of_facts() | events_of_the_gateway()
     assert {"board_lost", "clock_fixed", "ack_ahead", "journal_was_damaged"} <= found
     assert found <= told
+
+
+UNUSED = {"queue_full"}
+"""Kept for a queue that may one day have an end."""
+
+
+def test_every_code_is_in_the_manual() -> None:
+    table = (ROOT / "docs" / "mqtt.md").read_text().partition("### Codes")[2].partition("\n### ")[0]
+    firsts = " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
+    assert set(re.findall(r"`(\w+)`", firsts)) - {"code"} == {code.value for code in Code} - UNUSED
