@@ -35,7 +35,7 @@ from chargerd.daemon import interrupted, unanswered_starts
 from chargerd.mqtt import bodies
 from chargerd.runtime.desk import Desk
 from chargerd.runtime.engine import Engine
-from chargerd.runtime.reconcile import ports_to_stop
+from chargerd.runtime.reconcile import fulfilled, ports_to_stop
 from chargerd.runtime.scribe import Scribe
 from chargerd.store.journal import Journal
 from tests.core.logbook import port_of, word
@@ -143,7 +143,8 @@ class Shed(World):
             by_itself=False,
         )
         under_way = {view.session.order.command for view in self.engine.views() if view.session is not None}
-        self.desk.conclude(recovery.unfinished, lambda _command: self._respond, unanswered & under_way)
+        going_on, kept = unanswered & under_way, fulfilled(recovery)
+        self.desk.conclude(recovery.unfinished, lambda _command: self._respond, going_on, kept)
         self._due()
 
     def begin_buses(self) -> None:
