@@ -24,6 +24,8 @@ from tests.core.supply_bends import SUPPLY_BENDS
 from tests.core.voltage_bends import VOLTAGE_BENDS
 
 CORE = Path(__file__).parents[2] / "chargerd" / "core"
+NOTICED = {"AssertionError", "InvariantViolated", "UnlistedTransition"}
+"""How a scenario goes red; anything else says that the bend is broken."""
 AFFECTED = ("chargerd.core", "tests.core.", "tests.scenarios")
 
 

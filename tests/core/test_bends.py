@@ -5,9 +5,7 @@ import re
 import pytest
 
 from tests.core.bend import Bend
-from tests.core.bends import BENDS, bent, play
-
-NOTICED = {"AssertionError", "InvariantViolated", "UnlistedTransition"}
+from tests.core.bends import BENDS, NOTICED, bent, play
 
 
 def name_of(bend: Bend) -> str:
