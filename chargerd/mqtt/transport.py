@@ -37,6 +37,8 @@ SESSION_EXPIRY = 3600
 WILL_DELAY = 15
 WINDOW = 20
 """Unacknowledged publications at most, or the broker's Receive Maximum if that is less."""
+INBOX = 256
+"""Commands the broker may deliver before we have acknowledged any: stops for all ports wait for no slow disk."""
 BACK_OFF_FIRST, BACK_OFF_MOST, BACK_OFF_LEAST = Seconds(5.0), Seconds(120.0), Seconds(0.1)
 """The first bound already spreads a site's gateways after their broker's restart, the last one a country's."""
 TAKEN_OVER_BACK_OFF = (Seconds(120.0), Seconds(300.0))
@@ -192,7 +194,7 @@ class Transport:
         """Begin to connect, in paho's own thread."""
         properties = properties_of(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY
-        properties.ReceiveMaximum = WINDOW
+        properties.ReceiveMaximum = INBOX
         properties.MaximumPacketSize = 4 * LARGEST
         self._client.connect_async(
             self._config.host,

@@ -235,6 +235,7 @@ def test_each_connection_leaves_a_will_with_its_own_number() -> None:
         assert flags & 0x3C == 0x2C, "a will, QoS 1, retained"
         assert keepalive == 30
         assert b"\x11" + (3600).to_bytes(4, "big") in hello, "session expiry"
+        assert b"\x21" + (256).to_bytes(2, "big") in hello, "room for a stop of each port"
         assert b"\x18" + (15).to_bytes(4, "big") in hello, "will delay"
         will = json.loads(hello[hello.index(b"{") : hello.rindex(b"}") + 1])
         assert (will["status"], will["cause"], will["conn"]) == ("offline", "lost", number)

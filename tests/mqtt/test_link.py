@@ -264,6 +264,16 @@ def test_a_command_is_acknowledged_to_the_broker_only_when_its_id_is_durable(
         assert again.commands[0].id == "not-durable", "the broker has kept what was not acknowledged"
 
 
+def test_stops_for_all_ports_come_in_though_the_disk_is_slow(broker: Mosquitto, backend: Backend) -> None:
+    with Stage(broker.port, Ledger()) as stage:
+        stage.hold_acknowledgements = True
+        backend.wait("state/gateway")
+        for number in range(85):
+            backend.command("stop", port=f"A{number:02}", force=True)
+        stage.wait(lambda: len(stage.commands) == 85)
+        assert len(stage.held) == 85, "no id is on the disk yet"
+
+
 def test_messages_are_acknowledged_in_the_order_in_which_they_came(broker: Mosquitto, backend: Backend) -> None:
     stage = Stage(broker.port, Ledger(rows=1))
     stage.hold_acknowledgements = True
