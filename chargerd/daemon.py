@@ -273,6 +273,7 @@ class Daemon:
         self._tell_store()
         for bus in self._buses:
             bus.start()
+        self._onlooker.look()  # So that boards and circuits are told before it is said that we are here.
         self._onlooker.start()
         if self._link is not None:
             self._link.start()

@@ -270,7 +270,12 @@ def test_presence_last_will_and_clean_goodbye(site: DaemonSite, backend: Backend
     assert info["contract"] == "1.0"
     assert [port["port"] for port in info["ports"]] == ["A01", "A02", "A03", "A04"]
     order = [topic for topic, body, _ in backend.messages if topic.startswith("state/")]
-    assert order.index("state/gateway") > order.index("state/info")
+    boards = ["relay-a", *(f"meter-a{number}" for number in (1, 2, 3, 4))]
+    states = [
+        *(f"state/port/A0{number}" for number in (1, 2, 3, 4)),
+        *(f"state/board/{board}" for board in boards),
+    ]
+    assert set(order[: order.index("state/gateway")]) == {*states, "state/circuit/shed", "state/info"}
     site.end(signal.SIGKILL)
     lost = backend.wait("state/gateway", lambda body: body["status"] == "offline", timeout=40)
     assert lost["cause"] == "lost"

@@ -410,8 +410,9 @@ def test_correlation_data_comes_back_and_a_response_topic_is_ignored(broker: Mos
 
 
 def test_boards_circuits_and_health_go_out_as_they_are_given(broker: Mosquitto, backend: Backend) -> None:
-    with Stage(broker.port, Ledger()) as stage:
-        stage.link.board_state("relay-a", {"board": "relay-a", "health": "good"})
+    stage = Stage(broker.port, Ledger())
+    stage.link.board_state("relay-a", {"board": "relay-a", "health": "good"})
+    with stage:
         backend.wait("state/gateway")
         given = [topic for topic, _body, _retained in backend.messages]
         assert given.index("state/board/relay-a") < given.index("state/info") < given.index("state/gateway")
