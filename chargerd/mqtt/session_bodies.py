@@ -12,6 +12,11 @@ CLOCKS_AGREE = Seconds(5.0)
 LONGEST_SESSION = Seconds(25 * 3600.0)
 """Sessions end 24 h after their start; an outage in which that falls due may make it a little more."""
 
+MOST_INTERRUPTIONS = 60
+"""More are told as one with the first of them, or a gateway that crashes again and again could settle its sessions
+in messages that are too large for any broker: these take 6 KiB."""
+SEVERAL = "several"
+
 
 def session_event(
     name: str, record: SessionRecord, *, reason: str | None = None, detail: StopDetail | None = None
@@ -64,7 +69,7 @@ def settlement(settled: Settlement) -> SettlementBody:
         stop_reason=settled.reason,
         stop_detail=detail_body(settled.detail),
         confidence=settled.confidence,
-        interruptions=tuple(_interruption(one) for one in record.interruptions),
+        interruptions=_interruptions(record.interruptions),
         start_source=record.order.source,
         limits=limits_body(record.order.limits),
     )
@@ -111,6 +116,14 @@ def _tiers(tiers: Sequence[Tier], energy: int, charging: int) -> tuple[TierBody,
         TierBody(up_to_w=tier.up_to, charging_s=seconds, energy_wh=wh)
         for tier, seconds, wh in zip(tiers, times, energies, strict=True)
     )
+
+
+def _interruptions(all_of_them: Sequence[Interruption]) -> tuple[InterruptionBody, ...]:
+    """Return the newest one by one; those before them as one span, if there are too many."""
+    older, newest = all_of_them[: 1 - MOST_INTERRUPTIONS], all_of_them[1 - MOST_INTERRUPTIONS :]
+    if len(older) > 1:
+        older = (Interruption(since=older[0].since, until=older[-1].until, reason=SEVERAL),)
+    return tuple(_interruption(one) for one in (*older, *newest))
 
 
 def _interruption(one: Interruption) -> InterruptionBody:

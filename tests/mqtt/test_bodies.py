@@ -1,5 +1,6 @@
 """From facts and views to the contract's payloads."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,6 +141,33 @@ def test_a_session_over_two_boots_takes_its_length_from_the_wall_clock_or_has_no
     assert settled(ended=Moment(instant=Instant(5.0), boot=4)).duration_s is None
     counted = replace(RECORD, elapsed=Seconds(480.0))
     assert settled(record=counted, ended=later).duration_s == 480, "its own count needs no clock"
+
+
+@pytest.mark.parametrize("many", [0, 1, 59, 60, 61, 500])
+def test_a_settlement_fits_into_a_message_however_often_it_was_interrupted(many: int) -> None:
+    spans = tuple(
+        Interruption(
+            since=replace(BEGAN, wall_ms=1_790_000_000_000 + 2000 * number),
+            until=replace(BEGAN, wall_ms=1_790_000_001_000 + 2000 * number),
+            reason="power_loss",
+        )
+        for number in range(many)
+    )
+    body = bodies.plain(settled(record=replace(RECORD, interruptions=spans)))
+    assert len(json.dumps(body)) < LARGEST - 2000, "with room for its envelope and long names"
+    told = body["interruptions"]
+    assert isinstance(told, list)
+    assert len(told) == min(many, 60)
+    if many > 60:
+        first, last = told[0], told[-1]
+        assert isinstance(first, dict)
+        assert isinstance(last, dict)
+        assert first["reason"] == "several"
+        assert (first["from"], first["to"]) == (
+            parts.stamp(spans[0].since),
+            parts.stamp(spans[many - 60].until or UNSET),
+        )
+        assert last["from"] == parts.stamp(spans[-1].since)
 
 
 def test_nothing_drawn_is_said_as_such() -> None:

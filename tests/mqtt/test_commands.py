@@ -170,6 +170,18 @@ def test_a_stop_runs_without_a_clock() -> None:
     assert taken(parse(arrived("stop", start(ttl_s=None, expires_at=SOON)))).expires is None
 
 
+@pytest.mark.parametrize("off_ms", [-86_400_000, 31_000])
+def test_a_clock_nobody_has_synchronised_stops_no_stop(off_ms: int) -> None:
+    assert NTP.wall_ms is not None
+    wrong = Moment(instant=Instant(1000.0), wall_ms=NTP.wall_ms + off_ms, clock=ClockQuality.RTC)
+    body = {"id": "c-1", "expires_at": SOON, "args": {"port": "A01", "force": True}}
+    assert taken(parse(arrived("stop", body, now=wrong))).expires is None
+    late = Moment(instant=Instant(1000.0), wall_ms=NTP.wall_ms + 31_000, clock=ClockQuality.NTP)
+    assert refused(parse(arrived("stop", body, now=late))).code is Code.EXPIRED
+    right = Moment(instant=Instant(1000.0), wall_ms=NTP.wall_ms, clock=ClockQuality.RTC)
+    assert taken(parse(arrived("stop", body, now=right))).expires == 1030.0
+
+
 def test_a_message_without_a_readable_id_is_answered_with_none() -> None:
     found = refused(parse(arrived("start", {"id": 7})))
     assert found.id is None
