@@ -764,6 +764,9 @@ class Port:
     def view(self, now: Moment) -> PortView:
         """Return a snapshot for onlookers."""
         fresh = self.seen.fresh(now.instant) if self.charge is not None else self.seen.alive(now.instant)
+        voltage = self.seen.voltage_by(now.instant)
+        if voltage is None and self.mains.known(now.instant):
+            voltage = self.mains.low
         return PortView(
             id=self.id,
             label=self.plan.label,
@@ -776,6 +779,7 @@ class Port:
             measured=self.seen.measured(
                 fresh=fresh,
                 frozen=self.frozen.flagged,
+                voltage=voltage,
                 opened_at=self.relay.opened_at if self.relay.phase is Phase.OPEN else None,
             ),
             latches=tuple(self.latches),

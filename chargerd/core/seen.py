@@ -13,6 +13,8 @@ from chargerd.core.view import Measured
 
 POLLS = 3
 """A meter is not called stale before it has missed this many of its own readings."""
+VOLTAGE_SHOWN = Seconds(10.0)
+"""How long a port's own voltage is shown: five of its readings, which end when the port opens."""
 IDLE_STALE_AFTER = Seconds(15.0)
 """Three readings of an idle port, which is read each 5 s."""
 
@@ -38,6 +40,7 @@ class Seen:
         self.power: Watts | None = None
         self.power_at: Instant | None = None
         self.voltage: Volts | None = None
+        self.voltage_at: Instant | None = None
         self.energy: WattHours | None = None
         self.energy_at: Instant | None = None
         self._counted_current_at: Instant | None = None
@@ -59,7 +62,7 @@ class Seen:
             if power:
                 self._counted_power_at = reading.at
         if reading.voltage is not None:
-            self.voltage = reading.voltage
+            self.voltage, self.voltage_at = reading.voltage, reading.at
         if reading.energy is not None:
             self.energy, self.energy_at = reading.energy, reading.at
         return Counted(current=current, power=power)
@@ -96,7 +99,13 @@ class Seen:
         """Say whether they agree that nothing flows: both of them, since the second alone would be one reading."""
         return self.agreed_since(since) and all(current < self._agree_within for _, current in self._pair)
 
-    def measured(self, *, fresh: bool, frozen: bool = False, opened_at: Instant | None = None) -> Measured:
+    def voltage_by(self, now: Instant) -> Volts | None:
+        """Return the voltage the meter itself has shown lately."""
+        keeps = max(VOLTAGE_SHOWN, POLLS * self._refresh)
+        old = self.voltage_at is None or between(self.voltage_at, now) > keeps
+        return None if old else self.voltage
+
+    def measured(self, *, fresh: bool, frozen: bool, voltage: Volts | None, opened_at: Instant | None) -> Measured:
         """Return the values as onlookers get them, as old as the older of current and power.
 
         `opened_at` is when an open relay was read back open: what flowed before is not what flows.
@@ -105,7 +114,7 @@ class Seen:
         return Measured(
             current=None if _before(self.current_at, opened_at) else self.current,
             power=None if _before(self.power_at, opened_at) else self.power,
-            voltage=self.voltage,
+            voltage=voltage,
             energy=self.energy,
             at=min(known, default=None),
             fresh=fresh,

@@ -310,3 +310,18 @@ def test_a_port_may_have_a_band_of_its_own() -> None:
     assert closed(world) == [A01, A02]
     world.run(3)
     assert closed(world) == [A02]
+
+
+def test_a_port_shows_the_voltage_of_its_own_meter_then_that_upstream_then_none() -> None:
+    world = supplied(A01)
+    assert world.view(A02).measured.voltage == 230.0, "upstream"
+    world.tell(MeterReading(port=PortId(A02), at=Instant(world.now), voltage=Volts(228.0)))
+    assert world.view(A02).measured.voltage == 228.0, "its own"
+    volts(world, 240.0)
+    world.run(10.0)
+    assert world.view(A02).measured.voltage == 228.0
+    world.run(1.0)
+    assert world.view(A02).measured.voltage == 240.0, "its own is old"
+    world.feeder_volts = ()
+    world.run(11.0)
+    assert world.view(A02).measured.voltage is None
