@@ -117,8 +117,10 @@ class Outgoing:
             self._dirty[topic] = None
 
     def all_due(self) -> None:
-        """Have all states published again."""
-        self._all_states(self._clock.now())
+        """Have all states published again, presence after the others."""
+        now = self._clock.now()
+        self._all_states(now)
+        self.presence_due(now)
 
     def healthy(self, waiting: Waiting) -> None:
         """Have the gateway's health published; only the newest is of use."""

@@ -425,10 +425,11 @@ def test_boards_circuits_and_health_go_out_as_they_are_given(broker: Mosquitto, 
         stage.link.publish_health({"load": 0.2})
         health = backend.wait("up/health")
         assert health["gateway"] == "shed-1"
-        before = len(backend.of("state/port/A01"))
+        ports, births = len(backend.of("state/port/A01")), len(backend.of("state/gateway"))
         stage.link.publish_states()
-        stage.wait(lambda: len(backend.of("state/port/A01")) > before)
-        stage.wait(lambda: len(backend.of("state/board/relay-a")) == 3)
+        stage.wait(lambda: len(backend.of("state/gateway")) > births)
+        assert len(backend.of("state/port/A01")) > ports
+        assert len(backend.of("state/board/relay-a")) == 3
 
 
 def test_a_replay_is_sent_from_where_it_was_asked(broker: Mosquitto, backend: Backend) -> None:
