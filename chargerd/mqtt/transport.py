@@ -50,6 +50,7 @@ USER_TIMEOUT_MS = 20_000
 PACKET_HEAD = 5 + 2 + 2
 """Bytes of a PUBLISH besides topic, properties and payload: fixed header, topic's length, packet number."""
 REFUSALS = range(0x80, 0x100)
+ANSWERS = (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,22 +106,23 @@ class SubAck:
     refused: tuple[int, ...]
 
 
-def _any_refusal_of_a_publication() -> dict[int, dict[str, list[int]]]:
-    """Return paho's reason codes, so that it reads any refusal in a PUBACK.
+def _any_refusal() -> dict[int, dict[str, list[int]]]:
+    """Return paho's reason codes, so that it reads any refusal, whatever the packet.
 
-    It knows those of the standard alone (MQTT 5, 3.4.2.1) and ends the connection at any other, such as
-    mosquitto's 0x95 for what is above its `message_size_limit`. The next connection would meet the same row, and
-    so on for ever.
+    It knows those of the standard alone (MQTT 5, 2.4) and ends the connection at any other without a word, such
+    as mosquitto's 0x95 in a PUBACK for what is above its `message_size_limit`. The next connection would meet the
+    same row, and so on for ever.
     """
     names = {code: {name: list(of) for name, of in each.items()} for code, each in ReasonCode.names.items()}
     for code in REFUSALS:
         each = names.setdefault(code, {f"Reason 0x{code:02x}": []})
-        if not any(PacketTypes.PUBACK in of for of in each.values()):
-            next(iter(each.values())).append(PacketTypes.PUBACK)
+        for packet in ANSWERS:
+            if not any(packet in of for of in each.values()):
+                next(iter(each.values())).append(packet)
     return names
 
 
-ReasonCode.names = _any_refusal_of_a_publication()
+ReasonCode.names = _any_refusal()
 
 Heard: TypeAlias = Connected | NotConnected | Lost | Delivered | PubAck | SubAck
 

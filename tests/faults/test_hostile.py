@@ -94,8 +94,9 @@ def test_a_taken_over_session_keeps_still_for_minutes() -> None:
         assert broker.connects == 1
 
 
-def test_a_refused_connection_alarms_once_and_backs_off_once_each() -> None:
-    with Hostile(Script(connack=0x87)) as broker, Stage(broker.port, Ledger()) as stage:
+@pytest.mark.parametrize("code", [0x87, 0xA9])
+def test_a_refused_connection_alarms_once_and_backs_off_once_each(code: int) -> None:
+    with Hostile(Script(connack=code)) as broker, Stage(broker.port, Ledger()) as stage:
         stage.wait(lambda: broker.connects >= 3)
         refused = [detail for name, detail in stage.alarms if name == "connection_refused"]
         assert len(refused) == 1
@@ -113,9 +114,11 @@ def test_a_reply_under_way_when_the_connection_breaks_goes_again() -> None:
         stage.wait(lambda: any(one.topic.endswith("up/reply") and one.connection > 1 for one in broker.published))
 
 
-def test_a_subscription_that_is_refused_alarms() -> None:
-    with Hostile(Script(suback=0x87)) as broker, Stage(broker.port, Ledger()) as stage:
+@pytest.mark.parametrize("code", [0x87, 0xA9])
+def test_a_subscription_that_is_refused_alarms(code: int) -> None:
+    with Hostile(Script(suback=code)) as broker, Stage(broker.port, Ledger()) as stage:
         stage.wait(lambda: any(name == "subscription_refused" for name, _ in stage.alarms))
+        assert broker.connects == 1
 
 
 def test_the_window_is_kept() -> None:
