@@ -172,6 +172,8 @@ def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
 def _load(payload: bytes) -> dict[str, Any]:
     if len(payload) > LARGEST:
         raise _RefusedError(Code.MALFORMED, f"larger than {LARGEST} bytes")
+    if not payload:
+        raise _RefusedError(Code.MALFORMED, "empty, which is no command and clears a retained one")
     try:
         data = json.loads(payload.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once_each)
         rfc8785.dumps(data)

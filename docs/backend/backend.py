@@ -1,7 +1,8 @@
 """A small backend: it keeps the ledger of all gateways in SQLite, acknowledges it, and can start a port.
 
     python backend.py HOST PORT ledger.db                        store until Ctrl-C
-    python backend.py HOST PORT ledger.db start GATEWAY A01      start a port, wait for the replies, go on storing
+    python backend.py HOST PORT ledger.db start GATEWAY A01      start a port, show the replies, go on storing
+    python backend.py HOST PORT ledger.db stop GATEWAY A01       the same with whatever charges there
 
 Needs paho-mqtt 2 and nothing else. Several may run at once on one database: they share the subscription, and the
 broker gives each message to one of them.
@@ -113,7 +114,7 @@ class Backend:
             return
         topic, body = message.topic, json.loads(message.payload)
         if topic.endswith("/up/reply"):
-            print(body["gateway"], body["id"], body["status"], body["code"], flush=True)
+            print(body["gateway"], body["id"], body["status"], body["code"], body["message"], flush=True)
             return
         if topic.endswith("/state/info"):
             stream, first = body["ledger"]["stream"], body["ledger"]["first"]
@@ -161,5 +162,10 @@ def main(host: str, port: str, path: str, *wanted: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in {4, 7} or sys.argv[4:5] not in ([], ["start"], ["stop"]):
+        sys.exit(__doc__)
     with contextlib.suppress(KeyboardInterrupt):
-        main(*sys.argv[1:])
+        try:
+            main(*sys.argv[1:])
+        except ConnectionError as error:
+            sys.exit(f"no broker answers at {sys.argv[1]}:{sys.argv[2]}: {error}")

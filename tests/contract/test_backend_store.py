@@ -1,10 +1,14 @@
 """The example's ledger: once each, acknowledged without a hole, whatever the order in which rows come."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.broker import free_port
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "backend" / "backend.py"
 
@@ -50,3 +54,20 @@ def test_a_new_backend_waits_for_no_row_the_gateway_has_no_more(store: Any) -> N
     assert store.add(row(17)) == 18
     assert store.begin("shed-1", "s", 3) == 18, "what is stored stays so"
     assert store.begin("shed-1", "another", 1) == 0
+
+
+@pytest.mark.parametrize("wanted", [[], ["fly", "shed-1", "A01"]])
+def test_wrong_usage_is_told_in_its_own_words(wanted: list[str]) -> None:
+    arguments = ["localhost", "1883", "ledger.db", *wanted] if wanted else []
+    done = subprocess.run([sys.executable, str(EXAMPLE), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "python backend.py HOST PORT ledger.db" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLE), "127.0.0.1", str(free_port()), str(tmp_path / "ledger.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("no broker answers at 127.0.0.1:")
+    assert len(done.stderr.splitlines()) == 1

@@ -247,3 +247,7 @@ def test_a_text_is_no_number(changes: dict[str, Any]) -> None:
 def test_what_is_malformed_is_said_plainly(name: str, body: dict[str, Any], message: str) -> None:
     found = refused(parse(arrived(name, body)))
     assert (found.code, found.message) == (Code.MALFORMED, message)
+
+
+def test_what_clears_a_retained_command_is_told_apart_from_broken_json() -> None:
+    assert refused(parse(arrived("start", b""))).message == "empty, which is no command and clears a retained one"
