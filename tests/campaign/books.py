@@ -18,6 +18,7 @@ from chargerd.core.facts import (
 from chargerd.core.plan import holder_of
 from chargerd.core.units import CircuitId, PortId, SessionId
 from tests.campaign.shed import Shed
+from tests.contract.checking import complaints
 from tests.core.plant import TIMEOUT, TRANSACTION
 
 LEASE = 6.0
@@ -265,6 +266,8 @@ class Truth:
         assert set(counted) == set(self.ended), self._said("S7", set(counted) ^ set(self.ended))
         assert max(counted.values(), default=1) == 1, self._said("S7: settled twice", counted)
         assert self.shed.real.verify_settlements() == ()
+        wrong = [one for topic, payload in self.shed.payloads() for one in complaints(topic, payload)]
+        assert not wrong, self._said("the contract", wrong[:3])
         left = [port for port, contact in self.shed.contacts.items() if contact.closed]
         assert not left, self._said("S11: left closed", left)
 

@@ -25,7 +25,7 @@ from chargerd.core.commands import (
 )
 from chargerd.core.events import DeadlineReached, Event, ResetRequested, StopRequested, StoreChanged
 from chargerd.core.facts import Fact, Latch
-from chargerd.core.ledger import Reply
+from chargerd.core.ledger import Json, Reply
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.session import SessionRecord, Source
@@ -278,6 +278,11 @@ class Shed(World):
         """Return whose settlements are in the file."""
         rows = self.real._writer.tables.settlements(1_000_000)  # noqa: SLF001 - as above
         return [SessionId(str(row.body["session_id"])) for row in rows]
+
+    def payloads(self) -> list[tuple[str, dict[str, Json]]]:
+        """Return topic and payload of each row in the file, as the backend would get them."""
+        rows = self.real._writer.tables.rows(0, 1_000_000)  # noqa: SLF001 - as above
+        return [(f"up/{row.kind.value}", bodies.ledger_payload("shed-1", row)) for row in rows]
 
     # Time
 
