@@ -39,6 +39,8 @@ class Outages:
         self.over = 0
         """How many have not."""
         self._began = shed.now
+        self._least_ahead = shed.clock.offset
+        """By how much the wall clock was ahead since the daemon began, at the least."""
         self._booted = {1: 0.0}
         self._kept: dict[SessionId, _Kept] = {}
         self._started: Counter[SessionId] = Counter()
@@ -54,11 +56,12 @@ class Outages:
 
     def see(self, now: float, what: object) -> None:  # noqa: C901 - one line each
         """Take note of what concerns sessions and their outages."""
+        self._least_ahead = min(self._least_ahead, self.shed.clock.offset)
         match what:
             case "restart":
                 self._restart()
             case "begin":
-                self._began = now
+                self._began, self._least_ahead = now, self.shed.clock.offset
             case Answer(name="start", status=ReplyStatus.ACCEPTED):
                 self._accepted(what)
             case CloseRelay():
@@ -119,8 +122,8 @@ class Outages:
         outage = self._began - kept.made
         if kept.booted != clock.booted:
             assert kept.record.at.wall_ms is not None, self._said("resumed without a proof", session)
-            # The wall clock is the only witness, and it may have been set.
-            outage += clock.offset - (kept.record.at.wall_ms / 1000 - kept.made)
+            # The wall clock is the only witness, and it may have been set: before the proof, or after it.
+            outage += self._least_ahead - (kept.record.at.wall_ms / 1000 - kept.made)
         assert outage <= RESUME_WINDOW + SLACK, self._said(f"resumed after {outage}", session)
         assert kept.record.charged, self._said("resumed, but had never charged", session)
         assert kept.record.ending is None, self._said("resumed, but was being ended", session)
