@@ -20,12 +20,11 @@ WARNING = 1
 """Severities are 0 for an error, 1 for a warning; from 2 on it is advice, such as that there is AsyncAPI 3.1."""
 
 
-def broken(made: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return documents each of which has one mistake that the schema of such documents does not see."""
-    lost, wrong = (json.loads(json.dumps(made)) for _ in range(2))
-    lost["operations"]["send_ended"]["messages"] = [{"$ref": "#/channels/up_session/messages/nowhere"}]
-    wrong["channels"]["up_session"]["address"] = "{prefix}/{gateway}/up/{nowhere}"
-    return [lost, wrong]
+def broken(made: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with two mistakes that the schema of such documents does not see."""
+    made["operations"]["send_ended"]["messages"] = [{"$ref": "#/channels/up_session/messages/nowhere"}]
+    made["channels"]["up_event"]["address"] = "{prefix}/{gateway}/up/{nobody}"
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +32,13 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("asyncapi")
     parser = folder / "parser.js"
     parser.write_bytes(lzma.decompress(PACKED.read_bytes()))
-    paths = [DOCUMENT]
-    for number, one in enumerate(broken(json.loads(DOCUMENT.read_text("utf-8")))):
-        paths.append(folder / f"{number}.json")
-        paths[-1].write_text(json.dumps(one), encoding="utf-8")
+    wrong = folder / "wrong.json"
+    wrong.write_text(json.dumps(broken(json.loads(DOCUMENT.read_text("utf-8")))), encoding="utf-8")
     node = shutil.which("node") or shutil.which("nodejs")
     assert node is not None, "AsyncAPI's parser needs node; run: make system"
-    done = subprocess.run([node, HERE / "parse.js", parser, *paths], capture_output=True, check=True, timeout=60)
+    done = subprocess.run(
+        [node, HERE / "parse.js", parser, DOCUMENT, wrong], capture_output=True, check=True, timeout=60
+    )
     return list(json.loads(done.stdout))
 
 
@@ -53,5 +52,6 @@ def test_the_official_parser_objects_to_nothing(read: list[dict[str, Any]]) -> N
 
 
 def test_the_official_parser_does_object_to_what_is_wrong(read: list[dict[str, Any]]) -> None:
-    for one in read[1:]:
-        assert any("nowhere" in said["message"] for said in objections(one)), one
+    said = " ".join(one["message"] for one in objections(read[1]))
+    assert "nowhere" in said
+    assert "nobody" in said
