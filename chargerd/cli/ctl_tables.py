@@ -91,7 +91,8 @@ def why_not(port: Fields, circuits: Sequence[Fields] = ()) -> str:
     """Return what holds a port open, in the contract's words: latches, its circuits' too, else what blocks it."""
     held = [port, *(above(port, circuits) if held_from_above(port) else ())]
     latches = [str(latch.get("function")) for one in held for latch in entries(one.get("latches"))]
-    return ", ".join(latches or _obstacles(port))
+    waits = table(port.get("session")).get("suspended_by")
+    return ", ".join(latches or _obstacles(port) or ([str(waits)] if waits else []))
 
 
 def _obstacles(port: Fields) -> list[str]:
@@ -233,6 +234,7 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
                 f"session   {port.get('session_id')}: {number(session.get('energy_wh'), 0)} Wh in "
                 f"{clock(session.get('charging_s'))}, peak {number(session.get('peak_power_w'), 0)} W"
                 + (f", order {port['order_id']}" if port.get("order_id") else "")
+                + (f", suspended by {session['suspended_by']}" if session.get("suspended_by") else "")
             )
         )
     lines += _latch_lines(port)

@@ -308,6 +308,7 @@ def _progress(record: SessionRecord) -> ProgressBody:
         suspended_s=round(record.suspended, 1),
         energy_wh=round(record.energy),
         peak_power_w=round(record.peak_power, 1),
+        suspended_by=next((one.reason for one in record.interruptions[-1:] if one.until is None), None),
     )
 
 

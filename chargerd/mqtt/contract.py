@@ -139,6 +139,8 @@ class ProgressBody(Message):
     suspended_s: float
     energy_wh: int
     peak_power_w: float
+    suspended_by: str | None = None
+    """Why it is suspended, as in the event `suspended`, until current may flow again."""
 
 
 class PortStateBody(Message):

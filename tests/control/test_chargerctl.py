@@ -631,3 +631,10 @@ def test_where_the_relay_was_before_its_board_was_lost_is_no_more_than_that(
     daemon.ports.append(port("A05", "suspended", relay_closed=True, blocked_by=["board_lost"]))
     assert "relay last read back closed" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
     assert "relay ?" in run(tmp_path, "port", "A04", COLUMNS="300").stdout
+
+
+def test_a_session_that_only_waits_says_what_for(daemon: Daemon, tmp_path: Path) -> None:
+    session: Json = {"charging_s": 9.0, "energy_wh": 1, "peak_power_w": 100.0, "suspended_by": "undervoltage"}
+    daemon.ports = [port("A05", "suspended", session=session, session_id="S-2", blocked_by=["busy"])]
+    assert ", suspended by undervoltage" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert run(tmp_path, "status").stdout.rstrip().endswith("undervoltage")

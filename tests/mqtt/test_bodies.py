@@ -310,6 +310,19 @@ def view(**changes: Any) -> PortView:
     return PortView(**{**values, **changes})
 
 
+def test_a_state_says_why_a_session_is_suspended_for_as_long_as_it_is() -> None:
+    over = Interruption(since=BEGAN, until=NOW, reason="meter_stale")
+    for interruptions, said in (
+        ((), None),
+        ((over,), None),
+        ((over, Interruption(since=NOW, until=None, reason="undervoltage")), "undervoltage"),
+    ):
+        record = replace(RECORD, interruptions=interruptions)
+        told = bodies.port_state(view(session=record), now=NOW).session
+        assert told is not None
+        assert told.suspended_by == said
+
+
 def test_a_ports_state() -> None:
     body = bodies.plain(bodies.port_state(view(), now=NOW))
     assert body["state"] == "charging"
@@ -324,7 +337,13 @@ def test_a_ports_state() -> None:
         "quality": "good",
     }
     assert body["blocked_by"] == ["busy"]
-    assert body["session"] == {"charging_s": 300.2, "suspended_s": 20.0, "energy_wh": 10, "peak_power_w": 160.0}
+    assert body["session"] == {
+        "charging_s": 300.2,
+        "suspended_s": 20.0,
+        "energy_wh": 10,
+        "peak_power_w": 160.0,
+        "suspended_by": "relay_board_lost",
+    }
     assert PortStateBody.model_validate(body).session_id == "S"
 
 
