@@ -218,15 +218,24 @@ class Reader:
         self.accepted: dict[CommandId, str] = {}
         self.commands: dict[CommandId, RememberedCommand] = {}
         self.said: dict[CommandId, list[str]] = {}
+        self.held: dict[SessionId | None, CommandId] = {}
+        """The newest change of limits that was done, by session."""
+        self.tripped: set[str] = set()
 
     def take(self, batch: Batch, *, awaited: bool) -> None:
         """Write one batch, as a transaction of its own, and look."""
         self.opened.journal.append(batch, (lambda _done: None) if awaited else None)
         self.opened.journal.turn()
         self.settled.update(str(entry.body["session_id"]) for entry in batch.entries if entry.settlement)
+        self.tripped.update(
+            str(entry.body["session_id"]) for entry in batch.entries if entry.body["event"] == "port_tripped"
+        )
         for command in batch.commands:
             self.commands.setdefault(command.command, command)
         for reply, _final in batch.replies:
+            told = self.commands.get(reply.command)
+            if told is not None and told.limits is not None and reply.body["status"] == ReplyStatus.DONE:
+                self.held[told.session] = told.command
             self.said.setdefault(reply.command, []).append(cast("str", reply.body["status"]))
             if reply.body["command"] == "start" and reply.body["status"] == ReplyStatus.ACCEPTED:
                 self.accepted[reply.command] = str(reply.body["session_id"])
@@ -245,6 +254,23 @@ class Reader:
             if command is not None and statuses[-1] in FINAL:
                 self.true(command, statuses[-1], found)
         self.reconciled(found)
+        for record in found.sessions:
+            session = record.order.session
+            assert session not in self.tripped or record.ending is not None or not record.charged, record
+            done = self.held.get(session)
+            if done is not None:
+                power = record.order.limits.power
+                assert power in {self.figure(done), *self.unanswered()}, f"{done} was done, and {power} W hold"
+
+    def figure(self, command: CommandId) -> float | None:
+        """Return what a change of limits has named."""
+        limits = self.commands[command].limits
+        return None if limits is None else limits.power
+
+    def unanswered(self) -> set[float | None]:
+        """Return what changes have named that still wait for their last word."""
+        waiting = (one for one in self.commands if self.said.get(one, [""])[-1] not in FINAL)
+        return {self.figure(one) for one in waiting}
 
     def true(self, command: RememberedCommand, status: str, found: Recovery) -> None:
         """Compare the last word to a command with what is found."""
