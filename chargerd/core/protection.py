@@ -82,6 +82,8 @@ class Image:
         closed = self.closed_at is not None and reading.at >= self.closed_at
         self.newly_stuck = self.frozen.note(reading, closed=closed)
         if not closed:
+            if reading.power is not None:
+                self.totals.see_open(reading.power, reading.at)
             return
         if reading.energy is not None:
             self.totals.register(reading.energy, reading.at)

@@ -15,6 +15,10 @@ from chargerd.core.units import Instant, Seconds, WattHours, Watts, after, betwe
 SECONDS_AN_HOUR = 3600.0
 MOST_POWER = 1.5 * CEILING.power
 """More than any limit lets through: a register that rises faster is not believed."""
+UNCOUNTED = Seconds(60.0)
+"""For how long something may flow while the relay counts as open, and a slow meter lag behind, without a word."""
+FLOWS = Watts(10.0)
+"""An empty socket beside others shows a watt or two."""
 FIRST_MINUTES = Seconds(300.0)
 """The span whose peak is recorded by itself: tariffs of this market bill by it."""
 
@@ -41,6 +45,9 @@ class Totals:
         self.register_start: WattHours | None = None
         self.register_last: WattHours | None = None
         self._register_at = Instant(0.0)
+        self._charged_then = Seconds(0.0)
+        """The charging time when the register was read."""
+        self._opened_at = Instant(0.0)
         self._unwatched = False
         """Whether something may have flowed since `register_last` that no reading of power has shown."""
         self.doubt: str | None = None
@@ -56,7 +63,7 @@ class Totals:
         totals.peak, totals.peak_first_5_min = record.peak_power, record.peak_power_first_5_min
         totals.register_start, totals.register_last = record.meter_start, record.last_register
         totals.doubt = record.doubt
-        totals._register_at, totals._unwatched = at, True
+        totals._register_at, totals._charged_then, totals._unwatched = at, totals.charging, True
         return totals
 
     @property
@@ -78,9 +85,16 @@ class Totals:
 
     def open(self, at: Instant) -> None:
         """Charging time ends here."""
+        if self.closed:
+            self._opened_at = at
         self.advance(at)
         self._closed_from = None
         self._held = Watts(0.0)
+
+    def see_open(self, power: Watts, at: Instant) -> None:
+        """Take in a reading of power while the relay counts as open: what flows then, the register alone knows."""
+        if not self.closed and power >= FLOWS and between(self._opened_at, at) > UNCOUNTED / 2:
+            self._unwatched = True
 
     def advance(self, to: Instant) -> None:
         """Count time and energy up to `to`; an instant already counted changes nothing."""
@@ -125,7 +139,7 @@ class Totals:
             # One wrong answer must not become the bill; the integral stands instead.
             self.doubt = self.doubt or "register_jumped"
             return
-        self._register_at = at
+        self._register_at, self._charged_then = at, self.charging
         if self.doubt is None:
             drawn = value - self.register_start
             least, most = max(0.0, drawn - self._resolution), drawn + self._resolution
@@ -142,8 +156,13 @@ class Totals:
             self.energy = WattHours(max(self.energy, counted + missed))
 
     def _most_since(self, at: Instant) -> float:
-        """Return what can have flowed at most since the register was last read, in watt-hours."""
+        """Return what can have flowed at most since the register was last read, in watt-hours.
+
+        While somebody has watched, an open relay lets nothing through: so a meter replaced meanwhile is noticed.
+        """
         span = max(0.0, between(self._register_at, at))
+        if not self._unwatched:
+            span = min(span, self.charging - self._charged_then + UNCOUNTED)
         return MOST_POWER * span / SECONDS_AN_HOUR + 2 * self._resolution
 
     def tiers(self) -> tuple[Tier, ...]:

@@ -355,3 +355,40 @@ def test_and_one_that_ends_in_the_turn_of_its_raise(tmp_path: Path, monkeypatch:
     shed.tell(event)
     shed.run(5.0)
     assert read_again(log, shed, tmp_path).settled[str(event.session)] == 1
+
+
+class Unwritable(Requests):
+    """The same with a disk that takes nothing for a while, again and again, and a gateway that is not killed."""
+
+    def breaks(self) -> None:
+        """Let the disk fail, or come back."""
+        failing = "OFF" if self.rng.random() < 0.5 else "ON"
+        connection_of(self.real).execute(f"PRAGMA query_only = {failing}")
+
+    def end(self) -> None:
+        """Let the disk come back for good, stop everybody, and have all of it written."""
+        connection_of(self.real).execute("PRAGMA query_only = OFF")
+        self.run(20.0)
+        for port in PORTS:
+            self.ask_stop(port)
+        self.run(30.0)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_a_disk_that_takes_nothing_for_a_while_loses_and_doubles_nothing(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    log.listen(monkeypatch)
+    shed = Unwritable(tmp_path, seed, log)
+    shed.live(120)
+    shed.end()
+    accepted = {number for number, said in shed.replies.items() if "start" in number and "accepted ok" in said}
+    sessions = {SessionId(number.replace("start", "session")) for number in accepted}
+    settled = Counter(shed.settlement_rows())
+    assert {session: settled[session] for session in sessions} == dict.fromkeys(sessions, 1)
+    assert settled.total() == len(settled) >= len(sessions) > 0
+    assert shed.durable_sessions() == ()
+    assert [number for number, said in shed.replies.items() if len(said) != len(set(said))] == []
+    assert shed.real.verify_settlements() == ()
+    shed.real.close(1.0)

@@ -4,6 +4,7 @@ from tests.core.bend import Bend
 
 _METERS = "scenarios.test_meters:"
 _BAD = "scenarios.test_bad_input:"
+_TOTALS = "core.test_totals:"
 _STUCK = _METERS + "test_a_register_that_stands_still_under_load_opens_the_port"
 _DEAD = _METERS + "test_a_meter_frozen_altogether_is_no_weld_and_ends_the_session"
 _STILL = _METERS + "test_values_that_stand_still_while_neighbours_move_flag_the_meter_and_open_nothing"
@@ -237,5 +238,35 @@ METER_BENDS: tuple[Bend, ...] = (
         "return",
         _BAD + "test_a_register_that_is_not_believed_makes_an_estimate",
         ("rolled_over", "register_went_back"),
+    ),
+    Bend(
+        "totals",
+        "            span = min(span, self.charging - self._charged_then + UNCOUNTED)\n",
+        "            pass\n",
+        _TOTALS + "test_a_meter_replaced_behind_an_open_relay_is_not_believed",
+    ),
+    Bend(
+        "totals",
+        " - self._charged_then + UNCOUNTED",
+        " - self._charged_then",
+        _TOTALS + "test_what_a_relay_let_through_before_it_was_seen_to_be_open_is_believed",
+    ),
+    Bend(
+        "totals",
+        " and between(self._opened_at, at) > UNCOUNTED / 2",
+        "",
+        _TOTALS + "test_a_reading_that_lags_behind_an_opening_shows_no_flow",
+    ),
+    Bend(
+        "totals",
+        "if not self.closed and power",
+        "if power",
+        _TOTALS + "test_a_reading_that_lags_behind_an_opening_shows_no_flow",
+    ),
+    Bend(
+        "protection",
+        "                self.totals.see_open(reading.power, reading.at)\n",
+        "                pass\n",
+        "core.test_protection:test_what_flows_through_a_relay_that_counts_as_open_is_billed_by_the_register",
     ),
 )

@@ -68,6 +68,24 @@ def test_what_was_picked_up_is_forgotten_with_the_opening() -> None:
     assert closed.over_power.since is None
 
 
+def test_what_flows_through_a_relay_that_counts_as_open_is_billed_by_the_register() -> None:
+    session = image()
+    totals = session.totals
+    totals.register(WattHours(200.0), Instant(0.0))
+    session.close(Instant(1.0))
+    totals.close(Instant(1.0))
+    session.open()
+    session.note(reading(5.0, 2.0, 400.0))
+    totals.open(Instant(6.0))
+    session.note(reading(7.0, 2.0, 400.0))
+    totals.register(WattHours(200.0), Instant(8.0))
+    session.note(reading(50.0, 2.0))
+    session.note(reading(51.0, 2.0, 400.0))
+    totals.register(WattHours(330.0), Instant(1200.0))
+    assert totals.doubt is None
+    assert totals.energy == 130.0
+
+
 def tripped_after(currents: list[float]) -> int | None:
     """Return at which of these readings, half a second apart, a port trips; `None` if at none of them."""
     world = World()

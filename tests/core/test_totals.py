@@ -93,6 +93,45 @@ def test_one_wrong_register_does_not_become_the_bill() -> None:
     assert totals.register_last == 12_020.0
 
 
+def test_a_meter_replaced_behind_an_open_relay_is_not_believed() -> None:
+    totals, now = charge([(3600.0, 100.0)])
+    totals.register(WattHours(200.0), Instant(now))
+    # Suspended for twenty minutes; the meter that speaks then has counted a little more than the old one.
+    totals.register(WattHours(700.0), Instant(now + 1200.0))
+    assert totals.doubt == "register_jumped"
+    assert totals.energy == pytest.approx(100.0, abs=1)
+
+
+def test_what_a_relay_let_through_before_it_was_seen_to_be_open_is_believed() -> None:
+    totals, now = charge([(3600.0, 100.0)])
+    totals.register(WattHours(200.0), Instant(now))
+    totals.register(WattHours(230.0), Instant(now + 1200.0))
+    assert totals.doubt is None
+    assert totals.energy == pytest.approx(130.0, abs=1)
+
+
+def test_what_flows_through_a_relay_that_does_not_open_is_what_the_register_says() -> None:
+    for watts, doubt in ((400.0, None), (2.0, "register_jumped")):
+        totals, now = charge([(3600.0, 100.0)])
+        totals.register(WattHours(200.0), Instant(now))
+        for second in (10.0, 40.0):
+            totals.see_open(Watts(watts), Instant(now + second))
+        totals.register(WattHours(333.0), Instant(now + 1200.0))
+        assert totals.doubt == doubt
+        assert totals.energy == pytest.approx(100.0 if doubt else 233.0, abs=1)
+
+
+def test_a_reading_that_lags_behind_an_opening_shows_no_flow() -> None:
+    totals, now = charge([(3600.0, 100.0)])
+    totals.register(WattHours(200.0), Instant(now))
+    totals.close(Instant(now))
+    totals.see_open(Watts(400.0), Instant(now + 40.0))
+    totals.open(Instant(now + 40.0))
+    totals.see_open(Watts(400.0), Instant(now + 60.0))
+    totals.register(WattHours(700.0), Instant(now + 1200.0))
+    assert totals.doubt == "register_jumped"
+
+
 def test_the_peak_of_the_first_five_minutes_is_kept() -> None:
     totals, _ = charge([(200.0, 300.0), (200.0, 400.0), (10.0, 900.0)])
     assert totals.peak == pytest.approx(900)
