@@ -135,7 +135,8 @@ class RelayWatch:
             case RelayReadBack():
                 return self._was_read_back(event, now, out)
             case _:
-                return None  # A read-back that failed is asked for again in its time.
+                self._seen_closed_at = None  # It is asked for again in its time.
+                return None
 
     def due(self) -> Instant | None:
         """Return when `wake` has something to do."""
@@ -194,6 +195,8 @@ class RelayWatch:
         if event.action is RelayAction.RENEW and self.phase is Phase.CLOSED:
             if event.late:
                 return Signal.LEASE_LOST
+            if event.sent:
+                self._seen_closed_at = None
             self._renewal_due = after(now, RETRY_FIRST)
         return None
 
@@ -264,7 +267,7 @@ class RelayWatch:
         out.do(ReadRelay(port=self._port))
 
     def _renew(self, now: Instant, out: Outbox) -> None:
-        """Renew, if the relay was read back closed since the last time; else look first.
+        """Renew, if the relay was read back closed since the last time, and the board always answered; else look.
 
         A board that has lost its supply for a moment has opened its relays: a renewal would close them again.
         """

@@ -210,6 +210,56 @@ def dual_battery(*, seed: int = 0, capacity_scale: float = 1.0) -> Load:
     return Load(name="dual battery", shape=shape, power_factor=0.95)
 
 
+def balancing(*, seed: int = 0, capacity_scale: float = 1.0) -> Load:
+    """Return a two-wheeler that pauses at 1 to 3 W to balance its cells, then tops up, each time with less."""
+    rng = _rng(seed)
+    peak, idle = rng.uniform(100, 200), rng.uniform(1, 3)
+    charge_for = Seconds(rng.uniform(1.0, 2.0) * 3600 / capacity_scale)
+    taper = Curve(
+        peak=Watts(peak),
+        rise=0.05,
+        plateau_for=charge_for,
+        taper_for=Seconds(60 * rng.uniform(43, 60) / capacity_scale),
+        end_below=Watts(0.2 * peak),
+        idle=Watts(idle),
+    )
+    done_after = charge_for + math.log(5.0) * taper.taper_for / math.log(peak / KNEE_FLOOR)
+    pauses, tops = rng.randint(2, 4), Seconds(200.0)
+    pause = Seconds(1000.0 / capacity_scale)
+
+    def shape(energised: Seconds) -> tuple[Watts, Phase]:
+        if energised < done_after:
+            return taper(energised)
+        turn, into = divmod(energised - done_after, pause + tops)
+        if turn >= pauses:
+            return Watts(idle), Phase.DONE
+        return (Watts(idle), Phase.RESTING) if into < pause else (Watts(0.2 * peak * 0.8**turn), Phase.TAPERING)
+
+    return Load(name="balancing charger", shape=shape, power_factor=0.95)
+
+
+def ending_at(idle: Watts, *, seed: int = 0, capacity_scale: float = 1.0) -> Load:
+    """Return a lithium charger that draws exactly this once its charge is over: 0 W, or a float of 20 W."""
+    rng = _rng(seed)
+    curve = Curve(
+        peak=Watts(rng.uniform(120, 240)),
+        rise=rng.uniform(0.01, 0.18),
+        plateau_for=Seconds(3600 * rng.uniform(1, 3) / capacity_scale),
+        taper_for=Seconds(60 * rng.uniform(43, 117) / capacity_scale),
+        end_below=Watts(max(idle, rng.uniform(21, 26))),
+        idle=idle,
+    )
+    return Load(name=f"charger that ends at {idle:g} W", shape=curve, power_factor=0.95, noise=Watts(0.0))
+
+
+def jumping(*, seed: int = 0, capacity_scale: float = 1.0) -> Load:
+    """Return a charge that a second one joins on the same socket, 35 minutes later or more: power jumps."""
+    rng = _rng(seed)
+    first = lithium(48, 2, seed=rng.getrandbits(30), ampere_hours=20, capacity_scale=capacity_scale)
+    second = lithium(48, 3, seed=rng.getrandbits(30), ampere_hours=20, capacity_scale=capacity_scale)
+    return first.with_timer(second, Seconds(rng.uniform(2100, 2700)))
+
+
 def small_charger(*, seed: int = 0, capacity_scale: float = 1.0) -> Load:
     """Return a scooter's charger: 30 to 60 W with a power factor of 0.5 to 0.65."""
     rng = _rng(seed)

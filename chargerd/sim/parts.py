@@ -178,6 +178,8 @@ class Meter:
     socket: Socket | None = None
     crosstalk: Watts = Watts(0.0)
     frozen: bool = False
+    untrue: dict[Quantity, float] = field(default_factory=dict)
+    """What it shows instead of what is true."""
     values: dict[Quantity, float] = field(default_factory=dict)
     _next: Instant | None = None
 
@@ -196,4 +198,4 @@ class Meter:
             Quantity.CURRENT: current,
             Quantity.POWER: power + min(self.crosstalk, neighbours / 1000.0),
             Quantity.ENERGY: energy // self.step * self.step,
-        }
+        } | self.untrue

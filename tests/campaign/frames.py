@@ -6,6 +6,7 @@ of strangers, echoes, and a stuck driver that never falls silent. Bus threads ar
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,15 +16,15 @@ from chargerd.config.budget import budget
 from chargerd.config.loader import load_text
 from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay
 from chargerd.core.events import DeadlineReached
-from chargerd.core.units import Instant, PortId, Seconds
+from chargerd.core.units import Instant, PortId, Seconds, Watts
 from chargerd.modbus import build as building
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Counters, RtuWire, Wire
 from chargerd.sim.boards import Codec
-from chargerd.sim.parts import Edge, Happening
-from chargerd.sim.world import World as SimWorld
+from chargerd.sim.parts import Edge
 from tests.campaign.shed import Shed
+from tests.campaign.sights import Sights, WatchedWorld
 from tests.core.logbook import word
 
 BAUDRATE = 9600
@@ -31,6 +32,8 @@ CHARACTER = 10 / BAUDRATE
 SILENCE = 3.5 * CHARACTER
 TURNAROUND = 0.002
 RELAY_UNIT = 1
+CROSSTALK = Watts(1.2)
+"""What a meter may show of its neighbours' power: a little more than was measured."""
 STRANGER = bytes.fromhex("0b04043f80000001d4")
 """A meter's answer that nobody asked for; its CRC does not matter."""
 
@@ -71,7 +74,8 @@ class VirtualLine:
         self.faults = Faults()
         self.gone = False
         self.stuck_until = 0.0
-        self.spoilt = 0
+        self.spoilt: Counter[str] = Counter()
+        """How many answers were spoilt in each way."""
         self.shortest_gap = float("inf")
         """The shortest silence before one of our requests, in seconds."""
         self._shed = shed
@@ -99,7 +103,7 @@ class VirtualLine:
         for fault in fields(self.faults):
             drawn -= getattr(self.faults, fault.name)
             if drawn < 0:
-                self.spoilt += 1
+                self.spoilt[fault.name] += 1
                 self._bent(fault.name, frame, request, begin)
                 return
         self._deliver(frame, begin)
@@ -172,7 +176,8 @@ class FrameShed(Shed):
 
     def __init__(self, folder: Path, ports: int = 12, *, seed: int = 0) -> None:
         self.site = load_text(SITE.format(baudrate=BAUDRATE, ports=ports, last=10 + ports), "test")
-        self.world = SimWorld(self.site, seed=seed, step=Seconds(0.25))
+        self.world = WatchedWorld(self.site, seed=seed, step=Seconds(0.25), crosstalk=CROSSTALK)
+        self.sights = self.world.sights = Sights(self.world, self.site, budget(self.site).ports)
         self._line_seed = seed
         self.line = VirtualLine(self, seed)
         self.bus: Bus | None = None
@@ -181,14 +186,6 @@ class FrameShed(Shed):
         """Seconds from each opening a live port was told to the last bit of its frame, on a line that works."""
         self.disturbed_until = 0.0
         """Until then line or relay board are broken, or left alone after it."""
-        self.trips: dict[PortId, list[float]] = {}
-        """Seconds from each short to the last bit of the opening, everything on the line being in order."""
-        self.broken_until = 0.0
-        """Until then something on the line is broken, or left alone after it."""
-        self.worst_foretold = {port: float(it.worst) for port, it in budget(self.site).ports.items()}
-        self._loud_from: dict[PortId, float] = {}
-        self._held: set[PortId] = set()
-        """Ports whose relay was told to close, and not to open since."""
         self._told = 0
         self._later: list[Callable[[], None]] = []
         super().__init__(folder, *self.site.plan.ports)
@@ -205,19 +202,18 @@ class FrameShed(Shed):
         """Forget the buses, as a killed process does."""
         self.bus = None
         self.cut_asked.clear()
-        self._loud_from.clear()
-        self._held.clear()
+        self.sights.forget()
 
     def execute(self, command: BusCommand) -> None:
         """Hand a command to the real bus."""
         self.watch(command)
         self._mark(command.port, word(command))
         if isinstance(command, OpenRelay):
-            self._held.discard(command.port)
+            self.sights.told_to_open(command.port)
             if self.contacts[command.port].closed:
                 self.cut_asked.setdefault(command.port, self.now)
         elif isinstance(command, CloseRelay):
-            self._held.add(command.port)
+            self.sights.told_to_close(command.port)
         assert self.bus is not None
         self.bus.execute(command)
 
@@ -230,12 +226,10 @@ class FrameShed(Shed):
         """See a request on the line; openings are measured."""
         if frame[0] == RELAY_UNIT and frame[1] == 5 and frame[2] == 0 and frame[4:6] == b"\x00\x00":
             port = PortId(f"A{frame[3] + 1:02d}")
+            self.sights.opened(port, until)
             asked = self.cut_asked.pop(port, None)
             if asked is not None and asked >= self.disturbed_until:
                 self.cuts.append(until - asked)
-            began = self._loud_from.pop(port, None)
-            if began is not None and began >= self.broken_until:
-                self.trips.setdefault(port, []).append(until - began)
 
     def ask(self, unit: int, pdu: bytes, at: float) -> bytes | None:
         """Let the boards hear a request."""
@@ -250,7 +244,6 @@ class FrameShed(Shed):
         while self._told < len(log):
             line = log[self._told]
             self._told += 1
-            self._listen(line)
             if line.edge not in {Edge.CLOSED, Edge.OPEN}:
                 continue
             closed = line.edge is Edge.CLOSED
@@ -259,16 +252,6 @@ class FrameShed(Shed):
             by = {"written": "close" if closed else "open", "lapsed": "lapse"}.get(line.detail, "freed")
             self._mark(port, f"contact {'closed' if closed else 'open'}")
             self.watch((port, closed, by))
-
-    def _listen(self, line: Happening) -> None:
-        """Note since when a port carries what must open it at once, inrush or not."""
-        port = PortId(line.port)
-        if line.edge is Edge.OVERLOADED and port in self._held:
-            plan = self.plans[port]
-            if self.world.socket(port).current >= plan.protection.inrush_factor * plan.limits.current:
-                self._loud_from[port] = line.at
-        elif line.edge is Edge.RELIEVED:
-            self._loud_from.pop(port, None)
 
     # Time
 
@@ -295,6 +278,7 @@ class FrameShed(Shed):
     def _step(self, end: float) -> bool:
         while self._later:
             self._later.pop(0)()
+        self.sights.check(self.now)
         if self.now >= end:
             return False
         if self.bus is None or not self.bus.turn():
@@ -328,12 +312,3 @@ class FrameShed(Shed):
     def worst_cut(self) -> float:
         """The longest from an opening's decision to its last bit on the line."""
         return max(self.cuts, default=0.0)
-
-    @property
-    def late_trips(self) -> dict[PortId, list[float]]:
-        """Return what took longer from a short to its opening than the site's budget foretells."""
-        late = {
-            port: [span for span in spans if span > self.worst_foretold[port]]
-            for port, spans in self.trips.items()
-        }
-        return {port: spans for port, spans in late.items() if spans}

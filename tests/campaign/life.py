@@ -2,7 +2,8 @@
 
 import abc
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,35 +20,66 @@ from chargerd.core.plan import (
 from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, Volts, Watts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
-from tests.campaign.frames import Faults, FrameShed
+from tests.campaign.cloud import Cloud
 from tests.campaign.outages import Outages
 from tests.campaign.shed import Shed
 from tests.core.plant import Bus, port_plan
 
 MINUTE = 60.0
-LEFT_ALONE = 12.0
-"""Seconds a board that has not answered may be left alone: the longest back-off, and what comes before it."""
 LOOK_EVERY = 0.7
 """Seconds between two looks at what must hold at any time."""
 FOLLOW_EVERY = 20.0
 """Seconds between two looks at how far a charge has come."""
-BIKES: tuple[Callable[[int], loads.Load], ...] = (
-    lambda seed: loads.lithium(48, 2, seed=seed, capacity_scale=4.0),
-    lambda seed: loads.lithium(60, 3, seed=seed, capacity_scale=4.0),
-    lambda seed: loads.lithium(72, 5, seed=seed, capacity_scale=4.0),
-    lambda seed: loads.lead_acid(48, seed=seed, capacity_scale=4.0),
-    lambda seed: loads.lead_acid(60, seed=seed, capacity_scale=4.0),
-    lambda seed: loads.dual_battery(seed=seed, capacity_scale=4.0),
-    lambda seed: loads.small_charger(seed=seed, capacity_scale=4.0),
-    lambda _seed: loads.heater(),
-    lambda _seed: loads.kettle(),
-    lambda _seed: loads.compressor(),
-    lambda _seed: loads.growing_overload(),
+SCALE = 4.0
+"""How much sooner than real ones packs are full: a charge then ends within an hour or so."""
+BIKES: Mapping[str, tuple[int, Callable[[int], loads.Load]]] = {
+    "lithium 48 V": (12, lambda seed: loads.lithium(48, 2, seed=seed, capacity_scale=SCALE)),
+    "lithium 60 V": (10, lambda seed: loads.lithium(60, 3, seed=seed, capacity_scale=SCALE)),
+    "lithium 72 V": (6, lambda seed: loads.lithium(72, 5, seed=seed, capacity_scale=SCALE)),
+    "lead-acid 48 V": (8, lambda seed: loads.lead_acid(48, seed=seed, capacity_scale=SCALE)),
+    "lead-acid 60 V": (6, lambda seed: loads.lead_acid(60, seed=seed, capacity_scale=SCALE)),
+    "two batteries": (4, lambda seed: loads.dual_battery(seed=seed, capacity_scale=SCALE)),
+    "small charger": (4, lambda seed: loads.small_charger(seed=seed, capacity_scale=SCALE)),
+    "cell balancing": (4, lambda seed: loads.balancing(seed=seed, capacity_scale=SCALE)),
+    "ends at 0 W": (4, lambda seed: loads.ending_at(Watts(0.0), seed=seed, capacity_scale=SCALE)),
+    "floats at 20 W": (4, lambda seed: loads.ending_at(Watts(20.0), seed=seed, capacity_scale=SCALE)),
+    "power jump": (4, lambda seed: loads.jumping(seed=seed, capacity_scale=1.0)),
+    "heater": (2, lambda _seed: loads.heater()),
+    "kettle": (2, lambda _seed: loads.kettle()),
+    "compressor": (2, lambda _seed: loads.compressor()),
+    "growing overload": (2, lambda _seed: loads.growing_overload()),
+}
+"""What is brought, and how often beside the others."""
+RARE = (
+    "killed",
+    "power cut",
+    "clock jumps",
+    "clock unsure",
+    "welded",
+    "stuck",
+    "jammed",
+    "broker away",
 )
+"""What breaks seldom, at either depth."""
+FAULTS = (
+    "meter silent",
+    "meter without register",
+    "meter frozen",
+    "untrue readings",
+    "register reset",
+    "relay board silent",
+    "relay board mute",
+    "relay board blind",
+    "relay board deaf",
+    "relay board reboots",
+    "relay line held",
+    "meter line held",
+    "overload",
+    "disk stalls",
+)
+"""What breaks often among modelled boards."""
 SHORT = (30.0, 6000.0)
 """Amperes and watts of a short as far as a meter shows it before the breaker goes."""
-WEIGHTS = (12, 10, 6, 8, 6, 4, 4, 2, 2, 1, 1)
-"""How often each of them is brought."""
 
 
 class Life(abc.ABC):
@@ -58,6 +90,9 @@ class Life(abc.ABC):
         self.shed = shed
         self.books = Truth(shed)
         self.outages = Outages(shed)
+        self.cloud = Cloud(seed, shed)
+        self.happened: Counter[str] = Counter()
+        """What was brought and what broke, by name, and how often."""
         self.names = list(shed.plans)
         self._alive = True
         self._sow(self._arrive, 1 * MINUTE)
@@ -70,6 +105,7 @@ class Life(abc.ABC):
         self.shed.run(hours * 3600.0)
         self._alive = False
         self.shed.mend_disk()
+        self.cloud.mend()
         self.mend()
         self.shed.run(12.0)
         for port in self.names:
@@ -77,6 +113,7 @@ class Life(abc.ABC):
         self.shed.run(30.0)
         self.books.close()
         self.outages.close()
+        self.cloud.close(self.books.ended)
         self.shed.real.close(1.0)
         return self.shed.trace.hexdigest()
 
@@ -94,7 +131,7 @@ class Life(abc.ABC):
 
     @abc.abstractmethod
     def stick(self, port: PortId, how: str) -> None:
-        """Let a contact be `welded`, `jammed` open, or neither again (`freed`)."""
+        """Let a contact be `welded`, `stuck` where it is, `jammed` open, or neither again (`freed`)."""
 
     @abc.abstractmethod
     def mend(self) -> None:
@@ -128,8 +165,7 @@ class Life(abc.ABC):
         port, rng = self._port(), self.rng
         what = rng.random()
         if what < 0.6:
-            bike = rng.choices(BIKES, WEIGHTS)[0](rng.getrandbits(30))
-            self.plug(port, bike)
+            self._bring(port)
             self.shed.later(rng.uniform(1, 20), self._scan, port)
         elif what < 0.75:
             self.pull(port)
@@ -141,6 +177,23 @@ class Life(abc.ABC):
             self._scan(port)
         else:
             self.shed.ask_reset(port)
+
+    def _bring(self, port: PortId) -> None:
+        weights = [weight for weight, _ in BIKES.values()]
+        name = self.rng.choices(list(BIKES), weights)[0]
+        self.happened[name] += 1
+        self.plug(port, BIKES[name][1](self.rng.getrandbits(30)))
+
+    def break_down(self, ways: Mapping[str, Callable[[float], None]]) -> None:
+        """Let one of these things happen; each is told for how many seconds it lasts."""
+        name = self.rng.choice(list(ways))
+        self.happened[name] += 1
+        ways[name](self.rng.choice((1.0, 1.0, 2.5, 2.5, 5.0, 20.0, 200.0)))
+
+    def charging_port(self) -> PortId:
+        """Return a port whose contact is closed, if there is one."""
+        closed = [port for port in self.names if self.shed.contacts[port].closed]
+        return self.rng.choice(closed or self.names)
 
     def _scan(self, port: PortId) -> None:
         if not self._alive or self.shed.dead:
@@ -156,19 +209,21 @@ class Life(abc.ABC):
         rng, shed = self.rng, self.shed
         if shed.dead:
             return
-        match rng.randrange(6):
-            case 0:
-                self.kill(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False)
-            case 1:
-                self.kill(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True)
-            case 2:
-                shed.clock.offset += rng.choice((-1, 1)) * rng.choice((1.0, 3600.0, 3 * 365 * 86400.0))
-            case 3:
-                shed.clock.quality = rng.choice(list(ClockQuality))
-            case 4:
-                self._let_stick(self._port(), "welded")
-            case _:
-                self._let_stick(self._port(), "jammed")
+        self.break_down(
+            {
+                "killed": lambda _span: self.kill(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False),
+                "power cut": lambda _span: self.kill(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True),
+                "clock jumps": lambda _span: self._let_clock_jump(),
+                "clock unsure": lambda _span: setattr(shed.clock, "quality", rng.choice(list(ClockQuality))),
+                "welded": lambda _span: self._let_stick(self._port(), "welded"),
+                "stuck": lambda _span: self._let_stick(self._port(), "stuck"),
+                "jammed": lambda _span: self._let_stick(self._port(), "jammed"),
+                "broker away": lambda _span: self.cloud.go_away(rng.choice((5.0, 300.0, 3600.0))),
+            }
+        )
+
+    def _let_clock_jump(self) -> None:
+        self.shed.clock.offset += self.rng.choice((-1, 1)) * self.rng.choice((1.0, 3600.0, 3 * 365 * 86400.0))
 
     def _let_stick(self, port: PortId, how: str) -> None:
         self.stick(port, how)
@@ -210,32 +265,71 @@ class ModelledLife(Life):
 
     def fault(self) -> None:
         """Let a meter, the relay board, a line or the disk fail, or a load draw too much."""
-        rng, shed, port = self.rng, self.shed, self._port()
+        shed, port = self.shed, self._port()
         meter, board = shed.meters[port], shed.board
-        span = rng.choice((1.0, 1.0, 2.5, 2.5, 5.0, 20.0, 200.0))
-        broken: tuple[tuple[object, str], ...] = (
-            (meter, "silent"),
-            (meter, "silent"),
-            (meter, "lost_energy"),
-            (board, "silent"),
-            (board, "mute"),
-            (board, "blind"),
-            (board, "deaf"),
+
+        def broken(thing: object, how: str) -> Callable[[float], None]:
+            def begin(span: float) -> None:
+                setattr(thing, how, True)
+                shed.later(span, setattr, thing, how, False)
+
+            return begin
+
+        self.break_down(
+            {
+                "meter silent": broken(meter, "silent"),
+                "meter without register": broken(meter, "lost_energy"),
+                "relay board silent": broken(board, "silent"),
+                "relay board mute": broken(board, "mute"),
+                "relay board blind": broken(board, "blind"),
+                "relay board deaf": broken(board, "deaf"),
+                "relay board reboots": self._reboot,
+                "relay line held": lambda span: self._hold(shed.relay_bus, span),
+                "meter line held": lambda span: self._hold(shed.meter_bus, span),
+                "untrue readings": lambda _span: meter.script.extend(self._nonsense()),
+                "register reset": lambda _span: self._reset_register(port),
+                "overload": lambda _span: self._overload(self.charging_port()),
+                "disk stalls": lambda span: setattr(shed, "stalled_until", shed.now + span),
+                **self.more_faults(port),
+            }
         )
-        other: tuple[Callable[[], None], ...] = (
-            lambda: self._hold(shed.relay_bus, span),
-            lambda: self._hold(shed.meter_bus, span),
-            lambda: meter.script.append((rng.choice((float("nan"), float("inf"), -1.0, 2.0)), 100.0)),
-            lambda: self._overload(port),
-            lambda: setattr(shed, "stalled_until", shed.now + span),
-        )
-        which = rng.randrange(len(broken) + len(other))
-        if which < len(broken):
-            thing, how = broken[which]
-            setattr(thing, how, True)
-            shed.later(span, setattr, thing, how, False)
-        else:
-            other[which - len(broken)]()
+
+    def more_faults(self, port: PortId) -> Mapping[str, Callable[[float], None]]:
+        """Return what else can break."""
+        return {"meter frozen": lambda span: self._freeze(port, span)}
+
+    def _nonsense(self) -> list[tuple[float, float]]:
+        figures = (float("nan"), float("inf"), -1.0, 2.0)
+        return [
+            (self.rng.choice(figures), self.rng.choice((100.0, -200.0))) for _ in range(self.rng.randint(1, 4))
+        ]
+
+    def _reboot(self, span: float) -> None:
+        """Let the relay board restart: its relays fall open by themselves, and it is away for a moment."""
+        for port, contact in self.shed.contacts.items():
+            if port not in self.shed.switched:
+                contact.lapses_at, contact.coil = None, False
+                self.shed.set_contact(port, closed=False, by="power")
+        self.shed.board.silent = True
+        self.shed.later(min(span, 2.5), setattr, self.shed.board, "silent", False)
+
+    def _reset_register(self, port: PortId) -> None:
+        """Let a register begin at 0 again, for good."""
+        begun = self.shed.loads[port].energy_at(self.shed.now)
+        self.shed.meters[port].register = lambda counted: counted - begun
+        self.outages.distrust(port)
+
+    def _freeze(self, port: PortId, span: float) -> None:
+        """Let a meter repeat what it shows, register included, whatever flows."""
+        load, meter = self.shed.loads[port], self.shed.meters[port]
+        amps, watts = load.at(self.shed.now)
+        counted = load.energy_at(self.shed.now)
+        meter.frozen, meter.register = (amps, watts), lambda _counted: counted
+        self.outages.distrust(port)
+        self.shed.later(10 * span, self._thaw, port)
+
+    def _thaw(self, port: PortId) -> None:
+        self.shed.meters[port].frozen = self.shed.meters[port].register = None
 
     def _hold(self, bus: Bus, span: float) -> None:
         bus.held = True
@@ -248,7 +342,7 @@ class ModelledLife(Life):
     def stick(self, port: PortId, how: str) -> None:
         """Let a contact be stuck, or follow its coil again."""
         contact = self.shed.contacts[port]
-        contact.welded = how == "welded"
+        contact.welded = how in {"welded", "stuck"}
         contact.jammed = how == "jammed"
         if how == "freed":
             self.shed.set_contact(port, closed=contact.coil, by="freed")
@@ -262,10 +356,21 @@ class ModelledLife(Life):
         for port in self.names:
             shed.meters[port].silent = shed.meters[port].lost_energy = False
             shed.meters[port].script.clear()
+            self._thaw(port)
             self.stick(port, "freed")
 
 
 MAIN, LEFT, RIGHT = CircuitId("main"), CircuitId("left"), CircuitId("right")
+TROUBLES = (
+    "detector",
+    "input board silent",
+    "feeder meter silent",
+    "load beside the ports",
+    "wrong voltage",
+    "mains vanish",
+    "crosstalk",
+)
+"""What else can happen in circuits."""
 DETECTORS = {LEFT: "smoke-left", MAIN: "stop-main"}
 
 
@@ -305,8 +410,9 @@ class QuarterLife(ModelledLife):
 
     def _trouble(self) -> None:
         rng, shed = self.rng, self.shed
-        span = rng.choice((1.0, 5.0, 20.0, 120.0))
-        match rng.randrange(7):
+        span, which = rng.choice((1.0, 5.0, 20.0, 120.0)), rng.randrange(7)
+        self.happened[TROUBLES[which]] += 1
+        match which:
             case 0:
                 circuit = rng.choice(list(DETECTORS))
                 shed.danger.add(DETECTORS[circuit])
@@ -330,13 +436,19 @@ class QuarterLife(ModelledLife):
                 for port in self.names:
                     self._whisper(port)
 
+    def more_faults(self, port: PortId) -> Mapping[str, Callable[[float], None]]:
+        """Freeze no meter: what nobody measures, no circuit can be relieved of."""
+        return {"meter silent, too": lambda span: self._mains_vanish_at([port], span)}
+
     def _quiet_again(self) -> None:
         self.shed.background.pop(LEFT, None)
 
     def _mains_vanish(self, span: float) -> None:
         """Take the mains from one shed: its loads draw nothing, its meters say nothing."""
-        below = [port for port in self.names if self.shed.plans[port].circuit == RIGHT]
-        for port in below:
+        self._mains_vanish_at([port for port in self.names if self.shed.plans[port].circuit == RIGHT], span)
+
+    def _mains_vanish_at(self, ports: list[PortId], span: float) -> None:
+        for port in ports:
             self.shed.meters[port].silent = True
             self.shed.later(span, setattr, self.shed.meters[port], "silent", False)
 
@@ -356,79 +468,3 @@ class QuarterLife(ModelledLife):
         shed.danger.clear()
         shed.background.clear()
         shed.feeders_silent, shed.io.silent, shed.feeder_volts = False, False, (Volts(230.0),)
-
-
-class FrameLife(Life):
-    """Life in a shed whose boards hang on a line."""
-
-    def __init__(self, seed: int, folder: Path, ports: int = 12) -> None:
-        self.framed = FrameShed(folder, ports, seed=seed)
-        super().__init__(seed, self.framed)
-        self._sow(self._short, 4 * MINUTE)
-
-    def plug(self, port: PortId, bike: loads.Load) -> None:
-        """Plug something in."""
-        self.framed.world.socket(port).plug(bike)
-
-    def pull(self, port: PortId) -> None:
-        """Pull a plug."""
-        self.framed.world.socket(port).unplug()
-
-    def _short(self) -> None:
-        """Let a charger that is under way break down, if there is one."""
-        closed = [port for port in self.names if self.framed.contacts[port].closed]
-        if closed:
-            self.plug(self.rng.choice(closed), loads.resistive("short", SHORT[0]))
-
-    def kill(self, after: float, *, power: bool) -> None:
-        """Kill the daemon when no transaction is under way in this very thread."""
-        self.framed.between_turns(lambda: self.shed.kill(after, power=power))
-
-    def fault(self) -> None:
-        """Let a board fall silent or reboot, the line spoil frames, the adapter vanish, or the disk stall."""
-        rng, shed = self.rng, self.framed
-        span = rng.choice((1.0, 1.0, 2.5, 2.5, 5.0, 20.0, 200.0))
-        name = rng.choice(["relay", *(f"meter{number + 1}" for number in range(len(self.names)))])
-        board, line, which = shed.world.board(name), shed.line, rng.randrange(7)
-        if which in {2, 3, 4, 5} or (which in {0, 1} and name == "relay"):
-            shed.disturbed_until = max(shed.disturbed_until, shed.now + span + LEFT_ALONE)
-        if which in range(6):
-            shed.broken_until = max(shed.broken_until, shed.now + span + LEFT_ALONE)
-        match which:
-            case 0:
-                board.silence()
-                shed.later(span, board.speak)
-            case 1:
-                board.power_off()
-                shed.later(span, board.power_on)
-            case 2 | 3:
-                line.faults = Faults.evenly(rng.choice((0.02, 0.1, 0.3)))
-                shed.later(span, setattr, line, "faults", Faults())
-            case 4:
-                line.gone = True
-                shed.later(span, setattr, line, "gone", False)
-            case 5:
-                line.stuck_until = shed.now + min(span, 20.0)
-            case _:
-                shed.stalled_until = shed.now + span
-
-    def stick(self, port: PortId, how: str) -> None:
-        """Let a contact be stuck, or follow its coil again."""
-        relay = self.framed.world.relay(port)
-        if how == "welded":
-            relay.weld()
-        elif how == "jammed":
-            relay.kill_driver()
-        else:
-            relay.repair()
-        self.shed.contacts[port].welded = how == "welded"
-
-    def mend(self) -> None:
-        """Mend everything that is broken."""
-        shed = self.framed
-        shed.line.faults, shed.line.gone, shed.line.stuck_until = Faults(), False, 0.0
-        for board in shed.world.boards_on("line"):
-            board.speak()
-            board.power_on()
-        for port in self.names:
-            self.stick(port, "freed")

@@ -50,9 +50,16 @@ class Outages:
         self._closed: dict[PortId, float] = {}
         self._closed_for: defaultdict[PortId, float] = defaultdict(float)
         self._closed_before: dict[SessionId, float] = {}
+        self._unseen: Counter[PortId] = Counter()
+        """How often a contact has opened because its board had no supply."""
+        self._unseen_before: dict[SessionId, int] = {}
         self._crooked: set[PortId] = set()
         """Ports whose contact or meter was not what it should be."""
         shed.watchers.append(self.see)
+
+    def distrust(self, port: PortId) -> None:
+        """What this port's meter counts no longer tells what has flowed."""
+        self._crooked.add(port)
 
     def see(self, now: float, what: object) -> None:  # noqa: C901 - one line each
         """Take note of what concerns sessions and their outages."""
@@ -77,8 +84,9 @@ class Outages:
                 self._tripped.add(what.session)
             case SessionEnded():
                 self._end(what.settlement)
-            case (str() as port, bool() as closed, str()):
+            case (str() as port, bool() as closed, str() as by):
                 self._contact(now, PortId(port), closed=closed)
+                self._unseen[PortId(port)] += by == "power"
             case _:
                 pass
 
@@ -104,6 +112,7 @@ class Outages:
         assert port is not None
         self._energy[session] = self.shed.loads[port].energy_at(self.shed.now)
         self._closed_before[session] = self._closed_until_now(port)
+        self._unseen_before[session] = self._unseen[port]
 
     def _closing(self, port: PortId) -> None:
         here = [record for record in self.shed.durable_sessions() if record.order.port == port]
@@ -147,7 +156,8 @@ class Outages:
             assert abs(record.energy - flowed) <= STEPS, self._said(f"{flowed} Wh have flowed", settled)
         closed = self._closed_until_now(port) - self._closed_before[session]
         # What nobody has read back open counts as closed until its lease has ended.
-        unconfirmed = LEASE * (1 + len(record.interruptions))
+        unseen = self._unseen[port] - self._unseen_before[session]
+        unconfirmed = LEASE * (1 + unseen + len(record.interruptions))
         assert record.charging <= closed + unconfirmed + SLACK, self._said(f"closed for {closed} s", settled)
 
     def _time(self, settled: Settlement) -> None:

@@ -95,6 +95,8 @@ class Shed(World):
         self.trace = hashlib.sha256()
         self.facts_told: list[tuple[float, Fact]] = []
         self.replies: dict[str, list[str]] = {}
+        self.handed_in: set[SessionId] = set()
+        """Whose settlements the backend has acknowledged: they may leave the file."""
         self.stalled_until = 0.0
         """The disk takes nothing before."""
         self._boot_id = "boot-1"
@@ -145,7 +147,7 @@ class Shed(World):
         under_way = {view.session.order.command for view in self.engine.views() if view.session is not None}
         going_on, kept = unanswered & under_way, fulfilled(recovery)
         self.desk.conclude(recovery.unfinished, lambda _command: self._respond, going_on, kept)
-        self._due()
+        self.due()
 
     def begin_buses(self) -> None:
         """Let the modelled buses begin."""
@@ -212,7 +214,7 @@ class Shed(World):
             return
         self.watch(event)
         self.engine.dispatch(event if not self.clock.booted else _shifted(event, -self.clock.booted))
-        self._due()
+        self.due()
 
     def execute(self, command: BusCommand) -> None:
         """Take a command from the engine, as a bus does."""
@@ -230,7 +232,7 @@ class Shed(World):
         self.watch(answer)
         self._mark(answer.port or "", word(answer))
         self.desk.answer(answer, now)
-        self._due()
+        self.due()
 
     def _see_fact(self, fact: Fact) -> None:
         self.watch(fact)
@@ -246,7 +248,7 @@ class Shed(World):
         if not text.startswith(("read", "renew", "pace")):
             self.write(port, text)
 
-    def _due(self) -> None:
+    def due(self) -> None:
         """Let the journal have its turn a little later."""
         if not self._turn_due:
             self._turn_due = True
@@ -257,7 +259,7 @@ class Shed(World):
             return
         self._turn_due = False
         if self.now < self.stalled_until:
-            self._due()
+            self.due()
             return
         self.real.turn()
 
@@ -334,7 +336,7 @@ class Shed(World):
         if not self.desk.seen_before(command, "digest", self._respond):
             expires = Instant(self.clock.now() + EXPIRY)
             self.desk.start(order, self._respond, digest="digest", expires=expires, received=_nothing)
-        self._due()
+        self.due()
         return command
 
     def ask_stop(self, port: str) -> CommandId:
@@ -343,7 +345,7 @@ class Shed(World):
         event = StopRequested(port=PortId(port), session=None, source=Source.REMOTE, force=True, command=command)
         self.desk.seen_before(command, "digest", self._respond)
         self.desk.stop(event, self._respond, digest="digest", received=_nothing)
-        self._due()
+        self.due()
         return command
 
     def ask_reset(self, port: str) -> CommandId:
@@ -352,7 +354,7 @@ class Shed(World):
         event = ResetRequested(port=PortId(port), source=Source.LOCAL, reason="looked at it", command=command)
         self.desk.seen_before(command, "digest", self._respond)
         self.desk.reset(event, self._respond, digest="digest", received=_nothing)
-        self._due()
+        self.due()
         return command
 
     def tail(self, lines: int = 60) -> str:

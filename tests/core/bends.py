@@ -19,6 +19,7 @@ from tests.core.bend import Bend
 from tests.core.command_bends import COMMAND_BENDS
 from tests.core.heat_bends import HEAT_BENDS
 from tests.core.meter_bends import METER_BENDS
+from tests.core.relay_bends import RELAY_BENDS
 from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 from tests.core.voltage_bends import VOLTAGE_BENDS
@@ -618,6 +619,7 @@ BENDS: tuple[Bend, ...] = (
     *HEAT_BENDS,
     *RESUME_BENDS,
     *METER_BENDS,
+    *RELAY_BENDS,
     *VOLTAGE_BENDS,
     *COMMAND_BENDS,
 )

@@ -403,15 +403,12 @@ class Plant(LogBook):
         answered = not (board.silent or board.blind)
         took = TRANSACTION if answered else TIMEOUT
         self._answered(board, answered, took)
-        if not answered:
-            if job.kind == "readback":
-                self.later(
-                    took,
-                    self.tell,
-                    RelayNotReadBack(port=job.port, kind=FaultKind.TIMEOUT, at=Instant(began + took)),
-                )
-            return took
         ports = [each for each in self.contacts if self._board_of(each) is board]
+        if not answered:
+            for port in ports:
+                fault = RelayNotReadBack(port=port, kind=FaultKind.TIMEOUT, at=Instant(began + took))
+                self.later(took, self.tell, fault)
+            return took
         if job.kind != "coils":
             ports = [job.port]
         self.later(TRANSACTION / 3, self._look, ports, began, began + took)

@@ -9,10 +9,13 @@ from chargerd.sim.loads import (
     End,
     Load,
     Phase,
+    balancing,
     compressor,
     dual_battery,
+    ending_at,
     growing_overload,
     heater,
+    jumping,
     kettle,
     lead_acid,
     lithium,
@@ -143,3 +146,34 @@ def test_a_timer_switches_the_second_thing_on_beside_the_first() -> None:
     drawn = both.draw(Seconds(10.0), SETTLED, V, 0.0)
     assert drawn.current == pytest.approx(charger.draw(Seconds(10.0), SETTLED, V, 0.0).current + 8.0)
     assert drawn.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_balancing_charger_pauses_and_tops_up_with_less_each_time(seed: int) -> None:
+    steps = course(balancing(seed=seed), step=20.0, hours=12.0)
+    phases = [phase for phase, _ in itertools.groupby(phase for _, phase in steps)]
+    assert phases[:2] == [Phase.CHARGING, Phase.TAPERING]
+    assert phases.count(Phase.RESTING) >= 2
+    assert phases[-1] is Phase.DONE
+    resting = [watts for watts, phase in steps if phase is Phase.RESTING]
+    assert 1.0 <= min(resting) <= max(resting) <= 3.0
+    peak = max(watts for watts, _ in steps)
+    first_rest = next(index for index, (_, phase) in enumerate(steps) if phase is Phase.RESTING)
+    tops = [watts for watts, phase in steps[first_rest:] if phase is Phase.TAPERING]
+    assert tops == sorted(tops, reverse=True)
+    assert tops[0] <= 0.2 * peak + 0.1
+
+
+@pytest.mark.parametrize("idle", [0.0, 20.0])
+def test_a_charger_ends_at_exactly_nothing_or_at_its_float(idle: float) -> None:
+    load = ending_at(Watts(idle), seed=3)
+    assert power(load, 10 * 3600.0) == idle
+    assert load.draw(Seconds(36000.0), SETTLED, V, 2.0).power == idle, "no noise"
+    assert power(load, 600.0) > 100
+
+
+def test_a_second_charger_makes_the_power_jump_by_more_than_80_w() -> None:
+    load = jumping(seed=1)
+    before = [power(load, 60.0 * minute) for minute in range(35)]
+    after = power(load, 2760.0)
+    assert after - max(before) > 80.0

@@ -1,0 +1,162 @@
+"""Life in a shed whose boards hang on a line: what breaks is the line, its frames, and what boards answer."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from chargerd.config.register_map import Quantity
+from chargerd.core.units import PortId, WattHours
+from chargerd.sim import loads
+from tests.campaign.frames import Faults, FrameShed
+from tests.campaign.life import MINUTE, SHORT, Life
+
+LEFT_ALONE = 12.0
+"""Seconds a board that has not answered may be left alone: the longest back-off, and what comes before it."""
+FRAME_FAULTS = (
+    "relay board silent",
+    "meter silent",
+    "relay board reboots",
+    "meter reboots",
+    "boards without mains",
+    "spoilt frames",
+    "line gone",
+    "stuck bus",
+    "untrue readings",
+    "meter frozen",
+    "register reset",
+    "overload",
+    "disk stalls",
+)
+"""What breaks often on a line."""
+LINE_FAULTS = tuple(one.name for one in fields(Faults))
+
+
+class FrameLife(Life):
+    """Life in a shed whose boards hang on a line."""
+
+    def __init__(self, seed: int, folder: Path, ports: int = 12) -> None:
+        self.framed = FrameShed(folder, ports, seed=seed)
+        super().__init__(seed, self.framed)
+        self._sow(self._short, 4 * MINUTE)
+
+    def plug(self, port: PortId, bike: loads.Load) -> None:
+        """Plug something in."""
+        self.framed.world.socket(port).plug(bike)
+
+    def pull(self, port: PortId) -> None:
+        """Pull a plug."""
+        self.framed.world.socket(port).unplug()
+
+    def _short(self) -> None:
+        """Let a charger that is under way break down, if there is one."""
+        port = self.charging_port()
+        if self.framed.contacts[port].closed:
+            self.happened["short"] += 1
+            self.plug(port, loads.resistive("short", SHORT[0]))
+
+    def kill(self, after: float, *, power: bool) -> None:
+        """Kill the daemon when no transaction is under way in this very thread."""
+        self.framed.between_turns(lambda: self.shed.kill(after, power=power))
+
+    def fault(self) -> None:
+        """Let a board fall silent or reboot, the line spoil frames, the adapter vanish, a meter lie, or more."""
+        port = self.rng.choice(self.names)
+        self.break_down(
+            {
+                "relay board silent": lambda span: self._silence("relay", span),
+                "meter silent": lambda span: self._silence(self._meter_of(port), span),
+                "relay board reboots": lambda span: self._reboot(["relay"], min(span, 2.5)),
+                "meter reboots": lambda span: self._reboot([self._meter_of(port)], min(span, 2.5)),
+                "boards without mains": lambda span: self._reboot(self._boards(), span),
+                "spoilt frames": self._spoil,
+                "more spoilt frames": self._spoil,
+                "line gone": self._lose_line,
+                "stuck bus": self._babble,
+                "untrue readings": lambda span: self._lie(port, span),
+                "meter frozen": lambda span: self._freeze(port, 10 * span),
+                "register reset": lambda _span: self._reset_register(port),
+                "overload": lambda _span: self.plug(self.charging_port(), loads.kettle()),
+                "disk stalls": lambda span: setattr(self.framed, "stalled_until", self.framed.now + span),
+            }
+        )
+
+    def _boards(self) -> list[str]:
+        return ["relay", *map(self._meter_of, self.names)]
+
+    def _meter_of(self, port: PortId) -> str:
+        return f"meter{self.names.index(port) + 1}"
+
+    def _disturb(self, span: float, *, relays: bool = True) -> None:
+        """Take note that nobody can be held to a time for so long, or to the time of a reading only."""
+        until, shed = self.framed.now + span + LEFT_ALONE, self.framed
+        shed.sights.blind_until = max(shed.sights.blind_until, until)
+        if relays:
+            shed.disturbed_until = max(shed.disturbed_until, until)
+
+    def _silence(self, name: str, span: float) -> None:
+        self._disturb(span, relays=name == "relay")
+        board = self.framed.world.board(name)
+        board.silence()
+        self.framed.later(span, board.speak)
+
+    def _reboot(self, names: list[str], span: float) -> None:
+        self._disturb(span, relays="relay" in names)
+        for name in names:
+            board = self.framed.world.board(name)
+            board.power_off()
+            self.framed.later(span, board.power_on)
+
+    def _spoil(self, span: float) -> None:
+        self._disturb(span)
+        self.framed.line.faults = Faults.evenly(self.rng.choice((0.02, 0.1, 0.3)))
+        self.framed.later(span, setattr, self.framed.line, "faults", Faults())
+
+    def _lose_line(self, span: float) -> None:
+        self._disturb(span)
+        self.framed.line.gone = True
+        self.framed.later(span, setattr, self.framed.line, "gone", False)
+
+    def _babble(self, span: float) -> None:
+        span = min(span, 20.0)
+        self._disturb(span)
+        self.framed.line.stuck_until = self.framed.now + span
+
+    def _lie(self, port: PortId, span: float) -> None:
+        self._disturb(span, relays=False)
+        untrue = self.framed.world.meter(port).untrue
+        untrue[Quantity.CURRENT] = self.rng.choice((float("nan"), float("inf"), -1.0, 1e9))
+        untrue[Quantity.POWER] = self.rng.choice((float("nan"), -200.0))
+        self.framed.later(span, untrue.clear)
+
+    def _freeze(self, port: PortId, span: float) -> None:
+        meter = self.framed.world.meter(port)
+        meter.frozen = True
+        self.framed.later(span, setattr, meter, "frozen", False)
+
+    def _reset_register(self, port: PortId) -> None:
+        socket, meter = self.framed.world.socket(port), self.framed.world.meter(port)
+        meter.start = WattHours(-socket.energy)
+
+    def stick(self, port: PortId, how: str) -> None:
+        """Let a contact be stuck, or follow its coil again."""
+        relay = self.framed.world.relay(port)
+        if how == "welded":
+            relay.weld()
+        elif how == "jammed":
+            relay.kill_driver()
+        elif how == "stuck":
+            relay.stick()
+        else:
+            relay.repair()
+        self.shed.contacts[port].welded = how in {"welded", "stuck"}
+
+    def mend(self) -> None:
+        """Mend everything that is broken."""
+        shed = self.framed
+        shed.line.faults, shed.line.gone, shed.line.stuck_until = Faults(), False, 0.0
+        for board in shed.world.boards_on("line"):
+            board.speak()
+            board.power_on()
+        for port in self.names:
+            self.framed.world.meter(port).untrue.clear()
+            self.framed.world.meter(port).frozen = False
+            self.stick(port, "freed")

@@ -1,0 +1,40 @@
+"""Rules of leases, and of relays whose boards fail for a moment, bent one at a time; `bends` plays them."""
+
+from tests.core.bend import Bend
+
+_REBOOT = "scenarios.test_reboots:test_no_renewal_closes_what_a_board_has_opened_that_did_not_answer"
+_DEAD = "scenarios.test_restarts:test_the_lease_opens_the_relay_of_a_dead_daemon_and_the_next_one_closes_the_books"
+_FIRST = "scenarios.test_reboots:test_the_very_first_lease_ends_by_itself_too"
+
+RELAY_BENDS: tuple[Bend, ...] = (
+    Bend(
+        "relay",
+        "                self._seen_closed_at = None  # It is asked for again in its time.\n",
+        "",
+        _REBOOT,
+        (15.4, 2.3),
+    ),
+    Bend(
+        "relay",
+        "            if event.sent:\n                self._seen_closed_at = None\n",
+        "",
+        _REBOOT,
+        (11.8, 0.9),
+    ),
+    # Never renewed; closed, and renewed, for ever.
+    Bend(
+        "relay",
+        "if self._renewal_due is not None and now >= self._renewal_due:",
+        "if False:",
+        "scenarios.test_charging:test_a_charge_from_start_to_stop",
+    ),
+    Bend(
+        "relay",
+        "CloseRelay(port=self._port, lease=self._lease,",
+        "CloseRelay(port=self._port, lease=None,",
+        _FIRST,
+    ),
+    Bend(
+        "relay", "RenewLease(port=self._port, lease=self._lease,", "RenewLease(port=self._port, lease=None,", _DEAD
+    ),
+)
