@@ -100,7 +100,7 @@ class Requests(Shed):
     def _turn(self, life: int) -> None:
         super()._turn(life)
         if life == self.life:
-            self._due()
+            self.due()
 
     def live(self, steps: int) -> None:
         """Do something, let some time pass, and so on."""
@@ -171,7 +171,7 @@ class Requests(Shed):
         self.desk.seen_before(number, "digest", self._respond)
         until = Instant(self.clock.now() + 60.0)
         self.desk.update(event, self._respond, digest="digest", expires=until, received=_nothing)
-        self._due()
+        self.due()
 
     def someone_stops(self) -> None:
         """Stop a session by its name, now and then by the name of an older one."""
@@ -182,7 +182,7 @@ class Requests(Shed):
         event = StopRequested(port=port, session=SessionId(name), source=Source.REMOTE, command=number)
         self.desk.seen_before(number, "digest", self._respond)
         self.desk.stop(event, self._respond, digest="digest", received=_nothing)
-        self._due()
+        self.due()
 
     def breaks(self) -> None:
         """The disk is slow, a charger fails, the gateway is killed, or its mains are gone."""
