@@ -4,7 +4,7 @@ The checks keep books of their own and look only at what went in and what came o
 table cannot hide itself. A violation raises `InvariantViolated`; the runtime then opens every relay and ends the
 process.
 
-S1  no relay is told to close, or kept closed, without a durable open session
+S1  no relay is told to close, or kept closed, without a durable open session; only what was closed is kept so
 S3  a port whose relay is closed and whose meter is stale is being opened
 S5  nothing re-closes after a trip without a new start
 S6  no closing edge unless the meter is fresh, no latch holds, and the store is writable
@@ -147,6 +147,8 @@ class Invariants:
                 self._blind_from = min(self._blind_from, self._blind_at(command.port))
             case RenewLease():
                 self._check_closing(command, now)
+                if command.port not in self._closed:
+                    raise InvariantViolated(f"S1: {command.port} is renewed, and nothing has closed it")
             case _:
                 pass
 

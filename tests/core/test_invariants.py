@@ -101,6 +101,18 @@ def test_a_session_that_has_ended_closes_nothing() -> None:
         play.tell(DeadlineReached(), RENEW)
 
 
+def test_only_what_was_closed_is_kept_closed() -> None:
+    play = Play()
+    play.prepare()
+    with pytest.raises(InvariantViolated, match="S1: A01 is renewed, and nothing has closed it"):
+        play.tell(DeadlineReached(), RENEW)
+    play.tell(DeadlineReached(), CLOSE)
+    play.tell(DeadlineReached(), RENEW)
+    play.tell(DeadlineReached(), OPEN)
+    with pytest.raises(InvariantViolated, match="S1: A01 is renewed"):
+        play.tell(DeadlineReached(), RENEW)
+
+
 def test_no_session_ends_with_its_relay_left_closed() -> None:
     play = Play()
     play.prepare()
@@ -142,6 +154,7 @@ def test_a_latch_keeps_open_until_it_is_cleared(command: Command) -> None:
         play.tell(DeadlineReached(), command)
     cleared = LatchesCleared(port=A01, functions=(LATCH.function,), source=Source.LOCAL)
     play.tell(DeadlineReached(), facts=(cleared,))
+    play.tell(DeadlineReached(), CLOSE)
     play.tell(DeadlineReached(), command)
 
 
