@@ -249,6 +249,19 @@ class ProtectionSection(Model):
     weld_current_a: Number | None = _inherited(
         _P.weld_current, "current through an open relay from which on it does not count as open", ge=0.05, le=0.5
     )
+    weld_power_w: Number | None = _inherited(
+        _P.weld_power, "power beside it from which on an open relay counts as welded", ge=5, le=50
+    )
+    open_tries: Whole | None = _inherited(
+        _P.open_tries, "locks out a relay that is read back closed after so many openings", ge=1, le=5
+    )
+    step_s: Number | None = _inherited(
+        _P.step_timeout, "how long each step of a start, and of a stop, may take", ge=1, le=10
+    )
+    suspend_times: Whole | None = _inherited(
+        _P.suspend_times, "how often a session may be suspended; the next time ends it", ge=0, le=10
+    )
+    suspend_total_s: Number | None = _inherited(_P.suspend_total, "and for how long in all", ge=60, le=7200)
     overvoltage_v: Number | None = _inherited(
         _P.overvoltage, "opens above it after a delay, until it is in its band again", ge=110, le=280
     )
@@ -286,11 +299,11 @@ class ChargeEndSection(Model):
     full_below_w: Number | None = _inherited(_C.full_below, "a tapered charge under this is full", ge=1, le=200)
     full_after_s: Number | None = _inherited(_C.full_after, "after so long", ge=30, le=36000)
     unplugged_below_w: Number | None = _inherited(
-        _C.unplugged_below, "a step to under this is a pulled plug", ge=1.5, le=20
+        _C.unplugged_below, "a step to under this is a pulled plug", ge=1.5, le=5
     )
     unplugged_after_s: Number | None = _inherited(_C.unplugged_after, "after so long", ge=30, le=3600)
     no_load_below_w: Number | None = _inherited(
-        _C.no_load_below, "a session that never reached this has no load", ge=2, le=50
+        _C.no_load_below, "a session that never reached this has no load", ge=6, le=50
     )
     no_load_after_s: Number | None = _inherited(_C.no_load_after, "after so long from closing", ge=10, le=3600)
     float_s: Number | None = _inherited(_C.float_for, "how long a full port stays on", ge=0, le=36000)

@@ -30,6 +30,11 @@ PROTECTION = {
     "meter_stale_s": "stale_after",
     "recover_s": "recover_within",
     "weld_current_a": "weld_current",
+    "weld_power_w": "weld_power",
+    "open_tries": "open_tries",
+    "step_s": "step_timeout",
+    "suspend_times": "suspend_times",
+    "suspend_total_s": "suspend_total",
     "overvoltage_v": "overvoltage",
     "undervoltage_v": "undervoltage",
     "voltage_s": "voltage_delay",
@@ -73,7 +78,7 @@ def charge_end(site: ChargeEndSection, port: ChargeEndSection) -> ChargeEnd:
 def _said(names: dict[str, str], *sections: object) -> dict[str, Any]:
     """Return the figures that are given, under the core's names; a later section wins."""
     return {
-        name: value if isinstance(value, bool) else float(value)
+        name: value if isinstance(value, int) else float(value)
         for section in sections
         for key, name in names.items()
         if (value := getattr(section, key)) is not None
@@ -86,6 +91,8 @@ def contradictions(plan: Protection, end: ChargeEnd) -> list[tuple[str, str, str
         ("overcurrent_definite_factor", plan.definite_factor, "overcurrent_instant_factor", plan.instant_factor),
         ("overcurrent_instant_factor", plan.instant_factor, "overcurrent_inrush_factor", plan.inrush_factor),
         ("overpower_factor", plan.overpower_factor, "overpower_instant_factor", plan.overpower_instant_factor),
+        ("recover_s", plan.recover_within, "suspend_total_s", plan.suspend_total),
+        ("voltage_back_s", plan.voltage_back, "suspend_total_s", plan.suspend_total),
         ("undervoltage_v", plan.undervoltage, "overvoltage_v", plan.overvoltage),
         ("temperature_warn_c", plan.temperature_warn, "temperature_trip_c", plan.temperature_trip),
         ("unplugged_below_w", end.unplugged_below, "full_below_w", end.full_below),

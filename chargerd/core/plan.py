@@ -51,6 +51,7 @@ class Protection:
     stale_after: Seconds = Seconds(3.0)
     recover_within: Seconds = Seconds(120.0)
     weld_current: Amps = Amps(0.2)
+    weld_power: Watts = Watts(10.0)
     open_tries: int = 3
     step_timeout: Seconds = Seconds(3.0)
     overvoltage: Volts = Volts(264.0)

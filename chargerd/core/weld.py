@@ -6,7 +6,6 @@ from chargerd.core.session import StopDetail
 from chargerd.core.units import Instant, Seconds, Watts, after
 
 WELD_READINGS = 3
-WELD_POWER = Watts(10.0)
 CROSSTALK = 0.01
 """Of the power of a board's other channels: measured crosstalk is about 1 W, a hundredth leaves room."""
 SETTLING = Seconds(0.5)
@@ -46,7 +45,9 @@ class Weld:
         self._counted_at = at
         assert seen.current is not None
         assert seen.power is not None
-        if seen.current > self._plan.protection.weld_current and seen.power > max(WELD_POWER, CROSSTALK * beside):
+        protection = self._plan.protection
+        flows = seen.power > max(protection.weld_power, CROSSTALK * beside)
+        if flows and seen.current > protection.weld_current:
             self._readings += 1
         else:
             self._readings, self.detail = 0, None

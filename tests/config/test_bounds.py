@@ -19,6 +19,14 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "meter_stale_s": (1, 15),
         "recover_s": (5, 600),
         "weld_current_a": (0.05, 0.5),
+        "weld_power_w": (5, 50),
+        "step_s": (1, 10),
+        "suspend_total_s": (60, 7200),
+        "frozen_steps": (3, 50),
+        "frozen_s": (120, 3600),
+        "power_jump_w": (30, 2000),
+        "power_jump_s": (5, 600),
+        "power_jump_after_s": (300, 36000),
         "overvoltage_v": (110, 280),
         "undervoltage_v": (70, 220),
         "voltage_s": (4, 30),
@@ -30,9 +38,9 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
     "charge_end": {
         "full_below_w": (1, 200),
         "full_after_s": (30, 36000),
-        "unplugged_below_w": (1.5, 20),
+        "unplugged_below_w": (1.5, 5),
         "unplugged_after_s": (30, 3600),
-        "no_load_below_w": (2, 50),
+        "no_load_below_w": (6, 50),
         "no_load_after_s": (10, 3600),
         "float_s": (0, 36000),
     },
@@ -77,3 +85,11 @@ def test_the_highest_figure_itself_is_within_the_bounds(section: str, key: str, 
     }
     beside = f", {others[key]}" if key in others else ""
     assert len(site(changed(SITE, f"{section}: {{{key}: {most}{beside}}}")).ports) == 4
+
+
+@pytest.mark.parametrize(("key", "least", "most"), [("open_tries", 1, 5), ("suspend_times", 0, 10)])
+def test_what_is_counted_is_a_whole_number_within_its_bounds(key: str, least: int, most: int) -> None:
+    for count in (least, most):
+        assert len(site(changed(SITE, f"protection: {{{key}: {count}}}")).ports) == 4
+    for figure in (least - 1, most + 1, least + 0.5):
+        assert f"protection.{key} is" in problems(changed(SITE, f"protection: {{{key}: {figure}}}"))[0]

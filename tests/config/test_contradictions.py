@@ -79,3 +79,25 @@ def test_what_cannot_all_be_meant_is_refused_where_it_stands(old: str, new: str,
 
 def test_nine_tenths_of_a_circuit_are_admitted() -> None:
     assert site(changed("main: {phases: 3}", "main: {phases: 3, rating_a: 4.5}")).ports
+
+
+@pytest.mark.parametrize(
+    ("section", "lower", "low", "upper", "high"),
+    [
+        ("protection", "overcurrent_definite_factor", 1.5, "overcurrent_instant_factor", 1.5),
+        ("protection", "overcurrent_instant_factor", 2, "overcurrent_inrush_factor", 1.9),
+        ("protection", "overpower_factor", 1.4, "overpower_instant_factor", 1.3),
+        ("protection", "recover_s", 60, "suspend_total_s", 60),
+        ("protection", "voltage_back_s", 600, "suspend_total_s", 300),
+        ("protection", "undervoltage_v", 220, "overvoltage_v", 215),
+        ("protection", "temperature_warn_c", 70, "temperature_trip_c", 65),
+        ("charge_end", "unplugged_below_w", 4, "full_below_w", 3),
+    ],
+)
+def test_a_lower_figure_that_is_not_below_its_upper_one_is_refused(
+    section: str, lower: str, low: float, upper: float, high: float
+) -> None:
+    more = ", recover_s: 10" if lower == "voltage_back_s" else ""
+    said = f"    {section}: {{{lower}: {low}, {upper}: {high}{more}}}"
+    told = refused(changed("    limits: {power_w: 400}", said))
+    assert [f"{lower} of {low:g} is not below {upper} of {high:g}" in line for line in told] == [True], told

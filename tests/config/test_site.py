@@ -89,6 +89,17 @@ PROTECTION = {
     "meter_stale_s": ("stale_after", 5.0),
     "recover_s": ("recover_within", 60.0),
     "weld_current_a": ("weld_current", 0.1),
+    "weld_power_w": ("weld_power", 12.0),
+    "open_tries": ("open_tries", 2),
+    "step_s": ("step_timeout", 5.0),
+    "suspend_times": ("suspend_times", 5),
+    "suspend_total_s": ("suspend_total", 900.0),
+    "frozen_steps": ("frozen_steps", 8.0),
+    "frozen_s": ("frozen_for", 600.0),
+    "power_jump_w": ("power_jump", 100.0),
+    "power_jump_s": ("power_jump_delay", 60.0),
+    "power_jump_after_s": ("power_jump_after", 3600.0),
+    "power_jump_trips": ("power_jump_trips", True),
     "overvoltage_v": ("overvoltage", 255.0),
     "undervoltage_v": ("undervoltage", 190.0),
     "voltage_s": ("voltage_delay", 5.0),
@@ -113,9 +124,10 @@ def test_each_threshold_reaches_the_core_for_the_site_and_for_a_port(key: str) -
     name, value = PROTECTION[key]
     figure: dict[str, Any] = {name: value}
     wanted = replace(Protection(), **figure)
-    everywhere = site(changed(SITE, f"protection: {{{key}: {value}}}"))
+    said = str(value).lower()
+    everywhere = site(changed(SITE, f"protection: {{{key}: {said}}}"))
     assert [port.protection for port in everywhere.plan.ports] == [wanted] * 4
-    one = site(changed(PORT, f"    protection: {{{key}: {value}}}"))
+    one = site(changed(PORT, f"    protection: {{{key}: {said}}}"))
     assert [port.protection for port in one.plan.ports] == [*[Protection()] * 3, wanted]
 
 
