@@ -1,6 +1,6 @@
 """One relay by itself: what no board in its right mind does."""
 
-from chargerd.core.commands import OpenRelay, ReadRelay
+from chargerd.core.commands import OpenRelay, ReadRelay, RenewLease
 from chargerd.core.events import FaultKind, RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import PortPlan
@@ -164,3 +164,13 @@ def test_a_board_without_leases_gives_none() -> None:
     assert (relay.surely_open_at, relay.leased_until) == (None, None)
     assert relay.due() == 1.1 + 6
     assert relay.wake(Instant(7.2), out) is Signal.LEASE_LOST
+
+
+def test_a_renewal_that_never_left_is_sent_again_and_one_that_got_no_answer_is_looked_into() -> None:
+    for sent, then in ((False, RenewLease), (True, ReadRelay)):
+        relay, out = closed()
+        relay.note(not_written(RelayAction.RENEW, 4.0, sent=sent), Instant(4.0), out)
+        assert relay.wake(Instant(4.25), out) is None
+        assert [type(command) for command in out.empty().commands] == [then]
+        assert relay.wake(Instant(4.26), out) is None
+        assert not out.empty().commands
