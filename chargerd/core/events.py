@@ -134,6 +134,14 @@ class BoardBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignHeard:
+    """Where a board was asked, frames come again and again that are no answer of its own."""
+
+    board: BoardId
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationFailed:
     """A board did not take a setting it must have before it is used, such as its poll timeout."""
 
@@ -291,7 +299,7 @@ class ShutdownRequested:
 
 RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
 SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
-BoardEvent = BoardLost | BoardBack | PreparationFailed
+BoardEvent = BoardLost | BoardBack | PreparationFailed | ForeignHeard
 BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent
 JournalEvent = Persisted | PersistFailed | StoreChanged
 AvailabilityRequest = DisableRequested | EnableRequested

@@ -279,6 +279,13 @@ class BoardNotPrepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignAnswers:
+    """Where a board was asked, something else answers: a board with another address, or a second master."""
+
+    board: BoardId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed:
     """The journal cannot be written; no relay closes until it can."""
 
@@ -306,5 +313,5 @@ PortFact = (
     | EnergyEstimated
 )
 CircuitFact = InputTripped | InputsLost | InputsBack | CircuitShed | CircuitTripped
-BoardFact = BoardWentSilent | BoardReturned | BoardNotPrepared
+BoardFact = BoardWentSilent | BoardReturned | BoardNotPrepared | ForeignAnswers
 Fact = SessionFact | PortFact | CircuitFact | BoardFact | StoreFailed | StoreRecovered

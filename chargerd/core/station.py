@@ -17,6 +17,7 @@ from chargerd.core.events import (
     CircuitReading,
     DeadlineReached,
     Event,
+    ForeignHeard,
     InputsNotRead,
     InputsRead,
     MeterFault,
@@ -40,6 +41,7 @@ from chargerd.core.facts import (
     BoardWentSilent,
     Disabled,
     Fact,
+    ForeignAnswers,
     Latch,
     PortTemperatureHigh,
     RelayNotReconciled,
@@ -53,6 +55,7 @@ from chargerd.core.guards import exceeds
 from chargerd.core.invariants import Invariants
 from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
+from chargerd.core.pickup import Recurring
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port, Step, Surroundings
 from chargerd.core.relay import Phase, Signal
@@ -61,7 +64,7 @@ from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import Warmth, cooled
-from chargerd.core.units import CommandId, Instant, PortId, WattHours, after
+from chargerd.core.units import BoardId, CommandId, Instant, PortId, WattHours, after
 from chargerd.core.view import CircuitView, PortView
 from chargerd.core.wakes import Wakes
 
@@ -113,6 +116,7 @@ class Station:
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
+        self._strangers: dict[BoardId, Recurring] = {}
         self._deadline: Instant | None = None
         """Reckoned once after each event: it is asked for far more often."""
         self._checkpoint_at: Instant | None = None
@@ -197,7 +201,7 @@ class Station:
                 return []
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
                 return self._supply.note(event, now)
-            case BoardLost() | BoardBack() | PreparationFailed():
+            case BoardLost() | BoardBack() | PreparationFailed() | ForeignHeard():
                 return self._board(event, now)
             case StoreChanged():
                 return self._store(event)
@@ -373,6 +377,10 @@ class Station:
     def _board(self, event: BoardEvent, now: Moment) -> list[Port]:
         if isinstance(event, PreparationFailed):
             self._out.tell(BoardNotPrepared(board=event.board, kind=event.setting))
+            return []
+        if isinstance(event, ForeignHeard):
+            if self._strangers.setdefault(event.board, Recurring()).note(event.at):
+                self._out.tell(ForeignAnswers(board=event.board))
             return []
         ports = [port for port in self._ports.values() if port.plan.relay.board == event.board]
         if isinstance(event, BoardLost):

@@ -11,7 +11,7 @@ from logging import DEBUG, WARNING
 import structlog
 
 from chargerd.core.clock import Clock
-from chargerd.core.events import BoardBack, BoardLost, BusEvent, FaultKind, PreparationFailed
+from chargerd.core.events import BoardBack, BoardLost, BusEvent, FaultKind, ForeignHeard, PreparationFailed
 from chargerd.core.units import BoardId, Instant
 from chargerd.modbus.board import BoardOnBus
 from chargerd.modbus.connection import Connection
@@ -77,7 +77,9 @@ class Exchange:
         if isinstance(result, Failed) and result.late:
             return result
         now = self._clock.now()
-        self._count(health, result, self._connection.counters.foreign_bytes - foreign)
+        if self._count(health, result, self._connection.counters.foreign_bytes - foreign):
+            log.warning("foreign_answers", bus=self._bus, board=board.id)
+            self._tell(ForeignHeard(board=board.id, at=now))
         alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
         with self._lock:
             back = alive and self._schedule.back_offs.answered(board.id)
@@ -93,13 +95,14 @@ class Exchange:
             self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
         return result
 
-    def _count(self, health: BoardHealth, result: Answered | Failed, foreign: int) -> None:
+    def _count(self, health: BoardHealth, result: Answered | Failed, foreign: int) -> bool:
         with self._lock:
-            health.foreign(foreign)
+            strangers = health.foreign(foreign)
             if isinstance(result, Answered):
                 health.answered(result.took, result.at)
             else:
                 health.failed(result.kind, result.at)
+        return strangers
 
     def true(self, board: BoardId) -> None:
         """Count that what a board has measured can be true."""

@@ -26,6 +26,8 @@ MEMORY = 1 / 64
 """Weight of the newest transaction in the share of noise."""
 NOISY = 0.02
 """A share of corrupt answers that a sound line does not have."""
+STRANGERS = 0.06
+"""A share of transactions with strangers' bytes that is told: four of the latest 64; less may be a bad cable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ class BoardHealth:
     noise: float = 0.0
     strange: float = 0.0
     untrue: float = 0.0
+    _strangers_told: bool = False
     answered_at: Instant | None = None
     _silences: int = 0
 
@@ -169,10 +172,13 @@ class BoardHealth:
                     self.spread = max(2 * self.spread, LEAST_SPREAD)
         self._silences += 1
 
-    def foreign(self, count: int) -> None:
-        """Count bytes that were no part of this board's answer."""
+    def foreign(self, count: int) -> bool:
+        """Count bytes that were no part of this board's answer; say whether their share is news by now."""
         self.foreign_bytes += count
         self.strange += MEMORY * ((count > 0) - self.strange)
+        told, least = self._strangers_told, NOISY if self._strangers_told else STRANGERS
+        self._strangers_told = self.strange >= least
+        return self._strangers_told and not told
 
     def deceived(self, *, untrue: bool) -> None:
         """Count whether what a meter answered can be true."""

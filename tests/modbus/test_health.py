@@ -72,6 +72,17 @@ def test_after_a_silence_it_gets_at_least_what_its_profile_says_and_then_more_th
     assert health.timeout() > before
 
 
+def test_strangers_are_news_when_they_come_often_and_not_again_before_they_have_gone() -> None:
+    health = BoardHealth(bounds=BOUNDS)
+    assert [health.foreign(3) for _ in range(20)] == [number == 3 for number in range(20)]
+    for _ in range(50):
+        assert not health.foreign(0)
+    assert not any(health.foreign(3) for _ in range(20)), "they have not been away"
+    for _ in range(400):
+        health.foreign(0)
+    assert any(health.foreign(3) for _ in range(20))
+
+
 def test_everything_is_counted() -> None:
     health = BoardHealth(bounds=BOUNDS)
     health.answered(Seconds(0.004), T)

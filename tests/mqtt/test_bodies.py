@@ -16,6 +16,7 @@ from chargerd.core.facts import (
     Clearing,
     Disabled,
     Fact,
+    ForeignAnswers,
     Latch,
     LatchesCleared,
     PortDisabled,
@@ -217,6 +218,11 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
         PortTemperatureHigh(port=PORT, detail=DETAIL),
         "event",
         {"event": "port_temperature_high", "severity": "warning"},
+    ),
+    (
+        ForeignAnswers(board=BoardId("meter")),
+        "event",
+        {"event": "foreign_answers", "severity": "warning", "board": "meter"},
     ),
     (
         BoardNotPrepared(board=BoardId("relay"), kind="poll timeout"),

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
-from chargerd.core.events import FaultKind, MeterFault, MeterReading
-from chargerd.core.facts import EnergyEstimated, Fact, PowerNegative, ReadingImplausible
+from chargerd.core.events import FaultKind, ForeignHeard, MeterFault, MeterReading
+from chargerd.core.facts import EnergyEstimated, Fact, ForeignAnswers, PowerNegative, ReadingImplausible
 from chargerd.core.plan import StationPlan
 from chargerd.core.session import EnergyQuality
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
@@ -189,7 +190,21 @@ def test_a_board_that_answers_for_another_address_is_no_reading(monkeypatch: pyt
     asked = next(board for board in told.boards if board.foreign_bytes)
     assert asked.answers == 0
     assert Cause.FOREIGN in {one.cause for one in told.findings if asked.board in one.boards}
+    assert [event.board for event in bench.told(ForeignHeard)] == [asked.board]
     assert bench.bus.counters.foreign_bytes == sum(board.foreign_bytes for board in told.boards)
+
+
+def test_strangers_are_told_of_once_and_again_after_some_quiet() -> None:
+    world = World()
+    world.charging()
+    heard = ForeignHeard(board=world.plans[A01].meter.board, at=Instant(world.now))
+    for wait in (1.0, 599.0, 601.0):
+        world.tell(replace(heard, at=Instant(world.now)))
+        world.run(wait)
+    world.tell(replace(heard, at=Instant(world.now)))
+    told = [fact for _, fact in world.facts if isinstance(fact, ForeignAnswers)]
+    assert told == [ForeignAnswers(board=heard.board)] * 2
+    assert world.state() is PortState.CHARGING
 
 
 def test_a_stranger_that_speaks_first_is_counted_and_does_not_replace_the_answer(
