@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from chargerd.core.answers import FAILURES, answer, answer_request
 from chargerd.core.commands import Checkpoint, Code, ReplyStatus
-from chargerd.core.events import Event, ResetRequested, StartRequested, StopRequested
+from chargerd.core.condition import VOLTAGES, Step
+from chargerd.core.events import Event, StartRequested, StopRequested
 from chargerd.core.facts import Clearing, Latch
 from chargerd.core.moment import Moment
-from chargerd.core.port import FAILURES, VOLTAGES, Port, Step
+from chargerd.core.port import Port
 from chargerd.core.protection import energy_limit
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.units import after
@@ -25,13 +27,13 @@ def rest(port: Port, _event: Event, now: Moment) -> None:
 def refuse_blocked(port: Port, event: Event, now: Moment) -> None:
     """Refuse a start, saying the most telling obstacle."""
     assert isinstance(event, StartRequested)
-    port.answer(event.order, ReplyStatus.REJECTED, port.obstacles(now)[0])
+    answer(port, event.order, ReplyStatus.REJECTED, port.obstacles(now)[0])
 
 
 def refuse_limits(port: Port, event: Event, _now: Moment) -> None:
     """Refuse a start whose limits lie above the port's own; they are not clipped in silence."""
     assert isinstance(event, StartRequested)
-    port.answer(event.order, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
+    answer(port, event.order, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
 
 
 def accept(port: Port, event: Event, now: Moment) -> None:
@@ -43,7 +45,7 @@ def accept(port: Port, event: Event, now: Moment) -> None:
 def refuse_full(port: Port, event: Event, _now: Moment) -> None:
     """Refuse a start its circuits cannot take."""
     assert isinstance(event, StartRequested)
-    port.answer(event.order, ReplyStatus.REJECTED, Code.CIRCUIT_FULL)
+    answer(port, event.order, ReplyStatus.REJECTED, Code.CIRCUIT_FULL)
 
 
 def enqueue(port: Port, event: Event, now: Moment) -> None:
@@ -130,7 +132,7 @@ def refuse_stop(status: ReplyStatus, code: Code, message: str = "") -> Callable[
 
     def refuse(port: Port, event: Event, _now: Moment) -> None:
         assert isinstance(event, StopRequested)
-        port.answer_request(event, status, code, message)
+        answer_request(port, event, status, code, message)
 
     return refuse
 
@@ -146,21 +148,9 @@ def stop(port: Port, event: Event, now: Moment) -> None:
 def remember_stop(port: Port, event: Event, _now: Moment) -> None:
     """Accept a stop; its `done` follows with the settlement."""
     assert isinstance(event, StopRequested)
-    port.answer_request(event, ReplyStatus.ACCEPTED, Code.OK)
+    answer_request(port, event, ReplyStatus.ACCEPTED, Code.OK)
     if event.command is not None:
         port.session.pending_stops.append(event.command)
-
-
-def clear(port: Port, event: Event, now: Moment) -> None:
-    """Clear latches."""
-    assert isinstance(event, ResetRequested)
-    port.clear(event, now)
-
-
-def refuse_reset(port: Port, event: Event, _now: Moment) -> None:
-    """Refuse a reset while a session is under way: there is no latch then."""
-    assert isinstance(event, ResetRequested)
-    port.answer_request(event, ReplyStatus.REJECTED, Code.BUSY)
 
 
 def trip(port: Port, _event: Event, now: Moment) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from chargerd.core.answers import answer_request, drop_raise
 from chargerd.core.charge import Raise
 from chargerd.core.commands import Amend, Checkpoint, Code, ReplyStatus
 from chargerd.core.events import Event, UpdateRequested
@@ -106,7 +107,7 @@ def refuse(code: Code, message: str = "") -> Callable[[Port, Event, Moment], Non
 
     def say(port: Port, event: Event, _now: Moment) -> None:
         assert isinstance(event, UpdateRequested)
-        port.answer_request(event, ReplyStatus.REJECTED, code, message)
+        answer_request(port, event, ReplyStatus.REJECTED, code, message)
 
     return say
 
@@ -114,16 +115,16 @@ def refuse(code: Code, message: str = "") -> Callable[[Port, Event, Moment], Non
 def refuse_limits(port: Port, event: Event, _now: Moment) -> None:
     """Refuse limits above the port's own, naming those."""
     assert isinstance(event, UpdateRequested)
-    port.answer_request(event, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
+    answer_request(port, event, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
 
 
 def write_raise(port: Port, event: Event, now: Moment) -> None:
     """Accept a raise: the session's new record is made durable before it holds."""
     assert isinstance(event, UpdateRequested)
-    port.drop_raise(Code.CONFLICT, "overtaken by a later update")
+    drop_raise(port, Code.CONFLICT, "overtaken by a later update")
     session, token = port.session, port.station.next_token()
     session.pending_raise = Raise(event=event, token=token)
-    port.answer_request(event, ReplyStatus.ACCEPTED, Code.OK)
+    answer_request(port, event, ReplyStatus.ACCEPTED, Code.OK)
     record = port.record(now)
     amended = replace(record, order=replace(record.order, limits=asked(port, event)))
     port.out.do(Amend(port=port.id, token=token, record=amended))
@@ -139,7 +140,7 @@ def give_up_raise(code: Code) -> Callable[[Port, Event, Moment], None]:
     """Let the limits be as they are, and the journal know that."""
 
     def give_up(port: Port, _event: Event, now: Moment) -> None:
-        port.drop_raise(code)
+        drop_raise(port, code)
         port.out.do(Checkpoint(records=(port.record(now),)))
 
     return give_up
@@ -150,7 +151,7 @@ def lower(port: Port, event: Event, now: Moment) -> None:
     assert isinstance(event, UpdateRequested)
     if port.session.pending_raise is not None and asked(port, event) == port.limits:
         port.out.do(Checkpoint(records=(port.record(now),)))  # Else the journal would stay with the raise.
-    port.drop_raise(Code.CONFLICT, "overtaken by a later update")
+    drop_raise(port, Code.CONFLICT, "overtaken by a later update")
     _adopt(port, event, now)
 
 
@@ -163,7 +164,7 @@ def _adopt(port: Port, event: UpdateRequested, now: Moment) -> None:
             port.out.tell(SessionUpdated(record=port.record(now)))
         else:
             port.out.do(Checkpoint(records=(port.record(now),)))
-    port.answer_request(event, ReplyStatus.DONE, Code.OK)
+    answer_request(port, event, ReplyStatus.DONE, Code.OK)
     _end_if_passed(port, limits, now)
 
 

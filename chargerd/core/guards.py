@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 
+from chargerd.core.condition import VOLTAGES, Step
 from chargerd.core.events import Event, MeterReading, StartRequested, StopRequested
 from chargerd.core.moment import Moment
 from chargerd.core.pickup import reached
 from chargerd.core.plan import Limits
-from chargerd.core.port import VOLTAGES, Port, Step
+from chargerd.core.port import Port
 from chargerd.core.protection import Result, energy_limit
 from chargerd.core.relay import Phase
 from chargerd.core.resuming import Outlook

@@ -8,6 +8,7 @@ from chargerd.core.availability import Availability, answer
 from chargerd.core.charge import settle_interrupted
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
+from chargerd.core.condition import Step, Surroundings
 from chargerd.core.events import (
     AvailabilityRequest,
     BoardBack,
@@ -57,7 +58,7 @@ from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.pickup import Recurring
 from chargerd.core.plan import PortPlan, StationPlan
-from chargerd.core.port import Port, Step, Surroundings
+from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
 from chargerd.core.resuming import Outlook, outlook
 from chargerd.core.session import SessionRecord, StopDetail

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from chargerd.core.circuit import PHASES, SHED, Circuit
 from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.condition import Intervention, Surroundings
 from chargerd.core.contactor import Contactor
 from chargerd.core.events import (
     BoardBack,
@@ -39,8 +40,9 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of
 from chargerd.core.plan import Phase as Wire
-from chargerd.core.port import Intervention, Port, Surroundings, clears
+from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
+from chargerd.core.resets import clears
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.table import Trigger, react
 from chargerd.core.units import Amps, Instant, PortId, Seconds, Volts, Watts

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core import actions as do
-from chargerd.core import adjust
+from chargerd.core import adjust, resets
 from chargerd.core import guards as when
 from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.condition import Step
 from chargerd.core.events import Event
 from chargerd.core.moment import Moment
-from chargerd.core.port import Port, Step
+from chargerd.core.port import Port
 from chargerd.core.protection import Result
 from chargerd.core.view import PortState
 
@@ -73,8 +74,8 @@ LOCK_OUT: Rules = (Rule("lock_out", when.always, do.would_not_open),)
 FOUND_CLOSED: Rules = (Rule("found_closed", when.always, do.found_closed),)
 REFUSE_START: Rules = (Rule("blocked", when.always, do.refuse_blocked),)
 NO_SESSION: Rules = (Rule("no_session", when.always, do.refuse_stop(ReplyStatus.REJECTED, Code.UNKNOWN_SESSION)),)
-CLEAR: Rules = (Rule("clear", when.always, do.clear),)
-BUSY_RESET: Rules = (Rule("busy", when.always, do.refuse_reset),)
+CLEAR: Rules = (Rule("clear", when.always, resets.clear),)
+BUSY_RESET: Rules = (Rule("busy", when.always, resets.refuse_reset),)
 SHUT_DOWN: Rules = (Rule("shutdown", when.always, do.shut_down),)
 STUCK_OPEN: Rules = (Rule("relay_stuck_open", when.always, do.stuck_open),)
 NAMING_RULES: Rules = (

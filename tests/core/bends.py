@@ -363,13 +363,13 @@ BENDS: tuple[Bend, ...] = (
         _RELAYS + "test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open",
     ),
     Bend(
-        "port",
+        "condition",
         "            and self.load_absent()\n",
         "",
         _RELAYS + "test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open",
     ),
     Bend(
-        "port",
+        "condition",
         "            and self.station.store_writable\n            and self.relay",
         "            and self.relay",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
@@ -377,7 +377,7 @@ BENDS: tuple[Bend, ...] = (
         (("hindrance", "lose_store"),),
     ),
     Bend(
-        "port",
+        "condition",
         "            and not self.board_lost\n",
         "",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
@@ -385,7 +385,7 @@ BENDS: tuple[Bend, ...] = (
         (("hindrance", "lose_board"),),
     ),
     Bend(
-        "port",
+        "condition",
         "            and self.seen.fresh(now.instant)\n            and",
         "            and",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
@@ -407,13 +407,13 @@ BENDS: tuple[Bend, ...] = (
         (("closes", False),),
     ),
     Bend(
-        "port",
+        "condition",
         "self.seen.energy_at > self.sequence_from",
         "self.seen.energy_at > 0",
         _ASKED + "test_a_register_read_before_the_start_is_not_its_first",
     ),
     Bend(
-        "port",
+        "condition",
         "Code.DISABLED: self.station.leaving",
         "Code.DISABLED: False",
         _ASKED + "test_nothing_starts_once_the_daemon_leaves",
@@ -508,13 +508,13 @@ BENDS: tuple[Bend, ...] = (
         _RELAYS + "test_a_relay_found_closed_is_opened_the_second_time_locked_out",
     ),
     Bend(
-        "port",
+        "resets",
         "return request.source is Source.LOCAL and bool(request.reason)",
         "return request.source is Source.LOCAL",
         _RELAYS + "test_a_lock_out_survives_a_restart_and_only_a_person_with_a_reason_clears_it",
     ),
     Bend(
-        "port",
+        "resets",
         "return request.source is Source.LOCAL and bool(request.reason)",
         "return bool(request.reason)",
         _RELAYS + "test_a_lock_out_survives_a_restart_and_only_a_person_with_a_reason_clears_it",
@@ -575,7 +575,7 @@ BENDS: tuple[Bend, ...] = (
         _CHARGE + "test_the_register_pulls_the_energy_at_every_checkpoint",
     ),
     Bend(
-        "port",
+        "condition",
         "return now if lapsed is None else min(now, lapsed)",
         "return now",
         _SUSPEND + "test_renewals_that_fail_suspend_one_second_before_the_lease_ends",

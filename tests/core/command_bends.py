@@ -100,7 +100,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         ("duration_limit",),
         (("full_stop", False),),
     ),
-    Bend("port", "self.station.leaving or self.disabled() is not None", "self.station.leaving", _SERVICE),
+    Bend("condition", "self.station.leaving or self.disabled() is not None", "self.station.leaving", _SERVICE),
     Bend(
         "station",
         "availability=Availability(disabled)",
@@ -134,7 +134,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         (("source", "REMOTE"), ("reason", "remote")),
     ),
     Bend(
-        "port",
+        "answers",
         "Code.NO_LOAD if unloaded else ending.code",
         "ending.code",
         _SAID + "test_a_start_that_found_no_load_says_so_whoever_ended_it",

@@ -73,7 +73,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _METERS + "test_what_the_register_has_not_counted_is_billed_as_an_estimate",
     ),
     Bend("station", "None if port.frozen.dead else opened", "opened", _DEAD),
-    Bend("port", " or self.frozen.dead,", ",", _DEAD),
+    Bend("condition", " or self.frozen.dead,", ",", _DEAD),
     Bend(
         "station",
         "None if port.frozen.dead else opened",

@@ -278,7 +278,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "port",
+        "condition",
         'BEYOND_CONTROL = frozenset({"relay_welded", ',
         "BEYOND_CONTROL = frozenset({",
         "scenarios.test_contactors:test_a_relay_out_of_control_costs_all_below_their_contactor",

@@ -8,10 +8,11 @@ from itertools import product
 import pytest
 
 from chargerd.core import guards, station, supply
+from chargerd.core.condition import Surroundings
 from chargerd.core.events import DeadlineReached, Event
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port import Port, Surroundings
+from chargerd.core.port import Port
 from chargerd.core.session import Source
 from chargerd.core.table import PROTECT, TABLE, Trigger, UnlistedTransition, react
 from chargerd.core.units import Instant

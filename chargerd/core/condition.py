@@ -1,0 +1,350 @@
+"""One port as it stands: its image, and the questions the rules of the state table ask of it.
+
+Nothing here acts: no relay moves, no fact is told, no state changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from chargerd.core.availability import Availability
+from chargerd.core.charge import Charge
+from chargerd.core.circuits import Circuits
+from chargerd.core.commands import Code
+from chargerd.core.events import MeterReading
+from chargerd.core.facts import Clearing, Disabled, Latch
+from chargerd.core.frozen import Frozen
+from chargerd.core.heat import Heat
+from chargerd.core.mains import Mains
+from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outbox
+from chargerd.core.pickup import Recurring, reached
+from chargerd.core.plan import Limits, PortPlan
+from chargerd.core.protection import Verdict, next_judgement
+from chargerd.core.relay import Phase, RelayWatch
+from chargerd.core.resuming import Outlook, outlook
+from chargerd.core.seen import Seen
+from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
+from chargerd.core.thermal import START_BELOW, Thermal
+from chargerd.core.units import Instant, PortId, Seconds, after, between
+from chargerd.core.view import PortState, PortView
+from chargerd.core.weld import Weld
+
+OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE, StopReason.POWER_LOSS})
+"""What an outage of the mains looks like from here."""
+VOLTAGES = frozenset({StopReason.OVERVOLTAGE, StopReason.UNDERVOLTAGE})
+"""What the voltage has suspended waits for the voltage, as long as any session may be suspended."""
+TOGETHER = Seconds(10.0)
+"""Sessions that were interrupted no further apart were interrupted by one thing."""
+UNCONFIRMED_END = Seconds(15.0)
+"""How long a session waits for its relay to be read back open on a board without leases before it is settled."""
+BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost"})
+"""Lock-outs of relays that do not open: the contactor above stays open while one is held."""
+
+
+class Step(StrEnum):
+    """How far a start or a stop has come."""
+
+    NONE = "none"
+    QUEUE = "queue"
+    READINGS = "readings"
+    PERSIST = "persist"
+    TURN = "turn"
+    """Others of its circuits close first: one relay a second."""
+    POWER = "power"
+    """A contactor above is not closed yet."""
+    CLOSE = "close"
+    FIRST_READING = "first_reading"
+    OPEN = "open"
+    ENERGY = "energy"
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """Why a session is being ended; fixed when the stop begins."""
+
+    reason: StopReason
+    detail: StopDetail | None = None
+    code: Code | None = None
+    """What a start that still waits for its last word is answered, if the reason does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """What a circuit demands of a port below it: why, and how long a suspension may last (`None`: as any may)."""
+
+    reason: StopReason
+    detail: StopDetail
+    code: Code
+    patience: Seconds | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    """What a port must know of the station it is part of."""
+
+    store_writable: bool = True
+    leaving: bool = False
+    """Whether the daemon leaves: nothing starts any more."""
+    tokens: int = 0
+    ports: "Mapping[PortId, PortCondition]" = field(default_factory=dict)
+    circuits: Circuits = field(default_factory=Circuits)
+    availability: Availability = field(default_factory=Availability)
+    queue_for: Seconds = Seconds(0.0)
+    """How long a start waits whose order does not say."""
+    resume_window: Seconds = Seconds(0.0)
+    """The longest outage after which a session goes on."""
+
+    def next_token(self) -> int:
+        """Return a token nobody has used before."""
+        self.tokens += 1
+        return self.tokens
+
+
+class PortCondition:
+    """What is known of one port, and the questions its rules ask. `chargerd.core.port.Port` acts."""
+
+    def __init__(
+        self, plan: PortPlan, station: Surroundings, out: Outbox, now: Moment, latches: tuple[Latch, ...]
+    ) -> None:
+        self.plan = plan
+        self.id = plan.id
+        self.station = station
+        self.out = out
+        self.seen = Seen(plan.meter, plan.protection)
+        self.relay = RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
+        self.weld = Weld(plan)
+        self.thermal = Thermal()
+        self.warmth_told = False
+        """Whether the journal has it as a warm one."""
+        self.heat = Heat(plan.protection)
+        self.frozen = Frozen(plan)
+        self.implausible = Recurring()
+        self.negative = Recurring()
+        self.mains = Mains(plan.protection)
+        self.latches = list(latches)
+        self.state = PortState.UNKNOWN
+        self.since = now
+        self.step = Step.NONE
+        self.step_until: Instant | None = None
+        self.charge: Charge | None = None
+        self.ending: Ending | None = None
+        self.verdict: Verdict | None = None
+        self.token: int | None = None
+        self.board_lost = False
+        self.unbidden = 0
+        self.sequence_from = now.instant
+        """Readings before this instant do not count for the start sequence under way."""
+        self.suspended_for: StopReason | None = None
+        self.suspended_at: Instant | None = None
+        """When the newest suspension began, over or not."""
+        self.recover_until: Instant | None = None
+        self.return_at: Instant | None = None
+        """Not before this instant a session that was interrupted together with others goes on."""
+        self.spread = False
+        """Whether it was given such an instant."""
+        self.intervention: Intervention | None = None
+        self.reopen = 0
+        """How often a welded relay is still to be opened again."""
+
+    @property
+    def circuits(self) -> Circuits:
+        """Return the supply tree."""
+        return self.station.circuits
+
+    @property
+    def limits(self) -> Limits:
+        """Return the limits in force."""
+        return self.plan.limits if self.charge is None else self.charge.order.limits
+
+    @property
+    def session(self) -> Charge:
+        """Return the session under way; only for states that have one."""
+        assert self.charge is not None, f"{self.id} has no session in {self.state}"
+        return self.charge
+
+    # When
+
+    def step_deadline(self, now: Moment) -> Instant:
+        """Return by when a step begun now must be done."""
+        return after(now.instant, self.plan.protection.step_timeout)
+
+    def due(self) -> Instant | None:
+        """Return when this port has to be woken."""
+        instants = [self.relay.due(), self.step_until, self.recover_until, self.return_at]
+        if self.charge is not None:
+            instants.append(next_judgement(self.charge.image))
+            if self.state is PortState.SUSPENDED:
+                instants.append(self.charge.suspended_too_long_at())
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    def timed_out(self, now: Moment) -> bool:
+        """Say whether the step under way has taken too long."""
+        return reached(self.step_until, now.instant)
+
+    def give_up_at(self, now: Moment) -> Instant:
+        """Return when a session is settled though its relay was not read back open."""
+        patience = after(now.instant, UNCONFIRMED_END)
+        lapsed = self.relay.surely_open_at
+        return patience if lapsed is None else max(lapsed, self.step_deadline(now))
+
+    # Whether it may start or close
+
+    def obstacles(self, now: Moment) -> tuple[Code, ...]:
+        """Return why a start would be refused now, most telling first."""
+        circuits, lock_out = self.circuits, Clearing.LOCK_OUT
+        found = {
+            Code.LOCKED_OUT: any(latch.clearing is lock_out for latch in self.latches) or circuits.held(self.id),
+            Code.LATCHED: any(latch.clearing is not lock_out for latch in self.latches)
+            or circuits.latched(self.id),
+            Code.BUSY: self.charge is not None,
+            Code.DISABLED: self.station.leaving or self.disabled() is not None,
+            Code.BOARD_LOST: self.board_lost
+            or (self.charge is None and self.relay.phase is not Phase.OPEN)
+            or circuits.unguarded(self.id),
+            Code.METER_STALE: not self.seen.alive(now.instant) or self.frozen.dead,
+            Code.STORE_UNAVAILABLE: not self.station.store_writable,
+            Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW or self.heat.warm(now.instant),
+            Code.VOLTAGE: self.mains.out(now.instant),
+            Code.CIRCUIT_FULL: self._finds_no_room(now),
+        }
+        return tuple(code for code, holds in found.items() if holds)
+
+    def disabled(self) -> Disabled | None:
+        """Return why somebody has taken this port out of service, if that is so."""
+        return self.station.availability.over(self.id, self.circuits)
+
+    def most(self) -> str:
+        """Return the port's own limits in words."""
+        limits = self.plan.limits
+        energy = "" if limits.energy is None else f", {limits.energy:g} Wh"
+        return f"this port allows up to {limits.current:g} A, {limits.power:g} W, {limits.duration:g} s{energy}"
+
+    def _finds_no_room(self, now: Moment) -> bool:
+        waits = self.id in self.circuits.waiting()
+        idle = self.charge is None and not self.station.queue_for
+        return (waits or idle) and not self.circuits.admits(self.id, self.limits, now.instant)
+
+    def may_close(self, now: Moment) -> bool:
+        """Say whether the guards of a closing edge hold (invariant S6), and the session is durable (S1)."""
+        return (
+            self.session.durable
+            and not self.latches
+            and self.circuits.allow(self.id)
+            and not self.board_lost
+            and self.station.store_writable
+            and self.relay.phase is Phase.OPEN
+            and self.seen.fresh(now.instant)
+            and self.load_absent()
+            and not self.mains.out(now.instant)
+        )
+
+    def load_absent(self) -> bool:
+        """Say whether no current flows, as far as is known; an open relay that carries some is none."""
+        return self.seen.current is not None and self.seen.current < self.plan.protection.weld_current
+
+    def ready(self, now: Moment) -> bool:
+        """Say whether two fresh readings since the sequence began agree that nothing flows."""
+        return self.seen.quiet_since(self.sequence_from) and self.seen.fresh(now.instant)
+
+    def has_register(self) -> bool:
+        """Say whether the register was read since the sequence began."""
+        return self.seen.energy_at is not None and self.seen.energy_at > self.sequence_from
+
+    def wants(self, reading: MeterReading) -> bool:
+        """Say whether a reading holds the register as it was after the relay opened."""
+        return reading.energy is not None and reading.at > self.sequence_from
+
+    def patience(self, order: Order) -> Seconds:
+        """Return how long a start may wait for its circuits."""
+        return self.station.queue_for if order.queue_for is None else order.queue_for
+
+    # Whether a session goes on
+
+    def outlook(self, now: Moment) -> Outlook:
+        """Say whether a session that an outage has interrupted goes on, as of now."""
+        kept, back = self.session.kept, self.suspended_at
+        if kept is None or back is None:
+            return Outlook.GOES_ON
+        return outlook(kept, now, self.station.resume_window, between(back, now.instant))
+
+    def may_return(self, now: Moment) -> bool:
+        """Say whether its circuits let a suspended session go on."""
+        waits = self.id in self.circuits.waiting()
+        allowed = self.circuits.allow(self.id) and self.circuits.reachable(self.id)
+        return allowed and (not waits or self.circuits.admits(self.id, self.limits, now.instant))
+
+    def interrupted_together(self) -> bool:
+        """Say whether others of its circuit were interrupted with it: the mains were gone, or a line was."""
+        return any(
+            other is not self
+            and other.plan.circuit == self.plan.circuit
+            and other.suspended_for in OUTAGES
+            and self.suspended_for in OUTAGES
+            and other.suspended_at is not None
+            and self.suspended_at is not None
+            and abs(between(other.suspended_at, self.suspended_at)) <= TOGETHER
+            for other in self.station.ports.values()
+        )
+
+    def alone_in_the_dark(self, now: Moment) -> bool:
+        """Say whether no meter of its circuit speaks, and there are others: the mains are gone."""
+        others = [
+            port
+            for port in self.station.ports.values()
+            if port is not self and port.plan.circuit == self.plan.circuit
+        ]
+        return bool(others) and not any(port.seen.alive(now.instant) for port in [self, *others])
+
+    def outlasted(self, now: Moment) -> StopReason:
+        """Return the reason of a session that was suspended for too long: the voltage is named, others are not."""
+        if self.suspended_for is StopReason.UNDERVOLTAGE and self.mains.dark(now.instant):
+            return StopReason.POWER_LOSS
+        return self.suspended_for if self.suspended_for in VOLTAGES else StopReason.SUSPENDED_TOO_LONG
+
+    def out_of_control(self) -> bool:
+        """Say whether only the contactor above can still open this port."""
+        if self.board_lost and self.plan.relay.lease is None and self.relay.phase is not Phase.OPEN:
+            return True
+        return bool(self.latches) and any(latch.function in BEYOND_CONTROL for latch in self.latches)
+
+    # What is told
+
+    def contact_until(self, now: Instant) -> Instant:
+        """Return until when the relay counts as closed, as of `now`; nobody pays for more than was confirmed."""
+        lapsed = self.relay.leased_until
+        return now if lapsed is None else min(now, lapsed)
+
+    def record(self, now: Moment) -> SessionRecord:
+        """Return the session under way as the journal keeps it."""
+        record = self.session.record(now, self.contact_until(now.instant))
+        return record if self.ending is None else replace(record, ending=self.ending.reason)
+
+    def view(self, now: Moment) -> PortView:
+        """Return a snapshot for onlookers."""
+        fresh = self.seen.fresh(now.instant) if self.charge is not None else self.seen.alive(now.instant)
+        voltage = self.seen.voltage_by(now.instant)
+        if voltage is None and self.mains.known(now.instant):
+            voltage = self.mains.low
+        return PortView(
+            id=self.id,
+            label=self.plan.label,
+            circuit=self.plan.circuit,
+            board=self.plan.relay.board,
+            state=self.state,
+            since=self.since,
+            relay_closed=self.relay.read_back,
+            limits=self.plan.limits,
+            measured=self.seen.measured(
+                fresh=fresh,
+                frozen=self.frozen.flagged,
+                voltage=voltage,
+                opened_at=self.relay.opened_at if self.relay.phase is Phase.OPEN else None,
+            ),
+            latches=tuple(self.latches),
+            blocked_by=self.obstacles(now),
+            session=self.record(now) if self.charge is not None else None,
+            queue_position=self.circuits.position(self.id),
+            temperature=self.heat.known(now.instant),
+            disabled=self.disabled(),
+        )
