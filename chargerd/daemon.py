@@ -19,26 +19,22 @@ from typing import Protocol
 import structlog
 
 from chargerd import __version__
-from chargerd.config.budget import budget
 from chargerd.config.site import Site
 from chargerd.control.server import ControlError, ControlServer
-from chargerd.core.commands import Answer, ReplyStatus
+from chargerd.core.commands import Answer
 from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
-from chargerd.core.facts import Clearing, Fact, Latch
-from chargerd.core.ledger import Batch, Body, Json, LedgerEntry, Recovery, RememberedCommand, Reply, RowKind
+from chargerd.core.facts import Fact
+from chargerd.core.ledger import Batch, LedgerEntry, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits, holder_of
-from chargerd.core.session import Order, SessionRecord, StopDetail
 from chargerd.core.station import Station
-from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, after
-from chargerd.core.view import PortView
+from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE, write_relays_file
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
-from chargerd.mqtt.commands import KNOWN, Incoming, Refusal
-from chargerd.mqtt.contract import MAJOR, MINOR, EventBody, Severity
+from chargerd.mqtt.commands import Incoming, Refusal
+from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.runtime import sdnotify, starts
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.backend import Backend
@@ -49,11 +45,12 @@ from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker
-from chargerd.runtime.reconcile import fulfilled, ports_to_stop
+from chargerd.runtime.portrait import Portrait
+from chargerd.runtime.reconcile import fulfilled, interrupted, lost_latches, ports_to_stop, unanswered_starts
 from chargerd.runtime.scribe import Scribe
-from chargerd.runtime.stopping import stop_buses
+from chargerd.runtime.stopping import Stoppable, stop_buses
 from chargerd.runtime.supervisor import Supervisor
-from chargerd.runtime.vitals import Tally, Vitals
+from chargerd.runtime.vitals import Vitals, Watched
 from chargerd.store import ballast
 from chargerd.store.errors import StoreError
 from chargerd.store.journal import Journal
@@ -83,19 +80,10 @@ class StartError(Exception):
     """The daemon cannot start; the message says what to do."""
 
 
-class DrivenBus(BusLike, Protocol):
+class DrivenBus(BusLike, Watched, Stoppable, Protocol):
     """What the daemon needs of a bus, on a line or simulated."""
 
-    name: str
     last_turn: Instant
-
-    @property
-    def connected(self) -> bool:
-        """Whether its line is there."""
-
-    @property
-    def counters(self) -> Tally:
-        """What it has seen since the start."""
 
     @property
     def relay_ports(self) -> frozenset[PortId]:
@@ -107,18 +95,6 @@ class DrivenBus(BusLike, Protocol):
 
     def start(self) -> None:
         """Start its thread."""
-
-    def stop(self, timeout: Seconds) -> None:
-        """End its thread."""
-
-    def open_all(self, within: Seconds) -> tuple[PortId, ...]:
-        """Open every relay; return the ports not read back open in time."""
-
-    def lost_boards(self) -> tuple[BoardId, ...]:
-        """Return the boards that do not answer."""
-
-    def unprepared_boards(self) -> tuple[BoardId, ...]:
-        """Return the boards that are not known to have the settings their dead-man needs."""
 
 
 class MakeBuses(Protocol):
@@ -153,9 +129,7 @@ class Daemon:
     ) -> None:
         self._site = site
         self._state_dir = state_dir
-        self._latencies = {port: one.worst for port, one in budget(site).ports.items()}
         self._clock = SystemClock()
-        self._began = self._clock.now()
         self._leave = threading.Event()
         self._failure: str | None = None
         self._signal: int | None = None
@@ -175,7 +149,7 @@ class Daemon:
             raise StartError(str(error)) from error
         recovery = self._journal.recovery
         self._clock.boot = recovery.boot
-        latches = (*recovery.latches, *(lost_latches(site) if recovery.latches_unknown else ()))
+        latches = (*recovery.latches, *(lost_latches(site.plan) if recovery.latches_unknown else ()))
         # Gateways whose mains return together must not all switch on in the same order.
         seed = zlib.crc32(site.gateway.id.encode())
         self._station = Station(site.plan, self._clock.moment(), latches, seed, recovery.disabled)
@@ -191,13 +165,21 @@ class Daemon:
             reply_of=self._reply,
             known=recovery.known_ids,
         )
+        self._portrait = Portrait(
+            site=site,
+            engine=self._engine,
+            journal=self._journal,
+            buses=self._buses,
+            clock=self._clock,
+            online=self._online,
+        )
         self._link = self._make_link()
         self._local = LocalHandler(
             engine=self._engine,
             desk=self._desk,
             clock=self._clock,
-            port_state=self._port_state,
-            status=self._status,
+            port_state=self._portrait.of_port,
+            status=self._portrait.status,
             accounts=Accounts(self._journal),
             audit=self._note,
             lines=Lines(lambda: [bus.statistics() for bus in self._buses if isinstance(bus, Bus)]),
@@ -254,7 +236,7 @@ class Daemon:
             self._alarm("journal_was_damaged", f"moved to {recovery.salvaged}")
         if recovery.latches_unknown:
             log.critical("latches_were_lost", ports="all locked out")
-            self._journal.append(Batch(latches=lost_latches(self._site)))
+            self._journal.append(Batch(latches=lost_latches(self._site.plan)))
         self._engine.connect(
             relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
         )
@@ -389,7 +371,7 @@ class Daemon:
             gateway=self._site.gateway.id,
             clock=self._clock,
             ledger=self._journal,
-            states=self,
+            states=self._portrait,
             on_command=self._command,
             on_refused=self._refused,
             on_alarm=self._alarm,
@@ -437,66 +419,6 @@ class Daemon:
         return supervisor
 
     # What others ask of the daemon
-
-    def info(self) -> Body:
-        """Return `state/info`."""
-        site = self._site
-        span = self._journal.span()
-        ports: list[Json] = [
-            {"port": port.id, "label": port.label, "circuit": port.circuit} for port in site.plan.ports
-        ]
-        boards: list[Json] = [
-            {"board": board.id, "bus": board.bus, "address": board.address, "profile": board.profile.name}
-            for board in site.boards.values()
-        ]
-        circuits: list[Json] = [circuit.id for circuit in site.plan.circuits]
-        return {
-            "name": site.gateway.name,
-            "timezone": site.gateway.timezone,
-            "version": __version__,
-            "contract": f"{MAJOR}.{MINOR}",
-            "configuration": site.digest,
-            "starts": self._journal.recovery.starts,
-            "ports": ports,
-            "boards": boards,
-            "circuits": circuits,
-            "capabilities": list(KNOWN),
-            "ledger": {"stream": span.stream, "first": span.first, "last": span.last},
-        }
-
-    def port_ids(self) -> Sequence[PortId]:
-        """Return all ports."""
-        return [port.id for port in self._site.plan.ports]
-
-    def port_state(self, port: PortId) -> Body:
-        """Return `state/port/{port}`."""
-        return self._port_state(self._engine.view(port))
-
-    def _port_state(self, view: PortView) -> dict[str, Json]:
-        latency = self._latencies.get(view.id)
-        return bodies.plain(bodies.port_state(view, now=self._clock.moment(), latency_budget=latency))
-
-    def _status(self) -> dict[str, Json]:
-        span = self._journal.span()
-        mqtt = self._site.mqtt
-        buses: list[Json] = [_bus_status(bus, self._site) for bus in self._buses]
-        return {
-            "gateway": self._site.gateway.id,
-            "name": self._site.gateway.name,
-            "version": __version__,
-            "boot": self._journal.recovery.boot,
-            "up_s": round(self._clock.now() - self._began, 1),
-            "mqtt": None
-            if mqtt is None
-            else {
-                "broker": f"{mqtt.host}:{mqtt.broker_port}",
-                "connected": self._link is not None and self._link.connected,
-            },
-            "ledger": {"stream": span.stream, "last": span.last, "acked": span.acked},
-            "store": {"writable": self._journal.why_not is None, "why_not": self._journal.why_not},
-            "buses": buses,
-            "circuits": [bodies.plain(bodies.circuit_state(view)) for view in self._engine.circuit_views()],
-        }
 
     def _reply(self, answer: Answer) -> Reply:
         state = None
@@ -552,70 +474,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(f"{folder}: {error.strerror}; create it, or name another folder") from error
-
-
-def _bus_status(bus: DrivenBus, site: Site) -> dict[str, Json]:
-    counters = bus.counters
-    lost: list[Json] = list(bus.lost_boards())
-    return {
-        "bus": bus.name,
-        "line": site.buses[bus.name].place,
-        "connected": bus.connected,
-        "boards_lost": lost,
-        "transactions": counters.transactions,
-        "timeouts": counters.timeouts,
-        "corrupt": counters.corrupt,
-        "exceptions": counters.exceptions,
-        "foreign_bytes": counters.foreign_bytes,
-    }
-
-
-def lost_latches(site: Site) -> tuple[Latch, ...]:
-    """Return a lock-out for every port and every circuit that could have been held open.
-
-    The journal was damaged, and nobody knows which of them were.
-    """
-    guarded = {plan.circuit for plan in site.plan.inputs}
-    circuits = (it.id for it in site.plan.circuits if it.id in guarded or it.contactor is not None)
-    return tuple(
-        Latch(
-            port=holder,
-            function="latches_unknown",
-            clearing=Clearing.LOCK_OUT,
-            detail=StopDetail(function="latches_unknown"),
-        )
-        for holder in (*(port.id for port in site.plan.ports), *map(holder_of, circuits))
-    )
-
-
-def unanswered_starts(recovery: Recovery) -> frozenset[CommandId]:
-    """Return the starts that still wait for their last word."""
-    return frozenset(one.command for one in recovery.unfinished if one.name == "start")
-
-
-def interrupted(recovery: Recovery) -> tuple[SessionRecord, ...]:
-    """Return what has to be taken up or settled after a restart.
-
-    Besides the sessions that were open, these are starts that were accepted but not yet durable as sessions: each
-    accepted start yields exactly one settlement. One that is settled already only lacks its last reply.
-    """
-    known = {record.order.session for record in recovery.sessions} | recovery.settled
-    accepted = [
-        command
-        for command in recovery.unfinished
-        if command.name == "start"
-        and command.reply is not None
-        and command.reply.body.get("status") == ReplyStatus.ACCEPTED
-        and command.session is not None
-        and command.session not in known
-    ]
-    return recovery.sessions + tuple(_never_durable(command) for command in accepted)
-
-
-def _never_durable(command: RememberedCommand) -> SessionRecord:
-    assert command.session is not None
-    assert command.port is not None
-    order = Order(
-        session=command.session, port=command.port, limits=Limits(), order=command.order, command=command.command
-    )
-    return SessionRecord(order=order, started=command.moment, at=command.moment)

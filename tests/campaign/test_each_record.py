@@ -24,9 +24,8 @@ from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortState
-from chargerd.daemon import interrupted
 from chargerd.runtime.desk import FINAL
-from chargerd.runtime.reconcile import fulfilled, ports_to_stop
+from chargerd.runtime.reconcile import fulfilled, interrupted, ports_to_stop
 from chargerd.store import journal
 from chargerd.store.journal import Journal
 from chargerd.store.work import Append
