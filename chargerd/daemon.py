@@ -252,6 +252,8 @@ class Daemon:
         )
         going_on = unanswered & self._under_way()
         self._desk.conclude(recovery.unfinished, self._to_backend, going_on, fulfilled(recovery))
+        if self._link is not None and starts.cut_off(recovery):
+            self._backend.say_again(recovery.last_words)
         self._tell_store()
         for bus in self._buses:
             bus.start()

@@ -135,6 +135,8 @@ class Recovery:
     disabled: tuple[Disabled, ...] = ()
     warmths: tuple[Warmth, ...] = ()
     unfinished: tuple[RememberedCommand, ...] = ()
+    last_words: tuple[RememberedCommand, ...] = ()
+    """The newest commands with a final reply, oldest first; a process that was killed may not have sent it."""
     settled: frozenset[SessionId] = frozenset()
     """Sessions of unfinished starts that are settled already; only the last reply is missing."""
     known_ids: Mapping[CommandId, str] = field(default_factory=dict)

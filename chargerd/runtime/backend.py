@@ -29,7 +29,7 @@ from chargerd.mqtt.arguments import (
 )
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.runtime.desk import Desk, Respond
+from chargerd.runtime.desk import ON_SITE, Desk, Respond
 from chargerd.runtime.onlooker import Every
 
 LOAD_EVERY = Seconds(60.0)
@@ -80,6 +80,12 @@ class Backend:
     def respond_with(self, correlation: bytes | None) -> Respond:
         """Return how replies to a message with this Correlation Data are given."""
         return lambda reply, _final: self._link.publish_reply(reply, correlation)
+
+    def say_again(self, commands: Sequence[RememberedCommand]) -> None:
+        """Send the last words of commands once more; those given on site went to nobody here."""
+        for command in commands:
+            if command.reply is not None and not command.command.startswith(ON_SITE):
+                self.respond_to(command)(command.reply, True)
 
     def refused(self, refusal: Refusal) -> None:
         """Answer a message that is no command, or none that may act."""

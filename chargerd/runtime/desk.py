@@ -44,6 +44,9 @@ FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, R
 KNOWN_FOR = Seconds(7 * 86_400.0)
 """The contract keeps ids of commands this long; those from before a restart count from there."""
 
+ON_SITE = "local-"
+"""What the ids of commands given on site begin with."""
+
 Received: TypeAlias = Callable[[], None]
 """Called when a command's id is durable, or cannot be made so: whoever has brought it may forget it."""
 Respond: TypeAlias = Callable[[Reply, bool], None]
@@ -461,4 +464,4 @@ class Desk:
 
 def fresh_id() -> CommandId:
     """Return an id for a command given on site."""
-    return CommandId(f"local-{ULID()}")
+    return CommandId(f"{ON_SITE}{ULID()}")

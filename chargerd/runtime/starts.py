@@ -22,6 +22,11 @@ def ended_before(recovery: Recovery) -> str:
     return {STOPPED: "stopped", FAILED: "failed"}.get(str(event), "interrupted")
 
 
+def cut_off(recovery: Recovery) -> bool:
+    """Say whether the process before this one had no time to hand over what it had to say."""
+    return ended_before(recovery) in {"interrupted", "failed"}
+
+
 def started(recovery: Recovery, *, version: str, configuration: str, interrupted: int) -> EventBody:
     """Return the event of a start: how the process before it ended, and how many sessions that cut short."""
     before = ended_before(recovery)

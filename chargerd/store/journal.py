@@ -41,6 +41,9 @@ UNREADABLE: Final[tuple[str, ...]] = (
     "the settlements cannot be read: the journal is closed, or its disk does not answer",
 )
 
+LAST_WORDS = 16
+"""Newest final replies told of at a start: more than a process has under way when it is killed."""
+
 T = TypeVar("T")
 
 
@@ -291,6 +294,7 @@ def _peek(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recover
         warmths=tables.warmths(),
         disabled=tables.disabled(),
         unfinished=unfinished,
+        last_words=tables.last_words(LAST_WORDS),
         settled=frozenset(one for one in started - open_ids if tables.session_used(one)),
         known_ids=known,
         salvaged=state.salvaged if state.starts == 1 else None,

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +20,7 @@ from chargerd.store.codec import (
     LATCH,
     SESSION,
     WARMTH,
+    CodecError,
     dump_body,
     dump_command,
     key,
@@ -334,6 +335,17 @@ class Tables:
         """Return commands without a final reply, oldest first. Raises `CodecError`."""
         found = self._db.execute("SELECT data, reply, final FROM commands WHERE final = 0 ORDER BY rowid")
         return tuple(_command(*row) for row in found)
+
+    def last_words(self, limit: int) -> tuple[RememberedCommand, ...]:
+        """Return the newest commands with a final reply, oldest first, without those that cannot be read."""
+        found = self._db.execute(
+            "SELECT data, reply, final FROM commands WHERE final = 1 ORDER BY rowid DESC LIMIT ?", (limit,)
+        ).fetchall()
+        words: list[RememberedCommand] = []
+        for row in reversed(found):
+            with suppress(CodecError):
+                words.append(_command(*row))
+        return tuple(words)
 
     def command(self, command: CommandId) -> RememberedCommand | None:
         """Return a command with its newest reply. Raises `CodecError`."""

@@ -28,7 +28,7 @@ def update(backend: Backend, energy_wh: float, **more: Any) -> str:
 def test_limits_and_service_hold_over_a_kill(site: DaemonSite, backend: Backend) -> None:
     site.world.socket("A01").plug(steady())
     start = backend.command("start", port="A01", session_id="S-1", limits={"energy_wh": 500})
-    backend.reply(start, "done")
+    flows = backend.reply(start, "done")
     assert final(backend, update(backend, 300))["status"] == "done"
     told = backend.wait("up/session", lambda body: body["event"] == "updated")
     assert told["limits"]["energy_wh"] == 300
@@ -55,6 +55,7 @@ def test_limits_and_service_hold_over_a_kill(site: DaemonSite, backend: Backend)
     site.end(signal.SIGKILL)
     site.start()
     site.wait_state("A01", "charging", timeout=40)
+    backend.wait("up/reply", lambda body: body["id"] == start and body["up_ms"] > flows["up_ms"])
     said = final(backend, raised)
     assert in_force(site) == (450 if said["status"] == "done" else 400), "what was said is what holds"
 

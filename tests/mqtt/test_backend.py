@@ -20,6 +20,7 @@ from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, parse
 from chargerd.runtime.backend import Backend
+from chargerd.runtime.desk import fresh_id
 from chargerd.store.codec import dump_command, load_command
 from tests.mqtt.test_commands import arrived
 from tests.runtime import test_desk
@@ -92,6 +93,19 @@ def test_what_a_command_is_known_by_outlives_a_crash() -> None:
     )
     assert after.written() == [("failed", "failed")] * 2
     assert [correlation for _body, correlation in after.link.replies] == [b"c", None]
+
+
+def test_last_words_that_a_kill_may_have_swallowed_are_said_again() -> None:
+    before, after = Stage(), Stage()
+    before.command("get")
+    [command] = [one for batch, _done in before.journal.batches for one in batch.commands]
+    assert before.written() == [("done", "ok")]
+    [(body, _correlation)] = before.link.replies
+    said = replace(command, reply=Reply(command=command.command, body=body), final=True)
+    on_site = replace(said, command=fresh_id())
+    after.backend.say_again((said, on_site, replace(said, reply=None)))
+    assert after.link.replies == [(body, b"c")]
+    assert not after.journal.batches, "it is written already"
 
 
 def test_a_replay_of_another_stream_is_refused_with_the_one_there_is(stage: Stage) -> None:

@@ -35,6 +35,19 @@ def test_a_start_says_how_it_ended_before(
     )
 
 
+@pytest.mark.parametrize(
+    ("count", "newest", "cut"),
+    [
+        (1, None, False),
+        (2, {"event": starts.STOPPED}, False),
+        (2, {"event": starts.FAILED}, True),
+        (2, {"event": "ended"}, True),
+    ],
+)
+def test_only_an_orderly_end_hands_over_all_it_has_to_say(count: int, newest: Body | None, cut: bool) -> None:
+    assert starts.cut_off(recovery(count, newest)) is cut
+
+
 def test_an_end_says_whether_it_was_meant() -> None:
     assert starts.stopped() == EventBody(event="gateway_stopped", severity=Severity.INFO)
     assert starts.failed("hung: bus line") == EventBody(

@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from chargerd.core.ledger import Batch, LedgerSpan, Reply, RowKind
 from chargerd.core.units import CommandId, PortId, SessionId
 from chargerd.mqtt.contract import EventBody
 from chargerd.store.errors import StoreError
+from chargerd.store.journal import LAST_WORDS
 from tests.store.kit import (
     NOON_MS,
     PATIENCE_S,
@@ -203,7 +205,20 @@ def test_a_command_is_remembered_with_its_newest_reply(open_: Open) -> None:
     recovery = open_().journal.recovery
     assert [one.command for one in recovery.unfinished] == ["c1", "c3"]
     assert recovery.unfinished[0].reply == reply("c1", "accepted")
+    assert [(one.command, one.reply) for one in recovery.last_words] == [("c2", reply("c2", "done"))]
     assert recovery.known_ids == {"c1": "d1", "c2": "d1", "c3": "d1"}
+
+
+def test_the_newest_last_words_are_found_and_what_cannot_be_read_is_passed_over(open_: Open, path: Path) -> None:
+    opened = open_()
+    names = [f"c{number}" for number in range(LAST_WORDS + 2)]
+    assert opened.write(Batch(commands=tuple(map(command, names))))
+    for name in names:
+        assert opened.write(Batch(replies=((reply(name, "done"), True),)))
+    opened.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE commands SET data = 'rubbish' WHERE command = 'c5'")
+    assert [one.command for one in open_().journal.recovery.last_words] == [n for n in names[2:] if n != "c5"]
 
 
 @pytest.mark.parametrize("digest", ["d1", "d2"])
