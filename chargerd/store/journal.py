@@ -23,7 +23,6 @@ from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import ChainCheck
 from chargerd.store.errors import StoreError
 from chargerd.store.place import Place, Upkeep
-from chargerd.store.retention import COMMANDS_MS
 from chargerd.store.tables import Tables
 from chargerd.store.work import Acknowledge, Append, Ask, CountConnection
 from chargerd.store.writer import Writer
@@ -79,8 +78,8 @@ class Journal:
         """
         place = Place(
             path,
-            lambda connection: _recover(connection, clock, boot_id),
-            lambda connection: _peek(connection, clock, boot_id),
+            lambda connection: _recover(connection, boot_id),
+            lambda connection: _peek(connection, boot_id),
             upkeep,
         )
         opened = place.open()
@@ -270,18 +269,17 @@ class Journal:
         self._reserved = {session: by for session, by in self._reserved.items() if by not in answered}
 
 
-def _recover(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recovery:
+def _recover(connection: sqlite3.Connection, boot_id: str) -> Recovery:
     tables = Tables(connection)
     with tables.transaction():
         tables.count_start(boot_id)
-    return _peek(connection, clock, boot_id)
+    return _peek(connection, boot_id)
 
 
-def _peek(connection: sqlite3.Connection, clock: Clock, boot_id: str) -> Recovery:
+def _peek(connection: sqlite3.Connection, boot_id: str) -> Recovery:
     tables = Tables(connection)
-    wall_ms = clock.moment().wall_ms
     sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.unfinished()
-    known = tables.command_digests(None if wall_ms is None else wall_ms - COMMANDS_MS)
+    known = tables.command_digests()
     state = tables.state()
     open_ids = {record.order.session for record in sessions}
     started = {command.session for command in unfinished if command.session is not None}

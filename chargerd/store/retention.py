@@ -1,8 +1,9 @@
 """How long rows are kept, and how they leave.
 
-Spans are counted on the wall clock. A row written while nothing vouched for it counts from the moment the wall
-time is first known, and so does one whose stamp turns out to lie in the future. While the wall time is not known,
-nothing leaves by age; then the newest `MOST` rows that may leave are kept.
+Spans are counted on the wall clock, once it has held for a day: one that jumps by years ends nothing, and nor
+does setting it right again. A row written while nothing vouched for its time counts from then, and so does one
+whose stamp turns out to lie in the future; what was written in this boot has its age from the boot's own clock.
+Until the time has held nothing leaves by age, and the newest `MOST` rows that may leave are kept.
 
 Rows nobody has acknowledged leave only where they have to: when the file has outgrown its limit, or after
 `UNACKNOWLEDGED_MS`. Settlements never do. A `gap` takes the place of each run of rows that left, in the same
@@ -16,6 +17,7 @@ from typing import Final
 
 from chargerd.core.ledger import LedgerEntry, RowKind
 from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.units import Instant, Seconds, between
 from chargerd.store.codec import dump_body
 from chargerd.store.tables import Tables, gap_body
 
@@ -35,6 +37,10 @@ LIMIT_BYTES: Final = 256 * 1024 * 1024
 """How large the journal may grow before facts make room: a week of 85 busy ports fits."""
 ENOUGH: Final = 0.95
 """Down to which part of the limit room is made, so that it is not made row by row."""
+HELD_FOR: Final = Seconds(86_400.0)
+"""How long the wall time has to have gone evenly before anything leaves by it."""
+JUMP_MS: Final = 3_600_000
+"""By how much it may be set between two looks and still count as even: spans are of days."""
 SLICE: Final = 500
 """How many rows leave in one transaction."""
 
@@ -65,7 +71,8 @@ BY_COUNT: Final = (
 )
 ACKNOWLEDGED: Final = """DELETE FROM ledger WHERE seq IN (
     SELECT seq FROM ledger WHERE seq <= (SELECT acked FROM state) ORDER BY seq LIMIT :slice)"""
-OLDEST: Final = """SELECT seq, CASE WHEN clock = 'ntp' THEN wall_ms END FROM ledger
+OLDEST: Final = """SELECT seq,
+    CASE WHEN boot = :boot THEN :now - (:instant - instant) * 1000 WHEN clock = 'ntp' THEN wall_ms END FROM ledger
     WHERE settlement = 0 AND seq > (SELECT max(acked, dropped) FROM state) ORDER BY seq LIMIT :slice"""
 
 
@@ -75,19 +82,31 @@ class Retention:
 
     limit_bytes: int = LIMIT_BYTES
     shrinking: bool = False
+    _offset: float | None = None
+    """Milliseconds between wall and boot clock at the last look; `None` while the wall time was not known."""
+    _even_since: Instant = Instant(0.0)
 
     def by_age(self, tables: Tables, moment: Moment) -> bool:
         """Let go of what was kept long enough, within a transaction; say whether there is more of it."""
-        figures = _figures(moment.wall_ms)
-        statements = BY_COUNT if moment.wall_ms is None else (*STAMP, *BY_AGE)
-        full = [tables.execute(statement, figures).rowcount >= SLICE for statement in statements]
-        more = any(full[len(STAMP) :] if moment.wall_ms is not None else full[:1])
-        if moment.wall_ms is None or moment.clock is not ClockQuality.NTP:
-            return more
-        oldest = _oldest(tables)
+        held = self._held(moment)
+        figures = _figures(moment)
+        for statement in STAMP if held else ():
+            tables.execute(statement, figures)
+        full = [tables.execute(one, figures).rowcount >= SLICE for one in (BY_AGE if held else BY_COUNT)]
+        if not held or moment.wall_ms is None or moment.clock is not ClockQuality.NTP:
+            return any(full)
+        oldest = _oldest(tables, moment)
         old = _older(oldest, moment.wall_ms - UNACKNOWLEDGED_MS)
         _drop(tables, old, moment, "kept for 90 days without being acknowledged")
-        return more or (bool(old) and len(oldest) >= SLICE)
+        return any(full) or (bool(old) and len(oldest) >= SLICE)
+
+    def _held(self, moment: Moment) -> bool:
+        """Say whether the wall time has gone evenly with the boot's own clock for long enough."""
+        before = self._offset
+        self._offset = None if moment.wall_ms is None else moment.wall_ms - moment.instant * 1000
+        if before is None or self._offset is None or abs(self._offset - before) > JUMP_MS:
+            self._even_since = moment.instant
+        return self._offset is not None and between(self._even_since, moment.instant) >= HELD_FOR
 
     def by_size(self, tables: Tables, moment: Moment) -> bool:
         """Make room if the file has outgrown its limit; say whether there is more to do. Within a transaction."""
@@ -97,15 +116,17 @@ class Retention:
             return False
         if tables.execute(ACKNOWLEDGED, {"slice": SLICE}).rowcount:
             return True
-        oldest = [seq for seq, _ in _oldest(tables)]
+        oldest = [seq for seq, _ in _oldest(tables, moment)]
         _drop(tables, oldest, moment, f"the journal has outgrown {self.limit_bytes // (1024 * 1024)} MiB")
         self.shrinking = bool(oldest)
         return self.shrinking
 
 
-def _figures(wall_ms: int | None) -> dict[str, int | None]:
+def _figures(moment: Moment) -> dict[str, float | None]:
     return {
-        "now": wall_ms,
+        "now": moment.wall_ms,
+        "boot": moment.boot,
+        "instant": moment.instant,
         "commands": COMMANDS_MS,
         "ids": SESSION_IDS_MS,
         "acknowledged": ACKNOWLEDGED_MS,
@@ -115,7 +136,7 @@ def _figures(wall_ms: int | None) -> dict[str, int | None]:
     }
 
 
-def _older(rows: Sequence[tuple[int, int | None]], before: int) -> Sequence[int]:
+def _older(rows: Sequence[tuple[int, float | None]], before: int) -> Sequence[int]:
     """Return the first of these rows, given with their times, as far as they are surely older than `before`.
 
     One whose time nobody vouches for is as old as the next one that has one, at least.
@@ -129,9 +150,9 @@ def _older(rows: Sequence[tuple[int, int | None]], before: int) -> Sequence[int]
     return [seq for seq, _ in rows[:count]]
 
 
-def _oldest(tables: Tables) -> Sequence[tuple[int, int | None]]:
-    """Return the oldest rows that may leave, with their times as far as the network's time vouches for them."""
-    return tables.execute(OLDEST, {"slice": SLICE}).fetchall()
+def _oldest(tables: Tables, moment: Moment) -> Sequence[tuple[int, float | None]]:
+    """Return the oldest rows that may leave, with their times as far as boot or network vouch for them."""
+    return tables.execute(OLDEST, _figures(moment)).fetchall()
 
 
 def _drop(tables: Tables, seqs: Sequence[int], moment: Moment, reason: str) -> None:

@@ -359,12 +359,9 @@ class Tables:
         query = "SELECT 1 FROM commands WHERE command = ?"
         return self._db.execute(query, (key(command),)).fetchone() is not None
 
-    def command_digests(self, since_ms: int | None) -> dict[CommandId, str]:
-        """Return ids and digests of the commands since a wall time, and of those that have none."""
-        found = self._db.execute(
-            "SELECT command, digest FROM commands WHERE wall_ms IS NULL OR ? IS NULL OR wall_ms >= ?",
-            (since_ms, since_ms),
-        )
+    def command_digests(self) -> dict[CommandId, str]:
+        """Return ids and digests of all commands that are remembered."""
+        found = self._db.execute("SELECT command, digest FROM commands")
         return {CommandId(command): digest for command, digest in found}
 
     def session_used(self, session: SessionId) -> bool:

@@ -242,7 +242,7 @@ class Reader:
 
     def look(self) -> None:
         """Compare."""
-        found = journal._peek(connection_of(self.opened.journal), self.clock, "boot-z")  # noqa: SLF001 - as it begins
+        found = journal._peek(connection_of(self.opened.journal), "boot-z")  # noqa: SLF001 - as it begins
         left = [record.order.session for record in interrupted(found)]
         assert len(left) == len(set(left)), left
         for session in {*self.settled, *left, *self.accepted.values()}:

@@ -11,6 +11,7 @@ DAY_S = 86_400.0
 
 
 def pass_days(opened: Opened, days: float) -> None:
+    opened.settle()  # So that the time is looked at before it goes on.
     opened.clock.advance(days * DAY_S)
     # One turn of the thread lets old rows go, the next answers after that.
     opened.settle()
@@ -43,13 +44,14 @@ def test_acknowledged_rows_stay_a_week_and_others_as_long_as_it_takes(opened: Op
     assert opened.journal.verify_settlements() == ()
 
 
-def test_the_week_begins_when_the_time_is_first_known(opened: Opened) -> None:
+def test_the_week_begins_when_the_time_has_been_known_for_a_day(opened: Opened) -> None:
     opened.clock.wall_ms = None
     opened.journal.append(Batch(entries=(entry(), entry())))
     opened.journal.acknowledge(opened.journal.span().stream, 1)
     pass_days(opened, 30)
     assert seqs(opened) == [1, 2]
     opened.clock.wall_ms = NOON_MS
+    pass_days(opened, 1)
     pass_days(opened, 1)
     pass_days(opened, 6.9)
     assert seqs(opened) == [1, 2]
@@ -65,6 +67,7 @@ def test_a_stamp_from_the_future_counts_from_now(opened: Opened) -> None:
     opened.settle()
     opened.clock.wall_ms = NOON_MS
     pass_days(opened, 1)
+    pass_days(opened, 1)
     pass_days(opened, 7.1)
     assert seqs(opened) == []
     assert opened.lookup("c1") == (None, False)
@@ -79,10 +82,28 @@ def test_ids_of_commands_are_known_for_a_week(open_: Open) -> None:
     opened.close()
     clock = HandClock(NOON_MS + round(7.1 * DAY_S * 1000))
     opened = open_(clock=clock)
-    assert opened.journal.recovery.known_ids == {}
+    assert opened.journal.recovery.known_ids == {"c1": "d1"}, "until the time has held for a day"
     assert [one.command for one in opened.journal.recovery.unfinished] == ["c1"]
-    opened.settle()
+    pass_days(opened, 1)
     assert opened.lookup("c1") == (None, False)
+
+
+def test_a_clock_that_jumps_by_years_ends_nothing_and_nor_does_setting_it_right(open_: Open) -> None:
+    opened = open_()
+    assert opened.write(Batch(commands=(command("c1"),), entries=(entry(), entry())))
+    opened.journal.acknowledge(opened.journal.span().stream, 1)
+    for days in (1000, -1000, 1):
+        opened.clock.wall_ms = NOON_MS + round(days * DAY_S * 1000)
+        assert opened.write(Batch(entries=(entry(),)))
+        pass_days(opened, 0.5)
+    pass_days(opened, 3)
+    assert [(row.seq, row.body.get("event")) for row in opened.rows()] == [(n, "x") for n in range(1, 6)]
+    assert opened.lookup("c1")[0] is not None
+    opened.close()
+    clock = HandClock(NOON_MS + round(1000 * DAY_S * 1000))
+    opened = open_(clock=clock)
+    pass_days(opened, 0.9)
+    assert opened.journal.span().first == 1, "a boot whose time lies, for less than a day"
 
 
 def test_ids_of_sessions_are_known_for_four_hundred_days_and_while_open(opened: Opened) -> None:

@@ -96,9 +96,20 @@ def test_rows_the_backend_has_go_before_any_it_has_not(path: Path) -> None:
     opened.close()
 
 
+def test_what_was_written_in_this_boot_is_as_old_as_the_boot_says(opened: Opened) -> None:
+    lying = replace(opened.clock.moment(), wall_ms=946_684_800_000)
+    opened.journal.append(Batch(entries=(replace(entry(), moment=lying),)))
+    opened.settle()
+    for days, what in ((89.9, "x"), (0.2, "gap")):
+        opened.clock.advance(days * DAY_S)
+        at_rest(opened)
+        assert [row.body["event"] for row in opened.rows()] == [what]
+
+
 def test_facts_nobody_asked_for_in_ninety_days_leave_a_gap_and_settlements_stay(opened: Opened) -> None:
     opened.journal.append(Batch(entries=tuple(entry({"event": "x"}) for _ in range(3))))
     opened.journal.append(Batch(entries=(entry({"event": "ended"}, settlement=True), entry({"event": "x"}))))
+    opened.settle()
     for days in (89.9, 0.2):
         opened.clock.advance(days * DAY_S)
         opened.settle()
@@ -109,14 +120,17 @@ def test_facts_nobody_asked_for_in_ninety_days_leave_a_gap_and_settlements_stay(
 
 
 def test_only_the_networks_time_makes_a_fact_old(opened: Opened) -> None:
-    # A clock with a flat battery says 2000; half an hour later the network's time is there.
-    long_ago = Moment(instant=Instant(1.0), boot=1, wall_ms=946_684_800_000, clock=ClockQuality.RTC)
+    # In the boot before, a clock with a flat battery said 2000; half an hour later the network's time is there.
+    long_ago = Moment(instant=Instant(1.0), boot=0, wall_ms=946_684_800_000, clock=ClockQuality.RTC)
     stamped = replace(entry(), moment=long_ago)
     opened.journal.append(Batch(entries=(stamped, stamped)))
     opened.clock.advance(3601.0)
     opened.settle()
     opened.settle()
     assert [row.body["event"] for row in opened.rows()] == ["x", "x"]
+    opened.clock.advance(2 * DAY_S)
+    at_rest(opened)
+    assert [row.body["event"] for row in opened.rows()] == ["x", "x"], "nor does a day of it"
     known = replace(entry(), moment=opened.clock.moment())
     opened.journal.append(Batch(entries=(known, stamped)))
     opened.clock.advance(90.1 * DAY_S)
@@ -130,6 +144,7 @@ def test_only_the_networks_time_makes_a_fact_old(opened: Opened) -> None:
 def test_a_gap_acknowledged_in_part_goes_on_to_stand_for_the_rest(opened: Opened) -> None:
     # The backend's word for row 2 was on its way when the line went; then nobody came for ninety days.
     opened.journal.append(Batch(entries=tuple(entry({"event": "x"}) for _ in range(6))))
+    opened.settle()
     opened.clock.advance(91 * DAY_S)
     at_rest(opened)
     assert [(row.seq, row.body["to"]) for row in opened.rows()] == [(1, 6)]
@@ -525,6 +540,7 @@ def test_a_gap_is_an_event_of_the_contract_and_a_salvaged_one_speaks_of_the_stre
 ) -> None:
     opened.journal.append(Batch(entries=tuple(entry({"event": "x"}) for _ in range(3))))
     opened.journal.append(Batch(entries=(entry({"event": "ended"}, settlement=True),)))
+    opened.settle()
     opened.clock.advance(91 * DAY_S)
     at_rest(opened)
     gap = EventBody.model_validate(dict(opened.rows()[0].body))
