@@ -166,6 +166,13 @@ MUTANTS: tuple[Mutant, ...] = (
         new="            pass\n",
         tests="tests/store/test_failures.py",
     ),
+    Mutant(
+        rule="a clock that jumps by years makes facts of the last hour leave",
+        module="store/retention.py",
+        old="between(self._even_since, moment.instant) >= HELD_FOR",
+        new="True",
+        tests="tests/store/test_retention.py",
+    ),
 )
 
 
