@@ -247,10 +247,10 @@ class Tables:
             "INSERT INTO acknowledgements (through, wall_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (through, wall_ms),
         )
-        self._shorten_gap(through)
+        self._part_gap(through)
 
-    def _shorten_gap(self, through: int) -> None:
-        """Let a gap that begins among acknowledged rows stand for the others alone, under their first number.
+    def _part_gap(self, through: int) -> None:
+        """Part a gap that begins among acknowledged rows in two: for these, and for the others.
 
         Rows that were acknowledged while nothing came through may have left before the gateway heard of it. With
         them the gap would count as acknowledged, and nobody would hear of the rows behind.
@@ -265,9 +265,13 @@ class Tables:
         to = body.get("to")
         if body.get("event") == "gap" and isinstance(to, int) and to > through:
             self._db.execute(
-                "UPDATE ledger SET seq = ?1, body = ?2 WHERE seq = ?3",
+                """INSERT INTO ledger (seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous)
+                SELECT ?1, kind, ?2, instant, boot, wall_ms, clock, offline, settlement, previous
+                FROM ledger WHERE seq = ?3""",
                 (through + 1, dump_body({**body, "from": through + 1}), found[0]),
             )
+            known = dump_body({**body, "to": through})
+            self._db.execute("UPDATE ledger SET body = ?1 WHERE seq = ?2", (known, found[0]))
 
     def execute(self, statement: str, parameters: Mapping[str, object]) -> sqlite3.Cursor:
         """Run a statement of another module of the store, within a transaction."""

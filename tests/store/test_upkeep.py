@@ -151,8 +151,8 @@ def test_a_gap_acknowledged_in_part_goes_on_to_stand_for_the_rest(opened: Opened
     opened.journal.acknowledge(opened.journal.span().stream, 2)
     at_rest(opened)
     assert opened.journal.span().acked == 2
-    (gap,) = opened.rows(after=2)
-    assert (gap.seq, gap.body["from"], gap.body["to"], gap.body["event"]) == (3, 3, 6, "gap")
+    gaps = [(gap.seq, gap.body["from"], gap.body["to"], gap.body["event"]) for gap in opened.rows()]
+    assert gaps == [(1, 1, 2, "gap"), (3, 3, 6, "gap")], "whoever asks for the first ones again is told too"
     opened.clock.advance(8 * DAY_S)
     at_rest(opened)
     assert [row.seq for row in opened.rows()] == [3], "nor does it leave with the acknowledged ones"
