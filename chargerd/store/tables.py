@@ -265,7 +265,8 @@ class Tables:
         to = body.get("to")
         if body.get("event") == "gap" and isinstance(to, int) and to > through:
             self._db.execute(
-                """INSERT INTO ledger (seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous)
+                """INSERT INTO ledger
+                (seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous)
                 SELECT ?1, kind, ?2, instant, boot, wall_ms, clock, offline, settlement, previous
                 FROM ledger WHERE seq = ?3""",
                 (through + 1, dump_body({**body, "from": through + 1}), found[0]),
