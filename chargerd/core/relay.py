@@ -100,6 +100,8 @@ class RelayWatch:
             return
         if self.phase is Phase.OPEN:
             self._forget_leases()  # Whatever closed it was not ours, and gave no lease we know of.
+        elif self.phase is Phase.UNKNOWN:
+            self._may_be_closed(now)  # By a run before this one, whose last lease ends within this time.
         self._enter(Phase.OPENING)
         self._tries = 0
         self._send_open(now, out, RETRY_FIRST)

@@ -39,6 +39,31 @@ def test_the_lease_opens_the_relay_of_a_dead_daemon_and_the_next_one_closes_the_
     assert not [fact for _, fact in world.facts if isinstance(fact, RelayNotReconciled)]
 
 
+def test_current_through_a_relay_whose_board_is_silent_from_the_start_is_out_of_control() -> None:
+    world = World()
+    world.charging()
+    world.run(20)
+    world.contacts[A01].welded = True
+    world.board.silent = True
+    world.restart(after=2.0)
+    began = world.elapsed
+    world.run_until("locked out relay_board_lost", within=15)
+    assert world.elapsed - began >= 6.0, "a lease that the run before has given may last so long"
+    assert world.state() is PortState.LOCKED_OUT
+
+
+def test_a_board_that_comes_back_late_after_a_restart_finds_its_relay_open() -> None:
+    world = World()
+    world.charging()
+    world.run(20)
+    world.board.silent = True
+    world.restart(after=0.5)
+    world.run(20)
+    assert not world.view("A01").latches, "it has lapsed"
+    world.board.silent = False
+    world.ready()
+
+
 def test_a_restart_sooner_than_the_lease_opens_the_relay_itself() -> None:
     world = World()
     world.charging()
