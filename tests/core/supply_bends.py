@@ -214,6 +214,14 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
+        "table",
+        'Rule("powered", when.awaits_power, do.durable_and_close)',
+        'Rule("powered", when.awaits_power, do.energise)',
+        "scenarios.test_contactors:test_ports_that_have_waited_for_their_contactor_close_one_a_second",
+        (),
+        (),
+    ),
+    Bend(
         "circuits",
         "RETURN_OVER = Seconds(30.0)",
         "RETURN_OVER = Seconds(0.5)",

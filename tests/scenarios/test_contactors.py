@@ -74,6 +74,22 @@ def test_a_port_waits_for_its_contactor() -> None:
     assert world.when("contact closed", "A01") > world.when("contact closed", CONTACTOR)
 
 
+def test_ports_that_have_waited_for_their_contactor_close_one_a_second() -> None:
+    world = World(site=shed(contactor=SWITCH).plan, separate=True)
+    ports = ("A01", "A02", "A03")
+    for port in ports:
+        world.ready(port)
+    world.relay_bus.held = True
+    for port in ports:
+        world.start(port)
+    world.run(2.4)
+    world.relay_bus.release()
+    world.run(5)
+    first, second, third = sorted(world.contacts[PortId(port)].edges[0][0] for port in ports)
+    assert second - first >= 0.9
+    assert third - second >= 0.9
+
+
 def test_a_contactor_that_does_not_close_is_latched() -> None:
     world = shed(contactor=SWITCH)
     world.contacts[CONTACTOR].jammed = True
