@@ -229,7 +229,10 @@ class Daemon:
         recovery = self._journal.recovery
         for note in self._site.notes:
             log.warning("note_on_the_configuration", what=note.what, hint=note.hint, line=note.line)
-        self._journal.start()
+        self._engine.connect(
+            relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
+        )
+        self._journal.start()  # Which may have to say at once that it cannot write.
         newest = self._journal.span().last
         self._journal.read_rows(max(0, newest - RECOLLECT), RECOLLECT, self._clock_watch.recollect)
         if recovery.salvaged is not None:
@@ -237,9 +240,6 @@ class Daemon:
         if recovery.latches_unknown:
             log.critical("latches_were_lost", ports="all locked out")
             self._journal.append(Batch(latches=lost_latches(self._site.plan)))
-        self._engine.connect(
-            relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
-        )
         cut_short = interrupted(recovery)
         self._note(
             starts.started(
@@ -346,6 +346,7 @@ class Daemon:
 
     def _give_up_now(self) -> int:
         """Open every relay, and see to it, before anything else; then leave without ceremony."""
+        self._engine.cease()  # Else it would latch what falls open without its command, or renew it.
         opening = [threading.Thread(target=bus.open_all, args=(OPEN_WITHIN,), daemon=True) for bus in self._buses]
         for thread in opening:
             thread.start()

@@ -17,10 +17,12 @@ from chargerd.core.commands import (
     Answer,
     BusCommand,
     Checkpoint,
+    CloseRelay,
     Command,
     OpenRelay,
     Persist,
     ReadEnergy,
+    RenewLease,
     SetPace,
 )
 from chargerd.core.events import DeadlineReached, Event, Persisted, PersistFailed
@@ -172,6 +174,14 @@ class Engine:
         for port, bus in self._relays.items():
             bus.execute(OpenRelay(port=port))
 
+    def cease(self) -> None:
+        """Decide nothing any more: whoever gives up opens the relays, and that is no fault of theirs.
+
+        Waits for no decision either. One that comes to its end later closes nothing.
+        """
+        with self._panicking:
+            self._panicked = True
+
     # Looking
 
     def views(self) -> tuple[PortView, ...]:
@@ -199,6 +209,8 @@ class Engine:
     def _hand_on(self, outcome: Outcome, now: Moment) -> None:
         # Open first, record after: an opening waits for nothing, not even for its own answer.
         for command in outcome.commands:
+            if self._panicked and isinstance(command, CloseRelay | RenewLease):
+                continue  # It was decided while everything was being opened.
             if isinstance(command, BusCommand):
                 buses = self._meters if isinstance(command, SetPace | ReadEnergy) else self._relays
                 buses[command.port].execute(command)

@@ -11,9 +11,11 @@ from chargerd.core.commands import (
     Answer,
     BusCommand,
     Checkpoint,
+    CloseRelay,
     Code,
     OpenRelay,
     ReadEnergy,
+    RenewLease,
     ReplyStatus,
     SetPace,
 )
@@ -146,6 +148,25 @@ def test_an_exception_in_the_decisions_opens_the_relays_and_says_so(
     assert len(stage.panics) == 1, "one panic is enough"
     assert stage.recorder.said == [OpenRelay(port=PORT)], "after it nothing is decided any more"
     stage.engine.stop()
+
+
+def test_what_was_being_decided_when_everything_was_opened_closes_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, now = OpenRelay(port=PORT), stage.clock.now()
+    closings = (
+        CloseRelay(port=PORT, lease=None, not_after=now),
+        RenewLease(port=PORT, lease=Seconds(6.0), not_after=now),
+    )
+
+    def slow(_event: object, _now: object) -> Outcome:
+        stage.engine.panic("the decisions hang")
+        stage.recorder.said.clear()
+        return Outcome(commands=(*closings, opening))
+
+    monkeypatch.setattr(stage.station, "handle", slow)
+    stage.engine.dispatch(DeadlineReached())
+    assert stage.recorder.said == [opening]
 
 
 def test_deadlines_are_kept_without_any_event(stage: Stage) -> None:

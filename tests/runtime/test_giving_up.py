@@ -1,0 +1,132 @@
+"""The whole daemon without a line: what it does when it begins on a bad disk, and when it gives up."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from chargerd.config.loader import load_text
+from chargerd.control.client import ControlClient, ControlFailure
+from chargerd.core.events import RelayReadBack
+from chargerd.core.units import PortId, Seconds
+from chargerd.daemon import GAVE_UP, Daemon
+from chargerd.runtime.supervisor import Supervisor
+from chargerd.sim.fleet import EventBus
+from chargerd.sim.world import World
+from chargerd.store.journal import Journal
+from chargerd.store.place import Upkeep
+
+A01 = PortId("A01")
+SITE = """
+gateway: {id: shed, name: Shed}
+buses: {line: {rtu_over_tcp: "127.0.0.1:1", baudrate: 9600}}
+boards:
+  relay: {bus: line, address: 1, profile: waveshare-relay-16}
+  meter: {bus: line, address: 11, profile: eastron-sdm120}
+circuits: {shed: {}}
+ports: [{id: A01, relay: relay/1, meter: meter, circuit: shed}]
+"""
+
+
+class TalkingBus(EventBus):
+    """Tells what it reads back while it opens everything, as a bus with a line does."""
+
+    def open_all(self, within: Seconds) -> tuple[PortId, ...]:
+        left = super().open_all(within)
+        for _ in range(3):
+            now = self._clock.now()
+            self._emit(RelayReadBack(port=A01, closed=False, sent_at=now, at=now))
+        return left
+
+
+@pytest.fixture
+def healths() -> list[Callable[[bool], None]]:
+    """Whom the journal tells whether it can write."""
+    return []
+
+
+@pytest.fixture
+def daemon(
+    tmp_path: Path, healths: list[Callable[[bool], None]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Daemon]:
+    make = Journal.open
+
+    def watched(path: Path, **others: Any) -> Journal:
+        healths.append(others["on_health"])
+        return make(path, **others)
+
+    monkeypatch.setattr(Journal, "open", watched)
+    site = load_text(SITE, "test")
+    world = World(site, seed=1)
+    with structlog.testing.capture_logs():
+        yield Daemon(
+            site,
+            state_dir=tmp_path / "state",
+            runtime_dir=tmp_path / "run",
+            make_buses=lambda site, *, clock, emit, on_crash: (
+                TalkingBus(site, world, clock=clock, emit=emit, on_crash=on_crash),
+            ),
+            upkeep=Upkeep(),
+        )
+
+
+def look(folder: Path) -> dict[str, Any]:
+    """Return the port as the control socket shows it; nothing while there is none yet."""
+    try:
+        with ControlClient(folder / "run" / "chargerctl.sock") as client:
+            shown: dict[str, Any] = client.call("port", port=A01)
+    except ControlFailure:
+        return {"state": None, "blocked_by": ["nobody there"]}
+    return shown
+
+
+def wait(folder: Path, until: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Wait until the port is as it should be."""
+    pause = threading.Event()
+    for _ in range(300):
+        if until(look(folder)):
+            return
+        pause.wait(0.03)
+    raise AssertionError(look(folder))
+
+
+def test_relays_opened_by_a_daemon_that_gives_up_are_no_fault_of_theirs(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    hung = threading.Event()
+    monkeypatch.setattr("os._exit", left.append)
+    monkeypatch.setattr("signal.signal", lambda _number, _handler: None)
+    monkeypatch.setattr(Supervisor, "stuck", lambda _self: ("mqtt",) if hung.is_set() else ())
+    running = threading.Thread(target=daemon.run, daemon=True)
+    running.start()
+    wait(tmp_path, lambda port: not port["blocked_by"])
+    with ControlClient(tmp_path / "run" / "chargerctl.sock") as client:
+        next(client.stream("start", port=A01))
+    wait(tmp_path, lambda port: port["state"] == "charging")
+    hung.set()
+    running.join(20)
+    assert left == [GAVE_UP]
+    port = look(tmp_path)
+    assert not port["latches"], "it would want somebody on site, and is not to blame"
+    assert port["session_id"] is not None, "the next daemon takes it up"
+    assert daemon.stop() == GAVE_UP
+
+
+def test_a_disk_that_fails_as_the_daemon_begins_keeps_nobody_from_protecting(
+    daemon: Daemon, tmp_path: Path, healths: list[Callable[[bool], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Journal.start
+
+    def fail(journal: Journal) -> None:
+        begin(journal)
+        healths[0](False)
+
+    monkeypatch.setattr(Journal, "start", fail)
+    daemon.start()
+    wait(tmp_path, lambda port: port["blocked_by"] == ["store_unavailable"])
+    assert daemon.failure is None
+    assert daemon.stop() == 0
