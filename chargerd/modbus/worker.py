@@ -81,7 +81,7 @@ class Worker:
         board, channel = self._relay_of(job.port)
         assert board.relays is not None
         result = self._exchange.ask(board, board.relays.open(channel), urgent=True)
-        if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed and not self._is_open(board, channel, result):
+        if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed and self._still_closed(board, channel):
             self._exchange.ask(board, board.relays.lapse(channel), urgent=True)
             with self._lock:
                 lapsed = after(self._clock.now(), board.relays.lapses_in)
@@ -91,13 +91,11 @@ class Worker:
         else:
             self._tell(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
 
-    def _is_open(self, board: BoardOnBus, channel: int, written: Answered | Failed) -> bool:
-        """Say whether an opening was echoed and the relay reads open: then nothing is to close it at all."""
-        if not isinstance(written, Answered):
-            return False
+    def _still_closed(self, board: BoardOnBus, channel: int) -> bool:
+        """Say whether the relay reads closed. One that reads open, or is not read, is not to be closed at all."""
         assert board.relays is not None
         result = self._exchange.ask(board, board.relays.read())
-        return isinstance(result, Answered) and not board.relays.states(result.pdu)[channel - 1]
+        return isinstance(result, Answered) and board.relays.states(result.pdu)[channel - 1]
 
     def _hold(self, job: Hold) -> None:
         command = job.command

@@ -281,6 +281,23 @@ def test_a_relay_that_reads_open_after_its_third_opening_is_not_closed_for_a_mom
     assert small.told(RelayWritten)
 
 
+def test_a_relay_that_is_not_read_after_its_third_opening_is_not_closed_for_a_moment(small: Bench) -> None:
+    small.run(1.0)
+    small.forget()
+    own = small.boards.script
+
+    def mute(request: bytes) -> Any:
+        """Carries out what it is told, and is not heard."""
+        own(request)
+        return []
+
+    small.line.script = mute
+    small.bus.execute(OpenRelay(port=A01, attempt=3))
+    small.run(0.5)
+    assert OPEN_A01 in small.line.requests
+    assert LAPSE_A01 not in small.line.requests
+
+
 def test_a_board_without_a_timer_is_not_told_to_lapse(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, site(1))
     monkeypatch.setattr(RelayBoard, "timed", False)

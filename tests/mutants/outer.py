@@ -153,6 +153,28 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/modbus/test_wire.py",
     ),
     Mutant(
+        rule="a relay that nobody has read is closed for a moment to open it",
+        module="modbus/worker.py",
+        old="return isinstance(result, Answered) and board.relays.states(result.pdu)[channel - 1]",
+        new="return not isinstance(result, Answered) or board.relays.states(result.pdu)[channel - 1]",
+        tests="tests/modbus/test_bus.py::test_a_relay_that_is_not_read_after_its_third_opening"
+        "_is_not_closed_for_a_moment",
+    ),
+    Mutant(
+        rule="what a daemon that gives up has opened is latched",
+        module="daemon.py",
+        old="        self._engine.cease()",
+        new="        pass",
+        tests="tests/runtime/test_giving_up.py",
+    ),
+    Mutant(
+        rule="a decision that hung closes behind everything that was opened",
+        module="runtime/engine.py",
+        old="if self._panicked and isinstance(command, CloseRelay | RenewLease):",
+        new="if False:",
+        tests="tests/runtime/test_engine.py",
+    ),
+    Mutant(
         rule="a start whose disk failed comes true later",
         module="store/work.py",
         old="if self.done is None or only_replies(self.batch):",
