@@ -135,7 +135,9 @@ def print_summary(summary: Mapping[str, Any], echo: Callable[[str], None], *, as
         echo(json.dumps(summary))
         return
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary["reasons"].items()) or "none"
-    echo(f"\n{summary['riders']} riders in {summary['seconds']:.0f} s, {summary['turned_away']} turned away")
+    away, refused = summary["turned_away"], summary["refused"]
+    echo(f"\n{summary['riders']} riders in {summary['seconds']:.0f} s; {away} more found no socket free")
+    echo(f"{refused} starts refused")
     echo(f"{summary['sessions']} sessions settled ({reasons}), {summary['unsettled']} not")
     echo(f"{summary['energy_wh']} Wh settled, {summary['energy_flowed_wh']:.1f} Wh flowed")
     for trip in summary["trips"]:
