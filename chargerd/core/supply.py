@@ -49,12 +49,6 @@ from chargerd.core.units import Amps, Instant, PortId, Seconds, Volts, Watts
 from chargerd.core.view import CircuitView, PortState
 
 NEEDS_POWER = frozenset({PortState.STARTING, PortState.CHARGING})
-RELEASED = frozenset(
-    {StopReason.CIRCUIT_OVERLOAD, StopReason.SMOKE, StopReason.WATER, StopReason.HEAT, StopReason.EMERGENCY_STOP}
-)
-"""What suspends a session for so long that nothing is kept free for it."""
-
-
 BESIDE = 100
 """Rank of a port's own meter where voltages go: after those of all circuits above."""
 

@@ -43,6 +43,18 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _RESUME + "test_a_window_of_nothing_resumes_nothing",
         (ClockQuality.NONE,),
     ),
+    Bend(
+        "resuming",
+        ">= MOST_OUTAGES",
+        "> MOST_OUTAGES",
+        _RESUME + "test_a_session_goes_on_ten_times_and_not_once_more",
+    ),
+    Bend(
+        "resuming",
+        "one.reason == StopReason.POWER_LOSS for",
+        "True for",
+        _RESUME + "test_a_session_goes_on_ten_times_and_not_once_more",
+    ),
     Bend("resuming", "not record.charged or ", "", _OVER, ({"charged": False},)),
     Bend(
         "resuming",

@@ -10,7 +10,7 @@ from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.facts import Clearing, Latch, SessionSuspended
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import CircuitPlan, Limits, PortPlan, StationPlan
-from chargerd.core.session import EnergyQuality, SessionRecord, Settlement, StopReason
+from chargerd.core.session import EnergyQuality, Interruption, SessionRecord, Settlement, StopReason
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, CircuitId, CommandId, Instant, PortId, Seconds, WattHours, Watts
 from chargerd.core.view import PortState
@@ -263,6 +263,23 @@ def test_what_was_over_does_not_go_on(changes: dict[str, Any]) -> None:
     settled = only(world.settlements())
     assert settled.reason is (record.ending or StopReason.POWER_LOSS)
     assert settled.ended == record.at
+
+
+def outages(count: int) -> tuple[Interruption, ...]:
+    """So many outages, and as many suspensions for other reasons, which do not count."""
+    moment = Moment(instant=Instant(20.0), boot=0, wall_ms=None, clock=ClockQuality.NONE)
+    reasons = (StopReason.POWER_LOSS, StopReason.METER_LOST) * count
+    return tuple(Interruption(since=moment, until=moment, reason=reason) for reason in reasons)
+
+
+def test_a_session_goes_on_ten_times_and_not_once_more() -> None:
+    world, record = found(UP + 60, interruptions=outages(9))
+    begin(world, record)
+    world.run_until("resumed", within=60)
+    world, record = found(UP + 60, interruptions=outages(10))
+    begin(world, record)
+    world.run(60)
+    assert only(world.settlements()).reason is StopReason.POWER_LOSS
 
 
 def test_an_energy_that_was_delivered_is_not_delivered_again() -> None:
