@@ -60,21 +60,23 @@ class LoadBooks:
 
     def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
-        opened = {command.port for command in outcome.commands if isinstance(command, OpenRelay)}
         loud = self._too_loud(event) if isinstance(event, MeterReading) else None
-        for port in opened:
-            self._told.pop(port, None)
-            self._contact.pop(port, None)
-            for circuit in self._above.get(port, ()):
-                self._over_from.pop(circuit.id, None)
-        for command in outcome.commands:
+        for command in outcome.commands:  # In their order: what is closed in a turn may be opened in the same.
             if isinstance(command, CloseRelay):
                 self._told[command.port] = now
+            elif isinstance(command, OpenRelay):
+                self._open(command.port)
         if isinstance(event, RelayReadBack) and event.closed and event.port in self._told:
             self._contact.setdefault(event.port, event.at)
         if loud is not None and loud in self._told:
             return f"S2: {loud} is at its instantaneous threshold, and nothing opens it"
         return self._left_closed(outcome) or self._overloaded(event, now)
+
+    def _open(self, port: PortId) -> None:
+        self._told.pop(port, None)
+        self._contact.pop(port, None)
+        for circuit in self._above.get(port, ()):
+            self._over_from.pop(circuit.id, None)
 
     def _too_loud(self, reading: MeterReading) -> PortId | None:
         """Return the port of a reading that must open it, whatever its session's own limits are."""

@@ -284,6 +284,21 @@ def test_a_trip_of_a_circuit_opens_all_below_it() -> None:
     Shed(tree()).tell(DeadlineReached(), *opens, facts=(tripped,))
 
 
+def test_what_is_closed_and_opened_in_one_turn_is_open() -> None:
+    latch = Latch(port=holder_of(HIGH), function="smoke", clearing=Clearing.LOCAL)
+    tripped = InputTripped(input="i", circuit=HIGH, function="smoke", latch=latch)
+    close = CloseRelay(port=A01, lease=Seconds(6.0), not_after=Instant(99.0))
+    others = [OpenRelay(port=PortId("A02")), OpenRelay(port=PortId("A03"))]
+    shed = Shed(tree())
+    shed.tell(DeadlineReached(), OPEN)
+    shed.tell(DeadlineReached(), close, OPEN)
+    shed.tell(DeadlineReached(), *others, facts=(tripped,))
+    shed = Shed(tree())
+    shed.tell(DeadlineReached(), OPEN, close)
+    with pytest.raises(InvariantViolated, match="nothing opens A01"):
+        shed.tell(DeadlineReached(), *others, facts=(tripped,))
+
+
 def test_a_load_above_its_rating_does_not_last() -> None:
     shed = Shed(tree())
     shed.flow(60, 3.0, 3.0, 3.9)
