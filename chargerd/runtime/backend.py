@@ -94,7 +94,7 @@ class Backend:
     def command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
         """Bring a command to the desk; `acknowledge` tells the broker that we have it."""
         respond = self.respond_with(incoming.correlation)
-        if self._desk.seen_before(incoming.id, incoming.digest, respond, incoming.correlation):
+        if self._desk.seen_before(incoming.id, incoming.name, incoming.digest, respond, incoming.correlation):
             acknowledge()
             return
         match incoming.args:

@@ -141,7 +141,7 @@ class Desk:
         )
 
     def seen_before(
-        self, command: CommandId, digest: str, respond: Respond, correlation: bytes | None = None
+        self, command: CommandId, name: str, digest: str, respond: Respond, correlation: bytes | None = None
     ) -> bool:
         """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
         with self._lock:
@@ -153,7 +153,7 @@ class Desk:
                 if correlation is not None and len(correlation) <= MOST_CORRELATION:
                     self._correlations[command] = correlation
                 return False
-        self._repeat(command, known == digest, respond)
+        self._repeat(command, name, known == digest, respond)
         return True
 
     def start(
@@ -408,7 +408,7 @@ class Desk:
         while self._ages and between(self._ages[0][0], now) > KNOWN_FOR:
             self._known.pop(self._ages.popleft()[1], None)
 
-    def _repeat(self, command: CommandId, same: bool, respond: Respond) -> None:
+    def _repeat(self, command: CommandId, name: str, same: bool, respond: Respond) -> None:
         def deliver(known: RememberedCommand | None, _session_used: bool) -> None:
             with self._lock:
                 unwritten = self._last_words.get(command)
@@ -418,7 +418,7 @@ class Desk:
                 code = Code.DUPLICATE if same else Code.CONFLICT
                 message = "still being worked on" if same else "this id was used before with another body"
                 status = ReplyStatus.ACCEPTED if same else ReplyStatus.REJECTED
-                answer = Answer(command=command, name="", status=status, code=code, message=message)
+                answer = Answer(command=command, name=name, status=status, code=code, message=message)
                 respond(self._reply_of(answer), True)
                 return
             message = f"said before: {stored.get('code')}"

@@ -332,7 +332,7 @@ class Shed(World):
             source=Source.REMOTE,
             command=command,
         )
-        if not self.desk.seen_before(command, "digest", self._respond):
+        if not self.desk.seen_before(command, "start", "digest", self._respond):
             expires = Instant(self.clock.now() + EXPIRY)
             self.desk.start(order, self._respond, digest="digest", expires=expires, received=_nothing)
         self.due()
@@ -342,7 +342,7 @@ class Shed(World):
         """Send a stop of whatever session there is."""
         command = CommandId(f"stop-{next(self.numbers)}")
         event = StopRequested(port=PortId(port), session=None, source=Source.REMOTE, force=True, command=command)
-        self.desk.seen_before(command, "digest", self._respond)
+        self.desk.seen_before(command, "stop", "digest", self._respond)
         self.desk.stop(event, self._respond, digest="digest", received=_nothing)
         self.due()
         return command
@@ -351,7 +351,7 @@ class Shed(World):
         """Reset on site, with a reason."""
         command = CommandId(f"reset-{next(self.numbers)}")
         event = ResetRequested(port=PortId(port), source=Source.LOCAL, reason="looked at it", command=command)
-        self.desk.seen_before(command, "digest", self._respond)
+        self.desk.seen_before(command, "reset", "digest", self._respond)
         self.desk.reset(event, self._respond, digest="digest", received=_nothing)
         self.due()
         return command

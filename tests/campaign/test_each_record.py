@@ -167,7 +167,7 @@ class Requests(Shed):
             current=None if current is None else Amps(current),
             command=number,
         )
-        self.desk.seen_before(number, "digest", self._respond)
+        self.desk.seen_before(number, "update_limits", "digest", self._respond)
         until = Instant(self.clock.now() + 60.0)
         self.desk.update(event, self._respond, digest="digest", expires=until, received=_nothing)
         self.due()
@@ -179,7 +179,7 @@ class Requests(Shed):
         name = "session-0" if session is None or self.rng.random() < 0.2 else session.order.session
         number = CommandId(f"stop-{next(self.numbers)}")
         event = StopRequested(port=port, session=SessionId(name), source=Source.REMOTE, command=number)
-        self.desk.seen_before(number, "digest", self._respond)
+        self.desk.seen_before(number, "stop", "digest", self._respond)
         self.desk.stop(event, self._respond, digest="digest", received=_nothing)
         self.due()
 

@@ -124,11 +124,11 @@ def test_a_session_id_is_never_used_twice(stage: Stage) -> None:
 
 
 def test_a_refusal_that_could_not_be_written_is_repeated_all_the_same(stage: Stage) -> None:
-    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    assert not stage.desk.seen_before(ID, "start", "d", stage.respond)
     stage.start()
     stage.journal.write(durable=False)
     stage.journal.write(durable=False)
-    assert stage.desk.seen_before(ID, "d", stage.respond)
+    assert stage.desk.seen_before(ID, "start", "d", stage.respond)
     assert stage.codes() == [("rejected", "store_unavailable"), ("rejected", "duplicate")]
 
 
@@ -171,7 +171,7 @@ def test_what_expired_while_the_disk_was_slow_never_makes_a_closing_possible(sta
 
 def test_what_a_command_is_known_by_is_durable_with_it(stage: Stage) -> None:
     for number, correlation in (("c-1", b"\xff\x00"), ("c-2", b"x" * 1025), ("c-3", None)):
-        assert not stage.desk.seen_before(CommandId(number), "d", stage.respond, correlation)
+        assert not stage.desk.seen_before(CommandId(number), "start", "d", stage.respond, correlation)
         reset = ResetRequested(port=PORT, source=Source.REMOTE, command=CommandId(number))
         stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive)
     kept = [command.correlation for batch, _done in stage.journal.batches for command in batch.commands]
@@ -179,12 +179,12 @@ def test_what_a_command_is_known_by_is_durable_with_it(stage: Stage) -> None:
 
 
 def test_the_same_id_gets_the_stored_reply_again_and_does_nothing(stage: Stage) -> None:
-    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    assert not stage.desk.seen_before(ID, "start", "d", stage.respond)
     stored = Reply(command=ID, body={"id": ID, "status": "done", "code": "ok", "message": ""})
     stage.journal.known[ID] = RememberedCommand(
         command=ID, name="start", digest="d", moment=Moment(instant=Instant(1.0)), reply=stored
     )
-    assert stage.desk.seen_before(ID, "d", stage.respond)
+    assert stage.desk.seen_before(ID, "start", "d", stage.respond)
     assert stage.codes() == [("done", "duplicate")]
     assert stage.replies[0][0].body["message"] == "said before: ok"
     assert not stage.events
@@ -192,9 +192,10 @@ def test_the_same_id_gets_the_stored_reply_again_and_does_nothing(stage: Stage) 
 
 def test_the_same_id_while_it_is_worked_on_and_with_another_body() -> None:
     stage = Stage(known={ID: "d"})
-    assert stage.desk.seen_before(ID, "d", stage.respond)
-    assert stage.desk.seen_before(ID, "another", stage.respond)
+    assert stage.desk.seen_before(ID, "start", "d", stage.respond)
+    assert stage.desk.seen_before(ID, "start", "another", stage.respond)
     assert stage.codes() == [("accepted", "duplicate"), ("rejected", "conflict")]
+    assert [answer.body["command"] for answer, _final in stage.replies] == ["start", "start"]
 
 
 def test_answers_are_stored_then_told_and_a_failing_store_keeps_nobody_waiting(stage: Stage) -> None:
@@ -251,11 +252,11 @@ def test_an_order_is_filled_in(stage: Stage) -> None:
 
 
 def test_ids_are_forgotten_after_a_week_so_that_memory_does_not_fill(stage: Stage) -> None:
-    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    assert not stage.desk.seen_before(ID, "start", "d", stage.respond)
     stage.clock.sleep(Seconds(6.9 * 86_400))
-    assert stage.desk.seen_before(ID, "d", stage.respond)
+    assert stage.desk.seen_before(ID, "start", "d", stage.respond)
     stage.clock.sleep(Seconds(0.2 * 86_400))
-    assert not stage.desk.seen_before(ID, "d", stage.respond)
+    assert not stage.desk.seen_before(ID, "start", "d", stage.respond)
     assert len(stage.desk._known) == len(stage.desk._ages) == 1  # noqa: SLF001 - what memory holds shows nowhere else
 
 
