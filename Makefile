@@ -7,10 +7,11 @@ DEMO_ARGS ?=
 # proofs; the other all the rest, without coverage, which would triple the time of what computes.
 COVERED := tests/core tests/scenarios tests/runtime tests/curves
 APART := tests/charges tests/mutants tests/store
+NPM := tests/contract
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench campaign proofs charges mutants setup system lock format clean
+.PHONY: help demo test check bench campaign proofs charges mutants setup system npm lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,13 +22,21 @@ $(VENV)/.ready: requirements.lock pyproject.toml packaging/venv
 
 setup: $(VENV)/.ready ## Make the virtual environment from the lock file
 
+# npm's own copy of the lock file in there says what is installed.
+$(NPM)/node_modules/.package-lock.json: $(NPM)/package.json $(NPM)/package-lock.json | system
+	@echo "Installing AsyncAPI's parser from the npm registry (once) ..."
+	@npm ci --prefix $(NPM) --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+npm: $(NPM)/node_modules/.package-lock.json ## Install what the contract is judged by from the npm registry, by its lock file
+
 system: ## Install the system packages the tests need (asks Debian's apt when one is missing)
 	@sh packaging/system-packages
 
 demo: setup ## Simulated sheds on a real serial line and a real broker, driven by the real daemon
 	@$(BIN)/chargerd demo $(DEMO_ARGS)
 
-test: setup system ## All checks and all tests
+test: setup system npm ## All checks and all tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/coverage erase
 	@log=$$(mktemp); { $(PYTEST) -q --cov --cov-report= $(COVERED) && $(PYTEST) -q $(APART); } >$$log 2>&1 & \
@@ -67,4 +76,4 @@ format: setup ## Put every file into the agreed form
 	@$(BIN)/ruff check --fix .
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(NPM)/node_modules

@@ -1,13 +1,10 @@
-// Reads AsyncAPI documents with AsyncAPI's own parser: node parse.js PARSER DOCUMENT...; prints what it objects to.
-globalThis.window = globalThis.self = globalThis; // It was packed for browsers.
+// Reads AsyncAPI documents with AsyncAPI's own parser: node parse.js DOCUMENT...; prints what it objects to.
 const { readFileSync } = require("node:fs");
-const [path, ...documents] = process.argv.slice(2);
-const packed = require(path);
-const Parser = packed.default ?? packed.Parser ?? packed;
+const { Parser } = require("@asyncapi/parser");
 
 (async () => {
   const found = [];
-  for (const one of documents) {
+  for (const one of process.argv.slice(2)) {
     const { document, diagnostics } = await new Parser().parse(readFileSync(one, "utf8"));
     found.push({
       read: document !== undefined,
