@@ -1,8 +1,9 @@
 """Requests whose answers are known beforehand, and the search for exactly that answer in what a line delivers.
 
-pymodbus encodes and decodes; what is ours is the matching. A reply counts only if unit, function and length are
-the expected ones, and for a write only if it is the byte-exact echo. RTU carries no transaction number, so nothing
-less keeps a late answer to one question from being taken for the answer to the next.
+A reply counts only if unit, function and length are the expected ones, and for a write only if it is the
+byte-exact echo. RTU carries no transaction number, so nothing less keeps a late answer to one question from being
+taken for the answer to the next. The bytes are put together here rather than by pymodbus: a start opens the relays
+first, and its import would take longer than that.
 """
 
 import struct
@@ -10,37 +11,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pymodbus.framer import FramerRTU
-from pymodbus.pdu import DecodePDU
-from pymodbus.pdu.bit_message import (
-    ReadCoilsRequest,
-    ReadCoilsResponse,
-    ReadDiscreteInputsRequest,
-    WriteSingleCoilRequest,
-)
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadHoldingRegistersResponse,
-    ReadInputRegistersRequest,
-    WriteSingleRegisterRequest,
-)
-
-_RTU = FramerRTU(DecodePDU(False))
+WRITE_COIL, WRITE_REGISTER = 5, 6
 _CRC = 2
 _EXCEPTION = 0x80
 _BITS_IN_A_BYTE = 8
+_POLYNOMIAL = 0xA001
+"""x16 + x15 + x2 + 1 with its lowest bit first (MODBUS over Serial Line V1.02, 6.2.2)."""
 
 
-class TimedCoilRequest(WriteSingleCoilRequest):
-    """Function 5 with a value of its own: what boards with timed closing expect."""
+def _remainder(value: int) -> int:
+    for _bit in range(_BITS_IN_A_BYTE):
+        value = value >> 1 ^ _POLYNOMIAL if value & 1 else value >> 1
+    return value
 
-    def __init__(self, *, dev_id: int, address: int, value: int) -> None:
-        super().__init__(dev_id=dev_id, address=address)
-        self.value = value
 
-    def encode(self) -> bytes:
-        """Return address and value as they go over the wire."""
-        return struct.pack(">HH", self.address, self.value)
+_REMAINDERS = tuple(_remainder(byte) for byte in range(256))
+
+
+def crc(data: bytes) -> bytes:
+    """Return the checksum that ends a frame, as it goes over the line: low byte first."""
+    value = 0xFFFF
+    for byte in data:
+        value = value >> 8 ^ _REMAINDERS[(value ^ byte) & 0xFF]
+    return value.to_bytes(_CRC, "little")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +56,8 @@ class Request:
     @property
     def rtu(self) -> bytes:
         """The frame as it goes over a serial line, with address and CRC."""
-        return _RTU.encode(self.pdu, self.unit, 0)
+        frame = bytes([self.unit]) + self.pdu
+        return frame + crc(frame)
 
     @property
     def rtu_reply_size(self) -> int:
@@ -73,31 +67,27 @@ class Request:
 
 def read_bits(unit: int, function: int, address: int, count: int) -> Request:
     """Ask for coils (function 1) or discrete inputs (function 2)."""
-    kind = ReadCoilsRequest if function == ReadCoilsRequest.function_code else ReadDiscreteInputsRequest
-    body = kind(dev_id=unit, address=address, count=count).encode()
     size = 2 + (count + _BITS_IN_A_BYTE - 1) // _BITS_IN_A_BYTE
-    return Request(unit=unit, pdu=bytes([function]) + body, reply_size=size)
+    return Request(unit=unit, pdu=struct.pack(">BHH", function, address, count), reply_size=size)
 
 
 def read_registers(unit: int, function: int, address: int, count: int, words: int = 1) -> Request:
     """Ask for holding (function 3) or input registers (function 4) with so many 16-bit words each."""
-    holding = function == ReadHoldingRegistersRequest.function_code
-    kind = ReadHoldingRegistersRequest if holding else ReadInputRegistersRequest
-    body = kind(dev_id=unit, address=address, count=count).encode()
-    return Request(unit=unit, pdu=bytes([function]) + body, reply_size=2 + 2 * words * count)
+    return Request(unit=unit, pdu=struct.pack(">BHH", function, address, count), reply_size=2 + 2 * words * count)
 
 
 def write_coil(unit: int, address: int, value: int) -> Request:
-    """Write a coil (function 5) with any value; the answer is the same again."""
-    pdu = bytes([WriteSingleCoilRequest.function_code])
-    pdu += TimedCoilRequest(dev_id=unit, address=address, value=value).encode()
-    return Request(unit=unit, pdu=pdu, reply_size=len(pdu), echo=pdu)
+    """Write a coil (function 5) with any value, which boards with timed closing take; the answer is the same."""
+    return _write(unit, WRITE_COIL, address, value)
 
 
 def write_register(unit: int, address: int, value: int) -> Request:
     """Write a register (function 6); the answer is the same again."""
-    pdu = bytes([WriteSingleRegisterRequest.function_code])
-    pdu += WriteSingleRegisterRequest(dev_id=unit, address=address, registers=[value]).encode()
+    return _write(unit, WRITE_REGISTER, address, value)
+
+
+def _write(unit: int, function: int, address: int, value: int) -> Request:
+    pdu = struct.pack(">BHH", function, address, value)
     return Request(unit=unit, pdu=pdu, reply_size=len(pdu), echo=pdu)
 
 
@@ -147,18 +137,14 @@ def find_rtu(request: Request, buffer: bytes) -> Match | None:
 
 
 def _crc_holds(frame: bytes) -> bool:
-    return _RTU.check_CRC(frame[:-_CRC], int.from_bytes(frame[-_CRC:], "big"))
+    return crc(frame[:-_CRC]) == frame[-_CRC:]
 
 
 def bits_of(pdu: bytes) -> list[bool]:
     """Return the bits of an answer to `read_bits`, lowest address first, padded to whole bytes."""
-    response = ReadCoilsResponse()
-    response.decode(pdu[1:])
-    return list(response.bits)
+    return [bool(byte >> bit & 1) for byte in pdu[2:] for bit in range(_BITS_IN_A_BYTE)]
 
 
 def registers_of(pdu: bytes) -> list[int]:
     """Return the registers of an answer to `read_registers`, wide ones as their 16-bit words."""
-    response = ReadHoldingRegistersResponse()
-    response.decode(pdu[1:])
-    return list(response.registers)
+    return list(struct.unpack(f">{len(pdu[2:]) // 2}H", pdu[2:]))

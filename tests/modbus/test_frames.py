@@ -3,6 +3,10 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadCoilsResponse
+from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, WriteSingleRegisterRequest
 
 from chargerd.modbus.frames import (
     MatchKind,
@@ -153,3 +157,23 @@ def test_our_answer_is_found_in_any_noise(before: bytes, behind: bytes) -> None:
     match = find_rtu(READ_CURRENT, before + CURRENT_IS_1 + behind)
     assert match is not None
     assert match.start <= len(before)
+
+
+WORD = st.integers(0, 0xFFFF)
+
+
+@given(unit=st.integers(1, 255), address=WORD, value=WORD, count=st.integers(1, 2000))
+def test_another_codec_makes_the_same_of_it(unit: int, address: int, value: int, count: int) -> None:
+    others = FramerRTU(DecodePDU(False))
+    write = WriteSingleRegisterRequest(dev_id=unit, address=address, registers=[value])
+    assert write_register(unit, address, value).rtu == others.buildFrame(write)
+    read = ReadCoilsRequest(dev_id=unit, address=address, count=count)
+    assert read_bits(unit, 1, address, count).rtu == others.buildFrame(read)
+
+
+@given(bits=st.lists(st.booleans(), min_size=8, max_size=64), words=st.lists(WORD, min_size=1, max_size=125))
+def test_another_codec_reads_the_same_from_it(bits: list[bool], words: list[int]) -> None:
+    coils = ReadCoilsResponse(bits=bits)
+    assert bits_of(bytes([1]) + coils.encode())[: len(bits)] == bits
+    registers = ReadHoldingRegistersResponse(registers=words)
+    assert registers_of(bytes([3]) + registers.encode()) == words
