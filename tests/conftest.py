@@ -4,7 +4,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-import structlog
+
+from chargerd import log
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -15,6 +16,7 @@ def _interruptible() -> None:
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Undo what a command has configured about the log in this process: the next test reads it."""
+    """Undo what a command has configured about the log in this process; a test that fails shows all of it."""
+    log.configure(log.Level.DEBUG)
     yield
-    structlog.reset_defaults()
+    log.configure(log.Level.DEBUG)

@@ -1,10 +1,8 @@
 """The command `chargerd`: runs the daemon, checks a configuration, shows the demo."""
 
 import importlib
-import logging
 
 import click
-import structlog
 
 from chargerd import __version__
 
@@ -39,4 +37,3 @@ class Lazy(click.Group):
 @click.version_option(__version__, prog_name="chargerd")
 def main() -> None:
     """Charging station controller for e-bikes."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

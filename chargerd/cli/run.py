@@ -1,14 +1,12 @@
 """`chargerd run`: the daemon."""
 
-import logging
 import os
 import sys
 from pathlib import Path
-from typing import TextIO, cast
 
 import click
-import structlog
 
+from chargerd import log
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.problems import ConfigurationError
 from chargerd.runtime.logqueue import LogQueue
@@ -75,17 +73,5 @@ def command(path: Path, state_dir: Path, runtime_dir: Path, log_level: str) -> N
 
 def _configure_logging(level: str, lines: LogQueue) -> None:
     """One event a line on stdout: JSON for machines, columns on a terminal."""
-    terminal = sys.stdout.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if terminal else [structlog.processors.dict_tracebacks]),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", lines)),
-        cache_logger_on_first_use=True,
-    )
+    sink = log.as_columns if sys.stdout.isatty() else log.as_json
+    log.configure(log.Level[level.upper()], sink(lines.write))

@@ -5,7 +5,6 @@ events. So a backend can be developed and loaded without a board, a serial line 
 """
 
 import json
-import logging
 import os
 import resource
 import sys
@@ -18,10 +17,10 @@ from typing import Any
 
 import click
 import paho.mqtt.client as paho
-import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from chargerd import log
 from chargerd.cli.demo import leaving
 from chargerd.cli.simulate_riders import Crowd
 from chargerd.cli.simulated_site import MOST_PORTS, Address, AddressError, SimulatedSite
@@ -92,10 +91,7 @@ class Options:
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
 def command(*, url: str, orders: str, **more: Any) -> None:
     """Simulate gateways with riders against a broker of yours: a load generator and a stub to develop against."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
+    log.configure(log.Level.CRITICAL)
     try:
         options = Options(broker=Address.parse(url), orders=orders == "riders", **more)
         with leaving() as leave, tempfile.TemporaryDirectory(prefix="chargerd-sim-") as folder:

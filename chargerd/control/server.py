@@ -16,17 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import structlog
 from pydantic import ValidationError
 
-from chargerd import __version__
+from chargerd import __version__, log
 from chargerd.control.methods import ACTING, HELLO, BadParams, checked
 from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL, Error, Request, Response
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Json
 from chargerd.core.units import Instant
-
-log = structlog.get_logger(__name__)
 
 MODE = 0o660
 GROUP = "chargerd"

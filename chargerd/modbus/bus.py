@@ -9,8 +9,7 @@ second, and openings wait for it at the head of the queue.
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-import structlog
-
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay, ReadEnergy, ReadRelay, RenewLease, SetPace
 from chargerd.core.events import BoardLost, BusEvent, FaultKind, RelayNotWritten
@@ -25,8 +24,6 @@ from chargerd.modbus.lines import LineGone
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.wire import Counters, Wire
 from chargerd.modbus.worker import Worker, not_held
-
-log = structlog.get_logger(__name__)
 
 Emit = Callable[[BusEvent], None]
 

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 
-import structlog
-
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Counters, Wire
-
-log = structlog.get_logger(__name__)
 
 REOPEN_EVERY = Seconds(1.0)
 

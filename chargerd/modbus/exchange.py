@@ -6,13 +6,12 @@ opening waits for none of that.
 
 import threading
 from collections.abc import Callable, Mapping
-from logging import DEBUG, WARNING
 
-import structlog
-
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.events import BoardBack, BoardLost, BusEvent, FaultKind, ForeignHeard, PreparationFailed
 from chargerd.core.units import BoardId, Instant
+from chargerd.log import Level
 from chargerd.modbus.board import BoardOnBus
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.frames import Request
@@ -21,8 +20,6 @@ from chargerd.modbus.jobs import Cut, Job
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.wire import NEVER, Answered, Failed
-
-log = structlog.get_logger(__name__)
 
 
 class Exchange:
@@ -114,7 +111,9 @@ class Exchange:
         with self._lock:
             first = not self._health[board].implausible
             self._health[board].deceived(untrue=True)
-        log.log(WARNING if first else DEBUG, "implausible", bus=self._bus, board=board, why=why, **whose)
+        log.tell(
+            Level.WARNING if first else Level.DEBUG, "implausible", bus=self._bus, board=board, why=why, **whose
+        )
 
     # Preparation
 

@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 import serial
-import structlog
 
+from chargerd import log
 from chargerd.config.document import BusSection
 from chargerd.config.profiles import Parity
 from chargerd.core.units import Seconds
-
-log = structlog.get_logger(__name__)
 
 CHUNK = 4096
 CONNECT_TIMEOUT = Seconds(2.0)

@@ -6,13 +6,10 @@ rows without end.
 
 from collections.abc import Callable, Hashable
 
-import structlog
-
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, between
 from chargerd.mqtt.contract import EventBody
-
-log = structlog.get_logger(__name__)
 
 SAME_AGAIN_AFTER = Seconds(3600.0)
 MOST_REMEMBERED = 1000

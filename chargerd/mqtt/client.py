@@ -11,8 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-import structlog
-
+from chargerd import log
 from chargerd.config.document import MqttSection
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Body, Json, Reply
@@ -48,8 +47,6 @@ from chargerd.mqtt.transport import (
     SubAck,
     Transport,
 )
-
-log = structlog.get_logger(__name__)
 
 TOPICS = ("cmd/+", "ack")
 COUNT_WAIT = Seconds(2.0)

@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import structlog
-
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import LedgerRow, LedgerSpan
 from chargerd.core.units import Seconds, after
@@ -17,8 +16,6 @@ from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.arguments import AckBody
 from chargerd.mqtt.drain import READ_AHEAD, Drain
 from chargerd.mqtt.outgoing import Waiting
-
-log = structlog.get_logger(__name__)
 
 ACK_WAIT = Seconds(2.0)
 """How long the drain waits after a connect for the retained acknowledgement."""

@@ -1,7 +1,6 @@
 """Looks after the link's certificates: new files are taken without a restart, old ones warned of in time."""
 
-import structlog
-
+from chargerd import log
 from chargerd.config.document import MqttSection
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Json
@@ -11,8 +10,6 @@ from chargerd.mqtt import bodies, parts
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.certificates import Expiry, KeyFiles
 from chargerd.mqtt.contract import CertificateBody, EventBody, Severity
-
-log = structlog.get_logger(__name__)
 
 DAY_MS = 86_400_000
 WARN_AHEAD_MS = 30 * DAY_MS

@@ -11,9 +11,9 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
-import structlog
 from ulid import ULID
 
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import (
@@ -33,8 +33,6 @@ from chargerd.core.session import Order, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
 from chargerd.mqtt.arguments import LimitsArgs
 from chargerd.runtime.meeting import Meeting
-
-log = structlog.get_logger(__name__)
 
 MOST_CORRELATION = 1024
 """Bytes of a command's Correlation Data that are kept over a crash; what is longer is echoed until then alone."""

@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-import structlog
-
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.commands import (
     Amend,
@@ -40,8 +39,6 @@ PATIENCE = Seconds(2.0)
 """How long an event waits for its turn before the decisions count as hung; a turn takes under a millisecond."""
 LONGEST_NAP = Seconds(1.0)
 """How long the deadline thread sleeps at most, so that its tick shows that it lives."""
-
-log = structlog.get_logger(__name__)
 
 Note: TypeAlias = Callable[[tuple[Fact, ...], Moment, tuple[Checkpoint, ...]], None]
 """Takes facts, when they were decided, and the checkpoints that belong to them."""

@@ -12,7 +12,7 @@ MOST_LINES = 2000
 
 
 class LogQueue:
-    """A file to write to, as far as structlog is concerned. Never blocks, never raises."""
+    """A file to write to. Never blocks, never raises."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

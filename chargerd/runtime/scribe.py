@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable
 
-import structlog
-
+from chargerd import log
 from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     CircuitTripped,
@@ -28,8 +27,6 @@ from chargerd.core.moment import Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import PortId, SessionId
 from chargerd.runtime.engine import JournalLike
-
-log = structlog.get_logger(__name__)
 
 EntryOf = Callable[[Fact, Moment], LedgerEntry]
 

@@ -11,12 +11,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from chargerd.store.ballast import free
 from chargerd.store.schema import opened
-
-log = structlog.get_logger(__name__)
 
 PAGES: Final = 32
 """128 KiB in one slice: read, written and on the disk before the next one."""

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-log = structlog.get_logger(__name__)
+from chargerd import log
 
 BYTES: Final = 8 * 1024 * 1024
 """Room for 20,000 rows: a day of settlements of a busy gateway, and the log's longest length."""

@@ -11,13 +11,10 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-import structlog
-
+from chargerd import log
 from chargerd.store import backup, salvage, schema
 from chargerd.store.codec import CodecError
 from chargerd.store.errors import DamagedError, StoreError
-
-log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-import structlog
-
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Recovery, RememberedCommand, Reply
 from chargerd.core.units import CommandId, Instant, SessionId
@@ -26,8 +24,6 @@ from chargerd.store.place import Place, Upkeep
 from chargerd.store.tables import Tables
 from chargerd.store.work import Acknowledge, Append, Ask, CountConnection
 from chargerd.store.writer import Writer
-
-log = structlog.get_logger(__name__)
 
 ASK_TIMEOUT_S: Final = 30.0
 """How long a caller waits in his own thread for an answer."""

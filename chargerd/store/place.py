@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-import structlog
 from ulid import ULID
 
+from chargerd import log
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Batch, Recovery
 from chargerd.core.session import SessionRecord
@@ -23,8 +23,6 @@ from chargerd.store import files, retention, schema
 from chargerd.store.ballast import Ballast, is_full
 from chargerd.store.errors import RefusedError, StoreError
 from chargerd.store.tables import Tables
-
-log = structlog.get_logger(__name__)
 
 Load = Callable[[sqlite3.Connection], Recovery]
 

@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import structlog
 from ulid import ULID
 
+from chargerd import log
 from chargerd.core.ledger import RowKind
 from chargerd.core.moment import ClockQuality
 from chargerd.store import schema
 from chargerd.store.codec import COMMAND, DISABLED, LATCH, SESSION, WARMTH, dump_body, load_body
 from chargerd.store.errors import DamagedError
 from chargerd.store.tables import Tables
-
-log = structlog.get_logger(__name__)
 
 Value: TypeAlias = str | int | float | None
 Row: TypeAlias = tuple[Value, ...]

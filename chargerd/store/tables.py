@@ -6,8 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import structlog
-
+from chargerd import log
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
@@ -28,8 +27,6 @@ from chargerd.store.codec import (
     load_command,
 )
 from chargerd.store.errors import DamagedError
-
-log = structlog.get_logger(__name__)
 
 BEYOND = 2**62
 """More than any number of a row."""

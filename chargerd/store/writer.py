@@ -8,8 +8,7 @@ from functools import partial
 from itertools import groupby
 from typing import Final
 
-import structlog
-
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerSpan
 from chargerd.core.moment import Moment
@@ -21,8 +20,6 @@ from chargerd.store.place import GONE, NO_BOOT, SHAKEN, Mirror, Opened, Place, c
 from chargerd.store.retention import DAY_MS, Retention
 from chargerd.store.tables import Tables
 from chargerd.store.work import Append, Ask, Write
-
-log = structlog.get_logger(__name__)
 
 NAP: Final = Seconds(0.5)
 """How long the thread sleeps at most, so that its tick shows that it lives."""

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import FrameType
 
 import minimalmodbus  # type: ignore[import-untyped]
-import structlog
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 
+from chargerd import log
 from chargerd.config.loader import load
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, RenewLease, SetPace
@@ -194,7 +194,7 @@ CLIENTS = {"bus": run_bus, "wire": run_wire, "pymodbus": run_pymodbus, "minimalm
 
 
 def main() -> None:
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    log.configure(log.Level.SILENCE)
     stop = Stop()
     CLIENTS[sys.argv[1]](load(Path(sys.argv[2])), stop)
     tell(json.dumps({"failed": stop.failed}))

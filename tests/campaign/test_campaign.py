@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from chargerd.core.plan import PortPlan
 from tests.campaign.frame_life import FRAME_FAULTS, LINE_FAULTS, FrameLife
@@ -14,6 +13,7 @@ from tests.campaign.frames import CHARACTER
 from tests.campaign.life import BIKES, FAULTS, RARE, TROUBLES, Life, ModelledLife, QuarterLife
 from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
+from tests.logs import silence
 
 SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "40"))
 FRAME_SEEDS = int(os.environ.get("CAMPAIGN_FRAME_SEEDS", "4"))
@@ -42,11 +42,8 @@ def note(depth: str, life: Life) -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(50), logger_factory=structlog.ReturnLoggerFactory()
-    )
-    yield
-    structlog.reset_defaults()
+    with silence():
+        yield
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-import structlog
 
 from chargerd.core.commands import ReplyStatus
 from chargerd.core.events import StopRequested, UpdateRequested
@@ -32,6 +31,7 @@ from chargerd.store.work import Append
 from tests.campaign import shed as campaign
 from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
+from tests.logs import silence
 from tests.store.kit import HandClock, connection_of, open_journal
 
 SEEDS = int(os.environ.get("EACH_RECORD_SEEDS", "3"))
@@ -299,11 +299,8 @@ class Reader:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(50), logger_factory=structlog.ReturnLoggerFactory()
-    )
-    yield
-    structlog.reset_defaults()
+    with silence():
+        yield
 
 
 def read_again(log: Log, shed: Requests, folder: Path) -> Reader:

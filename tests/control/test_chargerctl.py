@@ -12,7 +12,6 @@ from typing import Any
 
 import pexpect
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from rich.console import Console
 
@@ -29,6 +28,7 @@ from chargerd.core.plan import InputKind
 from chargerd.core.protection import FUNCTIONS
 from chargerd.core.view import PortState
 from chargerd.runtime.clock import SystemClock
+from tests.logs import capture_logs
 
 READING: dict[str, Json] = {
     "power_w": 151.4,
@@ -129,7 +129,7 @@ class Daemon:
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     one = Daemon()
     server = ControlServer(tmp_path / "chargerctl.sock", one, clock=SystemClock(), on_crash=lambda _error: None)
-    with structlog.testing.capture_logs():  # the runner would take the server's lines for chargerctl's
+    with capture_logs():  # the runner would take the server's lines for chargerctl's
         server.start()
         yield one
         server.stop()

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 
 from chargerd.config.library import load_profiles
 from chargerd.config.loader import load_text
@@ -25,6 +24,7 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.units import Instant, PortId, Seconds
+from tests.logs import capture_logs
 from tests.modbus.live import CLOCK, Bridge, LiveBus
 
 SOURCE = Path(__file__).parents[1] / "native" / "libmodbus_slave.c"
@@ -121,7 +121,7 @@ def free_port() -> int:
 
 def test_over_modbus_tcp_and_again_after_the_board_was_away(slave: Run) -> None:
     port = free_port()
-    with structlog.testing.capture_logs(), LiveBus(site(f'tcp: "127.0.0.1:{port}"')) as live:
+    with capture_logs(), LiveBus(site(f'tcp: "127.0.0.1:{port}"')) as live:
         live.wait(BoardLost, board="both")
         with slave("tcp", port):
             live.wait(BoardBack, board="both")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, ReadEnergy, ReadRelay, RenewLease, SetPace
@@ -29,6 +28,7 @@ from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.sim.line import LineFaults, PtyLine
 from chargerd.sim.loads import resistive
 from chargerd.sim.world import World
+from tests.logs import capture_logs
 from tests.modbus.kit import Boards, VirtualClock, frame, names, site
 from tests.modbus.live import CLOCK, LiveBus, PtySlave, wait
 
@@ -39,7 +39,7 @@ Steps = list[tuple[float, bytes]]
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    with structlog.testing.capture_logs():
+    with capture_logs():
         yield
 
 

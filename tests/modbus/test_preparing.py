@@ -1,7 +1,6 @@
 """What a board must be told before it is used: set, verified, said if it fails, and never in an opening's way."""
 
 import pytest
-from structlog.testing import capture_logs
 
 from chargerd.config.loader import load_text
 from chargerd.config.profiles import RelaySection, Setting
@@ -13,6 +12,7 @@ from chargerd.modbus.board import RelayBoard
 from chargerd.modbus.preparing import Preparing
 from chargerd.sim.boards import BoardSim
 from chargerd.sim.parts import Relay
+from tests.logs import capture_logs
 from tests.modbus.kit import SILENCE, TURNAROUND, Bench, Reply, crc
 
 A01 = PortId("A01")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus.frames import read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Answered, Counters, Failed, TcpWire
+from tests.logs import capture_logs
 from tests.modbus.kit import Boards, Reply, VirtualClock, VirtualLine, crc
 from tests.modbus.live import LiveBus, TcpBoards
 
@@ -139,7 +139,7 @@ def server() -> Iterator[TcpBoards]:
     def answer(request: bytes) -> bytes:
         return b"".join(data for _wait, data in boards.script(request))
 
-    with structlog.testing.capture_logs(), TcpBoards(answer) as one:
+    with capture_logs(), TcpBoards(answer) as one:
         yield one
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from chargerd.config.loader import load_text
 from chargerd.control.client import ControlClient, ControlFailure
@@ -18,6 +17,7 @@ from chargerd.sim.fleet import EventBus
 from chargerd.sim.world import World
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
+from tests.logs import capture_logs
 
 A01 = PortId("A01")
 SITE = """
@@ -61,7 +61,7 @@ def daemon(
     monkeypatch.setattr(Journal, "open", watched)
     site = load_text(SITE, "test")
     world = World(site, seed=1)
-    with structlog.testing.capture_logs():
+    with capture_logs():
         yield Daemon(
             site,
             state_dir=tmp_path / "state",

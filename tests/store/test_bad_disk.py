@@ -6,13 +6,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-import structlog
 
 from chargerd.core.units import PortId
 from chargerd.store import schema
 from tests.campaign.books import Truth
 from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
+from tests.logs import silence
 from tests.store.recorder import Connection, Faults, RecordingVfs
 
 Break = Callable[[Faults], None]
@@ -104,11 +104,8 @@ class Trouble:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(50), logger_factory=structlog.ReturnLoggerFactory()
-    )
-    yield
-    structlog.reset_defaults()
+    with silence():
+        yield
 
 
 @pytest.fixture
