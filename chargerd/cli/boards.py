@@ -26,6 +26,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
         "look for a board with a wrong address, a second master, or a board that answers too late",
     ),
     "implausible": ("it answers what cannot be true", "look at its profile and its wiring, or replace it"),
+    "unprepared": (
+        "it has not taken its settings, and counts as having no dead-man",
+        "look in the log which, compare its firmware with its profile, and set it by the maker's own tool",
+    ),
     "board_noise": ("its answers are corrupt", "look at its plug; another board may have its address"),
 }
 """What is probably wrong, in a technician's words, and what to look at."""

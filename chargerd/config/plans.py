@@ -137,6 +137,7 @@ def relay_plan(channel: Channel, board: Board) -> RelayPlan:
         lease=LEASE if leased else None,
         renew_every=RENEW_EVERY,
         stagger=Seconds(RENEW_EVERY * (channel.channel * GOLDEN % 1)),
+        prepared=not relay.prepare,
     )
 
 

@@ -11,7 +11,7 @@ from chargerd.core.availability import Availability
 from chargerd.core.charge import Charge
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Code
-from chargerd.core.events import MeterReading
+from chargerd.core.events import BoardBack, BoardEvent, BoardPrepared, MeterReading, PreparationFailed
 from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.frozen import Frozen
 from chargerd.core.heat import Heat
@@ -19,14 +19,14 @@ from chargerd.core.mains import Mains
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import Recurring, reached
-from chargerd.core.plan import Limits, PortPlan
+from chargerd.core.plan import DeadMan, Limits, PortPlan, RelayPlan
 from chargerd.core.protection import Verdict, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.resuming import Outlook, outlook
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.thermal import START_BELOW, Thermal
-from chargerd.core.units import Instant, PortId, Seconds, after, between
+from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.core.view import PortState, PortView
 from chargerd.core.weld import Weld
 
@@ -94,6 +94,23 @@ class Surroundings:
     """How long a start waits whose order does not say."""
     resume_window: Seconds = Seconds(0.0)
     """The longest outage after which a session goes on."""
+    prepared: set[BoardId] = field(default_factory=set)
+    """The boards whose settings were read and were right, since they were last there anew."""
+
+    def dead_man(self, relay: RelayPlan) -> DeadMan:
+        """Return how a relay opens when nobody speaks to its board any more: not at all, where nobody knows.
+
+        A board that must be set for that, or that an input may keep closed, has none until it was set and read.
+        """
+        known = relay.prepared or relay.board in self.prepared
+        return relay.dead_man if known else DeadMan.NONE
+
+    def note_prepared(self, event: BoardEvent) -> None:
+        """Take in what an event says of a board's settings: lost it still does what it was set to."""
+        if isinstance(event, BoardPrepared):
+            self.prepared.add(event.board)
+        elif isinstance(event, BoardBack | PreparationFailed):
+            self.prepared.discard(event.board)  # Back it may be another, or have forgotten.
 
     def next_token(self) -> int:
         """Return a token nobody has used before."""
@@ -304,7 +321,9 @@ class PortCondition:
 
     def out_of_control(self) -> bool:
         """Say whether only the contactor above can still open this port."""
-        if self.board_lost and self.plan.relay.lease is None and self.relay.phase is not Phase.OPEN:
+        relay = self.plan.relay
+        stays = relay.lease is None or self.station.dead_man(relay) is DeadMan.NONE
+        if self.board_lost and stays and self.relay.phase is not Phase.OPEN:
             return True
         return bool(self.latches) and any(latch.function in BEYOND_CONTROL for latch in self.latches)
 

@@ -142,6 +142,14 @@ class ForeignHeard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoardPrepared:
+    """Every setting a board must have has been read from it and was right. Holds until the board is back anew."""
+
+    board: BoardId
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationFailed:
     """A board did not take a setting it must have before it is used, such as its poll timeout."""
 
@@ -299,7 +307,7 @@ class ShutdownRequested:
 
 RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
 SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
-BoardEvent = BoardLost | BoardBack | PreparationFailed | ForeignHeard
+BoardEvent = BoardLost | BoardBack | BoardPrepared | PreparationFailed | ForeignHeard
 BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent
 JournalEvent = Persisted | PersistFailed | StoreChanged
 AvailabilityRequest = DisableRequested | EnableRequested

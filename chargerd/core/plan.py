@@ -107,6 +107,8 @@ class RelayPlan:
     renew_every: Seconds = Seconds(3.0)
     stagger: Seconds = Seconds(0.0)
     """How much sooner than that the first renewal comes, so that leases given together are renewed apart."""
+    prepared: bool = True
+    """Whether its board is fit for use as it is; else only once its settings were read and were right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

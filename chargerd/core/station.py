@@ -14,6 +14,7 @@ from chargerd.core.events import (
     BoardBack,
     BoardEvent,
     BoardLost,
+    BoardPrepared,
     CircuitFault,
     CircuitReading,
     DeadlineReached,
@@ -202,7 +203,7 @@ class Station:
                 return []
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
                 return self._supply.note(event, now)
-            case BoardLost() | BoardBack() | PreparationFailed() | ForeignHeard():
+            case BoardLost() | BoardBack() | BoardPrepared() | PreparationFailed() | ForeignHeard():
                 return self._board(event, now)
             case StoreChanged():
                 return self._store(event)
@@ -376,6 +377,9 @@ class Station:
         )
 
     def _board(self, event: BoardEvent, now: Moment) -> list[Port]:
+        self._surroundings.note_prepared(event)
+        if isinstance(event, BoardPrepared):
+            return []
         if isinstance(event, PreparationFailed):
             self._out.tell(BoardNotPrepared(board=event.board, kind=event.setting))
             return []

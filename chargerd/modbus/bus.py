@@ -150,7 +150,7 @@ class Bus:
             transactions=self.counters.transactions,
             boards=boards,
             late=late,
-            findings=diagnose(boards, connected=self.connected),
+            findings=(*diagnose(boards, connected=self.connected), *self._exchange.refusing()),
         )
 
     def open_all(self, within: Seconds) -> tuple[PortId, ...]:

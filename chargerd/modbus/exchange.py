@@ -9,13 +9,21 @@ from collections.abc import Callable, Mapping
 
 from chargerd import log
 from chargerd.core.clock import Clock
-from chargerd.core.events import BoardBack, BoardLost, BusEvent, FaultKind, ForeignHeard, PreparationFailed
+from chargerd.core.events import (
+    BoardBack,
+    BoardLost,
+    BoardPrepared,
+    BusEvent,
+    FaultKind,
+    ForeignHeard,
+    PreparationFailed,
+)
 from chargerd.core.units import BoardId, Instant
 from chargerd.log import Level
 from chargerd.modbus.board import BoardOnBus
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.frames import Request
-from chargerd.modbus.health import BoardHealth, BoardStatistics, health_of
+from chargerd.modbus.health import BoardHealth, BoardStatistics, Cause, Finding, health_of
 from chargerd.modbus.jobs import Cut, Job
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Schedule
@@ -121,6 +129,11 @@ class Exchange:
         """Return the boards whose settings are not known to be right: they count as boards without a dead-man."""
         return tuple(board for board, preparing in self._preparing.items() if not preparing.good)
 
+    def refusing(self) -> tuple[Finding, ...]:
+        """Return a finding for each board that has not taken a setting."""
+        refused = (board for board, preparing in self._preparing.items() if preparing.failed is not None)
+        return tuple(Finding(cause=Cause.UNPREPARED, boards=(board,)) for board in refused)
+
     def prepare_anew(self) -> None:
         """The line is new: whatever hangs on it may have forgotten its settings."""
         for preparing in self._preparing.values():
@@ -138,14 +151,17 @@ class Exchange:
 
         Raises `LineGone`.
         """
-        board = self._boards[name]
+        board, attempt = self._boards[name], preparing.attempt
         result = self.ask(board, preparing.request())
+        if preparing.attempt != attempt:
+            return  # It was away, and has begun anew: what was answered is not what is asked first.
         if isinstance(result, Answered):
             preparing.answered(result.pdu)
         elif result.kind is FaultKind.EXCEPTION:
             preparing.refused()
         if preparing.good:
             log.info("board_prepared", bus=self._bus, board=board.id)
+            self._tell(BoardPrepared(board=board.id, at=self._clock.now()))
         elif preparing.failed is not None:
             log.error("board_not_prepared", bus=self._bus, board=board.id, setting=preparing.failed)
             self._tell(PreparationFailed(board=board.id, at=self._clock.now(), setting=preparing.failed))

@@ -87,6 +87,8 @@ class Cause(StrEnum):
     """Frames come that nobody asked for: a board that answers for another address, or a second master."""
     IMPLAUSIBLE = "implausible"
     """A board answers what cannot be true: a wrong profile, or a board that is out of order."""
+    UNPREPARED = "unprepared"
+    """A board has not taken a setting it must have: nothing is known of its dead-man, nor of its inputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

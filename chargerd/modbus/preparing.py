@@ -14,10 +14,13 @@ class Preparing:
 
     def __init__(self, board: RelayBoard) -> None:
         self._board = board
+        self.attempt = 0
+        """How often it has begun."""
         self.begin()
 
     def begin(self) -> None:
         """Begin anew: the board may be another one, or have forgotten."""
+        self.attempt += 1
         self._left = deque(self._board.settings)
         self._writes: deque[Request] = deque()
         self._written = False

@@ -24,6 +24,7 @@ from chargerd.core.commands import (
 )
 from chargerd.core.events import (
     BoardBack,
+    BoardPrepared,
     BusEvent,
     FaultKind,
     MeterReading,
@@ -118,6 +119,7 @@ class EventBus:
         try:
             for board in self._boards:
                 self._emit(BoardBack(board=board, at=self._clock.now()))
+                self._emit(BoardPrepared(board=board, at=self._clock.now()))
             while self._obey():
                 self._turn()
         except BaseException as error:  # noqa: BLE001 - the thread's last word, passed on to the supervisor

@@ -6,7 +6,22 @@ _REBOOT = "scenarios.test_reboots:test_no_renewal_closes_what_a_board_has_opened
 _DEAD = "scenarios.test_restarts:test_the_lease_opens_the_relay_of_a_dead_daemon_and_the_next_one_closes_the_books"
 _FIRST = "scenarios.test_reboots:test_the_very_first_lease_ends_by_itself_too"
 
+_UNPREPARED = "scenarios.test_contactors:test_a_board_that_was_not_prepared_counts_as_one_without_dead_man"
+
 RELAY_BENDS: tuple[Bend, ...] = (
+    # A dead-man that nobody has set is none.
+    Bend(
+        "condition",
+        "return relay.dead_man if known else DeadMan.NONE",
+        "return relay.dead_man",
+        _UNPREPARED,
+        ("never",),
+    ),
+    Bend("condition", "relay.prepared or relay.board in self.prepared", "relay.prepared", _UNPREPARED, ("set",)),
+    Bend(
+        "condition", "            self.prepared.discard(event.board)", "            pass", _UNPREPARED, ("back",)
+    ),
+    Bend("condition", "BoardBack | PreparationFailed):", "BoardBack):", _UNPREPARED, ("refused",)),
     Bend(
         "relay",
         "                self._seen_closed_at = None  # It is asked for again in its time.\n",

@@ -44,6 +44,7 @@ def shed(
     queue_for: float = 0.0,
     inputs: tuple[InputPlan, ...] = (),
     lease: float | None = 6.0,
+    prepared: bool = True,
     **circuit: Any,
 ) -> World:
     """Return a world of one shed below a main circuit; the further arguments are members of `CircuitPlan`."""
@@ -51,6 +52,7 @@ def shed(
     ports = [port_plan(name, number) for number, name in enumerate(names(count), 1)]
     if lease is None:
         ports = [replace(port, relay=replace(port.relay, lease=None, dead_man=DeadMan.NONE)) for port in ports]
+    ports = [replace(port, relay=replace(port.relay, prepared=prepared)) for port in ports]
     return World(
         site=StationPlan(
             ports=tuple(ports),

@@ -6,9 +6,10 @@ from chargerd.config.loader import load_text
 from chargerd.config.profiles import RelaySection, Setting
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay
-from chargerd.core.events import BoardBack, PreparationFailed, RelayReadBack, RelayWritten
+from chargerd.core.events import BoardBack, BoardPrepared, PreparationFailed, RelayReadBack, RelayWritten
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.modbus.board import RelayBoard
+from chargerd.modbus.health import Cause, Finding
 from chargerd.modbus.preparing import Preparing
 from chargerd.sim.boards import BoardSim
 from chargerd.sim.parts import Relay
@@ -84,6 +85,7 @@ def test_a_board_is_set_and_read_again_before_it_is_used(bench: Prepared) -> Non
         bench.run(2.0)
     assert bench.settings == GOOD
     assert bench.bus.unprepared_boards() == ()
+    assert [event.board for event in bench.told(BoardPrepared)] == [RELAY]
     assert [entry["event"] for entry in logs if "prepared" in entry["event"]] == ["board_prepared"]
     own = [sent for sent in bench.line.requests if sent[0] == 1]
     first_use = next(index for index, sent in enumerate(own) if sent[1] == 2)
@@ -126,9 +128,25 @@ def test_a_board_back_from_silence_is_prepared_anew(bench: Prepared) -> None:
     bench.board.speak()
     bench.forget()
     bench.run(12.0)
-    assert bench.told(BoardBack)
+    (back,) = bench.told(BoardBack)
+    assert [event.at > back.at for event in bench.told(BoardPrepared)] == [True], "verified after it came back"
     assert bench.settings == GOOD
     assert bench.writes == [POLL_TIMEOUT]
+
+
+def test_an_answer_to_a_write_of_before_a_silence_is_no_setting_read(bench: Prepared) -> None:
+    """The board falls silent under a write, and what is asked first when it is back is that write again."""
+    fresh = dict(bench.board.settings)
+    while not bench.writes:
+        bench.turns(1)
+    bench.board.silence()
+    bench.run(8.0)
+    assert bench.bus.lost_boards() == (RELAY,)
+    bench.board.settings.update(fresh)
+    bench.board.speak()
+    bench.run(12.0)
+    assert bench.settings == GOOD
+    assert bench.bus.unprepared_boards() == ()
 
 
 def test_so_is_one_whose_line_was_gone(bench: Prepared) -> None:
@@ -157,6 +175,8 @@ def test_a_board_that_does_not_take_it_is_told_of_once_and_used_all_the_same(ben
     assert [(entry["board"], entry["setting"]) for entry in failed] == [("relay", "poll timeout in seconds")]
     told = bench.told(PreparationFailed)
     assert [(event.board, event.setting) for event in told] == [("relay", "poll timeout in seconds")]
+    assert not bench.told(BoardPrepared)
+    assert Finding(cause=Cause.UNPREPARED, boards=(RELAY,)) in bench.bus.statistics().findings
     assert bench.bus.unprepared_boards() == (RELAY,)
     assert bench.told(RelayReadBack)
     bench.bus.execute(ReadRelay(port=A01))

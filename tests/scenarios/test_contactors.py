@@ -3,9 +3,10 @@
 import pytest
 
 from chargerd.core.commands import CloseRelay, OpenRelay, RenewLease
+from chargerd.core.events import BoardBack, BoardPrepared, PreparationFailed
 from chargerd.core.facts import CircuitTripped, RelayNotReconciled
 from chargerd.core.session import Source, StopReason
-from chargerd.core.units import PortId
+from chargerd.core.units import Instant, PortId
 from chargerd.core.view import PortState
 from tests.core.sheds import CONTACTOR, HOLDER, SHED, SWITCH, all_charging, closed, shed
 from tests.core.world import World
@@ -210,6 +211,25 @@ def test_a_board_without_dead_man_that_is_lost_costs_the_contactor_until_it_is_b
     world.run(60)
     assert switch_closed(world)
     assert {world.state(port) for port in ("A01", "A02")} == {PortState.CHARGING}
+
+
+@pytest.mark.parametrize("known", ["never", "set", "refused", "back"])
+def test_a_board_that_was_not_prepared_counts_as_one_without_dead_man(known: str) -> None:
+    world = shed(contactor=SWITCH, prepared=False)
+    board, at = world.plans[A01].relay.board, Instant(world.now)
+    if known != "never":
+        world.tell(BoardPrepared(board=board, at=at))
+    if known == "refused":
+        world.tell(PreparationFailed(board=board, at=at, setting="inputs move no relay"))
+    if known == "back":
+        world.tell(BoardBack(board=board, at=at))
+    world.charging()
+    world.run(5)
+    world.board.silent = True
+    world.run(3)
+    opened = [fact for _, fact in world.facts if isinstance(fact, CircuitTripped)]
+    assert bool(opened) is (known != "set"), "what its inputs do, and its timer, is known only once it was set"
+    assert switch_closed(world) is (known == "set")
 
 
 def test_leaving_opens_the_contactor_after_the_relays() -> None:
