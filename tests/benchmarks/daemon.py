@@ -20,17 +20,23 @@ SETTLED = 2.5
 """Seconds after the last start until the first renewals are under way."""
 
 
-class Daemon:
-    """Started with a configuration, asked over its control socket."""
+Started = subprocess.Popen[bytes]
 
-    def __init__(self, config: Path) -> None:
-        folder = config.parent
-        self._socket = folder / "run" / "chargerctl.sock"
+
+class Daemon:
+    """Started with a configuration, asked over its control socket. Its state and socket are in `folder`."""
+
+    def __init__(
+        self, config: Path, *, folder: Path | None = None, start: Callable[..., Started] = subprocess.Popen
+    ) -> None:
+        folder = config.parent if folder is None else folder
+        folder.mkdir(exist_ok=True)
+        self.socket = folder / "run" / "chargerctl.sock"
         self._log = (folder / "log").open("wb")
         command = [sys.executable, "-m", "chargerd", "run", "--config", str(config)]
         command += ["--state-dir", str(folder / "state"), "--runtime-dir", str(folder / "run")]
         self.began = time.monotonic()
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        self._process = start(command, stdout=self._log, stderr=self._log)
         atexit.register(self._process.kill)
 
     def __enter__(self) -> Self:
@@ -45,12 +51,17 @@ class Daemon:
             self._process.wait()
         self._log.close()
 
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self._process.wait()
+
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def ask(self, method: str, **params: Any) -> Any:
-        with ControlClient(self._socket, timeout=30) as client:
+        with ControlClient(self.socket, timeout=30) as client:
             return next(client.stream(method, **params))
 
     def wait(self, holds: Callable[[list[dict[str, Any]]], bool], timeout: float = 60.0) -> float:

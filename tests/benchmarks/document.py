@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tests.benchmarks.pi_pages import pages, promises
 from tests.benchmarks.plots import NAMES
-from tests.benchmarks.verdict import verdicts
+from tests.benchmarks.verdict import Verdict, verdicts
 
 Rows = list[list[str]]
 
@@ -34,7 +35,13 @@ def document(results: dict[str, Any], plots: list[str], folder: str) -> str:
         lines += ["", "## A full line: twelve meters, feeder, inputs, coils, power, leases at 9600 Bd", ""]
         lines += _table(GROWTH, [_growth(results["load"])])
         lines += ["", *_table(["", "a second"], [[what, f"{rate:.2f}"] for what, rate in _rates(results["load"])])]
+    lines += pages(results, _table)
     return "\n".join(lines) + "\n"
+
+
+def all_verdicts(results: dict[str, Any]) -> list[Verdict]:
+    """Return a verdict on each promise there are results for."""
+    return [*verdicts(results), *promises(results.get("pi"))]
 
 
 def _machine(results: dict[str, Any]) -> list[str]:
@@ -47,7 +54,7 @@ def _machine(results: dict[str, Any]) -> list[str]:
 
 
 def _promises(results: dict[str, Any]) -> Rows:
-    return [[one.what, one.wanted, one.measured, f"**{one.word}**"] for one in verdicts(results)]
+    return [[one.what, one.wanted, one.measured, f"**{one.word}**"] for one in all_verdicts(results)]
 
 
 def _race(race: dict[str, Any]) -> list[str]:

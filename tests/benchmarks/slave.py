@@ -41,13 +41,18 @@ def compile_programs(folder: Path) -> Programs:
 
 
 class Slave:
-    """Twelve meters, a feeder meter and two relay boards on a pty, byte by byte at line speed."""
+    """Twelve meters, a feeder meter and two relay boards on a pty, byte by byte at line speed.
 
-    def __init__(self, program: Path, link: Path, baudrate: int, *, turnaround_us: int = 2000) -> None:
+    The meters are like Eastron's, or with `pzem` like Peacefair's.
+    """
+
+    def __init__(
+        self, program: Path, link: Path, baudrate: int, *, turnaround_us: int = 2000, pzem: bool = False
+    ) -> None:
         self.link = link
         self.baudrate = baudrate
         self._process = subprocess.Popen(
-            [program, link, str(baudrate), str(turnaround_us)],
+            [program, link, str(baudrate), str(turnaround_us), *(["pzem"] if pzem else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

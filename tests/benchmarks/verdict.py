@@ -8,6 +8,8 @@ CYCLE_LIMITS = {9600: 1.03, 19200: 1.03, 38400: 1.10, 115200: 1.10}
 AS_MINIMALMODBUS = 1.0
 AS_LIBMODBUS = 1.02
 TRIP_GRACE_MS = 5.0
+CPU_LIMITS_MS = {19200: 0.22}
+"""CPU of the whole daemon a transaction, with twelve ports, on the machine these limits were set on."""
 OURS = ("daemon", "bus", "wire")
 
 
@@ -30,7 +32,7 @@ def verdicts(results: dict[str, Any]) -> list[Verdict]:
     """Return a verdict on each promise there are results for."""
     found: list[Verdict] = []
     for race in results.get("race", ()):
-        found += [*_cycles(race), *_neighbours(race), *_trips(race), *_silent(race)]
+        found += [*_cycles(race), *_neighbours(race), *_trips(race), *_silent(race), *_cpu(race)]
     found += [*_violations(results), *_load(results.get("load")), *_growth(results.get("growth"))]
     found += _ports(results.get("ports"))
     return found
@@ -91,6 +93,18 @@ def _silent(race: dict[str, Any]) -> Iterator[Verdict]:
             wanted="<= +5 %",
             measured=f"{100 * growth:+.1f} %",
             met=growth <= 0.05,
+        )
+
+
+def _cpu(race: dict[str, Any]) -> Iterator[Verdict]:
+    limit, racer = CPU_LIMITS_MS.get(race["baudrate"]), race["racers"].get("daemon")
+    if limit is not None and racer is not None:
+        used = racer["cpu_ms_per_transaction"]["median"]
+        yield Verdict(
+            what=f"{race['baudrate']} Bd: CPU of the whole daemon a transaction",
+            wanted=f"<= {limit:.2f} ms",
+            measured=f"{used:.2f} ms",
+            met=used <= limit,
         )
 
 

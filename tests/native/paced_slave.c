@@ -1,7 +1,7 @@
 /* Twelve meters like Eastron's, a feeder meter, and relay boards like Waveshare's on a pty, byte by byte at line
- * speed.
+ * speed. With `pzem`, the twelve meters are like Peacefair's.
  *
- * usage: paced_slave LINK BAUD TURNAROUND_US
+ * usage: paced_slave LINK BAUD TURNAROUND_US [pzem]
  *
  * A request counts as on the wire for its characters from the moment it arrives; the answer follows after 3.5
  * characters and the turnaround. Commands on stdin, one a line:
@@ -50,6 +50,9 @@ static long feeder_reads, input_reads, coil_reads, power_reads;
 static double shortest_gap;
 static double *reads[METERS];
 static int read_count[METERS];
+static double *told; /* when the relay board's coils were told entirely */
+static int told_count;
+static int pzem;
 static struct { double at; int channel; int closed; double changed; } *writes;
 static int write_count;
 static double changed_at[METERS];
@@ -82,7 +85,7 @@ static void reset(void) {
     feeder_reads = input_reads = coil_reads = power_reads = 0;
     shortest_gap = INFINITY;
     for (int i = 0; i < METERS; i++) read_count[i] = 0;
-    write_count = 0;
+    write_count = told_count = 0;
 }
 
 static void stats(void) {
@@ -100,6 +103,8 @@ static void stats(void) {
     for (int i = 0; i < write_count; i++)
         printf("%s{\"at\": %.6f, \"channel\": %d, \"closed\": %d, \"changed\": %.6f}", i ? ", " : "", writes[i].at,
                writes[i].channel, writes[i].closed, writes[i].changed);
+    printf("], \"told\": [");
+    for (int i = 0; i < told_count; i++) printf("%s%.6f", i ? "," : "", told[i]);
     printf("]}\n");
     fflush(stdout);
 }
@@ -136,6 +141,19 @@ static int registers(int unit, int address, int count, uint8_t *reply) {
         uint32_t raw;
         memcpy(&raw, &found, 4);
         for (int i = 0; i < 4; i++) reply[3 + 4 * k + i] = raw >> (24 - 8 * i);
+    }
+    return 3 + 2 * count;
+}
+
+/* Ten registers from 0 on: V/10, mA, W/10, Wh, Hz/10, power factor, alarm; pairs with the low word first. */
+static int pzem_registers(int unit, int address, int count, uint8_t *reply) {
+    if (address < 0 || count < 1 || address + count > 10) { strangers++; return 0; }
+    uint32_t milliamps = amps[unit - FIRST] * 1000, deciwatts = amps[unit - FIRST] * 230 * 0.6 * 10;
+    uint16_t held[10] = {2300, milliamps, milliamps >> 16, deciwatts, deciwatts >> 16, 100, 0, 500, 60, 0};
+    reply[2] = 2 * count;
+    for (int i = 0; i < count; i++) {
+        reply[3 + 2 * i] = held[address + i] >> 8;
+        reply[4 + 2 * i] = held[address + i];
     }
     return 3 + 2 * count;
 }
@@ -192,11 +210,11 @@ static int answer(const uint8_t *request, uint8_t *reply, double complete) {
         return registers(unit, address, value, reply);
     }
     if (unit >= FIRST && unit < FIRST + METERS && function == 4) {
-        int meter = unit - FIRST;
-        if (address <= 0x06 && address + value > 0x07 && read_count[meter] < MOST)
+        int meter = unit - FIRST, current = pzem ? 0x02 : 0x07, power = pzem ? 0x04 : 0x0D;
+        if (address <= current - 1 && address + value > current && read_count[meter] < MOST)
             reads[meter][read_count[meter]++] = complete;
-        if (address <= 0x0C && address + value > 0x0D) power_reads++;
-        return registers(unit, address, value, reply);
+        if (address <= power - 1 && address + value > power) power_reads++;
+        return pzem ? pzem_registers(unit, address, value, reply) : registers(unit, address, value, reply);
     }
     strangers++;
     return 0;
@@ -227,6 +245,7 @@ static void serve(int fd, const uint8_t *request, double arrived) {
         if (write(fd, reply + i, 1) != 1) return;
     }
     last_byte = now();
+    if (request[0] == RELAY && request[1] == 1 && told_count < MOST) told[told_count++] = last_byte;
     floors += turnaround + size * character + silence_;
 }
 
@@ -251,7 +270,8 @@ static void obey(char *line) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return 2;
+    if (argc != 4 && argc != 5) return 2;
+    pzem = argc == 5;
     character = 10.0 / atof(argv[2]);
     silence_ = atof(argv[2]) > 19200 ? 0.00175 : 3.5 * character;
     turnaround = atof(argv[3]) * 1e-6;
@@ -261,6 +281,7 @@ int main(int argc, char **argv) {
         opened_at[i] = -1;
     }
     writes = calloc(MOST, sizeof(*writes));
+    told = calloc(MOST, sizeof(*told));
     setvbuf(stdin, NULL, _IONBF, 0); /* so that poll sees every line */
     struct sched_param priority = {.sched_priority = 50};
     int realtime = sched_setscheduler(0, SCHED_FIFO, &priority) == 0;
