@@ -40,6 +40,7 @@ def accept(port: Port, event: Event, now: Moment) -> None:
     """Accept a start."""
     assert isinstance(event, StartRequested)
     port.accept(event.order, now)
+    port.session.raising = event.raising
 
 
 def refuse_full(port: Port, event: Event, _now: Moment) -> None:
@@ -52,6 +53,7 @@ def enqueue(port: Port, event: Event, now: Moment) -> None:
     """Accept a start, and let it wait for its circuits."""
     assert isinstance(event, StartRequested)
     port.enqueue(event.order, now)
+    port.session.raising = event.raising
 
 
 def admit(port: Port, _event: Event, now: Moment) -> None:

@@ -2,7 +2,8 @@
 
 To lower is the safe direction: it holds at once, and is written down right after. To raise is the unsafe one: it
 holds when the command's id and the session's new record are durable, if its circuits still have room for it then.
-A command that does both is a raise. One that comes while an earlier raise is being written down overtakes it.
+A command that does both is a raise. One that comes while an earlier raise, or its id, is being written down
+overtakes it.
 """
 
 import math
@@ -58,6 +59,12 @@ def raises(port: Port, event: Event, _now: Moment) -> bool:
     """Hold if anything is to become more than it is."""
     assert isinstance(event, UpdateRequested)
     return exceeds(asked(port, event), port.limits)
+
+
+def overtaken(port: Port, event: Event, _now: Moment) -> bool:
+    """Hold for a raise that is durable at last, and that a later command has come before."""
+    assert isinstance(event, UpdateRequested)
+    return event.durable and port.session.raising != event.command
 
 
 def raises_unremembered(port: Port, event: Event, now: Moment) -> bool:
@@ -118,9 +125,16 @@ def refuse_limits(port: Port, event: Event, _now: Moment) -> None:
     answer_request(port, event, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
 
 
+def hear_raise(port: Port, event: Event, _now: Moment) -> None:
+    """Keep in mind which raise was asked for last: of those that become durable later, it alone counts."""
+    assert isinstance(event, UpdateRequested)
+    port.session.raising = event.command
+
+
 def write_raise(port: Port, event: Event, now: Moment) -> None:
     """Accept a raise: the session's new record is made durable before it holds."""
     assert isinstance(event, UpdateRequested)
+    port.session.raising = None
     drop_raise(port, Code.CONFLICT, "overtaken by a later update")
     session, token = port.session, port.station.next_token()
     session.pending_raise = Raise(event=event, token=token)
@@ -149,6 +163,7 @@ def give_up_raise(code: Code) -> Callable[[Port, Event, Moment], None]:
 def lower(port: Port, event: Event, now: Moment) -> None:
     """Let lower limits hold at once; what has been passed already ends the session."""
     assert isinstance(event, UpdateRequested)
+    port.session.raising = None
     if port.session.pending_raise is not None and asked(port, event) == port.limits:
         port.out.do(Checkpoint(records=(port.record(now),)))  # Else the journal would stay with the raise.
     drop_raise(port, Code.CONFLICT, "overtaken by a later update")

@@ -48,6 +48,8 @@ class Charge:
         self.pending_start: CommandId | None = order.command
         """The start command that still waits for its last word."""
         self.pending_stops: list[CommandId] = []
+        self.raising: CommandId | None = None
+        """The newest command to raise its limits whose id is not durable yet."""
         self.pending_raise: Raise | None = None
         self.image = Image(
             plan=plan,

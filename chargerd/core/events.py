@@ -207,6 +207,8 @@ class StartRequested:
 
     order: Order
     port: PortId
+    raising: CommandId | None = None
+    """The newest command to raise its limits that came in meanwhile, and is not durable itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +274,24 @@ class EnableRequested:
     command: CommandId | None = None
 
 
+UnsafeRequest = StartRequested | ResetRequested | EnableRequested
+"""What makes a closing possible: it is carried out when the command's id is durable, and not before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHeard:
+    """Someone has asked for this, and the command's id is not durable yet: what comes after applies to it."""
+
+    request: UnsafeRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestDropped:
+    """What was heard is not carried out: its id was not durable, or not in time. Its sender has been told."""
+
+    request: UnsafeRequest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Persisted:
     """The journal has made durable what it was given under this token."""
@@ -313,4 +333,6 @@ JournalEvent = Persisted | PersistFailed | StoreChanged
 AvailabilityRequest = DisableRequested | EnableRequested
 PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested
 Request = PortRequest | AvailabilityRequest
-Event = BusEvent | JournalEvent | Request | DeadlineReached | ShutdownRequested
+RequestNews = RequestHeard | RequestDropped
+Report = BusEvent | JournalEvent | DeadlineReached | ShutdownRequested
+Event = Report | Request | RequestNews

@@ -60,7 +60,12 @@ def exceeds(asked: Limits, most: Limits) -> bool:
 def unnamed(_port: Port, event: Event, _now: Moment) -> bool:
     """Hold for a stop from afar that names no session and does not insist."""
     assert isinstance(event, StopRequested)
-    return event.session is None and not event.force and event.source is Source.REMOTE
+    return nameless(event)
+
+
+def nameless(stop: StopRequested) -> bool:
+    """Say whether a stop names no session and may not: it could stop the next customer."""
+    return stop.session is None and not stop.force and stop.source is Source.REMOTE
 
 
 def other_session(port: Port, event: Event, _now: Moment) -> bool:

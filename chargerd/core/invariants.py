@@ -87,7 +87,7 @@ class Invariants:
         self._latched = {(latch.port, latch.function) for latch in held}
         self._writable = True
         self._loads = LoadBooks(plan)
-        self._orders = OrderBooks(held)
+        self._orders = OrderBooks(held, self._above)
 
     def check(self, event: Event | None, outcome: Outcome, now: Moment) -> None:
         """Compare an event and its outcome with the books. Raises `InvariantViolated`."""
@@ -101,7 +101,7 @@ class Invariants:
             self._note_fact(fact)
         if now.instant > self._blind_from:
             self._check_sight(now)
-        wrong = self._loads.wrong(event, outcome, now.instant) or self._orders.wrong(outcome, now.instant)
+        wrong = self._loads.wrong(event, outcome, now.instant) or self._orders.wrong(event, outcome, now.instant)
         if wrong is not None:
             raise InvariantViolated(wrong)
         if self._unreconciled and now.instant > self._report_by:

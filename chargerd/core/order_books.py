@@ -4,12 +4,20 @@ They know only what went in and what came out, and answer with what is wrong, or
 
 S4  a lock-out is cleared only on site and with a reason
 S7  a port takes on nothing before what it had taken on is settled, and nothing is settled twice
-S8  a command is accepted once, and has one last word
+S8  a command is accepted once, and has one last word; no start is accepted after what has overtaken it
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from chargerd.core.commands import Answer, Persist, ReplyStatus
+from chargerd.core.events import (
+    DisableRequested,
+    Event,
+    RequestDropped,
+    RequestHeard,
+    StartRequested,
+    StopRequested,
+)
 from chargerd.core.facts import (
     CircuitTripped,
     Clearing,
@@ -34,22 +42,55 @@ REMEMBERED_FOR = Seconds(6 * 86_400.0)
 class OrderBooks:
     """What was taken on, and what became of it."""
 
-    def __init__(self, latches: Iterable[Latch]) -> None:
+    def __init__(self, latches: Iterable[Latch], above: Mapping[PortId, tuple[PortId, ...]]) -> None:
+        """Take what is latched, and for each port the ids under which its circuits are."""
+        self._above = above
+        self._on_its_way: dict[str, StartRequested] = {}
+        self._overtaken: dict[str, str] = {}
+        """Starts on their way that must not be accepted any more, and by what they were overtaken."""
         self._locked = {(it.port, it.function) for it in latches if it.clearing is Clearing.LOCK_OUT}
         self._under_way: dict[PortId, SessionId] = {}
         self._ended: dict[str, Instant] = {}
         self._accepted: dict[str, Instant] = {}
         self._answered: dict[str, Instant] = {}
 
-    def wrong(self, outcome: Outcome, now: Instant) -> str | None:
+    def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
+        self._note(event)
         found = [self._answer(told, now) for told in outcome.commands if isinstance(told, Answer)]
         found += [self._taken_on(told) for told in outcome.commands if isinstance(told, Persist)]
         found += [self._fact(told, now) for told in outcome.facts]
         return next((what for what in found if what is not None), None)
 
+    def _note(self, event: Event | None) -> None:
+        match event:
+            case RequestHeard(request=StartRequested() as start) if start.order.command is not None:
+                self._on_its_way[start.order.command] = start
+            case RequestDropped(request=StartRequested() as start):
+                self._arrived(start.order.command or "")
+            case StopRequested() if event.force or event.session or event.source is Source.LOCAL:
+                for command, start in self._on_its_way.items():
+                    if start.port == event.port and event.session in {None, start.order.session}:
+                        self._overtaken.setdefault(command, "a stop")
+            case DisableRequested():
+                self._overtake(event.port, "a disabling")
+            case _:
+                pass
+
+    def _overtake(self, holder: PortId, what: str) -> None:
+        for command, start in self._on_its_way.items():
+            if holder in {start.port, *self._above.get(start.port, ())}:
+                self._overtaken.setdefault(command, what)
+
+    def _arrived(self, command: str) -> str | None:
+        self._on_its_way.pop(command, None)
+        return self._overtaken.pop(command, None)
+
     def _answer(self, answer: Answer, now: Instant) -> str | None:
         accepted = answer.status is ReplyStatus.ACCEPTED
+        overtaken = self._arrived(answer.command)
+        if accepted and overtaken is not None:
+            return f"S8: {answer.command} is accepted after {overtaken} has come"
         known = self._accepted if accepted else self._answered
         _forget(known, now)
         if answer.command in known:
@@ -69,13 +110,18 @@ class OrderBooks:
             case SessionEnded():
                 return self._settled(fact, now)
             case PortLockedOut() | PortTripped() | InputTripped() | CircuitTripped():
-                if fact.latch is not None and fact.latch.clearing is Clearing.LOCK_OUT:
-                    self._locked.add((fact.latch.port, fact.latch.function))
+                if fact.latch is not None:
+                    self._latch(fact.latch)
                 return None
             case LatchesCleared():
                 return self._cleared(fact)
             case _:
                 return None
+
+    def _latch(self, latch: Latch) -> None:
+        self._overtake(latch.port, latch.function)
+        if latch.clearing is Clearing.LOCK_OUT:
+            self._locked.add((latch.port, latch.function))
 
     def _settled(self, fact: SessionEnded, now: Instant) -> str | None:
         order = fact.settlement.record.order

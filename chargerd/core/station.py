@@ -29,6 +29,9 @@ from chargerd.core.events import (
     PortRequest,
     PreparationFailed,
     RelayEvent,
+    Report,
+    Request,
+    RequestNews,
     ResetRequested,
     ShutdownRequested,
     StartRequested,
@@ -54,6 +57,7 @@ from chargerd.core.facts import (
 )
 from chargerd.core.frozen import Frozen
 from chargerd.core.guards import exceeds
+from chargerd.core.heard import Heard
 from chargerd.core.invariants import Invariants
 from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
@@ -114,6 +118,7 @@ class Station:
         }
         self._surroundings.ports = self._ports
         self._supply = Supply(plan, self._surroundings, self._ports, self._out, now)
+        self._heard = Heard(self._surroundings.circuits, self._out)
         self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
@@ -159,7 +164,7 @@ class Station:
 
     def handle(self, event: Event, now: Moment) -> Outcome:
         """Take in one event. After `UnlistedTransition` or `InvariantViolated` every relay must be opened."""
-        touched = self._route(event, now)
+        touched = self._asked(event, now) if isinstance(event, Request | RequestNews) else self._route(event, now)
         touched += self._supply.attend(event, touched, now)
         for port in touched:
             self._wakes.set(port.id, port.due())
@@ -197,7 +202,7 @@ class Station:
 
     # Routing
 
-    def _route(self, event: Event, now: Moment) -> list[Port]:
+    def _route(self, event: Report, now: Moment) -> list[Port]:
         match event:
             case DeadlineReached():
                 return []
@@ -211,6 +216,12 @@ class Station:
                 return self._shut_down(event, now)
             case _:
                 return self._route_port(event, now)
+
+    def _asked(self, event: Request | RequestNews, now: Moment) -> list[Port]:
+        """Take in what somebody asks for; what is on its way already comes first."""
+        name = event.request.port if isinstance(event, RequestNews) else event.port
+        asked = self._heard.attend(event, self._ports.get(name))
+        return [] if asked is None else self._route_port(asked, now)
 
     def _route_port(self, event: PortEvent | TemperatureReading | AvailabilityRequest, now: Moment) -> list[Port]:
         if isinstance(event, AvailabilityRequest):
@@ -447,6 +458,7 @@ class Station:
         for port in touched:
             self._wakes.set(port.id, port.due())
         self._deadline = self._first_deadline()
+        self._heard.see(self._out.facts)
         outcome = self._out.empty()
         self._invariants.check(event, outcome, now)
         return outcome

@@ -93,7 +93,8 @@ WITH_LIMITS: Mapping[Trigger, Rules] = {
     T.UPDATE: (
         OTHER_SESSION,
         Rule("limit_too_high", adjust.too_much, adjust.refuse_limits),
-        Rule("not_durable", adjust.raises_unremembered, do.nothing),
+        Rule("overtaken", adjust.overtaken, adjust.refuse(Code.CONFLICT, "overtaken by a later update")),
+        Rule("not_durable", adjust.raises_unremembered, adjust.hear_raise),
         Rule("circuit_full", adjust.raises_without_room, adjust.refuse(Code.CIRCUIT_FULL)),
         Rule("raise", adjust.raises, adjust.write_raise),
         Rule("lower", when.always, adjust.lower),

@@ -1,16 +1,16 @@
 """What a technician changes of what there is: a session's limits, what is held open, what is out of service."""
 
-import math
 from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
 from chargerd.control.server import Responder
+from chargerd.core.clock import Clock
 from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, UpdateRequested
 from chargerd.core.ledger import Json, Reply
 from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
-from chargerd.core.units import CircuitId, Instant, PortId, SessionId
+from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortView
 from chargerd.mqtt.arguments import LimitsArgs
 from chargerd.runtime.backend import update_of
@@ -18,16 +18,24 @@ from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine
 
 Fields = Mapping[str, Json]
-NEVER = Instant(math.inf)
-"""Whoever waits on the line for an answer has not asked long ago."""
+GOOD_FOR = Seconds(8.0)
+"""How long a command given on site may wait for the disk. Its sender is told after 10 s that the daemon does not
+answer, and must not find that it acts later; 2 s are left for the way back."""
 
 
 class Changes:
     """Serves `limits`, `reset`, `disable` and `enable`."""
 
-    def __init__(self, engine: Engine, desk: Desk, find: Callable[[Fields, Responder], PortView | None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        desk: Desk,
+        clock: Clock,
+        find: Callable[[Fields, Responder], PortView | None],
+    ) -> None:
         self._engine = engine
         self._desk = desk
+        self._clock = clock
         self._find = find
         self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
             "limits": self._limits,
@@ -48,7 +56,13 @@ class Changes:
             source=Source.LOCAL,
             command=fresh_id(),
         )
-        self._desk.update(update_of(limits, event), replying(respond), digest="", expires=NEVER, received=nobody)
+        self._desk.update(
+            update_of(limits, event),
+            replying(respond),
+            digest="",
+            expires=expiry(self._clock),
+            received=nobody,
+        )
 
     def _reset(self, params: Fields, respond: Responder) -> None:
         holder = self._holder(params, respond)
@@ -60,7 +74,7 @@ class Changes:
                 reason=reason if isinstance(reason, str) else None,
                 command=fresh_id(),
             )
-            self._desk.reset(event, replying(respond), digest="", received=nobody)
+            self._desk.reset(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
 
     def _disable(self, params: Fields, respond: Responder) -> None:
         holder = self._holder(params, respond)
@@ -76,7 +90,7 @@ class Changes:
             event = EnableRequested(
                 port=holder, source=Source.LOCAL, reason=str(params["reason"]), command=fresh_id()
             )
-            self._desk.enable(event, replying(respond), digest="", received=nobody)
+            self._desk.enable(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
 
     def _holder(self, params: Fields, respond: Responder) -> PortId | None:
         """Return under which id a port or circuit is held; tell if there is none, or not one."""
@@ -91,6 +105,11 @@ class Changes:
             )
             return None
         return holder_of(CircuitId(str(name)))
+
+
+def expiry(clock: Clock) -> Instant:
+    """Return until when a command given on site just now may act."""
+    return after(clock.now(), GOOD_FOR)
 
 
 def limits_of(params: Fields, respond: Responder) -> LimitsArgs | None:

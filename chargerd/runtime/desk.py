@@ -1,7 +1,8 @@
 """Takes commands in, from the backend and from the site; each acts at most once and gets its answer.
 
 A command's id is durable before the command acts, and before the broker is told that we have it. Only what is
-safe (to stop, to lower, to disable) acts first, since it waits for no disk. The same id again gets the stored
+safe (to stop, to lower, to disable) acts first, since it waits for no disk. Of what waits for it the station is
+told at once, so that what is safe applies to that as well if it comes later. The same id again gets the stored
 reply again and does nothing.
 """
 
@@ -21,9 +22,12 @@ from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
     Event,
+    RequestDropped,
+    RequestHeard,
     ResetRequested,
     StartRequested,
     StopRequested,
+    UnsafeRequest,
     UpdateRequested,
 )
 from chargerd.core.ledger import Batch, RememberedCommand, Reply
@@ -161,7 +165,7 @@ class Desk:
         assert order.command is not None
         command = order.command
         event = StartRequested(order=order, port=order.port)
-        refuse = self._refusal(command, "start", order.port)
+        refuse = self._drops(event, self._refusal(command, "start", order.port))
         remembered = self._bearing(
             RememberedCommand(
                 command=command,
@@ -176,6 +180,7 @@ class Desk:
         durable = self._when_durable(event, refuse, expires, received)
         with self._lock:
             self._open[command] = respond
+        self._dispatch(RequestHeard(request=event))
 
         def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
             if session_used:
@@ -203,8 +208,8 @@ class Desk:
         respond: Respond,
         *,
         digest: str,
+        expires: Instant | None,
         received: Callable[[], None],
-        expires: Instant | None = None,
     ) -> None:
         """Put a port or a circuit back in service: made durable first."""
         self._once_durable(event, "enable", respond, digest=digest, received=received, expires=expires)
@@ -215,8 +220,8 @@ class Desk:
         respond: Respond,
         *,
         digest: str,
+        expires: Instant | None,
         received: Callable[[], None],
-        expires: Instant | None = None,
     ) -> None:
         """Clear latches: made durable first, like everything that makes a closing possible."""
         self._once_durable(event, "reset", respond, digest=digest, received=received, expires=expires)
@@ -376,9 +381,10 @@ class Desk:
         expires: Instant | None,
     ) -> None:
         assert event.command is not None
-        refuse = self._refusal(event.command, name, event.port)
+        refuse = self._drops(event, self._refusal(event.command, name, event.port))
         with self._lock:
             self._open[event.command] = respond
+        self._dispatch(RequestHeard(request=event))
         self._remember(event, name, digest, self._when_durable(event, refuse, expires, received))
 
     def _when_durable(
@@ -388,13 +394,18 @@ class Desk:
         expires: Instant | None,
         received: Received,
     ) -> Callable[[bool], None]:
-        """Return what the journal tells whether a command's id is durable: only then, and in time, it acts."""
+        """Return what the journal tells whether a command's id is durable: only then, and in time, it acts.
+
+        Without a clock to tell (`expires`) it never does: no unsafe command waits for ever.
+        """
 
         def durable(done: bool) -> None:
             received()
             if not done:
                 refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
-            elif expires is not None and self._clock.now() >= expires:
+            elif expires is None:
+                refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)
+            elif self._clock.now() >= expires:
                 refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
             else:
                 self._dispatch(event)
@@ -450,6 +461,17 @@ class Desk:
         with self._lock:
             correlation = self._correlations.pop(remembered.command, None)
         return remembered if correlation is None else replace(remembered, correlation=correlation.hex())
+
+    def _drops(
+        self, event: UnsafeRequest, refuse: Callable[[ReplyStatus, Code], None]
+    ) -> Callable[[ReplyStatus, Code], None]:
+        """Return what refuses a command the station has been told of, and tells it that nothing comes of it."""
+
+        def drop(status: ReplyStatus, code: Code) -> None:
+            refuse(status, code)
+            self._dispatch(RequestDropped(request=event))
+
+        return drop
 
     def _refusal(self, command: CommandId, name: str, port: PortId) -> Callable[[ReplyStatus, Code], None]:
         def say(status: ReplyStatus, code: Code) -> None:

@@ -13,7 +13,7 @@ from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
 from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.runtime.accounts import Accounts
-from chargerd.runtime.changes import Changes, limits_of, nobody, replying
+from chargerd.runtime.changes import Changes, expiry, limits_of, nobody, replying
 from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.lines import Lines
@@ -51,7 +51,7 @@ class LocalHandler:
             "port": self._tell_port,
             "start": self._start,
             "stop": self._stop,
-            **Changes(engine, desk, self._view).methods,
+            **Changes(engine, desk, clock, self._view).methods,
             **accounts.methods,
             **lines.methods,
         }
@@ -111,7 +111,7 @@ class LocalHandler:
             order=_text(params, "order_id"),
             full_stop=params.get("full_stop") is not False,
         )
-        self._desk.start(order, replying(respond), digest="", expires=None, received=nobody)
+        self._desk.start(order, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
 
     def _stop(self, params: Fields, respond: Responder) -> None:
         view = self._view(params, respond)

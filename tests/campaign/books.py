@@ -50,6 +50,8 @@ class Truth:
         self.accepted: Counter[str] = Counter()
         self.final: Counter[str] = Counter()
         self.started: set[SessionId] = set()
+        self.unwanted: set[SessionId] = set()
+        """Sessions that somebody has stopped by name: no relay closes for them any more."""
         self.ended: Counter[SessionId] = Counter()
         self.reasons: Counter[str] = Counter()
         self._ports = {port.id: port for port in shed.plan.ports}
@@ -118,6 +120,8 @@ class Truth:
         # Nor does it know of a trip that came after its disk had stalled.
         self._latched = {(latch.port, latch.function) for latch in self.shed.durable_latches()}
         self._locked &= {port for port, _ in self._latched}
+        # Nor of a stop that had acted, and had not reached it.
+        self.unwanted.clear()
         # No more was a last word that had not reached it.
         self.final = Counter(command for command in self.final if self._told(command))
         # Commands that were not durable yet are unknown to the next daemon; their senders ask again.
@@ -157,8 +161,9 @@ class Truth:
         heard = self._heard.get(port, -1e9)
         assert now - heard <= STALE + SLACK, self._said("S6: not seen", port)
         if isinstance(command, CloseRelay):
-            durable = {record.order.port for record in self.shed.durable_sessions()}
+            durable = {record.order.port: record.order.session for record in self.shed.durable_sessions()}
             assert port in durable, self._said("S1: not durable", port)
+            assert durable[port] not in self.unwanted, self._said("S8: closed after its stop", port)
             self._tampered.discard(port)
             self._told_to_close[port] = now
 

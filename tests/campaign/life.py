@@ -17,7 +17,7 @@ from chargerd.core.plan import (
     StationPlan,
     holder_of,
 )
-from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, Volts, Watts
+from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, SessionId, Volts, Watts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.cloud import Cloud
@@ -50,6 +50,8 @@ BIKES: Mapping[str, tuple[int, Callable[[int], loads.Load]]] = {
     "growing overload": (2, lambda _seed: loads.growing_overload()),
 }
 """What is brought, and how often beside the others."""
+PEOPLE = ("mind changed",)
+"""What people do of all that may go wrong."""
 RARE = (
     "killed",
     "power cut",
@@ -203,7 +205,16 @@ class Life(abc.ABC):
             limits["duration"] = self.rng.uniform(60, 3600)
         if self.rng.random() < 0.1:
             limits["energy"] = self.rng.uniform(1, 200)
-        self.shed.ask_start(port, **limits)
+        session = self.shed.session_of(self.shed.ask_start(port, **limits))
+        if self.rng.random() < 0.2:
+            self.happened["mind changed"] += 1
+            self.shed.later(self.rng.choice((0.0, 0.0, 0.01, 0.5)), self._change_mind, port, session)
+
+    def _change_mind(self, port: PortId, session: SessionId) -> None:
+        """Stop at once what was just started: its start may still be on its way to the disk."""
+        if not self.shed.dead:
+            self.shed.ask_stop(port, session)
+            self.books.unwanted.add(session)
 
     def _rare(self) -> None:
         rng, shed = self.rng, self.shed

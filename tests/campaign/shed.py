@@ -328,7 +328,7 @@ class Shed(World):
         order = self.desk.order(
             PortId(port),
             limits=type(own)(**({"current": own.current, "power": own.power, "duration": own.duration} | limits)),  # type: ignore[arg-type]
-            session=SessionId(f"session-{number}"),
+            session=self.session_of(command),
             source=Source.REMOTE,
             command=command,
         )
@@ -338,10 +338,17 @@ class Shed(World):
         self.due()
         return command
 
-    def ask_stop(self, port: str) -> CommandId:
-        """Send a stop of whatever session there is."""
+    @staticmethod
+    def session_of(start: CommandId) -> SessionId:
+        """Return the session a start was for."""
+        return SessionId(start.replace("start", "session"))
+
+    def ask_stop(self, port: str, session: SessionId | None = None) -> CommandId:
+        """Send a stop of this session, or of whatever session there is."""
         command = CommandId(f"stop-{next(self.numbers)}")
-        event = StopRequested(port=PortId(port), session=None, source=Source.REMOTE, force=True, command=command)
+        event = StopRequested(
+            port=PortId(port), session=session, source=Source.REMOTE, force=session is None, command=command
+        )
         self.desk.seen_before(command, "stop", "digest", self._respond)
         self.desk.stop(event, self._respond, digest="digest", received=_nothing)
         self.due()
@@ -352,7 +359,8 @@ class Shed(World):
         command = CommandId(f"reset-{next(self.numbers)}")
         event = ResetRequested(port=PortId(port), source=Source.LOCAL, reason="looked at it", command=command)
         self.desk.seen_before(command, "reset", "digest", self._respond)
-        self.desk.reset(event, self._respond, digest="digest", received=_nothing)
+        expires = Instant(self.clock.now() + EXPIRY)
+        self.desk.reset(event, self._respond, digest="digest", expires=expires, received=_nothing)
         self.due()
         return command
 

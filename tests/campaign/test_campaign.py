@@ -10,7 +10,7 @@ import pytest
 from chargerd.core.plan import PortPlan
 from tests.campaign.frame_life import FRAME_FAULTS, LINE_FAULTS, FrameLife
 from tests.campaign.frames import CHARACTER
-from tests.campaign.life import BIKES, FAULTS, RARE, TROUBLES, Life, ModelledLife, QuarterLife
+from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, TROUBLES, Life, ModelledLife, QuarterLife
 from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
 from tests.logs import silence
@@ -70,7 +70,7 @@ def test_and_so_they_do_frame_by_frame(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("depth", "seeds", "all_of_it"),
     [
-        ("events", SEEDS, {*BIKES, *RARE, *FAULTS, *TROUBLES}),
+        ("events", SEEDS, {*BIKES, *PEOPLE, *RARE, *FAULTS, *TROUBLES}),
         ("frames", FRAME_SEEDS, {*BIKES, *FRAME_FAULTS, *LINE_FAULTS, "short"}),
     ],
 )

@@ -9,7 +9,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -333,12 +333,7 @@ def test_and_one_that_ends_in_the_turn_of_its_raise(tmp_path: Path, monkeypatch:
     for port in PORTS:
         shed.ask_start(port, current=3.5)
         shed.run(0.5)
-    until = shed.station._ports[PortId("A03")].step_until  # noqa: SLF001 - shown nowhere
-    assert until is not None
-    shed.wake_late = 1.0
-    shed.run_to(until + 0.001)
     waiting = shed.station.view(PortId("A03"), shed.clock.moment())
-    assert waiting.state is PortState.QUEUED, "nobody was woken when its time was over"
     assert waiting.session is not None
     event = UpdateRequested(
         port=waiting.id,
@@ -346,9 +341,15 @@ def test_and_one_that_ends_in_the_turn_of_its_raise(tmp_path: Path, monkeypatch:
         source=Source.REMOTE,
         command=CommandId("update-1"),
         current=Amps(4.5),
-        durable=True,
     )
     shed.tell(event)
+    until = shed.station._ports[PortId("A03")].step_until  # noqa: SLF001 - shown nowhere
+    assert until is not None
+    shed.wake_late = 1.0
+    shed.run_to(until + 0.001)
+    waiting = shed.station.view(PortId("A03"), shed.clock.moment())
+    assert waiting.state is PortState.QUEUED, "nobody was woken when its time was over"
+    shed.tell(replace(event, durable=True))
     shed.run(5.0)
     assert read_again(log, shed, tmp_path).settled[str(event.session)] == 1
 

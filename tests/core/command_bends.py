@@ -9,6 +9,150 @@ _ROOM = _SAID + "test_a_raise_must_fit_into_its_circuit"
 _CHANGED = _SAID + "test_a_change_is_told_with_the_session_as_it_is_then"
 _SERVICE = _SAID + "test_a_disabled_port_takes_no_start_until_it_is_enabled"
 
+_BEHIND = "scenarios.test_overtaking:"
+_STOPPED = _BEHIND + "test_a_stop_applies_to_a_start_on_its_way"
+_NEXT = _BEHIND + "test_a_stop_of_the_next_start_does_not_touch_the_session_under_way"
+_TRUE = (("unnamed", True),)
+
+OVERTAKING_BENDS: tuple[Bend, ...] = (
+    Bend(
+        "heard",
+        "case StopRequested() if self._stop(event, under_way):",
+        "case StopRequested() if False:",
+        _STOPPED,
+        ({"session": "session-1"}, "remote"),
+    ),
+    Bend(
+        "heard",
+        'heard.overtake(Code.CONFLICT, "overtaken by a stop")',
+        "pass",
+        _STOPPED,
+        ({"force": True}, "remote"),
+    ),
+    Bend(
+        "heard",
+        "        if heard.overtaken is not None:\n            self._refuse",
+        "        if False:\n            self._refuse",
+        _STOPPED,
+        ({"force": True}, "remote"),
+    ),
+    Bend(
+        "heard",
+        "            self._refuse(heard.request, *heard.overtaken)\n            self._confirm_stops(heard)\n",
+        "            self._confirm_stops(heard)\n            self._refuse(heard.request, *heard.overtaken)\n",
+        _STOPPED,
+        ({"force": True}, "remote"),
+    ),
+    Bend(
+        "heard",
+        "and session in {None, heard.request.order.session}",
+        "",
+        _BEHIND + "test_a_stop_from_afar_must_name_a_start_on_its_way_or_insist",
+    ),
+    Bend("heard", "(under_way is None or event.session not in {None, under_way})", "under_way is None", _NEXT),
+    Bend(
+        "heard",
+        "            and heard.request.port == port\n",
+        "",
+        _BEHIND + "test_a_stop_from_afar_must_name_a_start_on_its_way_or_insist",
+    ),
+    Bend(
+        "heard",
+        "if starts and nameless(event):",
+        "if False:",
+        _BEHIND + "test_a_stop_from_afar_must_name_a_start_on_its_way_or_insist",
+    ),
+    Bend(
+        "heard",
+        "        if heard is not None:\n            self._confirm_stops(heard)\n",
+        "",
+        _BEHIND + "test_a_start_that_is_dropped_leaves_nothing_behind",
+    ),
+    Bend(
+        "heard",
+        "and event.port in heard.holders:",
+        "and event.port == heard.request.port:",
+        _BEHIND + "test_a_disabling_applies_to_a_start_on_its_way_though_it_is_undone_by_then",
+        ("circuit/shed",),
+    ),
+    Bend(
+        "heard",
+        "elif isinstance(heard.request, EnableRequested) and event.port == heard.request.port:",
+        "elif False:",
+        _BEHIND + "test_a_disabling_is_not_undone_by_an_enabling_from_before_it",
+        ("local",),
+    ),
+    Bend(
+        "heard",
+        "isinstance(heard.request, StartRequested) and holder in heard.holders",
+        "isinstance(heard.request, StartRequested) and holder == heard.request.port",
+        _BEHIND + "test_an_emergency_applies_to_a_start_on_its_way_though_it_is_over_by_then",
+    ),
+    Bend(
+        "heard",
+        "case PortTripped() | PortLockedOut() | InputTripped() if",
+        "case PortTripped() | InputTripped() if",
+        _BEHIND + "test_so_does_a_lock_out",
+    ),
+    Bend(
+        "heard",
+        "                case CircuitTripped():\n",
+        "                case CircuitTripped() if fact.latch is not None:\n",
+        _BEHIND + "test_and_a_relay_out_of_control_beside_it",
+    ),
+    Bend(
+        "heard",
+        "if starts or (isinstance(heard.request, ResetRequested) and holder == heard.request.port):",
+        "if starts:",
+        _BEHIND + "test_a_reset_clears_nothing_that_came_after_it",
+        ("remote",),
+    ),
+    Bend(
+        "heard",
+        "heard.request = replace(start, order=replace(start.order, limits=limits))",
+        "pass",
+        _BEHIND + "test_lower_limits_become_those_of_a_start_on_its_way",
+        (),
+        _TRUE,
+    ),
+    Bend(
+        "heard",
+        "elif raises and not event.durable:",
+        "elif False:",
+        _BEHIND + "test_a_lower_limit_is_not_undone_by_a_raise_from_before_it",
+        (),
+        (("heard_with_the_start", True),),
+    ),
+    Bend(
+        "heard",
+        "elif exceeds(named(event, port.plan.limits), port.plan.limits):",
+        "elif False:",
+        _BEHIND + "test_a_start_on_its_way_is_given_no_more_than_the_port_allows",
+    ),
+    Bend(
+        "heard",
+        "replace(heard.request, raising=heard.raising)",
+        "heard.request",
+        _BEHIND + "test_lower_limits_become_those_of_a_start_on_its_way",
+        (),
+        _TRUE,
+    ),
+    Bend(
+        "adjust",
+        "return event.durable and port.session.raising != event.command",
+        "return False",
+        _BEHIND + "test_a_raise_of_whatever_is_under_way_does_not_raise_the_next_customers_limits",
+    ),
+    Bend(
+        "adjust",
+        "    assert isinstance(event, UpdateRequested)\n    port.session.raising = None\n    if port",
+        "    assert isinstance(event, UpdateRequested)\n    if port",
+        _BEHIND + "test_a_lower_limit_is_not_undone_by_a_raise_from_before_it",
+        (),
+        (("heard_with_the_start", False),),
+    ),
+)
+
 COMMAND_BENDS: tuple[Bend, ...] = (
     Bend(
         "adjust", "exceeds(named(event, port.plan.limits), port.plan.limits)", "False", _HIGHER, ("power", 1000.0)
@@ -147,6 +291,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         _SAID + "test_a_raise_that_was_overtaken_does_not_come_back_after_a_crash",
         ({"energy": 400.0},),
     ),
+    *OVERTAKING_BENDS,
     Bend(
         "outbox",
         "if not (over and _opens(command, over))",

@@ -7,7 +7,20 @@ import pytest
 
 from chargerd.core import order_books
 from chargerd.core.commands import Answer, CloseRelay, Command, OpenRelay, Persist, RenewLease, ReplyStatus
-from chargerd.core.events import DeadlineReached, Event, MeterReading, Persisted, RelayReadBack, StoreChanged
+from chargerd.core.events import (
+    DeadlineReached,
+    DisableRequested,
+    Event,
+    MeterReading,
+    Persisted,
+    RelayReadBack,
+    RequestDropped,
+    RequestHeard,
+    ResetRequested,
+    StartRequested,
+    StopRequested,
+    StoreChanged,
+)
 from chargerd.core.facts import (
     Clearing,
     Fact,
@@ -47,8 +60,8 @@ def ended(session: str = "s") -> SessionEnded:
 class Play:
     """Invariants that are told what a station would have done."""
 
-    def __init__(self, *latches: Latch) -> None:
-        self.invariants = Invariants(StationPlan(ports=(port_plan(),)), latches)
+    def __init__(self, *latches: Latch, circuits: tuple[CircuitPlan, ...] = ()) -> None:
+        self.invariants = Invariants(StationPlan(ports=(port_plan(),), circuits=circuits), latches)
         self.at = 0.0
         self.tell(None)
 
@@ -396,6 +409,62 @@ def test_a_command_is_accepted_once_and_has_one_last_word(status: ReplyStatus) -
     play.tell(DeadlineReached(), Answer(command=CommandId("c"), name="start", status=other))
     with pytest.raises(InvariantViolated, match="S8"):
         play.tell(DeadlineReached(), Answer(command=CommandId("c"), name="start", status=status))
+
+
+START = StartRequested(order=replace(record().order, command=CommandId("c")), port=A01)
+ACCEPTED = Answer(command=CommandId("c"), name="start", status=ReplyStatus.ACCEPTED)
+STOP = StopRequested(port=A01, session=SessionId("s"), source=Source.REMOTE)
+OVERTAKES = [
+    STOP,
+    replace(STOP, session=None, force=True),
+    replace(STOP, session=None, source=Source.LOCAL),
+    DisableRequested(port=A01, source=Source.REMOTE, reason="r"),
+]
+
+
+@pytest.mark.parametrize("event", OVERTAKES)
+def test_no_start_is_accepted_after_what_has_overtaken_it(event: Event) -> None:
+    play = Play()
+    play.tell(RequestHeard(request=START))
+    play.tell(event)
+    with pytest.raises(InvariantViolated, match="S8: c is accepted after"):
+        play.tell(START, ACCEPTED)
+
+
+@pytest.mark.parametrize("holder", [A01, holder_of(CircuitId("shed"))])
+def test_nor_after_a_latch_that_has(holder: PortId) -> None:
+    latch = replace(LATCH, port=holder)
+    play = Play(circuits=(CircuitPlan(id=CircuitId("shed")),))
+    play.tell(RequestHeard(request=START))
+    play.tell(None, facts=(InputTripped(input="i", circuit=CircuitId("shed"), function="f", latch=latch),))
+    with pytest.raises(InvariantViolated, match="S8: c is accepted after overcurrent_instant"):
+        play.tell(START, ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        replace(STOP, session=None),
+        replace(STOP, session=SessionId("other")),
+        replace(STOP, port=PortId("A02")),
+        DisableRequested(port=PortId("A02"), source=Source.REMOTE, reason="r"),
+        RequestHeard(request=ResetRequested(port=A01, source=Source.REMOTE)),
+    ],
+)
+def test_what_means_another_overtakes_nothing(event: Event) -> None:
+    play = Play()
+    play.tell(RequestHeard(request=START))
+    play.tell(event)
+    play.tell(START, ACCEPTED)
+
+
+def test_what_comes_before_it_was_heard_or_after_it_was_dropped_overtakes_nothing() -> None:
+    play = Play()
+    play.tell(STOP)
+    play.tell(RequestHeard(request=START))
+    play.tell(STOP)
+    play.tell(RequestDropped(request=START))
+    play.tell(START, ACCEPTED)
 
 
 def test_the_books_keep_only_so_much_of_the_past(monkeypatch: pytest.MonkeyPatch) -> None:

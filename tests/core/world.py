@@ -31,6 +31,7 @@ from chargerd.core.events import (
     MeterReading,
     Persisted,
     PersistFailed,
+    RequestHeard,
     ResetRequested,
     ShutdownRequested,
     StartRequested,
@@ -312,6 +313,17 @@ class World(Plant):
 
     def start(self, port: str = "A01", *, source: Source = Source.REMOTE, **limits: float) -> SessionId:
         """Ask for a start. Returns the session's id; limits are members of `Limits`."""
+        request = self._start(port, source, **limits)
+        self.tell(request)
+        return request.order.session
+
+    def hear_start(self, port: str = "A01", *, source: Source = Source.REMOTE, **limits: float) -> StartRequested:
+        """Ask for a start whose id is not durable yet. Returns what is to be told when it is."""
+        request = self._start(port, source, **limits)
+        self.tell(RequestHeard(request=request))
+        return request
+
+    def _start(self, port: str, source: Source, **limits: float) -> StartRequested:
         number = next(self._sessions)
         session = SessionId(f"session-{number}")
         known = self.plans.get(PortId(port))
@@ -324,8 +336,7 @@ class World(Plant):
             source=source,
             command=CommandId(f"start-{number}"),
         )
-        self.order(order)
-        return session
+        return StartRequested(order=order, port=order.port)
 
     def order(self, order: Order) -> None:
         """Ask for a start in every detail."""

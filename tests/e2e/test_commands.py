@@ -71,3 +71,17 @@ def test_limits_and_service_hold_over_a_kill(site: DaemonSite, backend: Backend)
     assert final(backend, update(backend, 0.001))["status"] == "done"
     settled = backend.wait("up/session", ended)
     assert settled["stop_reason"] in {"energy_limit", "power_loss"}
+
+
+def test_a_stop_right_behind_its_start_stops_it(site: DaemonSite, backend: Backend) -> None:
+    site.world.socket("A01").plug(steady())
+    for number in range(5):
+        session = f"S-{number}"
+        start = backend.command("start", port="A01", session_id=session)
+        stop = backend.command("stop", port="A01", session_id=session)
+        said = [final(backend, start), final(backend, stop)]
+        # Whichever way the start was when the stop came, nothing goes on behind it.
+        assert (said[0]["status"], said[0]["code"]) in {("rejected", "conflict"), ("failed", "failed")}
+        assert said[1]["status"] == "done"
+        assert said[0]["up_ms"] <= said[1]["up_ms"], "the start's last word first"
+        site.wait_state("A01", "available")

@@ -35,9 +35,52 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a command is executed after it expired in a slow disk's queue",
         module="runtime/desk.py",
-        old="elif expires is not None and self._clock.now() >= expires:",
-        new="elif False:",
+        old="            elif self._clock.now() >= expires:\n"
+        "                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)\n"
+        "            else:\n                self._dispatch(event)",
+        new="            else:\n                self._dispatch(event)",
         tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="a command without an expiry waits for the disk for ever",
+        module="runtime/desk.py",
+        old="            elif expires is None:\n"
+        "                refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)\n"
+        "            elif self._clock.now() >= expires:\n"
+        "                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)\n"
+        "            else:\n                self._dispatch(event)",
+        new="            elif expires is not None and self._clock.now() >= expires:\n"
+        "                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)\n"
+        "            else:\n                self._dispatch(event)",
+        tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="the station is not told of a start on its way, so that no stop reaches it",
+        module="runtime/desk.py",
+        old="        self._dispatch(RequestHeard(request=event))\n\n        def looked_up",
+        new="\n        def looked_up",
+        tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="the station is not told of a reset or an enabling on its way",
+        module="runtime/desk.py",
+        old="        self._dispatch(RequestHeard(request=event))\n        self._remember(",
+        new="        self._remember(",
+        tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="the stop of a start that comes to nothing is never done",
+        module="runtime/desk.py",
+        old="            self._dispatch(RequestDropped(request=event))",
+        new="            pass",
+        tests="tests/runtime/test_desk.py",
+    ),
+    Mutant(
+        rule="a command given on site acts when its sender was told long ago that nobody answers",
+        module="runtime/changes.py",
+        old="return after(clock.now(), GOOD_FOR)",
+        new="return after(clock.now(), Seconds(86400.0))",
+        tests="tests/runtime/test_local.py",
     ),
     Mutant(
         rule="a stop ends the session of the next customer after a crash",

@@ -9,6 +9,8 @@ from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
     Event,
+    RequestDropped,
+    RequestHeard,
     ResetRequested,
     StartRequested,
     StopRequested,
@@ -24,6 +26,7 @@ from chargerd.runtime.desk import Desk
 from tests.runtime.test_engine import PLAN, PORT, HandClock
 
 ID = CommandId("c-1")
+SOME_TIME = Instant(1e9)
 
 
 class Journal:
@@ -57,16 +60,25 @@ class Stage:
         self.clock = HandClock()
         self.journal = Journal()
         self.events: list[Event] = []
+        """What the station is to do."""
+        self.news: list[RequestHeard | RequestDropped] = []
+        """What it is told of commands on their way."""
         self.replies: list[tuple[Reply, bool]] = []
         self.received = 0
         self.desk = Desk(
             plan=PLAN,
             clock=self.clock,
             journal=self.journal,
-            dispatch=self.events.append,
+            dispatch=self.take,
             reply_of=lambda answer: bodies.reply(answer, None),
             known=known or {},
         )
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, RequestHeard | RequestDropped):
+            self.news.append(event)
+        else:
+            self.events.append(event)
 
     def respond(self, reply: Reply, final: bool) -> None:
         self.replies.append((reply, final))
@@ -74,7 +86,7 @@ class Stage:
     def receive(self) -> None:
         self.received += 1
 
-    def start(self, *, expires: Instant | None = None, session: str = "S-1") -> None:
+    def start(self, *, expires: Instant | None = SOME_TIME, session: str = "S-1") -> None:
         order = self.desk.order(PORT, session=SessionId(session), command=ID, source=Source.REMOTE)
         self.desk.start(order, self.respond, digest="d", expires=expires, received=self.receive)
 
@@ -114,6 +126,65 @@ def test_a_start_that_expired_while_the_disk_was_slow_never_acts(stage: Stage) -
     assert stage.codes() == [("expired", "expired")]
 
 
+def unsafe(stage: Stage, name: str, expires: Instant | None = SOME_TIME) -> None:
+    """Give one of the commands that wait for the disk."""
+    if name == "start":
+        stage.start(expires=expires)
+    elif name == "reset":
+        reset = ResetRequested(port=PORT, source=Source.REMOTE, command=ID)
+        stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=expires)
+    else:
+        enable = EnableRequested(port=PORT, source=Source.REMOTE, reason="r", command=ID)
+        stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=expires)
+
+
+UNSAFE = ["start", "reset", "enable"]
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_the_station_hears_at_once_of_what_waits_for_the_disk(stage: Stage, name: str) -> None:
+    unsafe(stage, name)
+    (heard,) = stage.news
+    assert isinstance(heard, RequestHeard)
+    stage.journal.write()
+    assert stage.events == [heard.request]
+    assert len(stage.news) == 1
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+@pytest.mark.parametrize(
+    ("expires", "durable", "said"),
+    [
+        (SOME_TIME, False, ("rejected", "store_unavailable")),
+        (Instant(0.0), True, ("expired", "expired")),
+        (None, True, ("rejected", "clock_unsynchronised")),
+    ],
+)
+def test_and_that_nothing_comes_of_it_after_its_sender(
+    stage: Stage, name: str, expires: Instant | None, said: tuple[str, str], *, durable: bool
+) -> None:
+    unsafe(stage, name, expires)
+    told: list[int] = []
+
+    def take(event: Event) -> None:
+        told.append(len(stage.journal.batches))
+        stage.take(event)
+
+    stage.desk._dispatch = take  # noqa: SLF001 - to see the order
+    stage.journal.write(durable=durable)
+    assert told == [1], "its last word is handed in first"
+    stage.journal.write()
+    assert not stage.events
+    assert stage.codes() == [said]
+    assert stage.news[1] == RequestDropped(request=stage.news[0].request)
+
+
+def test_a_session_id_that_was_used_drops_its_start(stage: Stage) -> None:
+    stage.journal.sessions.add(SessionId("S-1"))
+    stage.start()
+    assert [type(event) for event in stage.news] == [RequestHeard, RequestDropped]
+
+
 def test_a_session_id_is_never_used_twice(stage: Stage) -> None:
     stage.journal.sessions.add(SessionId("S-1"))
     stage.start()
@@ -143,14 +214,14 @@ def test_a_stop_acts_before_it_is_recorded(stage: Stage) -> None:
 
 def test_a_reset_acts_only_when_its_id_is_durable(stage: Stage) -> None:
     reset = ResetRequested(port=PORT, source=Source.REMOTE, command=ID)
-    stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive)
+    stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     assert not stage.events
     stage.journal.write(durable=False)
     stage.journal.write()
     assert not stage.events
     assert stage.codes() == [("rejected", "store_unavailable")]
     again = ResetRequested(port=PORT, source=Source.REMOTE, command=CommandId("c-2"))
-    stage.desk.reset(again, stage.respond, digest="d", received=stage.receive)
+    stage.desk.reset(again, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     stage.journal.write()
     assert stage.events == [again]
 
@@ -173,7 +244,7 @@ def test_what_a_command_is_known_by_is_durable_with_it(stage: Stage) -> None:
     for number, correlation in (("c-1", b"\xff\x00"), ("c-2", b"x" * 1025), ("c-3", None)):
         assert not stage.desk.seen_before(CommandId(number), "start", "d", stage.respond, correlation)
         reset = ResetRequested(port=PORT, source=Source.REMOTE, command=CommandId(number))
-        stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive)
+        stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     kept = [command.correlation for batch, _done in stage.journal.batches for command in batch.commands]
     assert kept == ["ff00", None, None]
 
@@ -333,13 +404,13 @@ def test_a_port_is_disabled_at_once_and_enabled_once_that_is_durable(stage: Stag
     enable = EnableRequested(
         port=holder_of(CircuitId("shed")), source=Source.REMOTE, reason="replaced", command=CommandId("c-2")
     )
-    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive)
+    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     assert stage.events == [disable]
     stage.journal.write(durable=False)
     stage.journal.write()
     assert stage.codes() == [("rejected", "store_unavailable")]
     assert stage.replies[0][0].body["port"] is None, "a circuit is no port"
-    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive)
+    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     stage.journal.write()
     assert stage.events == [disable, enable]
     assert stage.received == 3

@@ -1,6 +1,7 @@
 """Commands about what there is already: new limits for a session, ports and circuits out of service."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -474,19 +475,19 @@ def test_a_raise_in_the_turn_in_which_its_session_ends_does_not_bring_it_back() 
     world = shed(queue_for=10, **rated(6.0))
     world.charging("A01")
     world.start("A02", current=2.0)
-    world.run(9.9)
-    world.wake_late = 1.0
-    world.run(0.3)
-    assert world.state("A02") is PortState.QUEUED, "nobody was woken when its time was over"
     raised = UpdateRequested(
         port=PortId("A02"),
         session=SessionId("session-2"),
         source=REMOTE,
         command=CommandId("c"),
         current=Amps(3.0),
-        durable=True,
     )
     world.tell(raised)
+    world.run(9.9)
+    world.wake_late = 1.0
+    world.run(0.3)
+    assert world.state("A02") is PortState.QUEUED, "nobody was woken when its time was over"
+    world.tell(replace(raised, durable=True))
     world.run(1)
     assert world.answers("c") == ["accepted ok", "failed failed"]
     assert [settled.reason for settled in world.settlements()] == [StopReason.QUEUE_TIMEOUT]
