@@ -2,4 +2,4 @@
 
 from chargerd.cli.chargerd import main
 
-main(prog_name="chargerd")
+main()

@@ -28,7 +28,8 @@ from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
-from chargerd.modbus.emergency import RELAYS_FILE, write_relays_file
+from chargerd.modbus.emergency import RELAYS_FILE
+from chargerd.modbus.relay_list import write_relays_file
 from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal

@@ -1,39 +1,17 @@
-"""The command `chargerd`: runs the daemon, checks a configuration, shows the demo."""
+"""The command `chargerd`. What has to be quick loads nothing of the others: not even what reads their options."""
 
 import importlib
+import sys
 
-import click
-
-from chargerd import __version__
-
-COMMANDS = {
-    "run": "chargerd.cli.run",
-    "simulate": "chargerd.cli.simulate",
-    "check": "chargerd.cli.check",
-    "contract": "chargerd.cli.contract",
-    "demo": "chargerd.cli.demo",
-    "open-relays": "chargerd.cli.open_relays",
-    "profiles": "chargerd.cli.profiles",
-}
-"""Where each command lives; imported only when called, so that the daemon carries nothing it does not use."""
+QUICK = {"run": "chargerd.cli.run", "open-relays": "chargerd.cli.open_relays"}
+"""Commands that open relays before anything else: modules with a `main(arguments)` that returns the exit code."""
 
 
-class Lazy(click.Group):
-    """A group whose commands are modules with a click command named `command`."""
-
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return sorted(COMMANDS)
-
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
-        return command
-
-
-@click.command(cls=Lazy)
-@click.version_option(__version__, prog_name="chargerd")
 def main() -> None:
-    """Charging station controller for e-bikes."""
+    """Do what the command line says."""
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in QUICK:
+        sys.exit(importlib.import_module(QUICK[arguments[0]]).main(arguments[1:]))
+    from chargerd.cli.commands import group  # noqa: PLC0415 - see above
+
+    group(prog_name="chargerd")

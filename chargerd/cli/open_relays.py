@@ -1,40 +1,45 @@
 """`chargerd open-relays`: open every relay with nothing of the daemon alive. systemd calls it after a crash."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
-from chargerd.cli.run import state_folder
+from chargerd.cli.folders import state_folder
 from chargerd.modbus.emergency import RELAYS_FILE, open_relays
 from chargerd.runtime.clock import SystemClock
 
+PURPOSE = "Open every relay the daemon last knew of."
 
-@click.command(name="open-relays")
-@click.option(
-    "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=state_folder,
-    show_default="$STATE_DIRECTORY or /var/lib/chargerd",
-    help="Where the daemon keeps its list of relays.",
-)
-def command(state_dir: Path) -> None:
-    """Open every relay the daemon last knew of.
 
-    Not while the daemon runs: it holds the lines. Exit code 1 if any board did not confirm.
-    """
-    path = state_dir / RELAYS_FILE
+def main(arguments: Sequence[str]) -> int:
+    """Open them; returns the exit code, 1 if any board did not confirm."""
+    parser = argparse.ArgumentParser(
+        prog="chargerd open-relays",
+        description=f"{PURPOSE} Not while the daemon runs: it holds the lines. "
+        "Exit code 1 if any board did not confirm.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=state_folder(),
+        metavar="FOLDER",
+        help="where the daemon keeps its list of relays  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
+    )
+    path = parser.parse_args(arguments).state_dir / RELAYS_FILE
     if not path.exists():
-        click.echo(f"{path} is not there: no daemon has run yet, so nothing is to be opened", err=True)
-        return
+        print(f"{path} is not there: no daemon has run yet, so nothing is to be opened", file=sys.stderr)
+        return 0
     try:
         left = open_relays(path, SystemClock())
     except (OSError, ValueError) as error:
-        click.echo(f"chargerd open-relays: {error}", err=True)
-        sys.exit(1)
+        print(f"chargerd open-relays: {error}", file=sys.stderr)
+        return 1
     if left:
-        who = f"no answer from the relays of {', '.join(left)}"
+        who = f"not confirmed open: {', '.join(left)}"
         then = "if chargerd runs, it holds the lines: stop it and try again; else switch the circuit off by hand"
-        click.echo(f"{who}; {then}", err=True)
-        sys.exit(1)
-    click.echo("every relay has confirmed that it is open")
+        print(f"{who}; {then}", file=sys.stderr)
+        return 1
+    print("every relay has been read back open")
+    return 0

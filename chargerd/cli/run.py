@@ -1,77 +1,97 @@
-"""`chargerd run`: the daemon."""
+"""`chargerd run`: the daemon. Before it reads its configuration it opens the relays it drove last."""
 
+import argparse
+import fcntl
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
 from chargerd import log
-from chargerd.config.loader import DEFAULT_PATH, load
-from chargerd.config.problems import ConfigurationError
-from chargerd.runtime.logqueue import LogQueue
+from chargerd.cli.folders import runtime_folder, state_folder
+from chargerd.core.units import Seconds
+from chargerd.modbus.emergency import RELAYS_FILE, Openings, read_list
+from chargerd.runtime.clock import SystemClock
+
+PURPOSE = "Run the daemon until it is told to stop."
+OPEN_FIRST = Seconds(1.0)
+"""How long all else waits for every line to have been gone through once; silent boards are tried on beside it."""
 
 
-def _folder(variable: str, default: str) -> Path:
-    """Return the folder systemd made for us, or the usual place."""
-    # systemd separates several folders by colons; the unit asks for one.
-    return Path(os.environ.get(variable, default).split(":")[0])
+def main(arguments: Sequence[str]) -> int:
+    """Run it; returns the exit code: 1 if it cannot start, 70 if it had to give up."""
+    options = _parser().parse_args(arguments)
+    alone = _alone(options.state_dir)
+    first = _open_first(options.state_dir / RELAYS_FILE) if alone else None
+    from chargerd.cli.running import run  # noqa: PLC0415 - the relays come before anything that takes time to load
+
+    return run(options, first)
 
 
-def state_folder() -> Path:
-    """Return where the journal lives."""
-    return _folder("STATE_DIRECTORY", "/var/lib/chargerd")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chargerd run",
+        description=f"{PURPOSE} Exit code 1 if it cannot, 70 if it had to give up.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path("/etc/chargerd/chargerd.yaml"),
+        metavar="FILE",
+        help="configuration  [default: %(default)s]",
+    )
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=state_folder(),
+        metavar="FOLDER",
+        help="where the journal lives  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
+    )
+    parser.add_argument(
+        "--runtime-dir",
+        type=Path,
+        default=runtime_folder(),
+        metavar="FOLDER",
+        help="where the control socket appears  [default: $RUNTIME_DIRECTORY or /run/chargerd]",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="info",
+        help="[default: %(default)s]",
+    )
+    return parser
 
 
-@click.command(name="run")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_PATH,
-    show_default=True,
-    help="Configuration.",
-)
-@click.option(
-    "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=state_folder,
-    show_default="$STATE_DIRECTORY or /var/lib/chargerd",
-    help="Where the journal lives.",
-)
-@click.option(
-    "--runtime-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=lambda: _folder("RUNTIME_DIRECTORY", "/run/chargerd"),
-    show_default="$RUNTIME_DIRECTORY or /run/chargerd",
-    help="Where the control socket appears.",
-)
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
-def command(path: Path, state_dir: Path, runtime_dir: Path, log_level: str) -> None:
-    """Run the daemon until it is told to stop. Exit code 1 if it cannot, 70 if it had to give up."""
-    lines = LogQueue(sys.stdout)
-    _configure_logging(log_level, lines)
+def _alone(state_dir: Path) -> bool:
+    """Say whether no other daemon uses this folder, and keep any later one from believing so.
+
+    Lines over a network can be opened twice: a second daemon started by mistake must not cut off what the first
+    one charges. It is refused later, by the journal.
+    """
     try:
-        site = load(path)
-    except ConfigurationError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(1)
-    from chargerd.daemon import Daemon, StartError  # noqa: PLC0415 - a bad configuration is told without the rest
-
+        folder = os.open(state_dir, os.O_RDONLY)  # Kept open, and by that locked, for the life of the process.
+    except OSError:
+        return True
     try:
-        daemon = Daemon(site, state_dir=state_dir, runtime_dir=runtime_dir)
-    except StartError as error:
-        click.echo(f"chargerd: {error}", err=True)
-        sys.exit(1)
-    code = daemon.run()
-    lines.close(1.0)
-    sys.exit(code)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # A file system without locks: no reason to leave a relay closed.
+    return True
 
 
-def _configure_logging(level: str, lines: LogQueue) -> None:
-    """One event a line on stdout: JSON for machines, columns on a terminal."""
-    sink = log.as_columns if sys.stdout.isatty() else log.as_json
-    log.configure(log.Level[level.upper()], sink(lines.write))
+def _open_first(path: Path) -> Openings | None:
+    """Open the relays in the list, if there is one, and give each line a moment to confirm."""
+    try:
+        openings = Openings(read_list(path), SystemClock())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        # The start sequence opens all relays, only later.
+        log.warning("relays_not_opened_first", why=str(error))
+        return None
+    openings.start()
+    openings.wait(OPEN_FIRST)
+    return openings

@@ -6,8 +6,9 @@ Bad input is never dropped in silence: it becomes no measurement, it is counted,
 from collections.abc import Iterable, Iterator
 from math import isfinite
 
-from chargerd.core.events import FaultKind, MeterFault, MeterReading
+from chargerd.core.events import MeterFault, MeterReading
 from chargerd.core.facts import EnergyEstimated, Fact, MeterFrozen, PowerJumped, PowerNegative, ReadingImplausible
+from chargerd.core.faults import FaultKind
 from chargerd.core.frozen import Frozen
 from chargerd.core.port import Port
 from chargerd.core.protection import Image, alarms

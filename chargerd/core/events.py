@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chargerd.core.faults import FaultKind
 from chargerd.core.session import Order, Source
 from chargerd.core.units import (
     Amps,
@@ -21,17 +22,6 @@ from chargerd.core.units import (
     WattHours,
     Watts,
 )
-
-
-class FaultKind(StrEnum):
-    """Why a reading did not come about."""
-
-    TIMEOUT = "timeout"
-    CORRUPT = "corrupt"
-    EXCEPTION = "exception"
-    IMPLAUSIBLE = "implausible"
-    OFFLINE = "offline"
-    """The line itself is not there (adapter unplugged, connection refused)."""
 
 
 class RelayAction(StrEnum):

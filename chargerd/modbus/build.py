@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 from chargerd.config.document import BusSection
 from chargerd.config.pacing import INPUTS_EVERY, THERMOMETERS_EVERY
-from chargerd.config.profiles import Parity
 from chargerd.config.register_map import Quantity
 from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.core.clock import Clock
@@ -12,11 +11,10 @@ from chargerd.core.plan import PortPlan, contactor_of
 from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
 from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
 from chargerd.modbus.bus import Bus, Emit
+from chargerd.modbus.connector import connector
 from chargerd.modbus.feeder import Feeder, InputBoard, Supply, ThermometerBoard, readings_of
 from chargerd.modbus.jobs import Kind, Reading, Regular
-from chargerd.modbus.lines import Line, SerialLine, SocketLine
 from chargerd.modbus.schedule import PortOnBus, Schedule
-from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
 
 KINDS = {
     Kind.CURRENT: Quantity.CURRENT,
@@ -93,34 +91,6 @@ def _bus(
         emit=emit,
         on_crash=on_crash,
     )
-
-
-def connector(section: BusSection, clock: Clock) -> Callable[[Counters], Wire]:
-    """Return what opens the line; it raises `LineGone` while that is not to be had."""
-    # Start bit, eight data bits, parity and stop bits.
-    bits = 9 + section.stopbits + (section.parity is not Parity.NONE)
-
-    def connect(counters: Counters) -> Wire:
-        if section.tcp is not None:
-            far = SocketLine(section.tcp)
-            return TcpWire(far, clock, counters=counters, discard=far.discard)
-        discard: Callable[[], None] | None = None
-        line: Line
-        if section.rtu_over_tcp is None:
-            line = SerialLine(section)
-        else:
-            line = far = SocketLine(section.rtu_over_tcp)
-            discard = far.discard
-        return RtuWire(
-            line,
-            clock,
-            baudrate=section.baudrate,
-            character_bits=bits,
-            counters=counters,
-            discard=discard,
-        )
-
-    return connect
 
 
 def _supply(site: Site, boards: Mapping[BoardId, BoardOnBus]) -> Supply:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay, ReadEnergy, ReadRelay, RenewLease, SetPace
-from chargerd.core.events import BoardLost, BusEvent, FaultKind, RelayNotWritten
+from chargerd.core.events import BoardLost, BusEvent, RelayNotWritten
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.board import BoardOnBus, Wiring
 from chargerd.modbus.connection import Connection

@@ -1,25 +1,27 @@
-"""The last resort: open every relay from a list of ready-made frames, with nothing else of the daemon alive.
+"""The first thing and the last resort: open every relay from a list of ready-made requests, and nothing else.
 
-The daemon writes the list at every start; systemd has it sent after the daemon has ended, whatever it died of.
+The daemon writes the list at every good start. The next start sends it before it reads its configuration, and
+systemd has it sent after the daemon has ended, whatever it died of. It may be older than the configuration: it
+names the relays this gateway drove last. Nothing is loaded here that takes time: no models, no YAML, no broker.
+
+All lines are opened at once, each in a thread of its own. On a line all relays are told first, then each board is
+read: an opening counts once the board shows it.
 """
 
-import os
+import json
+import threading
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from chargerd.config.document import BusSection
-from chargerd.config.site import Site
 from chargerd.core.clock import Clock
-from chargerd.core.events import FaultKind
-from chargerd.core.plan import contactor_of
-from chargerd.core.units import PortId, Seconds
-from chargerd.modbus.board import RelayBoard
-from chargerd.modbus.build import connector
-from chargerd.modbus.frames import Request
+from chargerd.core.faults import FaultKind
+from chargerd.core.units import PortId, Seconds, after, between
+from chargerd.modbus.connector import connector
+from chargerd.modbus.frames import Request, bits_of, registers_of
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Answered, Counters, Failed, Wire
 
@@ -29,124 +31,221 @@ SILENT_AFTER = 2
 """Timeouts in a row after which a board's other relays wait for the next try."""
 RETRY_AFTER = Seconds(0.5)
 """How long to wait before the next try: a line just given up by its last user may take a moment to be free."""
+READ_BITS = (1, 2)
+"""Functions that read bits; the others read registers, which hold 0 or 1 then."""
 
 
-class Opening(BaseModel):
-    """One relay: what to send to open it, as the PDU in hexadecimal."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """What to read to see whether a relay is open: its place among the values of the answer, from 0."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    pdu: bytes
+    reply_size: int
+    place: int
 
-    port: str
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """One relay and its board's own cut-off."""
+
+    port: PortId
     unit: int
-    pdu: str
-    timeout_s: float
+    pdu: bytes
+    timeout: Seconds
+    silence: Seconds
+    read_back: ReadBack | None
 
 
-class Line(BaseModel):
-    """One bus and its relays."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a line is reached and driven; see `chargerd.modbus.lines.LineSettings`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    serial: str | None
+    tcp: str | None
+    rtu_over_tcp: str | None
+    baudrate: int
+    parity: str
+    stopbits: int
 
-    bus: BusSection
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedLine:
+    """One line and its relays, those of contactors last."""
+
+    settings: Settings
     relays: tuple[Opening, ...]
 
 
-class RelaysFile(BaseModel):
-    """All relays of a site."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lines: tuple[Line, ...]
-
-
-def write_relays_file(site: Site, path: Path) -> None:
-    """Write the list of a site's relays, replacing an older one in one step."""
-    lines = []
-    for name, section in site.buses.items():
-        relays = tuple(_openings(site, name))
-        if relays:
-            lines.append(Line(bus=section, relays=relays))
-    new = path.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(RelaysFile(lines=tuple(lines)).model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+def read_list(path: Path) -> tuple[ListedLine, ...]:
+    """Return the list of relays. Raises `OSError`; `ValueError` if the file is none."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        return tuple(_line(line) for line in json.loads(text)["lines"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} is no list of relays: {type(error).__name__}: {error}") from error
 
 
-def _openings(site: Site, bus: str) -> Sequence[Opening]:
-    found = []
-    relays = [(port.id, port.relay.board, port.relay.channel) for port in site.ports]
-    # Contactors last: relays open the smaller currents.
-    relays += [
-        (contactor_of(circuit.id), circuit.contactor.board, circuit.contactor.channel)
-        for circuit in site.plan.circuits
-        if circuit.contactor is not None
-    ]
-    for port, name, channel in relays:
-        board = site.boards[name]
-        if board.bus != bus or board.profile.relay is None:
-            continue
-        request = RelayBoard(board.address, board.profile.relay).open(channel)
-        timeout = board.profile.timing.timeout_ms / 1000
-        found.append(Opening(port=port, unit=board.address, pdu=request.pdu.hex(), timeout_s=timeout))
-    return found
+def _line(line: Mapping[str, Any]) -> ListedLine:
+    bus = line["bus"]
+    settings = Settings(
+        serial=bus["serial"],
+        tcp=bus["tcp"],
+        rtu_over_tcp=bus["rtu_over_tcp"],
+        baudrate=int(bus["baudrate"]),
+        parity=str(bus["parity"]),
+        stopbits=int(bus["stopbits"]),
+    )
+    return ListedLine(settings=settings, relays=tuple(_opening(relay) for relay in line["relays"]))
+
+
+def _opening(relay: Mapping[str, Any]) -> Opening:
+    # A list of before an update may have neither silence nor read-back.
+    back = relay.get("read_back")
+    return Opening(
+        port=PortId(str(relay["port"])),
+        unit=int(relay["unit"]),
+        pdu=bytes.fromhex(relay["pdu"]),
+        timeout=Seconds(float(relay["timeout_s"])),
+        silence=Seconds(float(relay.get("silence_s", 0.0))),
+        read_back=None if back is None else _read_back(back),
+    )
+
+
+def _read_back(back: Mapping[str, Any]) -> ReadBack:
+    return ReadBack(pdu=bytes.fromhex(back["pdu"]), reply_size=int(back["reply_size"]), place=int(back["place"]))
 
 
 def open_relays(path: Path, clock: Clock) -> tuple[PortId, ...]:
     """Open every relay in the list; returns ports whose board did not confirm. Raises `OSError`, `ValueError`."""
-    try:
-        relays = RelaysFile.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise ValueError(f"{path} is no list of relays: {error.errors()[0]['msg']}") from error
-    # All lines at once: a dead one must not keep the others waiting.
-    with ThreadPoolExecutor(max_workers=max(1, len(relays.lines))) as pool:
-        left = pool.map(lambda line: _open_line(line, clock), relays.lines)
-    return tuple(port for ports in left for port in ports)
+    openings = Openings(read_list(path), clock, tries=TRIES)
+    openings.start()
+    return openings.finish()
 
 
-def _open_line(line: Line, clock: Clock) -> list[PortId]:
-    left = list(line.relays)
-    for number in range(TRIES):
-        if number:
-            clock.sleep(RETRY_AFTER)
+class Openings:
+    """Opens the relays of some lines, each line in its own thread: a dead one keeps no other waiting."""
+
+    def __init__(self, lines: Sequence[ListedLine], clock: Clock, *, tries: int | None = None) -> None:
+        """`tries`: how often what is not confirmed is tried on a line; `None`: until the lines are handed over."""
+        self._clock = clock
+        self._over = threading.Event()
+        self._lines = [_LineOpening(line, clock, tries, self._over) for line in lines]
+
+    def start(self) -> None:
+        """Begin with all lines at once."""
+        for line in self._lines:
+            line.start()
+
+    def wait(self, within: Seconds) -> bool:
+        """Wait until every line has been gone through once, at most so long; say whether it has come to that."""
+        deadline = after(self._clock.now(), within)
+        return all(line.gone_through.wait(max(0.0, between(self._clock.now(), deadline))) for line in self._lines)
+
+    def finish(self) -> tuple[PortId, ...]:
+        """Wait until nothing is to be tried any more; returns the ports whose board did not confirm."""
+        for line in self._lines:
+            line.join()
+        return self._left()
+
+    def hand_over(self, within: Seconds) -> tuple[PortId, ...]:
+        """Give up the lines, each after its transaction under way; returns the ports not confirmed by then.
+
+        A line that takes longer than `within` gives itself up later.
+        """
+        self._over.set()
+        deadline = after(self._clock.now(), within)
+        for line in self._lines:
+            line.join(max(0.0, between(self._clock.now(), deadline)))
+        return self._left()
+
+    def _left(self) -> tuple[PortId, ...]:
+        return tuple(opening.port for line in self._lines for opening in line.left)
+
+
+class _LineOpening(threading.Thread):
+    """Opens the relays of one line."""
+
+    def __init__(self, line: ListedLine, clock: Clock, tries: int | None, over: threading.Event) -> None:
+        super().__init__(name="first opening", daemon=True)
+        self._connect = connector(line.settings, clock)
+        self._numbers = count() if tries is None else range(tries)
+        self._over = over
+        self.gone_through = threading.Event()
+        self.left: Sequence[Opening] = line.relays
+
+    def run(self) -> None:
+        """Try what is left until nothing is."""
         try:
-            wire = connector(line.bus, clock)(Counters())
-        except LineGone:
-            continue
+            for number in self._numbers:
+                if number and self._over.wait(RETRY_AFTER):
+                    return
+                self._try()
+                self.gone_through.set()
+                if not self.left or self._over.is_set():
+                    return
+        finally:
+            self.gone_through.set()  # Whatever ended it, nobody is to wait for it.
+
+    def _try(self) -> None:
         try:
-            left = _open_once(wire, left)
+            wire = self._connect(Counters())
         except LineGone:
-            continue
+            return
+        try:
+            self.left = _open_once(wire, self.left, self._over)
+        except LineGone:
+            return
         finally:
             wire.close()
-        if not left:
-            break
-    return [PortId(opening.port) for opening in left]
 
 
-def _open_once(wire: Wire, relays: Sequence[Opening]) -> list[Opening]:
-    """Go through the relays once, trying no further ones of a board that is silent. Returns what is left.
+def _open_once(wire: Wire, relays: Sequence[Opening], over: threading.Event) -> list[Opening]:
+    """Tell all relays once, then read those back that were told. Returns what is left, the untried first.
 
-    Those that were not tried come first: one relay a board says nothing to must not keep the others closed. A
-    wrong or refusing answer is no silence, nor is a single lost frame.
+    Of a board that is silent no further relays are tried, but those come first the next time: one relay a board
+    says nothing to must not keep the others closed. A wrong or refusing answer is no silence, nor is a single lost
+    frame.
     """
     failed: list[Opening] = []
     untried: list[Opening] = []
+    told: list[Opening] = []
     silences: Counter[int] = Counter()
     for opening in relays:
-        if silences[opening.unit] >= SILENT_AFTER:
+        if over.is_set() or silences[opening.unit] >= SILENT_AFTER:
             untried.append(opening)
             continue
         result = _open(wire, opening)
         timed_out = isinstance(result, Failed) and result.kind is FaultKind.TIMEOUT
         silences[opening.unit] = silences[opening.unit] + 1 if timed_out else 0
-        if isinstance(result, Failed):
-            failed.append(opening)
-    return untried + failed
+        (failed if isinstance(result, Failed) else told).append(opening)
+    return untried + failed + list(_not_seen_open(wire, told, over))
 
 
 def _open(wire: Wire, opening: Opening) -> Answered | Failed:
-    pdu = bytes.fromhex(opening.pdu)
-    request = Request(unit=opening.unit, pdu=pdu, reply_size=len(pdu), echo=pdu)
-    return wire.transact(request, Seconds(opening.timeout_s), urgent=True)
+    request = Request(unit=opening.unit, pdu=opening.pdu, reply_size=len(opening.pdu), echo=opening.pdu)
+    return wire.transact(request, opening.timeout, silence=opening.silence, urgent=True)
+
+
+def _not_seen_open(wire: Wire, told: Sequence[Opening], over: threading.Event) -> Iterator[Opening]:
+    """Read each board once; yield the relays it does not show open."""
+    seen: dict[tuple[int, bytes], Sequence[bool] | None] = {}
+    for opening in told:
+        back = opening.read_back
+        if back is None:
+            continue
+        board = (opening.unit, back.pdu)
+        if board not in seen:
+            seen[board] = None if over.is_set() else _closed(wire, opening, back)
+        closed = seen[board]
+        if closed is None or back.place >= len(closed) or closed[back.place]:
+            yield opening
+
+
+def _closed(wire: Wire, opening: Opening, back: ReadBack) -> Sequence[bool] | None:
+    """Return which relays of a board are closed; `None` if it does not say."""
+    request = Request(unit=opening.unit, pdu=back.pdu, reply_size=back.reply_size)
+    result = wire.transact(request, opening.timeout, silence=opening.silence, urgent=True)
+    if isinstance(result, Failed):
+        return None
+    values = bits_of(result.pdu) if back.pdu[0] in READ_BITS else registers_of(result.pdu)
+    return [bool(value) for value in values]

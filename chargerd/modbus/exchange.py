@@ -14,10 +14,10 @@ from chargerd.core.events import (
     BoardLost,
     BoardPrepared,
     BusEvent,
-    FaultKind,
     ForeignHeard,
     PreparationFailed,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant
 from chargerd.log import Level
 from chargerd.modbus.board import BoardOnBus

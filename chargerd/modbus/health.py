@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chargerd.core.events import FaultKind
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, Seconds, between
 
 BUCKETS: tuple[Seconds, ...] = tuple(Seconds(ms / 1000) for ms in (2, 5, 10, 20, 50, 100, 200, 500))

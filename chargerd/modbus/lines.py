@@ -17,23 +17,45 @@ from typing import Protocol
 import serial
 
 from chargerd import log
-from chargerd.config.document import BusSection
-from chargerd.config.profiles import Parity
 from chargerd.core.units import Seconds
 
 CHUNK = 4096
 CONNECT_TIMEOUT = Seconds(2.0)
 WRITE_TIMEOUT = Seconds(1.0)
 TTY = Path("/sys/class/tty")
-PARITIES = {
-    Parity.NONE: serial.PARITY_NONE,
-    Parity.EVEN: serial.PARITY_EVEN,
-    Parity.ODD: serial.PARITY_ODD,
-}
+PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 
 
 class LineGone(Exception):  # noqa: N818 - named for what it says
     """The line cannot be opened, or has vanished; the message says how."""
+
+
+class LineSettings(Protocol):
+    """Where a line is and how it is driven, as the configuration's buses say."""
+
+    @property
+    def serial(self) -> str | None:
+        """The device, or `None` where `tcp` or `rtu_over_tcp` says which host and port."""
+
+    @property
+    def tcp(self) -> str | None:
+        """Host and port of a Modbus TCP server."""
+
+    @property
+    def rtu_over_tcp(self) -> str | None:
+        """Host and port of a serial server."""
+
+    @property
+    def baudrate(self) -> int:
+        """Bits a second."""
+
+    @property
+    def parity(self) -> str:
+        """`none`, `even` or `odd`."""
+
+    @property
+    def stopbits(self) -> int:
+        """1 or 2."""
 
 
 class Line(Protocol):
@@ -115,25 +137,25 @@ RESOLVER = Resolver(first_address)
 class SerialLine:
     """A serial device, raw and locked for us alone."""
 
-    def __init__(self, section: BusSection) -> None:
+    def __init__(self, settings: LineSettings) -> None:
         try:
             self._port = serial.Serial(
-                section.serial,
-                section.baudrate,
-                parity=PARITIES[section.parity],
-                stopbits=section.stopbits,
+                settings.serial,
+                settings.baudrate,
+                parity=PARITIES[settings.parity],
+                stopbits=settings.stopbits,
                 timeout=0,
                 exclusive=True,
             )
         except (OSError, termios.error, ValueError) as error:
             raise LineGone(str(error)) from error
         self._fd = self._port.fileno()
-        hasten(section.serial or "")
+        hasten(settings.serial or "")
         try:
             # An FTDI adapter otherwise keeps what it has for 16 ms before it hands it over.
             self._port.set_low_latency_mode(True)
         except (OSError, ValueError, NotImplementedError):
-            log.debug("no_low_latency", line=section.serial)
+            log.debug("no_low_latency", line=settings.serial)
 
     def write(self, data: bytes) -> None:
         """Send all of `data`; the adapter takes it at once and sends it at its own speed."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chargerd.config.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
 from chargerd.core.clock import Clock
-from chargerd.core.events import FaultKind
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu, fits, refuses
 from chargerd.modbus.lines import Line, LineGone

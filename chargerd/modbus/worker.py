@@ -8,7 +8,6 @@ from chargerd.core.commands import CloseRelay, RenewLease
 from chargerd.core.events import (
     BusEvent,
     CircuitFault,
-    FaultKind,
     InputsNotRead,
     InputsRead,
     MeterFault,
@@ -19,6 +18,7 @@ from chargerd.core.events import (
     RelayReadBack,
     RelayWritten,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.connection import Connection

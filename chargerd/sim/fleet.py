@@ -26,13 +26,13 @@ from chargerd.core.events import (
     BoardBack,
     BoardPrepared,
     BusEvent,
-    FaultKind,
     MeterReading,
     RelayAction,
     RelayNotWritten,
     RelayReadBack,
     RelayWritten,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Volts, WattHours, Watts, after
 from chargerd.sim.world import World
 

@@ -26,7 +26,8 @@ from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, RenewLease, SetPace
 from chargerd.core.events import BusEvent, MeterFault, MeterReading, RelayNotWritten, RelayWritten
 from chargerd.core.units import Instant, PortId, Seconds
-from chargerd.modbus.build import build, connector
+from chargerd.modbus.build import build
+from chargerd.modbus.connector import connector
 from chargerd.modbus.frames import read_registers, write_coil
 from chargerd.modbus.wire import Answered, Counters
 from chargerd.runtime.clock import SystemClock

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from chargerd.cli.chargerd import main
+from chargerd.cli.commands import group
 from tests.config.sites import shipped
 from tests.config.test_library import OWN
 
 
 def profiles(tmp_path: Path, *arguments: str) -> Result:
     return CliRunner().invoke(
-        main, ["profiles", "--config", str(tmp_path / "site.yaml"), *arguments], env={"COLUMNS": "200"}
+        group, ["profiles", "--config", str(tmp_path / "site.yaml"), *arguments], env={"COLUMNS": "200"}
     )
 
 
@@ -26,7 +26,9 @@ def test_all_profiles_are_listed_with_what_of_them_was_tried(tmp_path: Path) -> 
 
 
 def test_names_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["profiles", "--config", str(tmp_path / "site.yaml")], env={"COLUMNS": "80"})
+    result = CliRunner().invoke(
+        group, ["profiles", "--config", str(tmp_path / "site.yaml")], env={"COLUMNS": "80"}
+    )
     assert set(shipped()) <= set(result.stdout.split())
 
 

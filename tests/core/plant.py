@@ -19,7 +19,6 @@ from chargerd.core.events import (
     BoardLost,
     CircuitReading,
     Event,
-    FaultKind,
     InputsRead,
     MeterFault,
     MeterReading,
@@ -29,6 +28,7 @@ from chargerd.core.events import (
     RelayReadBack,
     RelayWritten,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import (
     ChargeEnd,
     DeadMan,

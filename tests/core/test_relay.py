@@ -1,7 +1,8 @@
 """One relay by itself: what no board in its right mind does."""
 
 from chargerd.core.commands import OpenRelay, ReadRelay, RenewLease
-from chargerd.core.events import FaultKind, RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
+from chargerd.core.events import RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
+from chargerd.core.faults import FaultKind
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import PortPlan
 from chargerd.core.relay import Phase, RelayWatch, Signal

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.events import BoardLost, DeadlineReached, FaultKind, MeterReading, RelayReadBack
+from chargerd.core.events import BoardLost, DeadlineReached, MeterReading, RelayReadBack
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Watts
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan

@@ -10,8 +10,9 @@ from chargerd.config.loader import load_text
 from chargerd.config.profiles import Profile
 from chargerd.config.register_map import Quantity
 from chargerd.core.units import PortId, Seconds
-from chargerd.modbus.build import build, connector
+from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
+from chargerd.modbus.connector import connector
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Counters, RtuWire
 from tests.modbus.kit import VirtualClock

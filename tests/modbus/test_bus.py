@@ -24,7 +24,6 @@ from chargerd.core.events import (
     BoardBack,
     BoardLost,
     BusEvent,
-    FaultKind,
     MeterFault,
     MeterReading,
     RelayAction,
@@ -33,6 +32,7 @@ from chargerd.core.events import (
     RelayReadBack,
     RelayWritten,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus.board import RelayBoard
 from chargerd.modbus.wire import RtuWire

@@ -1,19 +1,28 @@
 """Opening every relay from the list, with no daemon there."""
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 
 from chargerd.config.loader import load_text
 from chargerd.config.site import Site
-from chargerd.core.units import Instant, Seconds
+from chargerd.core.clock import Clock
+from chargerd.core.events import RelayReadBack
+from chargerd.core.units import Seconds
 from chargerd.modbus import emergency
-from chargerd.modbus.emergency import RelaysFile, open_relays, write_relays_file
-from chargerd.modbus.lines import LineGone
+from chargerd.modbus.board import RelayBoard
+from chargerd.modbus.connector import connector
+from chargerd.modbus.emergency import Openings, open_relays, read_list
+from chargerd.modbus.lines import LineGone, LineSettings
+from chargerd.modbus.relay_list import write_relays_file
+from chargerd.modbus.wire import Counters, Wire
+from tests.config.sites import shipped
 from tests.modbus.kit import Boards, VirtualClock, frame, site
-from tests.modbus.live import CLOCK, PtySlave
+from tests.modbus.live import CLOCK, LiveBus, PtySlave, wait
 
 SITE = """\
 gateway: {id: test}
@@ -53,56 +62,150 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emergency, "RETRY_AFTER", Seconds(0.01))
 
 
+class Relays:
+    """A relay board that takes what it is told and shows it, but for what is asked of it otherwise."""
+
+    def __init__(self) -> None:
+        self.boards = Boards(VirtualClock())
+        self.boards.lapses = dict.fromkeys(range(3), 1e12)
+        self.answers: dict[bytes, Iterator[bytes]] = {}
+        """What is said to a request instead, one time after the other."""
+
+    def __call__(self, request: bytes) -> bytes:
+        own = self.answers.get(request)
+        instead = None if own is None else next(own, None)
+        if instead is not None:
+            return instead
+        return b"".join(data for _at, data in self.boards.script(request))
+
+    def closed(self) -> list[int]:
+        return [channel for channel in range(3) if self.boards.closed(channel)]
+
+
+def opening(channel: int) -> bytes:
+    return frame(f"01 05 00 0{channel} 00 00")
+
+
+READ = frame("01 01 00 00 00 10")
+
+
 def slave(tty: Path, script: Callable[[bytes], bytes]) -> PtySlave:
     return PtySlave(tty, lambda request: [(0.004, script(request))])
 
 
-def echo(request: bytes) -> bytes:
-    return request
-
-
-def test_the_list_says_what_to_send_where(path: Path) -> None:
+def test_the_list_says_what_to_send_where_and_what_to_read(path: Path) -> None:
     write_relays_file(load_text(SITE, "test"), path)
     lines = json.loads(path.read_text())["lines"]
     told = {
         line["bus"]["serial"] or line["bus"]["tcp"]: [
-            (relay["port"], relay["unit"], relay["pdu"]) for relay in line["relays"]
+            (relay["port"], relay["unit"], relay["pdu"], relay["read_back"]["pdu"], relay["read_back"]["place"])
+            for relay in line["relays"]
         ]
         for line in lines
     }
-    assert told == {"/dev/null": [("A01", 1, "0500020000")], "127.0.0.1:502": [("B01", 9, "0500000000")]}
+    assert told == {
+        "/dev/null": [("A01", 1, "0500020000", "0100000008", 2)],
+        "127.0.0.1:502": [("B01", 9, "0500000000", "0100000008", 0)],
+    }
+
+
+def test_every_shipped_relay_board_is_listed_with_its_own_cut_off_and_read_back(path: Path) -> None:
+    for name, profile in shipped().items():
+        if profile.relay is None:
+            continue
+        write_relays_file(load_text(SITE.replace("waveshare-relay-8", name), "test"), path)
+        (relay, *_more) = read_list(path)[0].relays
+        board = RelayBoard(1, profile.relay)
+        assert relay.pdu == board.open(3).pdu
+        assert relay.silence * 1000 == profile.timing.pre_silence_ms
+        assert relay.read_back is not None
+        assert (relay.read_back.pdu, relay.read_back.reply_size) == (board.read().pdu, board.read().reply_size)
 
 
 def test_a_new_list_replaces_the_old_one_in_one_step(path: Path, own_site: Site) -> None:
     path.write_text("old")
     write_relays_file(own_site, path)
-    assert RelaysFile.model_validate_json(path.read_text()).lines
+    assert read_list(path)
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_every_relay_is_opened_and_confirmed(path: Path, tty: Path, own_site: Site) -> None:
+def test_every_relay_is_opened_and_then_read_back(path: Path, tty: Path, own_site: Site) -> None:
     write_relays_file(own_site, path)
-    boards = Boards(VirtualClock())
-    boards.lapses = dict.fromkeys(range(3), 1e12)
-    with slave(tty, lambda request: b"".join(data for _at, data in boards.script(request))) as far:
+    boards = Relays()
+    with slave(tty, boards) as far:
         assert open_relays(path, CLOCK) == ()
-        assert far.requests == [frame(f"01 05 00 0{channel} 00 00") for channel in range(3)]
-    assert not any(boards.closed(channel) for channel in range(3))
+        assert far.requests == [*map(opening, range(3)), READ]
+    assert boards.closed() == []
+
+
+def test_a_list_of_before_read_backs_is_sent_all_the_same(path: Path, tty: Path, own_site: Site) -> None:
+    write_relays_file(own_site, path)
+    told = json.loads(path.read_text())
+    for relay in told["lines"][0]["relays"]:
+        del relay["read_back"], relay["silence_s"]
+    path.write_text(json.dumps(told))
+    boards = Relays()
+    with slave(tty, boards) as far:
+        assert open_relays(path, CLOCK) == ()
+        assert far.requests == list(map(opening, range(3)))
+    assert boards.closed() == []
 
 
 def test_what_is_not_confirmed_is_sent_again_and_only_that(path: Path, tty: Path, own_site: Site) -> None:
     write_relays_file(own_site, path)
-    second = frame("01 05 00 01 00 00")
-    lost = iter([True])
-    with slave(tty, lambda request: b"" if request == second and next(lost, False) else request) as far:
+    boards = Relays()
+    boards.answers[opening(1)] = iter([b""])
+    with slave(tty, boards) as far:
         assert open_relays(path, CLOCK) == ()
-        assert far.requests.count(second) == 2
-        assert len(far.requests) == 4
+        assert far.requests == [*map(opening, range(3)), READ, opening(1), READ]
+
+
+def test_a_relay_that_is_read_back_closed_is_named(path: Path, tty: Path, own_site: Site) -> None:
+    write_relays_file(own_site, path)
+    boards = Relays()
+    boards.boards.welded = {1}
+    with slave(tty, boards):
+        assert open_relays(path, CLOCK) == ("A02",)
+
+
+@pytest.mark.parametrize("answer", [b"", frame("01 81 02"), frame("01 01 01 00")])
+def test_an_echo_alone_confirms_nothing(path: Path, tty: Path, own_site: Site, answer: bytes) -> None:
+    write_relays_file(own_site, path)
+    boards = Relays()
+    boards.answers[READ] = repeat(answer)
+    with slave(tty, boards):
+        assert open_relays(path, CLOCK) == ("A01", "A02", "A03")
+    assert boards.closed() == []
+
+
+def test_a_board_that_shows_fewer_relays_than_it_has_confirms_those_it_shows(
+    path: Path, tty: Path, own_site: Site
+) -> None:
+    write_relays_file(own_site, path)
+    told = json.loads(path.read_text())
+    told["lines"][0]["relays"][2]["read_back"]["place"] = 16
+    path.write_text(json.dumps(told))
+    with slave(tty, Relays()):
+        assert open_relays(path, CLOCK) == ("A03",)
+
+
+def test_a_board_whose_states_are_registers_is_read_as_such(path: Path, tty: Path, own_site: Site) -> None:
+    write_relays_file(own_site, path)
+    told = json.loads(path.read_text())
+    for relay in told["lines"][0]["relays"]:
+        relay["read_back"].update(pdu="0300000003", reply_size=8)
+    path.write_text(json.dumps(told))
+    boards = Relays()
+    boards.answers[frame("01 03 00 00 00 03")] = repeat(frame("01 03 06 00 00 00 01 00 00"))
+    with slave(tty, boards):
+        assert open_relays(path, CLOCK) == ("A02",)
 
 
 def test_whoever_never_confirms_is_named(path: Path, tty: Path, own_site: Site) -> None:
     write_relays_file(own_site, path)
-    with slave(tty, lambda request: request if request[3] == 0 else frame("01 05 00 00 00 00")):
+    boards = Relays()
+    boards.answers = {opening(channel): repeat(opening(0)) for channel in (1, 2)}
+    with slave(tty, boards):
         assert open_relays(path, CLOCK) == ("A02", "A03")
 
 
@@ -111,9 +214,11 @@ def test_one_relay_a_board_does_not_open_keeps_none_of_its_others_closed(
     path: Path, tty: Path, own_site: Site, answer: bytes
 ) -> None:
     write_relays_file(own_site, path)
-    first = frame("01 05 00 00 00 00")
-    with slave(tty, lambda request: answer if request == first else request):
+    boards = Relays()
+    boards.answers[opening(0)] = repeat(answer)
+    with slave(tty, boards):
         assert open_relays(path, CLOCK) == ("A01",)
+    assert boards.closed() == [0]
 
 
 def test_of_a_silent_board_two_relays_are_tried_at_a_time_and_all_in_the_end(
@@ -125,24 +230,28 @@ def test_of_a_silent_board_two_relays_are_tried_at_a_time_and_all_in_the_end(
         assert [request[3] for request in far.requests] == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_line_that_is_free_a_little_later_is_found(path: Path, tty: Path, own_site: Site) -> None:
+def test_a_line_that_is_free_a_little_later_is_found(
+    path: Path, tty: Path, own_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_relays_file(own_site, path)
-    far: list[PtySlave] = []
+    freed = threading.Event()
 
-    class Clock(VirtualClock):
-        def sleep(self, span: Seconds) -> None:
-            if not far:
-                far.append(slave(tty, echo))
-                far[0].__enter__()
-            CLOCK.sleep(span)
+    def taken(settings: LineSettings, clock: Clock) -> Callable[[Counters], Wire]:
+        connect = connector(settings, clock)
 
-        def now(self) -> Instant:
-            return CLOCK.now()
+        def later(counters: Counters) -> Wire:
+            if not freed.is_set():
+                freed.set()
+                raise LineGone("somebody else's")
+            return connect(counters)
 
-    try:
-        assert open_relays(path, Clock()) == ()
-    finally:
-        far[0].__exit__()
+        return later
+
+    monkeypatch.setattr(emergency, "connector", taken)
+    boards = Relays()
+    with slave(tty, boards):
+        assert open_relays(path, CLOCK) == ()
+    assert boards.closed() == []
 
 
 def test_a_line_that_is_not_there_has_all_its_relays_named(path: Path, own_site: Site) -> None:
@@ -159,13 +268,70 @@ def test_a_line_that_goes_in_between_as_well(
         raise LineGone("pulled out")
 
     monkeypatch.setattr(emergency, "_open", gone)
-    with slave(tty, echo):
+    with slave(tty, Relays()):
         assert open_relays(path, CLOCK) == ("A01", "A02", "A03")
 
 
-def test_a_list_that_is_none_is_refused(path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"lines": [{}]}', '{"lines": [{"bus": [], "relays": []}]}', '{"lines": 3}']
+)
+def test_a_list_that_is_none_is_refused(path: Path, text: str) -> None:
     with pytest.raises(OSError, match="relays"):
         open_relays(path, CLOCK)
-    path.write_text('{"lines": [{}]}')
+    path.write_text(text)
     with pytest.raises(ValueError, match="is no list of relays"):
         open_relays(path, CLOCK)
+
+
+def test_a_list_cut_short_at_any_place_is_refused_and_not_half_sent(path: Path, own_site: Site) -> None:
+    write_relays_file(own_site, path)
+    whole = path.read_text()
+    for size in range(0, len(whole), 7):
+        path.write_text(whole[:size])
+        with pytest.raises(ValueError, match="is no list of relays"):
+            read_list(path)
+
+
+def test_at_a_start_a_dead_line_keeps_no_other_waiting_and_is_tried_until_it_is_handed_over(
+    path: Path, tty: Path, own_site: Site
+) -> None:
+    write_relays_file(own_site, path)
+    told = json.loads(path.read_text())
+    dead = json.loads(json.dumps(told["lines"][0]))
+    dead["bus"]["serial"] = str(tty.with_name("dead"))
+    told["lines"].insert(0, dead)
+    path.write_text(json.dumps(told))
+    boards = Relays()
+    with slave(tty, boards), slave(tty.with_name("dead"), lambda _request: b"") as silent:
+        openings = Openings(read_list(path), CLOCK)
+        openings.start()
+        wait(lambda: boards.closed() == [])
+        assert openings.wait(Seconds(8.0))
+        wait(lambda: len(silent.requests) > 6)
+        assert set(openings.hand_over(Seconds(8.0))) == {"A01", "A02", "A03"}
+        known = len(silent.requests)
+        with LiveBus(own_site) as bus:  # The line is free for whoever comes next.
+            bus.wait(RelayReadBack, port="A01", closed=False)
+        assert len(silent.requests) == known
+
+
+def test_whoever_is_to_hand_over_tells_no_further_relay(path: Path, tty: Path, own_site: Site) -> None:
+    write_relays_file(own_site, path)
+    boards = Relays()
+    asked = threading.Event()
+    go_on = threading.Event()
+
+    def slow(request: bytes) -> bytes:
+        asked.set()
+        go_on.wait(8.0)
+        return boards(request)
+
+    with slave(tty, slow) as far:
+        openings = Openings(read_list(path), CLOCK)
+        openings.start()
+        assert asked.wait(8.0)
+        assert not openings.wait(Seconds(0.0))
+        assert openings.hand_over(Seconds(0.0)) == ("A01", "A02", "A03")
+        go_on.set()
+        openings.finish()
+        assert len(far.requests) == 1

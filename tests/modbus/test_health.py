@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.commands import Pace, SetPace
-from chargerd.core.events import FaultKind
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, Seconds
 from chargerd.modbus.health import (
     BUCKETS,

@@ -17,12 +17,12 @@ from chargerd.core.commands import CloseRelay, OpenRelay, Pace, ReadEnergy, Read
 from chargerd.core.events import (
     BoardBack,
     BoardLost,
-    FaultKind,
     MeterFault,
     MeterReading,
     RelayReadBack,
     RelayWritten,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
 from tests.logs import capture_logs
 from tests.modbus.live import CLOCK, Bridge, LiveBus

@@ -15,7 +15,6 @@ from chargerd.core.events import (
     BoardBack,
     BoardLost,
     BusEvent,
-    FaultKind,
     MeterFault,
     MeterReading,
     RelayAction,
@@ -24,6 +23,7 @@ from chargerd.core.events import (
     RelayReadBack,
     RelayWritten,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.sim.line import LineFaults, PtyLine
 from chargerd.sim.loads import resistive

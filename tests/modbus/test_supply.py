@@ -15,7 +15,6 @@ from chargerd.core.events import (
     BusEvent,
     CircuitFault,
     CircuitReading,
-    FaultKind,
     InputsNotRead,
     InputsRead,
     MeterReading,
@@ -24,9 +23,10 @@ from chargerd.core.events import (
     RelayWritten,
     TemperatureReading,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import contactor_of
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds
-from chargerd.modbus import emergency
+from chargerd.modbus import relay_list
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Bench, Reply, crc, names, site
 
 IO, FEEDER = 2, 3
@@ -180,7 +180,7 @@ def test_a_contactor_is_a_relay(full: Full) -> None:
 
 
 def test_the_last_resort_opens_contactors_after_the_relays(tmp_path: Path) -> None:
-    emergency.write_relays_file(full_site(), tmp_path / "relays.json")
+    relay_list.write_relays_file(full_site(), tmp_path / "relays.json")
     written = json.loads((tmp_path / "relays.json").read_text(encoding="utf-8"))
     opened = [relay["port"] for relay in written["lines"][0]["relays"]]
     assert opened == [*names(12), contactor_of(SHED)]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from chargerd.config.loader import load_text
 from chargerd.core.commands import OpenRelay, Pace, ReadRelay, SetPace
-from chargerd.core.events import BoardBack, BoardLost, FaultKind, MeterReading, RelayReadBack, RelayWritten
+from chargerd.core.events import BoardBack, BoardLost, MeterReading, RelayReadBack, RelayWritten
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus.frames import read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone

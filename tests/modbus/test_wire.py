@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.config.pacing import DRAIN
-from chargerd.core.events import FaultKind
+from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds
 from chargerd.modbus.frames import Request, read_bits, read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone

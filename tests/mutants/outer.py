@@ -238,6 +238,34 @@ MUTANTS: tuple[Mutant, ...] = (
         new="True",
         tests="tests/store/test_retention.py",
     ),
+    Mutant(
+        rule="a start reads its configuration before it opens the relays",
+        module="cli/run.py",
+        old="    openings.start()\n    openings.wait(OPEN_FIRST)\n",
+        new="",
+        tests="tests/startup/test_first_opening.py",
+    ),
+    Mutant(
+        rule="a second daemon cuts off what the first one charges",
+        module="cli/run.py",
+        old="        return False\n",
+        new="        return True\n",
+        tests="tests/startup/test_first_opening.py",
+    ),
+    Mutant(
+        rule="an echo alone confirms that a relay is open",
+        module="modbus/emergency.py",
+        old=" + list(_not_seen_open(wire, told, over))",
+        new="",
+        tests="tests/modbus/test_emergency.py",
+    ),
+    Mutant(
+        rule="a line that is handed over is written to on",
+        module="modbus/emergency.py",
+        old="if over.is_set() or silences",
+        new="if silences",
+        tests="tests/modbus/test_emergency.py",
+    ),
 )
 
 

@@ -22,7 +22,6 @@ from chargerd.core.commands import (
 from chargerd.core.events import (
     BoardBack,
     DeadlineReached,
-    FaultKind,
     MeterFault,
     RelayAction,
     RelayReadBack,
@@ -30,6 +29,7 @@ from chargerd.core.events import (
     StartRequested,
 )
 from chargerd.core.facts import Fact
+from chargerd.core.faults import FaultKind
 from chargerd.core.ledger import Batch
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome

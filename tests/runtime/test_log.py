@@ -46,12 +46,13 @@ def test_what_is_less_grave_than_asked_for_is_not_told(lines: list[str]) -> None
 def test_an_exception_is_told_with_where_it_came_from(sink: object, lines: list[str]) -> None:
     assert callable(sink)
     log.configure(Level.INFO, sink(lines.append))
+    kept: list[ValueError] = []
     try:
         float("odd")
     except ValueError as error:
         log.exception("failed")
-        kept = error
-    log.critical("failed", exc_info=kept)
+        kept.append(error)
+    log.critical("failed", exc_info=kept[0])
     for line in lines:
         assert "could not convert string to float" in line
         assert "test_log.py" in line

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import pytest
 
-from chargerd.core.events import FaultKind, ForeignHeard, MeterFault, MeterReading
+from chargerd.core.events import ForeignHeard, MeterFault, MeterReading
 from chargerd.core.facts import EnergyEstimated, Fact, ForeignAnswers, PowerNegative, ReadingImplausible
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import StationPlan
 from chargerd.core.session import EnergyQuality
 from chargerd.core.units import BoardId, Instant, PortId, Seconds

@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from chargerd.core.commands import CloseRelay
-from chargerd.core.events import CircuitFault, CircuitReading, FaultKind
+from chargerd.core.events import CircuitFault, CircuitReading
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import CircuitPlan, Phase, StationPlan
 from chargerd.core.session import StopReason
 from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, Watts

@@ -2,8 +2,9 @@
 
 import pytest
 
-from chargerd.core.events import FaultKind, InputsNotRead, InputsRead
+from chargerd.core.events import InputsNotRead, InputsRead
 from chargerd.core.facts import Clearing, InputsBack, InputsLost
+from chargerd.core.faults import FaultKind
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import BoardId, CircuitId, Instant
 from chargerd.core.view import PortState

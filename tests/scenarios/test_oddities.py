@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from chargerd.core.events import BoardBack, BoardLost, FaultKind
+from chargerd.core.events import BoardBack, BoardLost
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import RelayPlan
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId, Seconds

@@ -3,8 +3,9 @@
 import pytest
 
 from chargerd.core.commands import OpenRelay
-from chargerd.core.events import BoardBack, BoardLost, FaultKind, PreparationFailed
+from chargerd.core.events import BoardBack, BoardLost, PreparationFailed
 from chargerd.core.facts import BoardNotPrepared, Clearing, RelayNotReconciled
+from chargerd.core.faults import FaultKind
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId
 from chargerd.core.view import PortState

@@ -7,11 +7,11 @@ import pytest
 
 from chargerd.core.events import (
     BoardLost,
-    FaultKind,
     Persisted,
     PersistFailed,
     StopRequested,
 )
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import Limits, Protection
 from chargerd.core.session import EnergyQuality, Order, Source, StopReason
 from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts

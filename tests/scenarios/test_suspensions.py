@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.events import FaultKind, RelayAction, RelayNotWritten
+from chargerd.core.events import RelayAction, RelayNotWritten
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import MeterPlan, Protection
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId, Seconds

@@ -1,0 +1,35 @@
+"""Opens the line of a bus, whatever it is made of."""
+
+from collections.abc import Callable
+
+from chargerd.core.clock import Clock
+from chargerd.modbus.lines import Line, LineSettings, SerialLine, SocketLine
+from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
+
+
+def connector(settings: LineSettings, clock: Clock) -> Callable[[Counters], Wire]:
+    """Return what opens the line; it raises `LineGone` while that is not to be had."""
+    # Start bit, eight data bits, parity and stop bits.
+    bits = 9 + settings.stopbits + (settings.parity != "none")
+
+    def connect(counters: Counters) -> Wire:
+        if settings.tcp is not None:
+            far = SocketLine(settings.tcp)
+            return TcpWire(far, clock, counters=counters, discard=far.discard)
+        discard: Callable[[], None] | None = None
+        line: Line
+        if settings.rtu_over_tcp is None:
+            line = SerialLine(settings)
+        else:
+            line = far = SocketLine(settings.rtu_over_tcp)
+            discard = far.discard
+        return RtuWire(
+            line,
+            clock,
+            baudrate=settings.baudrate,
+            character_bits=bits,
+            counters=counters,
+            discard=discard,
+        )
+
+    return connect

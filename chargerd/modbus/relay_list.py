@@ -1,0 +1,57 @@
+"""Writes the list of a site's relays for `chargerd.modbus.emergency`: what to send and what to read."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from chargerd.config.site import Board, Site
+from chargerd.core.plan import contactor_of
+from chargerd.modbus.board import RelayBoard
+
+
+def write_relays_file(site: Site, path: Path) -> None:
+    """Write the list of a site's relays, replacing an older one in one step. Raises `OSError`."""
+    lines = []
+    for name, section in site.buses.items():
+        relays = list(_openings(site, name))
+        if relays:
+            bus = section.model_dump(
+                mode="json", include={"serial", "tcp", "rtu_over_tcp", "baudrate", "parity", "stopbits"}
+            )
+            lines.append({"bus": bus, "relays": relays})
+    new = path.with_suffix(".new")
+    with new.open("w", encoding="utf-8") as file:
+        json.dump({"lines": lines}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _openings(site: Site, bus: str) -> Iterator[dict[str, object]]:
+    relays = [(port.id, port.relay.board, port.relay.channel) for port in site.ports]
+    # Contactors last: relays open the smaller currents.
+    relays += [
+        (contactor_of(circuit.id), circuit.contactor.board, circuit.contactor.channel)
+        for circuit in site.plan.circuits
+        if circuit.contactor is not None
+    ]
+    for port, name, channel in relays:
+        board = site.boards[name]
+        if board.bus == bus:
+            yield {"port": port, **_opening(board, channel)}
+
+
+def _opening(board: Board, channel: int) -> dict[str, object]:
+    """Return the board's own cut-off of a channel, and where to read whether it is open."""
+    section, timing = board.profile.relay, board.profile.timing
+    assert section is not None, "a relay on a board without relays"
+    relays = RelayBoard(board.address, section)
+    write, read = relays.open(channel), relays.read()
+    return {
+        "unit": board.address,
+        "pdu": write.pdu.hex(),
+        "timeout_s": timing.timeout_ms / 1000,
+        "silence_s": timing.pre_silence_ms / 1000,
+        "read_back": {"pdu": read.pdu.hex(), "reply_size": read.reply_size, "place": channel - 1},
+    }
