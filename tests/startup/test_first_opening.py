@@ -61,7 +61,6 @@ def test_a_list_that_is_none_keeps_nothing_from_starting(killed: DaemonSite) -> 
     path.write_bytes(path.read_bytes()[:100])
     killed.start()
     killed.wait_state("A01", "charging")
-    assert [edge[1:] for edge in killed.edges("A01")[-2:]] == [(False, False), (True, False)]
     assert "is no list of relays" in killed.log.read_text()
     assert b'"lines"' in path.read_bytes()
 
