@@ -20,6 +20,10 @@ class Quantity(StrEnum):
     ENERGY = "energy"
 
 
+FLOAT_MOST = (2 - 2.0**-23) * 2.0**127
+"""The highest finite number of IEEE 754 in 32 bits."""
+
+
 class Number(StrEnum):
     """How a value lies in its registers; bytes within a register are big-endian always."""
 
@@ -35,6 +39,18 @@ class Number(StrEnum):
     def registers(self) -> int:
         """How many 16-bit words a value takes."""
         return {"16": 1, "32": 2, "64": 4}[self.value[1:]]
+
+    @property
+    def all_ones(self) -> int:
+        """Every bit set: the most of an unsigned number, -1 of a signed one, no number of a float."""
+        return (1 << 16 * self.registers) - 1
+
+    @property
+    def most(self) -> float:
+        """The highest value that is one: of an unsigned number all ones mean that it is not known."""
+        if self is Number.F32:
+            return FLOAT_MOST
+        return float(self.all_ones // 2 if self.value.startswith("i") else self.all_ones - 1)
 
 
 class Sign(Model):
@@ -65,11 +81,19 @@ class Register(Row):
     group_stride: int | None = Field(None, ge=0)
     """The same from group to group."""
     invalid: tuple[int, ...] = ()
-    """Raw values (as unsigned numbers) that mean: not known."""
+    """Raw values (as unsigned numbers) that mean `not known`, beside those that mean it on every board."""
     sign: Sign | None = None
     least: float | None = None
-    """A scaled value below or above these cannot be true."""
+    """The ends of what the board can measure, scaled. An energy outside of them cannot be true. A current, power
+    or voltage is taken by its magnitude: one above `most` is at least `most`.
+    """
     most: float | None = None
+
+    @property
+    def shows(self) -> float:
+        """Return the highest value there is to be read, scaled: what lies above looks the same."""
+        reach = self.type.most * abs(self.scale)
+        return reach if self.most is None else min(self.most, reach)
 
     @model_validator(mode="after")
     def _means_something(self) -> "Register":

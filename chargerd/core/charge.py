@@ -119,8 +119,8 @@ class Charge:
 
     @property
     def peak(self) -> Watts:
-        """Return the highest power so far, before an outage or after it."""
-        return self.totals.peak if self.kept is None else self.kept.peak_power
+        """Return the highest power so far, whichever way it flowed, before an outage or after it."""
+        return self.image.most if self.kept is None else max(self.kept.peak_power, self.kept.level)
 
     # Suspension
 

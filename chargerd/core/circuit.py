@@ -116,7 +116,7 @@ class Circuit:
             return False
         self.feeder.currents, self.feeder.at = currents, reading.at
         power = reading.power
-        self.feeder.power = power if power is not None and isfinite(power) and power >= 0 else None
+        self.feeder.power = Watts(abs(power)) if power is not None and isfinite(power) else None
         return True
 
     def feeder_fresh(self, now: Instant) -> bool:
@@ -190,8 +190,8 @@ class Circuit:
 
 
 def _per_phase(currents: Sequence[Amps | None], phase: Phase) -> Currents | None:
-    """Return currents by phase; `None` if one is missing or no number."""
-    known = [current for current in currents if current is not None and isfinite(current) and current >= 0]
+    """Return currents by phase, whichever way they flow; `None` if one is missing or no number."""
+    known = [abs(current) for current in currents if current is not None and isfinite(current)]
     if len(known) != len(currents) or not known:
         return None
     if len(known) == 1:

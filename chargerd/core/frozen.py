@@ -134,9 +134,9 @@ class Frozen:
         power, since = self._held
         span = min(LONGEST_HOLD, max(0.0, between(since, at)))
         drawn = power * span / SECONDS_AN_HOUR
-        if power >= COUNTED_FROM:
+        if power >= COUNTED_FROM:  # What flows back need not be counted: it may have a register of its own.
             self.due = WattHours(self.due + drawn)
-        self._shown = WattHours(self._shown + drawn)
+        self._shown = WattHours(self._shown + abs(drawn))
         self._held = (power, max(since, at))
 
     def _note_counted(self, value: WattHours, at: Instant) -> bool:

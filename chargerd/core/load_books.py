@@ -81,14 +81,14 @@ class LoadBooks:
     def _too_loud(self, reading: MeterReading) -> PortId | None:
         """Return the port of a reading that must open it, whatever its session's own limits are."""
         port, told = self._ports.get(reading.port), self._told.get(reading.port)
-        true = _are_numbers(reading) and all(value is None or value >= 0 for value in _values(reading))
+        true = _are_numbers(reading)
         if port is None or told is None or reading.current is None or not true or reading.at < told:
             return None
         protection, contact = port.protection, self._contact.get(reading.port)
         span = protection.inrush_for + port.meter.refresh + INRUSH_GRACE
         settled = contact is not None and between(contact, reading.at) > span
         factor = protection.instant_factor if settled else protection.inrush_factor
-        return port.id if reading.current >= factor * port.limits.current else None
+        return port.id if abs(reading.current) >= factor * port.limits.current else None
 
     def _left_closed(self, outcome: Outcome) -> str | None:
         """Return what is wrong if a circuit has tripped and a relay below it was told nothing."""
@@ -104,7 +104,7 @@ class LoadBooks:
         """Return what is wrong if a circuit carries more than its rating for long, with relays left to open."""
         if not isinstance(event, MeterReading) or event.current is None or not _are_numbers(event):
             return None
-        self._amps[event.port] = (event.at, event.current)
+        self._amps[event.port] = (event.at, Amps(abs(event.current)))
         for circuit in self._above.get(event.port, ()):
             if circuit.rating is None:
                 continue

@@ -1,6 +1,6 @@
 """The voltage a port is supplied with, by whichever meter upstream of it tells: its circuit's, or one of a port.
 
-A voltage that is missing or cannot be true is no evidence, of neither good nor bad.
+A voltage that is missing or no number is no evidence, of neither good nor bad.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ READINGS = 2
 DARK = Volts(50.0)
 """What is left on a dead line by its neighbours: IEC 60038 has no mains below."""
 HIGHEST = Volts(1000.0)
-"""No meter of these boards can show more."""
+"""What is above all ranges is at least this."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Mains:
 
         The meter of lowest `rank` is believed for as long as it speaks: the nearest one upstream.
         """
-        known = [one for one in volts if one is not None and isfinite(one) and 0 <= one <= HIGHEST]
+        known = [Volts(min(abs(one), HIGHEST)) for one in volts if one is not None and isfinite(one)]
         if not known or len(known) < len(volts) or not self._believes(at, rank, refresh):
             return False
         if self.at is not None and at > after(self.at, self._keeps):

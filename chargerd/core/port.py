@@ -146,10 +146,10 @@ class Port(PortCondition):
         assert began is not None
         self.session.contact_closed(began)
         totals.close(began)
-        assert self.seen.power is not None
+        assert self.seen.signed_power is not None
         assert self.seen.power_at is not None
         if self.seen.power_at >= began:
-            totals.hold(self.seen.power, self.seen.power_at)
+            totals.hold(self.seen.signed_power, self.seen.power_at)
 
     def confirm_start(self) -> None:
         """Tell whoever started it that current flows."""

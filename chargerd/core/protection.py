@@ -23,7 +23,7 @@ from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.shape import Shape
 from chargerd.core.thermal import Thermal
 from chargerd.core.totals import Totals
-from chargerd.core.units import Instant, Seconds, after, between
+from chargerd.core.units import Instant, Seconds, Watts, after, between
 
 LONGEST_SESSION = Seconds(86400.0)
 """From start to end, closed or not; no exemption."""
@@ -64,8 +64,8 @@ class Image:
     """Whether the newest reading has shown that the meter does not measure."""
     told: set[str] = field(default_factory=set)
     """What has been told of this session once and for all."""
-    loaded: bool = False
-    """Whether the load ever reached `no_load_below` in this session."""
+    most: Watts = Watts(0.0)
+    """The highest power that was seen in this session, whichever way it flowed."""
     adopted_at: Instant | None = None
     """When the order's limits were changed; `None` while they are those of the start."""
     lenient: Limits | None = None
@@ -78,37 +78,42 @@ class Image:
 
     def note(self, reading: MeterReading) -> None:
         """Take in a reading: pickups, totals, and whether there is a load at all."""
-        counted = self.seen.note(reading)
+        counted, seen = self.seen.note(reading), self.seen
         closed = self.closed_at is not None and reading.at >= self.closed_at
         self.newly_stuck = self.frozen.note(reading, closed=closed)
         if not closed:
             if reading.power is not None:
-                self.totals.see_open(reading.power, reading.at)
+                self.totals.see_open(Watts(abs(reading.power)), reading.at)
             return
         if reading.energy is not None:
             self.totals.register(reading.energy, reading.at)
         if self.newly_stuck and self.frozen.stuck is not None:
             self.totals.distrust("register_frozen", self.frozen.due)
-        if reading.current is not None and counted.current:
-            self.over_current.note(reading.at, above=reading.current >= self.definite_current)
-            self.level.note(reading.current, reading.at)
-        if reading.power is not None:
+        if seen.current is not None and counted.current:
+            self.over_current.note(reading.at, above=seen.current >= self.definite_current)
+            self.level.note(seen.current, reading.at)
+        if reading.power is not None and seen.power is not None:
             if counted.power:
-                self.over_power.note(reading.at, above=reading.power >= self.overpower)
-                self.shape.note(reading.power, reading.at)
-                self.jump.note(reading.power, reading.at, self.totals.charged_at(reading.at))
+                self.over_power.note(reading.at, above=seen.power >= self.overpower)
+                self.shape.note(seen.power, reading.at)
+                self.jump.note(seen.power, reading.at, self.totals.charged_at(reading.at))
             self.totals.hold(reading.power, reading.at)
-            self.loaded = self.loaded or reading.power >= self.plan.charge_end.no_load_below
+            self.most = max(self.most, seen.power)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the load ever reached `no_load_below` in this session."""
+        return self.most >= self.plan.charge_end.no_load_below
 
     def take_up(self, record: SessionRecord, totals: Totals, at: Instant) -> None:
         """Go on after an outage with what was known at `at`, when the record was made."""
         self.totals = totals
         self.started_at = Instant(at - record.elapsed)
         self.shape.take_up(record.level, record.lately)
-        self.jump.most = record.peak_power
+        # The level, too, since what flowed back is in no bill.
+        self.most = self.jump.most = max(record.peak_power, record.level)
         if record.doubt is not None:
             self.told.add("doubt")
-        self.loaded = record.peak_power >= self.plan.charge_end.no_load_below
 
     def close(self, at: Instant) -> None:
         """The relay is being closed; what was picked up before does not count."""
@@ -311,7 +316,7 @@ def no_load(image: Image, now: Instant) -> StopDetail | None:
     end = image.plan.charge_end
     if not reached(image.totals.charged_for(end.no_load_after), now):
         return None
-    return StopDetail(function="no_load", measured=image.totals.peak, limit=end.no_load_below, unit="w")
+    return StopDetail(function="no_load", measured=image.most, limit=end.no_load_below, unit="w")
 
 
 def _ended_by_shape(image: Image, reason: StopReason) -> StopDetail | None:

@@ -1,7 +1,7 @@
 """What a port's meter has shown: the newest values, their age, and which of them count.
 
 Readings count once per refresh: a meter that renews its values each second and is read four times a second gives
-one reading a second. A missing value is never a zero, it only grows older.
+one reading a second. A missing value is never a zero, it only grows older. Magnitudes protect, signs bill.
 """
 
 from dataclasses import dataclass
@@ -36,8 +36,12 @@ class Seen:
         self._power_stale_after = Seconds(max(self._stale_after, POLLS * meter.power_every))
         self._agree_within = protection.weld_current
         self.current: Amps | None = None
+        """How much flows, whichever way: a meter may be wired the wrong way round."""
         self.current_at: Instant | None = None
         self.power: Watts | None = None
+        """As current. Every threshold and every sum goes by it; only bills go by `signed_power`."""
+        self.signed_power: Watts | None = None
+        """As the meter shows it: below zero what flows back."""
         self.power_at: Instant | None = None
         self.voltage: Volts | None = None
         self.voltage_at: Instant | None = None
@@ -51,18 +55,19 @@ class Seen:
         """Take in a reading and say what of it is new."""
         current = power = False
         if reading.current is not None:
-            self.current, self.current_at = reading.current, reading.at
+            self.current, self.current_at = Amps(abs(reading.current)), reading.at
             current = self._is_new(self._counted_current_at, reading.at)
             if current:
                 self._counted_current_at = reading.at
-                self._pair = [*self._pair[-1:], (reading.at, reading.current)]
+                self._pair = [*self._pair[-1:], (reading.at, self.current)]
         if reading.power is not None:
-            self.power, self.power_at = reading.power, reading.at
+            self.power, self.power_at = Watts(abs(reading.power)), reading.at
+            self.signed_power = reading.power
             power = self._is_new(self._counted_power_at, reading.at)
             if power:
                 self._counted_power_at = reading.at
         if reading.voltage is not None:
-            self.voltage, self.voltage_at = reading.voltage, reading.at
+            self.voltage, self.voltage_at = Volts(abs(reading.voltage)), reading.at
         if reading.energy is not None:
             self.energy, self.energy_at = reading.energy, reading.at
         return Counted(current=current, power=power)
@@ -113,7 +118,7 @@ class Seen:
         known = [at for at in (self.current_at, self.power_at) if at is not None]
         return Measured(
             current=None if _before(self.current_at, opened_at) else self.current,
-            power=None if _before(self.power_at, opened_at) else self.power,
+            power=None if _before(self.power_at, opened_at) else self.signed_power,
             voltage=voltage,
             energy=self.energy,
             at=min(known, default=None),

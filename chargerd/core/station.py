@@ -70,7 +70,7 @@ from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import Warmth, cooled
-from chargerd.core.units import BoardId, CommandId, Instant, PortId, WattHours, after
+from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, WattHours, after
 from chargerd.core.view import CircuitView, PortView
 from chargerd.core.wakes import Wakes
 
@@ -275,7 +275,7 @@ class Station:
     def _note_wire(self, port: Port, event: MeterReading) -> None:
         """Take in what a reading tells of the wire and the contact, session or not."""
         if event.current is not None:
-            port.thermal.note(event.current, port.limits.current, event.at)
+            port.thermal.note(Amps(abs(event.current)), port.limits.current, event.at)
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
         beside = sum(other.seen.power or 0.0 for other in self._beside[port.id])
         # A frozen meter goes on showing what flowed before its relay opened: that is no weld.

@@ -165,7 +165,7 @@ class Supply:
 
     def voltage_read(self, teller: Port, event: MeterReading) -> list[Port]:
         """Take in what a port's meter shows of the voltage; return the ports beside it that concerns."""
-        dead = event.voltage is not None and event.voltage < DARK
+        dead = event.voltage is not None and abs(event.voltage) < DARK
         if event.voltage is None or (dead and not teller.load_absent()):
             return []  # A channel that shows no voltage while current flows is broken, and no evidence.
         mine = self._circuits.place(teller.id)

@@ -2,8 +2,9 @@
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from chargerd.config.profiles import RelaySection, Setting, Timing
 from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
@@ -29,6 +30,8 @@ _FORMATS = {
     Number.F32: ">f",
 }
 
+MINUS_ZERO = 0x80000000
+"""A float's sign bit alone."""
 _BITS = {1, 2}
 """Functions that read bits; the others read registers, which hold 0 or 1 then."""
 
@@ -45,6 +48,8 @@ class Values:
     power: Watts | None = None
     voltage: Volts | None = None
     energy: WattHours | None = None
+    untrue: tuple[str, ...] = ()
+    """Why a value is missing that was read: it cannot be true."""
 
 
 class RelayBoard:
@@ -114,9 +119,9 @@ class RelayBoard:
         return read(self._unit, back.function, back.first, count)
 
     def states(self, pdu: bytes) -> list[bool]:
-        """Return whether each channel is closed, channel 1 first."""
+        """Return whether each channel is closed, channel 1 first. Raises `Implausible`."""
         values = bits_of(pdu) if self._section.read_back.function in _BITS else registers_of(pdu)
-        return [bool(value) for value in values][: self._section.channels]
+        return [known(value) for value in values][: self._section.channels]
 
     def _write(self, address: int, value: int) -> Request:
         if self._section.write == 5:  # noqa: PLR2004 - function 5 writes a coil
@@ -152,27 +157,48 @@ class MeterBoard:
         return read_registers(self._unit, section.function, address, block.count, section.words)
 
     def values(self, block: Block, pdu: bytes, channel: int = 1) -> Values:
-        """Return what a block's answer says of a channel. Raises `Implausible`; never guesses."""
+        """Return what a block's answer says of a channel; never guesses.
+
+        What cannot be true takes nothing else along: a current beside it is one. Raises `Implausible` if nothing
+        is left.
+        """
         section = self._section
         answer = Answer(section=section, begins=section.address_of(block, channel), words=tuple(registers_of(pdu)))
-        return _values(
-            {
-                quantity: answer.value(register, channel)
-                for quantity, register in section.registers.items()
-                if self._blocks[quantity] is block
-            }
-        )
+        rows = partial(self._rows, block, answer.begins)
+        found: dict[Quantity, float] = {}
+        untrue: list[str] = []
+        for quantity, register in section.registers.items():
+            if self._blocks[quantity] is block:
+                try:
+                    found[quantity] = answer.value(quantity, register, channel, rows)
+                except Implausible as error:
+                    untrue.append(f"{quantity.value}: {error}")
+        if not found:
+            raise Implausible("; ".join(untrue))
+        return _values(found, tuple(untrue))
+
+    def _rows(self, block: Block, begins: int) -> Iterator[tuple[Register, int]]:
+        """Yield the registers, and the channels, that an answer holds which begins there."""
+        for quantity, register in self._section.registers.items():
+            for channel in range(1, self._section.channels + 1) if self._blocks[quantity] is block else ():
+                if self.begins(channel, block) == begins:
+                    yield register, channel
 
 
-def _values(found: Mapping[Quantity, float]) -> Values:
+def _values(found: Mapping[Quantity, float], untrue: tuple[str, ...]) -> Values:
     current, power = found.get(Quantity.CURRENT), found.get(Quantity.POWER)
     voltage, energy = found.get(Quantity.VOLTAGE), found.get(Quantity.ENERGY)
     return Values(
         current=None if current is None else Amps(abs(current)),
         power=None if power is None else Watts(power),
-        voltage=None if voltage is None else Volts(voltage),
+        voltage=None if voltage is None else Volts(abs(voltage)),
         energy=None if energy is None else WattHours(energy),
+        untrue=untrue,
     )
+
+
+Rows = Callable[[], Iterable[tuple[Register, int]]]
+"""Registers, and channels of theirs, found only where somebody asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,14 +209,24 @@ class Answer:
     begins: int
     words: tuple[int, ...]
 
-    def value(self, register: Register, channel: int) -> float:
-        """Return one quantity of a channel. Raises `Implausible`."""
-        words = self._words(self.section.address_of(register, channel), self.section.takes(register))
-        value = scaled(register, words)
-        if register.sign is None:
-            return value
-        direction = int.from_bytes(_bytes(self._words(register.sign.address, 1)), "big")
-        return -value if direction & register.sign.mask_of(channel) else value
+    def value(self, quantity: Quantity, register: Register, channel: int, rows: Rows) -> float:
+        """Return one quantity of a channel. Raises `Implausible`. `rows` is everything this answer holds."""
+        raw = self._raw(register, channel)
+        value = scaled(register, raw, live=_doubtful(register, raw) and self._lives(rows()))
+        if register.sign is not None:
+            direction = int.from_bytes(_bytes(self._words(register.sign.address, 1)), "big")
+            value = -value if direction & register.sign.mask_of(channel) else value
+        return in_range(quantity, register, value)
+
+    def _lives(self, rows: Iterable[tuple[Register, int]]) -> bool:
+        """Say whether any of these holds a measurement beyond doubt."""
+        held = ((register, self._raw(register, channel)) for register, channel in rows)
+        return any(not _unknown(register, raw) and not _doubtful(register, raw) for register, raw in held)
+
+    def _raw(self, register: Register, channel: int) -> bytes:
+        return raw_of(
+            register, self._words(self.section.address_of(register, channel), self.section.takes(register))
+        )
 
     def _words(self, address: int, count: int) -> tuple[int, ...]:
         """Return the words of `count` registers."""
@@ -202,20 +238,66 @@ def _bytes(words: Sequence[int]) -> bytes:
     return struct.pack(f">{len(words)}H", *words)
 
 
-def scaled(register: Register, words: Sequence[int]) -> float:
-    """Return what a register's words say, without its sign. Raises `Implausible`."""
-    # A short value in a wide register fills its low end.
+def raw_of(register: Register, words: Sequence[int]) -> bytes:
+    """Return a value's bytes in their order; a short value in a wide register fills its low end."""
     words = words[-register.type.registers :]
-    raw = _bytes(words[::-1] if register.little else words)
-    if int.from_bytes(raw, "big") in register.invalid:
+    return _bytes(words[::-1] if register.little else words)
+
+
+def _unknown(register: Register, raw: bytes) -> bool:
+    """Say whether a raw value means that there is none.
+
+    All ones do in every unsigned number, and infinity and what is no number in every float.
+    """
+    number = int.from_bytes(raw, "big")
+    if register.type is Number.F32:
+        return number in register.invalid or not math.isfinite(_number(register, raw))
+    unsigned = not register.type.value.startswith("i")
+    return number in register.invalid or (unsigned and number == register.type.all_ones)
+
+
+def _doubtful(register: Register, raw: bytes) -> bool:
+    """Say whether a raw value means that there is none, unless something beside it is alive.
+
+    -1 of a signed number is all ones, and power wavers around nothing; so does a float, perhaps as minus zero.
+    """
+    number = int.from_bytes(raw, "big")
+    return number == (MINUS_ZERO if register.type is Number.F32 else register.type.all_ones)
+
+
+def _number(register: Register, raw: bytes) -> float:
+    return float(struct.unpack(_FORMATS[register.type], raw)[0])
+
+
+def scaled(register: Register, raw: bytes, *, live: bool = False) -> float:
+    """Return what a register's bytes say, without its sign. Raises `Implausible`.
+
+    `live`: something beside it is a measurement beyond doubt.
+    """
+    if _unknown(register, raw) or (_doubtful(register, raw) and not live):
         raise Implausible(f"{raw.hex()} means that the value is not known")
-    value = float(struct.unpack(_FORMATS[register.type], raw)[0]) * register.scale
-    if not math.isfinite(value):
-        raise Implausible(f"{value} is no number")
+    return _number(register, raw) * register.scale + 0.0  # Minus zero becomes zero.
+
+
+def in_range(quantity: Quantity, register: Register, value: float) -> float:
+    """Return a value as its board can measure it. Raises `Implausible` for an energy that cannot be true.
+
+    A current, power or voltage is judged by its magnitude, since a meter may be wired the wrong way round. Above
+    the range it is at least the range's end: thrown away, an overload would be hidden.
+    """
     least, most = register.least, register.most
-    if (least is not None and value < least) or (most is not None and value > most):
-        raise Implausible(f"{value} lies outside {least} to {most}")
-    return value
+    if quantity is Quantity.ENERGY:
+        if (least is not None and value < least) or (most is not None and value > most):
+            raise Implausible(f"{value} lies outside {least} to {most}")
+        return value
+    return value if most is None else math.copysign(min(abs(value), most), value)
+
+
+def known(word: int) -> bool:
+    """Return what a bit says, or a register that holds one; all ones are no state. Raises `Implausible`."""
+    if word == Number.U16.all_ones:
+        raise Implausible(f"{word:04x} means that the state is not known")
+    return bool(word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

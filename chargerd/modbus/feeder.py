@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from chargerd.config.pacing import FEEDER_EVERY, FEEDER_SLOWER_EVERY
 from chargerd.config.profiles import Inputs, Thermometers
 from chargerd.config.register_map import Quantity
+from chargerd.config.rows import HIGHEST
 from chargerd.core.events import CircuitReading, TemperatureReading
 from chargerd.core.plan import CircuitPlan, FeederPlan
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Seconds, Volts, Watts, after
-from chargerd.modbus.board import MeterBoard, Values
+from chargerd.modbus.board import MeterBoard, Values, known
 from chargerd.modbus.frames import Request, bits_of, read_bits, read_registers, registers_of
 from chargerd.modbus.jobs import Regular
 
@@ -36,9 +37,9 @@ class InputBoard:
         return read(self._unit, section.function, section.first, count)
 
     def closed(self, pdu: bytes) -> tuple[bool, ...]:
-        """Return whether each contact is closed, channel 1 first."""
+        """Return whether each contact is closed, channel 1 first. Raises `Implausible`."""
         values = bits_of(pdu) if self._section.function <= _BITS else registers_of(pdu)
-        return tuple(bool(value) for value in values)[: self._section.channels]
+        return tuple(known(value) for value in values)[: self._section.channels]
 
 
 class ThermometerBoard:
@@ -57,8 +58,12 @@ class ThermometerBoard:
     def note(self, pdu: bytes, at: Instant) -> Iterator[TemperatureReading]:
         """Yield what an answer says of each port's socket; a value that cannot be true is not known."""
         words = registers_of(pdu)
+        if set(words) == {HIGHEST}:
+            words = []  # One of several may be a tenth of a degree below zero; all of them are an empty answer.
         for port, channel in self._ports.items():
-            yield TemperatureReading(port=port, at=at, celsius=self._celsius(words[channel - 1]))
+            yield TemperatureReading(
+                port=port, at=at, celsius=self._celsius(words[channel - 1]) if words else None
+            )
 
     def _celsius(self, raw: int) -> Celsius | None:
         section = self._section
@@ -105,17 +110,22 @@ class Feeder:
         assert job.block is not None
         return self._meter.read(job.channel, job.block)
 
-    def note(self, job: Regular, pdu: bytes, at: Instant) -> CircuitReading | None:
-        """Take in an answer; return the currents of all phases, once these are known. Raises `Implausible`."""
+    def note(self, job: Regular, pdu: bytes, at: Instant) -> tuple[CircuitReading | None, tuple[str, ...]]:
+        """Take in an answer; return the currents of all phases, once these are known, and what cannot be true.
+
+        Raises `Implausible` if nothing of a phase can.
+        """
         assert job.block is not None
         begins = self._meter.begins(job.channel, job.block)
         told = False
+        untrue: list[str] = []
         for channel in range(1, self._phases + 1):
             if self._meter.begins(channel, job.block) == begins:
                 values = self._meter.values(job.block, pdu, channel)
                 self._keep(channel, values, at)
                 told = told or values.current is not None
-        return self._picture(at) if told else None
+                untrue += values.untrue
+        return self._picture(at) if told else None, tuple(untrue)
 
     def _keep(self, channel: int, values: Values, at: Instant) -> None:
         found = {
@@ -134,7 +144,8 @@ class Feeder:
             return None
         powers = [self._young(Quantity.POWER, phase, now, KEEPS) for phase in self._each()]
         volts = [self._young(Quantity.VOLTAGE, phase, now, KEEPS) for phase in self._each()]
-        whole = [one.value for one in powers if one is not None]
+        # Magnitudes: one transformer the wrong way round must not hide what the other phases carry.
+        whole = [abs(one.value) for one in powers if one is not None]
         return CircuitReading(
             circuit=self._circuit,
             at=min(one.at for one in known),

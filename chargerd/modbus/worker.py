@@ -19,7 +19,7 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.faults import FaultKind
-from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
+from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
 from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
@@ -95,7 +95,19 @@ class Worker:
         """Say whether the relay reads closed. One that reads open, or is not read, is not to be closed at all."""
         assert board.relays is not None
         result = self._exchange.ask(board, board.relays.read())
-        return isinstance(result, Answered) and board.relays.states(result.pdu)[channel - 1]
+        states = self._states(board, result)
+        return states is not None and states[channel - 1]
+
+    def _states(self, board: BoardOnBus, result: Answered | Failed) -> list[bool] | None:
+        """Return what a read-back says of each channel; `None` if it was not answered, or says nothing."""
+        assert board.relays is not None
+        if isinstance(result, Failed):
+            return None
+        try:
+            return board.relays.states(result.pdu)
+        except Implausible as error:
+            self._exchange.untrue(board.id, str(error))
+            return None
 
     def _hold(self, job: Hold) -> None:
         command = job.command
@@ -116,10 +128,12 @@ class Worker:
         assert board.relays is not None
         result = self._exchange.ask(board, board.relays.read())
         self._keep(job, result)
-        if isinstance(result, Failed):
-            self._not_read_back(job, result.kind, result.at)
+        states = self._states(board, result)
+        if states is None:
+            kind = result.kind if isinstance(result, Failed) else FaultKind.IMPLAUSIBLE
+            self._not_read_back(job, kind, result.at)
             return
-        states = board.relays.states(result.pdu)
+        assert isinstance(result, Answered)
         for channel, port in board.relay_ports.items():
             closed = states[channel - 1]
             if not closed:
@@ -147,6 +161,9 @@ class Worker:
             return
         self._exchange.true(job.board)
         self._tell(_reading(job.port, result.at, values))
+        if values.untrue:
+            self._exchange.untrue(job.board, "; ".join(values.untrue), port=job.port)
+            self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked and values.energy is None)
 
     def _read_supply(self, job: Regular) -> None:
         result = self._exchange.ask(self._boards[job.board], self._supply.request(job))
@@ -159,18 +176,32 @@ class Worker:
                 self._tell(temperature)
             return
         if job.circuit is None:
-            closed = self._supply.inputs[job.board].closed(result.pdu)
-            self._tell(InputsRead(board=job.board, at=result.at, closed=closed))
-            return
+            self._inputs(job, result)
+        else:
+            self._feeder(job, job.circuit, result)
+
+    def _feeder(self, job: Regular, circuit: CircuitId, result: Answered) -> None:
         try:
-            reading = self._supply.feeders[job.circuit].note(job, result.pdu, result.at)
+            reading, untrue = self._supply.feeders[circuit].note(job, result.pdu, result.at)
         except Implausible as error:
-            self._exchange.untrue(job.board, str(error), circuit=job.circuit)
-            self._supply_fault(job, FaultKind.IMPLAUSIBLE, result.at)
-            return
-        self._exchange.true(job.board)
+            reading, untrue = None, (str(error),)
+        else:
+            self._exchange.true(job.board)
         if reading is not None:
             self._tell(reading)
+        if untrue:
+            self._exchange.untrue(job.board, "; ".join(untrue), circuit=circuit)
+        if untrue and reading is None:
+            self._supply_fault(job, FaultKind.IMPLAUSIBLE, result.at)
+
+    def _inputs(self, job: Regular, result: Answered) -> None:
+        try:
+            closed = self._supply.inputs[job.board].closed(result.pdu)
+        except Implausible as error:
+            self._exchange.untrue(job.board, str(error))
+            self._supply_fault(job, FaultKind.IMPLAUSIBLE, result.at)
+            return
+        self._tell(InputsRead(board=job.board, at=result.at, closed=closed))
 
     def _supply_fault(self, job: Regular, kind: FaultKind, at: Instant) -> None:
         """Tell that the supply was not seen; of thermometers nobody waits to hear that."""

@@ -178,6 +178,8 @@ class Meter:
     socket: Socket | None = None
     crosstalk: Watts = Watts(0.0)
     frozen: bool = False
+    reversed: bool = False
+    """Its transformer was put on the wrong way round."""
     untrue: dict[Quantity, float] = field(default_factory=dict)
     """What it shows instead of what is true."""
     values: dict[Quantity, float] = field(default_factory=dict)
@@ -190,7 +192,7 @@ class Meter:
         if self.refresh > 0:
             self._next = Instant((now // self.refresh + 1) * self.refresh)
         socket = self.socket
-        power = 0.0 if socket is None else float(socket.power)
+        power = 0.0 if socket is None else -float(socket.power) if self.reversed else float(socket.power)
         current = 0.0 if socket is None else float(socket.current)
         energy = self.start + (0.0 if socket is None else socket.energy)
         self.values = {

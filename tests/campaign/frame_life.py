@@ -22,6 +22,7 @@ FRAME_FAULTS = (
     "stuck bus",
     "untrue readings",
     "meter frozen",
+    "meter reversed",
     "register reset",
     "overload",
     "disk stalls",
@@ -73,6 +74,7 @@ class FrameLife(Life):
                 "stuck bus": self._babble,
                 "untrue readings": lambda span: self._lie(port, span),
                 "meter frozen": lambda span: self._freeze(port, 10 * span),
+                "meter reversed": lambda span: self._reverse(port, 10 * span),
                 "register reset": lambda _span: self._reset_register(port),
                 "overload": lambda _span: self.plug(self.charging_port(), loads.kettle()),
                 "disk stalls": lambda span: setattr(self.framed, "stalled_until", self.framed.now + span),
@@ -123,7 +125,7 @@ class FrameLife(Life):
     def _lie(self, port: PortId, span: float) -> None:
         self._disturb(span, relays=False)
         untrue = self.framed.world.meter(port).untrue
-        untrue[Quantity.CURRENT] = self.rng.choice((float("nan"), float("inf"), -1.0, 1e9))
+        untrue[Quantity.CURRENT] = self.rng.choice((float("nan"), float("inf"), -0.0, -1.0, 1e9))
         untrue[Quantity.POWER] = self.rng.choice((float("nan"), -200.0))
         self.framed.later(span, untrue.clear)
 
@@ -131,6 +133,12 @@ class FrameLife(Life):
         meter = self.framed.world.meter(port)
         meter.frozen = True
         self.framed.later(span, setattr, meter, "frozen", False)
+
+    def _reverse(self, port: PortId, span: float) -> None:
+        meter = self.framed.world.meter(port)
+        meter.reversed = True
+        self.outages.distrust(port)
+        self.framed.later(span, setattr, meter, "reversed", False)
 
     def _reset_register(self, port: PortId) -> None:
         socket, meter = self.framed.world.socket(port), self.framed.world.meter(port)
@@ -158,5 +166,5 @@ class FrameLife(Life):
             board.power_on()
         for port in self.names:
             self.framed.world.meter(port).untrue.clear()
-            self.framed.world.meter(port).frozen = False
+            self.framed.world.meter(port).frozen = self.framed.world.meter(port).reversed = False
             self.stick(port, "freed")

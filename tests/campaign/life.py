@@ -67,6 +67,7 @@ FAULTS = (
     "meter silent",
     "meter without register",
     "meter frozen",
+    "meter reversed",
     "untrue readings",
     "register reset",
     "relay board silent",
@@ -290,6 +291,7 @@ class ModelledLife(Life):
             {
                 "meter silent": broken(meter, "silent"),
                 "meter without register": broken(meter, "lost_energy"),
+                "meter reversed": lambda span: self._reverse(port, span),
                 "relay board silent": broken(board, "silent"),
                 "relay board mute": broken(board, "mute"),
                 "relay board blind": broken(board, "blind"),
@@ -323,6 +325,13 @@ class ModelledLife(Life):
                 self.shed.set_contact(port, closed=False, by="power")
         self.shed.board.silent = True
         self.shed.later(min(span, 2.5), setattr, self.shed.board, "silent", False)
+
+    def _reverse(self, port: PortId, span: float) -> None:
+        """Let somebody put a transformer on the wrong way round, and notice after a while."""
+        meter = self.shed.meters[port]
+        meter.reversed = True
+        self.outages.distrust(port)
+        self.shed.later(10 * span, setattr, meter, "reversed", False)
 
     def _reset_register(self, port: PortId) -> None:
         """Let a register begin at 0 again, for good."""
@@ -365,7 +374,7 @@ class ModelledLife(Life):
         for bus in (shed.relay_bus, shed.meter_bus):
             bus.release()
         for port in self.names:
-            shed.meters[port].silent = shed.meters[port].lost_energy = False
+            shed.meters[port].silent = shed.meters[port].lost_energy = shed.meters[port].reversed = False
             shed.meters[port].script.clear()
             self._thaw(port)
             self.stick(port, "freed")

@@ -18,7 +18,81 @@ _BLIND = _METERS + "test_a_register_that_counts_what_the_values_do_not_show_open
 _BEFORE = _METERS + "test_values_that_move_are_not_frozen_however_much_the_register_counts"
 _TWICE = _METERS + "test_twice_what_is_shown_and_five_steps_and_ten_watts_is_too_much"
 
+_REVERSED = "scenarios.test_reversed:"
+_WEIGHED = _REVERSED + "test_two_ports_of_which_one_is_reversed_do_not_make_nothing"
+_FEEDER = _REVERSED + "test_a_reversed_feeder_meter_hides_no_overload"
+_BILL = _REVERSED + "test_a_reversed_meter_is_told_of_and_bills_nothing_and_lets_the_session_go_on"
+
 METER_BENDS: tuple[Bend, ...] = (
+    # Magnitudes protect, signs bill
+    Bend(
+        "seen",
+        "Amps(abs(reading.current))",
+        "reading.current",
+        _REVERSED + "test_a_current_is_a_magnitude",
+        (-8.0,),
+    ),
+    Bend("seen", "Watts(abs(reading.power))", "reading.power", _WEIGHED),
+    Bend(
+        "seen",
+        "Watts(abs(reading.power))",
+        "reading.power",
+        _REVERSED + "test_a_weld_behind_a_reversed_meter_is_a_weld",
+    ),
+    Bend(
+        "seen",
+        "Watts(abs(reading.power))",
+        "reading.power",
+        _REVERSED + "test_too_much_power_backwards_ends_the_session",
+    ),
+    Bend(
+        "seen",
+        "Watts(abs(reading.power))",
+        "reading.power",
+        _REVERSED + "test_far_too_much_power_backwards_ends_it_at_one_reading",
+    ),
+    Bend(
+        "seen",
+        "Watts(abs(reading.power))",
+        "reading.power",
+        _REVERSED + "test_a_reversed_neighbour_is_crosstalk_all_the_same",
+    ),
+    Bend("seen", "else self.signed_power", "else self.power", _BILL),
+    Bend("protection", "self.totals.hold(reading.power,", "self.totals.hold(seen.power,", _BILL),
+    Bend("totals", "self._held = Watts(max(0.0, power))", "self._held = Watts(abs(power))", _BILL),
+    Bend(
+        "frozen",
+        "if power >= COUNTED_FROM:  #",
+        "if abs(power) >= COUNTED_FROM and (drawn := abs(drawn)):  #",
+        _BILL,
+    ),
+    Bend(
+        "frozen",
+        "self._shown + abs(drawn)",
+        "self._shown + drawn",
+        _REVERSED + "test_a_register_that_counts_both_ways_is_not_called_blind",
+    ),
+    Bend("circuit", "[abs(current) for", "[current for", _FEEDER, ((-21.0,), 900.0)),
+    Bend("circuit", "Watts(abs(power)) if", "power if", _FEEDER, ((9.0,), -5000.0)),
+    Bend(
+        "charge",
+        "return self.image.most if",
+        "return self.totals.peak if",
+        _REVERSED + "test_three_sessions_backwards_are_no_open_circuit",
+    ),
+    Bend(
+        "protection",
+        "max(record.peak_power, record.level)",
+        "record.peak_power",
+        _REVERSED + "test_what_a_reversed_meter_showed_before_an_outage_is_no_jump_after_it",
+    ),
+    Bend(
+        "mains",
+        "min(abs(one), HIGHEST)",
+        "min(one, HIGHEST)",
+        _REVERSED + "test_a_voltage_is_a_magnitude_too_and_above_all_ranges_at_least_their_end",
+        (-270.0,),
+    ),
     # A register that stands still
     Bend(
         "protection",

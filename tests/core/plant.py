@@ -141,6 +141,8 @@ class Meter:
     power_at: float = -1e9
     frozen: tuple[float, float] | None = None
     """It shows these amperes and watts, whatever flows."""
+    reversed: bool = False
+    """Its transformer was put on the wrong way round: power flows back."""
     register: Callable[[float], float] | None = None
     """What its register shows for the watt-hours it should."""
     lost_energy: bool = False
@@ -468,6 +470,8 @@ class Plant(LogBook):
             amps, watts = meter.frozen
         if meter.script:
             amps, watts = meter.script.pop(0)
+        if meter.reversed:
+            watts = -watts
         power = None
         if meter.together or meter.pace is not Pace.CLOSED or self.now - meter.power_at >= plan.power_every - 0.1:
             power, meter.power_at = Watts(watts), self.now

@@ -244,11 +244,17 @@ def test_what_was_read_before_the_closing_or_cannot_be_true_opens_nothing() -> N
     play.at = 1.0
     play.tell(MeterReading(port=A01, at=Instant(-1.0), current=Amps(99.0)))
     play.at = 1.5
-    amps(play, 99.0, A01, power=-5.0)
     amps(play, float("nan"))
     amps(play, 99.0, PortId("Z99"))
     play.tell(DeadlineReached(), OPEN)
     amps(play, 99.0)
+
+
+def test_what_flows_backwards_is_too_much_all_the_same() -> None:
+    play = closed_at_zero()
+    play.at = 1.5
+    with pytest.raises(InvariantViolated, match="S2"):
+        amps(play, -99.0, A01, power=-5.0)
 
 
 LOW, HIGH = CircuitId("low"), CircuitId("high")

@@ -11,7 +11,7 @@ from chargerd.config.library import load_profiles
 from chargerd.config.profiles import ReadBack, RelaySection
 from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
 from chargerd.core.units import Seconds
-from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values, scaled
+from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values, raw_of, scaled
 
 PROFILES = load_profiles()
 
@@ -122,7 +122,25 @@ def test_a_pzem_tells_everything_at_once_with_the_low_word_first() -> None:
     }
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.01, 200.1, 1e30])
+@pytest.mark.parametrize(
+    ("shown", "amps"), [(-4.5, 4.5), (200.1, 200.0), (1e30, 200.0), (-1e30, 200.0), (0.0, 0.0)]
+)
+def test_a_current_is_a_magnitude_and_above_the_range_it_is_the_ranges_end(shown: float, amps: float) -> None:
+    assert read("eastron-sdm120", Quantity.CURRENT, floats(shown)) == {Quantity.CURRENT: amps}
+
+
+@pytest.mark.parametrize(("shown", "watts"), [(-60_000.0, -50_000.0), (60_000.0, 50_000.0), (-7.5, -7.5)])
+def test_a_power_keeps_its_sign_above_its_range(shown: float, watts: float) -> None:
+    assert read("eastron-sdm120", Quantity.POWER, floats(shown)) == {Quantity.POWER: watts}
+
+
+@pytest.mark.parametrize("value", [-0.001, 1_000_000.1])
+def test_an_energy_out_of_range_is_none(value: float) -> None:
+    with pytest.raises(Implausible, match="outside"):
+        read("eastron-sdm120", Quantity.ENERGY, floats(value))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.0])
 def test_a_current_that_cannot_be_is_no_current(value: float) -> None:
     with pytest.raises(Implausible):
         read("eastron-sdm120", Quantity.CURRENT, floats(value))
@@ -143,6 +161,7 @@ def test_whatever_the_bits_a_value_is_within_its_bounds_or_none(raw: bytes, quan
     value = getattr(values, quantity.value)
     assert math.isfinite(value)
     assert least <= value <= most
+    assert math.copysign(1, value) > 0 or value
 
 
 @pytest.mark.parametrize(
@@ -160,14 +179,33 @@ def test_whatever_the_bits_a_value_is_within_its_bounds_or_none(raw: bytes, quan
     ],
 )
 def test_word_order_and_sign(number: Number, little: bool, raw: list[int], value: float) -> None:
-    assert scaled(Register(address=100, type=number, little=little), raw) == value
+    register = Register(address=100, type=number, little=little)
+    assert scaled(register, raw_of(register, raw), live=True) == value
 
 
 def test_a_sentinel_is_no_value() -> None:
-    register = Register(address=0, type=Number.U32, invalid=(0xFFFFFFFF,))
-    assert scaled(register, [0xFFFF, 0xFFFE]) == 0xFFFFFFFE
-    with pytest.raises(Implausible, match="ffffffff"):
-        scaled(register, [0xFFFF, 0xFFFF])
+    register = Register(address=0, type=Number.U32, invalid=(0xFFFFFFFD,))
+    assert scaled(register, b"\xff\xff\xff\xfe") == 0xFFFFFFFE
+    for raw in ("fffffffd", "ffffffff"):
+        with pytest.raises(Implausible, match=raw):
+            scaled(register, bytes.fromhex(raw))
+
+
+def test_what_cannot_be_true_takes_nothing_else_of_its_answer_along() -> None:
+    board = meter("pzem-016")
+    block = board.block_of(Quantity.CURRENT)
+    values = board.values(block, bytes.fromhex("04 14 08FD 117C 0001 8BF1 0000 FFFF FFFF 01F4 0064 0000"))
+    assert (values.current, values.power, values.energy) == (70.012, 3582.5, None)
+    assert values.untrue == ("energy: ffffffff means that the value is not known",)
+
+
+def test_minus_one_beside_what_is_measured_is_a_value_and_alone_is_none() -> None:
+    board = meter("acrel-adw300")
+    block = board.block_of(Quantity.POWER)
+    answer = bytes([3, 20, 0, 200, *bytes(6), *b"\xff" * 4, *bytes(8)])
+    assert board.values(block, answer, 1).power == -1.0
+    with pytest.raises(Implausible):
+        board.values(block, bytes([3, 20]) + b"\xff" * 20, 1)
 
 
 def test_channels_of_a_many_channel_meter_lie_a_stride_apart() -> None:

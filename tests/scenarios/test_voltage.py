@@ -154,8 +154,8 @@ def test_nor_closed_when_it_goes_wrong_during_the_start() -> None:
     world.tells("ended start_failed")
 
 
-@pytest.mark.parametrize("nonsense", [None, math.nan, math.inf, -5.0, 6000.0])
-def test_what_cannot_be_true_is_no_evidence(nonsense: float | None) -> None:
+@pytest.mark.parametrize("nonsense", [None, math.nan, math.inf])
+def test_what_is_no_number_is_no_evidence(nonsense: float | None) -> None:
     world = supplied(A01)
     world.feeder_volts = (None if nonsense is None else Volts(nonsense),)
     world.run(60)
