@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chargerd import log
+from tests.logs import tell_all
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,6 +17,6 @@ def _interruptible() -> None:
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
     """Undo what a command has configured about the log in this process; a test that fails shows all of it."""
-    log.configure(log.Level.DEBUG)
+    tell_all()
     yield
-    log.configure(log.Level.DEBUG)
+    tell_all()

@@ -1,11 +1,17 @@
 """What a part of the program tells the log, for tests."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from chargerd import log
 from chargerd.log import Level
+
+
+def tell_all() -> None:
+    """Have everything printed: a test that fails shows it. Not to stderr, where commands speak to people."""
+    log.configure(Level.DEBUG, log.as_columns(lambda line: sys.stdout.write(line)))  # noqa: PLW0108 - captured anew
 
 
 @contextmanager
@@ -20,7 +26,7 @@ def capture_logs() -> Iterator[list[dict[str, Any]]]:
     try:
         yield entries
     finally:
-        log.configure(Level.DEBUG)
+        tell_all()
 
 
 @contextmanager
@@ -30,4 +36,4 @@ def silence() -> Iterator[None]:
     try:
         yield
     finally:
-        log.configure(Level.DEBUG)
+        tell_all()

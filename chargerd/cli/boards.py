@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chargerd.cli.ctl_tables import Fields, entries, number, words
+from chargerd.cli.fields import Fields, entries, number, words
 from chargerd.control.client import ControlClient
-from chargerd.core.ledger import Json
+from chargerd.core.plain import Json
 
 CAUSES: Mapping[str, tuple[str, str]] = {
     "no_line": ("the line is not there", "plug the adapter in, or look whether the other end is up"),

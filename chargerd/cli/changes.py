@@ -1,6 +1,5 @@
 """`chargerctl limits`, `reset`, `disable` and `enable`: what is changed of what there is."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -131,6 +130,8 @@ def _find(client: ControlClient, name: str) -> str:
         if name in known:
             return kind
     known = [*names["port"], *names["circuit"]]
+    import difflib  # noqa: PLC0415 - only for whoever has mistyped
+
     near = difflib.get_close_matches(name.casefold(), [one.casefold() for one in known], n=3, cutoff=0.4)
     like = [one for one in known if one.casefold() in near]
     hint = f"did you mean {', '.join(like)}?" if like else f"there are {', '.join(known)}"

@@ -1,37 +1,24 @@
 """The command `chargerctl`: what a technician sees and does, through the running daemon."""
 
-import difflib
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
-from rich.console import Console
-from rich.live import Live
 
 from chargerd import __version__
-from chargerd.cli import boards, changes, sessions
-from chargerd.cli.ctl_tables import (
-    clock,
-    entries,
-    held_from_above,
-    number,
-    port_view,
-    status_view,
-    table,
-    why_not,
-)
+from chargerd.cli import changes
+from chargerd.cli.fields import clock, entries, held_from_above, number, table, why_not
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import SOCKET_NAME
-from chargerd.core.commands import Code
 
 REFUSED, NOT_RUNNING = 1, 3
 PATIENCE = 10.0
@@ -103,7 +90,35 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 port_argument = click.argument("port", shell_complete=_complete_port)
 
 
-@click.group()
+class Lazy(click.Group):
+    """A group some of whose commands are loaded when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), *LATER])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command, loaded if need be."""
+        return LATER[cmd_name]() if cmd_name in LATER else super().get_command(ctx, cmd_name)
+
+
+def _boards() -> click.Command:
+    from chargerd.cli import boards
+
+    return boards.command(_client, as_json)
+
+
+def _sessions() -> click.Command:
+    from chargerd.cli import sessions
+
+    return sessions.group(_client, as_json, _complete_port)
+
+
+LATER: dict[str, Callable[[], click.Command]] = {"boards": _boards, "sessions": _sessions}
+"""Commands that draw tables whatever is asked of them."""
+
+
+@click.group(cls=Lazy)
 @click.version_option(__version__, prog_name="chargerctl")
 @click.option(
     "--socket",
@@ -131,6 +146,10 @@ def status(path: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
     else:
+        from rich.console import Console
+
+        from chargerd.cli.ctl_tables import status_view
+
         Console(highlight=False).print(status_view(found))
 
 
@@ -141,18 +160,29 @@ def status(path: Path, *, as_json: bool) -> None:
 def watch(path: Path, seconds: float | None, *, as_json: bool) -> None:
     """Show every port, live; one line a change where stdout is no terminal."""
     deadline = math.inf if seconds is None else time.monotonic() + seconds
-    console = Console(highlight=False)
     with _client(path, as_json=as_json) as client:
         try:
-            if console.is_terminal and not as_json:
-                _watch_live(client, path, console, deadline)
+            if not as_json and _is_terminal():
+                _watch_live(client, path, deadline)
             else:
                 _watch_lines(client, deadline, as_json=as_json)
         except KeyboardInterrupt:
             return
 
 
-def _watch_live(client: ControlClient, path: Path, console: Console, deadline: float) -> None:
+def _is_terminal() -> bool:
+    from rich.console import Console
+
+    return Console().is_terminal
+
+
+def _watch_live(client: ControlClient, path: Path, deadline: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    from chargerd.cli.ctl_tables import status_view
+
+    console = Console(highlight=False)
     with ControlClient(path) as asking:
         updates = client.stream("watch")
         status = next(updates)
@@ -219,6 +249,10 @@ def port(path: Path, port: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
     else:
+        from rich.console import Console
+
+        from chargerd.cli.ctl_tables import port_view
+
         Console(highlight=False).print(port_view(found, circuits))
 
 
@@ -234,6 +268,8 @@ def _near(client: ControlClient, name: str, error: ControlFailure) -> ControlFai
     if error.code != "unknown_port":
         return error
     known = {port["port"].casefold(): port["port"] for port in client.call("status")["ports"]}
+    import difflib
+
     near = difflib.get_close_matches(name.casefold(), known, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(known[one] for one in near)}?" if near else error.hint
     return ControlFailure(str(error), hint, error.code)
@@ -283,10 +319,6 @@ def stop(path: Path, port: str, session_id: str | None, *, wait: bool, as_json: 
     """Stop whatever charges on a port."""
     given = {"port": port} if session_id is None else {"port": port, "session_id": session_id}
     _command(path, "stop", given, wait=wait, as_json=as_json)
-
-
-main.add_command(sessions.group(_client, as_json, _complete_port))
-main.add_command(boards.command(_client, as_json))
 
 
 def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_json: bool) -> None:
@@ -343,12 +375,12 @@ def _sentence(name: str, port: str, reply: dict[str, Any]) -> str:
 def _why(reply: dict[str, Any]) -> str:
     """Return why a command was refused; in the daemon's words where the code may mean several things."""
     code, message = reply["code"], reply.get("message")
-    if code == Code.NOT_ALLOWED and message:
+    if code == "not_allowed" and message:
         return str(message)
     return refusal(code) + (f" ({message})" if message else "")
 
 
 def _step(name: str, port: str, reply: dict[str, Any]) -> str:
-    if name == "reset" and reply["code"] == Code.LOCKED_OUT:
+    if name == "reset" and reply["code"] == "locked_out":
         return f"when the cause is found and mended: chargerctl reset {port} --reason '...'"
     return "see: chargerctl " + ("status" if reply.get("port") is None else f"port {port}")

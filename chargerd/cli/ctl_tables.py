@@ -1,15 +1,24 @@
 """How ports look on a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from chargerd.cli.fields import (
+    Fields,
+    above,
+    clock,
+    entries,
+    held_from_above,
+    number,
+    obstacles,
+    table,
+    why_not,
+    words,
+)
 from chargerd.cli.wording import CIRCUIT_HELD, LATCHES, STATES, obstacle
-from chargerd.core.ledger import Json
-
-Fields = Mapping[str, Json]
 
 SPARE_LINES = 4
 """Of a screen: the first line, the table's header, the line for what had no room, and the cursor's."""
@@ -25,21 +34,6 @@ COLOURS = {
     "disabled": "yellow",
     "available": "",
 }
-
-
-def table(fields: Json) -> Fields:
-    """Return a JSON object as a mapping; an empty one for anything else."""
-    return fields if isinstance(fields, dict) else {}
-
-
-def entries(value: Json) -> list[Fields]:
-    """Return a JSON array's objects; none for anything else."""
-    return [table(item) for item in value] if isinstance(value, list) else []
-
-
-def words(value: Json) -> list[str]:
-    """Return a JSON array's strings; none for anything else."""
-    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def ports_table(ports: Sequence[Fields], circuits: Sequence[Fields] = ()) -> Table:
@@ -85,32 +79,6 @@ def up_to(limits: Fields) -> str:
     """Return what ends a session at the latest: its energy, or its time."""
     energy = limits.get("energy_wh")
     return clock(limits.get("duration_s")) if energy is None else f"{number(energy, 0)}Wh"
-
-
-def why_not(port: Fields, circuits: Sequence[Fields] = ()) -> str:
-    """Return what holds a port open, in the contract's words: latches, its circuits' too, else what blocks it."""
-    held = [port, *(above(port, circuits) if held_from_above(port) else ())]
-    latches = [str(latch.get("function")) for one in held for latch in entries(one.get("latches"))]
-    waits = table(port.get("session")).get("suspended_by")
-    return ", ".join(latches or _obstacles(port) or ([str(waits)] if waits else []))
-
-
-def _obstacles(port: Fields) -> list[str]:
-    return [code for code in words(port.get("blocked_by")) if code != "busy" or not port.get("session")]
-
-
-def number(value: Json, digits: int) -> str:
-    """Return a figure, or a dash for what is not known."""
-    return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
-
-
-def clock(seconds: Json) -> str:
-    """Return a span as 1:02:03."""
-    if not isinstance(seconds, int | float):
-        return "-"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def header(status: Fields) -> Text:
@@ -168,24 +136,6 @@ def circuit_latches(circuit: Fields) -> list[tuple[str, str]]:
     return found
 
 
-def above(port: Fields, circuits: Sequence[Fields]) -> list[Fields]:
-    """Return the circuits that feed a port, the nearest first."""
-    by_name = {circuit.get("circuit"): circuit for circuit in circuits}
-    found: list[Fields] = []
-    name = port.get("circuit")
-    while name in by_name and by_name[name] not in found:
-        found.append(by_name[name])
-        name = by_name[name].get("parent")
-    return found
-
-
-def held_from_above(port: Fields) -> bool:
-    """Say whether a circuit holds a port open that has no latch of its own for it."""
-    own = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
-    codes = words(port.get("blocked_by"))
-    return ("latched" in codes and False not in own) or ("locked_out" in codes and True not in own)
-
-
 def _bus_line(text: Text, bus: Fields) -> None:
     lost = bus.get("boards_lost")
     if not bus.get("connected"):
@@ -203,7 +153,7 @@ def status_view(status: Fields, height: int | None = None) -> Group:
     room = len(ports) if height is None else max(1, height - head.plain.count("\n") - SPARE_LINES)
     if room >= len(ports):
         return Group(head, ports_table(ports, circuits))
-    quiet = [port for port in ports if port["state"] == "available" and not _obstacles(port)]
+    quiet = [port for port in ports if port["state"] == "available" and not obstacles(port)]
     shown = ([port for port in ports if port not in quiet] + quiet)[:room]
     rest = f"and {len(ports) - room} more: chargerctl status"
     return Group(head, ports_table([port for port in ports if port in shown], circuits), Text(rest, style="dim"))
@@ -275,7 +225,7 @@ def _why_not_lines(port: Fields, circuits: Sequence[Fields]) -> list[Text]:
     ]
     lines = [Text(f"why not   {latch}") for latch in latches]
     own = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
-    for code in _obstacles(port):
+    for code in obstacles(port):
         if code == "disabled" and port.get("disabled"):
             continue
         sentence, step = obstacle(code, str(port["port"]))

@@ -1,35 +1,36 @@
-"""What the daemon's words mean to a technician, and what to do next."""
+"""What the daemon's words mean to a technician, and what to do next.
 
-from chargerd.core.commands import Code
+The codes stand here as the daemon sends them: `chargerctl` loads nothing of the daemon.
+"""
 
 OBSTACLES: dict[str, tuple[str, str]] = {
-    Code.LOCKED_OUT: (
+    "locked_out": (
         "The port is locked out until a person has been there.",
         "find the cause, then: chargerctl reset {port} --reason '...'",
     ),
-    Code.LATCHED: ("A trip holds the port open.", "see what tripped, remove it, then: chargerctl reset {port}"),
-    Code.BUSY: ("A session is under way.", "wait for it, or: chargerctl stop {port}"),
-    Code.BOARD_LOST: (
+    "latched": ("A trip holds the port open.", "see what tripped, remove it, then: chargerctl reset {port}"),
+    "busy": ("A session is under way.", "wait for it, or: chargerctl stop {port}"),
+    "board_lost": (
         "The relay board has not confirmed that the relay is open, or a board that guards the circuit is silent.",
         "check the board's supply and the bus cable; see chargerctl boards",
     ),
-    Code.METER_STALE: (
+    "meter_stale": (
         "The meter does not answer, or goes on showing the same whatever flows.",
         "check the meter's supply, its address and the bus cable; see chargerctl boards",
     ),
-    Code.STORE_UNAVAILABLE: (
+    "store_unavailable": (
         "The journal cannot be written, so nothing may be closed.",
         "check the disk: df -h, dmesg, journalctl -u chargerd",
     ),
-    Code.DISABLED: (
+    "disabled": (
         "The port is out of service, or the daemon is leaving.",
         "see who has disabled it and why: chargerctl port {port}; systemctl status chargerd",
     ),
-    Code.VOLTAGE: (
+    "voltage": (
         "The voltage is outside the band the port may be used in.",
         "measure it at the circuit; it is shown by chargerctl port",
     ),
-    Code.THERMAL: ("The line to this port, or its socket, is still too warm.", "wait some minutes"),
+    "thermal": ("The line to this port, or its socket, is still too warm.", "wait some minutes"),
 }
 """Why a start would be refused, by the contract's code: a sentence and the next step."""
 
@@ -57,16 +58,16 @@ LATCHES: dict[str, str] = {
 """What set a latch, in a technician's words."""
 
 REFUSALS: dict[str, str] = {
-    Code.LIMIT_TOO_HIGH: "the limit asked for lies above what the port allows",
-    Code.UNKNOWN_PORT: "there is no such port",
-    Code.UNKNOWN_SESSION: "nothing charges there",
-    Code.WRONG_SESSION: "another session is under way",
-    Code.NOT_ALLOWED: "not from here, or not yet: a lock-out needs --reason, a danger must be over",
-    Code.CIRCUIT_FULL: "its circuit has no room for that",
-    Code.CONFLICT: "a later command has overtaken it",
-    Code.NO_LOAD: "no current flows: is anything plugged in?",
-    Code.RELAY_FAULT: "the relay does not do what it is told",
-    Code.FAILED: "it came to nothing",
+    "limit_too_high": "the limit asked for lies above what the port allows",
+    "unknown_port": "there is no such port",
+    "unknown_session": "nothing charges there",
+    "wrong_session": "another session is under way",
+    "not_allowed": "not from here, or not yet: a lock-out needs --reason, a danger must be over",
+    "circuit_full": "its circuit has no room for that",
+    "conflict": "a later command has overtaken it",
+    "no_load": "no current flows: is anything plugged in?",
+    "relay_fault": "the relay does not do what it is told",
+    "failed": "it came to nothing",
 }
 """Further codes of replies."""
 

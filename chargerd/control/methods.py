@@ -11,9 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from chargerd.core.ledger import Json
 
-HELLO = "hello"
-"""Answered by the server itself: `{protocol, version}`."""
-
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=256)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -19,8 +19,9 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from chargerd import __version__, log
-from chargerd.control.methods import ACTING, HELLO, BadParams, checked
-from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL, Error, Request, Response
+from chargerd.control.envelopes import Error, Request, Response
+from chargerd.control.methods import ACTING, BadParams, checked
+from chargerd.control.protocol import HELLO, LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Json
 from chargerd.core.units import Instant

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from chargerd.core import plain
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
@@ -16,7 +17,7 @@ from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, PortId, SessionId
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = plain.Json
 Body: TypeAlias = Mapping[str, Json]
 
 

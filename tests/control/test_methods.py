@@ -112,7 +112,7 @@ def test_who_did_something_is_written_to_the_log(path: Path, capsys: pytest.Capt
     with ControlClient(path) as client:
         client.call("status")
         client.call("reset", port="A01", reason="relay replaced")
-    lines = [line for line in capsys.readouterr().err.splitlines() if "local_command" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "local_command" in line]
     assert len(lines) == 1
     for word in ("reset", "relay replaced", "uid=", "pid="):
         assert word in lines[0]

@@ -1,0 +1,67 @@
+"""What stands in the daemon's answers, in plain words. Loads nothing: a line of JSON is not to wait for tables."""
+
+from collections.abc import Mapping, Sequence
+
+from chargerd.core.plain import Json
+
+Fields = Mapping[str, Json]
+
+
+def table(fields: Json) -> Fields:
+    """Return a JSON object as a mapping; an empty one for anything else."""
+    return fields if isinstance(fields, dict) else {}
+
+
+def entries(value: Json) -> list[Fields]:
+    """Return a JSON array's objects; none for anything else."""
+    return [table(item) for item in value] if isinstance(value, list) else []
+
+
+def words(value: Json) -> list[str]:
+    """Return a JSON array's strings; none for anything else."""
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def number(value: Json, digits: int) -> str:
+    """Return a figure, or a dash for what is not known."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
+
+
+def clock(seconds: Json) -> str:
+    """Return a span as 1:02:03."""
+    if not isinstance(seconds, int | float):
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def why_not(port: Fields, circuits: Sequence[Fields] = ()) -> str:
+    """Return what holds a port open, in the contract's words: latches, its circuits' too, else what blocks it."""
+    held = [port, *(above(port, circuits) if held_from_above(port) else ())]
+    latches = [str(latch.get("function")) for one in held for latch in entries(one.get("latches"))]
+    waits = table(port.get("session")).get("suspended_by")
+    return ", ".join(latches or obstacles(port) or ([str(waits)] if waits else []))
+
+
+def obstacles(port: Fields) -> list[str]:
+    """Return the codes for which a start would be refused, but for the session that is under way."""
+    return [code for code in words(port.get("blocked_by")) if code != "busy" or not port.get("session")]
+
+
+def above(port: Fields, circuits: Sequence[Fields]) -> list[Fields]:
+    """Return the circuits that feed a port, the nearest first."""
+    by_name = {circuit.get("circuit"): circuit for circuit in circuits}
+    found: list[Fields] = []
+    name = port.get("circuit")
+    while name in by_name and by_name[name] not in found:
+        found.append(by_name[name])
+        name = by_name[name].get("parent")
+    return found
+
+
+def held_from_above(port: Fields) -> bool:
+    """Say whether a circuit holds a port open that has no latch of its own for it."""
+    own = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
+    codes = words(port.get("blocked_by"))
+    return ("latched" in codes and False not in own) or ("locked_out" in codes and True not in own)

@@ -1,0 +1,53 @@
+"""What each entry point loads. A module more is time more on every start: the weight must not creep back."""
+
+import subprocess
+import sys
+
+import pytest
+
+COUNT = """
+import sys
+before = set(sys.modules)
+{code}
+print(*sorted(set(sys.modules) - before))
+"""
+HEAVY = {
+    "asyncio",
+    "attr",
+    "click",
+    "paho",
+    "pydantic",
+    "pygments",
+    "pymodbus",
+    "rich",
+    "ruamel",
+    "sqlite3",
+    "ulid",
+}
+
+
+def loaded(code: str) -> set[str]:
+    """Return the modules a piece of code loads in a process of its own."""
+    command = [sys.executable, "-c", COUNT.format(code=code)]
+    return set(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("entry", "most", "needs"),
+    [
+        pytest.param("chargerd.cli.chargerd", 12, set(), id="chargerd itself"),
+        pytest.param("chargerd.cli.open_relays", 112, set(), id="chargerd open-relays"),
+        pytest.param("chargerd.cli.run", 112, set(), id="chargerd run, until the relays are told"),
+        pytest.param("chargerd.cli.chargerctl", 106, {"click"}, id="chargerctl status --json"),
+        pytest.param(
+            "chargerd.cli.chargerctl, chargerd.cli.ctl_tables, rich.console",
+            180,
+            {"click", "rich"},
+            id="chargerctl",
+        ),
+    ],
+)
+def test_an_entry_point_loads_no_more_than_it_needs(entry: str, most: int, needs: set[str]) -> None:
+    found = loaded(f"import {entry}")
+    assert {name.partition(".")[0] for name in found} & HEAVY == needs
+    assert len(found) <= most, sorted(found)
