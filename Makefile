@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO_ARGS ?=
+LOCK_ARGS ?= --upgrade
 # Two processes, one a core. One takes the tests that have to cover the decisions to the last branch, then the long
 # proofs; the other all the rest, without coverage, which would triple the time of what computes.
 COVERED := tests/core tests/scenarios tests/runtime tests/curves
@@ -16,8 +17,13 @@ PYTEST = $(BIN)/pytest -p no:cacheprovider
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.ready: requirements.lock pyproject.toml packaging/venv
-	@sh packaging/venv "$(PYTHON)" "$(VENV)"
+# One environment, filled as far as it is needed: the demo needs a third of what the tests need.
+$(VENV)/.demo: requirements-demo.lock pyproject.toml packaging/venv packaging/install.py
+	@sh packaging/venv "$(PYTHON)" "$(VENV)" requirements-demo.lock --editable
+	@touch $@
+
+$(VENV)/.ready: requirements.lock pyproject.toml packaging/venv packaging/install.py
+	@sh packaging/venv "$(PYTHON)" "$(VENV)" requirements.lock --editable
 	@touch $@
 
 setup: $(VENV)/.ready ## Make the virtual environment from the lock file
@@ -33,7 +39,7 @@ npm: $(NPM)/node_modules/.package-lock.json ## Install what the contract is judg
 system: ## Install the system packages the tests need (asks Debian's apt when one is missing)
 	@sh packaging/system-packages
 
-demo: setup ## Simulated sheds on a real serial line and a real broker, driven by the real daemon
+demo: $(if $(wildcard $(VENV)/.ready),setup,$(VENV)/.demo) ## Simulated sheds on a real serial line and a real broker, driven by the real daemon
 	@$(BIN)/chargerd demo $(DEMO_ARGS)
 
 test: setup system npm ## All checks and all tests
@@ -68,8 +74,12 @@ mutants: setup ## Bend every protective rule, one at a time, and print what the 
 charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging
 	@$(BIN)/python -m tests.charges
 
-lock: setup ## Write the lock file anew from pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements.lock
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --only-binary :all: --no-header --no-annotate --quiet
+lock: setup ## Write the lock files anew from pyproject.toml (LOCK_ARGS= keeps the releases that are in them)
+	@$(COMPILE) --all-extras $(LOCK_ARGS) -o requirements.lock
+	@rm -f requirements-demo.lock requirements-gateway.lock
+	@$(COMPILE) --extra demo --extra build -c requirements.lock -o requirements-demo.lock
+	@$(COMPILE) --extra build -c requirements.lock -o requirements-gateway.lock
 
 format: setup ## Put every file into the agreed form
 	@$(BIN)/ruff format .
