@@ -4,6 +4,7 @@ They are rows of the ledger, and rows are what a misconfigured broker refuses: a
 rows without end.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 
 from chargerd import log
@@ -23,12 +24,19 @@ class Alarms:
         self._clock = clock
         self._alarm = alarm
         self._said: dict[tuple[str, Hashable], Instant] = {}
+        self._kept: Counter[tuple[str, Hashable]] = Counter()
+        """How often each came since it was last told."""
 
     def say(self, name: str, detail: str, about: Hashable = None) -> None:
-        """Tell of `name`, unless the same was told of the same thing (`about`) a short while ago."""
+        """Tell of `name`, unless the same was told of the same thing (`about`) a short while ago.
+
+        What is not told is counted, and the count is told next time.
+        """
         if self._is_new(name, about, SAME_AGAIN_AFTER):
-            self._alarm(name, detail)
+            more = self._kept.pop((name, about), 0)
+            self._alarm(name, f"{detail}; {more} more of these since it was last told" if more else detail)
         else:
+            self._kept[name, about] += 1
             log.warning(name, detail=detail, again=True)
 
     def note(self, body: EventBody, about: Hashable, again_after: Seconds) -> None:
@@ -47,6 +55,8 @@ class Alarms:
             return False
         self._said.pop((name, about), None)
         if len(self._said) >= MOST_REMEMBERED:
-            del self._said[next(iter(self._said))]
+            oldest = next(iter(self._said))
+            del self._said[oldest]
+            self._kept.pop(oldest, None)
         self._said[(name, about)] = now
         return True

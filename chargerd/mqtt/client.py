@@ -36,6 +36,7 @@ from chargerd.mqtt.outgoing import (
 from chargerd.mqtt.parts import json_of, up_ms
 from chargerd.mqtt.publisher import Publisher
 from chargerd.mqtt.transport import (
+    ACK,
     KEEPALIVE,
     BackOff,
     Connected,
@@ -48,7 +49,7 @@ from chargerd.mqtt.transport import (
     Transport,
 )
 
-TOPICS = ("cmd/+", "ack")
+TOPICS = ("cmd/+", ACK)
 COUNT_WAIT = Seconds(2.0)
 """How long the first connection waits for its number, which the journal makes durable."""
 STEADY_AFTER = Seconds(10.0)
@@ -108,7 +109,9 @@ class MqttLink:
         self._feed = Feed(gateway=gateway, clock=clock, ledger=ledger, alarms=self._alarms, post=self._words.put)
         self._keys = KeyWatch(config, clock, self._alarms)
         self._look_at_keys_at = clock.now()
-        self._out = Outgoing(clock=clock, gateway=gateway, states=states, about_link=self._about)
+        self._out = Outgoing(
+            clock=clock, gateway=gateway, states=states, about_link=self._about, ledger=ledger.span
+        )
         self._publisher = Publisher(clock=clock, out=self._out, feed=self._feed, alarms=self._alarms)
         self._inbox = Inbox(self._acknowledge)
         self._connected_at: Instant | None = None
@@ -343,8 +346,8 @@ class MqttLink:
         name = message.topic.removeprefix(f"{self._root}/")
         received = Received(generation=heard.generation, mid=message.mid, qos=message.qos)
         self._inbox.take(received)
-        if name == "ack":
-            self._feed.acknowledged(bytes(message.payload))
+        if name == ACK:
+            self._feed.acknowledged(bytes(message.payload), kept=message.retain)
             self._inbox.done(received)
             return
         arrived = Arrived(

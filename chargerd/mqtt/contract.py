@@ -328,12 +328,21 @@ class ReplyBody(Message):
     port_state: PortState | None = None
 
 
+class LedgerSpanBody(Message):
+    """What the ledger holds."""
+
+    stream: str
+    first: int
+    last: int
+
+
 class PresenceBody(Message):
-    """`state/gateway`: presence, birth and last will."""
+    """`state/gateway`: presence, birth and last will. `ledger` is what there is as of now, while online."""
 
     status: Literal["online", "offline"]
     cause: Literal["lost", "shutdown"] | None = None
     conn: int
+    ledger: LedgerSpanBody | None = None
 
 
 class BoardHealth(StrEnum):
@@ -420,14 +429,6 @@ class ClockAnchorBody(Message):
     boot: int
     up_ms: int
     offset_ms: int | None
-
-
-class LedgerSpanBody(Message):
-    """What the ledger holds."""
-
-    stream: str
-    first: int
-    last: int
 
 
 class InfoPortBody(Message):

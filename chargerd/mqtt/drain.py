@@ -1,20 +1,35 @@
 """Which row of the ledger is sent next. Pure: the link sends, this remembers.
 
 A row counts as handed in only when the backend's own acknowledgement covers it; a PUBACK merely makes room in the
-window. After each connect, and again every half hour, all rows not acknowledged are sent from the oldest on.
+window. After each connect, rows not acknowledged are sent from the oldest on: `WINDOW` of them, until any
+acknowledgement tells that somebody listens. While nobody does, the window goes again at growing intervals, and in
+the end only its oldest rows, since a broker that keeps messages for an absent backend keeps every copy.
+
+An acknowledgement is also a question: whatever it says, what lies above it and was sent a while ago goes again at
+once, so that a backend that comes back has everything in seconds.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
 from chargerd.core.ledger import LedgerRow, LedgerSpan
-from chargerd.core.units import Instant, Seconds, after
+from chargerd.core.units import Instant, Seconds, after, between
 
 UNCONFIRMED = 100
 """Rows a lost connection may have had under way, and more."""
 READ_AHEAD = 50
 """Rows fetched from the journal at once."""
+WINDOW = 100
+"""Rows sent to a backend nobody has heard of since the connect."""
+PROBE = 10
+"""Rows of the window that go once the intervals have grown to their end: enough to be answered."""
+AGAIN_FIRST = Seconds(60.0)
 AGAIN_EVERY = Seconds(1800.0)
+"""After how long without an acknowledgement rows go again: at first, and at last."""
+UNDER_WAY = Seconds(5.0)
+"""A row sent so short a while ago may not have arrived yet: no question makes it go again."""
+ASK_MOST = Seconds(60.0)
+"""How far apart questions are answered at last, if they acknowledge nothing new: that backend waits for a hole."""
 UNREADABLE_WAIT = Seconds(5.0)
 """How long a journal that gave no rows is left alone: its disk has enough to do."""
 
@@ -37,7 +52,18 @@ class Drain:
         self._ack_until: Instant | None = None
         self._pause_until: Instant | None = None
         self._read_after: Instant | None = None
+        self._heard = False
+        """Whether an acknowledgement has come since the connect, or since the last round without one."""
+        self._room = 0
+        """How many rows may go before one does."""
         self._again_at: Instant | None = None
+        self._again_after = AGAIN_FIRST
+        self._recent: OrderedDict[int, Instant] = OrderedDict()
+        """When rows were sent that may be under way yet, oldest first."""
+        self._due_through = 0
+        """The highest row that was sent before those and has not been asked for since."""
+        self._asked_at: Instant | None = None
+        self._ask_after = UNDER_WAY
         self._acked = 0
         self._reached = 0
         self._dead: set[int] = set()
@@ -49,7 +75,12 @@ class Drain:
 
     def connected(self, until: Instant) -> None:
         """A connection is new: send nothing before `until`, or before an acknowledgement has come."""
+        self._recent.clear()
         self._rewind()
+        self._heard = False
+        self._room = WINDOW
+        self._again_after = AGAIN_FIRST
+        self._asked_at, self._ask_after = None, UNDER_WAY
         self._open = True
         self._ack_until = until
         self._pause_until = None
@@ -66,24 +97,50 @@ class Drain:
         self._replay_through = max(self._acked, span.acked)
         self._next = self._replay_from
         self._rows.clear()
+        self._recent.clear()
 
     def may_acknowledge(self, through: int) -> bool:
         """Say whether all rows up to `through` have ever been sent."""
         return through <= self._reached
 
     def acknowledged(self, through: int = 0) -> None:
-        """The backend's word has come: what it covers is not sent again, the rest may go.
+        """A word of the backend that the broker kept for us: what it covers is not sent again.
 
-        The journal takes note in its own time; this is known here at once, so that nothing is sent in between.
+        It is no sign that anybody listens now. The journal takes note in its own time; this is known here at once,
+        so that nothing is sent in between.
         """
         self._ack_until = None
         self._acked = max(self._acked, through)
         self._dead = {seq for seq in self._dead if seq > self._acked}
 
+    def answered(self, now: Instant, through: int = 0) -> None:
+        """A word of a backend that is there: let everything go, and again what it should have by now.
+
+        One that acknowledges nothing new time after time waits for a row it will not take; its questions are
+        answered less and less often.
+        """
+        advances = through > self._acked
+        self.acknowledged(through)
+        self._heard = True
+        self._again_at, self._again_after = None, AGAIN_FIRST
+        if advances:
+            self._ask_after = UNDER_WAY
+        self._age(now)
+        if self._due_through <= self._acked or self._next <= self._replay_through:
+            return
+        if not advances and self._asked_at is not None:
+            if between(self._asked_at, now) < self._ask_after:
+                return
+            self._ask_after = min(Seconds(2 * self._ask_after), ASK_MOST)
+        self._asked_at, self._due_through = now, 0
+        self._next = 1
+        self._rows.clear()
+
     def pause(self, seq: int, until: Instant) -> None:
         """The broker refuses rows for now: go on from the oldest refused one, later."""
         self._next = min(self._next, seq)
         self._rows.clear()
+        self._recent.clear()
         self._pause_until = until
 
     def bury(self, seq: int) -> None:
@@ -96,7 +153,7 @@ class Drain:
             self._fetched_none = False
             self._read_after = after(now, UNREADABLE_WAIT)
         if self._again_at is not None and now >= self._again_at:
-            self._rewind()
+            self._another_round()
         self._next = max(self._first_wanted(span), span.first)
         if not self._open or self._rows or self._asked is not None or self._next > span.last or self._held(now):
             return None
@@ -115,15 +172,19 @@ class Drain:
         """Return the next row to send, if there is one; it counts as sent in this connection."""
         if not self._open or self._held(now):
             return None
+        self._age(now)
         while self._rows:
             row = self._rows.popleft()
             self._next = row.seq + 1
             settled = self._replay_through < row.seq <= max(span.acked, self._acked)
-            if not settled and row.seq not in self._dead and row.stream == span.stream:
-                if self._again_at is None:
-                    self._again_at = after(now, AGAIN_EVERY)
-                self._reached = max(self._reached, covered_by(row))
-                return row
+            if settled or row.seq in self._dead or row.stream != span.stream or row.seq in self._recent:
+                continue
+            if self._again_at is None:
+                self._again_at = after(now, AGAIN_EVERY if self._heard else self._again_after)
+            self._room -= 1
+            self._recent[row.seq] = now
+            self._reached = max(self._reached, covered_by(row))
+            return row
         return None
 
     def sent_through(self, span: LedgerSpan) -> bool:
@@ -137,12 +198,31 @@ class Drain:
         return max(self._next, self._acked + 1, span.acked + 1)
 
     def _held(self, now: Instant) -> bool:
+        if not self._heard and self._room <= 0 and self._next > self._replay_through:
+            return True
         return any(at is not None and now < at for at in (self._ack_until, self._pause_until, self._read_after))
+
+    def _age(self, now: Instant) -> None:
+        """Let go of rows that have had the time to arrive."""
+        while self._recent and between(next(iter(self._recent.values())), now) > UNDER_WAY:
+            seq, _ = self._recent.popitem(last=False)
+            self._due_through = max(self._due_through, seq)
+
+    def _another_round(self) -> None:
+        """Nobody has said a word for the whole interval: send the oldest rows again, and wait longer next time."""
+        if self._heard:
+            self._heard, self._again_after = False, AGAIN_EVERY
+            self._room = WINDOW
+        else:
+            self._again_after = min(Seconds(2 * self._again_after), AGAIN_EVERY)
+            self._room = WINDOW if self._again_after < AGAIN_EVERY else PROBE
+        self._rewind()
 
     def _rewind(self) -> None:
         if self._next - UNCONFIRMED <= self._replay_through:
             self._next = max(self._replay_from, self._next - UNCONFIRMED)
         else:
             self._next, self._replay_through = 1, 0
+        self._due_through = 0
         self._rows.clear()
         self._again_at = None

@@ -139,24 +139,34 @@ class Feed:
 
     # What the backend says
 
-    def acknowledged(self, payload: bytes) -> None:
-        """Take in the backend's own acknowledgement."""
+    def acknowledged(self, payload: bytes, *, kept: bool) -> None:
+        """Take in the backend's own acknowledgement; `kept` if the broker had kept it, and nobody may be there."""
+        through = self._covered(payload)
+        if kept:
+            self._drain.acknowledged(through)
+        else:
+            self._drain.answered(self._clock.now(), through)
+
+    def _covered(self, payload: bytes) -> int:
+        """Return up to where an acknowledgement counts: 0 for one that acknowledges nothing here."""
         try:
             ack = AckBody.model_validate_json(payload)
         except ValueError as error:
-            log.warning("ack_not_understood", why=str(error)[:200])
-            return
+            why = str(error)[:200]
+            self._post(lambda: self._alarms.say("ack_not_understood", why))
+            return 0
         if ack.stream != self._ledger.span().stream:
             log.info("ack_of_another_stream", stream=ack.stream)
-            self._drain.acknowledged()
-        elif not self._drain.may_acknowledge(ack.through):
+            return 0
+        if not self._drain.may_acknowledge(ack.through):
             self._ack_ahead(ack.through)
-        else:
-            self._ledger.acknowledge(ack.stream, ack.through, lambda: self._ack_ahead(ack.through))
-            self._drain.acknowledged(ack.through)
+            return 0
+        self._ledger.acknowledge(ack.stream, ack.through, lambda: self._ack_ahead(ack.through))
+        return ack.through
 
     def _ack_ahead(self, through: int) -> None:
-        self._post(lambda: self._alarms.say("ack_ahead", f"acknowledged {through}", through))
+        # About nothing in particular: a backend that always says one too much is one mistake, not one a row.
+        self._post(lambda: self._alarms.say("ack_ahead", f"acknowledged {through}"))
 
     def replay(self, stream: str, start: int) -> str | None:
         """Send kept rows again from `start` on; return why not, if they cannot be."""

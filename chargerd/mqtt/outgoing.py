@@ -7,10 +7,10 @@ from math import ceil
 from typing import Protocol
 
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body, Json, LedgerRow
+from chargerd.core.ledger import Body, Json, LedgerRow, LedgerSpan
 from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.mqtt import bodies, parts
-from chargerd.mqtt.contract import PresenceBody
+from chargerd.mqtt.contract import LedgerSpanBody, PresenceBody
 
 PRESENCE_EVERY = Seconds(60.0)
 PRESENCE_EXPIRY = Seconds(180.0)
@@ -75,11 +75,13 @@ class Outgoing:
         gateway: str,
         states: StateSource,
         about_link: Callable[[], dict[str, Json]],
+        ledger: Callable[[], LedgerSpan],
     ) -> None:
         self._clock = clock
         self._gateway = gateway
         self._states = states
         self._about_link = about_link
+        self._ledger = ledger
         self._dirty: dict[str, None] = {}
         self._given: dict[str, Body] = {}
         """Newest states of boards and circuits, which are handed in rather than asked for."""
@@ -144,7 +146,9 @@ class Outgoing:
             return self._state(topic)
         if self._presence_at is not None and now.instant >= self._presence_at:
             self._presence_at = after(now.instant, PRESENCE_EVERY)
-            return self._presence(PresenceBody(status="online", conn=conn), PRESENCE_EXPIRY)
+            span = self._ledger()
+            ledger = LedgerSpanBody(stream=span.stream, first=span.first, last=span.last)
+            return self._presence(PresenceBody(status="online", conn=conn, ledger=ledger), PRESENCE_EXPIRY)
         return None
 
     def leisurely(self) -> Waiting | None:

@@ -32,6 +32,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.units import Seconds
 from chargerd.mqtt.contract import LARGEST
 
+ACK = "ack"
 KEEPALIVE = 30
 SESSION_EXPIRY = 3600
 WILL_DELAY = 15
@@ -210,9 +211,10 @@ class Transport:
     def subscribe(self, generation: int, topics: Sequence[str]) -> None:
         """Subscribe below the root; `SubAck` tells what came of it."""
         if generation == self._live:
-            # As published: else a retained command would come in as an ordinary one while we are connected.
-            options = SubscribeOptions(qos=1, retainAsPublished=True)
-            self._client.subscribe([(f"{self._root}/{topic}", options) for topic in topics])
+            # Commands as published: else a retained one would come as an ordinary one while we are connected. An
+            # acknowledgement not: it is always published retained, and must tell whether its sender is there now.
+            options = {topic: SubscribeOptions(qos=1, retainAsPublished=topic != ACK) for topic in topics}
+            self._client.subscribe([(f"{self._root}/{topic}", one) for topic, one in options.items()])
 
     def publish(
         self, generation: int, topic: str, data: bytes, *, qos: int, retain: bool, properties: Properties

@@ -4,13 +4,14 @@
     python backend.py HOST PORT ledger.db start GATEWAY A01      start a port, show the replies, go on storing
     python backend.py HOST PORT ledger.db stop GATEWAY A01       the same with whatever charges there
 
-Needs paho-mqtt 2 and nothing else. Several may run at once on one database: they share the subscription, and the
-broker gives each message to one of them.
+Needs paho-mqtt 2 and nothing else. Several may run at once on one database, each with its own `BACKEND_NAME`: they
+share the subscription, and the broker gives each message to one of them.
 """
 # ruff: noqa: INP001, T201
 
 import contextlib
 import json
+import os
 import queue
 import sqlite3
 import sys
@@ -27,10 +28,12 @@ ROOT = "chargerd/v1"
 SHARED = f"$share/backend/{ROOT}"
 TTL_S = 30
 ASK_AGAIN_S = 10
+SESSION_S = 7 * 86400
 TABLES = """
 CREATE TABLE IF NOT EXISTS ledger (
     stream TEXT NOT NULL, seq INTEGER NOT NULL, upto INTEGER NOT NULL, gateway TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (stream, seq));
+CREATE INDEX IF NOT EXISTS reach ON ledger (stream, upto);
 CREATE TABLE IF NOT EXISTS settlement (
     session_id TEXT NOT NULL, gateway TEXT NOT NULL, order_id TEXT, energy_wh INTEGER NOT NULL,
     stop_reason TEXT NOT NULL, PRIMARY KEY (gateway, session_id));
@@ -49,22 +52,36 @@ class Store:
     def add(self, row: dict[str, Any]) -> int:
         """Store a row once, however often it comes; return up to where this stream is stored without a hole.
 
-        A `gap` stands for all rows from `from` to `to`, which will never come: it fills their places.
+        A `gap` stands for all rows from `from` to `to`, which will never come again: it takes the place of those
+        that are stored already, too, or its last numbers would be missed for ever.
         """
-        stream, gateway = row["stream"], row["gateway"]
-        upto = row["to"] if row["event"] == "gap" and row.get("to") else row["seq"]
-        first = row["from"] if row["event"] == "gap" and row.get("from") else row["seq"]
+        stream, gateway, gap = row["stream"], row["gateway"], row["event"] == "gap"
+        first = row["from"] if gap and row.get("from") else row["seq"]
+        upto = row["to"] if gap and row.get("to") else row["seq"]
         with self.db:  # One transaction: after it, and not before, the row may be acknowledged.
-            self.db.execute(
-                "INSERT OR IGNORE INTO ledger VALUES (?, ?, ?, ?, ?)",
-                (stream, first, upto, gateway, json.dumps(row)),
-            )
+            if gap:
+                self.db.execute(
+                    "DELETE FROM ledger WHERE stream = ? AND seq >= ? AND upto <= ?", (stream, first, upto)
+                )
+            if gap or self.reach(stream, first) in {
+                None,
+                upto,
+            }:  # A row may come after all where a gap stood for it.
+                self.db.execute(
+                    "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)",
+                    (stream, first, upto, gateway, json.dumps(row)),
+                )
             if row["event"] == "ended":
                 self.db.execute(
                     "INSERT OR IGNORE INTO settlement VALUES (?, ?, ?, ?, ?)",
                     (row["session_id"], gateway, row["order_id"], row["energy_wh"], row["stop_reason"]),
                 )
             return self.advance(stream, gateway, 0)
+
+    def reach(self, stream: str, seq: int) -> int | None:
+        """Return the last number of what is stored in the place of `seq`, if anything is."""
+        query = "SELECT max(upto) FROM ledger WHERE stream = ? AND upto >= ? AND seq <= ?"
+        return self.db.execute(query, (stream, seq, seq)).fetchone()[0]
 
     def begin(self, gateway: str, stream: str, first: int) -> int:
         """Take the rows before `first` for stored, as `state/info` has it: the gateway has them no more.
@@ -78,10 +95,8 @@ class Store:
         """Return up to where a stream is stored without a hole, from `through` or what was known on."""
         found = self.db.execute("SELECT seq FROM through WHERE stream = ?", (stream,)).fetchone()
         through = max(through, found[0] if found else 0)
-        while following := self.db.execute(
-            "SELECT upto FROM ledger WHERE stream = ? AND seq = ?", (stream, through + 1)
-        ).fetchone():
-            through = following[0]
+        while following := self.reach(stream, through + 1):
+            through = following
         self.db.execute("INSERT OR REPLACE INTO through VALUES (?, ?, ?)", (stream, gateway, through))
         return through
 
@@ -89,21 +104,24 @@ class Store:
 class Backend:
     """The connection. The callbacks only fill a queue; all else happens in the main thread."""
 
-    def __init__(self, host: str, port: int, store: Store) -> None:
+    def __init__(self, host: str, port: int, store: Store, name: str) -> None:
         self.store = store
         self.arrived: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
         self.asked: dict[str, float] = {}
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        # A name and a session that outlive this process: the broker keeps what comes while we are away.
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
         self.client.on_connect = self.connected
         self.client.on_message = lambda _client, _data, message: self.arrived.put(message)
-        self.client.connect(host, port)
+        kept = Properties(PacketTypes.CONNECT)
+        kept.SessionExpiryInterval = SESSION_S
+        self.client.connect(host, port, clean_start=False, properties=kept)
         self.client.loop_start()
 
     def connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         """Subscribe anew after each connect: the ledger by turns with other workers, the rest for ourselves."""
         if not reason.is_failure:
             rows = [f"{SHARED}/+/up/session", f"{SHARED}/+/up/event"]
-            topics = [*rows, f"{ROOT}/+/up/reply", f"{ROOT}/+/state/info"]
+            topics = [*rows, f"{ROOT}/+/up/reply", f"{ROOT}/+/state/info", f"{ROOT}/+/state/gateway"]
             client.subscribe([(topic, 1) for topic in topics])
 
     def turn(self) -> None:
@@ -120,16 +138,29 @@ class Backend:
             stream, first = body["ledger"]["stream"], body["ledger"]["first"]
             self.acknowledge(body["gateway"], stream, self.store.begin(body["gateway"], stream, first))
             return
+        if topic.endswith("/state/gateway"):
+            self.present(body)
+            return
         through = self.store.add(body)
         self.acknowledge(body["gateway"], body["stream"], through)
         if body["seq"] > through:
             self.ask_for(body["gateway"], body["stream"], through + 1)
 
+    def present(self, body: dict[str, Any]) -> None:
+        """Ask for what a gateway has and we have not: an `ack` makes it send everything above it at once.
+
+        The retained presence comes with each subscription, so this is also what we say after a connect.
+        """
+        if body["status"] == "online":
+            ledger = body["ledger"]
+            through = self.store.begin(body["gateway"], ledger["stream"], ledger["first"])
+            if through < ledger["last"]:
+                self.acknowledge(body["gateway"], ledger["stream"], through)
+
     def acknowledge(self, gateway: str, stream: str, through: int) -> None:
         """Tell the gateway up to where we have everything."""
-        if through > 0:
-            ack = {"stream": stream, "through": through}
-            self.client.publish(f"{ROOT}/{gateway}/ack", json.dumps(ack), qos=1, retain=True)
+        ack = {"stream": stream, "through": through}
+        self.client.publish(f"{ROOT}/{gateway}/ack", json.dumps(ack), qos=1, retain=True)
 
     def ask_for(self, gateway: str, stream: str, first: int) -> None:
         """Have rows sent again that we have not: they would come by themselves, but only within half an hour."""
@@ -150,7 +181,7 @@ class Backend:
 
 def main(host: str, port: str, path: str, *wanted: str) -> None:
     """Store until Ctrl-C."""
-    backend = Backend(host, int(port), Store(path))
+    backend = Backend(host, int(port), Store(path), os.environ.get("BACKEND_NAME", "backend-1"))
     if wanted:
         name, gateway, socket = wanted
         args: dict[str, Any] = (

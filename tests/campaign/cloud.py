@@ -91,7 +91,7 @@ class Cloud:
                 self._take(row)
         if self._up and self._through > span.acked:
             assert self._drain.may_acknowledge(self._through), "S7: acknowledged what was never sent"
-            self._drain.acknowledged(self._through)
+            self._drain.answered(now, self._through)
             self._shed.handed_in |= set(self._settled(self._through))
             journal.acknowledge(self._stream, self._through)
             self._shed.due()

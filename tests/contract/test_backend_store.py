@@ -4,23 +4,30 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.broker import free_port
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "backend" / "backend.py"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Any:
+def opened(folder: Path) -> Any:
     spec = importlib.util.spec_from_file_location("backend_example", EXAMPLE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Store(str(tmp_path / "ledger.db"))
+    return module.Store(str(folder / "ledger.db"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    return opened(tmp_path)
 
 
 def row(seq: int, event: str = "port_tripped", **more: Any) -> dict[str, Any]:
@@ -41,6 +48,65 @@ def test_a_gap_fills_the_places_of_the_rows_it_names(store: Any) -> None:
     store.add(row(1))
     assert store.add(row(2, "gap", **{"from": 2, "to": 7})) == 7
     assert store.add(row(8)) == 8
+
+
+def test_a_gap_replaces_what_stands_under_its_numbers(store: Any) -> None:
+    """Rows that were sent, not acknowledged, and then dropped: the gap begins among those that are stored."""
+    for seq in (1, 2, 3, 4):
+        store.add(row(seq))
+    assert store.add(row(3, "gap", **{"from": 3, "to": 6})) == 6
+    assert store.db.execute("SELECT seq, upto FROM ledger ORDER BY seq").fetchall() == [(1, 1), (2, 2), (3, 6)]
+
+
+def test_a_row_that_comes_after_all_takes_the_place_of_its_own_gap(store: Any) -> None:
+    store.add(row(1, "gap", **{"from": 1, "to": 1}))
+    assert store.add(row(1, "ended", session_id="S-1", order_id=None, energy_wh=120, stop_reason="full")) == 1
+    assert '"ended"' in store.db.execute("SELECT body FROM ledger").fetchone()[0]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many rows there are, and messages in any order, with repeats, in which none of them is missing.
+
+    Runs of facts have left in favour of a gap, before or after they were sent; settlements never leave.
+    """
+    last = draw(st.integers(1, 12))
+    ended = draw(st.sets(st.integers(1, last)))
+    plain = {
+        seq: row(seq, "ended", session_id=f"S-{seq}", order_id=None, energy_wh=seq, stop_reason="full")
+        if seq in ended
+        else row(seq)
+        for seq in range(1, last + 1)
+    }
+    needed, extra, seq = [], [], 1
+    while seq <= last:
+        longest = next((other for other in range(seq, last + 1) if other in ended), last + 1) - seq
+        length = draw(st.integers(0, longest))
+        if length:
+            needed.append(row(seq, "gap", **{"from": seq, "to": seq + length - 1}))
+            extra += [plain[other] for other in range(seq, seq + length)]
+        else:
+            needed.append(plain[seq])
+        seq += max(1, length)
+    repeats = draw(st.lists(st.sampled_from(needed + extra), max_size=12))
+    return last, draw(st.permutations(needed + repeats))
+
+
+@settings(deadline=None)
+@given(histories())
+def test_whatever_comes_in_whatever_order_no_hole_stays_and_nothing_counts_twice(
+    history: tuple[int, list[dict[str, Any]]],
+) -> None:
+    last, messages = history
+    with TemporaryDirectory() as folder:
+        store = opened(Path(folder))
+        through = [store.add(message) for message in messages]
+        assert through == sorted(through)
+        assert through[-1] == last
+        settled = store.db.execute("SELECT count(*), count(DISTINCT session_id) FROM settlement").fetchone()
+        wanted = len({message["session_id"] for message in messages if message["event"] == "ended"})
+        assert settled == (wanted, wanted)
+        store.db.close()
 
 
 def test_streams_are_counted_apart(store: Any) -> None:

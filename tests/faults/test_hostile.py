@@ -173,7 +173,9 @@ def test_a_broker_that_drops_every_third_connection_gets_everything_in_the_end()
             got = {one.body["seq"] for one in broker.published if one.topic.endswith("up/event")}
             through = next(seq for seq in range(1, 102) if seq not in got) - 1
             stage.link._words.put(  # noqa: SLF001
-                lambda: stage.link._feed.acknowledged(b'{"stream": "stream", "through": %d}' % through)  # noqa: SLF001
+                lambda: stage.link._feed.acknowledged(  # noqa: SLF001
+                    b'{"stream": "stream", "through": %d}' % through, kept=False
+                )
             )
             return through == 100
 
@@ -190,7 +192,9 @@ def test_an_ack_of_rows_that_were_never_sent_is_ahead() -> None:
         with stage:
             stage.wait(lambda: len(broker.published) >= 3)
             stage.ledger.last = 9
-            stage.link._words.put(lambda: stage.link._feed.acknowledged(b'{"stream": "stream", "through": 9}'))  # noqa: SLF001
+            feed = stage.link._feed  # noqa: SLF001
+            words = stage.link._words  # noqa: SLF001
+            words.put(lambda: feed.acknowledged(b'{"stream": "stream", "through": 9}', kept=False))
             stage.wait(lambda: any(name == "ack_ahead" for name, _ in stage.alarms))
             assert stage.ledger.acked == 0
 

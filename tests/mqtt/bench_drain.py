@@ -96,6 +96,8 @@ class Consumer:
             self.stream = row["stream"]
             self.out_of_order += row["seq"] != self.through + 1
             self.through = row["seq"]
+            if self.through == 1:
+                self.acknowledge()
 
     def acknowledge(self) -> None:
         body = json.dumps({"stream": self.stream, "through": self.through})

@@ -1,12 +1,13 @@
 """Which row is sent next."""
 
+import itertools
 from dataclasses import replace
 
 from chargerd.core.ledger import LedgerRow, LedgerSpan, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant
 from chargerd.mqtt import bodies
-from chargerd.mqtt.drain import AGAIN_EVERY, READ_AHEAD, Drain
+from chargerd.mqtt.drain import AGAIN_EVERY, AGAIN_FIRST, ASK_MOST, PROBE, READ_AHEAD, UNDER_WAY, WINDOW, Drain
 
 
 def span(last: int, acked: int = 0, first: int = 1, stream: str = "s") -> LedgerSpan:
@@ -55,7 +56,7 @@ def test_nothing_goes_before_the_acknowledgement_or_its_time() -> None:
 def test_an_acknowledgement_opens_the_drain_and_its_rows_are_not_sent() -> None:
     drain = Drain()
     drain.connected(at(2))
-    drain.acknowledged()
+    drain.answered(at(0))
     fetch(drain, span(5, acked=3), at(0))
     assert sent(drain, span(5, acked=3), at(0)) == [4, 5]
 
@@ -95,20 +96,96 @@ def test_a_refusal_pauses_and_goes_on_from_the_refused_row() -> None:
     drain.connected(at(0))
     fetch(drain, span(5), at(0))
     assert sent(drain, span(5), at(0)) == [1, 2, 3, 4, 5]
-    drain.pause(3, at(60))
-    assert drain.wants(span(5), at(59)) is None
-    fetch(drain, span(5), at(60))
-    assert sent(drain, span(5), at(60)) == [3, 4, 5]
+    drain.pause(3, at(30))
+    assert drain.wants(span(5), at(29)) is None
+    fetch(drain, span(5), at(30))
+    assert sent(drain, span(5), at(30)) == [3, 4, 5]
 
 
-def test_what_stays_unacknowledged_is_sent_again_each_half_hour() -> None:
+def goes(drain: Drain, where: LedgerSpan, now: Instant) -> list[int]:
+    """Return all rows that go at `now`, however many fetches that takes."""
+    found: list[int] = []
+    while (asked := drain.wants(where, now)) is not None:
+        drain.fetched(rows(*range(asked + 1, min(where.last, asked + READ_AHEAD) + 1)))
+        found += sent(drain, where, now)
+    return found
+
+
+def test_until_somebody_has_said_a_word_one_window_goes_and_then_again_less_and_less_often() -> None:
     drain = Drain()
     drain.connected(at(0))
-    fetch(drain, span(3), at(0))
-    assert sent(drain, span(3), at(0)) == [1, 2, 3]
-    assert drain.wants(span(3, acked=1), at(AGAIN_EVERY - 1)) is None
-    fetch(drain, span(3, acked=1), at(AGAIN_EVERY))
-    assert sent(drain, span(3, acked=1), at(AGAIN_EVERY)) == [2, 3]
+    assert goes(drain, span(500), at(0)) == list(range(1, WINDOW + 1))
+    assert goes(drain, span(501), at(AGAIN_FIRST - 1)) == []
+    times = []
+    now = 0.0
+    while now < 86400:
+        now += 60
+        again = goes(drain, span(500), at(now))
+        if again:
+            times.append((now, len(again)))
+            assert again == list(range(1, len(again) + 1))
+    assert [count for _, count in times[:4]] == [WINDOW] * 4
+    pauses = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(times)]
+    assert pauses[:3] == [120, 240, 480]
+    assert set(pauses[6:]) == {AGAIN_EVERY}
+    assert {count for _, count in times[6:]} == {PROBE}
+
+
+def test_the_first_word_lets_everything_go_and_what_was_sent_a_while_ago_again() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    goes(drain, span(500), at(0))
+    drain.answered(at(20))
+    assert goes(drain, span(500), at(20)) == list(range(1, 501))
+
+
+def test_a_word_the_broker_has_kept_is_not_one_of_somebody_who_is_there() -> None:
+    drain = Drain()
+    drain.connected(at(2))
+    drain.acknowledged(3)
+    assert goes(drain, span(500), at(0)) == list(range(4, WINDOW + 4))
+    assert goes(drain, span(500), at(1)) == []
+
+
+def test_rows_that_may_be_under_way_are_not_asked_for() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    drain.answered(at(0))
+    assert goes(drain, span(3), at(0)) == [1, 2, 3]
+    assert goes(drain, span(5), at(UNDER_WAY)) == [4, 5]
+    drain.answered(at(UNDER_WAY + 1), 1)
+    assert goes(drain, span(5), at(UNDER_WAY + 1)) == [2, 3]
+    drain.answered(at(UNDER_WAY + 2), 3)
+    assert goes(drain, span(5), at(UNDER_WAY + 2)) == [], "4 and 5 went a moment ago"
+
+
+def test_a_backend_that_waits_for_a_hole_does_not_have_everything_sent_for_each_of_its_words() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    drain.answered(at(0), 2)
+    went = 0
+    for second in range(600):
+        went += len(goes(drain, span(42), at(second)))
+        drain.answered(at(second), 2)
+    assert went / 40 <= 2 + 600 / ASK_MOST + 4
+    drain.answered(at(600), 42)
+    assert goes(drain, span(43), at(600)) == [43]
+    drain.answered(at(606), 42)
+    assert goes(drain, span(43), at(606)) == [43], "one that stores again is answered at once again"
+
+
+def test_a_backend_that_falls_silent_gets_the_window_after_half_an_hour_and_then_waits() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    drain.answered(at(0))
+    assert goes(drain, span(300), at(0)) == list(range(1, 301))
+    assert goes(drain, span(301), at(60)) == [301], "what is new goes while it may be there"
+    assert goes(drain, span(301), at(AGAIN_EVERY - 1)) == []
+    assert goes(drain, span(301), at(AGAIN_EVERY)) == list(range(1, WINDOW + 1))
+    assert goes(drain, span(302), at(AGAIN_EVERY + 60)) == []
+    assert goes(drain, span(302), at(2 * AGAIN_EVERY)) == list(range(1, PROBE + 1))
+    drain.answered(at(2 * AGAIN_EVERY + 60), 10)
+    assert goes(drain, span(302), at(2 * AGAIN_EVERY + 60)) == list(range(11, 303))
 
 
 def test_rows_of_an_older_stream_and_pruned_ones_are_left_alone() -> None:
@@ -125,9 +202,9 @@ def test_refusals_of_several_rows_go_on_from_the_oldest() -> None:
     fetch(drain, span(5), at(0))
     assert sent(drain, span(5), at(0)) == [1, 2, 3, 4, 5]
     for seq in (2, 3, 4, 5):
-        drain.pause(seq, at(60))
-    fetch(drain, span(5), at(60))
-    assert sent(drain, span(5), at(60)) == [2, 3, 4, 5]
+        drain.pause(seq, at(30))
+    fetch(drain, span(5), at(30))
+    assert sent(drain, span(5), at(30)) == [2, 3, 4, 5]
 
 
 def test_an_acknowledgement_does_not_lift_a_pause() -> None:
@@ -135,10 +212,10 @@ def test_an_acknowledgement_does_not_lift_a_pause() -> None:
     drain.connected(at(0))
     fetch(drain, span(5), at(0))
     assert sent(drain, span(5), at(0)) == [1, 2, 3, 4, 5]
-    drain.pause(3, at(60))
-    drain.acknowledged()
-    assert drain.wants(span(5), at(59)) is None
-    assert drain.wants(span(5), at(60)) == 2
+    drain.pause(3, at(30))
+    drain.answered(at(1))
+    assert drain.wants(span(5), at(29)) is None
+    assert drain.wants(span(5), at(30)) == 2
 
 
 def test_rows_that_were_asked_for_before_a_reconnect_do_not_go_first() -> None:

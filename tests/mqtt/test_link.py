@@ -160,13 +160,13 @@ def numbers(backend: Backend) -> list[int]:
 
 
 def test_birth_after_the_states_then_the_ledger_in_order(broker: Mosquitto, backend: Backend) -> None:
-    with Stage(broker.port, Ledger(rows=120)) as stage:
-        backend.wait("up/event", lambda body: body["seq"] == 120)
-        assert numbers(backend) == list(range(1, 121))
+    with Stage(broker.port, Ledger(rows=90)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 90)
+        assert numbers(backend) == list(range(1, 91))
         topics = [topic for topic, _body, _retained in backend.messages]
         assert topics[:4] == ["state/port/A01", "state/port/A02", "state/info", "state/gateway"]
-        backend.acknowledge("stream", 120)
-        stage.wait(lambda: stage.ledger.acked == 120)
+        backend.acknowledge("stream", 90)
+        stage.wait(lambda: stage.ledger.acked == 90)
     goodbye = backend.wait("state/gateway", lambda body: body["status"] == "offline")
     assert goodbye["cause"] == "shutdown"
 
@@ -199,6 +199,8 @@ def test_a_small_receive_maximum_is_kept(tmp_path: Path) -> None:
         Backend(broker.port, made_up=True) as backend,
         Stage(broker.port, Ledger(rows=200)),
     ):
+        backend.wait("up/event", lambda body: body["seq"] == 3)
+        backend.acknowledge("stream", 0)
         backend.wait("up/event", lambda body: body["seq"] == 200, timeout=30)
         assert numbers(backend) == list(range(1, 201))
 
