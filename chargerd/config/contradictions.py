@@ -36,7 +36,7 @@ def _circuit(path: Path, port: PortPlan, circuit: CircuitPlan, work: Work) -> No
             what = f"{key} of {limit:g} of {port.id} can never be admitted: "
             what += f"{theirs} of circuit {circuit.id} is {rating:g}"
             hint = f"give at most {ADMIT * rating:g}, {ADMIT:.0%} of it"
-            work.wrong(_said(path, ("limits", key), work), what, hint, kind=f"{circuit.id} {key}")
+            work.wrong(said(path, ("limits", key), work), what, hint, kind=f"{circuit.id} {key}")
 
 
 def _limits(path: Path, port: PortPlan, work: Work) -> None:
@@ -44,7 +44,7 @@ def _limits(path: Path, port: PortPlan, work: Work) -> None:
     for section, key, threshold, limit_key, limit in _pairs(port):
         if threshold >= limit:
             what = f"{key} of {threshold:g} is not below {limit_key} of {limit:g} of {port.id}"
-            work.wrong(_said(path, (section, key), work), what, f"lower {key} or raise {limit_key}", kind=key)
+            work.wrong(said(path, (section, key), work), what, f"lower {key} or raise {limit_key}", kind=key)
 
 
 def _pairs(port: PortPlan) -> Iterator[tuple[str, str, float, str, float]]:
@@ -57,6 +57,6 @@ def _pairs(port: PortPlan) -> Iterator[tuple[str, str, float, str, float]]:
     yield "charge_end", "full_below_w", end.full_below, "power_w", limits.power
 
 
-def _said(path: Path, key: Path, work: Work) -> Path:
+def said(path: Path, key: Path, work: Work) -> Path:
     """Return where a figure of a port is written: at the port, for all ports, or nowhere, then the port itself."""
     return next((place for place in ((*path, *key), key) if place in work.source.values), path)

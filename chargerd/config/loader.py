@@ -15,6 +15,7 @@ from chargerd.config.explain import KINDS, cut, explain
 from chargerd.config.library import SITE_PROFILES, folders_for, load_library, load_profiles, read_text
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
+from chargerd.config.reach import reach
 from chargerd.config.site import Site
 from chargerd.config.source import parse
 from chargerd.config.work import Work
@@ -50,10 +51,11 @@ def load_text(text: str, name: str, *, profiles: Mapping[str, Profile] | None = 
     if site is None or problems:
         raise ConfigurationError([*problems, *work.problems])
     contradictions(site, document, work)
+    reach(site, document, work)
     refuse(site, document, work)
     if work.problems:
         raise ConfigurationError(work.problems)
-    return site
+    return replace(site, notes=tuple(sorted(work.notes)))
 
 
 def _read(data: dict[str, Any], work: Work, problems: list[Problem]) -> Document:

@@ -147,6 +147,14 @@ def test_a_feeder_is_told_with_all_its_phases(full: Full) -> None:
     assert reading.voltages == (230.0, 231.0, 232.0)
 
 
+def test_a_phase_the_wrong_way_round_hides_none_of_the_others(full: Full) -> None:
+    full.phases = (10.0, -20.0, 30.0)
+    full.run(6.0)
+    reading = full.told(CircuitReading)[-1]
+    assert reading.currents == (10.0, 20.0, 30.0)
+    assert reading.power == pytest.approx(60.0 * 230.0)
+
+
 def test_a_feeder_that_cannot_be_right_is_a_fault(full: Full) -> None:
     full.phases = (10.0, float("nan"), 30.0)
     full.run(3.0)
