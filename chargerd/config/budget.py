@@ -171,7 +171,7 @@ def _fast_of(load: Load, port: PortId) -> Fast:
 
 
 def _write(line: LineTime, relay: Profile) -> Seconds:
-    asked = line.asked(WRITE, relay.timing, urgent=True)
+    asked = line.asked(WRITE, relay.timing)
     return Seconds(asked + line.turnaround(relay.timing) + CONTACT)
 
 

@@ -87,9 +87,9 @@ class LineTime:
         round_trip = Seconds(0.0) if bus.serial is not None else ROUND_TRIP
         return cls(character=character, silence=silence, round_trip=round_trip, serial=True)
 
-    def asked(self, frames: Frames, timing: Timing, *, urgent: bool = False) -> Seconds:
-        """Return the time from a line just used to the end of a request; an urgent one waits for silence alone."""
-        wanted = 0.0 if urgent or not self.serial else timing.pre_silence_ms / 1000
+    def asked(self, frames: Frames, timing: Timing) -> Seconds:
+        """Return the time from a line just used to the end of a request."""
+        wanted = timing.pre_silence_ms / 1000 if self.serial else 0.0
         return Seconds(max(self.silence, wanted) + frames.request * self.character)
 
     def turnaround(self, timing: Timing) -> Seconds:

@@ -27,6 +27,7 @@ from chargerd.modbus.health import BoardHealth, BoardStatistics, Cause, Finding,
 from chargerd.modbus.jobs import Cut, Job
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Schedule
+from chargerd.modbus.silence import Silence
 from chargerd.modbus.wire import NEVER, Answered, Failed
 
 
@@ -53,6 +54,7 @@ class Exchange:
         self._clock = clock
         self._tell = tell
         self._health = health_of({board.id: board.bounds for board in boards.values()})
+        self._silences = {board.id: Silence(board.silence) for board in boards.values()}
         self._preparing = {
             board.id: Preparing(board.relays)
             for board in boards.values()
@@ -78,9 +80,11 @@ class Exchange:
         assert wire is not None
         health = self._health[board.id]
         timeout, foreign = health.timeout(), self._connection.counters.foreign_bytes
-        result = wire.transact(request, timeout, silence=board.silence, urgent=urgent, not_after=not_after)
+        silence = self._silences[board.id].before(reading=request.echo is None)
+        result = wire.transact(request, timeout, silence=silence, urgent=urgent, not_after=not_after)
         if isinstance(result, Failed) and result.late:
             return result
+        self._count_silence(board.id, result)
         now = self._clock.now()
         if self._count(health, result, self._connection.counters.foreign_bytes - foreign):
             log.warning("foreign_answers", bus=self._bus, board=board.id)
@@ -99,6 +103,13 @@ class Exchange:
             assert isinstance(result, Failed)
             self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
         return result
+
+    def _count_silence(self, board: BoardId, result: Answered | Failed) -> None:
+        """Learn what silence the board wants. What was corrupt was not unheard; what was not sent says nothing."""
+        if isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION:
+            self._silences[board].answered()
+        elif result.sent and result.kind is FaultKind.TIMEOUT:
+            self._silences[board].missed()
 
     def _count(self, health: BoardHealth, result: Answered | Failed, foreign: int) -> bool:
         with self._lock:

@@ -60,6 +60,9 @@ class Cut:
     port: PortId
     board: BoardId
     attempt: int
+    """How often it has been tried, as far as whoever wants it knows."""
+    repeat: int = 0
+    """How often this attempt was repeated because nothing answered it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

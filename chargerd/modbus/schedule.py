@@ -9,7 +9,7 @@ Where nothing fast is to be read, the slower ones have the line to themselves.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chargerd.config.pacing import (
     COILS_EVERY,
@@ -94,8 +94,12 @@ class Schedule:
         purged = self._holds.pop(job.port, None)
         earlier = self._cuts.pop(job.port, None)
         attempt = max(job.attempt, earlier.attempt if earlier else 0)
-        self._cuts[job.port] = Cut(port=job.port, board=job.board, attempt=attempt)
+        self._cuts[job.port] = replace(job, attempt=attempt)
         return purged
+
+    def repeat(self, job: Cut) -> None:
+        """Queue an opening again behind the others, unless it has been asked for anew meanwhile."""
+        self._cuts.setdefault(job.port, job)
 
     def hold(self, job: Hold) -> Hold | None:
         """Close a relay or keep it closed. Returns what will not be done: an older one of the port, or this one.

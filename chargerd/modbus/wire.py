@@ -3,8 +3,12 @@
 A line is silent for 3.5 characters before every request, counted from the last byte anybody sent: of a reply from
 when it arrived, of our own request from when its last character must have left the adapter, which takes a whole
 frame at once and sends it at line speed. Only the frame the request is to be answered with is an answer; all else
-is foreign and makes the silence begin anew. After a timeout the line is drained before anything but a cut-off. A
-line that never falls silent is not waited for without end: a cut-off then goes out all the same.
+is foreign and makes the silence begin anew. A board that wants a longer silence gets it, before a cut-off as well.
+After a timeout the line is drained before anything but a cut-off. A line that never falls silent is not waited for
+without end: a cut-off then goes out all the same.
+
+Some adapters hear what they send. What a read gets first is its own request there, and what a write gets first looks
+like the board's answer and is none: the answer is what comes after it. Every read shows whether it is so.
 """
 
 from collections.abc import Callable
@@ -72,6 +76,12 @@ class Wire(Protocol):
     counters: Counters
     discard: Callable[[], None] | None
     """Gives the line up with what it has not sent yet; `None` where nothing is kept: a network sends it later."""
+    heard: bool | None
+    """Whether the adapter hears what it sends; `None` while nothing has been read over it."""
+
+    @property
+    def echo(self) -> bool | None:
+        """Whether a write is first answered by the adapter itself; `None` while that is not known."""
 
     def transact(
         self,
@@ -85,8 +95,8 @@ class Wire(Protocol):
         """Ask and wait for the answer, at most `timeout` after the request until it begins.
 
         `silence` is what the board wants before a request, where that is more than 3.5 characters. An `urgent`
-        request waits for the line to fall idle, neither for that nor for it to be drained. A request whose last
-        bit would not be out by `not_after` is withheld.
+        request waits for that, but not for the line to be drained. A request whose last bit would not be out by
+        `not_after` is withheld.
         """
 
     def close(self) -> None:
@@ -105,8 +115,12 @@ class RtuWire:
         character_bits: int,
         counters: Counters,
         discard: Callable[[], None] | None = None,
+        echo: bool | None = None,
     ) -> None:
+        """`echo` says that the adapter hears what it sends, or that it does not; `None`: to be found out."""
         self.discard = discard
+        self.heard: bool | None = None
+        self._echo = echo
         self._line = line
         self._clock = clock
         self._character = character_bits / baudrate
@@ -114,6 +128,11 @@ class RtuWire:
         self._quiet_from = clock.now()
         self._timed_out_at: Instant | None = None
         self.counters = counters
+
+    @property
+    def echo(self) -> bool | None:
+        """Whether a write is first answered by the adapter itself."""
+        return self.heard if self._echo is None else self._echo
 
     @property
     def silence(self) -> Seconds:
@@ -151,11 +170,9 @@ class RtuWire:
         return self._listen(request, timeout, sent_at, sent_until)
 
     def _silent_at(self, wanted: Seconds, *, urgent: bool) -> Instant:
-        """Return when the line will have been silent for `wanted` and drained, or just idle if that will do."""
-        if urgent:
-            return after(self._quiet_from, self._silence)
+        """Return when the line will have been silent for `wanted`, and drained unless that must not be waited for."""
         silent_at = after(self._quiet_from, wanted)
-        if self._timed_out_at is None:
+        if urgent or self._timed_out_at is None:
             return silent_at
         return max(silent_at, after(max(self._timed_out_at, self._quiet_from), DRAIN))
 
@@ -193,7 +210,7 @@ class RtuWire:
         while True:
             left = between(self._clock.now(), deadline)
             if left <= 0:
-                return self._silent(buffer, sent_at)
+                return self._silent(request, buffer, sent_at)
             if not self._line.wait(left):
                 continue
             data = self._take()
@@ -202,9 +219,25 @@ class RtuWire:
                 deadline = max(deadline, after(now, Seconds(reply + SLACK)))
             buffer += data
             self._quiet_from = max(self._quiet_from, now)
-            match = find_rtu(request, buffer)
+            answer = self._after_echo(request, buffer)
+            match = find_rtu(request, answer)
             if match is not None:
-                return self._found(match, buffer, sent_at, sent_until, now)
+                self._learn(request, buffer)
+                return self._found(match, answer, sent_at, sent_until, now)
+
+    def _after_echo(self, request: Request, buffer: bytes) -> bytes:
+        """Return what has come after our own request. On an adapter that hears itself it has to be there first."""
+        place = buffer.find(request.rtu)
+        if request.echo is not None and not self.echo:
+            return buffer
+        if place < 0:
+            return b"" if request.echo is not None else buffer
+        return buffer[place + len(request.rtu) :]
+
+    def _learn(self, request: Request, buffer: bytes) -> None:
+        """Note whether a read has got its own request back; of a write nobody can tell."""
+        if request.echo is None:
+            self.heard = request.rtu in buffer
 
     def _sleep_until(self, instant: Instant) -> None:
         """Sleep over the part in which the answer cannot be complete yet, rather than wake at every byte."""
@@ -213,24 +246,26 @@ class RtuWire:
             self._clock.sleep(left)
 
     def _found(
-        self, match: Match, buffer: bytes, sent_at: Instant, sent_until: Instant, now: Instant
+        self, match: Match, answer: bytes, sent_at: Instant, sent_until: Instant, now: Instant
     ) -> Answered | Failed:
-        self.counters.foreign_bytes += len(buffer) - (match.end - match.start)
+        self.counters.foreign_bytes += len(answer) - (match.end - match.start)
         # What came before the answer in the same buffer is no part of its latency, but took its time on the line.
-        took = Seconds(max(0.0, between(sent_until, now) - len(buffer) * self._character))
+        took = Seconds(max(0.0, between(sent_until, now) - len(answer) * self._character))
         if match.kind is MatchKind.EXCEPTION:
             self.counters.exceptions += 1
             return Failed(kind=FaultKind.EXCEPTION, sent_at=sent_at, at=now, code=match.pdu[1])
         return Answered(pdu=match.pdu, sent_at=sent_at, at=now, took=took)
 
-    def _silent(self, buffer: bytes, sent_at: Instant) -> Failed:
+    def _silent(self, request: Request, buffer: bytes, sent_at: Instant) -> Failed:
         now = self._timed_out_at = self._clock.now()
-        self.counters.foreign_bytes += len(buffer)
-        if buffer:
-            self.counters.corrupt += 1
-        else:
+        self._learn(request, buffer)
+        nothing = not buffer or (self.echo is True and buffer == request.rtu)
+        if nothing:
             self.counters.timeouts += 1
-        kind = FaultKind.CORRUPT if buffer else FaultKind.TIMEOUT
+        else:
+            self.counters.foreign_bytes += len(buffer)
+            self.counters.corrupt += 1
+        kind = FaultKind.TIMEOUT if nothing else FaultKind.CORRUPT
         return Failed(kind=kind, sent_at=sent_at, at=now)
 
 
@@ -241,11 +276,17 @@ class TcpWire:
         self, line: Line, clock: Clock, *, counters: Counters, discard: Callable[[], None] | None = None
     ) -> None:
         self.discard = discard
+        self.heard: bool | None = False
         self._line = line
         self._clock = clock
         self._number = 0
         self._buffer = b""
         self.counters = counters
+
+    @property
+    def echo(self) -> bool | None:
+        """A network does not answer for a board."""
+        return False
 
     def close(self) -> None:
         """Close the connection."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from chargerd.core.clock import Clock
 from chargerd.core.commands import CloseRelay, RenewLease
@@ -30,6 +31,8 @@ from chargerd.modbus.wire import Answered, Failed
 
 SETTLE = Seconds(0.1)
 """How long after a lapse the relays may be read back: the contact needs a while, too."""
+REPEATS = 2
+"""So often an opening that nothing answers is repeated before that is told; the next miss makes its board lost."""
 LAST_RESORT_ATTEMPT = 3
 """From this attempt on, an opening also makes a timed board close for its shortest time and lapse."""
 
@@ -81,6 +84,8 @@ class Worker:
         board, channel = self._relay_of(job.port)
         assert board.relays is not None
         result = self._exchange.ask(board, board.relays.open(channel), urgent=True)
+        if self._is_repeated(job, result):
+            return
         if job.attempt >= LAST_RESORT_ATTEMPT and board.relays.timed and self._still_closed(board, channel):
             self._exchange.ask(board, board.relays.lapse(channel), urgent=True)
             with self._lock:
@@ -90,6 +95,15 @@ class Worker:
             self._tell(RelayWritten(port=job.port, action=RelayAction.OPEN, sent_at=result.sent_at, at=result.at))
         else:
             self._tell(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
+
+    def _is_repeated(self, job: Cut, result: Answered | Failed) -> bool:
+        """Queue an opening that nothing has answered once more, at once: it goes out after a longer silence."""
+        answered = isinstance(result, Answered) or result.kind is not FaultKind.TIMEOUT
+        if answered or job.repeat >= REPEATS:
+            return False
+        with self._lock:
+            self._schedule.repeat(replace(job, repeat=job.repeat + 1))
+        return True
 
     def _still_closed(self, board: BoardOnBus, channel: int) -> bool:
         """Say whether the relay reads closed. One that reads open, or is not read, is not to be closed at all."""

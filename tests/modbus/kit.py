@@ -21,6 +21,7 @@ BAUDRATE = 9600
 CHARACTER = 10 / BAUDRATE
 SILENCE = 3.5 * CHARACTER
 TURNAROUND = 0.002
+MARGIN = 1e-9
 
 SITE = """\
 gateway: {{id: test}}
@@ -155,10 +156,14 @@ class Boards:
     lapses: dict[int, float] = field(default_factory=dict)
     """When each closed channel (from 0) opens by itself."""
     welded: set[int] = field(default_factory=set)
+    deaf: dict[int, float] = field(default_factory=dict)
+    """How long after any frame each of these units hears nothing."""
+    gap: Callable[[], float] = lambda: float("inf")
+    """The silence before the request that is being answered."""
 
     def script(self, request: bytes) -> Reply:
         assert crc(request[:-2]) == request[-2:]
-        if request[0] in self.silent:
+        if request[0] in self.silent or self.gap() < self.deaf.get(request[0], 0.0):
             return []
         until = self.clock.time + len(request) * CHARACTER
         reply = self._relay(request, until) if request[0] == RELAY else self._meter(request)
@@ -193,6 +198,7 @@ class Bench:
         self.clock = VirtualClock()
         self.boards = Boards(self.clock)
         self.line = VirtualLine(self.clock, self.boards.script)
+        self.boards.gap = lambda: self.line.sent[-1].gap + MARGIN
         self.events: list[tuple[float, BusEvent]] = []
         self.heard: Callable[[BusEvent], None] = lambda _event: None
         self.present = True

@@ -34,8 +34,9 @@ from chargerd.core.events import (
 )
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
-from chargerd.modbus.board import RelayBoard
+from chargerd.modbus.board import BoardOnBus, RelayBoard
 from chargerd.modbus.wire import RtuWire
+from chargerd.modbus.worker import REPEATS
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Bench, crc, frame, names, site
 
 A01, A02 = names(2)
@@ -241,7 +242,55 @@ def test_an_unconfirmed_opening_is_reported_and_left_to_whoever_decides(small: B
     small.run(2.0)
     events = [event for event in small.told(RelayNotWritten) if event.action is RelayAction.OPEN]
     assert [(event.kind, event.sent) for event in events] == [(FaultKind.TIMEOUT, True)]
-    assert small.line.requests.count(OPEN_A01) == 1
+    assert small.line.requests.count(OPEN_A01) == 1 + REPEATS
+
+
+def test_an_opening_that_nothing_answers_is_repeated_after_a_longer_silence_each_time(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.boards.silent = {1}
+    bench.forget()
+    bench.bus.execute(OpenRelay(port=A01))
+    bench.run(1.0)
+    gaps = [sent.gap for sent in bench.line.sent if sent.data == OPEN_A01]
+    assert [round(gap, 3) >= wanted for gap, wanted in zip(gaps, (SILENCE, 0.02, 0.06), strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("deaf", [0.02, 0.05])
+@pytest.mark.parametrize("moment", [0.0, 0.011, 0.023, 0.037])
+def test_a_board_that_is_deaf_after_every_frame_opens_within_a_second(
+    bench: Bench, deaf: float, moment: float
+) -> None:
+    bench.run(1.0)
+    for port in names(12):
+        close(bench, port)
+    bench.run(2.0)
+    assert bench.boards.closed(0)
+    for port in names(12):
+        bench.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+    bench.boards.deaf = {1: deaf}
+    bench.run(0.5 + moment)
+    bench.bus.execute(OpenRelay(port=A01))
+    decided = bench.clock.time
+    while bench.boards.closed(0):
+        bench.turns(1)
+        assert bench.clock.time - decided < 1.0
+    bench.bus.execute(ReadRelay(port=A01))
+    bench.run(1.0)
+    assert not [event for event in bench.told(RelayReadBack) if event.port == A01][-1].closed
+
+
+def test_an_opening_keeps_the_silence_its_board_is_said_to_want(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoardOnBus, "silence", Seconds(0.05))
+    bench = Bench(monkeypatch)
+    bench.boards.deaf = {1: 0.05}
+    bench.run(1.0)
+    close(bench, A01)
+    bench.run(1.0)
+    bench.forget()
+    bench.bus.execute(OpenRelay(port=A01))
+    bench.run(0.5)
+    assert bench.line.requests.count(OPEN_A01) == 1
+    assert not bench.boards.closed(0)
 
 
 def test_the_third_opening_makes_the_board_lapse_and_reads_back_after_that(small: Bench) -> None:

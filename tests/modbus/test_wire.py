@@ -234,12 +234,19 @@ def test_a_cut_off_waits_for_idle_not_for_the_drain() -> None:
     assert SILENCE - MARGIN <= bench.line.sent[1].at - (gave_up + CHARACTER) < SILENCE + 0.0005
 
 
-def test_a_cut_off_on_a_silent_line_goes_at_once_whatever_silence_its_board_wants() -> None:
+def test_a_cut_off_on_a_line_that_was_silent_for_long_goes_at_once_whatever_silence_its_board_wants() -> None:
     bench = Bench([], [(SOON, OPEN.rtu)])
     bench.ask()
     gave_up = bench.clock.time
     assert isinstance(bench.ask(OPEN, urgent=True, silence=0.06), Answered)
     assert bench.line.sent[1].at == gave_up
+
+
+def test_a_cut_off_keeps_the_silence_its_board_wants() -> None:
+    bench = Bench([(SOON, ONE)], [(SOON, OPEN.rtu)])
+    bench.ask()
+    assert isinstance(bench.ask(OPEN, urgent=True, silence=0.06), Answered)
+    assert 0.06 - MARGIN <= bench.line.sent[1].gap < 0.06 + 0.0005
 
 
 def test_what_was_not_drained_for_a_cut_off_is_drained_after_it() -> None:
