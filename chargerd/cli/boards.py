@@ -60,7 +60,8 @@ def command(
 
 def _show(console: Console, bus: Fields, edges: Json) -> None:
     state = "connected" if bus["connected"] else "not there"
-    console.print(f"[bold]{bus['bus']}[/]: {state}, {bus['transactions']} transactions")
+    echo = ", the adapter hears itself" if bus["hears_itself"] else ""
+    console.print(f"[bold]{bus['bus']}[/]: {state}, {bus['transactions']} transactions{echo}")
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("BOARD", no_wrap=True)
     untrue = any(board["implausible"] for board in entries(bus["boards"]))

@@ -14,6 +14,7 @@ from rich.text import Text
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
 from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain
 from chargerd.config.budget import Budget, budget
+from chargerd.config.document import Echo
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, is_leased
 from chargerd.config.problems import ConfigurationError, Problem
@@ -21,6 +22,11 @@ from chargerd.config.site import Board, Site
 from chargerd.core.plan import DeadMan, PortPlan
 
 SECONDS_PER_HOUR = 3600
+ECHOES = {
+    Echo.AUTO: "whether the adapter hears itself is found out",
+    Echo.YES: "the adapter hears itself",
+    Echo.NO: "the adapter does not hear itself",
+}
 
 
 @click.command(name="check")
@@ -99,7 +105,7 @@ def _show(site: Site, path: Path, times: Budget) -> None:
     broker = "none, stand-alone" if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}"
     console.print(f"{path}: gateway {site.gateway.id}, broker {broker}", soft_wrap=True)
     for name, bus in site.buses.items():
-        rate = "" if bus.tcp is not None else f", {bus.baudrate} Bd, parity {bus.parity.value}"
+        rate = "" if bus.tcp is not None else f", {bus.baudrate} Bd, parity {bus.parity.value}, {ECHOES[bus.echo]}"
         console.print(f"bus {name}: {bus.place}{rate}", soft_wrap=True)
     for profile in sorted({board.profile.name: board.profile for board in site.boards.values()}.items()):
         console.print(f"profile {profile[0]}, tried: {profile[1].verified}", soft_wrap=True)

@@ -5,6 +5,7 @@ A validator's message is `what is wrong; what to do`. Numbers are strict: a word
 """
 
 import re
+from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -54,6 +55,19 @@ def _switch(value: object) -> object:
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
+
+
+class Echo(StrEnum):
+    """Whether an adapter hears what it sends itself."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+def _echo(value: object) -> object:
+    """Take yes and no also as truth values: some editors write them so."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
 def _address(value: object) -> object:
@@ -167,6 +181,10 @@ class BusSection(Model):
     )
     parity: Parity = Field(Parity.NONE, description="of the serial line")
     stopbits: Literal[1, 2] = Field(1, description="of the serial line")
+    echo: Annotated[Echo, BeforeValidator(_echo)] = Field(
+        Echo.AUTO,
+        description="yes: the adapter hears what it sends; auto: found out, and told by `chargerctl boards`",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "BusSection":

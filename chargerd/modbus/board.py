@@ -10,6 +10,7 @@ from chargerd.config.profiles import RelaySection, Setting, Timing
 from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
 from chargerd.core.units import Amps, BoardId, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.modbus.frames import (
+    READS_OF_BITS,
     Request,
     bits_of,
     read_bits,
@@ -32,8 +33,6 @@ _FORMATS = {
 
 MINUS_ZERO = 0x80000000
 """A float's sign bit alone."""
-_BITS = {1, 2}
-"""Functions that read bits; the others read registers, which hold 0 or 1 then."""
 
 
 class Implausible(ValueError):  # noqa: N818 - named for what it says
@@ -115,12 +114,12 @@ class RelayBoard:
         """Return the request that reads all channels."""
         back = self._section.read_back
         count = max(self._section.channels, back.min_count)
-        read = read_bits if back.function in _BITS else read_registers
+        read = read_bits if back.function in READS_OF_BITS else read_registers
         return read(self._unit, back.function, back.first, count)
 
     def states(self, pdu: bytes) -> list[bool]:
         """Return whether each channel is closed, channel 1 first. Raises `Implausible`."""
-        values = bits_of(pdu) if self._section.read_back.function in _BITS else registers_of(pdu)
+        values = bits_of(pdu) if self._section.read_back.function in READS_OF_BITS else registers_of(pdu)
         return [known(value) for value in values][: self._section.channels]
 
     def _write(self, address: int, value: int) -> Request:

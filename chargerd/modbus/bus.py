@@ -20,7 +20,7 @@ from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
 from chargerd.modbus.feeder import NO_SUPPLY, Supply
 from chargerd.modbus.health import BusStatistics, LateStatistics, diagnose
-from chargerd.modbus.jobs import Cut, Hold, Job
+from chargerd.modbus.jobs import Coils, Cut, Hold, Job
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.wire import Counters, Wire
@@ -150,6 +150,7 @@ class Bus:
             connected=self.connected,
             transactions=self.counters.transactions,
             boards=boards,
+            hears_itself=None if self._connection.wire is None else self._connection.wire.heard,
             late=late,
             findings=(*diagnose(boards, connected=self.connected), *self._exchange.refusing()),
         )
@@ -299,7 +300,7 @@ class Bus:
         now = self._clock.now()
         with self._lock:
             late = self._schedule.overdue(now)
-            job = self._schedule.next(now)
+            job = self._after_a_read(self._schedule.next(now))
             preparing = None if self._alone else self._exchange.to_prepare(job)
             if job is not None and preparing is None:
                 self._schedule.begin(job, now)
@@ -317,6 +318,17 @@ class Bus:
             return True
         self._do(job)
         return True
+
+    def _after_a_read(self, job: Job | None) -> Job | None:
+        """Return a read-back in a write's place while it is not known whether the adapter hears what it sends.
+
+        Once for each line: it would be taken for the board's answer otherwise, and the next frame sent into that.
+        """
+        wire = self._connection.wire
+        if not isinstance(job, Cut | Hold) or wire is None or wire.echo is not None or self._connection.probed:
+            return job
+        self._connection.probed = True
+        return Coils(board=job.board)
 
     def _do(self, job: Job) -> None:
         """Do a job; if the line vanishes under it, an opening stays queued and the rest has come to nothing."""

@@ -20,6 +20,8 @@ class Connection:
         self.wire: Wire | None = None
         self.try_at: Instant = clock.now()
         """When the line is tried next, while there is none."""
+        self.probed = False
+        """Whether something has been read over this line, to find out whether its adapter hears itself."""
         self._bus = bus
         self._connect = connect
         self._clock = clock
@@ -31,6 +33,7 @@ class Connection:
             return False
         self.try_at = after(now, REOPEN_EVERY)
         self.wire = self._connect(self.counters)
+        self.probed = False
         log.info("line_open", bus=self._bus)
         return True
 

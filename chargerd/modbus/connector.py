@@ -6,6 +6,8 @@ from chargerd.core.clock import Clock
 from chargerd.modbus.lines import Line, LineSettings, SerialLine, SocketLine
 from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
 
+ECHOES = {"auto": None, "yes": True, "no": False}
+
 
 def connector(settings: LineSettings, clock: Clock) -> Callable[[Counters], Wire]:
     """Return what opens the line; it raises `LineGone` while that is not to be had."""
@@ -30,6 +32,7 @@ def connector(settings: LineSettings, clock: Clock) -> Callable[[Counters], Wire
             character_bits=bits,
             counters=counters,
             discard=discard,
+            echo=ECHOES[settings.echo],
         )
 
     return connect

@@ -5,14 +5,15 @@ systemd has it sent after the daemon has ended, whatever it died of. It may be o
 names the relays this gateway drove last. Nothing is loaded here that takes time: no models, no YAML, no broker.
 
 All lines are opened at once, each in a thread of its own. On a line all relays are told first, then each board is
-read: an opening counts once the board shows it.
+read: an opening counts once the board shows it, since what comes back of a write may be the adapter's own. Whether
+it is shows in a read, so one goes before the first write.
 """
 
 import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from chargerd.core.clock import Clock
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import PortId, Seconds, after, between
 from chargerd.modbus.connector import connector
-from chargerd.modbus.frames import Request, bits_of, registers_of
+from chargerd.modbus.frames import READS_OF_BITS, Request, bits_of, registers_of
 from chargerd.modbus.lines import LineGone
+from chargerd.modbus.silence import LONGER
 from chargerd.modbus.wire import Answered, Counters, Failed, Wire
 
 RELAYS_FILE = "relays.json"
@@ -31,8 +33,6 @@ SILENT_AFTER = 2
 """Timeouts in a row after which a board's other relays wait for the next try."""
 RETRY_AFTER = Seconds(0.5)
 """How long to wait before the next try: a line just given up by its last user may take a moment to be free."""
-READ_BITS = (1, 2)
-"""Functions that read bits; the others read registers, which hold 0 or 1 then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,7 @@ class Settings:
     baudrate: int
     parity: str
     stopbits: int
+    echo: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +95,13 @@ def _line(line: Mapping[str, Any]) -> ListedLine:
         baudrate=int(bus["baudrate"]),
         parity=str(bus["parity"]),
         stopbits=int(bus["stopbits"]),
+        echo=str(bus.get("echo", "auto")),
     )
     return ListedLine(settings=settings, relays=tuple(_opening(relay) for relay in line["relays"]))
 
 
 def _opening(relay: Mapping[str, Any]) -> Opening:
-    # A list of before an update may have neither silence nor read-back.
+    # A list of before an update may have neither silence nor read-back: then nothing confirms its openings.
     back = relay.get("read_back")
     return Opening(
         port=PortId(str(relay["port"])),
@@ -179,24 +181,30 @@ class _LineOpening(threading.Thread):
             for number in self._numbers:
                 if number and self._over.wait(RETRY_AFTER):
                     return
-                self._try()
+                self._try(number)
                 self.gone_through.set()
                 if not self.left or self._over.is_set():
                     return
         finally:
             self.gone_through.set()  # Whatever ended it, nobody is to wait for it.
 
-    def _try(self) -> None:
+    def _try(self, number: int) -> None:
         try:
             wire = self._connect(Counters())
         except LineGone:
             return
         try:
-            self.left = _open_once(wire, self.left, self._over)
+            self.left = _open_once(wire, _patient(self.left, number), self._over)
         except LineGone:
             return
         finally:
             wire.close()
+
+
+def _patient(relays: Sequence[Opening], number: int) -> Sequence[Opening]:
+    """Return the same relays, to be told after a longer silence at each further try: their board may be deaf."""
+    longer = LONGER[min(number, len(LONGER)) - 1] if number else Seconds(0.0)
+    return [replace(opening, silence=max(opening.silence, longer)) for opening in relays]
 
 
 def _open_once(wire: Wire, relays: Sequence[Opening], over: threading.Event) -> list[Opening]:
@@ -210,6 +218,8 @@ def _open_once(wire: Wire, relays: Sequence[Opening], over: threading.Event) -> 
     untried: list[Opening] = []
     told: list[Opening] = []
     silences: Counter[int] = Counter()
+    if wire.echo is None and relays[0].read_back is not None:
+        _closed(wire, relays[0], relays[0].read_back)
     for opening in relays:
         if over.is_set() or silences[opening.unit] >= SILENT_AFTER:
             untried.append(opening)
@@ -232,6 +242,7 @@ def _not_seen_open(wire: Wire, told: Sequence[Opening], over: threading.Event) -
     for opening in told:
         back = opening.read_back
         if back is None:
+            yield opening
             continue
         board = (opening.unit, back.pdu)
         if board not in seen:
@@ -247,5 +258,5 @@ def _closed(wire: Wire, opening: Opening, back: ReadBack) -> Sequence[bool] | No
     result = wire.transact(request, opening.timeout, silence=opening.silence, urgent=True)
     if isinstance(result, Failed):
         return None
-    values = bits_of(result.pdu) if back.pdu[0] in READ_BITS else registers_of(result.pdu)
+    values = bits_of(result.pdu) if back.pdu[0] in READS_OF_BITS else registers_of(result.pdu)
     return [bool(value) for value in values]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+READS_OF_BITS = frozenset({1, 2})
+"""Functions that read bits; the others read registers."""
 WRITE_COIL, WRITE_REGISTER = 5, 6
 _CRC = 2
 _EXCEPTION = 0x80

@@ -119,6 +119,8 @@ class BusStatistics:
     boards: tuple[BoardStatistics, ...]
     late: tuple[LateStatistics, ...]
     findings: tuple[Finding, ...]
+    hears_itself: bool | None = None
+    """Whether the adapter hears what it sends; `None` while that is not known."""
 
 
 @dataclass(slots=True, kw_only=True)

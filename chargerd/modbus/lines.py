@@ -57,6 +57,10 @@ class LineSettings(Protocol):
     def stopbits(self) -> int:
         """1 or 2."""
 
+    @property
+    def echo(self) -> str:
+        """Whether the adapter hears what it sends: `yes`, `no`, or `auto`, to be found out."""
+
 
 class Line(Protocol):
     """A way for bytes. Every method raises `LineGone` when it has vanished."""

@@ -17,7 +17,7 @@ def write_relays_file(site: Site, path: Path) -> None:
         relays = list(_openings(site, name))
         if relays:
             bus = section.model_dump(
-                mode="json", include={"serial", "tcp", "rtu_over_tcp", "baudrate", "parity", "stopbits"}
+                mode="json", include={"serial", "tcp", "rtu_over_tcp", "baudrate", "parity", "stopbits", "echo"}
             )
             lines.append({"bus": bus, "relays": relays})
     new = path.with_suffix(".new")

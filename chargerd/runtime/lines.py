@@ -28,6 +28,7 @@ def bus_as_json(bus: BusStatistics) -> dict[str, Json]:
     return {
         "bus": bus.bus,
         "connected": bus.connected,
+        "hears_itself": bus.hears_itself,
         "transactions": bus.transactions,
         "boards": [_board(board) for board in bus.boards],
         "late": [{"what": one.what, "count": one.count, "worst_ms": _ms(one.worst)} for one in bus.late],

@@ -20,6 +20,8 @@ FRAME_FAULTS = (
     "spoilt frames",
     "line gone",
     "stuck bus",
+    "adapter hears itself",
+    "deaf relay board",
     "untrue readings",
     "meter frozen",
     "meter reversed",
@@ -72,6 +74,8 @@ class FrameLife(Life):
                 "more spoilt frames": self._spoil,
                 "line gone": self._lose_line,
                 "stuck bus": self._babble,
+                "adapter hears itself": self._hear,
+                "deaf relay board": self._deafen,
                 "untrue readings": lambda span: self._lie(port, span),
                 "meter frozen": lambda span: self._freeze(port, 10 * span),
                 "meter reversed": lambda span: self._reverse(port, 10 * span),
@@ -122,6 +126,22 @@ class FrameLife(Life):
         self._disturb(span)
         self.framed.line.stuck_until = self.framed.now + span
 
+    def _hear(self, span: float) -> None:
+        """Let the adapter hear itself for a while, as another one would that was plugged in instead."""
+        self._lose_line(1.0)
+        self.framed.line.hears_itself = True
+        self.framed.later(1.0 + 10 * span, self._hear_no_more)
+
+    def _hear_no_more(self) -> None:
+        if self.framed.line.hears_itself:
+            self._lose_line(1.0)
+            self.framed.line.hears_itself = False
+
+    def _deafen(self, span: float) -> None:
+        self._disturb(span)
+        self.framed.line.deaf = self.rng.choice((0.005, 0.02, 0.05))
+        self.framed.later(span, setattr, self.framed.line, "deaf", 0.0)
+
     def _lie(self, port: PortId, span: float) -> None:
         self._disturb(span, relays=False)
         untrue = self.framed.world.meter(port).untrue
@@ -161,6 +181,7 @@ class FrameLife(Life):
         """Mend everything that is broken."""
         shed = self.framed
         shed.line.faults, shed.line.gone, shed.line.stuck_until = Faults(), False, 0.0
+        shed.line.hears_itself, shed.line.deaf = False, 0.0
         for board in shed.world.boards_on("line"):
             board.speak()
             board.power_on()

@@ -1,7 +1,8 @@
 """The same shed, frame by frame: the real buses on a virtual line, and boards that answer by their registers.
 
 The line has the timing of 9600 Bd and every fault a line has: lost, late, cut, doubled and corrupted frames, those
-of strangers, echoes, and a stuck driver that never falls silent. Bus threads are turned by hand.
+of strangers, echoes, an adapter that hears itself, a board that is deaf for a while after each frame, and a stuck
+driver that never falls silent. Bus threads are turned by hand.
 """
 
 import heapq
@@ -74,6 +75,10 @@ class VirtualLine:
         self.faults = Faults()
         self.gone = False
         self.stuck_until = 0.0
+        self.hears_itself = False
+        """Whether the adapter hands over what it sends itself."""
+        self.deaf = 0.0
+        """How long after any frame the relay board hears nothing, in seconds."""
         self.spoilt: Counter[str] = Counter()
         """How many answers were spoilt in each way."""
         self.shortest_gap = float("inf")
@@ -88,10 +93,15 @@ class VirtualLine:
         """Send a request; the boards hear it when it is through and the line has fallen silent."""
         self._alive()
         now = self._shed.now
+        gap = now - self._last_byte
         if now >= self.stuck_until:
-            self.shortest_gap = min(self.shortest_gap, now - self._last_byte)
+            self.shortest_gap = min(self.shortest_gap, gap)
         until = now + len(data) * CHARACTER
         self._last_byte = until
+        if self.hears_itself:
+            self._deliver(data, now)
+        if data[0] == RELAY_UNIT and gap < self.deaf:
+            return
         self._shed.sent(data, until)
         heard = self._codec.unpack(data)
         answer = None if heard is None else self._shed.ask(heard[0], heard[1], until + SILENCE)

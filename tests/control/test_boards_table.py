@@ -55,3 +55,11 @@ def test_answers_that_cannot_be_true_are_counted_where_there_are_any(untrue: int
     assert ("meter-a1: it answers what cannot be true (50%)" in said) is bool(untrue)
     row = next(line for line in said.splitlines() if line.startswith("meter-a1"))
     assert row.split()[1:6] == (["1", "0", "0", "0", "7"] if untrue else ["1", "0", "0", "0", "<5"])
+
+
+def test_an_adapter_that_hears_itself_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "hears itself" not in shown(0)
+    found = told(0)
+    found["buses"][0]["hears_itself"] = True
+    monkeypatch.setattr(Client, "call", lambda _self, _method: found)
+    assert "shed-a: connected, 1 transactions, the adapter hears itself" in shown(0)

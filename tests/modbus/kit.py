@@ -94,6 +94,7 @@ class VirtualLine:
         self.sent: list[Sent] = []
         self.gone = False
         self.closed = False
+        self.hears_itself = False
         self.last_byte = -1.0
         self._clock = clock
         self._coming: list[tuple[float, int]] = []
@@ -104,6 +105,8 @@ class VirtualLine:
         until = now + len(data) * CHARACTER
         self.sent.append(Sent(now, until, now - self.last_byte, data))
         self.last_byte = max(self.last_byte, until)
+        if self.hears_itself:
+            self.deliver(now, data)
         for delay, reply in self.script(data):
             self.deliver(until + delay, reply)
 
@@ -140,10 +143,11 @@ class VirtualLine:
         return [sent.data for sent in self.sent]
 
 
-def rtu(line: VirtualLine, clock: VirtualClock, counters: Counters | None = None) -> RtuWire:
-    return RtuWire(
-        line, clock, baudrate=BAUDRATE, character_bits=10, counters=Counters() if counters is None else counters
-    )
+def rtu(
+    line: VirtualLine, clock: VirtualClock, counters: Counters | None = None, *, echo: bool | None = None
+) -> RtuWire:
+    counters = Counters() if counters is None else counters
+    return RtuWire(line, clock, baudrate=BAUDRATE, character_bits=10, counters=counters, echo=echo)
 
 
 @dataclass

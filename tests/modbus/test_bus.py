@@ -279,6 +279,65 @@ def test_a_board_that_is_deaf_after_every_frame_opens_within_a_second(
     assert not [event for event in bench.told(RelayReadBack) if event.port == A01][-1].closed
 
 
+# An adapter that hears what it sends
+
+
+def test_the_adapters_own_echo_opens_no_relay_of_a_dead_board(small: Bench) -> None:
+    small.line.hears_itself = True
+    small.boards.silent = {1}
+    small.bus.execute(OpenRelay(port=A01))
+    small.run(3.0)
+    assert OPEN_A01 in small.line.requests
+    assert not small.told(RelayWritten)
+    assert not small.told(RelayReadBack)
+    assert [event.board for event in small.told(BoardLost)] == ["relay"]
+    assert small.bus.statistics().hears_itself
+
+
+def test_before_the_first_write_over_a_new_line_something_is_read_once(small: Bench) -> None:
+    small.boards.silent = {1}
+    for _line in range(2):
+        small.bus.execute(OpenRelay(port=A01))
+        small.run(1.5)
+        writes = [is_coil_write(sent) for sent in small.line.requests]
+        assert writes.index(True) >= 1
+        small.unplug()
+        small.run(2.0)
+        small.forget()
+        small.plug()
+
+
+def pace(bench: Bench) -> tuple[float, float]:
+    """Return the longest interval between two readings of one current, and the longest any opening takes."""
+    bench.run(1.0)
+    for port in names(12):
+        close(bench, port)
+    bench.run(2.0)
+    for port in names(12):
+        bench.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+    bench.run(2.0)
+    bench.forget()
+    bench.run(5.0)
+    reads = [sent.until for sent in bench.line.sent if sent.data[0] == 11 and sent.data[3] == 6]
+    took = []
+    for place, port in enumerate(names(12)):
+        decided = bench.clock.time
+        bench.bus.execute(OpenRelay(port=port))
+        while bench.boards.closed(place):
+            bench.turns(1)
+        took.append(bench.clock.time - decided)
+    counts = bench.bus.counters
+    assert (counts.timeouts, counts.corrupt, counts.foreign_bytes) == (0, 0, 0)
+    return max(later - sooner for sooner, later in pairwise(reads)), max(took)
+
+
+def test_behind_such_an_adapter_nothing_takes_longer_than_behind_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = pace(Bench(monkeypatch))
+    bench = Bench(monkeypatch)
+    bench.line.hears_itself = True
+    assert pace(bench) == pytest.approx(usual, rel=0.1)
+
+
 def test_an_opening_keeps_the_silence_its_board_is_said_to_want(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BoardOnBus, "silence", Seconds(0.05))
     bench = Bench(monkeypatch)

@@ -11,7 +11,7 @@ from chargerd.modbus.silence import LONGER, TRY_AGAIN, Silence
 
 def lead(silence: Silence, hears: Callable[[float], bool], requests: int, *, reading: bool = True) -> list[float]:
     """Ask a board so often; returns the silences it was given."""
-    given = []
+    given: list[float] = []
     for _ in range(requests):
         given.append(silence.before(reading=reading))
         if hears(given[-1]):

@@ -151,6 +151,74 @@ def test_no_noise_is_ever_an_answer_and_none_holds_the_line_for_long(noise: list
     assert bench.clock.time - began < 0.3
 
 
+# An adapter that hears what it sends
+
+ECHO = -8 * CHARACTER
+"""When the first byte of a request of 8 comes back, counted from its end."""
+OPENED = (SOON, OPEN.rtu)
+
+
+def test_a_read_shows_whether_the_adapter_hears_itself() -> None:
+    bench = Bench([(ECHO, CURRENT.rtu), (SOON, ONE)], [(SOON, TWO)])
+    heard = [bench.wire.echo]
+    for expected in ([0x3F80, 0], [0x4000, 0]):
+        assert answered(bench.ask()) == expected
+        heard.append(bench.wire.echo)
+    assert heard == [None, True, False]
+    assert bench.wire.counters.foreign_bytes == 0
+
+
+@pytest.mark.parametrize(("reply", "heard"), [([(ECHO, CURRENT.rtu)], True), ([], False)])
+def test_a_board_that_is_silent_shows_it_too(reply: Reply, heard: bool) -> None:
+    bench = Bench(reply)
+    assert failed(bench.ask()) is FaultKind.TIMEOUT
+    assert bench.wire.echo is heard
+    assert bench.wire.counters.foreign_bytes == 0
+
+
+def test_an_answer_that_came_with_an_echo_took_no_longer() -> None:
+    bench = Bench([(ECHO, CURRENT.rtu), (SOON, ONE)], [(SOON, ONE)])
+    took = [result.took for result in (bench.ask(), bench.ask()) if isinstance(result, Answered)]
+    assert took == [pytest.approx(SOON)] * 2
+
+
+def test_a_write_is_not_answered_by_the_adapter_that_sends_it() -> None:
+    bench = Bench([(ECHO, CURRENT.rtu), (SOON, ONE)], [(ECHO, OPEN.rtu)], [(ECHO, OPEN.rtu), OPENED])
+    bench.ask()
+    assert failed(bench.ask(OPEN)) is FaultKind.TIMEOUT
+    began = bench.clock.time
+    result = bench.ask(OPEN)
+    assert isinstance(result, Answered)
+    assert result.at - began > 16 * CHARACTER + SOON
+
+
+def test_what_is_said_of_the_adapter_holds_from_the_first_write_on() -> None:
+    bench = Bench([(ECHO, OPEN.rtu)], [(ECHO, OPEN.rtu), OPENED])
+    bench.wire = rtu(bench.line, bench.clock, echo=True)
+    assert failed(bench.ask(OPEN)) is FaultKind.TIMEOUT
+    assert isinstance(bench.ask(OPEN), Answered)
+    bench = Bench([(ECHO, CURRENT.rtu), (SOON, ONE)])
+    bench.wire = rtu(bench.line, bench.clock, echo=False)
+    bench.ask()
+    assert (bench.wire.echo, bench.wire.heard) == (False, True)
+
+
+def test_an_echo_that_was_spoilt_is_not_made_up_for_by_the_answer() -> None:
+    spoilt = OPEN.rtu[:3] + b"\xff" + OPEN.rtu[4:]
+    bench = Bench([(ECHO, spoilt), OPENED])
+    bench.wire = rtu(bench.line, bench.clock, echo=True)
+    assert failed(bench.ask(OPEN)) is FaultKind.CORRUPT
+
+
+def test_a_read_that_looks_like_its_own_answer_is_not_taken_for_it() -> None:
+    request = read_bits(1, 1, 0x0300, 24)
+    bench = Bench([(ECHO, request.rtu)], [(ECHO, request.rtu), (SOON, frame("01 01 03 01 02 03"))])
+    assert failed(bench.ask(request)) is FaultKind.TIMEOUT
+    result = bench.ask(request)
+    assert isinstance(result, Answered)
+    assert result.pdu.hex() == "0103010203"
+
+
 # Silence
 
 
