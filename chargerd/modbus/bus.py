@@ -249,6 +249,8 @@ class Bus:
     def turn(self) -> bool:
         """Do one thing: connect, or one transaction. Returns whether there was anything to do."""
         try:
+            if self._exchange.hung():
+                self._connection.renew()
             if not self.connected and not self._reconnect():
                 return self._tell_unheard()
             return self._tell_unheard() or self._one_job()

@@ -18,7 +18,7 @@ from chargerd.core.events import (
     PreparationFailed,
 )
 from chargerd.core.faults import FaultKind
-from chargerd.core.units import BoardId, Instant
+from chargerd.core.units import BoardId, Instant, Seconds
 from chargerd.log import Level
 from chargerd.modbus.board import BoardOnBus
 from chargerd.modbus.connection import Connection
@@ -54,6 +54,8 @@ class Exchange:
         self._clock = clock
         self._tell = tell
         self._health = health_of({board.id: board.bounds for board in boards.values()})
+        self._asked: set[BoardId] = set()
+        """The boards that have ever been asked anything."""
         self._silences = {board.id: Silence(board.silence) for board in boards.values()}
         self._preparing = {
             board.id: Preparing(board.relays)
@@ -90,11 +92,12 @@ class Exchange:
             log.warning("foreign_answers", bus=self._bus, board=board.id)
             self._tell(ForeignHeard(board=board.id, at=now))
         alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
+        more = Seconds(health.shortened(timeout) + self._note_connection(board.id, result))
         with self._lock:
             back = alive and self._schedule.back_offs.answered(board.id)
             if back and board.relay_ports:
                 self._schedule.ask_coils(board.id)
-            lost = not alive and self._schedule.back_offs.missed(board.id, now, health.shortened(timeout))
+            lost = not alive and self._schedule.back_offs.missed(board.id, now, more)
         if back:
             if board.id in self._preparing:
                 self._preparing[board.id].begin()
@@ -103,6 +106,23 @@ class Exchange:
             assert isinstance(result, Failed)
             self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
         return result
+
+    def _note_connection(self, board: BoardId, result: Answered | Failed) -> Seconds:
+        """Note what a transaction shows of the connection; return how long its silence keeps it from the others.
+
+        What gives an exception is there, be it a gateway that speaks of a board behind it.
+        """
+        self._asked.add(board)
+        wire = self._connection.wire
+        if isinstance(result, Answered) or result.code is not None:
+            self._connection.heard()
+        else:
+            self._connection.unheard(board, result.sent_at)
+        return Seconds(0.0) if wire is None or len(self._boards) == 1 else wire.busy_with_silence
+
+    def hung(self) -> bool:
+        """Say whether a fresh connection may help: nobody has been heard for a while, whoever was asked."""
+        return self._connection.hangs(len(self._asked))
 
     def _count_silence(self, board: BoardId, result: Answered | Failed) -> None:
         """Learn what silence the board wants. What was corrupt was not unheard; what was not sent says nothing."""

@@ -16,7 +16,7 @@ MISSED = 0.1
 BETTER = 4
 """A longer silence helps if it has so many times fewer misses."""
 TRY_AGAIN = 64
-"""So many answers to a longer silence are heard before the board is tried without: it may be another one by now."""
+"""So many answers to a longer silence are heard before the board is tried without: it may be another one."""
 
 
 class Silence:
@@ -55,7 +55,7 @@ class Silence:
 
     @property
     def wanted(self) -> Seconds | None:
-        """Return the silence with which the board is heard much better than with its own; `None` if there is none."""
+        """Return the silence with which the board is heard much better than with its own, if there is one."""
         helps = self._helps()
         return self._lengths[helps] if helps else None
 

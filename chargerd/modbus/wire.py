@@ -7,8 +7,8 @@ is foreign and makes the silence begin anew. A board that wants a longer silence
 After a timeout the line is drained before anything but a cut-off. A line that never falls silent is not waited for
 without end: a cut-off then goes out all the same.
 
-Some adapters hear what they send. What a read gets first is its own request there, and what a write gets first looks
-like the board's answer and is none: the answer is what comes after it. Every read shows whether it is so.
+Some adapters hear what they send. What a read gets first is its own request there, and what a write gets first
+looks like the board's answer and is none: the answer is what comes after it. Every read shows whether it is so.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from chargerd.core.clock import Clock
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu, fits, refuses
+from chargerd.modbus.gateway import SILENCES, Gateway
 from chargerd.modbus.lines import Line, LineGone
 
 SLACK = Seconds(0.02)
@@ -83,6 +84,10 @@ class Wire(Protocol):
     def echo(self) -> bool | None:
         """Whether a write is first answered by the adapter itself; `None` while that is not known."""
 
+    @property
+    def busy_with_silence(self) -> Seconds:
+        """How much longer than it is waited for a board that does not answer keeps the line from others."""
+
     def transact(
         self,
         request: Request,
@@ -135,6 +140,11 @@ class RtuWire:
         return self.heard if self._echo is None else self._echo
 
     @property
+    def busy_with_silence(self) -> Seconds:
+        """A serial line is free as soon as nobody listens any more."""
+        return Seconds(0.0)
+
+    @property
     def silence(self) -> Seconds:
         """The silence kept between frames."""
         return self._silence
@@ -170,7 +180,7 @@ class RtuWire:
         return self._listen(request, timeout, sent_at, sent_until)
 
     def _silent_at(self, wanted: Seconds, *, urgent: bool) -> Instant:
-        """Return when the line will have been silent for `wanted`, and drained unless that must not be waited for."""
+        """Return when the line will have been silent for `wanted`, and drained unless that is not waited for."""
         silent_at = after(self._quiet_from, wanted)
         if urgent or self._timed_out_at is None:
             return silent_at
@@ -252,8 +262,8 @@ class RtuWire:
         # What came before the answer in the same buffer is no part of its latency, but took its time on the line.
         took = Seconds(max(0.0, between(sent_until, now) - len(answer) * self._character))
         if match.kind is MatchKind.EXCEPTION:
-            self.counters.exceptions += 1
-            return Failed(kind=FaultKind.EXCEPTION, sent_at=sent_at, at=now, code=match.pdu[1])
+            kind = refusal(self.counters, match.pdu[1])
+            return Failed(kind=kind, sent_at=sent_at, at=now, code=match.pdu[1])
         return Answered(pdu=match.pdu, sent_at=sent_at, at=now, took=took)
 
     def _silent(self, request: Request, buffer: bytes, sent_at: Instant) -> Failed:
@@ -277,6 +287,7 @@ class TcpWire:
     ) -> None:
         self.discard = discard
         self.heard: bool | None = False
+        self._gateway = Gateway()
         self._line = line
         self._clock = clock
         self._number = 0
@@ -287,6 +298,11 @@ class TcpWire:
     def echo(self) -> bool | None:
         """A network does not answer for a board."""
         return False
+
+    @property
+    def busy_with_silence(self) -> Seconds:
+        """How long a gateway at the other end waits for a board that does not answer."""
+        return self._gateway.waits
 
     def close(self) -> None:
         """Close the connection."""
@@ -310,16 +326,20 @@ class TcpWire:
         body = bytes([request.unit]) + request.pdu
         header = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
         self._line.write(header + body)
-        deadline = after(sent_at, timeout)
-        while (left := between(self._clock.now(), deadline)) > 0:
+        while (left := between(self._clock.now(), self._deadline(sent_at, timeout))) > 0:
             if not self._line.wait(left):
                 continue
             self._buffer += self._line.read()
             answer = self._next_answer(request, sent_at)
             if answer is not None:
                 return answer
+        self._gateway.given_up(self._number, sent_at)
         self.counters.timeouts += 1
         return Failed(kind=FaultKind.TIMEOUT, sent_at=sent_at, at=self._clock.now())
+
+    def _deadline(self, sent_at: Instant, timeout: Seconds) -> Instant:
+        """Return when the board is silent: it cannot answer while the gateway still waits for another one."""
+        return after(max(sent_at, self._gateway.busy_until()), timeout)
 
     def _next_answer(self, request: Request, sent_at: Instant) -> Answered | Failed | None:
         while len(self._buffer) >= MBAP:
@@ -331,18 +351,37 @@ class TcpWire:
                 return None
             frame, self._buffer = self._buffer[:size], self._buffer[size:]
             number, unit, pdu = int.from_bytes(frame[:2], "big"), frame[MBAP : MBAP + 1], frame[MBAP + 1 :]
-            if number != self._number or unit != bytes([request.unit]) or not pdu:
-                self.counters.foreign_bytes += size
-            elif fits(request, pdu):
-                now = self._clock.now()
-                return Answered(pdu=pdu, sent_at=sent_at, at=now, took=between(sent_at, now))
-            elif refuses(request, pdu):
-                self.counters.exceptions += 1
-                return Failed(kind=FaultKind.EXCEPTION, sent_at=sent_at, at=self._clock.now(), code=pdu[1])
-            else:
-                self.counters.corrupt += 1
-                return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=self._clock.now())
+            if number == self._number and unit == bytes([request.unit]) and pdu:
+                return self._judged(request, pdu, sent_at)
+            self._gateway.came_late(number, self._clock.now())
+            self.counters.foreign_bytes += size
         return None
+
+    def _judged(self, request: Request, pdu: bytes, sent_at: Instant) -> Answered | Failed:
+        """Return what the answer with the right number and unit says."""
+        now = self._clock.now()
+        if refuses(request, pdu):
+            return self._refused(pdu[1], sent_at, now)
+        took = self._gateway.answered(request.unit, sent_at, now)
+        if fits(request, pdu):
+            return Answered(pdu=pdu, sent_at=sent_at, at=now, took=took)
+        self.counters.corrupt += 1
+        return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=now)
+
+    def _refused(self, code: int, sent_at: Instant, now: Instant) -> Failed:
+        kind = refusal(self.counters, code)
+        if kind is FaultKind.TIMEOUT:
+            self._gateway.refused(sent_at, now)
+        return Failed(kind=kind, sent_at=sent_at, at=now, code=code)
+
+
+def refusal(counters: Counters, code: int) -> FaultKind:
+    """Return what an exception says, and count it: a gateway's are the silence of the board behind it."""
+    if code in SILENCES:
+        counters.timeouts += 1
+        return FaultKind.TIMEOUT
+    counters.exceptions += 1
+    return FaultKind.EXCEPTION
 
 
 def _too_late(now: Instant) -> Failed:

@@ -97,9 +97,13 @@ class Worker:
             self._tell(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
 
     def _is_repeated(self, job: Cut, result: Answered | Failed) -> bool:
-        """Queue an opening that nothing has answered once more, at once: it goes out after a longer silence."""
+        """Queue an opening that nothing has answered once more, at once: it goes out after a longer silence.
+
+        Not where silence does not help: a gateway would only be kept busy for longer.
+        """
+        wire = self._connection.wire
         answered = isinstance(result, Answered) or result.kind is not FaultKind.TIMEOUT
-        if answered or job.repeat >= REPEATS:
+        if answered or job.repeat >= REPEATS or wire is None or wire.busy_with_silence:
             return False
         with self._lock:
             self._schedule.repeat(replace(job, repeat=job.repeat + 1))
