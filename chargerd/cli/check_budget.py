@@ -46,6 +46,13 @@ def show_budget(console: Console, times: Budget) -> None:
         "lost: worst with one frame lost in each part. back: read back open, after that.\n"
     )
     console.print(_bus_table(times))
+    for bus in times.buses.values():
+        if bus.gateway_may_wait is not None:
+            may = f"{bus.gateway_may_wait:.1f} s"
+            console.print(
+                f"bus {bus.bus}: let a gateway that serves one request at a time wait {may}\n"
+                "at most for a silent board; else the meters of the others are not read in time."
+            )
 
 
 def _bus_table(times: Budget) -> Table:
@@ -112,4 +119,5 @@ def _bus(bus: BusBudget) -> dict[str, object]:
         "more_ports": bus.more_ports,
         "round_s": round(bus.round, _DIGITS),
         "interval_s": round(bus.interval, _DIGITS),
+        "gateway_may_wait_s": None if bus.gateway_may_wait is None else round(bus.gateway_may_wait, _DIGITS),
     }

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from chargerd.config.bus_load import POLLS, Fast, Load, again, load_of
 from chargerd.config.line_time import WRITE, LineTime, read_back
+from chargerd.config.pacing import GATEWAY_MAY_WAIT
 from chargerd.config.plans import LEASE, RENEW_EVERY
 from chargerd.config.population import Population, population
 from chargerd.config.profiles import Profile
@@ -101,6 +102,8 @@ class BusBudget:
     """The floor: every current once and nothing else."""
     interval: Seconds
     """The longest polling interval of a port on it, no port being started; 0 without meters."""
+    gateway_may_wait: Seconds | None = None
+    """Modbus TCP: how long a gateway may wait for a silent board before other boards' meters count as silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +188,14 @@ def _bus(name: str, there: Population, load: Load, site: Site) -> BusBudget:
         more_ports=most_ports(there) - len(there.ports) if there.ports else 0,
         round=load.round,
         interval=Seconds(max((load.interval(fast) for fast in load.fast), default=0.0)),
+        gateway_may_wait=_gateway_may_wait(load) if section.tcp is not None else None,
     )
+
+
+def _gateway_may_wait(load: Load) -> Seconds:
+    """Return how long all boards of a line may be kept waiting by one of them that is silent."""
+    spare = (fast.hung.protection.stale_after - load.interval(fast) - load.longest for fast in load.fast)
+    return Seconds(max(0.0, min(GATEWAY_MAY_WAIT, *spare, GATEWAY_MAY_WAIT)))
 
 
 def counted(load: Load, fast: Fast) -> Seconds:

@@ -38,3 +38,7 @@ SHORTEST_SILENCE = Seconds(0.00175)
 FAST_BAUD = 19200
 DRAIN = Seconds(0.03)
 """How long the line must have been silent after a timeout before an ordinary request goes out."""
+GATEWAY_MAY_WAIT = Seconds(2.0)
+"""How long a gateway that serves one request at a time may wait for a board before those that are asked next count
+as silent, too. Most come with 1 s.
+"""

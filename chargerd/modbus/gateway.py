@@ -5,6 +5,7 @@ comes next waits with them. That is no silence of the boards asked next: they ar
 be free again. How long it waits is learnt from what comes late: its exception, or the next board's answer.
 """
 
+from chargerd.config.pacing import GATEWAY_MAY_WAIT
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.modbus.jobs import LONG_AGO
 
@@ -12,8 +13,6 @@ SILENCES = frozenset({0x0A, 0x0B})
 """Exceptions that a gateway gives in a board's place: no path to it, and no answer from it (MODBUS Application
 Protocol V1.1b3, 7). They are the board's silence.
 """
-MAY_WAIT = Seconds(2.0)
-"""How long a gateway may wait for a board as long as that has not been measured; most come with 1 s."""
 USUALLY_WAITS = Seconds(1.0)
 """How much longer a silent board is left alone until then."""
 
@@ -41,10 +40,10 @@ class Gateway:
 
     def busy_until(self) -> Instant:
         """Return when the gateway must be done with what was given up, and that is not waited for without end."""
-        until, each = self._free_at, MAY_WAIT if self._waits is None else self._waits
+        until, each = self._free_at, GATEWAY_MAY_WAIT if self._waits is None else self._waits
         for sent_at in self._open.values():
             until = after(max(until, sent_at), each)
-        return min(until, after(max(self._open.values(), default=until), MAY_WAIT))
+        return min(until, after(max(self._open.values(), default=until), GATEWAY_MAY_WAIT))
 
     def came_late(self, number: int, now: Instant) -> bool:
         """Take in an answer to what was given up, and say whether it was one: the gateway is done with it."""
@@ -76,4 +75,4 @@ class Gateway:
         return took
 
     def _measured(self, waits: Seconds, done: Instant) -> None:
-        self._waits, self._free_at = Seconds(min(waits, MAY_WAIT)), done
+        self._waits, self._free_at = Seconds(min(waits, GATEWAY_MAY_WAIT)), done

@@ -140,6 +140,16 @@ def test_modbus_tcp_is_reckoned_with_the_network_instead_of_a_rate() -> None:
     assert found.ports[A01].write == pytest.approx(ROUND_TRIP + 0.005 + CONTACT)
 
 
+@pytest.mark.parametrize(("stale", "may"), [(3.0, 2.0), (2.0, 1.9)])
+def test_a_gateway_may_wait_until_the_other_meters_would_count_as_silent(stale: float, may: float) -> None:
+    whole = (
+        text(3).replace("serial: /dev/meters", 'tcp: "10.0.0.2:502"') + f"protection: {{meter_stale_s: {stale}}}\n"
+    )
+    found = budget(load(whole)).buses
+    assert found["meters"].gateway_may_wait == pytest.approx(may, abs=0.1)
+    assert budget(load(text(3))).buses["meters"].gateway_may_wait is None
+
+
 def test_a_serial_server_takes_both() -> None:
     site = load(text(3).replace("serial: /dev/meters", 'rtu_over_tcp: "10.0.0.2:4196"'))
     assert budget(site).buses["meters"].round == pytest.approx(3 * (READ + ROUND_TRIP))

@@ -47,6 +47,7 @@ def test_a_site_without_broker_says_so_and_tcp_has_no_rate(tmp_path: Path) -> No
     result = check(tmp_path, text)
     assert "broker none, stand-alone" in result.stdout
     assert "bus line-b: 10.0.0.2:502\n" in result.stdout
+    assert "bus line-b: let a gateway that serves one request at a time wait 2.0 s\n" in result.stdout
 
 
 def test_notes_and_missing_dead_men_are_shown(tmp_path: Path) -> None:

@@ -600,7 +600,7 @@ def test_a_line_missing_at_the_start_comes_by_itself(monkeypatch: pytest.MonkeyP
     bench.run(2.0)
     assert [*connected, bench.bus.connected] == [False, True]
     assert {event.board for event in bench.told(BoardBack)} == {"relay", "meter1", "meter2"}
-    assert bench.line.requests[:2] == [OPEN_A01, COILS]
+    assert bench.line.requests[:3] == [COILS, OPEN_A01, COILS]
 
 
 def test_a_line_that_vanishes_is_reported_and_openings_wait_for_it(small: Bench) -> None:
@@ -616,7 +616,7 @@ def test_a_line_that_vanishes_is_reported_and_openings_wait_for_it(small: Bench)
     small.plug()
     small.line.sent.clear()
     small.run(1.5)
-    assert small.line.requests[:2] == [OPEN_A01, COILS]
+    assert small.line.requests[:3] == [COILS, OPEN_A01, COILS]
     assert [event.port for event in small.told(RelayWritten)] == [A01]
 
 
@@ -628,7 +628,7 @@ def test_an_opening_under_which_the_line_vanishes_goes_out_first_when_it_returns
     small.forget()
     small.plug()
     small.run(1.5)
-    assert small.line.requests[0] == OPEN_A01
+    assert small.line.requests[:2] == [COILS, OPEN_A01]
     assert [event.port for event in small.told(RelayWritten)] == [A01]
 
 

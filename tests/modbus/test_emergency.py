@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,10 @@ from chargerd.modbus import emergency
 from chargerd.modbus.board import RelayBoard
 from chargerd.modbus.connector import connector
 from chargerd.modbus.emergency import Openings, open_relays, read_list
+from chargerd.modbus.frames import Request
 from chargerd.modbus.lines import LineGone, LineSettings
 from chargerd.modbus.relay_list import write_relays_file
-from chargerd.modbus.wire import Counters, Wire
+from chargerd.modbus.wire import Answered, Counters, Failed, RtuWire, Wire
 from tests.config.sites import shipped
 from tests.modbus.kit import Boards, VirtualClock, frame, site
 from tests.modbus.live import CLOCK, LiveBus, PtySlave, wait
@@ -134,21 +136,63 @@ def test_every_relay_is_opened_and_then_read_back(path: Path, tty: Path, own_sit
     boards = Relays()
     with slave(tty, boards) as far:
         assert open_relays(path, CLOCK) == ()
-        assert far.requests == [*map(opening, range(3)), READ]
+        assert far.requests == [READ, *map(opening, range(3)), READ]
     assert boards.closed() == []
 
 
-def test_a_list_of_before_read_backs_is_sent_all_the_same(path: Path, tty: Path, own_site: Site) -> None:
+def test_a_list_of_before_read_backs_is_sent_all_the_same_and_confirms_nothing(
+    path: Path, tty: Path, own_site: Site
+) -> None:
     write_relays_file(own_site, path)
     told = json.loads(path.read_text())
+    del told["lines"][0]["bus"]["echo"]
     for relay in told["lines"][0]["relays"]:
         del relay["read_back"], relay["silence_s"]
     path.write_text(json.dumps(told))
     boards = Relays()
-    with slave(tty, boards) as far:
-        assert open_relays(path, CLOCK) == ()
-        assert far.requests == list(map(opening, range(3)))
+    with slave(tty, boards):
+        assert open_relays(path, CLOCK) == ("A01", "A02", "A03")
     assert boards.closed() == []
+
+
+def test_an_adapter_that_hears_itself_confirms_no_opening_of_a_dead_board(
+    path: Path, tty: Path, own_site: Site
+) -> None:
+    write_relays_file(own_site, path)
+    with slave(tty, lambda request: request) as far:
+        assert set(open_relays(path, CLOCK)) == {"A01", "A02", "A03"}
+        assert {opening(channel) for channel in range(3)} <= set(far.requests)
+
+
+@pytest.mark.parametrize("echo", ["auto", "yes"])
+def test_behind_an_adapter_that_hears_itself_relays_are_opened_and_read_back(
+    path: Path, tty: Path, own_site: Site, echo: str
+) -> None:
+    write_relays_file(own_site, path)
+    path.write_text(path.read_text().replace('"auto"', f'"{echo}"'))
+    boards = Relays()
+    with slave(tty, lambda request: request + boards(request)) as far:
+        assert open_relays(path, CLOCK) == ()
+        assert far.requests == [*([READ] if echo == "auto" else []), *map(opening, range(3)), READ]
+    assert boards.closed() == []
+
+
+def test_each_try_keeps_a_longer_silence_and_never_less_than_the_boards_own(
+    path: Path, tty: Path, own_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_relays_file(own_site, path)
+    path.write_text(path.read_text().replace('"silence_s": 0.0', '"silence_s": 0.03'))
+    kept: list[float] = []
+    real = RtuWire.transact
+
+    def transact(wire: RtuWire, request: Request, timeout: Seconds, **how: Any) -> Answered | Failed:
+        kept.append(how["silence"])
+        return real(wire, request, timeout, **how)
+
+    monkeypatch.setattr(RtuWire, "transact", transact)
+    with slave(tty, lambda _request: b""):
+        open_relays(path, CLOCK)
+    assert list(dict.fromkeys(kept)) == [0.03, 0.06]
 
 
 def test_what_is_not_confirmed_is_sent_again_and_only_that(path: Path, tty: Path, own_site: Site) -> None:
@@ -157,7 +201,7 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(path: Path, tty: Path
     boards.answers[opening(1)] = iter([b""])
     with slave(tty, boards) as far:
         assert open_relays(path, CLOCK) == ()
-        assert far.requests == [*map(opening, range(3)), READ, opening(1), READ]
+        assert far.requests == [READ, *map(opening, range(3)), READ, READ, opening(1), READ]
 
 
 def test_a_relay_that_is_read_back_closed_is_named(path: Path, tty: Path, own_site: Site) -> None:
@@ -227,7 +271,7 @@ def test_of_a_silent_board_two_relays_are_tried_at_a_time_and_all_in_the_end(
     write_relays_file(own_site, path)
     with slave(tty, lambda _request: b"") as far:
         assert set(open_relays(path, CLOCK)) == {"A01", "A02", "A03"}
-        assert [request[3] for request in far.requests] == [0, 1, 2, 0, 1, 2]
+        assert [request[3] for request in far.requests if request[1] == 5] == [0, 1, 2, 0, 1, 2]
 
 
 def test_a_line_that_is_free_a_little_later_is_found(

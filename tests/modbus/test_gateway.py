@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from chargerd.config.loader import load_text
+from chargerd.config.pacing import GATEWAY_MAY_WAIT
 from chargerd.core.commands import OpenRelay, Pace, SetPace
 from chargerd.core.events import BoardBack, BoardLost, MeterFault, MeterReading, RelayNotWritten
-from chargerd.core.units import Instant, PortId, Seconds
+from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.modbus import build as building
-from chargerd.modbus.gateway import MAY_WAIT, USUALLY_WAITS, Gateway
+from chargerd.modbus.gateway import USUALLY_WAITS, Gateway
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
 from tests.modbus.kit import BAUDRATE, Boards, VirtualClock, crc, names
@@ -191,7 +192,7 @@ def test_a_late_board_learns_nothing_wrong_of_its_own_time(monkeypatch: pytest.M
     bench.boards.silent = {14}
     bench.run(60.0)
     means = {one.board: one.latency_mean for one in bench.bus.statistics().boards}
-    assert means["meter1"] == pytest.approx(TAKES, abs=0.005)
+    assert means[BoardId("meter1")] == pytest.approx(TAKES, abs=0.005)
 
 
 # What is learnt
@@ -205,7 +206,7 @@ def test_the_wait_is_measured_by_the_gateways_own_word() -> None:
     gateway = Gateway()
     assert gateway.waits == USUALLY_WAITS
     gateway.given_up(1, at(0.0))
-    assert gateway.busy_until() == at(MAY_WAIT)
+    assert gateway.busy_until() == at(GATEWAY_MAY_WAIT)
     assert gateway.came_late(1, at(0.7))
     assert gateway.waits == pytest.approx(0.7)
     assert not gateway.came_late(1, at(0.8))
@@ -239,7 +240,7 @@ def test_nobody_waits_without_end_for_a_gateway_that_never_says_anything() -> No
     gateway = Gateway()
     for number in range(10):
         gateway.given_up(number, at(number * 0.2))
-    assert gateway.busy_until() == at(1.8 + MAY_WAIT)
+    assert gateway.busy_until() == at(1.8 + GATEWAY_MAY_WAIT)
 
 
 # Connections that hang
