@@ -149,7 +149,7 @@ def _dead_man(board: Board) -> str:
     if board.profile.relay is None:
         return ""
     if board.profile.relay.dead_man is DeadMan.POLL_TIMEOUT:
-        return "its own poll timeout"
+        return "its own poll timeout, set at each start"
     return f"lease {LEASE:g} s" if is_leased(board) else "none"
 
 

@@ -104,6 +104,8 @@ class Setting(Row):
     count: int = Field(1, ge=1, le=64)
     """How many in a row get the same value."""
     value: Value
+    optional: bool = False
+    """A board that does not know the address has nothing there to be set: an older model or firmware."""
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "Setting":

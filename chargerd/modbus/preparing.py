@@ -57,5 +57,11 @@ class Preparing:
             self._written = True
 
     def refused(self) -> None:
-        """Give up: the board does not know what was asked, or did not keep what it was told."""
-        self.failed = self._left[0].name
+        """Give up: the board does not know what was asked, or did not keep what it was told.
+
+        What an older board need not know it has not got, as long as it says so when it is only asked.
+        """
+        if self._left[0].optional and not self._written:
+            self._left.popleft()
+        else:
+            self.failed = self._left[0].name

@@ -28,7 +28,19 @@ circuits: {shed: {}}
 ports: [{id: A01, relay: relay/1, meter: meter, circuit: shed}]
 """
 POLL_TIMEOUT = 8
-GOOD = {**dict.fromkeys(range(930, 936), 0), **dict.fromkeys(range(938, 944), 1), 6: 0, POLL_TIMEOUT: 6}
+TRIGGER, TIMERS, CURTAINS = 19, range(1760, 1766), range(1280, 1283)
+GOOD = {
+    **dict.fromkeys(range(930, 936), 0),
+    **dict.fromkeys(range(938, 944), 1),
+    6: 0,
+    POLL_TIMEOUT: 6,
+    TRIGGER: 0,
+    **dict.fromkeys(range(9, 15), 3),
+    16: 2,
+    5: 0,
+    **dict.fromkeys(TIMERS, 0),
+    **dict.fromkeys(CURTAINS, 0),
+}
 
 
 class Prepared(Bench):
@@ -159,6 +171,27 @@ def test_so_is_one_whose_line_was_gone(bench: Prepared) -> None:
     bench.run(3.0)
     assert bench.settings == GOOD
     assert bench.bus.unprepared_boards() == ()
+
+
+def test_a_board_that_never_heard_of_a_register_goes_without_it(bench: Prepared) -> None:
+    """A v2 has no choice of what triggers its safety mode, and older firmware neither timers nor curtains."""
+    missing = {TRIGGER, *TIMERS, *CURTAINS}
+    bench.refused = set(missing)
+    bench.run(4.0)
+    assert {address: bench.settings[address] for address in GOOD if address not in missing} == {
+        address: value for address, value in GOOD.items() if address not in missing
+    }
+    assert bench.bus.unprepared_boards() == ()
+
+
+def test_one_that_knows_it_and_does_not_take_it_is_not_prepared(bench: Prepared) -> None:
+    bench.board.settings.update({(6, address): value for address, value in GOOD.items()})
+    bench.board.settings[6, TRIGGER] = 1
+    bench.forgets = True
+    bench.run(4.0)
+    assert [event.setting for event in bench.told(PreparationFailed)] == [
+        "safe state on poll timeout or loss of supply"
+    ]
 
 
 @pytest.mark.parametrize("fault", ["refuses", "forgets"])

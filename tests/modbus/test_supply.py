@@ -73,6 +73,9 @@ class Full(Bench):
         if function == 5:
             self.contactor = value != 0
             return request[:6]
+        if function == 3:
+            assert (address, value) == (0x1000, 8), "whether its inputs are linked to its relays"
+            return request[:2] + bytes([16]) + bytes(16)
         bits = self.inputs if function == 2 else int(self.contactor)
         assert address == 0, address
         return request[:2] + bytes([1, bits])
