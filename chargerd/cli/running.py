@@ -20,8 +20,9 @@ def run(options: Namespace, first: Openings | None) -> int:
     """Run the daemon; returns the exit code. `first` gives the lines up just before the daemon takes them."""
     lines = LogQueue(sys.stdout)
     # One event a line on stdout: JSON for machines, columns on a terminal.
-    sink = log.as_columns if sys.stdout.isatty() else log.as_json
-    log.configure(log.Level[options.log_level.upper()], sink(lines.write))
+    people = sys.stdout.isatty()
+    sink = log.as_columns(lines.write, colours=True) if people else log.as_json(lines.write)
+    log.configure(log.Level[options.log_level.upper()], sink)
     try:
         site = load(options.config)
         daemon = Daemon(site, state_dir=options.state_dir, runtime_dir=options.runtime_dir)

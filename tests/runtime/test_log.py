@@ -32,7 +32,7 @@ def test_or_one_of_columns(lines: list[str]) -> None:
     log.configure(Level.INFO, log.as_columns(lines.append))
     log.info("started", ports=3)
     (line,) = lines
-    assert line.split()[1:] == ["info", "started", "ports=3"]
+    assert line.split()[1:] == ["[info", "]", "started", "ports=3"]
 
 
 def test_what_is_less_grave_than_asked_for_is_not_told(lines: list[str]) -> None:

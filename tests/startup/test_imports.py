@@ -22,6 +22,7 @@ HEAVY = {
     "rich",
     "ruamel",
     "sqlite3",
+    "structlog",
     "ulid",
 }
 
@@ -51,3 +52,9 @@ def test_an_entry_point_loads_no_more_than_it_needs(entry: str, most: int, needs
     found = loaded(f"import {entry}")
     assert {name.partition(".")[0] for name in found} & HEAVY == needs
     assert len(found) <= most, sorted(found)
+
+
+def test_the_log_loads_nothing_to_draw_with() -> None:
+    found = loaded("from chargerd import log; log.error('told')")
+    assert "structlog" in found
+    assert {name.partition(".")[0] for name in found} & {"rich", "pygments", "better_exceptions"} == set()
