@@ -13,7 +13,7 @@ from rich.text import Text
 
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
 from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain
-from chargerd.config.budget import Budget, budget
+from chargerd.config.budget import budget, room
 from chargerd.config.document import Echo
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, is_leased
@@ -41,11 +41,11 @@ def command(path: Path, *, as_json: bool) -> None:
         sys.exit(1)
     notes = [*site.notes, *missing_files(site, path)]
     if as_json:
-        summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site))}
+        summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site), room(site))}
         told = {"ok": True, "problems": [], "notes": [_plain(note) for note in notes], "summary": summary}
         click.echo(json.dumps(told, indent=2))
     else:
-        _show(site, path, budget(site))
+        _show(site, path)
         for note in notes:
             click.echo(f"note: {note}", err=True)
 
@@ -100,7 +100,7 @@ def _summary(site: Site) -> dict[str, object]:
     }
 
 
-def _show(site: Site, path: Path, times: Budget) -> None:
+def _show(site: Site, path: Path) -> None:
     console = Console(highlight=False, markup=False)
     broker = "none, stand-alone" if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}"
     console.print(f"{path}: gateway {site.gateway.id}, broker {broker}", soft_wrap=True)
@@ -112,7 +112,7 @@ def _show(site: Site, path: Path, times: Budget) -> None:
     console.print(_board_table(site))
     console.print(_port_table(site))
     show_supply(console, site)
-    show_budget(console, times)
+    show_budget(console, budget(site), room(site))
     console.print(f"Good. {len(site.ports)} ports on {len(site.boards)} boards.")
 
 

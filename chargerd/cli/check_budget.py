@@ -1,7 +1,7 @@
 """Shows the reaction times of a site: one row for ports that are alike, one line for each bus."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from rich import box
@@ -37,15 +37,15 @@ def follows(first: str, second: str) -> bool:
         return False
 
 
-def show_budget(console: Console, times: Budget) -> None:
-    """Print the reaction time of each port and what the buses have left."""
+def show_budget(console: Console, times: Budget, more: Mapping[str, int]) -> None:
+    """Print the reaction time of each port and what the buses have left; `more` ports would fit on each."""
     console.print(_port_table(times))
     console.print(
         "From too much current at the clamp to an open contact, at worst: until the meter\n"
         "shows it, until it is read, until the line is free, until the contact is open.\n"
         "lost: worst with one frame lost in each part. back: read back open, after that.\n"
     )
-    console.print(_bus_table(times))
+    console.print(_bus_table(times, more))
     for bus in times.buses.values():
         if bus.gateway_may_wait is not None:
             may = f"{bus.gateway_may_wait:.1f} s"
@@ -55,7 +55,7 @@ def show_budget(console: Console, times: Budget) -> None:
             )
 
 
-def _bus_table(times: Budget) -> Table:
+def _bus_table(times: Budget, more: Mapping[str, int]) -> Table:
     table = Table(title="Buses", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("bus", overflow="fold")
     for column in ("Bd", "ports", "read every (ms)", "time needed", "room for"):
@@ -67,7 +67,7 @@ def _bus_table(times: Budget) -> Table:
             str(bus.ports),
             f"{bus.interval * MILLISECONDS:.0f}" if bus.ports else "",
             f"{bus.share:.0%}",
-            f"{bus.more_ports} more" if bus.ports else "",
+            f"{more[bus.bus]} more" if bus.ports else "",
         )
     return table
 
@@ -102,21 +102,21 @@ def _spans(port: PortBudget) -> dict[str, float]:
     return {**parts, "worst_s": round(port.worst, _DIGITS), "worst_lost_s": round(port.worst_lost, _DIGITS)}
 
 
-def as_plain(times: Budget) -> dict[str, object]:
-    """Return all of a budget for programs; spans are seconds."""
+def as_plain(times: Budget, more: Mapping[str, int]) -> dict[str, object]:
+    """Return all of a budget for programs; spans are seconds. `more` ports would fit on each bus."""
     return {
-        "buses": [_bus(bus) for bus in times.buses.values()],
+        "buses": [_bus(bus, more[bus.bus]) for bus in times.buses.values()],
         "ports": [{"id": port.port, **_spans(port)} for port in times.ports.values()],
     }
 
 
-def _bus(bus: BusBudget) -> dict[str, object]:
+def _bus(bus: BusBudget, more: int) -> dict[str, object]:
     return {
         "id": bus.bus,
         "baudrate": bus.baudrate,
         "ports": bus.ports,
         "share": round(bus.share, _DIGITS),
-        "more_ports": bus.more_ports,
+        "more_ports": more,
         "round_s": round(bus.round, _DIGITS),
         "interval_s": round(bus.interval, _DIGITS),
         "gateway_may_wait_s": None if bus.gateway_may_wait is None else round(bus.gateway_may_wait, _DIGITS),

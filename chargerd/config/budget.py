@@ -5,11 +5,11 @@ are the schedule's own (`chargerd.config.pacing`). All spans are seconds.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chargerd.config.bus_load import POLLS, Fast, Load, again, load_of
+from chargerd.config.bus_load import POLLS, Fast, Load, again, another_port, load_of
 from chargerd.config.line_time import WRITE, LineTime, read_back
 from chargerd.config.pacing import GATEWAY_MAY_WAIT
 from chargerd.config.plans import LEASE, RENEW_EVERY
@@ -90,14 +90,13 @@ class PortBudget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusBudget:
-    """What a bus has to carry: `share` of its time is needed, from 0; `more_ports` like its last would fit."""
+    """What a bus has to carry: `share` of its time is needed, from 0."""
 
     bus: str
     baudrate: int | None
     """`None` on Modbus TCP, which is reckoned with a network round trip instead."""
     ports: int
     share: float
-    more_ports: int
     round: Seconds
     """The floor: every current once and nothing else."""
     interval: Seconds
@@ -185,7 +184,6 @@ def _bus(name: str, there: Population, load: Load, site: Site) -> BusBudget:
         baudrate=None if section.tcp is not None else section.baudrate,
         ports=len(there.ports),
         share=load.share,
-        more_ports=most_ports(there) - len(there.ports) if there.ports else 0,
         round=load.round,
         interval=Seconds(max((load.interval(fast) for fast in load.fast), default=0.0)),
         gateway_may_wait=_gateway_may_wait(load) if section.tcp is not None else None,
@@ -205,6 +203,10 @@ def counted(load: Load, fast: Fast) -> Seconds:
 
 def faults_of(load: Load, bus: str) -> tuple[Fault, ...]:
     """Return the times a load cannot meet, the worst case of each."""
+    return _faults_of(load, bus, load.fast)
+
+
+def _faults_of(load: Load, bus: str, each: tuple[Fast, ...]) -> tuple[Fault, ...]:
     found: list[Fault] = []
 
     def note(trouble: Trouble, cases: list[tuple[PortId, float, float]]) -> None:
@@ -214,7 +216,6 @@ def faults_of(load: Load, bus: str) -> tuple[Fault, ...]:
             ports = tuple(case[0] for case in late)
             found.append(Fault(trouble=trouble, bus=bus, ports=ports, takes=Seconds(takes), may=Seconds(may)))
 
-    each = load.fast
     note(
         Trouble.STALE,
         [(one.hung.port, POLLS * load.poll(one), one.hung.protection.stale_after) for one in each],
@@ -239,13 +240,32 @@ def _power_counted(load: Load, fast: Fast) -> float:
 
 def fits(there: Population) -> bool:
     """Say whether all times can be met with this on a line."""
-    return not faults_of(load_of(there), "")
+    return _is_met(load_of(there))
+
+
+def _is_met(load: Load) -> bool:
+    return not _faults_of(load, "", load.kinds)
+
+
+def room(site: Site) -> Mapping[str, int]:
+    """Return how many more ports like its last one would fit on each bus."""
+    return {
+        name: most_ports(there) - len(there.ports) if there.ports else 0
+        for name, there in populations_of(site).items()
+    }
 
 
 def most_ports(there: Population) -> int:
     """Return how many ports like those there may hang on the line; never less than there are, if those fit."""
-    low, high = 0, MOST_PORTS
+    here, load, more = len(there.ports), load_of(there), another_port(there)
+    if _is_met(load):
+        return _most(here, MOST_PORTS, lambda count: _is_met(load.with_more(more, count - here)))
+    return _most(0, here - 1, lambda count: fits(there.with_ports(count)))
+
+
+def _most(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the highest number from `low` to `high` up to which something holds; `low` if for none."""
     while low < high:
         middle = math.ceil((low + high) / 2)
-        low, high = (middle, high) if fits(there.with_ports(middle)) else (low, middle - 1)
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
     return low

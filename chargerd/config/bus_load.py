@@ -7,7 +7,8 @@ each other current once and as many slower things as there are gaps for, at wors
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from chargerd.config.line_time import WRITE, Frames, LineTime, inputs, read_back, registers, thermometers
 from chargerd.config.pacing import (
@@ -61,9 +62,9 @@ class Slow:
     """Inputs and circuits' meters may be read from half of that time on: twice in one round."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a line has to carry with every port closed."""
+    """What a line has to carry with every port closed. What is asked of all ports is found once."""
 
     fast: tuple[Fast, ...]
     slow: tuple[Slow, ...]
@@ -74,7 +75,21 @@ class Load:
     leased: tuple[PortId, ...] = ()
     """The ports whose relays it keeps closed by leases."""
 
-    @property
+    @cached_property
+    def kinds(self) -> tuple[Fast, ...]:
+        """Return each reading once that stands for several ports: it is the same one in `fast` then."""
+        return tuple({id(fast): fast for fast in self.fast}.values())
+
+    def with_more(self, other: "Load", times: int) -> "Load":
+        """Return this with what `another_port` gives, so many times."""
+        return replace(
+            self,
+            fast=self.fast + other.fast * times,
+            slow=self.slow + other.slow * times,
+            leased=self.leased + other.leased * times,
+        )
+
+    @cached_property
     def round(self) -> Seconds:
         """Return the floor: each current once, nothing between."""
         return Seconds(math.fsum(fast.takes for fast in self.fast))
@@ -93,11 +108,15 @@ class Load:
     def _crowded(self, fast: Fast) -> float:
         """Return the interval on a line that is never idle."""
         slots = _slots(len(self.fast), FAST_BETWEEN)
-        later = fast.waits - min(one.waits for one in self.fast)
+        later = fast.waits - self._least_wait
         late = self._longest_of(slots + self._late_slots) - self._longest_of(slots)
-        return self.round + later + self._longest_of(slots) + max(late, self._hurried())
+        return self.round + later + self._longest_of(slots) + max(late, self._hurried)
 
-    @property
+    @cached_property
+    def _least_wait(self) -> float:
+        return min(one.waits for one in self.fast)
+
+    @cached_property
     def _late_slots(self) -> int:
         """Return how many more turns in a round slower things get that are late: none, unless the line is short.
 
@@ -123,22 +142,32 @@ class Load:
         """
         if not fast.waits:
             return 0.0
-        alike = all(one.waits == fast.waits for one in self.fast)
+        alike = self._alike
         under_way = 0.0 if alike else self.longest
         return fast.waits + under_way + self._longest_of(_slots(len(self.fast) - 1, FAST_BETWEEN) + alike)
 
+    @cached_property
+    def _alike(self) -> bool:
+        """Whether all meters are left alone for the same time."""
+        return all(one.waits == self._least_wait for one in self.fast)
+
     def _longest_of(self, slots: int) -> float:
         """Return the longest that so many slower things can take."""
-        spans = [slow.takes for slow in self.slow for _time in range(1 + slow.supply)]
-        return math.fsum(sorted(spans, reverse=True)[:slots])
+        return math.fsum(self._longest_first[:slots])
 
+    @cached_property
+    def _longest_first(self) -> list[float]:
+        spans = [slow.takes for slow in self.slow for _time in range(1 + slow.supply)]
+        return sorted(spans, reverse=True)
+
+    @cached_property
     def _hurried(self) -> float:
         """Return what renewals take that wait for no reading: those of an overloaded line, which come late."""
         gap = FAST_BETWEEN * max((fast.takes for fast in self.fast), default=0.0)
         late = math.fsum((slow.takes + gap) / (slow.every + HURRY) for slow in self.slow) > 1
         return math.fsum(slow.takes for slow in self.slow if slow.renewal) if late else 0.0
 
-    @property
+    @cached_property
     def slow_share(self) -> float:
         """Return how much of the turns that slower things have they need; above 1 they come late."""
         gap = FAST_BETWEEN * max((fast.takes for fast in self.fast), default=0.0)
@@ -147,7 +176,7 @@ class Load:
             return self.share
         return math.fsum((slow.takes + gap) / slow.every for slow in self.slow)
 
-    @property
+    @cached_property
     def share(self) -> float:
         """Return the part of the line's time that is needed so that nothing is late, from 0 on; above 1: overload.
 
@@ -156,14 +185,14 @@ class Load:
         fast = math.fsum(fast.takes / allowed(fast) for fast in self.fast)
         return fast + math.fsum(slow.takes / slow.every for slow in self.slow)
 
-    @property
+    @cached_property
     def renewals(self) -> Seconds:
         """Return how long it takes to renew all leases if they fall due together."""
         longest = max((fast.takes for fast in self.fast), default=0.0)
         each = [slow.takes + FAST_BETWEEN * longest for slow in self.slow if slow.renewal]
         return Seconds(math.fsum(each) + (self.longest if each else 0.0))
 
-    @property
+    @cached_property
     def power_interval(self) -> Seconds:
         """Return the longest time between two readings of a power that takes a frame of its own; else 0."""
         if not any(slow.power for slow in self.slow):
@@ -209,6 +238,23 @@ def load_of(there: Population) -> Load:
     )
 
 
+def another_port(there: Population) -> Load:
+    """Return what one more port like the last adds to a line, on boards that are there already but for its meter.
+
+    Its circuit's voltage is read for the last one. Its transactions are not longer than the last one's.
+    """
+    *_known, new = there.with_ports(len(there.ports) + 1).ports
+    alone = replace(there, ports=(new,), contactors=())
+    due = [*_renewals(alone), *_readings(alone, {new.circuit})]
+    return Load(
+        fast=() if new.meter is None else (_fast(alone, new, new.meter),),
+        slow=tuple(one.at(there.line) for one in due),
+        longest=Seconds(0.0),
+        longest_lost=Seconds(0.0),
+        leased=(new.port,) if new.leased else (),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Due:
     """A slower thing as its board is asked for it."""
@@ -233,9 +279,9 @@ def _renewals(there: Population) -> Iterator[_Due]:
             yield _Due(frames=WRITE, profile=hung.relay, every=RENEW_EVERY, renewal=True)
 
 
-def _readings(there: Population) -> Iterator[_Due]:
-    """Yield what is read of meters beside their currents; voltage at one meter of each circuit."""
-    circuits: set[CircuitId] = set()
+def _readings(there: Population, known: Iterable[CircuitId] = ()) -> Iterator[_Due]:
+    """Yield what is read of meters beside their currents; voltage at one meter of each circuit not `known`."""
+    circuits = set(known)
     for hung in there.ports:
         for quantity, every in () if hung.meter is None else _slower(hung.meter):
             assert hung.meter is not None

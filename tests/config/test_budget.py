@@ -18,8 +18,9 @@ from chargerd.config.budget import (
     fits,
     most_ports,
     populations_of,
+    room,
 )
-from chargerd.config.bus_load import load_of
+from chargerd.config.bus_load import another_port, load_of
 from chargerd.config.line_time import ROUND_TRIP, LineTime
 from chargerd.config.loader import load_text
 from chargerd.config.population import Population
@@ -161,7 +162,7 @@ def test_a_relay_on_another_line_waits_for_that_line_alone() -> None:
     assert port.in_flight == pytest.approx(2 * SILENCE + 17 * CHARACTER + 0.005)
     assert both.buses["relays"].interval == pytest.approx(0.0)
     assert both.buses["relays"].share < 0.2
-    assert both.buses["relays"].more_ports > 20
+    assert room(load(text(6, baudrate=4800, relays="relays")))["relays"] > 20
 
 
 def test_a_board_that_wants_rest_and_silence_gets_them() -> None:
@@ -190,7 +191,7 @@ def test_a_bus_without_ports_has_its_line_and_no_room() -> None:
     source = text(3, relays="relays").replace("{bus: relays, address: 1", "{bus: meters, address: 1")
     source = source.replace("boards:\n", boards, 1).replace("shed: {}", "shed: {meter: feeder}")
     found = budget(load(source)).buses["relays"]
-    assert (found.ports, found.more_ports) == (0, 0)
+    assert (found.ports, room(load(source))["relays"]) == (0, 0)
     assert found.share == pytest.approx(2 * READ)
 
 
@@ -307,10 +308,29 @@ def test_each_rule_holds_at_its_boundary_and_not_beyond(trouble: Trouble) -> Non
 
 
 def test_room_is_what_really_fits() -> None:
-    more = budget(load(text())).buses["meters"].more_ports
+    more = room(load(text()))["meters"]
     assert more > 0
     assert not budget(load(text(12 + more))).faults
     assert refused(text(12 + more + 1))
+
+
+@pytest.mark.parametrize("bus", ["meters", "relays"])
+@pytest.mark.parametrize("meter", ["eastron-sdm120", "pzem-016"])
+@pytest.mark.parametrize("more", [1, 5])
+def test_a_port_more_adds_what_the_whole_reckoning_finds(bus: str, meter: str, more: int) -> None:
+    line = populations_of(load(text(3, meter=meter, relays="relays")))[bus]
+    quick, whole = load_of(line).with_more(another_port(line), more), load_of(line.with_ports(3 + more))
+    assert [(one.takes, one.waits, one.refresh, one.lost) for one in quick.fast] == [
+        (one.takes, one.waits, one.refresh, one.lost) for one in whole.fast
+    ]
+    assert sorted(map(repr, quick.slow)) == sorted(map(repr, whole.slow))
+    assert (quick.longest, quick.longest_lost, len(quick.leased)) == (
+        whole.longest,
+        whole.longest_lost,
+        len(whole.leased),
+    )
+    troubles = [(fault.trouble, fault.takes) for fault in faults_of(whole, bus)]
+    assert [(fault.trouble, fault.takes) for fault in faults_of(quick, bus)] == troubles
 
 
 # More is never faster
