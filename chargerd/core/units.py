@@ -12,6 +12,9 @@ Seconds = NewType("Seconds", float)
 Instant = NewType("Instant", float)
 """A point on the boot clock (CLOCK_BOOTTIME), in seconds. Comparable only within one boot."""
 
+LONG_AGO = Instant(float("-inf"))
+"""Before everything."""
+
 PortId = NewType("PortId", str)
 BoardId = NewType("BoardId", str)
 CircuitId = NewType("CircuitId", str)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from chargerd.config.pacing import BACK_OFF, PROBE_EVERY
-from chargerd.core.units import BoardId, Instant, Seconds, after
-from chargerd.modbus.jobs import LONG_AGO, Reading
+from chargerd.core.units import LONG_AGO, BoardId, Instant, Seconds, after
+from chargerd.modbus.jobs import Reading
 
 CUT_OFF_BACK_OFF = Seconds(1.0)
 """The longest back-off while an opening waits for the board."""

@@ -6,8 +6,7 @@ be free again. How long it waits is learnt from what comes late: its exception, 
 """
 
 from chargerd.config.pacing import GATEWAY_MAY_WAIT
-from chargerd.core.units import Instant, Seconds, after, between
-from chargerd.modbus.jobs import LONG_AGO
+from chargerd.core.units import LONG_AGO, Instant, Seconds, after, between
 
 SILENCES = frozenset({0x0A, 0x0B})
 """Exceptions that a gateway gives in a board's place: no path to it, and no answer from it (MODBUS Application

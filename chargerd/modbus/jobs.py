@@ -7,9 +7,7 @@ from typing import TypeAlias
 from chargerd.config.pacing import FAST_WITHIN, READS_A_REFRESH
 from chargerd.config.register_map import Block
 from chargerd.core.commands import CloseRelay, RenewLease
-from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
-
-LONG_AGO = Instant(float("-inf"))
+from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, after
 
 
 class Kind(StrEnum):

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chargerd.core.units import Instant, Seconds, after
-from chargerd.modbus.jobs import LONG_AGO
+from chargerd.core.units import LONG_AGO, Instant, Seconds, after
 
 LATE_AFTER = Seconds(0.25)
 """How long after its deadline something counts as late: what is under way and a burst are no overload."""

@@ -22,9 +22,9 @@ from chargerd.config.pacing import (
     VOLTAGE_EVERY,
 )
 from chargerd.core.commands import Pace, RenewLease
-from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after, between
+from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.back_off import BackOffs
-from chargerd.modbus.jobs import LONG_AGO, Coils, Cut, Hold, Job, Kind, Reading, Regular
+from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading, Regular
 from chargerd.modbus.lateness import Lateness
 
 LATE_FOR_LONG = Seconds(1.0)
