@@ -1,6 +1,7 @@
 """Board profiles, read from files: the package's own, and those a site adds or overrides."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,8 @@ SITE_PROFILES = (Path("/etc/chargerd/profiles.d"),)
 _PACKAGE = "chargerd.modbus.profiles"
 _SHIPPED = "chargerd"
 """Stands for the folder of the profiles that come with the program."""
+_NAME = re.compile(r"^  ([\w.-]+):", re.MULTILINE)
+"""A profile's name in a file of the program's own, after the line `profiles:`; these are written alike."""
 _KEYS = {"family", "source", "verified", "common", "profiles"}
 _HINT = "write it like the profiles that come with chargerd"
 
@@ -46,13 +49,30 @@ def _whole(path: Path, what: str, hint: str) -> ConfigurationError:
     return ConfigurationError([Problem(file=str(path), line=0, column=0, what=what, hint=hint)])
 
 
+@cache
+def _shipped_files() -> Mapping[str, str]:
+    """Return the names of the program's profiles, each with its file, without reading what they say."""
+    found: dict[str, str] = {}
+    for entry in sorted(files(_PACKAGE).iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".yaml"):
+            _head, _line, profiles = entry.read_text(encoding="utf-8").partition("\nprofiles:\n")
+            found |= dict.fromkeys(_NAME.findall(profiles), f"{_SHIPPED}/{entry.name}")
+    return found
+
+
 @dataclass(slots=True, kw_only=True)
 class Library:
     """All profiles by name, the file each comes from, and notes on which of them replace others."""
 
-    profiles: dict[str, Profile] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    own: dict[str, Profile] = field(default_factory=dict)
+    """Those of the site."""
+    files: dict[str, str] = field(default_factory=lambda: dict(_shipped_files()))
     overrides: list[Problem] = field(default_factory=list)
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """All profiles by name; those of the program are read when they are asked for."""
+        return _Profiles(self.own)
 
     def add(self, found: Mapping[str, Profile], source: Source) -> None:
         """Take the profiles of one file; they replace those of the same name."""
@@ -61,7 +81,7 @@ class Library:
                 what = f"profile {name} here replaces the one of {self.files[name]}"
                 hint = f"give it another name unless that is meant; chargerd profiles {name} shows what holds"
                 self.overrides.append(source.problem(("profiles", name), what, hint, key=True))
-            self.profiles[name], self.files[name] = profile, source.name
+            self.own[name], self.files[name] = profile, source.name
 
 
 def folders_for(path: Path, folders: Sequence[Path] = SITE_PROFILES) -> tuple[Path, ...]:
@@ -78,8 +98,6 @@ def load_library(folders: Sequence[Path] = SITE_PROFILES) -> Library:
     """Return all profiles and where they come from; later folders override. Raises `ConfigurationError`."""
     library = Library()
     problems: list[Problem] = []
-    for source, found in _shipped():
-        library.add(found, source)
     texts: list[tuple[str, str]] = []
     paths = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
     for path in paths:
@@ -99,19 +117,38 @@ def load_library(folders: Sequence[Path] = SITE_PROFILES) -> Library:
     return library
 
 
+class _Profiles(Mapping[str, Profile]):
+    """A site's own profiles before those of the program, of which only the files are read that are wanted.
+
+    A site has boards of two or three families; to read all of them costs a start a tenth of a second.
+    """
+
+    def __init__(self, own: Mapping[str, Profile]) -> None:
+        self._own = own
+
+    def __getitem__(self, name: str) -> Profile:
+        """Return a profile. Raises `KeyError`; `ConfigurationError` if the program's own file is damaged."""
+        own = self._own.get(name)
+        return shipped_family(_shipped_files()[name])[name] if own is None else own
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names; nothing is read for that."""
+        return iter(dict.fromkeys((*_shipped_files(), *self._own)))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len({*_shipped_files(), *self._own})
+
+
 @cache
-def _shipped() -> tuple[tuple[Source, Mapping[str, Profile]], ...]:
-    """Return the profiles that come with the program, read once: they do not change while it runs."""
-    found = []
-    for entry in sorted(files(_PACKAGE).iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".yaml"):
-            source = parse(entry.read_text(encoding="utf-8"), f"{_SHIPPED}/{entry.name}")
-            problems: list[Problem] = []
-            profiles = _family(source, problems)
-            if problems:
-                raise ConfigurationError(problems)
-            found.append((source, profiles))
-    return tuple(found)
+def shipped_family(name: str) -> Mapping[str, Profile]:
+    """Return the profiles of one of the program's files, read once: these do not change while it runs."""
+    text = files(_PACKAGE).joinpath(name.removeprefix(f"{_SHIPPED}/")).read_text(encoding="utf-8")
+    problems: list[Problem] = []
+    found = _family(parse(text, name), problems)
+    if problems:
+        raise ConfigurationError(problems)
+    return found
 
 
 def _family(source: Source, problems: list[Problem]) -> dict[str, Profile]:

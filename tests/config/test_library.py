@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+import chargerd
+from chargerd.config import library
 from chargerd.config.library import load_library
 from chargerd.config.loader import load
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.profiles import Profile
+from chargerd.config.source import Source, parse
 from tests.config.sites import BASE, changed, problems, shipped, site, unmarked
 
 OWN = """\
@@ -225,3 +228,31 @@ def test_one_port_may_use_a_phase_of_such_a_meter() -> None:
 def test_no_row_claims_to_have_been_tried() -> None:
     rows = [(name, place) for name, profile in shipped().items() for place, row in profile.rows() if row.tried]
     assert rows == []
+
+
+def test_the_names_of_our_own_profiles_are_known_without_reading_them() -> None:
+    known = load_library(())
+    told: dict[str, str] = {}
+    for path in sorted((Path(chargerd.__file__).parent / "modbus" / "profiles").glob("*.yaml")):
+        data = parse(path.read_text(encoding="utf-8"), path.name).data
+        assert isinstance(data, dict)
+        told |= dict.fromkeys(data["profiles"], f"chargerd/{path.name}")
+    assert known.files == told
+    assert list(known.profiles) == list(told)
+    assert len(known.profiles) == len(told)
+
+
+def test_only_the_files_of_profiles_that_are_asked_for_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    library.shipped_family.cache_clear()
+
+    def parsed(text: str, name: str) -> Source:
+        read.append(name)
+        return parse(text, name)
+
+    monkeypatch.setattr(library, "parse", parsed)
+    profiles = load_library(()).profiles
+    assert profiles["waveshare-relay-8"].relay is not None
+    assert profiles["waveshare-relay-16"].relay is not None
+    assert profiles.get("no-such-board") is None
+    assert read == ["chargerd/waveshare-relay.yaml"]
