@@ -15,6 +15,7 @@ from chargerd.config.pacing import (
     BACK_OFF,
     COILS_EVERY,
     FAST_BETWEEN,
+    FAST_EVERY,
     FAST_WITHIN,
     FEEDER_EVERY,
     FEEDER_SLOWER_EVERY,
@@ -132,16 +133,15 @@ class Load:
         own = [slow.takes for slow in self.slow if slow.power]
         slots = _slots(len(self.fast), START_BETWEEN) - _slots(len(self.fast), FAST_BETWEEN)
         slots = max(slots - self._late_slots, _slots(slots, FAST_BETWEEN))
+        slots = min(slots, math.ceil(usual / FAST_EVERY))
         # Where power comes with the current, only the first reading of a start is asked for out of turn.
         return Seconds(usual + (slots * max(own) if own else min(slots, 1) * fast.takes))
 
     def _unhurried(self, fast: Fast) -> float:
-        """Return the interval of a meter that is left alone for longer than a round takes; 0 if it is not.
+        """Return the interval of a meter that is left alone for longer than a round takes.
 
         Its turn waits for what is under way then, and for slower things that have held up those before it.
         """
-        if not fast.waits:
-            return 0.0
         alike = self._alike
         under_way = 0.0 if alike else self.longest
         return fast.waits + under_way + self._longest_of(_slots(len(self.fast) - 1, FAST_BETWEEN) + alike)
@@ -171,7 +171,7 @@ class Load:
     def slow_share(self) -> float:
         """Return how much of the turns that slower things have they need; above 1 they come late."""
         gap = FAST_BETWEEN * max((fast.takes for fast in self.fast), default=0.0)
-        if len(self.fast) and self.fast[0].waits:
+        if len(self.fast) and self.fast[0].waits > FAST_EVERY:
             # Meters that are not read without a break leave the line to the slower things in between.
             return self.share
         return math.fsum((slow.takes + gap) / slow.every for slow in self.slow)
@@ -333,7 +333,7 @@ def _fast(there: Population, hung: Hung, meter: Profile) -> Fast:
         after_asking=Seconds(there.line.turnaround(meter.timing) + frames.reply * there.line.character),
         lost=there.line.lost(frames, meter.timing),
         refresh=refresh,
-        waits=Seconds(max(refresh / READS_A_REFRESH, rests)),
+        waits=Seconds(max(FAST_EVERY, refresh / READS_A_REFRESH, rests)),
     )
 
 

@@ -147,6 +147,8 @@ class PortCondition:
         self.charge: Charge | None = None
         self.ending: Ending | None = None
         self.verdict: Verdict | None = None
+        self.to_judge = True
+        """Whether the protective functions are to be asked: once for each thing that happens to the port."""
         self.token: int | None = None
         self.board_lost = False
         self.unbidden = 0

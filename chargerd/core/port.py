@@ -53,7 +53,8 @@ class Port(PortCondition):
 
     def judged(self, now: Moment, *results: Result) -> bool:
         """Ask the protective functions; say whether the first that has picked up has one of these results."""
-        self.verdict = judge(self.session.image, now.instant)
+        if self.to_judge:
+            self.verdict, self.to_judge = judge(self.session.image, now.instant), False
         return self.verdict is not None and self.verdict.function.result in results
 
     # Starting

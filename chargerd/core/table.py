@@ -301,6 +301,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
 
 def react(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
     """Let a port react, and return the name of the rule that did. Raises `UnlistedTransition`."""
+    port.to_judge = True
     for rule in TABLE.get(port.state, {}).get(trigger, ()):
         if rule.when(port, event, now):
             rule.then(port, event, now)

@@ -87,6 +87,9 @@ class BackOffs:
 
     def may(self, board: BoardId, now: Instant, *, cutting: bool = False) -> bool:
         """Say whether a board may be asked now."""
+        known = self.boards[board]
+        if not known.misses and board not in self._rest_until:
+            return True  # It answers, and wants no rest: almost always so.
         return self.wait_for(board, now, cutting=cutting) <= now
 
     def wait_for(self, board: BoardId, now: Instant, *, cutting: bool = False) -> Instant:

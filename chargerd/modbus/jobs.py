@@ -1,6 +1,7 @@
 """What a bus can be asked to do: openings, closings and renewals, and what is read again and again."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -8,6 +9,8 @@ from chargerd.config.pacing import FAST_WITHIN, READS_A_REFRESH
 from chargerd.config.register_map import Block
 from chargerd.core.commands import CloseRelay, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, after
+
+NEVER = Instant(math.inf)
 
 
 class Kind(StrEnum):
@@ -21,7 +24,11 @@ class Kind(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Reading:
-    """One block of one channel, read again and again. `every` is `None` while it is not wanted."""
+    """One block of one channel, read again and again.
+
+    From when on and by when is reckoned where something changes, not where it is asked: a schedule asks every
+    reading of its bus before each transaction.
+    """
 
     port: PortId
     board: BoardId
@@ -30,25 +37,50 @@ class Reading:
     block: Block
     """The same object for all that is read with it: blocks are told apart by identity, which costs nothing."""
     refresh: Seconds = Seconds(0.0)
-    every: Seconds | None = None
-    last: Instant = LONG_AGO
-    asked_at: Instant | None = None
+    beside: bool = False
+    """Whether it comes with its port's current anyway, as long as nobody asks for it."""
+    asked_at: Instant | None = field(init=False, default=None)
     """When it was asked for, to be read once and soon."""
+    begins: Instant = field(init=False, default=NEVER)
+    """From when on it may be read; never, while it is not wanted."""
+    by: Instant = field(init=False, default=NEVER)
+    """By when it should be read; what was asked for is due when it was."""
+    _every: Seconds | None = field(init=False, default=None)
+    _last: Instant = field(init=False, default=LONG_AGO)
 
-    def eligible_at(self) -> Instant | None:
-        """Return from when on it may be read; `None` while it is not wanted."""
-        if self.asked_at is not None:
-            return self.asked_at
-        if self.every is None:
-            return None
-        return after(self.last, Seconds(max(self.every, self.refresh / READS_A_REFRESH)))
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to be read again and again."""
+        return self._every is not None
 
-    def deadline(self) -> Instant:
-        """Return by when it should be read; what was asked for is due when it was."""
+    def want(self, every: Seconds | None) -> None:
+        """Read it so often from now on, but no more often than its values change; `None`: not at all."""
+        self._every = every
+        self._reckon()
+
+    def ask(self, at: Instant | None) -> None:
+        """Read it once and soon; `None`: nobody wants that any more."""
+        self.asked_at = at
+        self._reckon()
+
+    def done(self, at: Instant) -> None:
+        """It is being read."""
+        self._last, self.asked_at = at, None
+        self._reckon()
+
+    def renew(self) -> None:
+        """It is due as if it had never been read."""
+        self._last = LONG_AGO
+        self._reckon()
+
+    def _reckon(self) -> None:
+        every = self._every or Seconds(0.0)
+        self.begins = after(self._last, Seconds(max(every, self.refresh / READS_A_REFRESH)))
+        self.by = after(self.begins, FAST_WITHIN)
         if self.asked_at is not None:
-            return self.asked_at
-        every = self.every or Seconds(0.0)
-        return after(self.last, Seconds(max(every, self.refresh / READS_A_REFRESH) + FAST_WITHIN))
+            self.begins = self.by = self.asked_at
+        elif self._every is None:
+            self.begins = NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

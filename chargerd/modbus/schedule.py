@@ -15,6 +15,7 @@ from chargerd.config.pacing import (
     COILS_EVERY,
     EARLY,
     FAST_BETWEEN,
+    FAST_EVERY,
     FAST_WITHIN,
     HURRY,
     IDLE_EVERY,
@@ -24,7 +25,7 @@ from chargerd.config.pacing import (
 from chargerd.core.commands import Pace, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.back_off import BackOffs
-from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading, Regular
+from chargerd.modbus.jobs import NEVER, Coils, Cut, Hold, Job, Kind, Reading, Regular
 from chargerd.modbus.lateness import Lateness
 
 LATE_FOR_LONG = Seconds(1.0)
@@ -69,6 +70,7 @@ class Schedule:
     ) -> None:
         """`min_periods`: how long after a request some boards want to be left alone."""
         self._ports = ports
+        self._readings = tuple(reading for port in ports.values() for reading in port.readings.values())
         self._regulars = tuple(regulars)
         self._slow_at = LONG_AGO
         self.lateness = Lateness()
@@ -124,7 +126,7 @@ class Schedule:
         """Read a port's register soon; asked again by itself until it is there or the port falls idle."""
         reading = self._ports[port].readings.get(Kind.ENERGY)
         if reading is not None:
-            reading.asked_at = now
+            reading.ask(now)
 
     def set_pace(self, port: PortId, pace: Pace, now: Instant) -> None:
         """Read a port's meter at this pace from now on."""
@@ -137,7 +139,7 @@ class Schedule:
     @staticmethod
     def _ask(port: PortOnBus, kind: Kind, now: Instant) -> None:
         if kind in port.readings:
-            port.readings[kind].asked_at = now
+            port.readings[kind].ask(now)
 
     @property
     def holding(self) -> bool:
@@ -165,6 +167,8 @@ class Schedule:
 
     def overdue(self, now: Instant) -> tuple[Hold, ...]:
         """Remove and return closings and renewals whose time has passed while their board was left alone."""
+        if not self._holds:
+            return ()
         late = tuple(hold for hold in self._holds.values() if hold.command.not_after < now)
         for hold in late:
             del self._holds[hold.command.port]
@@ -176,10 +180,9 @@ class Schedule:
         instants += [self._coils_wait_for(board, now) for board in self._coils_asked]
         for hold in self._holds.values():
             instants.append(min(self.back_offs.wait_for(hold.board, now), hold.command.not_after))
-        for reading in self._readings():
-            at = reading.eligible_at()
-            if at is not None:
-                instants.append(max(at, self.back_offs.wait_for(reading.board, now)))
+        for reading in self._readings:
+            if reading.begins < NEVER and not _comes_along(reading):
+                instants.append(max(reading.begins, self.back_offs.wait_for(reading.board, now)))
         for regular in self._regulars:
             instants.append(max(regular.eligible_at(), self.back_offs.wait_for(regular.board, now)))
         for board, last in self._coils_last.items():
@@ -207,10 +210,13 @@ class Schedule:
                 job.last = now
             case Reading():
                 for reading in self._same(job):
-                    reading.last, reading.asked_at = now, None
+                    reading.done(now)
 
     def _check_openings(self, job: Job, now: Instant) -> None:
         """Raise `PassedOverError` if an opening that could go out has to wait for more than one other job (S2)."""
+        if not self._cuts:
+            self._passed_over = 0
+            return
         could = (self.back_offs.may(cut.board, now, cutting=True) for cut in self._cuts.values())
         waits = not isinstance(job, Cut) and any(could)
         self._passed_over = self._passed_over + 1 if waits else 0
@@ -229,7 +235,7 @@ class Schedule:
             case Reading():
                 self.back_offs.boards[job.board].unheard = job
                 for reading in self._same(job):
-                    reading.last = LONG_AGO
+                    reading.renew()
             case Regular():
                 job.last = LONG_AGO
             case Coils():
@@ -260,14 +266,13 @@ class Schedule:
     def _next_in_turn(self, renewal: Hold | None, now: Instant) -> Job | None:
         fast: Reading | None = None
         due: list[_Due] = [] if renewal is None else self._renewals(now)
-        may = self.back_offs.may
-        for reading in self._readings():
-            at = reading.eligible_at()
-            if at is None or at > now or not may(reading.board, now) or self._may_confuse(reading, now):
+        for reading in self._readings:
+            if reading.begins > now or _comes_along(reading):
                 continue
             if not self._is_fast(reading):
-                due.append(self._slower(reading))
-            elif fast is None or reading.deadline() < fast.deadline():
+                if self._may_read(reading, now):
+                    due.append(self._slower(reading))
+            elif (fast is None or reading.by < fast.by) and self._may_read(reading, now):
                 fast = reading
         due += self._of_boards(now)
         due.sort(key=lambda one: LONG_AGO if one.pressing and one.by <= now else one.by)
@@ -286,19 +291,21 @@ class Schedule:
         spacing = min((one.by - EARLY - now) / place for place, one in enumerate(due, 1))
         return first.starting or now >= after(self._slow_at, Seconds(spacing))
 
+    def _may_read(self, reading: Reading, now: Instant) -> bool:
+        return self.back_offs.may(reading.board, now) and not self._may_confuse(reading, now)
+
     def _may_confuse(self, reading: Reading, now: Instant) -> bool:
         """Say whether a late answer to another question might be taken for this one's; that is asked first."""
         unheard = self.back_offs.boards[reading.board].unheard
         if unheard is None or (unheard.channel, unheard.block) == (reading.channel, reading.block):
             return False
-        at = unheard.eligible_at()
-        return at is not None and at <= now
+        return unheard.begins <= now
 
     def _slower(self, reading: Reading) -> _Due:
         """Return a slower reading with its deadline; a starting port waits for its own, and every of them."""
         starting = self._ports[reading.port].pace is Pace.ARMED
-        by = reading.deadline()
-        return _Due(by=after(by, Seconds(-FAST_WITHIN)) if starting else by, job=reading, starting=starting)
+        by = after(reading.by, Seconds(-FAST_WITHIN - FAST_EVERY)) if starting else reading.by
+        return _Due(by=by, job=reading, starting=starting)
 
     def _renewals(self, now: Instant) -> list[_Due]:
         return [
@@ -329,8 +336,7 @@ class Schedule:
         """Return a job's name and by when it was to be done; `None` for what has its own way to be late."""
         match job:
             case Reading():
-                by = job.deadline()
-                return job.kind.value, by if job.asked_at is None else after(by, FAST_WITHIN)
+                return job.kind.value, job.by if job.asked_at is None else after(job.by, FAST_WITHIN)
             case Regular():
                 return job.name, job.deadline()
             case Coils():
@@ -343,15 +349,6 @@ class Schedule:
     def _is_fast(self, reading: Reading) -> bool:
         return reading.kind is Kind.CURRENT and self._ports[reading.port].pace is not Pace.IDLE
 
-    def _readings(self) -> Iterator[Reading]:
-        """Yield every reading but those of a closed or starting port that come with its current anyway."""
-        for port in self._ports.values():
-            current = None if port.pace is Pace.IDLE else port.readings.get(Kind.CURRENT)
-            for reading in port.readings.values():
-                along = reading.asked_at is None and current is not None and reading.block is current.block
-                if reading is current or not along:
-                    yield reading
-
     def _same(self, job: Reading) -> Iterator[Reading]:
         """All readings that one transaction serves: the same block of the same channel."""
         for reading in self._ports[job.port].readings.values():
@@ -363,14 +360,16 @@ class Schedule:
 
     def _set_pace(self, port: PortOnBus, pace: Pace) -> None:
         port.pace = pace
-        power = {Pace.IDLE: IDLE_EVERY, Pace.ARMED: Seconds(0.0), Pace.CLOSED: port.power_every}
+        power = {Pace.IDLE: IDLE_EVERY, Pace.ARMED: FAST_EVERY, Pace.CLOSED: port.power_every}
+        current = None if pace is Pace.IDLE else port.readings.get(Kind.CURRENT)
         for kind, reading in port.readings.items():
+            reading.beside = current is not None and reading is not current and reading.block is current.block
             if kind is Kind.CURRENT:
-                reading.every = IDLE_EVERY if pace is Pace.IDLE else Seconds(0.0)
+                reading.want(IDLE_EVERY if pace is Pace.IDLE else FAST_EVERY)
             elif kind is Kind.POWER:
-                reading.every = power[pace]
+                reading.want(power[pace])
             elif kind is Kind.ENERGY and pace is Pace.IDLE:
-                reading.asked_at = None
+                reading.ask(None)
 
     def _choose_voltage(self) -> None:
         """Read the voltage of each circuit with a closed port at one of its meters."""
@@ -380,8 +379,13 @@ class Schedule:
             if reading is None:
                 continue
             wanted = port.pace is Pace.CLOSED and port.circuit not in seen
-            if wanted and reading.every is None:
-                reading.last = LONG_AGO  # Not late for a time in which nobody wanted it.
-            reading.every = VOLTAGE_EVERY if wanted else None
+            if wanted and not reading.wanted:
+                reading.renew()  # Not late for a time in which nobody wanted it.
+            reading.want(VOLTAGE_EVERY if wanted else None)
             if wanted:
                 seen.add(port.circuit)
+
+
+def _comes_along(reading: Reading) -> bool:
+    """Say whether a reading of a closed or starting port comes with its current anyway."""
+    return reading.beside and reading.asked_at is None

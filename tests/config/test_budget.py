@@ -100,7 +100,7 @@ def test_the_parts_of_one_port_alone_by_hand() -> None:
     source = text(1).replace("waveshare-relay-32", "waveshare-relay-16")
     found = budget(load(source)).ports[A01]
     assert found.refresh == pytest.approx(0.0)
-    assert found.interval == pytest.approx(READ + RENEW)
+    assert found.interval == pytest.approx(pacing.FAST_EVERY + RENEW)
     assert found.polling == pytest.approx(found.interval + SILENCE + 0.002 + 9 * CHARACTER)
     assert found.in_flight == pytest.approx(RENEW)
     assert found.write == pytest.approx(8 * CHARACTER + 2 * SILENCE + 0.005 + CONTACT)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from chargerd.config.pacing import BACK_OFF, COILS_EVERY, IDLE_EVERY
+from chargerd.config.pacing import BACK_OFF, COILS_EVERY, FAST_EVERY, IDLE_EVERY
 from chargerd.config.register_map import Block
 from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
@@ -287,6 +287,18 @@ def test_one_slow_reading_at_most_stands_between_fast_ones() -> None:
     bench.run(30.0)
     slow = [not is_current(job) for _at, job in bench.done if not isinstance(job, Hold)]
     assert not any(one and other for one, other in pairwise(slow[2:]))
+
+
+@pytest.mark.parametrize("pace", [Pace.ARMED, Pace.CLOSED])
+def test_boards_that_answer_at_once_are_not_asked_without_a_pause(pace: Pace) -> None:
+    bench = Bench(ports=4, pace=pace)
+    end = after(bench.now, Seconds(2.0))
+    while bench.now < end:
+        bench.step(takes=0.001)
+    for number in range(1, 5):
+        times = bench.currents(number)
+        assert len(times) > 30
+        assert min(gaps(times)) >= FAST_EVERY - 1e-9
 
 
 def test_renewals_that_are_in_no_hurry_let_readings_pass_between_them() -> None:
