@@ -14,6 +14,10 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "The relay board has not confirmed that the relay is open, or a board that guards the circuit is silent.",
         "check the board's supply and the bus cable; see chargerctl boards",
     ),
+    "not_yet_known": (
+        "The daemon has just begun: not all that the port needs has answered yet.",
+        "nothing; a start waits for it, for 3 s at most",
+    ),
     "meter_stale": (
         "The meter does not answer, or goes on showing the same whatever flows.",
         "check the meter's supply, its address and the bus cable; see chargerctl boards",

@@ -25,7 +25,7 @@ def rest(port: Port, _event: Event, now: Moment) -> None:
 
 
 def refuse_blocked(port: Port, event: Event, now: Moment) -> None:
-    """Refuse a start, saying the most telling obstacle."""
+    """Refuse a start, saying the most telling obstacle; what is not yet known comes last among them."""
     assert isinstance(event, StartRequested)
     answer(port, event.order, ReplyStatus.REJECTED, port.obstacles(now)[0])
 
@@ -41,6 +41,18 @@ def accept(port: Port, event: Event, now: Moment) -> None:
     assert isinstance(event, StartRequested)
     port.accept(event.order, now)
     port.session.raising = event.raising
+
+
+def await_boards(port: Port, event: Event, now: Moment) -> None:
+    """Accept a start, and let it wait for the first answers of its boards."""
+    assert isinstance(event, StartRequested)
+    port.await_boards(event.order, now)
+    port.session.raising = event.raising
+
+
+def take_place(port: Port, _event: Event, now: Moment) -> None:
+    """The boards are known: go on as with any other start."""
+    port.take_place(now)
 
 
 def refuse_full(port: Port, event: Event, _now: Moment) -> None:
@@ -221,6 +233,7 @@ def fail_by_verdict(port: Port, _event: Event, now: Moment) -> None:
 def fail_step(port: Port, _event: Event, now: Moment) -> None:
     """End a start one of whose steps has taken too long, naming the step."""
     codes = {
+        Step.KNOWN: next((code for code in port.obstacles(now) if code is not Code.BUSY), Code.FAILED),
         Step.READINGS: Code.METER_STALE,
         Step.PERSIST: Code.STORE_UNAVAILABLE,
         Step.FIRST_READING: Code.METER_STALE,

@@ -97,6 +97,8 @@ class Circuit:
     """Whether its contactor has to stay open for a relay below that is out of control."""
     unguarded: bool = False
     """Whether nobody reads one of its inputs."""
+    unread: bool = False
+    """Whether that is only because nobody has read it yet."""
 
     @property
     def rated(self) -> bool:

@@ -94,6 +94,11 @@ class Circuits:
             port for port, place in self._places.items() if any(above.plan.id == circuit for above in place.above)
         )
 
+    def beside(self, port: PortId) -> tuple[PortId, ...]:
+        """Return the ports that share a circuit with this one, itself among them."""
+        above = self.place(port).above
+        return self.below(above[-1].plan.id) if above else ()
+
     def held_by(self, holder: PortId) -> tuple[PortId, ...] | None:
         """Return the ports below the circuit this means (`holder_of` it); `None` if it means none."""
         return next((self.below(circuit) for circuit in self._by_id if holder_of(circuit) == holder), None)
@@ -112,6 +117,15 @@ class Circuits:
             circuit.unguarded or (circuit.contactor is not None and circuit.contactor.board_lost)
             for circuit in self.place(port).above
         )
+
+    def unread(self, port: PortId) -> bool:
+        """Say whether inputs or contactors above were not heard of yet, and none is lost."""
+        above = self.place(port).above
+        lost = any(circuit.unguarded and not circuit.unread for circuit in above)
+        contactors = [circuit.contactor for circuit in above if circuit.contactor is not None]
+        away = any(contactor.board_lost for contactor in contactors)
+        unheard = any(circuit.unread for circuit in above) or not all(it.relay.known for it in contactors)
+        return unheard and not lost and not away
 
     def reachable(self, port: PortId) -> bool:
         """Say whether every contactor above is known to be where it was told to be."""

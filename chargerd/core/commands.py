@@ -51,6 +51,8 @@ class Code(StrEnum):
     CIRCUIT_FULL = "circuit_full"
     METER_STALE = "meter_stale"
     BOARD_LOST = "board_lost"
+    NOT_YET_KNOWN = "not_yet_known"
+    """Its boards have neither answered nor failed to since the daemon began: a start that comes now waits."""
     STORE_UNAVAILABLE = "store_unavailable"
     LIMIT_TOO_HIGH = "limit_too_high"
     THERMAL = "thermal"

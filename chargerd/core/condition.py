@@ -46,6 +46,8 @@ class Step(StrEnum):
     """How far a start or a stop has come."""
 
     NONE = "none"
+    KNOWN = "known"
+    """Its boards have not been heard of yet: the daemon has just begun."""
     QUEUE = "queue"
     READINGS = "readings"
     PERSIST = "persist"
@@ -129,6 +131,8 @@ class PortCondition:
         self.station = station
         self.out = out
         self.seen = Seen(plan.meter, plan.protection)
+        self.meter_known = False
+        """Whether its meter has answered, or was asked in vain, since the process began."""
         self.relay = RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
         self.weld = Weld(plan)
         self.thermal = Thermal()
@@ -210,8 +214,10 @@ class PortCondition:
     # Whether it may start or close
 
     def obstacles(self, now: Moment) -> tuple[Code, ...]:
-        """Return why a start would be refused now, most telling first."""
+        """Return why a start would be refused now, most telling first; for what is not yet known it waits."""
         circuits, lock_out = self.circuits, Clearing.LOCK_OUT
+        no_room = self._finds_no_room(now)
+        unclear, unread = no_room and self.room_unclear(), circuits.unread(self.id)
         found = {
             Code.LOCKED_OUT: any(latch.clearing is lock_out for latch in self.latches) or circuits.held(self.id),
             Code.LATCHED: any(latch.clearing is not lock_out for latch in self.latches)
@@ -219,15 +225,31 @@ class PortCondition:
             Code.BUSY: self.charge is not None,
             Code.DISABLED: self.station.leaving or self.disabled() is not None,
             Code.BOARD_LOST: self.board_lost
-            or (self.charge is None and self.relay.phase is not Phase.OPEN)
-            or circuits.unguarded(self.id),
-            Code.METER_STALE: not self.seen.alive(now.instant) or self.frozen.dead,
+            or (self._at_rest and self.relay.known and self.relay.phase is not Phase.OPEN)
+            or (circuits.unguarded(self.id) and not unread),
+            Code.METER_STALE: (self.meter_known and not self.seen.alive(now.instant)) or self.frozen.dead,
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
             Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW or self.heat.warm(now.instant),
             Code.VOLTAGE: self.mains.out(now.instant),
-            Code.CIRCUIT_FULL: self._finds_no_room(now),
+            Code.CIRCUIT_FULL: no_room and not unclear,
+            Code.NOT_YET_KNOWN: self._not_yet_known() or unclear,
         }
         return tuple(code for code, holds in found.items() if holds)
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether its relay is to be open, and nobody has seen to it yet that it is."""
+        return self.charge is None or self.step is Step.KNOWN
+
+    def _not_yet_known(self) -> bool:
+        """Say whether something of its own boards has neither answered nor failed to since the process began."""
+        relay = self.relay.known or self.board_lost
+        return not relay or not self.meter_known or self.circuits.unread(self.id)
+
+    def room_unclear(self) -> bool:
+        """Say whether relays beside it are not known yet: until then each counts as closed, at its limit."""
+        beside = [self.station.ports[other] for other in self.circuits.beside(self.id)]
+        return any(not (other.relay.known or other.board_lost) for other in beside)
 
     def disabled(self) -> Disabled | None:
         """Return why somebody has taken this port out of service, if that is so."""
@@ -241,7 +263,7 @@ class PortCondition:
 
     def _finds_no_room(self, now: Moment) -> bool:
         waits = self.id in self.circuits.waiting()
-        idle = self.charge is None and not self.station.queue_for
+        idle = self._at_rest and (self.step is Step.KNOWN or not self.station.queue_for)
         return (waits or idle) and not self.circuits.admits(self.id, self.limits, now.instant)
 
     def may_close(self, now: Moment) -> bool:

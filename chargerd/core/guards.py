@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from chargerd.core.commands import Code
 from chargerd.core.condition import VOLTAGES, Step
 from chargerd.core.events import Event, MeterReading, StartRequested, StopRequested
 from chargerd.core.moment import Moment
@@ -15,6 +16,8 @@ from chargerd.core.resuming import Outlook
 from chargerd.core.session import Source
 from chargerd.core.units import Seconds, after
 
+UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
+"""What may be over with the next answer of a board."""
 LAPSE_SETTLING = Seconds(0.5)
 """How inexact a board's timer may be, in steps of 100 ms, before current after its lease is held against it."""
 
@@ -35,8 +38,18 @@ def verdict_is(*results: Result) -> Callable[[Port, Event, Moment], bool]:
 
 
 def blocked(port: Port, _event: Event, now: Moment) -> bool:
-    """Hold if a start must be refused."""
-    return bool(port.obstacles(now))
+    """Hold if a start must be refused; for what is not yet known it waits instead."""
+    return any(code is not Code.NOT_YET_KNOWN for code in port.obstacles(now))
+
+
+def not_yet_known(port: Port, event: Event, now: Moment) -> bool:
+    """Hold for a start of a port whose boards, or whose neighbours' relays, have not been heard of yet."""
+    return Code.NOT_YET_KNOWN in port.obstacles(now) or (no_room(port, event, now) and port.room_unclear())
+
+
+def known(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold once a start that has waited for its boards need wait for them no longer."""
+    return port.step is Step.KNOWN and not UNHEARD & set(port.obstacles(now))
 
 
 def asks_too_much(port: Port, event: Event, _now: Moment) -> bool:

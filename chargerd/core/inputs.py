@@ -1,7 +1,7 @@
 """Inputs: smoke, water, heat, emergency stop. One reading is enough; an input nobody reads is no comfort.
 
 A board that was not read for 3 s is lost: what it guards is opened, but not latched, and may come back when it has
-been read twice. A board never read yet is lost as well.
+been read twice. A board never read yet keeps open what it guards as well; it is told as lost after these 3 s.
 """
 
 from collections.abc import Iterable
@@ -23,6 +23,8 @@ class InputBoard:
         self.lost = True
         self.reported = False
         """Whether its loss has been told."""
+        self.missed = False
+        """Whether it was ever asked in vain."""
         self._read_at = now
         self._good = 0
         self.active: frozenset[str] = frozenset()
@@ -67,6 +69,15 @@ class Inputs:
         return any(
             board.lost and any(plan.circuit in circuits for plan in board.plans) for board in self.boards.values()
         )
+
+    def unread(self, circuits: frozenset[CircuitId]) -> bool:
+        """Say whether nobody has read an input of these circuits yet, and none of them is lost."""
+        silent = [
+            board
+            for board in self.boards.values()
+            if board.lost and any(plan.circuit in circuits for plan in board.plans)
+        ]
+        return bool(silent) and not any(board.reported or board.missed for board in silent)
 
     def danger(self, circuit: CircuitId, function: str) -> tuple[str, ...]:
         """Return the inputs of this kind on this very circuit that still report danger, or are not seen."""

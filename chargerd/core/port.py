@@ -21,13 +21,14 @@ from chargerd.core.facts import (
     SessionStarted,
     SessionSuspended,
 )
+from chargerd.core.load import drawn
 from chargerd.core.moment import Moment, passed
 from chargerd.core.protection import Function, Result, judge
 from chargerd.core.relay import Phase
 from chargerd.core.resuming import PROOF_WITHIN
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.thermal import WORTH_KEEPING, Warmth
-from chargerd.core.units import Instant, Seconds, after
+from chargerd.core.units import Amps, Instant, Seconds, Watts, after
 from chargerd.core.view import PortState
 
 UNBIDDEN_TIMES = 2
@@ -69,10 +70,39 @@ class Port(PortCondition):
     def enqueue(self, order: Order, now: Moment) -> None:
         """Accept a start that has to wait for its circuits."""
         self._take(order, now)
-        self.circuits.wait(self.id, order.limits)
+        self._queue(now)
         answer(self, order, ReplyStatus.ACCEPTED, Code.OK, "waits for its circuit")
+
+    def _queue(self, now: Moment) -> None:
+        order = self.session.order
+        self.circuits.wait(self.id, order.limits)
         self.enter(PortState.QUEUED, now)
         self.take_step(Step.QUEUE, after(now.instant, self.patience(order)))
+
+    def await_boards(self, order: Order, now: Moment) -> None:
+        """Accept a start that meets the daemon just begun: nothing is known yet of its boards."""
+        self._take(order, now)
+        answer(self, order, ReplyStatus.ACCEPTED, Code.OK, "waits for the first answers of its boards")
+        self.enter(PortState.STARTING, now)
+        self.take_step(Step.KNOWN, self.step_deadline(now))
+        self.out.do(SetPace(port=self.id, pace=Pace.ARMED))
+
+    def take_place(self, now: Moment) -> None:
+        """Its boards are known: begin, wait for its circuits, or end for what would have refused the start."""
+        order = self.session.order
+        held = [code for code in self.obstacles(now) if code not in {Code.BUSY, Code.CIRCUIT_FULL}]
+        detail = StopDetail(function=f"step_{self.step.value}")
+        # Until it was known to be open it has counted as closed, at its limit.
+        self.circuits.touch(self.id, drawn(self.seen.current or Amps(0.0), self.seen.power or Watts(0.0)))
+        if held:
+            self.fail(held[0], detail, now)
+        elif self.circuits.admits(self.id, order.limits, now.instant):
+            self.enter(PortState.STARTING, now)
+            self.begin_sequence(now)
+        elif self.patience(order) > 0:
+            self._queue(now)
+        else:
+            self.fail(Code.CIRCUIT_FULL, detail, now)
 
     def _take(self, order: Order, now: Moment) -> None:
         self.charge = Charge(self.plan, order, self.seen, now)
@@ -231,6 +261,7 @@ class Port(PortCondition):
 
     def end(self, reason: StopReason, detail: StopDetail | None, now: Moment, *, code: Code | None = None) -> None:
         """Open and end the session; the settlement follows when the relay is open and the register read."""
+        unknown = self.step is Step.KNOWN
         self.stop_charging(now)
         self.recover_until = self.return_at = None
         self.circuits.leave(self.id)
@@ -238,7 +269,7 @@ class Port(PortCondition):
         self.ending = Ending(reason=reason, detail=detail, code=code)
         self.enter(PortState.STOPPING, now)
         self.take_step(Step.OPEN, self.give_up_at(now))
-        if self.relay.phase is Phase.OPEN:
+        if self.relay.phase is Phase.OPEN or unknown:
             self.opened(now)
         if self.charge is not None and self.charge.charged:
             # Whoever finds it after a crash must not let it go on.

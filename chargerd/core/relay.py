@@ -73,6 +73,8 @@ class RelayWatch:
         self._stagger = plan.stagger
         self._open_tries = open_tries
         self.phase = Phase.UNKNOWN
+        self.known = False
+        """Whether it has been read, or asked in vain, since the process began: else nothing is known of it yet."""
         self.read_back: bool | None = None
         self.closed_from: Instant | None = None
         """When the write that closed it began."""
@@ -129,6 +131,7 @@ class RelayWatch:
 
     def note(self, event: RelayEvent, now: Instant, out: Outbox) -> Signal | None:
         """Take in what the bus reports."""
+        self.known = self.known or not isinstance(event, RelayWritten)
         match event:
             case RelayWritten():
                 return self._written(event, now, out)

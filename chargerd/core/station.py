@@ -248,6 +248,7 @@ class Station:
                 self._note_reading(port, event)
                 react(port, Trigger.READING, event, now)
             case MeterReading() | MeterFault():
+                port.meter_known = True
                 self._tell(implausible(port, event))
             case Persisted() | PersistFailed():
                 self._journal(port, event, now)
@@ -260,6 +261,7 @@ class Station:
 
     def _note_reading(self, port: Port, event: MeterReading) -> None:
         """Take in a reading: what is judged, what is told, and what it says of the wire and the contact."""
+        port.meter_known = port.meter_known or event.current is not None
         if port.charge is None:
             port.seen.note(event)
             port.frozen.note(event, closed=False)
@@ -372,11 +374,14 @@ class Station:
             self._out.tell(SessionUpdated(record=record))
 
     def _report_unreconciled(self) -> None:
+        """Tell whose relays were not shown open in time; what was not heard of by now is no longer unknown."""
         self._reconciled_by = None
         for contactor in self._supply.contactors.values():
+            contactor.relay.known = True
             if contactor.relay.opened_at is None:
                 self._out.tell(RelayNotReconciled(port=contactor.id, board=contactor.plan.board))
         for port in self._ports.values():
+            port.meter_known = port.relay.known = True
             if port.relay.opened_at is None:
                 self._out.tell(RelayNotReconciled(port=port.id, board=port.plan.relay.board))
 

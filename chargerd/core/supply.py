@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from chargerd.core.circuit import PHASES, SHED, Circuit
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.condition import Intervention, Surroundings
+from chargerd.core.condition import Intervention, Step, Surroundings
 from chargerd.core.contactor import Contactor
 from chargerd.core.events import (
     BoardBack,
@@ -16,6 +16,7 @@ from chargerd.core.events import (
     CircuitReading,
     DeadlineReached,
     Event,
+    InputsNotRead,
     InputsRead,
     MeterReading,
     RelayEvent,
@@ -49,6 +50,7 @@ from chargerd.core.units import Amps, Instant, PortId, Seconds, Volts, Watts
 from chargerd.core.view import CircuitView, PortState
 
 NEEDS_POWER = frozenset({PortState.STARTING, PortState.CHARGING})
+"""Once its boards are known: above a relay that nobody has read yet, no contactor closes."""
 BESIDE = 100
 """Rank of a port's own meter where voltages go: after those of all circuits above."""
 
@@ -60,13 +62,18 @@ def voltages_of(phase: Wire, voltages: tuple[Volts | None, ...]) -> tuple[Volts 
     return voltages[place : place + 1] if (place := PHASES.index(phase)) < len(voltages) else ()
 
 
+def needs_power(port: Port) -> bool:
+    """Say whether a port's relay is to be closed, or is."""
+    return port.state in NEEDS_POWER and port.step is not Step.KNOWN
+
+
 def share_of(port: Port, now: Instant) -> Share:
     """Return what a port takes of its circuits."""
     seen, closed = port.seen, port.relay.phase is not Phase.OPEN
     if closed and not seen.fresh(now):
         return whole(port.limits)
     current, power = seen.current or Amps(0.0), seen.power or Watts(0.0)
-    waits = port.state is PortState.QUEUED or port.id in port.circuits.waiting()
+    waits = port.state is PortState.QUEUED or port.step is Step.KNOWN or port.id in port.circuits.waiting()
     if port.charge is None or waits or (port.state is PortState.STOPPING and not closed):
         return drawn(current, power)
     image = port.charge.image
@@ -117,6 +124,9 @@ class Supply:
         match event:
             case InputsRead():
                 return self.inputs_read(event, now)
+            case InputsNotRead() if event.board in self._inputs.boards:
+                self._inputs.boards[event.board].missed = True
+                self._guard()
             case CircuitReading():
                 return self.circuit_read(event)
             case _:
@@ -314,7 +324,7 @@ class Supply:
         closed = [
             port
             for port in self._below[circuit.plan.id]
-            if port.state in NEEDS_POWER and port.relay.phase is not Phase.OPEN
+            if needs_power(port) and port.relay.phase is not Phase.OPEN
         ]
         # By this boot's clock: a session that has come through a reboot was begun on another.
         closed.sort(key=lambda port: port.session.image.started_at, reverse=True)
@@ -337,7 +347,7 @@ class Supply:
         contactor.settle(
             now.instant,
             self._out,
-            wanted=any(port.state in NEEDS_POWER for port in below),
+            wanted=any(needs_power(port) for port in below),
             loaded=any(port.relay.phase is not Phase.OPEN for port in below),
             held=any(above.held or above.latches for above in chain),
         )
@@ -421,7 +431,8 @@ class Supply:
 
     def _guard(self) -> None:
         for circuit in self._circuits.all():
-            circuit.unguarded = self._inputs.unseen(frozenset({circuit.plan.id}))
+            circuits = frozenset({circuit.plan.id})
+            circuit.unguarded, circuit.unread = self._inputs.unseen(circuits), self._inputs.unread(circuits)
 
     # Looking
 

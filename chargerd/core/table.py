@@ -110,6 +110,16 @@ GOES_ON: Mapping[Trigger, Rules] = {T.DISABLED: IGNORE, T.ENABLED: IGNORE}
 """A session under way is finished, whoever disables its port."""
 WELDED: Rules = (Rule("relay_welded", when.welded, do.lock_out_welded),)
 CIRCUIT_TRIP: Rules = (Rule("circuit_trip", when.always, do.end_by_circuit),)
+START: Rules = (
+    Rule("blocked", when.blocked, do.refuse_blocked),
+    Rule("limit_too_high", when.asks_too_much, do.refuse_limits),
+    Rule("never_fits", when.no_room_ever, do.refuse_full),
+    Rule("not_yet_known", when.not_yet_known, do.await_boards),
+    Rule("circuit_full", when.no_room_and_no_patience, do.refuse_full),
+    Rule("queue", when.no_room, do.enqueue),
+    Rule("accept", when.always, do.accept),
+)
+KNOWN = Rule("known", when.known, do.take_place)
 IDLE: Mapping[Trigger, Rules] = {
     T.READING: (*WELDED, Rule("out_of_control", when.load_after_lapse, do.out_of_control), *IGNORE),
     T.WAKE: IGNORE,
@@ -138,19 +148,11 @@ PROTECT: Rules = (
 """Protection before everything else, in every state in which the relay may be closed."""
 
 TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
-    S.UNKNOWN: {trigger: rules for trigger, rules in HELD.items() if trigger is not T.UNBIDDEN},
-    S.AVAILABLE: {
-        **IDLE,
-        T.DISABLED: REST,
-        T.START: (
-            Rule("blocked", when.blocked, do.refuse_blocked),
-            Rule("limit_too_high", when.asks_too_much, do.refuse_limits),
-            Rule("never_fits", when.no_room_ever, do.refuse_full),
-            Rule("circuit_full", when.no_room_and_no_patience, do.refuse_full),
-            Rule("queue", when.no_room, do.enqueue),
-            Rule("accept", when.always, do.accept),
-        ),
+    S.UNKNOWN: {
+        **{trigger: rules for trigger, rules in HELD.items() if trigger is not T.UNBIDDEN},
+        T.START: START,
     },
+    S.AVAILABLE: {**IDLE, T.DISABLED: REST, T.START: START},
     S.DISABLED: {**IDLE, T.ENABLED: REST},
     S.TRIPPED: HELD,
     S.LOCKED_OUT: {**HELD, T.OPENED: (Rule("open_again", when.to_open_again, do.open_again), *REST)},
@@ -175,6 +177,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         **GOES_ON,
         T.READING: (
             *PROTECT,
+            KNOWN,
             Rule(
                 "load_before_closing",
                 when.load_before_closing,
@@ -191,7 +194,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("too_slow", when.step_timed_out, do.fail_step),
             Rule("wait", when.always, do.nothing),
         ),
-        T.OPENED: IGNORE,
+        T.OPENED: (KNOWN, *IGNORE),
         T.PERSISTED: (
             Rule("delivered", when.delivered, do.end_delivered),
             Rule("close", when.guards_hold, do.durable_and_close),

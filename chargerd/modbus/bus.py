@@ -139,6 +139,13 @@ class Bus:
         with self._lock:
             return tuple(board for board, health in self._schedule.back_offs.boards.items() if health.lost)
 
+    def unheard_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards that have never answered since the bus began, and are not lost yet."""
+        lost = set(self.lost_boards())
+        return tuple(
+            one.board for one in self._exchange.statistics() if one.stale_age is None and one.board not in lost
+        )
+
     def statistics(self) -> BusStatistics:
         """Return how the bus and its boards do, and what is probably wrong."""
         boards = self._exchange.statistics()

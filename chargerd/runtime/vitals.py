@@ -46,6 +46,9 @@ class Watched(Protocol):
     def lost_boards(self) -> tuple[BoardId, ...]:
         """Return the boards that do not answer."""
 
+    def unheard_boards(self) -> tuple[BoardId, ...]:
+        """Return the boards that have never answered since the process began, and are not lost yet."""
+
     def unprepared_boards(self) -> tuple[BoardId, ...]:
         """Return the boards that are not known to have the settings their dead-man needs."""
 
@@ -85,10 +88,12 @@ class Vitals:
         """Tell what has changed, and the health if its time has come."""
         for bus in self._buses:
             lost, unprepared = frozenset(bus.lost_boards()), frozenset(bus.unprepared_boards())
+            unheard = frozenset(bus.unheard_boards())
             for board in self._boards.values():
                 if board.bus == bus.name:
                     prepared = board.id not in unprepared
-                    self._tell(board_state(board, lost, connected=bus.connected, prepared=prepared))
+                    known = bus.connected and board.id not in unheard
+                    self._tell(board_state(board, lost, known=known, prepared=prepared))
         if self._due.passed():
             self._link.publish_health(bodies.plain(self.health()))
 
@@ -112,13 +117,11 @@ class Vitals:
         )
 
 
-def board_state(
-    board: Board, lost: frozenset[BoardId], *, connected: bool, prepared: bool = True
-) -> BoardStateBody:
+def board_state(board: Board, lost: frozenset[BoardId], *, known: bool, prepared: bool = True) -> BoardStateBody:
     """Return `state/board`. That a dead-man was proved is known of no board: none has been tried yet."""
     relay = board.profile.relay
     dead_man = None if relay is None else relay.dead_man.value if board.lease and prepared else "none"
-    health = BoardHealth.LOST if board.id in lost else BoardHealth.GOOD if connected else BoardHealth.UNKNOWN
+    health = BoardHealth.LOST if board.id in lost else BoardHealth.GOOD if known else BoardHealth.UNKNOWN
     return BoardStateBody(
         board=board.id,
         bus=board.bus,

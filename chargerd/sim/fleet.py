@@ -106,6 +106,10 @@ class EventBus:
         """Return nothing: these boards always answer."""
         return ()
 
+    def unheard_boards(self) -> tuple[BoardId, ...]:
+        """Return nothing: they have answered at once."""
+        return ()
+
     def open_all(self, within: Seconds) -> tuple[PortId, ...]:
         """Open every relay, at once."""
         del within

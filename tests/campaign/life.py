@@ -50,7 +50,7 @@ BIKES: Mapping[str, tuple[int, Callable[[int], loads.Load]]] = {
     "growing overload": (2, lambda _seed: loads.growing_overload()),
 }
 """What is brought, and how often beside the others."""
-PEOPLE = ("mind changed",)
+PEOPLE = ("mind changed", "start at the start")
 """What people do of all that may go wrong."""
 RARE = (
     "killed",
@@ -223,8 +223,8 @@ class Life(abc.ABC):
             return
         self.break_down(
             {
-                "killed": lambda _span: self.kill(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False),
-                "power cut": lambda _span: self.kill(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True),
+                "killed": lambda _span: self._begin_anew(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False),
+                "power cut": lambda _span: self._begin_anew(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True),
                 "clock jumps": lambda _span: self._let_clock_jump(),
                 "clock unsure": lambda _span: setattr(shed.clock, "quality", rng.choice(list(ClockQuality))),
                 "welded": lambda _span: self._let_stick(self._port(), "welded"),
@@ -233,6 +233,13 @@ class Life(abc.ABC):
                 "broker away": lambda _span: self.cloud.go_away(rng.choice((5.0, 300.0, 3600.0))),
             }
         )
+
+    def _begin_anew(self, after: float, *, power: bool) -> None:
+        """Kill the daemon; somebody may be waiting for the next one, and is heard before any board is."""
+        self.kill(after, power=power)
+        if self.rng.random() < 0.5:
+            self.happened["start at the start"] += 1
+            self._scan(self._port())
 
     def _let_clock_jump(self) -> None:
         self.shed.clock.offset += self.rng.choice((-1, 1)) * self.rng.choice((1.0, 3600.0, 3 * 365 * 86400.0))

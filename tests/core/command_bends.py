@@ -153,6 +153,67 @@ OVERTAKING_BENDS: tuple[Bend, ...] = (
     ),
 )
 
+_BEGUN = "scenarios.test_just_begun:"
+
+BEGUN_BENDS: tuple[Bend, ...] = (
+    Bend(
+        "guards",
+        "return any(code is not Code.NOT_YET_KNOWN for code in port.obstacles(now))",
+        "return bool(port.obstacles(now))",
+        _BEGUN + "test_a_start_in_the_moment_of_the_beginning_is_accepted_and_waits",
+    ),
+    Bend(
+        "relay",
+        "self.known = self.known or not isinstance(event, RelayWritten)",
+        "self.known = self.known or isinstance(event, RelayReadBack)",
+        _BEGUN + "test_what_was_asked_in_vain_is_lost",
+        ("board", "board_lost"),
+    ),
+    Bend(
+        "station",
+        "                port.meter_known = True\n                self._tell(implausible(port, event))",
+        "                self._tell(implausible(port, event))",
+        _BEGUN + "test_what_was_asked_in_vain_is_lost",
+        ("meter", "meter_stale"),
+    ),
+    Bend(
+        "station",
+        "port.meter_known = port.relay.known = True",
+        "pass",
+        _BEGUN + "test_a_line_that_says_nothing_at_all_is_lost_in_the_end",
+    ),
+    Bend(
+        "supply",
+        "return port.state in NEEDS_POWER and port.step is not Step.KNOWN",
+        "return port.state in NEEDS_POWER",
+        _BEGUN + "test_no_contactor_closes_above_a_relay_that_nobody_has_read",
+    ),
+    Bend(
+        "guards",
+        "or (no_room(port, event, now) and port.room_unclear())",
+        "",
+        _BEGUN + "test_nor_from_one_that_may_not_wait_where_others_may",
+    ),
+    Bend(
+        "port",
+        "if code not in {Code.BUSY, Code.CIRCUIT_FULL}]",
+        "if code is Code.LATCHED]",
+        _BEGUN + "test_what_comes_up_while_it_waits_ends_it",
+    ),
+    Bend(
+        "port",
+        "if self.relay.phase is Phase.OPEN or unknown:",
+        "if self.relay.phase is Phase.OPEN:",
+        _BEGUN + "test_a_stop_while_it_waits_ends_it_at_once",
+    ),
+    Bend(
+        "inputs",
+        "not any(board.reported or board.missed for board in silent)",
+        "True",
+        _BEGUN + "test_inputs_that_do_not_come_are_lost",
+    ),
+)
+
 COMMAND_BENDS: tuple[Bend, ...] = (
     Bend(
         "adjust", "exceeds(named(event, port.plan.limits), port.plan.limits)", "False", _HIGHER, ("power", 1000.0)
@@ -292,6 +353,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         ({"energy": 400.0},),
     ),
     *OVERTAKING_BENDS,
+    *BEGUN_BENDS,
     Bend(
         "outbox",
         "if not (over and _opens(command, over))",

@@ -19,6 +19,7 @@ from chargerd.core.events import (
     BoardLost,
     CircuitReading,
     Event,
+    InputsNotRead,
     InputsRead,
     MeterFault,
     MeterReading,
@@ -371,9 +372,12 @@ class Plant(LogBook):
             return
         channels = range(1, 1 + max(plan.channel for plan in self.plan.inputs))
         told = {plan.channel: (plan.active == "closed") is (plan.id in self.danger) for plan in self.plan.inputs}
-        if not self.io.silent:
+        board, at = self.plan.inputs[0].board, Instant(self.now)
+        if self.io.silent:
+            self.tell(InputsNotRead(board=board, at=at, kind=FaultKind.TIMEOUT))
+        else:
             closed = tuple(told.get(channel, False) for channel in channels)
-            self.tell(InputsRead(board=self.plan.inputs[0].board, at=Instant(self.now), closed=closed))
+            self.tell(InputsRead(board=board, at=at, closed=closed))
         self.later(0.5, self.read_inputs, life)
 
     def read_feeders(self, life: int) -> None:

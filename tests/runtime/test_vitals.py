@@ -32,6 +32,10 @@ class OneBus:
     lost: tuple[BoardId, ...] = ()
 
     unprepared: tuple[BoardId, ...] = ()
+    unheard: tuple[BoardId, ...] = ()
+
+    def unheard_boards(self) -> tuple[BoardId, ...]:
+        return self.unheard
 
     def unprepared_boards(self) -> tuple[BoardId, ...]:
         return self.unprepared
@@ -80,6 +84,13 @@ def test_boards_are_told_when_they_change_and_health_once_a_minute(
     bus.lost, bus.connected = (), False
     watch.looked((), frozenset())
     assert [body["health"] for _, body in told.boards[3:]] == ["unknown", "unknown"]
+    bus.connected, bus.unheard = True, (BoardId("relay"),)
+    watch.looked((), frozenset())
+    assert [(board, body["health"]) for board, body in told.boards[5:]] == [("meter", "good")], (
+        "one is not known yet"
+    )
+    bus.unheard, bus.connected = (), False
+    watch.looked((), frozenset())
     assert not told.health
     clock.sleep(Seconds(HEALTH_EVERY + 1))
     watch.looked((), frozenset())
