@@ -30,7 +30,7 @@ from chargerd.config.plans import MOST_PHASES, POWER_EVERY, RENEW_EVERY
 from chargerd.config.population import Hung, Population
 from chargerd.config.profiles import Profile
 from chargerd.config.register_map import Quantity
-from chargerd.core.units import CircuitId, PortId, Seconds
+from chargerd.core.units import PortId, Seconds
 
 ENERGY_EVERY = Seconds(60.0)
 """Energy is read at each checkpoint of a session."""
@@ -241,11 +241,11 @@ def load_of(there: Population) -> Load:
 def another_port(there: Population) -> Load:
     """Return what one more port like the last adds to a line, on boards that are there already but for its meter.
 
-    Its circuit's voltage is read for the last one. Its transactions are not longer than the last one's.
+    Its voltage is told by the last one's meter, where both hang on one phase, and its transactions are no longer.
     """
-    *_known, new = there.with_ports(len(there.ports) + 1).ports
+    *known, new = there.with_ports(len(there.ports) + 1).ports
     alone = replace(there, ports=(new,), contactors=())
-    due = [*_renewals(alone), *_readings(alone, {new.circuit})]
+    due = [*_renewals(alone), *_readings(alone, {hung.mains for hung in known})]
     return Load(
         fast=() if new.meter is None else (_fast(alone, new, new.meter),),
         slow=tuple(one.at(there.line) for one in due),
@@ -279,16 +279,16 @@ def _renewals(there: Population) -> Iterator[_Due]:
             yield _Due(frames=WRITE, profile=hung.relay, every=RENEW_EVERY, renewal=True)
 
 
-def _readings(there: Population, known: Iterable[CircuitId] = ()) -> Iterator[_Due]:
-    """Yield what is read of meters beside their currents; voltage at one meter of each circuit not `known`."""
-    circuits = set(known)
+def _readings(there: Population, known: Iterable[tuple[str, str]] = ()) -> Iterator[_Due]:
+    """Yield what is read of meters beside their currents; voltage at one meter of each phase not `known`."""
+    told = set(known)
     for hung in there.ports:
         for quantity, every in () if hung.meter is None else _slower(hung.meter):
             assert hung.meter is not None
-            if quantity is Quantity.VOLTAGE and hung.circuit in circuits:
+            if quantity is Quantity.VOLTAGE and hung.mains in told:
                 continue
             if quantity is Quantity.VOLTAGE:
-                circuits.add(hung.circuit)
+                told.add(hung.mains)
             frames, power = _frames(hung.meter, quantity), quantity is Quantity.POWER
             yield _Due(frames=frames, profile=hung.meter, every=every, power=power)
 

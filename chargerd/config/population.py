@@ -8,8 +8,8 @@ from chargerd.config.line_time import LineTime
 from chargerd.config.plans import is_leased
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Site
-from chargerd.core.plan import Protection
-from chargerd.core.units import BoardId, CircuitId, PortId
+from chargerd.core.plan import Protection, mains_of
+from chargerd.core.units import BoardId, PortId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,8 @@ class Hung:
     """One port as far as it hangs on one bus: its meter, its relay, or both."""
 
     port: PortId
-    circuit: CircuitId
+    mains: tuple[str, str]
+    """The same for all ports whose voltage one meter tells."""
     protection: Protection
     meter: Profile | None = None
     meter_board: BoardId | None = None
@@ -52,7 +53,12 @@ class Population:
         """Return the same with so many ports: the first ones, or more like the last."""
         last = self.ports[-1]
         more = tuple(
-            replace(last, port=PortId(f"{last.port}+{index}"), meter_board=BoardId(f"{last.meter_board}+{index}"))
+            replace(
+                last,
+                port=PortId(f"{last.port}+{index}"),
+                mains=("port", f"{last.port}+{index}") if last.mains[1] == last.port else last.mains,
+                meter_board=BoardId(f"{last.meter_board}+{index}"),
+            )
             for index in range(count - len(self.ports))
         )
         return replace(self, ports=(*self.ports[:count], *more))
@@ -70,13 +76,14 @@ class Population:
 def population(site: Site, bus: str, section: BusSection) -> Population:
     """Return what hangs on a bus of a site."""
     plans = {plan.id: plan for plan in site.plan.ports}
+    circuits = {circuit.id: circuit for circuit in site.plan.circuits}
     ports = []
     for wiring in site.ports_of(bus):
         meter, relay = site.boards[wiring.meter.board], site.boards[wiring.relay.board]
         ports.append(
             Hung(
                 port=wiring.id,
-                circuit=wiring.circuit,
+                mains=mains_of(plans[wiring.id], circuits),
                 protection=plans[wiring.id].protection,
                 meter=meter.profile if meter.bus == bus else None,
                 meter_board=meter.id,

@@ -22,6 +22,10 @@ HIGHEST = Volts(1000.0)
 """What is above all ranges is at least this."""
 
 
+FARTHEST = 1_000_000
+"""Rank of nobody: whoever speaks next is believed."""
+
+
 @dataclass(slots=True)
 class Mains:
     """The newest voltage of one port's phases, and since when it has been out of its band, or back in it."""
@@ -31,7 +35,7 @@ class Mains:
     """Of the lowest phase, where a port's phase is not stated."""
     high: Volts | None = None
     at: Instant | None = None
-    _rank: int = 0
+    _rank: int = FARTHEST
     _keeps: Seconds = KEEPS
     _over: Pickup = field(default_factory=Pickup)
     _under: Pickup = field(default_factory=Pickup)
@@ -40,7 +44,8 @@ class Mains:
     def note(self, volts: tuple[Volts | None, ...], at: Instant, *, rank: int, refresh: Seconds) -> bool:
         """Take in what a meter shows of the port's phases; say whether that is out of its band.
 
-        The meter of lowest `rank` is believed for as long as it speaks: the nearest one upstream.
+        The meter of lowest `rank` is believed for as long as it speaks: the nearest one upstream. What has been
+        out of the band so far goes on by whichever meter tells next.
         """
         known = [Volts(min(abs(one), HIGHEST)) for one in volts if one is not None and isfinite(one)]
         if not known or len(known) < len(volts) or not self._believes(at, rank, refresh):
@@ -54,6 +59,11 @@ class Mains:
         self._under.note(at, above=under)
         self._band.note(at, above=not over and not under)
         return over or under
+
+    def unheard(self, rank: int) -> None:
+        """A meter of this rank has not answered: if it was the one believed, the next to speak is, at once."""
+        if rank <= self._rank:
+            self._rank = FARTHEST
 
     def _believes(self, at: Instant, rank: int, refresh: Seconds) -> bool:
         if self.at is None or at > after(self.at, self._keeps) or rank < self._rank:

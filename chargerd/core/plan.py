@@ -5,6 +5,7 @@ DC589 protocols; IEC 60255-151 for definite-time functions). All spans are secon
 port's own limit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -183,6 +184,20 @@ class CircuitPlan:
     phase: Phase = Phase.ALL
     meter: FeederPlan | None = None
     contactor: RelayPlan | None = None
+
+
+def mains_of(port: PortPlan, circuits: Mapping[CircuitId, CircuitPlan]) -> tuple[str, str]:
+    """Return what the ports of one phase of one circuit have in common: one meter tells the voltage of all.
+
+    Where it is not known which phase that is, a port has it to itself: its own meter alone tells.
+    """
+    circuit = at = circuits.get(port.circuit)
+    phase = port.phase
+    while phase is Phase.ALL and at is not None:
+        phase, at = at.phase, None if at.parent is None else circuits.get(at.parent)
+    if circuit is None or (phase is Phase.ALL and circuit.phases > 1):
+        return ("port", port.id)
+    return (circuit.id, phase.value)
 
 
 class InputKind(StrEnum):

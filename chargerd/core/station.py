@@ -239,6 +239,8 @@ class Station:
                 self._answer_unknown(event)
             return []
         beside = self._supply.voltage_read(port, event) if isinstance(event, MeterReading) else []
+        if isinstance(event, MeterFault):
+            self._supply.voltage_unheard(port)
         self._to_port(port, event, now)
         return [port, *beside]
 

@@ -4,7 +4,7 @@ After each event the ports that were touched are weighed anew, then protection c
 opened, what is out of control loses its contactor; only then may a start that has waited begin.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from chargerd.core.circuit import PHASES, SHED, Circuit
 from chargerd.core.commands import Answer, Code, ReplyStatus
@@ -13,6 +13,7 @@ from chargerd.core.contactor import Contactor
 from chargerd.core.events import (
     BoardBack,
     BoardLost,
+    CircuitFault,
     CircuitReading,
     DeadlineReached,
     Event,
@@ -39,7 +40,7 @@ from chargerd.core.load import Share, drawn, ordered, settled, whole
 from chargerd.core.mains import DARK
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of
+from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of, mains_of
 from chargerd.core.plan import Phase as Wire
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
@@ -102,6 +103,8 @@ class Supply:
             circuit.plan.id: tuple(ports[port] for port in self._circuits.below(circuit.plan.id))
             for circuit in self._circuits.all()
         }
+        circuits = {circuit.id: circuit for circuit in plan.circuits}
+        self._mains = {port.id: mains_of(port, circuits) for port in plan.ports}
         for contactor in self.contactors.values():
             self._circuit_of(contactor).contactor = contactor
         self._guard()
@@ -129,9 +132,31 @@ class Supply:
                 self._guard()
             case CircuitReading():
                 return self.circuit_read(event)
+            case CircuitFault():
+                self._voltage_unheard(event)
             case _:
                 pass
         return []
+
+    def _voltage_unheard(self, event: CircuitFault) -> None:
+        """A feeder meter has not answered: the ports' own meters tell the voltage at once."""
+        circuit = self._circuits.get(event.circuit)
+        for port in () if circuit is None else self._below[circuit.plan.id]:
+            assert circuit is not None
+            port.mains.unheard(self._circuits.place(port.id).above.index(circuit))
+
+    def voltage_unheard(self, teller: Port) -> None:
+        """A port's meter has not answered: another one tells its voltage, and that of those beside it, at once."""
+        for port, rank in self._told_by(teller):
+            port.mains.unheard(rank)
+
+    def _told_by(self, teller: Port) -> Iterator[tuple[Port, int]]:
+        """Yield the ports whose voltage a port's meter shows, itself first, and how far from it they are."""
+        yield teller, BESIDE
+        mine = self._mains[teller.id]
+        for port in self._ports.values():
+            if port is not teller and self._mains[port.id] == mine:
+                yield port, BESIDE + 1
 
     def inputs_read(self, event: InputsRead, now: Moment) -> list[Port]:
         """Take in the contacts of an input board: one reading opens what it guards."""
@@ -166,7 +191,9 @@ class Supply:
         circuit.note(event)
         refresh = Seconds(0.0) if circuit.plan.meter is None else circuit.plan.meter.refresh
         out = []
-        for port in self._below[circuit.plan.id] if event.voltages else ():
+        # One voltage of a circuit of three phases is that of one of them, and nobody says which.
+        vague = len(event.voltages) == 1 and circuit.plan.phases > 1
+        for port in self._below[circuit.plan.id] if event.voltages and not vague else ():
             place = self._circuits.place(port.id)
             volts = voltages_of(place.phase, event.voltages)
             if port.mains.note(volts, event.at, rank=place.above.index(circuit), refresh=refresh):
@@ -178,15 +205,10 @@ class Supply:
         dead = event.voltage is not None and abs(event.voltage) < DARK
         if event.voltage is None or (dead and not teller.load_absent()):
             return []  # A channel that shows no voltage while current flows is broken, and no evidence.
-        mine = self._circuits.place(teller.id)
-        out = []
-        for port in self._ports.values():
-            place = self._circuits.place(port.id)
-            if port is teller or (mine.above and (place.phase, place.above) == (mine.phase, mine.above)):
-                rank = BESIDE + (port is not teller)
-                refresh = teller.plan.meter.refresh
-                if port.mains.note((event.voltage,), event.at, rank=rank, refresh=refresh) and port is not teller:
-                    out.append(port)
+        out, refresh = [], teller.plan.meter.refresh
+        for port, rank in self._told_by(teller):
+            if port.mains.note((event.voltage,), event.at, rank=rank, refresh=refresh) and port is not teller:
+                out.append(port)
         return out
 
     def relay(self, contactor: Contactor, event: RelayEvent, now: Moment) -> list[Port]:

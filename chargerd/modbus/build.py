@@ -7,7 +7,7 @@ from chargerd.config.pacing import INPUTS_EVERY, THERMOMETERS_EVERY
 from chargerd.config.register_map import Quantity
 from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.core.clock import Clock
-from chargerd.core.plan import PortPlan, contactor_of
+from chargerd.core.plan import PortPlan, contactor_of, mains_of
 from chargerd.core.units import BoardId, CircuitId, PortId, Seconds
 from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
 from chargerd.modbus.bus import Bus, Emit
@@ -62,6 +62,7 @@ def _bus(
     boards = {board.id: _board(board, site) for board in site.boards.values() if board.bus == name}
     ports = site.ports_of(name)
     plans = {port.id: port for port in site.plan.ports}
+    circuits = {circuit.id: circuit for circuit in site.plan.circuits}
     wiring = {port.id: _wiring(port, boards) for port in ports}
     wiring |= {
         port: Wiring(relay=(channel.board, channel.channel), meter=None)
@@ -70,7 +71,7 @@ def _bus(
     }
     supply = _supply(site, boards)
     schedule = Schedule(
-        {port.id: _on_bus(port, plans[port.id], boards) for port in ports},
+        {port.id: _on_bus(port, plans[port.id], boards, mains_of(plans[port.id], circuits)) for port in ports},
         boards,
         [board.id for board in boards.values() if board.relay_ports],
         {
@@ -145,8 +146,10 @@ def _wiring(port: PortWiring, boards: Mapping[BoardId, BoardOnBus]) -> Wiring:
     )
 
 
-def _on_bus(port: PortWiring, plan: PortPlan, boards: Mapping[BoardId, BoardOnBus]) -> PortOnBus:
-    on_bus = PortOnBus(circuit=port.circuit, power_every=plan.meter.power_every)
+def _on_bus(
+    port: PortWiring, plan: PortPlan, boards: Mapping[BoardId, BoardOnBus], mains: tuple[str, str]
+) -> PortOnBus:
+    on_bus = PortOnBus(mains=mains, power_every=plan.meter.power_every)
     board = boards.get(port.meter.board)
     if board is None or board.meter is None:
         return on_bus

@@ -23,7 +23,7 @@ from chargerd.config.pacing import (
     VOLTAGE_EVERY,
 )
 from chargerd.core.commands import Pace, RenewLease
-from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, after, between
+from chargerd.core.units import LONG_AGO, BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.back_off import BackOffs
 from chargerd.modbus.jobs import NEVER, Coils, Cut, Hold, Job, Kind, Reading, Regular
 from chargerd.modbus.lateness import Lateness
@@ -47,8 +47,11 @@ class _Due:
 class PortOnBus:
     """A port's pace and its readings on this bus."""
 
-    circuit: CircuitId
+    mains: tuple[str, str]
+    """The same for all ports whose voltage one meter can tell."""
     pace: Pace = Pace.IDLE
+    untold: bool = False
+    """Whether its meter has failed to tell its voltage when it was last asked for it."""
     readings: dict[Kind, Reading] = field(default_factory=dict)
     power_every: Seconds = Seconds(2.0)
 
@@ -236,10 +239,20 @@ class Schedule:
                 self.back_offs.boards[job.board].unheard = job
                 for reading in self._same(job):
                     reading.renew()
+                self._choose_voltage()
             case Regular():
                 job.last = LONG_AGO
             case Coils():
                 self._coils_asked[job.board] = None
+
+    def told(self, job: Reading, *, voltage: bool) -> None:
+        """A meter was asked for its voltage, and has told it or not; if not, another one is asked at once."""
+        port = self._ports[job.port]
+        asked = port.readings.get(Kind.VOLTAGE)
+        if asked is None or asked.block is not job.block or port.untold is not voltage:
+            return
+        port.untold = not voltage
+        self._choose_voltage()
 
     def forgive(self) -> None:
         """The line is back: every board may be asked at once, relays first."""
@@ -372,18 +385,31 @@ class Schedule:
                 reading.ask(None)
 
     def _choose_voltage(self) -> None:
-        """Read the voltage of each circuit with a closed port at one of its meters."""
-        seen: set[CircuitId] = set()
+        """Read the voltage of each phase of each circuit with a closed port at one of its meters that tells it."""
+        groups: dict[tuple[str, str], list[PortOnBus]] = {}
         for port in self._ports.values():
-            reading = port.readings.get(Kind.VOLTAGE)
-            if reading is None:
-                continue
-            wanted = port.pace is Pace.CLOSED and port.circuit not in seen
-            if wanted and not reading.wanted:
-                reading.renew()  # Not late for a time in which nobody wanted it.
-            reading.want(VOLTAGE_EVERY if wanted else None)
-            if wanted:
-                seen.add(port.circuit)
+            if Kind.VOLTAGE in port.readings:
+                groups.setdefault(port.mains, []).append(port)
+        for ports in groups.values():
+            chosen = self._teller([port for port in ports if port.pace is Pace.CLOSED])
+            for port in ports:
+                reading = port.readings[Kind.VOLTAGE]
+                if port is chosen and not reading.wanted:
+                    reading.renew()  # Not late for a time in which nobody wanted it.
+                reading.want(VOLTAGE_EVERY if port is chosen else None)
+
+    def _teller(self, closed: list[PortOnBus]) -> PortOnBus | None:
+        """Return the port whose meter tells for all: the one that does already, as long as it answers."""
+        if closed and all(port.untold for port in closed):
+            for port in closed:
+                port.untold = False  # One of them may be better by now.
+        boards = self.back_offs.boards
+
+        def preference(port: PortOnBus) -> tuple[bool, bool, bool]:
+            reading = port.readings[Kind.VOLTAGE]
+            return (boards[reading.board].misses > 0, port.untold, not reading.wanted)
+
+        return min(closed, key=preference, default=None)
 
 
 def _comes_along(reading: Reading) -> bool:

@@ -20,7 +20,7 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.faults import FaultKind
-from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
+from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, Volts, after
 from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
@@ -169,19 +169,27 @@ class Worker:
         result = self._exchange.ask(board, board.meter.read(job.channel, job.block))
         self._keep(job, result)
         if isinstance(result, Failed):
+            self._note_voltage(job, None)
             self._fault(job, result.kind, result.at, again=asked)
             return
         try:
             values = board.meter.values(job.block, result.pdu, job.channel)
         except Implausible as error:
             self._exchange.untrue(job.board, str(error), port=job.port)
+            self._note_voltage(job, None)
             self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked)
             return
         self._exchange.true(job.board)
+        self._note_voltage(job, values.voltage)
         self._tell(_reading(job.port, result.at, values))
         if values.untrue:
             self._exchange.untrue(job.board, "; ".join(values.untrue), port=job.port)
             self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked and values.energy is None)
+
+    def _note_voltage(self, job: Reading, volts: Volts | None) -> None:
+        """Let another meter tell the voltage if this one was asked for it and has not."""
+        with self._lock:
+            self._schedule.told(job, voltage=volts is not None)
 
     def _read_supply(self, job: Regular) -> None:
         result = self._exchange.ask(self._boards[job.board], self._supply.request(job))

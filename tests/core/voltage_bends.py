@@ -9,7 +9,44 @@ _OUT = _VOLTAGE + "test_four_seconds_out_of_the_band_suspend_all_it_supplies"
 _IN = _VOLTAGE + "test_just_inside_the_band_is_good"
 _BACK = _VOLTAGE + "test_a_minute_back_in_the_band_lets_it_go_on"
 
+_PHASE = _VOLTAGE + "test_a_port_on_another_phase_is_told_by_a_meter_of_its_own_phase"
+_UNSTATED = _VOLTAGE + "test_where_nobody_says_on_which_phase_a_port_hangs_its_own_meter_alone_tells"
+_AT_ONCE = _VOLTAGE + "test_another_meter_is_believed_as_soon_as_the_nearer_one_falls_silent"
+
 VOLTAGE_BENDS: tuple[Bend, ...] = (
+    # One meter for each phase of each circuit
+    Bend("plan", "return (circuit.id, phase.value)", 'return (circuit.id, "")', _PHASE),
+    Bend(
+        "plan",
+        "if circuit is None or (phase is Phase.ALL and circuit.phases > 1):",
+        "if circuit is None:",
+        _UNSTATED,
+    ),
+    Bend(
+        "plan",
+        "(phase is Phase.ALL and circuit.phases > 1)",
+        "phase is Phase.ALL",
+        _VOLTAGE + "test_in_a_circuit_of_one_phase_one_meter_tells_for_all",
+    ),
+    Bend(
+        "supply",
+        "len(event.voltages) == 1 and circuit.plan.phases > 1",
+        "False",
+        _VOLTAGE + "test_one_voltage_of_a_feeder_of_three_phases_is_no_evidence_for_any",
+    ),
+    Bend("mains", "            self._rank = FARTHEST\n", "            pass\n", _AT_ONCE, ("meter",)),
+    Bend(
+        "supply", "                self._voltage_unheard(event)\n", "                pass\n", _AT_ONCE, ("feeder",)
+    ),
+    Bend(
+        "station", "            self._supply.voltage_unheard(port)\n", "            pass\n", _AT_ONCE, ("meter",)
+    ),
+    Bend(
+        "mains",
+        "if rank <= self._rank:",
+        "if True:",
+        _VOLTAGE + "test_a_silence_of_one_that_was_not_believed_changes_nothing",
+    ),
     Bend(
         "plan",
         "overvoltage: Volts = Volts(264.0)",

@@ -9,14 +9,14 @@ import pytest
 from chargerd.config.pacing import BACK_OFF, COILS_EVERY, FAST_EVERY, IDLE_EVERY
 from chargerd.config.register_map import Block
 from chargerd.core.commands import CloseRelay, Pace, RenewLease
-from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, after
+from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF
 from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading
 from chargerd.modbus.schedule import PassedOverError, PortOnBus, Schedule
 
 T = Instant(1000.0)
 RELAY = BoardId("relay")
-SHED = CircuitId("shed")
+SHED = ("shed", "all")
 BLOCKS = {
     Kind.CURRENT: Block(address=6, count=2),
     Kind.POWER: Block(address=12, count=2),
@@ -34,7 +34,7 @@ def meter(number: int) -> BoardId:
     return BoardId(f"meter{number}")
 
 
-def on_bus(number: int, blocks: dict[Kind, Block], refresh: float, circuit: CircuitId) -> PortOnBus:
+def on_bus(number: int, blocks: dict[Kind, Block], refresh: float, mains: tuple[str, str]) -> PortOnBus:
     readings = {
         kind: Reading(
             port=port(number),
@@ -46,7 +46,7 @@ def on_bus(number: int, blocks: dict[Kind, Block], refresh: float, circuit: Circ
         )
         for kind, block in blocks.items()
     }
-    return PortOnBus(circuit=circuit, readings=readings)
+    return PortOnBus(mains=mains, readings=readings)
 
 
 class Bench:
@@ -59,7 +59,7 @@ class Bench:
         pace: Pace | None = None,
         blocks: dict[Kind, Block] | None = None,
         refresh: float = 0.0,
-        circuits: Callable[[int], CircuitId] = lambda _number: SHED,
+        mains: Callable[[int], tuple[str, str]] = lambda _number: SHED,
         min_period: dict[BoardId, Seconds] | None = None,
     ) -> None:
         self.now = T
@@ -67,7 +67,7 @@ class Bench:
         self.done: list[tuple[Instant, Job]] = []
         numbers = range(1, ports + 1)
         self.schedule = Schedule(
-            {port(number): on_bus(number, blocks or BLOCKS, refresh, circuits(number)) for number in numbers},
+            {port(number): on_bus(number, blocks or BLOCKS, refresh, mains(number)) for number in numbers},
             [RELAY, *(meter(number) for number in numbers)],
             [RELAY],
             min_period,
@@ -321,8 +321,60 @@ def test_a_renewal_in_a_hurry_lets_nothing_pass() -> None:
     assert [isinstance(bench.step(), Hold) for _ in range(4)] == [True, True, True, False]
 
 
+def voltages(bench: Bench) -> list[BoardId]:
+    return [job.board for _at, job in bench.done if isinstance(job, Reading) and job.kind is Kind.VOLTAGE]
+
+
+def test_voltage_is_read_at_one_closed_port_of_each_phase_of_a_circuit() -> None:
+    phases = ("L1", "L2", "L3")
+    bench = Bench(6, pace=Pace.CLOSED, mains=lambda number: ("shed", phases[number % 3]))
+    bench.settle()
+    bench.run(20.0)
+    assert set(voltages(bench)) == {meter(1), meter(2), meter(3)}
+    assert len(voltages(bench)) == pytest.approx(30, abs=4)
+
+
+@pytest.mark.parametrize("how", ["silent", "refuses"])
+def test_another_meter_takes_over_at_once(how: str) -> None:
+    bench = Bench(4, pace=Pace.CLOSED)
+    bench.settle()
+    bench.run(10.0)
+    assert set(voltages(bench)) == {meter(1)}
+    bench.done.clear()
+    if how == "silent":
+        bench.silent.add(meter(1))
+    else:
+        asked = bench.schedule._ports[port(1)].readings[Kind.VOLTAGE]  # noqa: SLF001 - as the worker does
+        bench.schedule.told(asked, voltage=False)
+    began = bench.now
+    bench.run(10.0)
+    first = bench.times(
+        lambda job: isinstance(job, Reading) and job.kind is Kind.VOLTAGE and job.board != meter(1)
+    )
+    assert first[0] - began < 0.75, "as soon as it is known"
+    assert len(set(voltages(bench)) - {meter(1)}) == 1
+    bench.silent.clear()
+    bench.run(30.0)
+    bench.done.clear()
+    bench.run(10.0)
+    assert len(set(voltages(bench))) == 1, "who tells goes on telling"
+
+
+def test_where_none_tells_its_voltage_all_are_tried_again() -> None:
+    bench = Bench(2, pace=Pace.CLOSED)
+    bench.settle()
+    for number in (1, 2, 1, 2):
+        reading = bench.schedule._ports[port(number)].readings[Kind.VOLTAGE]  # noqa: SLF001 - as the worker does
+        bench.schedule.told(reading, voltage=False)
+    bench.run(6.0)
+    assert voltages(bench)
+    bench.schedule.told(bench.schedule._ports[port(1)].readings[Kind.CURRENT], voltage=False)  # noqa: SLF001
+    bench.schedule.told(bench.schedule._ports[port(1)].readings[Kind.VOLTAGE], voltage=True)  # noqa: SLF001
+    assert not bench.schedule._ports[port(1)].untold  # noqa: SLF001
+
+
 def test_voltage_is_read_at_one_closed_port_per_circuit() -> None:
-    bench = Bench(4, circuits=lambda number: CircuitId("ab"[number % 2]))
+    bench = Bench(4, mains=lambda number: ("ab"[number % 2], "all"))
     bench.schedule.set_pace(port(2), Pace.CLOSED, bench.now)
     bench.schedule.set_pace(port(4), Pace.CLOSED, bench.now)
     bench.settle()

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.commands import Code
-from chargerd.core.events import CircuitReading, MeterReading
+from chargerd.core.events import CircuitFault, CircuitReading, MeterFault, MeterReading
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import CircuitPlan, Phase, StationPlan
 from chargerd.core.session import StopReason
 from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, Volts
@@ -325,3 +326,67 @@ def test_a_port_shows_the_voltage_of_its_own_meter_then_that_upstream_then_none(
     world.feeder_volts = ()
     world.run(11.0)
     assert world.view(A02).measured.voltage is None
+
+
+def three_phases(*phases: Phase, circuit_phases: int = 3) -> World:
+    """Ports of one circuit on these phases, without any meter of the circuit's own."""
+    ports = tuple(port_plan(f"A{number:02}", number, phase=phase) for number, phase in enumerate(phases, 1))
+    world = World(site=StationPlan(ports=ports, circuits=(CircuitPlan(id=SHED, phases=circuit_phases),)))
+    all_charging(world, *(port.id for port in ports))
+    world.run(2)
+    return world
+
+
+def test_a_port_on_another_phase_is_told_by_a_meter_of_its_own_phase() -> None:
+    world = three_phases(Phase.L1, Phase.L2, Phase.L2)
+    for _ in range(4):
+        seen_by(world, A01, 230.0, 1.0)
+        seen_by(world, A02, 300.0, 1.0)
+    assert closed(world) == [A01]
+    world.tells("suspended overvoltage", port="A03")
+
+
+def test_where_nobody_says_on_which_phase_a_port_hangs_its_own_meter_alone_tells() -> None:
+    world = three_phases(Phase.ALL, Phase.ALL)
+    seen_by(world, A01, 300.0, 6.0)
+    assert closed(world) == [A02]
+
+
+def test_in_a_circuit_of_one_phase_one_meter_tells_for_all() -> None:
+    world = three_phases(Phase.ALL, Phase.ALL, circuit_phases=1)
+    seen_by(world, A01, 300.0, 6.0)
+    assert closed(world) == []
+
+
+def test_one_voltage_of_a_feeder_of_three_phases_is_no_evidence_for_any() -> None:
+    world = shed(meter=feeder(), phases=3)
+    world.feeder_volts = GOOD
+    all_charging(world, A01)
+    seen_by(world, A01, 300.0, 6.0)
+    world.tells("suspended overvoltage", port=A01)
+
+
+@pytest.mark.parametrize("fault", ["meter", "feeder"])
+def test_another_meter_is_believed_as_soon_as_the_nearer_one_falls_silent(fault: str) -> None:
+    world = shed(meter=feeder())
+    world.feeders_silent = True
+    all_charging(world, A01, A02)
+    if fault == "feeder":
+        reading = CircuitReading(circuit=SHED, at=Instant(world.now), currents=(Amps(4.0),), voltages=GOOD)
+        world.tell(reading)
+        world.tell(CircuitFault(circuit=CircuitId("nowhere"), at=Instant(world.now), kind=FaultKind.TIMEOUT))
+        world.tell(CircuitFault(circuit=SHED, at=Instant(world.now), kind=FaultKind.TIMEOUT))
+    else:
+        world.tell(MeterReading(port=PortId(A01), at=Instant(world.now), voltage=Volts(230.0)))
+        world.tell(MeterFault(port=PortId(A01), at=Instant(world.now), kind=FaultKind.TIMEOUT))
+    began = world.elapsed
+    seen_by(world, A02, 300.0, 6.0)
+    assert world.when("suspended overvoltage", port=A01) - began < 5.0, "its 4 s, and no more"
+
+
+def test_a_silence_of_one_that_was_not_believed_changes_nothing() -> None:
+    world = supplied(A01, A02)
+    world.feeders_silent = True
+    world.tell(MeterFault(port=PortId(A01), at=Instant(world.now), kind=FaultKind.TIMEOUT))
+    seen_by(world, A01, 300.0, 6.0)
+    assert closed(world) == [A01, A02], "what the feeder has told is not old yet"
