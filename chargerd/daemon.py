@@ -12,6 +12,7 @@ import threading
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -22,7 +23,7 @@ from chargerd.control.server import ControlError, ControlServer
 from chargerd.core.commands import Answer
 from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
 from chargerd.core.facts import Fact
-from chargerd.core.ledger import Batch, LedgerEntry, RememberedCommand, Reply, RowKind
+from chargerd.core.ledger import Batch, LedgerEntry, Owner, Recovery, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
@@ -43,6 +44,7 @@ from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
+from chargerd.runtime.machine import machine
 from chargerd.runtime.onlooker import Onlooker
 from chargerd.runtime.portrait import Portrait
 from chargerd.runtime.reconcile import fulfilled, interrupted, lost_latches, ports_to_stop, unanswered_starts
@@ -141,6 +143,7 @@ class Daemon:
                 on_health=lambda writable: self._engine.dispatch(StoreChanged(writable=writable)),
                 on_crash=self._crashed,
                 upkeep=upkeep,
+                owner=Owner(gateway=site.gateway.id, machine=machine()),
             )
         except StoreError as error:
             raise StartError(str(error)) from error
@@ -149,7 +152,9 @@ class Daemon:
         latches = (*recovery.latches, *(lost_latches(site.plan) if recovery.latches_unknown else ()))
         # Gateways whose mains return together must not all switch on in the same order.
         seed = zlib.crc32(site.gateway.id.encode())
-        self._station = Station(site.plan, self._clock.moment(), latches, seed, recovery.disabled)
+        # What was open on another gateway's journal cannot be taken up: nobody knows what was plugged in since.
+        plan = site.plan if recovery.moved is None else replace(site.plan, resume_window=Seconds(0.0))
+        self._station = Station(plan, self._clock.moment(), latches, seed, recovery.disabled)
         self._engine = Engine(self._station, self._clock, self._journal, self._give_up)
         self._buses = make_buses(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
         self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}
@@ -232,11 +237,7 @@ class Daemon:
         self._journal.start()  # Which may have to say at once that it cannot write.
         newest = self._journal.span().last
         self._journal.read_rows(max(0, newest - RECOLLECT), RECOLLECT, self._clock_watch.recollect)
-        if recovery.salvaged is not None:
-            self._alarm("journal_was_damaged", f"moved to {recovery.salvaged}")
-        if recovery.latches_unknown:
-            log.critical("latches_were_lost", ports="all locked out")
-            self._journal.append(Batch(latches=lost_latches(self._site.plan)))
+        self._tell_journal(recovery)
         cut_short = interrupted(recovery)
         self._note(
             starts.started(
@@ -271,6 +272,16 @@ class Daemon:
         sessions = (view.session for view in self._engine.views())
         commands = (None if session is None else session.order.command for session in sessions)
         return {command for command in commands if command is not None}
+
+    def _tell_journal(self, recovery: Recovery) -> None:
+        """Say what is unusual about the journal that was found."""
+        if recovery.salvaged is not None:
+            self._alarm("journal_was_damaged", f"moved to {recovery.salvaged}")
+        if recovery.moved is not None:
+            self._alarm("stream_renewed", f"{recovery.moved}: this journal is a copy, or its card has moved")
+        if recovery.latches_unknown:
+            log.critical("latches_were_lost", ports="all locked out")
+            self._journal.append(Batch(latches=lost_latches(self._site.plan)))
 
     def _tell_store(self) -> None:
         """Tell the station if the journal takes nothing from the start: then no relay closes."""

@@ -69,6 +69,23 @@ class LedgerSpan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose journal it is: the gateway's id, and what its machine is known by. `None`: not known."""
+
+    gateway: str | None = None
+    machine: str | None = None
+
+    def differs(self, other: "Owner") -> tuple[str, ...]:
+        """Return what of it has changed; what either side does not know has not."""
+        pairs = {"gateway": (self.gateway, other.gateway), "machine": (self.machine, other.machine)}
+        return tuple(name for name, pair in pairs.items() if None not in pair and pair[0] != pair[1])
+
+    def over(self, other: "Owner") -> "Owner":
+        """Return this, with what it does not know taken from another."""
+        return Owner(gateway=self.gateway or other.gateway, machine=self.machine or other.machine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A reply to a command, as published on `up/reply` and stored for its repetition."""
 
@@ -145,5 +162,9 @@ class Recovery:
     """Where a damaged journal was moved, if this one had to be started anew."""
     latches_unknown: bool = False
     """Whether latches may have been lost with a damaged journal; stands until a batch with latches is written."""
+    last: int = 0
+    """The highest number that was given out before this start."""
+    moved: str | None = None
+    """Why the journal is taken for another gateway's, if it is: its sessions are over, and its stream is new."""
     newest: Body | None = None
     """The ledger's last row, a `gap` if it cannot be read; `None` if there is none."""

@@ -106,7 +106,14 @@ class MqttLink:
         self._conn = 0
         """The number the next connection will have; paho's thread reads it."""
         self._conn_said = 0
-        self._feed = Feed(gateway=gateway, clock=clock, ledger=ledger, alarms=self._alarms, post=self._words.put)
+        self._feed = Feed(
+            gateway=gateway,
+            clock=clock,
+            ledger=ledger,
+            alarms=self._alarms,
+            post=self._words.put,
+            on_renewed=lambda: self._out.all_due(),  # noqa: PLW0108 - made below
+        )
         self._keys = KeyWatch(config, clock, self._alarms)
         self._look_at_keys_at = clock.now()
         self._out = Outgoing(

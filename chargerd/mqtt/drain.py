@@ -64,14 +64,16 @@ class Drain:
         """The highest row that was sent before those and has not been asked for since."""
         self._asked_at: Instant | None = None
         self._ask_after = UNDER_WAY
+        self._sent = False
+        self._renewing = False
         self._acked = 0
         self._reached = 0
         self._dead: set[int] = set()
         self._replay_from = self._replay_through = 0
 
-    def begin(self, span: LedgerSpan) -> None:
-        """Take in what an earlier process left: it may have sent any of it, so any of it may be acknowledged."""
-        self._reached = max(self._reached, span.last)
+    def begin(self, last: int) -> None:
+        """Take in up to where an earlier process left rows: any may have been sent, so any may be acknowledged."""
+        self._reached = max(self._reached, last)
 
     def connected(self, until: Instant) -> None:
         """A connection is new: send nothing before `until`, or before an acknowledgement has come."""
@@ -98,6 +100,23 @@ class Drain:
         self._next = self._replay_from
         self._rows.clear()
         self._recent.clear()
+
+    def hold(self) -> None:
+        """Send nothing before the stream is renewed."""
+        self._renewing = True
+
+    def renewed(self, span: LedgerSpan) -> None:
+        """The stream is another one, of which nothing has been sent yet."""
+        self._renewing = False
+        self._reached = span.first - 1
+        self._recent.clear()
+        self._dead.clear()
+        self._rewind()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether this process has not sent a row yet: what is acknowledged then was sent before it began."""
+        return not self._sent
 
     def may_acknowledge(self, through: int) -> bool:
         """Say whether all rows up to `through` have ever been sent."""
@@ -182,6 +201,7 @@ class Drain:
             if self._again_at is None:
                 self._again_at = after(now, AGAIN_EVERY if self._heard else self._again_after)
             self._room -= 1
+            self._sent = True
             self._recent[row.seq] = now
             self._reached = max(self._reached, covered_by(row))
             return row
@@ -198,6 +218,8 @@ class Drain:
         return max(self._next, self._acked + 1, span.acked + 1)
 
     def _held(self, now: Instant) -> bool:
+        if self._renewing:
+            return True
         if not self._heard and self._room <= 0 and self._next > self._replay_through:
             return True
         return any(at is not None and now < at for at in (self._ack_until, self._pause_until, self._read_after))

@@ -42,6 +42,13 @@ class LedgerSource(Protocol):
     def count_connection(self, deliver: Callable[[int], None]) -> None:
         """Count one more connection and tell which it is."""
 
+    @property
+    def found_last(self) -> int:
+        """The highest number of a row that was given out before this process began."""
+
+    def renew_stream(self, done: Callable[[], None]) -> None:
+        """Go on under a new stream; `done` is called when it is durable."""
+
 
 class Feed:
     """Hands out the next row to send and learns what became of it."""
@@ -54,12 +61,15 @@ class Feed:
         ledger: LedgerSource,
         alarms: Alarms,
         post: Callable[[Callable[[], None]], None],
+        on_renewed: Callable[[], None],
     ) -> None:
         self._gateway = gateway
         self._clock = clock
         self._ledger = ledger
         self._alarms = alarms
         self._post = post
+        self._on_renewed = on_renewed
+        self._renewed = False
         self._drain = Drain()
         self._gaps: dict[int, str] = {}
         """Rows this connection's broker will not take, and why."""
@@ -68,7 +78,7 @@ class Feed:
 
     def begin(self) -> None:
         """Take in what an earlier process left."""
-        self._drain.begin(self._ledger.span())
+        self._drain.begin(self._ledger.found_last)
 
     def connected(self) -> None:
         """A connection is new: what is not acknowledged goes again, after the acknowledgement or its time."""
@@ -159,10 +169,30 @@ class Feed:
             log.info("ack_of_another_stream", stream=ack.stream)
             return 0
         if not self._drain.may_acknowledge(ack.through):
-            self._ack_ahead(ack.through)
+            if self._drain.untouched and not self._renewed:
+                self._renew(ack.through)
+            else:
+                self._ack_ahead(ack.through)
             return 0
         self._ledger.acknowledge(ack.stream, ack.through, lambda: self._ack_ahead(ack.through))
         return ack.through
+
+    def _renew(self, through: int) -> None:
+        """Begin a new stream: somebody has rows under numbers that are to be given out again, or were already.
+
+        Once in a process: a backend that always acknowledges one too much is no proof a second time.
+        """
+        self._renewed = True
+        last = self._ledger.found_last
+        self._drain.hold()
+
+        def renewed() -> None:
+            self._drain.renewed(self._ledger.span())
+            detail = f"row {through} was acknowledged, and {last} was the last here: the journal is an older one"
+            self._alarms.say("stream_renewed", detail)
+            self._on_renewed()
+
+        self._ledger.renew_stream(lambda: self._post(renewed))
 
     def _ack_ahead(self, through: int) -> None:
         # About nothing in particular: a backend that always says one too much is one mistake, not one a row.

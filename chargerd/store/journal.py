@@ -11,18 +11,21 @@ import queue
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from ulid import ULID
+
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Recovery, RememberedCommand, Reply
+from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Owner, Recovery, RememberedCommand, Reply
 from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import ChainCheck
 from chargerd.store.errors import StoreError
 from chargerd.store.place import Place, Upkeep
 from chargerd.store.tables import Tables
-from chargerd.store.work import Acknowledge, Append, Ask, CountConnection
+from chargerd.store.work import Acknowledge, Append, Ask, CountConnection, RenewStream
 from chargerd.store.writer import Writer
 
 ASK_TIMEOUT_S: Final = 30.0
@@ -30,6 +33,7 @@ ASK_TIMEOUT_S: Final = 30.0
 
 PLAIN: Final = Upkeep()
 VERIFY_SLICE: Final = 100
+NOBODY: Final = Owner()
 NO_ROWS: Sequence[LedgerRow] = ()
 NOT_TO_BE_HAD: Final[tuple[RememberedCommand | None, bool]] = (None, True)
 UNREADABLE: Final[tuple[str, ...]] = (
@@ -50,7 +54,6 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._connections = writer.tables.connections()
-        self._counted_by_clock = False
         self._reserved: dict[SessionId, CommandId] = {}
 
     # Life
@@ -65,16 +68,18 @@ class Journal:
         on_health: Callable[[bool], None],
         on_crash: Callable[[BaseException], None],
         upkeep: Upkeep = PLAIN,
+        owner: Owner = NOBODY,
     ) -> Self:
         """Open the journal at `path`, or make one, and count this start.
 
         A damaged file is moved aside and what can be read of it is taken over; `recovery` says so. `on_health`
-        is told when the journal cannot be written and when it can again, `on_crash` what ended its thread. Raises
+        is told when the journal cannot be written and when it can again, `on_crash` what ended its thread. A
+        journal whose `owner` is another one, as on a cloned card, goes on under a new stream. Raises
         `StoreError`, with what to do, if the file is in use or cannot be used.
         """
         place = Place(
             path,
-            lambda connection: _recover(connection, boot_id),
+            lambda connection: _recover(connection, boot_id, owner),
             lambda connection: _peek(connection, boot_id),
             upkeep,
         )
@@ -140,18 +145,21 @@ class Journal:
         wall_ms = self._clock.moment().wall_ms
         self._writer.put(Acknowledge(stream=stream, through=through, wall_ms=wall_ms, refused=refused))
 
+    @property
+    def found_last(self) -> int:
+        """The highest number that was given out before this process began."""
+        return self.recovery.last
+
+    def renew_stream(self, done: Callable[[], None]) -> None:
+        """Go on under a new stream, since numbers of this one were given out before and lost; `done` when so."""
+        self._writer.put(RenewStream(stream=self._writer.expect_stream(str(ULID())), done=done))
+
     def count_connection(self, deliver: Callable[[int], None]) -> None:
         """Count one more connection to the broker and deliver its number, which is higher than any before.
 
         Called by one thread. A journal that cannot be written holds back no connection: it counts on in memory.
-        One that was lost or is older than its gateway has forgotten how far it had counted. So once in a process
-        the count goes on from the seconds of the wall clock, if those are more.
         """
         self._connections += 1
-        wall_ms = self._clock.moment().wall_ms
-        if wall_ms is not None and not self._counted_by_clock:
-            self._connections = max(self._connections, wall_ms // 1000)
-            self._counted_by_clock = True
         self._writer.put(CountConnection(count=self._connections, deliver=deliver))
 
     # Reading
@@ -265,11 +273,18 @@ class Journal:
         self._reserved = {session: by for session, by in self._reserved.items() if by not in answered}
 
 
-def _recover(connection: sqlite3.Connection, boot_id: str) -> Recovery:
+def _recover(connection: sqlite3.Connection, boot_id: str, owner: Owner) -> Recovery:
     tables = Tables(connection)
     with tables.transaction():
         tables.count_start(boot_id)
-    return _peek(connection, boot_id)
+        before = tables.state().owner
+        changed = before.differs(owner)
+        if changed:
+            # One of which both differ is a copy: what it had not handed in, its original does.
+            tables.renew_stream(str(ULID()), from_now_on=len(changed) > 1)
+        tables.set_owner(owner.over(before))
+    moved = f"another {' and another '.join(changed)} than before" if changed else None
+    return replace(_peek(connection, boot_id), moved=moved)
 
 
 def _peek(connection: sqlite3.Connection, boot_id: str) -> Recovery:
@@ -293,5 +308,6 @@ def _peek(connection: sqlite3.Connection, boot_id: str) -> Recovery:
         known_ids=known,
         salvaged=state.salvaged if state.starts == 1 else None,
         latches_unknown=state.latches_unknown,
+        last=state.last,
         newest=tables.newest(),
     )

@@ -71,6 +71,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE TABLE disabled (holder TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",),
     ("CREATE TABLE warmth (port TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",),
+    (
+        # The last number before the stream began: numbers go on when one is renewed. And whose journal it is.
+        "ALTER TABLE state ADD COLUMN begun INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE state ADD COLUMN gateway TEXT",
+        "ALTER TABLE state ADD COLUMN machine TEXT",
+    ),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 

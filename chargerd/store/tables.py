@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from chargerd import log
 from chargerd.core.facts import Disabled, Latch
-from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, RememberedCommand, RowKind
+from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, Owner, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
@@ -47,6 +47,9 @@ class State:
     starts: int
     salvaged: str | None
     latches_unknown: bool
+    begun: int
+    """The last number that was given out before the stream began."""
+    owner: Owner
 
 
 class Tables:
@@ -73,7 +76,8 @@ class Tables:
     def state(self) -> State:
         """Return where the journal stands. Raises `DamagedError` if it does not know."""
         row = self._db.execute(
-            "SELECT stream, last, acked, settled, starts, salvaged, latches_unknown FROM state"
+            "SELECT stream, last, acked, settled, starts, salvaged, latches_unknown, begun, gateway, machine"
+            " FROM state"
         ).fetchone()
         if row is None:
             raise DamagedError("the row that says where the journal stands is missing")
@@ -85,6 +89,8 @@ class Tables:
             starts=row[4],
             salvaged=row[5],
             latches_unknown=bool(row[6]),
+            begun=row[7],
+            owner=Owner(gateway=row[8], machine=row[9]),
         )
 
     def span(self) -> LedgerSpan:
@@ -93,7 +99,7 @@ class Tables:
         first = self._db.execute("SELECT min(seq) FROM ledger").fetchone()[0]
         return LedgerSpan(
             stream=state.stream,
-            first=state.last + 1 if first is None else first,
+            first=state.last + 1 if first is None else max(first, state.begun + 1),
             last=state.last,
             acked=state.acked,
         )
@@ -111,6 +117,20 @@ class Tables:
             "INSERT INTO state (one, stream, settled, salvaged, latches_unknown) VALUES (1, ?, ?, ?, ?)",
             (stream, settled, salvaged, latches_unknown),
         )
+
+    def renew_stream(self, stream: str, *, from_now_on: bool) -> None:
+        """Go on under another stream; numbers go on as they were.
+
+        What the backend has not acknowledged goes out under the new one, or, `from_now_on`, nothing of it does.
+        """
+        self._db.execute(
+            "UPDATE state SET stream = ?, begun = CASE WHEN ? THEN last ELSE acked END", (stream, from_now_on)
+        )
+        self._db.execute("UPDATE state SET acked = begun")
+
+    def set_owner(self, owner: Owner) -> None:
+        """Keep whose journal this is."""
+        self._db.execute("UPDATE state SET gateway = ?, machine = ?", (owner.gateway, owner.machine))
 
     def number_of_boot(self, boot_id: str) -> int:
         """Return the number a boot has or would get; nothing is written."""

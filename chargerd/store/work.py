@@ -83,6 +83,25 @@ class Acknowledge(Write):
 
 
 @dataclass(slots=True, kw_only=True)
+class RenewStream(Write):
+    """Another stream for what the backend has not acknowledged, and all that follows."""
+
+    stream: str
+    done: Callable[[], None]
+
+    def write(self, tables: Tables) -> None:
+        """Renew it."""
+        tables.renew_stream(self.stream, from_now_on=False)
+
+    def committed(self) -> None:
+        """Let rows go again."""
+        self.done()
+
+    def failed(self, backlog: Backlog) -> None:
+        """Do nothing: the next acknowledgement shows the same again."""
+
+
+@dataclass(slots=True, kw_only=True)
 class CountConnection(Write):
     """The number of one more connection to the broker."""
 

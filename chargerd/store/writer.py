@@ -59,6 +59,7 @@ class Writer:
         self.restart_wanted = False
         """Whether the process should begin anew once it is idle: what it knows is not what the file tells."""
         self.span: LedgerSpan = self.tables.span()
+        self._expected: str | None = None
         """What the ledger holds; replaced as a whole, so that any thread may read it."""
         self.last_turn: Instant = clock.now()
         self.on_appended: Callable[[int], None] | None = None
@@ -128,6 +129,11 @@ class Writer:
                 return
         log.warning("journal_is_closed", refused=type(item).__name__)
         self._fail([item])
+
+    def expect_stream(self, stream: str) -> str:
+        """Have the ledger go on under this stream once that is written; return it."""
+        self._expected = stream
+        return stream
 
     def turn(self) -> None:
         """Write what is waiting, in the caller's thread: in place of `start`, where time is turned by hand."""
@@ -250,7 +256,7 @@ class Writer:
             write()
             span = self.tables.span()
         before = self.span
-        if span.stream != before.stream:
+        if span.stream not in {before.stream, self._expected}:
             # Another stream than the one the backend was told of: nothing is sent of it before a restart.
             return
         self.span = span

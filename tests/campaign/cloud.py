@@ -67,7 +67,7 @@ class Cloud:
     def _begin(self) -> None:
         """A new daemon: it knows only what the journal knows."""
         self._drain = Drain()
-        self._drain.begin(self._shed.real.span())
+        self._drain.begin(self._shed.real.found_last)
         if self._up:
             self._connect()
 

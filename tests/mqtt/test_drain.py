@@ -288,7 +288,7 @@ def test_an_acknowledgement_lower_than_before_changes_nothing() -> None:
 
 def test_only_what_was_ever_sent_may_be_acknowledged() -> None:
     drain = Drain()
-    drain.begin(span(3))
+    drain.begin(3)
     assert drain.may_acknowledge(3), "an earlier process may have sent it"
     assert not drain.may_acknowledge(4)
     drain.connected(at(0))

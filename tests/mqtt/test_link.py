@@ -36,13 +36,16 @@ class Ledger:
         self.lock = threading.Lock()
         self.last = rows
         self.acked = 0
+        self.stream, self.first = "stream", 1
+        self.found: int | None = None
+        """The last row of the process before, if rows were made since."""
         self.connections = 0
         self.large: set[int] = set()
         self.padding = 20_000
 
     def span(self) -> LedgerSpan:
         with self.lock:
-            return LedgerSpan(stream="stream", first=1, last=self.last, acked=self.acked)
+            return LedgerSpan(stream=self.stream, first=self.first, last=self.last, acked=self.acked)
 
     def read_rows(self, after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
         deliver([self.row(seq) for seq in range(after + 1, min(self.last, after + limit) + 1)])
@@ -54,17 +57,25 @@ class Ledger:
             "padding": "x" * self.padding if seq in self.large else "",
         }
         return LedgerRow(
-            stream="stream", seq=seq, kind=RowKind.EVENT, body=body, moment=CLOCK.moment(), offline=False
+            stream=self.stream, seq=seq, kind=RowKind.EVENT, body=body, moment=CLOCK.moment(), offline=False
         )
 
     def acknowledge(self, stream: str, through: int, refused: Callable[[], None] | None = None) -> None:
-        assert stream == "stream"
+        assert stream == self.stream
         with self.lock:
             ahead = through > self.last
             if not ahead:
                 self.acked = max(self.acked, through)
         if ahead and refused is not None:
             refused()
+
+    @property
+    def found_last(self) -> int:
+        return self.found if self.found is not None else self.last
+
+    def renew_stream(self, done: Callable[[], None]) -> None:
+        self.stream, self.first = "another", self.acked + 1
+        done()
 
     def count_connection(self, deliver: Callable[[int], None]) -> None:
         self.connections += 1
@@ -578,3 +589,33 @@ def test_the_drain_waits_for_the_retained_acknowledgement_and_no_longer(
         backend.wait("up/event", lambda body: body["seq"] == 5)
         assert CLOCK.now() - connected < 0.8, "the acknowledgement has come, so there is nothing to wait for"
         assert numbers(backend)[seen:] == [4, 5]
+
+
+def test_numbers_that_were_given_out_before_are_not_given_out_again(broker: Mosquitto, backend: Backend) -> None:
+    """A card image was restored: the backend has 8 rows of this stream, the journal knew of 3 and has made two."""
+    ledger = Ledger(rows=5)
+    ledger.found, ledger.acked = 3, 2
+    backend.acknowledge("stream", 8)
+    with Stage(broker.port, ledger) as stage:
+        row = backend.wait("up/event", lambda body: body["seq"] == 5)
+        assert row["stream"] == "another"
+        sent = [(body["stream"], body["seq"]) for body in backend.of("up/event")]
+        assert sent == [("another", 3), ("another", 4), ("another", 5)], "nothing under a number used before"
+        assert [name for name, _ in stage.alarms] == ["stream_renewed"]
+        birth = backend.wait("state/gateway", lambda body: body["ledger"]["stream"] == "another")
+        assert birth["ledger"] == {"stream": "another", "first": 3, "last": 5}
+        backend.acknowledge("another", 9)
+        stage.wait(lambda: len(stage.alarms) == 2)
+        assert stage.alarms[1][0] == "ack_ahead", "once is enough: a backend may always say one too much"
+        backend.acknowledge("another", 5)
+        stage.wait(lambda: ledger.acked == 5)
+
+
+def test_rows_this_process_has_made_and_not_sent_are_not_acknowledged_by_an_older_word(
+    broker: Mosquitto, backend: Backend
+) -> None:
+    ledger = Ledger(rows=4)
+    ledger.found = 3
+    backend.acknowledge("stream", 4)
+    with Stage(broker.port, ledger):
+        backend.wait("up/event", lambda body: (body["stream"], body["seq"]) == ("another", 4))

@@ -10,13 +10,13 @@ from typing import Any
 
 from chargerd.core.clock import Clock
 from chargerd.core.facts import Clearing, Disabled, Latch
-from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, RememberedCommand, RowKind
+from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, Owner, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, Source
 from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
-from chargerd.store.journal import Journal
+from chargerd.store.journal import NOBODY, Journal
 from chargerd.store.place import Upkeep
 
 PATIENCE_S = 20.0
@@ -154,6 +154,7 @@ def open_journal(
     boot_id: str = "boot-a",
     start: bool = True,
     upkeep: Upkeep = Upkeep(),  # noqa: B008 - frozen
+    owner: Owner = NOBODY,
 ) -> Opened:
     clock = clock or HandClock()
     health: list[bool] = []
@@ -166,7 +167,13 @@ def open_journal(
             changed.notify_all()
 
     journal = Journal.open(
-        path, clock=clock, boot_id=boot_id, on_health=on_health, on_crash=crashes.append, upkeep=upkeep
+        path,
+        clock=clock,
+        boot_id=boot_id,
+        on_health=on_health,
+        on_crash=crashes.append,
+        upkeep=upkeep,
+        owner=owner,
     )
     if start:
         journal.start()

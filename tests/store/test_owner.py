@@ -1,0 +1,107 @@
+"""A journal on another gateway than the one that wrote it: a cloned card, a moved one, a renamed gateway."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chargerd.core.ledger import Batch, Owner
+from chargerd.runtime import machine
+from tests.store.kit import Opened, entry, got, record
+
+Open = Callable[..., Opened]
+FIRST = Owner(gateway="shed-1", machine="one")
+
+
+def written(open_: Open) -> str:
+    """Leave five rows, two of them acknowledged, and an open session; return the stream."""
+    opened = open_(owner=FIRST)
+    opened.write(Batch(sessions=(record(),), entries=tuple(entry({"event": f"e{n}"}) for n in range(5))))
+    stream = opened.journal.span().stream
+    opened.journal.acknowledge(stream, 2)
+    opened.settle()
+    opened.close()
+    return stream
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [FIRST, Owner(), Owner(gateway="shed-1"), Owner(machine="one")],
+    ids=["same", "unknown", "no machine", "no id"],
+)
+def test_the_same_gateway_goes_on_with_its_stream(open_: Open, owner: Owner) -> None:
+    stream = written(open_)
+    opened = open_(owner=owner)
+    assert opened.journal.span().stream == stream
+    assert opened.journal.recovery.moved is None
+    opened.close()
+    assert open_(owner=FIRST).journal.recovery.moved is None, "what was not known for once is not forgotten"
+
+
+@pytest.mark.parametrize(
+    ("owner", "why"),
+    [
+        (replace(FIRST, gateway="shed-2"), "another gateway than before"),
+        (replace(FIRST, machine="two"), "another machine than before"),
+    ],
+)
+def test_a_renamed_gateway_or_a_moved_card_hands_in_what_is_owed_under_a_new_stream(
+    open_: Open, owner: Owner, why: str
+) -> None:
+    stream = written(open_)
+    opened = open_(owner=owner)
+    span = opened.journal.span()
+    assert span.stream != stream
+    assert (span.first, span.last, span.acked) == (3, 5, 2)
+    assert opened.journal.recovery.moved == why
+    assert [one.order.session for one in opened.journal.recovery.sessions] == ["s1"]
+    assert [(row.stream, row.seq) for row in opened.rows(after=2)] == [(span.stream, seq) for seq in (3, 4, 5)]
+    opened.close()
+    again = open_(owner=owner).journal
+    assert (again.span(), again.recovery.moved) == (span, None)
+
+
+def test_a_copy_does_not_hand_in_what_its_original_owes(open_: Open) -> None:
+    stream = written(open_)
+    opened = open_(owner=Owner(gateway="shed-2", machine="two"))
+    assert opened.journal.recovery.moved == "another gateway and another machine than before"
+    opened.write(Batch(entries=(entry({"event": "own"}),)))
+    span = opened.journal.span()
+    assert span.stream != stream
+    assert (span.first, span.last, span.acked) == (6, 6, 5)
+
+
+def test_a_stream_is_renewed_while_the_journal_is_open(open_: Open) -> None:
+    stream = written(open_)
+    opened = open_(owner=FIRST)
+    assert opened.journal.found_last == 5
+    opened.write(Batch(entries=(entry({"event": "new"}),)))
+    got(lambda deliver: opened.journal.renew_stream(lambda: deliver(None)))
+    span = opened.journal.span()
+    assert span.stream != stream
+    assert (span.first, span.last, span.acked) == (3, 6, 2)
+    opened.journal.acknowledge(stream, 6)
+    opened.journal.acknowledge(span.stream, 4)
+    opened.settle()
+    assert opened.journal.span().acked == 4, "a word about the old stream says nothing of this one"
+    opened.close()
+    assert open_(owner=FIRST).journal.span() == replace(span, acked=4)
+
+
+def test_a_machine_is_known_by_its_board_and_else_by_its_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial, installed = tmp_path / "serial-number", tmp_path / "machine-id"
+    monkeypatch.setattr(machine, "BOARD_SERIAL", serial)
+    monkeypatch.setattr(machine, "MACHINE_ID", installed)
+    assert machine.machine() is None
+    installed.write_text("4f1a\n")
+    by_installation = machine.machine()
+    serial.write_bytes(b"10000000abcdef01\0")
+    by_board = machine.machine()
+    assert by_installation is not None
+    assert by_board not in {None, by_installation}
+    installed.write_text("another")
+    assert machine.machine() == by_board
+    assert "abcdef01" not in str(by_board), "it is published by nobody, and could not be used if it were"
