@@ -95,6 +95,7 @@ class VirtualLine:
         self.gone = False
         self.closed = False
         self.hears_itself = False
+        self.waits = 0
         self.last_byte = -1.0
         self._clock = clock
         self._coming: list[tuple[float, int]] = []
@@ -124,6 +125,7 @@ class VirtualLine:
 
     def wait(self, timeout: Seconds) -> bool:
         self._alive()
+        self.waits += 1
         until = self._clock.time + max(0.0, timeout)
         if self._coming and self._coming[0][0] <= until:
             self._clock.time = max(self._clock.time, self._coming[0][0])
