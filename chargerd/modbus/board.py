@@ -136,6 +136,8 @@ class MeterBoard:
         self._section = section
         # Found once: each reading needs it, and finding out takes longer than the rest of the decoding.
         self._blocks = {quantity: section.block_of(quantity) for quantity in section.registers}
+        self._requests: dict[tuple[int, int, int], Request] = {}
+        """By channel and block: they are always the same, and a checksum is half the work of asking."""
 
     def has(self, quantity: Quantity) -> bool:
         """Say whether the board measures a quantity."""
@@ -151,9 +153,13 @@ class MeterBoard:
 
     def read(self, channel: int, block: Block) -> Request:
         """Return the request that reads one block of one channel."""
-        section = self._section
-        address = section.address_of(block, channel)
-        return read_registers(self._unit, section.function, address, block.count, section.words)
+        request = self._requests.get((channel, block.address, block.count))
+        if request is None:
+            section = self._section
+            address = section.address_of(block, channel)
+            request = read_registers(self._unit, section.function, address, block.count, section.words)
+            self._requests[channel, block.address, block.count] = request
+        return request
 
     def values(self, block: Block, pdu: bytes, channel: int = 1) -> Values:
         """Return what a block's answer says of a channel; never guesses.

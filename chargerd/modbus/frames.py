@@ -8,7 +8,7 @@ first, and its import would take longer than that.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 READS_OF_BITS = frozenset({1, 2})
@@ -49,17 +49,17 @@ class Request:
     pdu: bytes
     reply_size: int
     echo: bytes | None = None
+    rtu: bytes = field(init=False, repr=False, compare=False)
+    """The frame as it goes over a serial line, with address and CRC."""
+
+    def __post_init__(self) -> None:
+        frame = bytes([self.unit]) + self.pdu
+        object.__setattr__(self, "rtu", frame + crc(frame))
 
     @property
     def function(self) -> int:
         """The function code."""
         return self.pdu[0]
-
-    @property
-    def rtu(self) -> bytes:
-        """The frame as it goes over a serial line, with address and CRC."""
-        frame = bytes([self.unit]) + self.pdu
-        return frame + crc(frame)
 
     @property
     def rtu_reply_size(self) -> int:

@@ -37,6 +37,8 @@ class Reading:
     block: Block
     """The same object for all that is read with it: blocks are told apart by identity, which costs nothing."""
     refresh: Seconds = Seconds(0.0)
+    fast: bool = False
+    """Whether it is the current of a closed or starting port."""
     beside: bool = False
     """Whether it comes with its port's current anyway, as long as nobody asks for it."""
     asked_at: Instant | None = field(init=False, default=None)

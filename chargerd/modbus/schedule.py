@@ -227,7 +227,7 @@ class Schedule:
             raise PassedOverError(f"S2: openings of {', '.join(self._cuts)} wait, and {job} goes first")
 
     def _count_turn(self, job: Job, now: Instant) -> None:
-        if isinstance(job, Reading) and self._is_fast(job):
+        if isinstance(job, Reading) and job.fast:
             self._fast_since += 1
         elif not isinstance(job, Cut):
             self._fast_since, self._slow_at = 0, now
@@ -282,7 +282,7 @@ class Schedule:
         for reading in self._readings:
             if reading.begins > now or _comes_along(reading):
                 continue
-            if not self._is_fast(reading):
+            if not reading.fast:
                 if self._may_read(reading, now):
                     due.append(self._slower(reading))
             elif (fast is None or reading.by < fast.by) and self._may_read(reading, now):
@@ -359,9 +359,6 @@ class Schedule:
             case _:
                 return None
 
-    def _is_fast(self, reading: Reading) -> bool:
-        return reading.kind is Kind.CURRENT and self._ports[reading.port].pace is not Pace.IDLE
-
     def _same(self, job: Reading) -> Iterator[Reading]:
         """All readings that one transaction serves: the same block of the same channel."""
         for reading in self._ports[job.port].readings.values():
@@ -376,6 +373,7 @@ class Schedule:
         power = {Pace.IDLE: IDLE_EVERY, Pace.ARMED: FAST_EVERY, Pace.CLOSED: port.power_every}
         current = None if pace is Pace.IDLE else port.readings.get(Kind.CURRENT)
         for kind, reading in port.readings.items():
+            reading.fast = reading is current
             reading.beside = current is not None and reading is not current and reading.block is current.block
             if kind is Kind.CURRENT:
                 reading.want(IDLE_EVERY if pace is Pace.IDLE else FAST_EVERY)

@@ -234,7 +234,7 @@ class RtuWire:
             if match is not None:
                 self._learn(request, buffer)
                 return self._found(match, answer, sent_at, sent_until, now)
-            # The rest comes character by character: to wake for each of them costs more than all else of a reading.
+            # The rest comes character by character: to wake for each costs more than all else of a reading.
             missing = request.rtu_reply_size - len(answer)
             self._sleep_until(after(now, Seconds((missing - 1) * self._character)))
 
