@@ -241,8 +241,9 @@ class Port(PortCondition):
     def trip(self, function: Function, detail: StopDetail, now: Moment) -> None:
         """Open at once and end the session; what opened it may have to be cleared by hand."""
         latch = None
-        if function.clearing is not None:
-            latch = Latch(port=self.id, function=detail.function, clearing=function.clearing, detail=detail)
+        clearing = function.latch(self.session.image, now.instant)
+        if clearing is not None:
+            latch = Latch(port=self.id, function=detail.function, clearing=clearing, detail=detail)
         self.trip_with(latch, function.reason, detail, now)
 
     def trip_with(self, latch: Latch | None, reason: StopReason, detail: StopDetail, now: Moment) -> None:

@@ -47,9 +47,13 @@ class Image:
     contact_from: Instant | None = None
     """When the write began that closed it; `None` until its board has read it back closed."""
     over_current: Pickup = field(default_factory=Pickup)
+    over_port_current: Pickup = field(default_factory=Pickup)
+    """The same by the port's own limit, whatever was ordered."""
     over_power: Pickup = field(default_factory=Pickup)
     thermal: Thermal = field(default_factory=Thermal)
     """The port's, not the session's: a wire does not cool down because a session ends."""
+    ordered: Thermal = field(default_factory=Thermal)
+    """The session's own, by the limit of its order: no wire is warm by it, so it ends with the session."""
     heat: Heat = field(default_factory=Heat)
     """The port's as well."""
     mains: Mains = field(default_factory=Mains)
@@ -91,6 +95,8 @@ class Image:
             self.totals.distrust("register_frozen", self.frozen.due)
         if seen.current is not None and counted.current:
             self.over_current.note(reading.at, above=seen.current >= self.definite_current)
+            factor = self.plan.protection.definite_factor
+            self.over_port_current.note(reading.at, above=seen.current >= factor * self.plan.limits.current)
             self.level.note(seen.current, reading.at)
         if reading.power is not None and seen.power is not None:
             if counted.power:
@@ -118,7 +124,7 @@ class Image:
     def close(self, at: Instant) -> None:
         """The relay is being closed; what was picked up before does not count."""
         self.closed_at, self.contact_from = at, None
-        self.over_current = Pickup()
+        self.over_current, self.over_port_current = Pickup(), Pickup()
         self.over_power = Pickup()
 
     def open(self) -> None:
@@ -128,7 +134,7 @@ class Image:
         self.jump.interrupt()
         self.shape.interrupt()
         self.level.interrupt()
-        self.over_current = Pickup()
+        self.over_current, self.over_port_current = Pickup(), Pickup()
         self.over_power = Pickup()
 
     def adopt(self, order: Order, now: Instant) -> None:
@@ -157,11 +163,14 @@ class Image:
         span = Seconds(self.plan.protection.inrush_for + self.plan.meter.refresh)
         return self.contact_from is None or between(self.contact_from, at) <= span
 
+    def instant_factor(self, at: Instant) -> float:
+        """Of which multiple of the limit I>>> is made up for a reading of this instant."""
+        protection = self.plan.protection
+        return protection.inrush_factor if self.inrush(at) else protection.instant_factor
+
     def instant_current(self, at: Instant) -> float:
         """I>>> for a reading of this instant, in amperes."""
-        protection = self.plan.protection
-        factor = protection.inrush_factor if self.inrush(at) else protection.instant_factor
-        return factor * self.limits_at(at).current
+        return self.instant_factor(at) * self.limits_at(at).current
 
     @property
     def definite_current(self) -> float:
@@ -202,10 +211,29 @@ def overcurrent_definite(image: Image, now: Instant) -> StopDetail | None:
 
 
 def overcurrent_thermal(image: Image, now: Instant) -> StopDetail | None:
-    """I>: θ has reached 1, by the first-order thermal model of IEC 60255-149."""
-    if image.closed_at is None or not reached(image.thermal.reaches_one_at(), now):
+    """I>: θ has reached 1, by the first-order thermal model of IEC 60255-149; the wire's, or the order's own."""
+    hot = [one for one in (image.thermal, image.ordered) if reached(one.reaches_one_at(), now)]
+    if image.closed_at is None or not hot:
         return None
-    return StopDetail(function="overcurrent_thermal", measured=image.thermal.theta(now), limit=1.0)
+    return StopDetail(function="overcurrent_thermal", measured=hot[0].theta(now), limit=1.0)
+
+
+def _port_instant(image: Image, _now: Instant) -> bool:
+    """Say whether I>>> is reached by the port's own limit as well."""
+    current, at = image.seen.current, image.seen.current_at
+    return (
+        current is not None and at is not None and current >= image.instant_factor(at) * image.plan.limits.current
+    )
+
+
+def _port_definite(image: Image, now: Instant) -> bool:
+    """Say whether I>> is reached by the port's own limit as well."""
+    return image.over_port_current.reached(image.plan.protection.definite_delay, now)
+
+
+def _port_thermal(image: Image, now: Instant) -> bool:
+    """Say whether it is the wire that is hot."""
+    return reached(image.thermal.reaches_one_at(), now)
 
 
 def meter_stale(image: Image, now: Instant) -> StopDetail | None:
@@ -348,7 +376,7 @@ class Result(StrEnum):
     """What a function that has picked up does to the port."""
 
     TRIP = "trip"
-    """Open, end the session, latch."""
+    """Open, end the session; latch, unless only the order forbade it."""
     SUSPEND = "suspend"
     """Open; the session goes on if the reason goes away in time."""
     END = "end"
@@ -365,6 +393,12 @@ class Function:
     result: Result
     reason: StopReason
     clearing: Clearing | None = None
+    by_port: Callable[[Image, Instant], bool] | None = None
+    """Whether the port's own limits forbid it as well: what only the order forbade latches nothing."""
+
+    def latch(self, image: Image, now: Instant) -> Clearing | None:
+        """Return who may clear the latch that is set now; `None`: no latch is."""
+        return self.clearing if self.by_port is None or self.by_port(image, now) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,18 +415,21 @@ FUNCTIONS: tuple[Function, ...] = (
         result=Result.TRIP,
         reason=StopReason.OVERCURRENT,
         clearing=Clearing.REMOTE,
+        by_port=_port_instant,
     ),
     Function(
         picks_up=overcurrent_definite,
         result=Result.TRIP,
         reason=StopReason.OVERCURRENT,
         clearing=Clearing.REMOTE,
+        by_port=_port_definite,
     ),
     Function(
         picks_up=overcurrent_thermal,
         result=Result.TRIP,
         reason=StopReason.OVERCURRENT,
         clearing=Clearing.REMOTE,
+        by_port=_port_thermal,
     ),
     Function(
         picks_up=port_temperature,
@@ -445,6 +482,7 @@ def next_judgement(image: Image) -> Instant | None:
         image.over_power.until(protection.overpower_delay),
         image.seen.fresh_until(),
         image.thermal.reaches_one_at(),
+        image.ordered.reaches_one_at(),
         image.heat.trips_at(),
         image.mains.over_at(),
         image.mains.under_at(),

@@ -279,7 +279,10 @@ class Station:
     def _note_wire(self, port: Port, event: MeterReading) -> None:
         """Take in what a reading tells of the wire and the contact, session or not."""
         if event.current is not None:
-            port.thermal.note(Amps(abs(event.current)), port.limits.current, event.at)
+            current = Amps(abs(event.current))
+            port.thermal.note(current, port.plan.limits.current, event.at)
+            if port.charge is not None:
+                port.charge.image.ordered.note(current, port.limits.current, event.at)
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
         beside = sum(other.seen.power or 0.0 for other in self._beside[port.id])
         # A frozen meter goes on showing what flowed before its relay opened: that is no weld.

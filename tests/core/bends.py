@@ -165,15 +165,59 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "return factor * self.limits_at(at).current",
-        "return factor * self.plan.limits.current",
+        "return self.instant_factor(at) * self.limits_at(at).current",
+        "return self.instant_factor(at) * self.plan.limits.current",
         _OVER + "test_the_sessions_own_limit_counts_not_the_ports",
     ),
     Bend(
         "protection",
-        "        clearing=Clearing.REMOTE,\n    ),\n    Function(\n        picks_up=overcurrent_definite",
-        "    ),\n    Function(\n        picks_up=overcurrent_definite",
+        "        clearing=Clearing.REMOTE,\n        by_port=_port_instant,\n",
+        "",
         _OVER + "test_one_reading_at_one_and_a_half_times_trips_at_once",
+    ),
+    Bend(
+        "protection",
+        "return self.clearing if self.by_port is None or self.by_port(image, now) else None",
+        "return self.clearing",
+        _OVER + "test_one_reading_that_only_the_order_forbids_ends_it_and_latches_nothing",
+    ),
+    Bend(
+        "protection",
+        "current >= image.instant_factor(at) * image.plan.limits.current",
+        "current > 2 * image.instant_factor(at) * image.plan.limits.current",
+        _OVER + "test_one_that_the_port_forbids_as_well_latches",
+    ),
+    Bend(
+        "protection",
+        "return image.over_port_current.reached(image.plan.protection.definite_delay, now)",
+        "return True",
+        _OVER + "test_three_seconds_above_the_orders_limit_are_none_above_the_ports",
+    ),
+    Bend(
+        "protection",
+        "return image.over_port_current.reached(image.plan.protection.definite_delay, now)",
+        "return False",
+        _OVER + "test_ten_percent_above_the_orders_limit_latches_if_it_is_above_the_ports_too",
+        (5.5,),
+        (("latched", True),),
+    ),
+    Bend(
+        "station",
+        "port.thermal.note(current, port.plan.limits.current, event.at)",
+        "port.thermal.note(current, port.limits.current, event.at)",
+        _OVER + "test_warmth_by_the_orders_limit_is_no_warmth_of_the_wire",
+    ),
+    Bend(
+        "station",
+        "port.charge.image.ordered.note(current, port.limits.current, event.at)",
+        "pass",
+        _OVER + "test_warmth_by_the_orders_limit_is_no_warmth_of_the_wire",
+    ),
+    Bend(
+        "protection",
+        "        image.ordered.reaches_one_at(),\n",
+        "",
+        "core.test_protection:test_the_orders_own_warmth_is_looked_at_in_time",
     ),
     # I>>
     Bend(

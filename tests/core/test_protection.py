@@ -48,6 +48,14 @@ def test_nothing_is_found_where_nothing_was_read_but_that() -> None:
     assert stale.measured is None, "unknown is no figure"
 
 
+def test_the_orders_own_warmth_is_looked_at_in_time() -> None:
+    closed = image()
+    closed.close(Instant(0.0))
+    closed.ordered.note(Amps(40.0), Amps(2.0), Instant(0.0))
+    closed.note(reading(0.0, 1.0, 100.0))
+    assert next_judgement(closed) == closed.ordered.reaches_one_at()
+
+
 def test_what_was_read_before_the_closing_counts_for_nothing() -> None:
     closed = image()
     closed.close(Instant(10.0))

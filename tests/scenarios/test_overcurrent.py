@@ -303,6 +303,90 @@ def test_a_trip_is_cleared_from_afar_and_the_next_start_is_a_new_one() -> None:
     assert world.count("close") == 2
 
 
+def goes_to_the_next(world: World) -> None:
+    """Assert that an order's trip has latched nothing: the next customer charges with the port's own limits."""
+    assert not world.view().latches
+    world.by_itself()
+    world.run(5)
+    assert world.settlements()[-1].reason is StopReason.OVERCURRENT
+    assert world.state() is PortState.AVAILABLE
+    assert not world.view().blocked_by
+    world.draw(2.4, 300.0)
+    world.start()
+    world.run(20)
+    assert world.state() is PortState.CHARGING
+
+
+def test_one_reading_that_only_the_order_forbids_ends_it_and_latches_nothing() -> None:
+    world = settled_in(current=Amps(2.0))
+    world.show(7.5 - BELOW)
+    world.tells("tripped overcurrent_instant")
+    world.draw(0.0)
+    goes_to_the_next(world)
+
+
+def test_one_that_the_port_forbids_as_well_latches() -> None:
+    world = settled_in(current=Amps(2.0))
+    world.show(7.5)
+    assert [latch.function for latch in world.view().latches] == ["overcurrent_instant"]
+
+
+def test_within_the_inrush_the_ports_own_is_three_times_its_limit() -> None:
+    for amps, latched in ((15.0 - BELOW, 0), (15.0, 1)):
+        world, closed = freshly_closed()
+        world.update(current=Amps(2.0))
+        world.run_to(closed + 1.9)
+        world.show(amps)
+        world.tells("tripped overcurrent_instant")
+        assert len(world.view().latches) == latched
+
+
+@pytest.mark.parametrize(("amps", "latched"), [(5.49, False), (5.5, True)])
+def test_ten_percent_above_the_orders_limit_latches_if_it_is_above_the_ports_too(
+    amps: float, *, latched: bool
+) -> None:
+    world = settled_in(current=Amps(4.9))
+    for _ in range(8):
+        world.show(amps)
+        world.run(0.5)
+    world.tells("tripped overcurrent_definite")
+    assert bool(world.view().latches) is latched
+    if not latched:
+        world.draw(0.0)
+        goes_to_the_next(world)
+
+
+def test_three_seconds_above_the_orders_limit_are_none_above_the_ports() -> None:
+    world = settled_in(current=Amps(4.9))
+    for amps in (5.45, 5.45, 5.45, 5.45, 5.45, 5.6, 5.6, 5.6):
+        world.show(amps)
+        world.run(0.5)
+    world.tells("tripped overcurrent_definite")
+    assert not world.view().latches
+
+
+def test_warmth_by_the_orders_limit_is_no_warmth_of_the_wire() -> None:
+    world = World()
+    world.draw(2.15, 280.0)
+    world.charging(current=Amps(2.0))
+    world.run_until("tripped overcurrent_thermal", within=2000)
+    world.draw(0.0)
+    goes_to_the_next(world)
+
+
+def test_a_wire_that_is_warm_already_is_no_warmth_of_the_next_order() -> None:
+    world = World()
+    world.draw(4.0, 560.0)
+    world.charging()
+    world.run(1200)
+    world.stop(force=True)
+    world.run(5)
+    world.draw(1.9, 250.0)
+    world.charging(current=Amps(2.0))
+    world.run(600)
+    assert world.state() is PortState.CHARGING
+
+
 def test_a_latch_survives_a_restart() -> None:
     world = settled_in()
     world.show(8.0)
