@@ -1,12 +1,13 @@
 """Every profile against bytes that were written without it, and against the board that is simulated from it.
 
 A profile is where a driver and its simulated board agree to be wrong together. The frames in `golden/` were
-written from the vendors' registers by hand and arithmetic, with their CRC.
+written from sources of their own, which each row names, by hand and arithmetic, with their CRC.
 """
 
 import struct
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def relay_of(name: str) -> RelaySection:
 
 def check_meter(section: MeterSection, case: Mapping[str, Any]) -> None:
     """Ask as the driver does, compare the request's bytes, and let it read the answer's."""
-    board = MeterBoard(METER_UNIT, section)
+    board = MeterBoard(case.get("unit", METER_UNIT), section)
     answer = bytes.fromhex(case["answer"])
     for channel, expected in case["channels"].items():
         blocks = [
@@ -115,6 +116,29 @@ def test_every_quantity_of_every_meter_has_its_bytes_at_the_first_and_last_chann
         for channel in {1, profile.meter.channels}
     }
     assert wanted <= seen
+
+
+def test_every_row_of_a_meter_names_where_its_bytes_come_from_or_says_that_nobody_confirms_it() -> None:
+    told: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry in YAML(typ="safe").load(GOLDEN / "meters.yaml")["sources"]:
+        rows = list(Quantity) if entry["rows"] == "all" else [Quantity(row) for row in entry["rows"]]
+        for name, row in product(entry["profiles"], rows):
+            told.setdefault((name, row.value), []).append(entry)
+    wanted = {
+        (name, quantity.value)
+        for name, profile in PROFILES.items()
+        if profile.meter is not None
+        for quantity in profile.meter.registers
+    }
+    assert set(told) == wanted
+    for (name, _row), entries in told.items():
+        profile = PROFILES[name]
+        for entry in entries:
+            assert entry["source"]
+            if entry.get("single"):
+                assert "one source only" in profile.verified, "whoever uses it has to know"
+            else:
+                assert entry["source"] not in profile.source
 
 
 def register_bends(section: MeterSection, register: Register) -> Iterator[dict[str, Any]]:
@@ -231,7 +255,8 @@ SPOKEN = [
 
 @pytest.mark.parametrize("case", SPOKEN, ids=label)
 def test_the_simulated_meter_answers_the_same_bytes_where_they_mean_something(case: Mapping[str, Any]) -> None:
-    board = simulated(case["profile"])
+    unit = case.get("unit", METER_UNIT)
+    board = simulated(case["profile"], unit)
     section = meter_of(case["profile"])
     shared = section.shares_energy and "energy" in case["channels"][1]
     for channel, expected in case["channels"].items():
@@ -241,7 +266,7 @@ def test_the_simulated_meter_answers_the_same_bytes_where_they_mean_something(ca
     assert answer is not None
     wanted = bytes.fromhex(case["answer"])[1:-2]
     assert len(answer) == len(wanted)
-    driver = MeterBoard(METER_UNIT, section)
+    driver = MeterBoard(unit, section)
     for channel, expected in case["channels"].items():
         block = next(
             block
