@@ -52,6 +52,7 @@ LATCHES: dict[str, str] = {
     "latches_unknown": "the journal was damaged, and with it what held the ports open; look at each port",
     "relay_unexpected": "the relay closed without a command, twice",
     "relay_board_lost": "current flowed though the relay's lease had run out: DANGER, switch the circuit off",
+    "relay_unconfirmed": "current flowed, and the relay cannot be read to be open: DANGER, switch the circuit off",
     "smoke": "smoke was reported: look before anybody charges there",
     "water": "water was reported: look before anybody charges there",
     "heat": "heat was reported: look before anybody charges there",

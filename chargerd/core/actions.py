@@ -295,11 +295,8 @@ def would_not_open(port: Port, _event: Event, now: Moment) -> None:
 
 
 def out_of_control(port: Port, _event: Event, now: Moment) -> None:
-    """Current flows after the lease must have ended: lock out."""
-    detail = StopDetail(
-        function="relay_board_lost", measured=port.seen.current, limit=port.plan.protection.weld_current, unit="a"
-    )
-    port.lock_out("relay_board_lost", detail, now)
+    """Current flows though the relay must be open by now, or should be: lock out."""
+    port.lock_out_unconfirmed(now)
 
 
 def found_closed(port: Port, _event: Event, now: Moment) -> None:
@@ -337,6 +334,11 @@ def restart(port: Port, _event: Event, now: Moment) -> None:
 def wait_for_lapse(port: Port, _event: Event, now: Moment) -> None:
     """Wait on until the last lease must have ended."""
     port.take_step(Step.OPEN, port.give_up_at(now))
+
+
+def wait_on(port: Port, _event: Event, now: Moment) -> None:
+    """Settle nothing while current is seen: look again in a while."""
+    port.take_step(port.step, port.step_deadline(now))
 
 
 def opened(port: Port, _event: Event, now: Moment) -> None:

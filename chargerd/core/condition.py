@@ -11,7 +11,7 @@ from chargerd.core.availability import Availability
 from chargerd.core.charge import Charge
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Code
-from chargerd.core.events import BoardBack, BoardEvent, BoardPrepared, MeterReading, PreparationFailed
+from chargerd.core.events import BoardBack, BoardEvent, BoardPrepared, PreparationFailed
 from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.frozen import Frozen
 from chargerd.core.heat import Heat
@@ -28,7 +28,7 @@ from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.thermal import START_BELOW, Thermal
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.core.view import PortState, PortView
-from chargerd.core.weld import Weld
+from chargerd.core.weld import REFRESHES, SETTLING, Weld
 
 OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE, StopReason.POWER_LOSS})
 """What an outage of the mains looks like from here."""
@@ -38,7 +38,7 @@ TOGETHER = Seconds(10.0)
 """Sessions that were interrupted no further apart were interrupted by one thing."""
 UNCONFIRMED_END = Seconds(15.0)
 """How long a session waits for its relay to be read back open on a board without leases before it is settled."""
-BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost"})
+BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost", "relay_unconfirmed"})
 """Lock-outs of relays that do not open: the contactor above stays open while one is held."""
 
 
@@ -114,6 +114,13 @@ class Surroundings:
         elif isinstance(event, BoardBack | PreparationFailed):
             self.prepared.discard(event.board)  # Back it may be another, or have forgotten.
 
+    def lapses(self, relay: RelayPlan) -> bool:
+        """Say whether a relay is known to open by itself when nobody speaks to its board any more.
+
+        A board that opens when it is not polled does not count: it is polled for as long as the daemon lives.
+        """
+        return relay.lease is not None and self.dead_man(relay) is not DeadMan.NONE
+
     def next_token(self) -> int:
         """Return a token nobody has used before."""
         self.tokens += 1
@@ -155,6 +162,8 @@ class PortCondition:
         """Whether the protective functions are to be asked: once for each thing that happens to the port."""
         self.token: int | None = None
         self.board_lost = False
+        self.unconfirmed_told: Instant | None = None
+        """The opening of which it was told that nobody could read it back."""
         self.unbidden = 0
         self.sequence_from = now.instant
         """Readings before this instant do not count for the start sequence under way."""
@@ -195,6 +204,8 @@ class PortCondition:
     def due(self) -> Instant | None:
         """Return when this port has to be woken."""
         instants = [self.relay.due(), self.step_until, self.recover_until, self.return_at]
+        if self.unconfirmed_told != self.relay.told_open_at:
+            instants.append(self.unconfirmed_at())
         if self.charge is not None:
             instants.append(next_judgement(self.charge.image))
             if self.state is PortState.SUSPENDED:
@@ -292,10 +303,6 @@ class PortCondition:
         """Say whether the register was read since the sequence began."""
         return self.seen.energy_at is not None and self.seen.energy_at > self.sequence_from
 
-    def wants(self, reading: MeterReading) -> bool:
-        """Say whether a reading holds the register as it was after the relay opened."""
-        return reading.energy is not None and reading.at > self.sequence_from
-
     def patience(self, order: Order) -> Seconds:
         """Return how long a start may wait for its circuits."""
         return self.station.queue_for if order.queue_for is None else order.queue_for
@@ -343,13 +350,47 @@ class PortCondition:
             return StopReason.POWER_LOSS
         return self.suspended_for if self.suspended_for in VOLTAGES else StopReason.SUSPENDED_TOO_LONG
 
-    def out_of_control(self) -> bool:
+    # Whether its relay is known to be open
+
+    def unconfirmed_at(self) -> Instant | None:
+        """Return when nobody knows any more where its relay stands; `None` while it is not being opened."""
+        return self.relay.unconfirmed_at(lapses=self.station.lapses(self.plan.relay), shown=self.shown_within())
+
+    def unconfirmed(self, now: Moment) -> bool:
+        """Say whether its relay was told to open and nobody knows whether it is."""
+        return reached(self.unconfirmed_at(), now.instant)
+
+    def shown_within(self) -> Seconds:
+        """Return how long after an opening its meter may still show what flowed before."""
+        return Seconds(REFRESHES * self.plan.meter.refresh + SETTLING)
+
+    def load_seen(self, now: Moment) -> bool:
+        """Say whether its meter shows a current now; one that is silent or frozen shows none."""
+        return not (self.frozen.dead or self.load_absent()) and self.seen.current_fresh(now.instant)
+
+    def load_unconfirmed(self, now: Moment) -> bool:
+        """Say whether current or power was measured so late that an unconfirmed relay should have been open."""
+        told, until = self.relay.told_open_at, self.unconfirmed_at()
+        if told is None or until is None or not reached(until, now.instant) or self.frozen.dead:
+            return False
+        since = until if self.station.lapses(self.plan.relay) else after(told, self.shown_within())
+        seen = self.seen
+        flows = seen.current_at is not None and seen.current_at >= since and not self.load_absent()
+        draws = seen.power_at is not None and seen.power_at >= since and (seen.power or 0.0) > self.weld.least
+        return flows or draws
+
+    def blind(self, now: Moment) -> bool:
+        """Say whether its meter tells nothing of what flows now."""
+        speaks = self.seen.alive(now.instant) if self.charge is None else self.seen.fresh(now.instant)
+        return self.frozen.dead or not speaks
+
+    def out_of_control(self, now: Moment) -> bool:
         """Say whether only the contactor above can still open this port."""
-        relay = self.plan.relay
-        stays = relay.lease is None or self.station.dead_man(relay) is DeadMan.NONE
-        if self.board_lost and stays and self.relay.phase is not Phase.OPEN:
+        if any(latch.function in BEYOND_CONTROL for latch in self.latches):
             return True
-        return bool(self.latches) and any(latch.function in BEYOND_CONTROL for latch in self.latches)
+        if self.relay.phase is Phase.OPEN or self.station.lapses(self.plan.relay):
+            return False
+        return self.board_lost or (self.unconfirmed(now) and self.blind(now))
 
     # What is told
 
@@ -363,6 +404,11 @@ class PortCondition:
         record = self.session.record(now, self.contact_until(now.instant))
         return record if self.ending is None else replace(record, ending=self.ending.reason)
 
+    def shown_state(self) -> PortState:
+        """Return the state as onlookers see it: a port is locked out at once, its session settled or not."""
+        held = any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches)
+        return PortState.LOCKED_OUT if held and self.state is PortState.STOPPING else self.state
+
     def view(self, now: Moment) -> PortView:
         """Return a snapshot for onlookers."""
         fresh = self.seen.fresh(now.instant) if self.charge is not None else self.seen.alive(now.instant)
@@ -374,7 +420,7 @@ class PortCondition:
             label=self.plan.label,
             circuit=self.plan.circuit,
             board=self.plan.relay.board,
-            state=self.state,
+            state=self.shown_state(),
             since=self.since,
             relay_closed=self.relay.read_back,
             limits=self.plan.limits,

@@ -4,6 +4,7 @@ It closes before the relays below it and opens after them, so that it carries no
 control, or danger is reported, it opens under load.
 """
 
+from chargerd.core.facts import RelayUnconfirmed
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import CircuitPlan, contactor_of
 from chargerd.core.relay import Phase, RelayWatch
@@ -11,6 +12,8 @@ from chargerd.core.units import Instant, Seconds, after
 
 CLOSE_WITHIN = Seconds(3.0)
 OPEN_TRIES = 3
+SETTLING = Seconds(0.5)
+"""How inexact a board's timer may be, in steps of 100 ms."""
 
 
 class Contactor:
@@ -24,6 +27,8 @@ class Contactor:
         self.relay = RelayWatch(self.id, plan.contactor, OPEN_TRIES)
         self.board_lost = False
         self._closed_by: Instant | None = None
+        self._told: Instant | None = None
+        """The opening of which it was told that nobody could read it back."""
 
     @property
     def closed(self) -> bool:
@@ -49,9 +54,19 @@ class Contactor:
         late = self._closed_by is not None and now >= self._closed_by
         return late and self.relay.phase is Phase.CLOSING
 
-    def due(self) -> Instant | None:
+    def unconfirmed_at(self, *, lapses: bool) -> Instant | None:
+        """Return when nobody knows any more where it stands; `lapses`: whether its board opens it by itself."""
+        told = self.relay.told_open_at
+        return None if told == self._told else self.relay.unconfirmed_at(lapses=lapses, shown=SETTLING)
+
+    def tell_unconfirmed(self, out: Outbox) -> None:
+        """Tell that an opening was not read back in time."""
+        self._told = self.relay.told_open_at
+        out.tell(RelayUnconfirmed(port=self.id, board=self.plan.board))
+
+    def due(self, *, lapses: bool) -> Instant | None:
         """Return when it has to be woken."""
-        instants = [self.relay.due()]
+        instants = [self.relay.due(), self.unconfirmed_at(lapses=lapses)]
         if self.relay.phase is Phase.CLOSING:
             instants.append(self._closed_by)
         return min((instant for instant in instants if instant is not None), default=None)

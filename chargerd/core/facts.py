@@ -256,6 +256,14 @@ class RelayNotReconciled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayUnconfirmed:
+    """A relay was told to open, and nobody could read in time that it is: its port is out of service."""
+
+    port: PortId
+    board: BoardId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardWentSilent:
     """A board stopped answering."""
 
@@ -304,6 +312,7 @@ PortFact = (
     | PortEnabled
     | RelayUnexpected
     | RelayNotReconciled
+    | RelayUnconfirmed
     | RelayOpenCircuit
     | PortTemperatureHigh
     | MeterFrozen

@@ -105,8 +105,11 @@ class Frozen:
 
     # Taking in
 
-    def note(self, reading: MeterReading, *, closed: bool) -> bool:
-        """Take in a reading; say whether it shows that the meter does not measure. Only a `closed` port draws."""
+    def note(self, reading: MeterReading) -> bool:
+        """Take in a reading; say whether it shows that the meter does not measure.
+
+        Whether the relay is meant to be closed does not matter: an open one may be welded.
+        """
         at = reading.at
         pairs = (
             (self._current, reading.current),
@@ -123,7 +126,7 @@ class Frozen:
             self._volts.append((at, reading.voltage))
         self._draw(at)
         if reading.power is not None:
-            self._held = (reading.power, at) if closed else None
+            self._held = (reading.power, at)
         if reading.energy is None:
             return False
         return self._note_counted(reading.energy, at) or self._note_register(reading.energy, at)

@@ -4,22 +4,20 @@ import math
 from collections.abc import Callable
 
 from chargerd.core.commands import Code
-from chargerd.core.condition import VOLTAGES, Step
+from chargerd.core.condition import BEYOND_CONTROL, VOLTAGES, Step
 from chargerd.core.events import Event, MeterReading, StartRequested, StopRequested
 from chargerd.core.moment import Moment
 from chargerd.core.pickup import reached
 from chargerd.core.plan import Limits
 from chargerd.core.port import Port
-from chargerd.core.protection import Result, energy_limit
+from chargerd.core.protection import LONGEST_SESSION, Result, energy_limit
 from chargerd.core.relay import Phase
 from chargerd.core.resuming import Outlook
 from chargerd.core.session import Source
-from chargerd.core.units import Seconds, after
+from chargerd.core.units import after
 
 UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
 """What may be over with the next answer of a board."""
-LAPSE_SETTLING = Seconds(0.5)
-"""How inexact a board's timer may be, in steps of 100 ms, before current after its lease is held against it."""
 
 
 def always(_port: Port, _event: Event, _now: Moment) -> bool:
@@ -207,13 +205,16 @@ def not_recovered(port: Port, _event: Event, now: Moment) -> bool:
     return reached(port.recover_until, now.instant)
 
 
-def load_after_lapse(port: Port, _event: Event, _now: Moment) -> bool:
-    """Hold if current still flows though every lease must have ended: the relay is out of control."""
-    lapsed = port.relay.surely_open_at
-    if lapsed is None or port.relay.phase is Phase.OPEN or port.load_absent():
-        return False
-    at = port.seen.current_at
-    return at is not None and at >= after(lapsed, Seconds(2 * port.plan.meter.refresh + LAPSE_SETTLING))
+def load_unconfirmed(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if current flows through a relay that should have opened by now, and nobody could read that it has."""
+    known = any(latch.function in BEYOND_CONTROL for latch in port.latches)
+    return not known and port.load_unconfirmed(now)
+
+
+def load_seen(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a session would be settled while current is seen at its port; it is a day after its start."""
+    longest = after(port.session.image.started_at, LONGEST_SESSION)
+    return step_timed_out(port, event, now) and port.load_seen(now) and not reached(longest, now.instant)
 
 
 def still_leased(port: Port, event: Event, now: Moment) -> bool:
@@ -258,7 +259,6 @@ def outage_too_long(port: Port, _event: Event, now: Moment) -> bool:
     return port.outlook(now) is Outlook.OVER
 
 
-def register_read(port: Port, event: Event, _now: Moment) -> bool:
-    """Hold for the reading of the register an ending session waits for."""
-    assert isinstance(event, MeterReading)
-    return port.step is Step.ENERGY and port.wants(event)
+def register_read(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold once the register an ending session waits for is read, and no current is seen any more."""
+    return port.step is Step.ENERGY and port.has_register() and not port.load_seen(now)

@@ -10,10 +10,11 @@ S5  nothing re-closes after a trip without a new start
 S6  no closing edge unless the meter is fresh, no latch holds, and the store is writable
 S9  every relay is shown open, or its board reported, within 5 s of the start
 
-S2 and S12 stand in `load_books`, S4, S7 and S8 in `order_books`. The rest is kept elsewhere: an opening that is
-passed over by other jobs ends the bus (`chargerd.modbus.schedule`, S2), no row leaves the journal that was not
-acknowledged (S7), nothing that blocks is called under the lock of the engine (S10), a thread that stands still
-ends the process: its relays open by lease, and by the last command of the unit (S11).
+S2 and S12 stand in `load_books`, what S6 asks of contactors above unconfirmed relays in `relay_books`, S4, S7 and
+S8 in `order_books`. The rest is kept elsewhere: an opening that is passed over by other jobs ends the bus
+(`chargerd.modbus.schedule`, S2), no row leaves the journal that was not acknowledged (S7), nothing that blocks is
+called under the lock of the engine (S10), a thread that stands still ends the process: its relays open by lease,
+and by the last command of the unit (S11).
 """
 
 import math
@@ -37,6 +38,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.order_books import OrderBooks
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import StationPlan, contactor_of, holder_of
+from chargerd.core.relay_books import RelayBooks
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 
 NEVER = Instant(math.inf)
@@ -87,6 +89,7 @@ class Invariants:
         self._latched = {(latch.port, latch.function) for latch in held}
         self._writable = True
         self._loads = LoadBooks(plan)
+        self._relays = RelayBooks(plan)
         self._orders = OrderBooks(held, self._above)
 
     def check(self, event: Event | None, outcome: Outcome, now: Moment) -> None:
@@ -101,7 +104,11 @@ class Invariants:
             self._note_fact(fact)
         if now.instant > self._blind_from:
             self._check_sight(now)
-        wrong = self._loads.wrong(event, outcome, now.instant) or self._orders.wrong(event, outcome, now.instant)
+        wrong = (
+            self._loads.wrong(event, outcome, now.instant)
+            or self._relays.wrong(event, outcome, now.instant)
+            or self._orders.wrong(event, outcome, now.instant)
+        )
         if wrong is not None:
             raise InvariantViolated(wrong)
         if self._unreconciled and now.instant > self._report_by:

@@ -8,13 +8,14 @@ two agreeing readings, the register, a durable session, the guards once more.
 from chargerd.core.answers import answer, answer_start, drop_raise, last_words
 from chargerd.core.charge import OUTAGE, Charge
 from chargerd.core.commands import Checkpoint, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
-from chargerd.core.condition import Ending, PortCondition, Step
+from chargerd.core.condition import BEYOND_CONTROL, Ending, PortCondition, Step
 from chargerd.core.facts import (
     Clearing,
     Latch,
     PortLockedOut,
     PortTripped,
     RelayOpenCircuit,
+    RelayUnconfirmed,
     RelayUnexpected,
     SessionEnded,
     SessionResumed,
@@ -363,7 +364,20 @@ class Port(PortCondition):
         self.stop_charging(now)
         self.recover_until = self.return_at = None
         self.circuits.leave(self.id)
-        self.finish(now)
+        if self.session.touched and self.load_seen(now):
+            self.enter(PortState.STOPPING, now)  # Whoever draws it is not told that nothing flows any more.
+            self.take_step(Step.OPEN, self.step_deadline(now))
+        else:
+            self.finish(now)
+
+    def lock_out_unconfirmed(self, now: Moment) -> None:
+        """Current flows, and nobody can read that the relay is open: lock out."""
+        limit, measured = self.plan.protection.weld_current, self.seen.current
+        if self.board_lost:
+            detail = StopDetail(function="relay_board_lost", measured=measured, limit=limit, unit="a")
+        else:
+            detail = StopDetail(function="relay_unconfirmed", measured=measured, limit=limit, unit="a")
+        self.lock_out(detail.function, detail, now)
 
     def lock_out_welded(self, detail: StopDetail, now: Moment) -> None:
         """Current flows through an open relay: lock out, and open it again, but never toggle it under load."""
@@ -382,3 +396,16 @@ class Port(PortCondition):
         self.out.tell(RelayUnexpected(port=self.id))
         if self.unbidden >= UNBIDDEN_TIMES:
             self.lock_out("relay_unexpected", StopDetail(function="relay_unexpected", measured=self.unbidden), now)
+        elif self.charge is None:
+            self.rest(now)
+
+    def tell_unconfirmed(self, now: Moment) -> None:
+        """Tell once that nobody knows where the relay stands; without a session it is not free either."""
+        opening = self.relay.told_open_at
+        if self.unconfirmed_told == opening or not self.unconfirmed(now):
+            return
+        self.unconfirmed_told = opening
+        if not any(latch.function in BEYOND_CONTROL for latch in self.latches):
+            self.out.tell(RelayUnconfirmed(port=self.id, board=self.plan.relay.board))
+        if self.charge is None:
+            self.rest(now)

@@ -84,7 +84,7 @@ class Image:
         """Take in a reading: pickups, totals, and whether there is a load at all."""
         counted, seen = self.seen.note(reading), self.seen
         closed = self.closed_at is not None and reading.at >= self.closed_at
-        self.newly_stuck = self.frozen.note(reading, closed=closed)
+        self.newly_stuck = self.frozen.note(reading)
         if not closed:
             if reading.power is not None:
                 self.totals.see_open(Watts(abs(reading.power)), reading.at)

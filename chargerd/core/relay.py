@@ -8,6 +8,9 @@ A lease counts from the moment its write *began*, since the board's timer cannot
 counts as surely open only a whole lease after the last write that may have reached the board. A renewal is a close
 command, so it is sent only while the relay is surely still closed: up to one second before the last confirmed
 lease ends.
+
+An opening that is not read back in time makes the relay unconfirmed: nobody knows where it stands. A board that
+opens by itself has its lease and the time a meter needs for it; any other has 5 s.
 """
 
 from dataclasses import dataclass
@@ -31,6 +34,8 @@ RETRY_FIRST = Seconds(0.25)
 RETRY_MOST = Seconds(4.0)
 STUCK_READS = 2
 """A relay commanded closed that reads back open this often is stuck."""
+UNCONFIRMED_AFTER = Seconds(5.0)
+"""A relay that nothing but a command opens counts as unconfirmed so long after it was told to."""
 WATCH_LEASE = Seconds(6.0)
 """On a board without leases: how long a closed relay may go without being read back closed."""
 
@@ -84,6 +89,8 @@ class RelayWatch:
         """From when on its lease must have ended, whatever was lost; `None`: no lease was given."""
         self.leased_until: Instant | None = None
         """When the last confirmed lease ends; a write whose echo was lost may have made it longer."""
+        self.told_open_at: Instant | None = None
+        """Since when it is being opened; `None` while it is not."""
         self._written_at: Instant | None = None
         """When the last write of an opening or a closing ended; older read-backs say nothing of it."""
         self._echoed = False
@@ -105,6 +112,7 @@ class RelayWatch:
         elif self.phase is Phase.UNKNOWN:
             self._may_be_closed(now)  # By a run before this one, whose last lease ends within this time.
         self._enter(Phase.OPENING)
+        self.told_open_at = now
         self._tries = 0
         self._send_open(now, out, RETRY_FIRST)
 
@@ -142,6 +150,18 @@ class RelayWatch:
             case _:
                 self._seen_closed_at = None  # It is asked for again in its time.
                 return None
+
+    def unconfirmed_at(self, *, lapses: bool, shown: Seconds) -> Instant | None:
+        """Return when an opening that was not read back makes the relay unconfirmed; `None` without an opening.
+
+        `lapses`: whether its board is known to open it by itself. `shown`: how long a meter may show what flowed.
+        """
+        if self.told_open_at is None:
+            return None
+        if not lapses or self._lease is None:
+            return after(self.told_open_at, UNCONFIRMED_AFTER)
+        lapsed = after(self.told_open_at, self._lease) if self.surely_open_at is None else self.surely_open_at
+        return after(max(lapsed, self.told_open_at), shown)
 
     def due(self) -> Instant | None:
         """Return when `wake` has something to do."""
@@ -255,6 +275,7 @@ class RelayWatch:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
+        self.told_open_at = None
         self._written_at = None
         self._retry = None
         self._open_reads = 0

@@ -43,6 +43,8 @@ def clear(port: Port, event: Event, now: Moment) -> None:
     else:
         answer_request(port, event, ReplyStatus.DONE, Code.OK)
     port.rest(now)
+    if port.load_unconfirmed(now):
+        port.lock_out_unconfirmed(now)
 
 
 def refuse_reset(port: Port, event: Event, _now: Moment) -> None:

@@ -90,6 +90,10 @@ class Seen:
         until = self.fresh_until()
         return until is not None and now < until
 
+    def current_fresh(self, now: Instant) -> bool:
+        """Say whether the newest current is one of now."""
+        return self.current_at is not None and now < after(self.current_at, self._stale_after)
+
     def alive(self, now: Instant) -> bool:
         """Say whether the meter of an idle port has answered lately."""
         return self.current_at is not None and between(self.current_at, now) < IDLE_STALE_AFTER

@@ -266,7 +266,7 @@ class Station:
         port.meter_known = port.meter_known or event.current is not None
         if port.charge is None:
             port.seen.note(event)
-            port.frozen.note(event, closed=False)
+            port.frozen.note(event)
         else:
             port.charge.image.note(event)
         self._tell(noticed(port, event, self._neighbours[port.id]))
@@ -353,6 +353,7 @@ class Station:
         for port in due:
             # Judged first: a lease is not renewed for a meter that went stale in the same moment.
             react(port, Trigger.WAKE, event, now)
+            port.tell_unconfirmed(now)
             signal = port.relay.wake(now.instant, self._out)
             if signal is not None:
                 react(port, SIGNALS[signal], event, now)

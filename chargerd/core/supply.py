@@ -40,6 +40,7 @@ from chargerd.core.load import Share, drawn, ordered, settled, whole
 from chargerd.core.mains import DARK
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
+from chargerd.core.pickup import reached
 from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of, mains_of
 from chargerd.core.plan import Phase as Wire
 from chargerd.core.port import Port
@@ -113,6 +114,9 @@ class Supply:
         circuit = self._circuits.get(contactor.circuit)
         assert circuit is not None
         return circuit
+
+    def _lapses(self, contactor: Contactor) -> bool:
+        return self._station.lapses(contactor.plan)
 
     # What comes in
 
@@ -268,7 +272,7 @@ class Supply:
     def due(self) -> Instant | None:
         """Return when it has to be woken."""
         instants = [self._inputs.due()]
-        instants += [contactor.due() for contactor in self.contactors.values()]
+        instants += [contactor.due(lapses=self._lapses(contactor)) for contactor in self.contactors.values()]
         instants += [circuit.due() for circuit in self._circuits.all() if circuit.rated]
         return min((instant for instant in instants if instant is not None), default=None)
 
@@ -283,17 +287,20 @@ class Supply:
                 for guards in guarded:
                     touched += self._suspend_below(guards, "input_board_lost", now)
         for contactor in self.contactors.values():
-            due = contactor.due()
-            if due is None or due > now.instant:
-                continue
-            late = contactor.too_slow(now.instant)
-            signal = Signal.NOT_CLOSED if late else contactor.relay.wake(now.instant, self._out)
-            touched += self._signalled(contactor, signal, now)
+            if reached(contactor.due(lapses=self._lapses(contactor)), now.instant):
+                touched += self._wake_contactor(contactor, now)
         for circuit in self._circuits.all():
             due = circuit.due() if circuit.rated else None
             if due is not None and due <= now.instant:
                 touched += self._relieve(circuit, now.instant, now)
         return touched
+
+    def _wake_contactor(self, contactor: Contactor, now: Moment) -> list[Port]:
+        if reached(contactor.unconfirmed_at(lapses=self._lapses(contactor)), now.instant):
+            contactor.tell_unconfirmed(self._out)
+        late = contactor.too_slow(now.instant)
+        signal = Signal.NOT_CLOSED if late else contactor.relay.wake(now.instant, self._out)
+        return self._signalled(contactor, signal, now)
 
     # After each event
 
@@ -356,7 +363,7 @@ class Supply:
         """Let a contactor follow what is below and above it."""
         circuit, below = self._circuit_of(contactor), self._below[contactor.circuit]
         touched: list[Port] = []
-        culprit = next((port for port in below if port.out_of_control()), None)
+        culprit = next((port for port in below if port.out_of_control(now)), None)
         if culprit is not None and not circuit.held:
             circuit.held = True
             self._out.tell(
@@ -370,7 +377,7 @@ class Supply:
             now.instant,
             self._out,
             wanted=any(needs_power(port) for port in below),
-            loaded=any(port.relay.phase is not Phase.OPEN for port in below),
+            loaded=any(port.relay.phase is not Phase.OPEN and not port.unconfirmed(now) for port in below),
             held=any(above.held or above.latches for above in chain),
         )
         return touched

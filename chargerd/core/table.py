@@ -109,6 +109,8 @@ WITH_LIMITS: Mapping[Trigger, Rules] = {
 GOES_ON: Mapping[Trigger, Rules] = {T.DISABLED: IGNORE, T.ENABLED: IGNORE}
 """A session under way is finished, whoever disables its port."""
 WELDED: Rules = (Rule("relay_welded", when.welded, do.lock_out_welded),)
+UNCONFIRMED: Rules = (Rule("out_of_control", when.load_unconfirmed, do.out_of_control),)
+"""Current through a relay that nobody can show to be open, wherever a relay may be opening."""
 CIRCUIT_TRIP: Rules = (Rule("circuit_trip", when.always, do.end_by_circuit),)
 START: Rules = (
     Rule("blocked", when.blocked, do.refuse_blocked),
@@ -121,8 +123,8 @@ START: Rules = (
 )
 KNOWN = Rule("known", when.known, do.take_place)
 IDLE: Mapping[Trigger, Rules] = {
-    T.READING: (*WELDED, Rule("out_of_control", when.load_after_lapse, do.out_of_control), *IGNORE),
-    T.WAKE: IGNORE,
+    T.READING: (*WELDED, *UNCONFIRMED, *IGNORE),
+    T.WAKE: (*UNCONFIRMED, *IGNORE),
     T.OPENED: REST,
     T.CIRCUIT_TRIP: REST,
     T.CIRCUIT_SUSPEND: IGNORE,
@@ -159,8 +161,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
     S.QUEUED: {
         **WITH_LIMITS,
         T.DISABLED: (Rule("withdraw", when.always, do.withdraw),),
-        T.READING: (*WELDED, *IGNORE),
-        T.WAKE: (Rule("queue_timeout", when.step_timed_out, do.give_up_waiting), *IGNORE),
+        T.READING: (*WELDED, *UNCONFIRMED, *IGNORE),
+        T.WAKE: (*UNCONFIRMED, Rule("queue_timeout", when.step_timed_out, do.give_up_waiting), *IGNORE),
         T.ADMITTED: (Rule("admit", when.always, do.admit),),
         T.OPENED: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
@@ -248,7 +250,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         **GOES_ON,
         T.READING: (
             *WELDED,
-            Rule("out_of_control", when.load_after_lapse, do.out_of_control),
+            *UNCONFIRMED,
             Rule("outage_proved", when.outage_proved, do.prove),
             Rule("outage_too_long", when.outage_too_long, do.end_by_outage),
             Rule("spread", when.goes_on_together, do.spread),
@@ -256,6 +258,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("wait", when.always, do.nothing),
         ),
         T.WAKE: (
+            *UNCONFIRMED,
             Rule("suspended_too_long", when.suspended_too_long, do.end_suspended_too_long),
             Rule("no_room_yet", when.no_room_yet, do.wait_for_room),
             Rule("not_recovered", when.not_recovered, do.end_not_recovered),
@@ -280,16 +283,22 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         ),
         T.READING: (
             *WELDED,
-            Rule("out_of_control", when.load_after_lapse, do.out_of_control),
+            *UNCONFIRMED,
             Rule("settle", when.register_read, do.finish),
             Rule("wait", when.always, do.nothing),
         ),
         T.WAKE: (
+            *UNCONFIRMED,
             Rule("still_leased", when.still_leased, do.wait_for_lapse),
+            Rule("current_seen", when.load_seen, do.wait_on),
             Rule("settle_without", when.step_timed_out, do.finish),
             Rule("wait", when.always, do.nothing),
         ),
-        T.OPENED: (Rule("opened", when.step_is(Step.OPEN), do.opened), *IGNORE),
+        T.OPENED: (
+            Rule("open_again", when.to_open_again, do.open_again),
+            Rule("opened", when.step_is(Step.OPEN), do.opened),
+            *IGNORE,
+        ),
         T.CIRCUIT_TRIP: IGNORE,
         T.CIRCUIT_SUSPEND: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,

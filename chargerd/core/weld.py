@@ -23,6 +23,8 @@ class Weld:
         self._counted_at: Instant | None = None
         self._readings = 0
         self._dry = 0
+        self.least = plan.protection.weld_power
+        """The power from which on something flows, and is no crosstalk."""
         self.detail: StopDetail | None = None
         """The figures, once the contact counts as welded."""
 
@@ -31,6 +33,8 @@ class Weld:
 
         `opened_at` is when the relay was read back open; `None` while it may be closed.
         """
+        protection = self._plan.protection
+        self.least = Watts(max(protection.weld_power, CROSSTALK * beside))
         if opened_at is None:
             self._readings, self.detail = 0, None
             return
@@ -45,14 +49,12 @@ class Weld:
         self._counted_at = at
         assert seen.current is not None
         assert seen.power is not None
-        protection = self._plan.protection
-        flows = seen.power > max(protection.weld_power, CROSSTALK * beside)
-        if flows and seen.current > protection.weld_current:
+        if seen.power > self.least and seen.current > protection.weld_current:
             self._readings += 1
         else:
             self._readings, self.detail = 0, None
         if self._readings >= WELD_READINGS:
-            limit = self._plan.protection.weld_current
+            limit = protection.weld_current
             self.detail = StopDetail(function="relay_welded", measured=seen.current, limit=limit, unit="a")
 
     def never_drew(self, *, charged: bool, peak: Watts) -> bool:

@@ -51,6 +51,7 @@ RENAMED: Mapping[type[Fact], str] = {BoardWentSilent: "board_lost", BoardReturne
 SEVERITY: Mapping[str, Severity] = {
     "relay_unexpected": Severity.ALARM,
     "relay_not_reconciled": Severity.ALARM,
+    "relay_unconfirmed": Severity.ALARM,
     "relay_open_circuit": Severity.WARNING,
     "board_lost": Severity.WARNING,
     "board_back": Severity.INFO,

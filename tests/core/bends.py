@@ -22,6 +22,7 @@ from tests.core.meter_bends import METER_BENDS
 from tests.core.relay_bends import RELAY_BENDS
 from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
+from tests.core.unconfirmed_bends import UNCONFIRMED_BENDS
 from tests.core.voltage_bends import VOLTAGE_BENDS
 
 CORE = Path(__file__).parents[2] / "chargerd" / "core"
@@ -528,18 +529,6 @@ BENDS: tuple[Bend, ...] = (
         (20.0,),
     ),
     Bend(
-        "table",
-        '        T.READING: (\n            *WELDED,\n            Rule("out_of_control", when.load_after_lapse, do.out_of_control),\n            Rule("outage_proved"',
-        '        T.READING: (\n            *WELDED,\n            Rule("outage_proved"',
-        _SUSPEND + "test_current_after_the_lease_locks_the_port_out",
-    ),
-    Bend(
-        "table",
-        'T.READING: (*WELDED, Rule("out_of_control", when.load_after_lapse, do.out_of_control), *IGNORE)',
-        "T.READING: (*WELDED, *IGNORE)",
-        _SUSPEND + "test_current_after_the_lease_is_held_against_the_relay_when_its_session_is_over",
-    ),
-    Bend(
         "port",
         "UNBIDDEN_TIMES = 2",
         "UNBIDDEN_TIMES = 3",
@@ -664,6 +653,7 @@ BENDS: tuple[Bend, ...] = (
     *RESUME_BENDS,
     *METER_BENDS,
     *RELAY_BENDS,
+    *UNCONFIRMED_BENDS,
     *VOLTAGE_BENDS,
     *COMMAND_BENDS,
 )

@@ -161,6 +161,8 @@ class Board:
     """Writes are carried out, but not echoed."""
     blind: bool = False
     """Reads are not answered."""
+    refuses: bool = False
+    """Reads are answered by an exception: it is there, and tells nothing."""
     misses: int = 0
     lost: bool = False
 
@@ -246,7 +248,9 @@ class Plant(LogBook):
         self.contacts = {port.id: Contact() for port in plan.ports}
         self.loads = {port.id: Load() for port in plan.ports}
         self.meters = {port.id: Meter() for port in plan.ports}
-        self.board = Board()
+        self.boards = {port.relay.board: Board() for port in plan.ports}
+        self.board = self.boards[plan.ports[0].relay.board]
+        """That of the first port's relay."""
         self.io = Board()
         """The board of contactors and inputs."""
         self.danger: set[str] = set()
@@ -364,7 +368,7 @@ class Plant(LogBook):
         return found
 
     def _board_of(self, port: PortId) -> Board:
-        return self.io if port in self.switched else self.board
+        return self.io if port in self.switched else self.boards[self.plans[port].relay.board]
 
     def read_inputs(self, life: int) -> None:
         """Read all contacts of the input board, each 500 ms."""
@@ -409,10 +413,11 @@ class Plant(LogBook):
         answered = not (board.silent or board.blind)
         took = TRANSACTION if answered else TIMEOUT
         self._answered(board, answered, took)
+        kind = FaultKind.EXCEPTION if answered else FaultKind.TIMEOUT
         ports = [each for each in self.contacts if self._board_of(each) is board]
-        if not answered:
+        if not answered or board.refuses:
             for port in ports:
-                fault = RelayNotReadBack(port=port, kind=FaultKind.TIMEOUT, at=Instant(began + took))
+                fault = RelayNotReadBack(port=port, kind=kind, at=Instant(began + took))
                 self.later(took, self.tell, fault)
             return took
         if job.kind != "coils":
@@ -431,7 +436,7 @@ class Plant(LogBook):
 
     def _answered(self, board: Board, answered: bool, took: float) -> None:
         board.misses = 0 if answered else board.misses + 1
-        name = BoardId("io-a") if board is self.io else self.plan.ports[0].relay.board
+        name = next((name for name, one in self.boards.items() if one is board), BoardId("io-a"))
         if answered and board.lost:
             board.lost = False
             self.later(took, self.tell, BoardBack(board=name, at=Instant(self.now + took)))
@@ -441,7 +446,9 @@ class Plant(LogBook):
 
     def read_coils(self, life: int) -> None:
         if life == self.life:
-            self.relay_bus.put(Job(self.plan.ports[0].id, "coils"))
+            firsts = {port.relay.board: port.id for port in reversed(self.plan.ports)}
+            for port in firsts.values():
+                self.relay_bus.put(Job(port, "coils"))
             if self.switched:
                 self.relay_bus.put(Job(next(iter(self.switched)), "coils"))
             self.later(self.coils, self.read_coils, life)

@@ -33,6 +33,7 @@ from tests.scenarios import (
     test_restarts,
     test_resuming,
     test_suspensions,
+    test_unconfirmed,
     test_voltage,
     test_warmth,
     test_welds,
@@ -56,6 +57,7 @@ MODULES = (
     test_heat,
     test_voltage,
     test_suspensions,
+    test_unconfirmed,
 )
 LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]
 UNLISTED = [pair for pair in product(PortState, Trigger) if pair not in LISTED]

@@ -48,6 +48,9 @@ BY_FUNCTION: dict[str, Scenario] = {
     "full": at("test_resuming:test_full_is_still_told_by_the_shape_from_before"),
     "relay_stuck_open": at("test_relays:test_a_relay_that_falls_open_while_charging_is_stuck_open"),
     "relay_board_lost": at("test_reasons:test_a_relay_board_that_stays_away_ends_the_session"),
+    "relay_unconfirmed": at(
+        "test_unconfirmed:test_current_through_a_relay_whose_board_refuses_to_be_read_locks_it_out", 9.0
+    ),
     "relay_unexpected": at("test_relays:test_a_relay_found_closed_is_opened_the_second_time_locked_out"),
     "relay_will_not_open": at("test_relays:test_a_relay_read_back_closed_after_three_openings_is_locked_out"),
     "relay_welded": at("test_welds:test_three_readings_of_current_through_an_open_relay_lock_out"),

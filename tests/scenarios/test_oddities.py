@@ -30,6 +30,8 @@ def locked_out() -> World:
     world.contacts[A01].welded = True
     world.stop(session=session)
     world.run_until("state locked_out")
+    world.draw(0.0)
+    world.run_until("ended remote")
     return world
 
 

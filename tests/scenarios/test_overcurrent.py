@@ -175,6 +175,7 @@ def test_ten_percent_more_trips_after_three_seconds(amps: float) -> None:
     assert world.state() is PortState.CHARGING
     world.run(0.02)
     assert world.when("tripped overcurrent_definite") - since == pytest.approx(3.0)
+    world.by_itself()
     world.run(1)
     assert world.settlement().reason is StopReason.OVERCURRENT
     assert world.state() is PortState.TRIPPED
@@ -287,6 +288,9 @@ def test_the_orders_own_power_limit_counts() -> None:
     assert world.state() is PortState.CHARGING
     world.show(2.0, 300.0)
     opens_at_once(world, "overpower")
+    world.by_itself()
+    world.run(1)
+    assert world.settlement().reason is StopReason.OVERPOWER
 
 
 def test_a_trip_is_cleared_from_afar_and_the_next_start_is_a_new_one() -> None:

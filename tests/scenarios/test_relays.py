@@ -29,7 +29,11 @@ def test_a_relay_read_back_closed_after_three_openings_is_locked_out() -> None:
     world.run_until("locked out relay_will_not_open", within=5)
     opens = [command.attempt for _, command in world.commands if isinstance(command, OpenRelay)]
     assert opens == [1, 1, 2, 3], "at the start, and three times now"
-    world.tells("answer stop accepted ok", "locked out relay_will_not_open", "ended remote", "state locked_out")
+    world.run(60)
+    assert not world.settlements(), "current still flows"
+    world.draw(0.0)
+    world.run(5)
+    world.tells("answer stop accepted ok", "locked out relay_will_not_open", "state locked_out", "ended remote")
     assert world.settlement().quality is EnergyQuality.ESTIMATED
     assert world.settlement().meter_stop is None, "what was read before is not the register after opening"
 
@@ -97,6 +101,10 @@ def test_a_reset_of_a_relay_that_still_does_not_open_locks_out_again() -> None:
     weld(world)
     world.stop(session=session)
     world.run_until("locked out relay_will_not_open")
+    looked = world.reset(source=Source.LOCAL, reason="looked at it, saw nothing")
+    assert world.answers(looked) == ["rejected busy"], "current still flows"
+    world.draw(0.0)
+    world.run_until("ended remote")
     world.reset(source=Source.LOCAL, reason="looked at it, saw nothing")
     world.start()
     assert world.answers("start-2") == ["rejected board_lost"]

@@ -390,6 +390,11 @@ def test_current_after_the_lease_locks_the_port_out() -> None:
     world.tells_not("locked out relay_board_lost")
     locked = world.run_until("locked out relay_board_lost", within=10)
     assert locked - suspended <= 7.5, "a lease after the last renewal that may have come through"
+    assert world.state() is PortState.LOCKED_OUT
+    world.run(60)
+    assert not world.settlements(), "current still flows"
+    world.draw(0.0)
+    world.run(5)
     assert world.settlement().reason is StopReason.RELAY_FAULT
     assert world.state() is PortState.LOCKED_OUT
 
@@ -401,8 +406,11 @@ def test_current_after_the_lease_is_held_against_the_relay_when_its_session_is_o
     world.board.silent = True
     world.contacts[A01].welded = True
     world.stop(session=session)
-    world.run_until("ended remote", within=20)
-    world.run(10)
+    world.run(30)
+    assert world.state() is PortState.LOCKED_OUT
+    world.tells_not("ended remote")
+    world.draw(0.0)
+    world.run_until("ended remote", within=5)
     assert world.state() is PortState.LOCKED_OUT
 
 
@@ -447,6 +455,7 @@ def test_a_board_without_leases_that_falls_silent_suspends_after_six_seconds(sil
     world = World(port_plan(lease=None))
     world.charging()
     world.run(10)
+    world.draw(0.1, 9.0)
     world.board.silent = True
     lost = world.elapsed
     assert world.run_until("suspended relay_board_lost", within=10) - lost <= 6.1

@@ -117,6 +117,10 @@ def test_a_weld_while_the_session_ends_names_it() -> None:
     for _ in range(3):
         world.run(0.5)
         world.show(2.0, 300.0)
+    world.run(1)
+    world.tells_not("ended relay_welded")
+    world.by_itself()
+    world.run(5)
     assert world.settlement().reason is StopReason.RELAY_WELDED
     world.tells("locked out relay_welded", "ended relay_welded")
 

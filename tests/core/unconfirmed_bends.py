@@ -1,0 +1,118 @@
+"""Rules of relays that nobody can show to be open, and of settling while current flows, bent one at a time."""
+
+# ruff: noqa: E501 - quoted source keeps its length
+
+from tests.core.bend import Bend
+
+_HERE = "scenarios.test_unconfirmed:"
+_SUSPEND = "scenarios.test_suspensions:"
+_REFUSED = _HERE + "test_current_through_a_relay_whose_board_refuses_to_be_read_locks_it_out"
+_BLIND = _HERE + "test_a_blind_relay_that_nothing_opens_costs_the_contactor_until_it_is_confirmed"
+_DEAD_LINE = _HERE + "test_a_line_that_dies_with_a_contact_stuck_is_not_fed_by_its_contactor_for_ever"
+_RULE = 'UNCONFIRMED: Rules = (Rule("out_of_control", when.load_unconfirmed, do.out_of_control),)'
+
+UNCONFIRMED_BENDS: tuple[Bend, ...] = (
+    Bend("table", _RULE, "UNCONFIRMED: Rules = ()", _SUSPEND + "test_current_after_the_lease_locks_the_port_out"),
+    Bend("table", _RULE, "UNCONFIRMED: Rules = ()", _REFUSED, (9.0,)),
+    Bend(
+        "table",
+        'T.READING: (*WELDED, *UNCONFIRMED, *IGNORE),\n        T.WAKE: (*UNCONFIRMED, Rule("queue',
+        'T.READING: (*WELDED, *IGNORE),\n        T.WAKE: (Rule("queue',
+        _HERE + "test_a_start_that_waits_for_its_circuit_is_watched_too",
+    ),
+    Bend("relay", "UNCONFIRMED_AFTER = Seconds(5.0)", "UNCONFIRMED_AFTER = Seconds(9.0)", _REFUSED, (9.0,)),
+    Bend("relay", "UNCONFIRMED_AFTER = Seconds(5.0)", "UNCONFIRMED_AFTER = Seconds(4.0)", _BLIND),
+    Bend(
+        "relay",
+        "return after(max(lapsed, self.told_open_at), shown)",
+        "return after(max(lapsed, self.told_open_at), Seconds(shown + 9.0))",
+        _DEAD_LINE,
+    ),
+    Bend(
+        "relay",
+        "        lapsed = after(self.told_open_at, self._lease) if self.surely_open_at is None else self.surely_open_at\n",
+        "        if self.surely_open_at is None:\n            return None\n        lapsed = self.surely_open_at\n",
+        _HERE + "test_an_idle_port_that_closes_by_itself_and_whose_board_then_dies",
+        (),
+        (("seen", True),),
+    ),
+    Bend("supply", " and not port.unconfirmed(now) for port in below)", " for port in below)", _DEAD_LINE),
+    Bend("condition", "self.board_lost or (self.unconfirmed(now) and self.blind(now))", "self.board_lost", _BLIND),
+    Bend(
+        "condition",
+        "or self.station.lapses(self.plan.relay):",
+        "or False:",
+        _HERE + "test_a_blind_relay_that_lapses_costs_its_own_port_only",
+    ),
+    Bend(
+        "condition",
+        "return self.frozen.dead or not speaks",
+        "return not speaks",
+        _HERE + "test_a_frozen_meter_is_blind",
+    ),
+    Bend(
+        "condition",
+        "else after(told, self.shown_within())",
+        "else told",
+        _HERE + "test_what_a_meter_showed_before_it_could_show_an_opening_is_no_evidence",
+    ),
+    Bend("condition", "return flows or draws", "return flows", _HERE + "test_power_alone_is_a_load_too"),
+    Bend("condition", '"relay_board_lost", "relay_unconfirmed"}', '"relay_board_lost"}', _REFUSED, (9.0,)),
+    Bend(
+        "resets",
+        "    if port.load_unconfirmed(now):\n        port.lock_out_unconfirmed(now)\n",
+        "",
+        _HERE + "test_a_reset_does_not_feed_a_relay_that_is_still_unconfirmed",
+    ),
+    Bend(
+        "port",
+        "        elif self.charge is None:\n            self.rest(now)\n",
+        "",
+        _HERE + "test_an_idle_port_that_closes_by_itself_and_whose_board_then_dies",
+        (),
+        (("seen", True),),
+    ),
+    Bend(
+        "contactor",
+        "return None if told == self._told else",
+        "return",
+        _HERE + "test_a_contactor_that_cannot_be_read_back_open_is_told_of",
+    ),
+    # Settled while current is seen.
+    Bend(
+        "guards",
+        "return port.step is Step.ENERGY and port.has_register() and not port.load_seen(now)",
+        "return port.step is Step.ENERGY and port.has_register()",
+        _HERE + "test_no_session_is_settled_by_a_register_alone",
+    ),
+    Bend(
+        "guards",
+        "step_timed_out(port, event, now) and port.load_seen(now) and",
+        "False and",
+        _HERE + "test_no_session_is_settled_while_current_is_seen",
+    ),
+    Bend(
+        "guards",
+        " and not reached(longest, now.instant)",
+        "",
+        _HERE + "test_a_session_is_settled_a_day_after_its_start_whatever_is_seen",
+    ),
+    Bend(
+        "port",
+        "if self.session.touched and self.load_seen(now):",
+        "if False:",
+        _SUSPEND + "test_current_after_the_lease_locks_the_port_out",
+    ),
+    Bend(
+        "condition",
+        " and self.seen.current_fresh(now.instant)",
+        "",
+        _HERE + "test_a_meter_that_falls_silent_has_not_seen_a_current",
+    ),
+    Bend(
+        "frozen",
+        "            self._held = (reading.power, at)\n",
+        "            self._held = None\n",
+        _HERE + "test_no_session_is_settled_while_current_is_seen",
+    ),
+)
