@@ -1,5 +1,6 @@
 """What `chargerd run` does once the relays are told to open: configuration, log, daemon."""
 
+import gc
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
@@ -31,6 +32,8 @@ def run(options: Namespace, first: Openings | None) -> int:
     except StartError as error:
         return _refused([f"chargerd: {error}"], first)
     _hand_over(first)
+    gc.freeze()  # Nor is it looked through again and again while buses are due.
+    gc.enable()
     code = daemon.run()
     lines.close(1.0)
     return code

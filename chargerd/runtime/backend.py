@@ -5,6 +5,7 @@ Without an `mqtt` section none of this is built, and nothing else changes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
@@ -27,10 +28,12 @@ from chargerd.mqtt.arguments import (
     StopArgs,
     UpdateLimitsArgs,
 )
-from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
 from chargerd.runtime.desk import ON_SITE, Desk, Respond
 from chargerd.runtime.onlooker import Every
+
+if TYPE_CHECKING:
+    from chargerd.mqtt.client import MqttLink  # Loaded where there is a broker.
 
 LOAD_EVERY = Seconds(60.0)
 """How often a circuit's load alone is worth a message."""
@@ -39,7 +42,7 @@ LOAD_EVERY = Seconds(60.0)
 class Backend:
     """Publishes what changes, and brings commands to the desk."""
 
-    def __init__(self, *, link: MqttLink, desk: Desk, clock: Clock, reading_interval: Seconds) -> None:
+    def __init__(self, *, link: "MqttLink", desk: Desk, clock: Clock, reading_interval: Seconds) -> None:
         self._link = link
         self._desk = desk
         self._clock = clock

@@ -58,3 +58,16 @@ def test_the_log_loads_nothing_to_draw_with() -> None:
     found = loaded("from chargerd import log; log.error('told')")
     assert "structlog" in found
     assert {name.partition(".")[0] for name in found} & {"rich", "pygments", "better_exceptions"} == set()
+    assert not {name for name in found if name.startswith("asyncio.")}
+
+
+def test_what_the_log_puts_off_is_there_for_whoever_uses_it() -> None:
+    found = loaded("from chargerd import log; log.error('told'); import asyncio; asyncio.run(asyncio.sleep(0))")
+    assert "asyncio.events" in found
+
+
+def test_the_daemon_loads_nothing_that_draws_and_no_broker_client_before_it_knows_of_one() -> None:
+    found = loaded("import chargerd.cli.running")
+    assert {name.partition(".")[0] for name in found} & HEAVY == {"pydantic", "ruamel", "sqlite3", "ulid"}
+    assert not found & {"ssl", "chargerd.mqtt.asyncapi", "chargerd.mqtt.client", "chargerd.cli.ctl_tables"}
+    assert len(found) <= 440, sorted(found)
