@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.config import JsonDict
 
 from chargerd.config.profiles import Parity
+from chargerd.config.ranges import RangeError, spell_out
 from chargerd.config.rows import Model
 from chargerd.core.plan import CEILING, ChargeEnd, Limits, Phase, Protection
 
@@ -22,13 +23,18 @@ Whole = Annotated[int, Field(strict=True)]
 
 MOST_ENERGY_WH = 100_000
 """Far above any battery on two or three wheels."""
-_NAME = re.compile(r"[^\s/+#$\x00-\x1f\x7f]{1,64}")
-"""Port ids are levels of MQTT topics, and `/` divides a board from its channel."""
+_ID = r"[A-Za-z0-9._-]{1,32}"
+"""Ids are levels of MQTT topics and arguments of commands: what the contract allows, and no more."""
+_ID_HINT = "use 1 to 32 letters (a to z), digits, dots, dashes and underscores"
 
 
 def _named(value: str) -> str:
-    if _NAME.fullmatch(value) is None:
-        raise ValueError("is no name; use 1 to 64 characters without spaces and without / + # $")
+    try:
+        ids = spell_out(value)
+    except RangeError:
+        ids = ()  # Whoever spells it out says what is wrong with it, and where.
+    if any(re.fullmatch(_ID, each) is None for each in ids):
+        raise ValueError(f"cannot be {value[:40]!r}; {_ID_HINT}")
     return value
 
 
@@ -111,7 +117,7 @@ def _matching(pattern: str, hint: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-GatewayId = Annotated[str, _matching(r"[a-z0-9-]{1,64}", "use small letters, digits and dashes, 64 at most")]
+GatewayId = Annotated[str, _matching(_ID, _ID_HINT)]
 Prefix = Annotated[
     str,
     _matching(r"[^+#\s/\0]+(/[^+#\s/\0]+)*", "write levels of a topic with / between them, such as chargerd/v1"),
@@ -128,7 +134,7 @@ def _inherited(default: float | bool | None, what: str, **bounds: float) -> Any:
 class GatewaySection(Model):
     """Who this gateway is."""
 
-    id: GatewayId = Field(description="MQTT client id and topic segment")
+    id: GatewayId = Field(description="MQTT client id and topic segment: 1 to 32 of A-Z a-z 0-9 . _ -")
     name: str = Field("", description="for people")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "UTC", description="for people; records are in UTC"

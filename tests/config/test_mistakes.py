@@ -207,7 +207,7 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "a gateway's id",
         "{id: gate-1,",
         "{id: §Gate 1,",
-        "gateway.id cannot be 'Gate 1'; use small letters, digits and dashes, 64 at most",
+        "gateway.id cannot be 'Gate 1'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
     ),
     (
         "a prefix with a wildcard",
@@ -306,19 +306,31 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "a name with a slash",
         "  line-b: {rtu",
         "  §line/c: {tcp: 'h:502'}\n  line-b: {rtu",
-        "buses.line/c is no name; use 1 to 64 characters without spaces and without / + # $",
+        "buses.line/c cannot be 'line/c'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
     ),
     (
         "an id that cannot be a topic's level",
         "id: B01",
         "id: §B/1",
-        "ports.2.id is no name; use 1 to 64 characters without spaces and without / + # $",
+        "ports.2.id cannot be 'B/1'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
     ),
     (
         "an id that is a wildcard",
         "id: B01",
         "id: §'+'",
-        "ports.2.id is no name; use 1 to 64 characters without spaces and without / + # $",
+        "ports.2.id cannot be '+'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
+    ),
+    (
+        "an id that no command could name",
+        "id: B01",
+        "id: §东01",
+        "ports.2.id cannot be '东01'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
+    ),
+    (
+        "an id longer than any",
+        "id: B01",
+        "id: §BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+        f"ports.2.id cannot be '{'B' * 33}'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
     ),
     (
         "a range of circuits",
