@@ -25,6 +25,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
         "bytes come that are no answer to it",
         "look for a board with a wrong address, a second master, or a board that answers too late",
     ),
+    "tainted": (
+        "others' answers come in place of its own, and nothing is taken from such a moment",
+        "look for a second master, for other clients of its serial server, and whether baudrate is the line's",
+    ),
     "implausible": ("it answers what cannot be true", "look at its profile and its wiring, or replace it"),
     "unprepared": (
         "it has not taken its settings, and counts as having no dead-man",

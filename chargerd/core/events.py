@@ -125,10 +125,14 @@ class BoardBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignHeard:
-    """Where a board was asked, frames come again and again that are no answer of its own."""
+    """Where a board was asked, frames come again and again that are no answer of its own.
+
+    `tainted`: one that could have been taken for its answer. Nothing was taken from that moment.
+    """
 
     board: BoardId
     at: Instant
+    tainted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

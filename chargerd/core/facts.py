@@ -288,9 +288,13 @@ class BoardNotPrepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignAnswers:
-    """Where a board was asked, something else answers: a board with another address, or a second master."""
+    """Where a board was asked, something else answers: a board with another address, or a second master.
+
+    `kind` is `tainted` if it could have been taken for the board's own answer.
+    """
 
     board: BoardId
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

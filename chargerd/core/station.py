@@ -123,7 +123,7 @@ class Station:
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
-        self._strangers: dict[BoardId, Recurring] = {}
+        self._strangers: dict[tuple[BoardId, str | None], Recurring] = {}
         self._deadline: Instant | None = None
         """Reckoned once after each event: it is asked for far more often."""
         self._checkpoint_at: Instant | None = None
@@ -406,8 +406,9 @@ class Station:
             self._out.tell(BoardNotPrepared(board=event.board, kind=event.setting))
             return []
         if isinstance(event, ForeignHeard):
-            if self._strangers.setdefault(event.board, Recurring()).note(event.at):
-                self._out.tell(ForeignAnswers(board=event.board))
+            kind = "tainted" if event.tainted else None
+            if self._strangers.setdefault((event.board, kind), Recurring()).note(event.at):
+                self._out.tell(ForeignAnswers(board=event.board, kind=kind))
             return []
         ports = [port for port in self._ports.values() if port.plan.relay.board == event.board]
         if isinstance(event, BoardLost):

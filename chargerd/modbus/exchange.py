@@ -81,14 +81,17 @@ class Exchange:
         wire = self._connection.wire
         assert wire is not None
         health = self._health[board.id]
-        timeout, foreign = health.timeout(), self._connection.counters.foreign_bytes
+        counters, timeout = self._connection.counters, health.timeout()
+        foreign, tainted = counters.foreign_bytes, counters.tainted
         silence = self._silences[board.id].before(reading=request.echo is None)
         result = wire.transact(request, timeout, silence=silence, urgent=urgent, not_after=not_after)
         if isinstance(result, Failed) and result.late:
             return result
         self._count_silence(board.id, result)
         now = self._clock.now()
-        if self._count(health, result, self._connection.counters.foreign_bytes - foreign):
+        if counters.tainted > tainted:
+            self._stranger(board.id, now)
+        if self._count(health, result, counters.foreign_bytes - foreign):
             log.warning("foreign_answers", bus=self._bus, board=board.id)
             self._tell(ForeignHeard(board=board.id, at=now))
         alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
@@ -106,6 +109,14 @@ class Exchange:
             assert isinstance(result, Failed)
             self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
         return result
+
+    def _stranger(self, board: BoardId, now: Instant) -> None:
+        """Count and tell that a stranger's answer came where a board was asked; the log has each board's first."""
+        with self._lock:
+            first = self._health[board].tainted_at is None
+            self._health[board].tainted_at = now
+        log.tell(Level.WARNING if first else Level.DEBUG, "strangers_answer", bus=self._bus, board=board)
+        self._tell(ForeignHeard(board=board, at=now, tainted=True))
 
     def _note_connection(self, board: BoardId, result: Answered | Failed) -> Seconds:
         """Note what a transaction shows of the connection; return how long its silence keeps it from the others.

@@ -28,6 +28,8 @@ NOISY = 0.02
 """A share of corrupt answers that a sound line does not have."""
 STRANGERS = 0.06
 """A share of transactions with strangers' bytes that is told: four of the latest 64; less may be a bad cable."""
+NEWS_FOR = Seconds(600.0)
+"""How long a stranger's answer is told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,8 @@ class BoardStatistics:
     """Share of its latest values that cannot be true."""
     noise: float
     """Share of the latest transactions, about 64 of them, that were corrupt."""
+    tainted_age: Seconds | None
+    """How long ago a stranger's answer came where it was asked."""
     stale_age: Seconds | None
     """How long ago it answered."""
     misses: int
@@ -85,6 +89,8 @@ class Cause(StrEnum):
     """One board's answers are corrupt: its plug, or another board has its address."""
     FOREIGN = "foreign"
     """Frames come that nobody asked for: a board that answers for another address, or a second master."""
+    TAINTED = "tainted"
+    """Answers come that could be taken for its own: a second master, or a server that copies all to all."""
     IMPLAUSIBLE = "implausible"
     """A board answers what cannot be true: a wrong profile, or a board that is out of order."""
     UNPREPARED = "unprepared"
@@ -142,6 +148,8 @@ class BoardHealth:
     untrue: float = 0.0
     _strangers_told: bool = False
     answered_at: Instant | None = None
+    tainted_at: Instant | None = None
+    """When a stranger's answer last came in place of its own."""
     _silences: int = 0
 
     @property
@@ -228,6 +236,7 @@ class BoardHealth:
             latency_mean=Seconds(self.mean) if self.answers else None,
             timeout=self.timeout(),
             noise=self.noise,
+            tainted_age=None if self.tainted_at is None else between(self.tainted_at, now),
             stale_age=None if self.answered_at is None else between(self.answered_at, now),
             misses=misses,
             lost=lost,
@@ -255,9 +264,11 @@ def diagnose(boards: Sequence[BoardStatistics], *, connected: bool) -> tuple[Fin
 
 def _strange(boards: Sequence[BoardStatistics]) -> list[Finding]:
     """Return what sound frames give away: those of strangers, and those that cannot be true."""
+    tainted = [one.board for one in boards if one.tainted_age is not None and one.tainted_age < NEWS_FOR]
+    found = [Finding(cause=Cause.TAINTED, boards=tuple(tainted))] if tainted else []
     shares = [(Cause.FOREIGN, one.foreign, one) for one in boards]
     shares += [(Cause.IMPLAUSIBLE, one.untrue, one) for one in boards]
-    return [
+    return found + [
         Finding(cause=cause, boards=(one.board,), share=share) for cause, share, one in shares if share >= NOISY
     ]
 

@@ -9,6 +9,8 @@ without end: a cut-off then goes out all the same.
 
 Some adapters hear what they send. What a read gets first is its own request there, and what a write gets first
 looks like the board's answer and is none: the answer is what comes after it. Every read shows whether it is so.
+
+Where strangers' answers come over the line, none of that moment counts; see `chargerd.modbus.strangers`.
 """
 
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu, fits, refuses
 from chargerd.modbus.gateway import SILENCES, Gateway
 from chargerd.modbus.lines import Line, LineGone
+from chargerd.modbus.strangers import Strangers
 
 SLACK = Seconds(0.02)
 """How much later than computed the end of a reply may come: adapters hand over in blocks of up to 16 ms."""
@@ -69,6 +72,8 @@ class Counters:
     corrupt: int = 0
     exceptions: int = 0
     foreign_bytes: int = 0
+    tainted: int = 0
+    """Transactions in which a stranger's answer was heard: nothing was taken from them."""
 
 
 class Wire(Protocol):
@@ -132,6 +137,7 @@ class RtuWire:
         self._silence = Seconds(max(SILENCE * self._character, SHORTEST_SILENCE if baudrate > FAST_BAUD else 0.0))
         self._quiet_from = clock.now()
         self._timed_out_at: Instant | None = None
+        self._strangers = Strangers()
         self.counters = counters
 
     @property
@@ -188,14 +194,17 @@ class RtuWire:
 
     def _fall_silent(self, wanted: Seconds, *, urgent: bool) -> bool:
         """Wait until nothing has been on the line for `wanted`; say whether that has come to be."""
-        self._discard()
+        stray = self._discard()
         patience = after(max(self._clock.now(), self._silent_at(wanted, urgent=urgent)), BABBLE)
         while (left := between(self._clock.now(), self._silent_at(wanted, urgent=urgent))) > 0:
             if self._clock.now() > patience:
                 return False
             if self._line.wait(left):
-                self.counters.foreign_bytes += len(self._take())
+                stray += self._take()
                 self._quiet_from = max(self._quiet_from, self._clock.now())
+        if stray:
+            self.counters.foreign_bytes += len(stray)
+            self.counters.tainted += self._strangers.in_(stray, self._clock.now())
         return True
 
     def _take(self) -> bytes:
@@ -205,10 +214,12 @@ class RtuWire:
             raise LineGone("hung up")
         return data
 
-    def _discard(self) -> None:
+    def _discard(self) -> bytes:
+        stray = b""
         while data := self._line.read():
-            self.counters.foreign_bytes += len(data)
+            stray += data
             self._quiet_from = max(self._quiet_from, self._clock.now())
+        return stray
 
     def _listen(
         self, request: Request, timeout: Seconds, sent_at: Instant, sent_until: Instant
@@ -233,6 +244,9 @@ class RtuWire:
             match = find_rtu(request, answer)
             if match is not None:
                 self._learn(request, buffer)
+                soonest = after(sent_until, Seconds(reply + self._character))
+                if self._is_tainted(request, match, answer, too_soon=now < soonest):
+                    return self._not_believed(request, sent_at)
                 return self._found(match, answer, sent_at, sent_until, now)
             # The rest comes character by character: to wake for each costs more than all else of a reading.
             missing = request.rtu_reply_size - len(answer)
@@ -258,6 +272,42 @@ class RtuWire:
         if left > 0:
             self._clock.sleep(left)
 
+    def _is_tainted(self, request: Request, match: Match, answer: bytes, *, too_soon: bool) -> bool:
+        """Say whether an answer may be another's. A write's may: its effect is read back anyhow."""
+        now = self._clock.now()
+        if too_soon:
+            if not self._strangers.is_late(answer[match.start : match.end], now):
+                self._strangers.heard(now)
+                self.counters.tainted += 1
+            return True
+        if request.echo is not None:
+            return False
+        stray = [answer[: match.start], answer[match.end :]]
+        if self._strangers.wary(now):
+            stray.append(self._wait_out(request))
+        tainted = sum([self._strangers.in_(data, self._clock.now()) for data in stray if data])
+        self.counters.tainted += bool(tainted)
+        return bool(tainted)
+
+    def _wait_out(self, request: Request) -> bytes:
+        """Return what comes in the time of another such transaction: a second answer, or nothing."""
+        frames = len(request.rtu) + request.rtu_reply_size
+        until = after(self._clock.now(), Seconds(frames * self._character + 2 * self._silence + SLACK))
+        stray = b""
+        while (left := between(self._clock.now(), until)) > 0:
+            if self._line.wait(left):
+                stray += self._take()
+                self._quiet_from = max(self._quiet_from, self._clock.now())
+        self.counters.foreign_bytes += len(stray)
+        return stray
+
+    def _not_believed(self, request: Request, sent_at: Instant) -> Failed:
+        """Take nothing from a transaction in which a stranger was heard. The board's own answer may yet come."""
+        now = self._timed_out_at = self._clock.now()
+        self._strangers.given_up(request, now)
+        self.counters.corrupt += 1
+        return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=now)
+
     def _found(
         self, match: Match, answer: bytes, sent_at: Instant, sent_until: Instant, now: Instant
     ) -> Answered | Failed:
@@ -271,6 +321,7 @@ class RtuWire:
 
     def _silent(self, request: Request, buffer: bytes, sent_at: Instant) -> Failed:
         now = self._timed_out_at = self._clock.now()
+        self._strangers.given_up(request, now)
         self._learn(request, buffer)
         nothing = not buffer or (self.echo is True and buffer == request.rtu)
         if nothing:

@@ -42,8 +42,9 @@ def _board(board: BoardStatistics) -> dict[str, Json]:
     fields = asdict(board)
     for name in ("latency_mean", "timeout", "retry_in"):
         fields[f"{name}_ms"] = _ms(fields.pop(name))
-    age = fields.pop("stale_age")
-    return {**fields, "latency": list(board.latency), "age_s": None if age is None else round(age, 1)}
+    ages = {f"{name}age_s": fields.pop(f"{age}age") for name, age in (("", "stale_"), ("tainted_", "tainted_"))}
+    rounded = {name: None if age is None else round(age, 1) for name, age in ages.items()}
+    return {**fields, "latency": list(board.latency), **rounded}
 
 
 def _ms(span: Seconds | None) -> float | None:

@@ -96,6 +96,8 @@ class VirtualLine:
         self.closed = False
         self.hears_itself = False
         self.waits = 0
+        self.in_blocks = False
+        """Whether what is sent in one piece is handed over in one piece, as some adapters do."""
         self.last_byte = -1.0
         self._clock = clock
         self._coming: list[tuple[float, int]] = []
@@ -112,7 +114,8 @@ class VirtualLine:
             self.deliver(until + delay, reply)
 
     def deliver(self, begin: float, data: bytes) -> None:
-        self._coming += [(begin + (place + 1) * CHARACTER, byte) for place, byte in enumerate(data)]
+        last = len(data) if self.in_blocks else 0
+        self._coming += [(begin + max(place, last) * CHARACTER, byte) for place, byte in enumerate(data, 1)]
         self._coming.sort(key=lambda one: one[0])
 
     def read(self) -> bytes:

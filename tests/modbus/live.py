@@ -20,6 +20,8 @@ from chargerd.modbus.bus import Bus
 from chargerd.runtime.clock import SystemClock
 
 CLOCK = SystemClock()
+CHARACTER = 10 / 9600
+"""Seconds a character takes: nobody answers sooner than the line lets him."""
 
 
 def wait(holds: Callable[[], object], timeout: float = 8.0) -> None:
@@ -120,8 +122,9 @@ class PtySlave(_Pump):
     def take(self, end: int) -> None:
         request = os.read(end, 256)
         self.requests.append(request)
+        time.sleep(len(request) * CHARACTER)
         for pause, data in self.script(request):
-            time.sleep(pause)
+            time.sleep(pause + len(data) * CHARACTER)
             os.write(end, data)
 
     def __exit__(self, *error: object) -> None:
@@ -191,7 +194,9 @@ class _Conversation(socketserver.BaseRequestHandler):
         with contextlib.suppress(OSError):
             while request := self.request.recv(512):
                 server.requests.append(request)
-                self.request.sendall(server.script(request))
+                reply = server.script(request)
+                time.sleep((len(request) + len(reply)) * CHARACTER + 0.004)
+                self.request.sendall(reply)
 
 
 __all__ = ["CLOCK", "Bridge", "Bus", "LiveBus", "PtySlave", "TcpBoards", "raw_pty", "wait"]

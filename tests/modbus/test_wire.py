@@ -11,6 +11,7 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds
 from chargerd.modbus.frames import Request, read_bits, read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone
+from chargerd.modbus.strangers import WARY_FOR
 from chargerd.modbus.wire import BABBLE, Answered, Failed, RtuWire
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Reply, VirtualClock, VirtualLine, frame, rtu
 
@@ -23,6 +24,7 @@ TWO = frame("0B 04 04 40 00 00 00")
 TIMEOUT = Seconds(0.2)
 SOON = SILENCE + TURNAROUND
 MARGIN = 1e-9
+OPENED = (SOON, OPEN.rtu)
 
 
 class Bench:
@@ -115,9 +117,8 @@ def test_a_wrong_echo_confirms_nothing(echo: str) -> None:
     [
         pytest.param([(SOON, b"\x00" + ONE)], id="noise before"),
         pytest.param([(SOON, b"\x0b" + ONE)], id="noise like our unit before"),
-        pytest.param([(SOON, frame("0C 04 04 41 10 00 00")), (SOON + 0.05, ONE)], id="a foreign frame before"),
+        pytest.param([(SOON, frame("0C 04 04 41 10 00 00")[:-1]), (SOON + 0.05, ONE)], id="a spoilt frame before"),
         pytest.param([(SOON, ONE[:4]), (SOON + 0.015, ONE[4:])], id="in two pieces"),
-        pytest.param([(SOON, ONE + ONE)], id="twice"),
         pytest.param([(SOON, ONE[:5]), (SOON + 0.03, ONE)], id="cut short, then whole"),
         pytest.param([(TIMEOUT - 0.001, ONE)], id="just in time"),
     ],
@@ -160,11 +161,86 @@ def test_no_noise_is_ever_an_answer_and_none_holds_the_line_for_long(noise: list
     assert bench.clock.time - began < 0.3
 
 
+# Strangers' answers
+
+FIFTY = frame("0B 04 04 42 48 00 00")
+"""50.0, as another quantity of the same board would be told to somebody else."""
+STRANGER = frame("0C 04 04 41 10 00 00")
+NEXT = SOON + len(ONE) * CHARACTER
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param([(-4 * CHARACTER, FIFTY), (SOON + 0.02, ONE)], id="begun while the request was going out"),
+        pytest.param([(0.0, FIFTY), (SOON + 0.02, ONE)], id="without a turnaround"),
+        pytest.param([(SOON, FIFTY + ONE)], id="two answers"),
+        pytest.param([(SOON, ONE + ONE)], id="twice the same"),
+        pytest.param([(SOON, STRANGER), (SOON + 0.02, ONE)], id="another board's before"),
+        pytest.param([(SOON, ONE + STRANGER)], id="another board's behind"),
+    ],
+)
+def test_nothing_is_taken_from_a_moment_in_which_a_stranger_answers(reply: Reply) -> None:
+    bench = Bench(reply)
+    bench.line.in_blocks = True
+    assert failed(bench.ask()) is FaultKind.CORRUPT
+    assert bench.wire.counters.tainted == 1
+
+
+def test_an_answer_to_nothing_makes_the_line_wary_and_a_second_answer_is_waited_for() -> None:
+    second = [(SOON, FIFTY), (NEXT + 0.02, ONE)]
+    bench = Bench(second, second, [(SOON, ONE)], [(SOON, ONE)])
+    assert answered(bench.ask()) == [0x4248, 0], "a first one cannot be told"
+    bench.clock.sleep(Seconds(0.1))
+    assert failed(bench.ask()) is FaultKind.CORRUPT
+    assert bench.wire.counters.tainted == 2
+    began = bench.clock.time
+    assert answered(bench.ask()) == [0x3F80, 0]
+    assert bench.clock.time - began > 0.06
+    bench.clock.sleep(WARY_FOR)
+    began = bench.clock.time
+    assert answered(bench.ask()) == [0x3F80, 0]
+    assert bench.clock.time - began < 0.03
+
+
+def test_a_late_answer_of_a_board_is_no_strangers() -> None:
+    bench = Bench([(TIMEOUT + 0.05, ONE)], [], [(SOON, TWO)])
+    bench.ask()
+    bench.clock.sleep(Seconds(0.1))
+    assert failed(bench.ask()) is FaultKind.TIMEOUT
+    assert answered(bench.ask()) == [0x4000, 0]
+    assert bench.wire.counters.tainted == 0
+
+
+def test_one_that_comes_while_the_board_is_asked_again_is_not_taken_and_makes_nobody_wary() -> None:
+    bench = Bench([], [(-9 * CHARACTER, ONE)], [(SOON, TWO)])
+    bench.ask()
+    assert failed(bench.ask()) is FaultKind.CORRUPT
+    assert answered(bench.ask()) == [0x4000, 0]
+    assert bench.wire.counters.tainted == 0
+
+
+def test_a_wary_line_holds_up_no_opening_and_no_closing() -> None:
+    bench = Bench([(SOON, ONE + STRANGER)], [OPENED])
+    bench.ask()
+    bench.clock.sleep(Seconds(0.1))
+    began = bench.clock.time
+    assert isinstance(bench.ask(OPEN, urgent=True), Answered)
+    assert bench.clock.time - began < 0.03
+
+
+def test_noise_makes_nobody_wary() -> None:
+    bench = Bench([(SOON, ONE + b"\x00\x55\xaa\xff\x01\x04\x04")], [(SOON, ONE)])
+    assert answered(bench.ask()) == [0x3F80, 0]
+    began = bench.clock.time
+    assert answered(bench.ask()) == [0x3F80, 0]
+    assert bench.clock.time - began < 0.04
+
+
 # An adapter that hears what it sends
 
 ECHO = -8 * CHARACTER
 """When the first byte of a request of 8 comes back, counted from its end."""
-OPENED = (SOON, OPEN.rtu)
 
 
 def test_a_read_shows_whether_the_adapter_hears_itself() -> None:

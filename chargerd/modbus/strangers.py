@@ -1,0 +1,92 @@
+"""What gives away that others' answers come over a line: of a second master, or of a server's other clients. Pure.
+
+RTU answers carry no number, so a stranger's answer of the same shape looks like the board's own. It shows where it
+comes at the wrong time: to nothing, sooner than a board can answer, or as a second answer to one request. Then no
+reading of that moment counts, and for a while each answer is waited out, to see whether another one follows.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+from chargerd.core.units import Instant, Seconds, after
+from chargerd.modbus.frames import Request, crc, fits, refuses
+from chargerd.modbus.jobs import LONG_AGO
+
+WARY_FOR = Seconds(60.0)
+"""How long after strangers were heard each answer is waited out."""
+LATE_FOR = Seconds(3.0)
+"""How much later a board's own answer may come to what was given up."""
+REMEMBERED = 8
+_SHORTEST = 5
+"""Bytes of the shortest frame: unit, function, exception code, CRC."""
+_WRITES = frozenset({5, 6, 15, 16})
+_READS = frozenset({1, 2, 3, 4})
+_LONGER = 8
+"""Bytes of a request to read, and of the answer to a write."""
+
+
+class Strangers:
+    """What was heard on one line beside the answers that were wanted."""
+
+    def __init__(self) -> None:
+        self._wary_until = LONG_AGO
+        self._given_up: deque[tuple[Instant, Request]] = deque(maxlen=REMEMBERED)
+
+    def wary(self, now: Instant) -> bool:
+        """Say whether an answer may be a stranger's, by what was heard lately."""
+        return now < self._wary_until
+
+    def heard(self, now: Instant) -> None:
+        """Take note that a stranger has been heard."""
+        self._wary_until = after(now, WARY_FOR)
+
+    def given_up(self, request: Request, now: Instant) -> None:
+        """Take note that a request was not answered in time: its answer may yet come."""
+        self._given_up.append((after(now, LATE_FOR), request))
+
+    def in_(self, data: bytes, now: Instant) -> bool:
+        """Say whether what nobody has waited for holds a sound frame that is no late answer of a board here."""
+        found = [frame for frame in sound_frames(data) if not self.is_late(frame, now)]
+        if found:
+            self.heard(now)
+        return bool(found)
+
+    def is_late(self, frame: bytes, now: Instant) -> bool:
+        """Say whether a frame belongs to what was given up: its answer, or the echo of an adapter."""
+        for one in self._given_up:
+            until, request = one
+            pdu = frame[1:-2]
+            own = frame[0] == request.unit and (fits(request, pdu) or refuses(request, pdu))
+            if now <= until and (own or frame == request.rtu):
+                self._given_up.remove(one)
+                return True
+        return False
+
+
+def sound_frames(data: bytes) -> Iterator[bytes]:
+    """Yield the frames with a CRC that holds, one after the other, whatever stands between them."""
+    start = 0
+    while start + _SHORTEST <= len(data):
+        frame = next(
+            (data[start : start + size] for size in _sizes(data[start:]) if _holds(data, start, size)), b""
+        )
+        if frame:
+            yield frame
+        start += len(frame) or 1
+
+
+def _sizes(data: bytes) -> Iterator[int]:
+    """Yield how long a frame can be that begins like this: an exception, an answer, a request to read."""
+    function = data[1]
+    if function & 0x80:
+        yield _SHORTEST
+    elif function in _READS:
+        yield _SHORTEST + data[2]
+        yield _LONGER
+    elif function in _WRITES:
+        yield _LONGER
+
+
+def _holds(data: bytes, start: int, size: int) -> bool:
+    frame = data[start : start + size]
+    return len(frame) == size and crc(frame[:-2]) == frame[-2:]
