@@ -31,6 +31,7 @@ _SAID = {
     Trouble.STALE: "three polls of {ports} take {takes} s, longer than their meter_stale_s of {may}",
     Trouble.DEFINITE: "overcurrent_definite_s of {may} ends before {ports} give a second value after {takes} s",
     Trouble.OVERPOWER: "overpower_s of {may} ends before {ports} give a second power after {takes} s",
+    Trouble.LOST: "one lost answer leaves {ports} unread for {takes} s, longer than their meter_stale_s of {may}",
     Trouble.LEASES: "renewing the leases of {ports} takes {takes} s, longer than the {may} s there are for it",
 }
 
@@ -48,6 +49,8 @@ def refuse(site: Site, document: Document, work: Work) -> Budget:
 def _refuse_bus(name: str, faults: Sequence[Fault], site: Site, document: Document, work: Work) -> None:
     there = populations_of(site)[name]
     helps = advice(there, name, site, work.profiles)
+    if any(fault.trouble is Trouble.LOST for fault in faults):
+        helps = ("lower timeout_ms, of the bus or of its boards", *helps)
     slow = [fault for fault in faults if fault.trouble not in DELAYS]
     if slow:
         rate: Path = ("buses", name, "baudrate")

@@ -34,6 +34,8 @@ class Trouble(StrEnum):
     """The delay of the definite overcurrent function ends before a second value of the meter can be there."""
     OVERPOWER = "overpower"
     """The delay of the overpower function ends before a second value of the power can be there."""
+    LOST = "lost"
+    """One answer that is lost makes a meter count as silent whose times were set so."""
     LEASES = "leases"
     """Leases that fall due together cannot all be renewed in time."""
 
@@ -227,6 +229,14 @@ def _faults_of(load: Load, bus: str, each: tuple[Fast, ...]) -> tuple[Fault, ...
     note(
         Trouble.OVERPOWER,
         [(one.hung.port, _power_counted(load, one), one.hung.protection.overpower_delay) for one in each],
+    )
+    note(
+        Trouble.LOST,
+        [
+            (one.hung.port, load.interval(one) + again(load, one), one.hung.protection.stale_after)
+            for one in each
+            if one.hung.timed
+        ],
     )
     leases = LEASE - RENEWAL_MARGIN - RENEW_EVERY
     note(Trouble.LEASES, [(port, load.renewals, leases) for port in load.leased])

@@ -224,8 +224,8 @@ def again(load: Load, fast: Fast) -> Seconds:
 def load_of(there: Population) -> Load:
     """Return what a line has to carry."""
     fast = tuple(_fast(there, hung, hung.meter) for hung in there.ports if hung.meter is not None)
-    kinds = {(WRITE, hung.relay.name): hung.relay for hung in there.ports if hung.relay is not None}
-    writes = [(WRITE, relay) for relay in kinds.values()]
+    relays = {(relay.name, relay.timing): relay for hung in there.ports if (relay := hung.relay) is not None}
+    writes = [(WRITE, relay) for relay in relays.values()]
     slow = [*_renewals(there), *_readings(there), *_of_boards(there)]
     asked = [*writes, *((one.frames, one.profile) for one in slow)]
     asked += [(_current(one.meter), one.meter) for one in fast]

@@ -174,6 +174,14 @@ class MqttSection(Model):
         return self.port or (1883 if self.tls is None else 8883)
 
 
+MOST_TIMEOUT_MS, MOST_TURNAROUND_MS, MOST_SILENCE_MS = 2000, 1000, 500
+
+
+def _at_most(most: float, what: str) -> Any:
+    """Declare a time of a board in milliseconds, which is the profile's if it is left out."""
+    return Field(None, ge=0, le=most, description=what)
+
+
 class BusSection(Model):
     """One line with boards on it: exactly one of serial, tcp, rtu_over_tcp."""
 
@@ -191,6 +199,13 @@ class BusSection(Model):
         Echo.AUTO,
         description="yes: the adapter hears what it sends; auto: found out, and told by `chargerctl boards`",
     )
+    timeout_ms: Number | None = Field(
+        None, ge=50, le=MOST_TIMEOUT_MS, description="how long any board's answer may take to begin, at least"
+    )
+    turnaround_ms: Number | None = _at_most(
+        MOST_TURNAROUND_MS, "how long it usually takes, at least: of a radio link, there and back"
+    )
+    pre_silence_ms: Number | None = _at_most(MOST_SILENCE_MS, "silence kept before any request, at least")
 
     @model_validator(mode="after")
     def _one_way(self) -> "BusSection":
@@ -212,6 +227,18 @@ class BoardSection(Model):
     address: Address = Field(description="its Modbus address, 1 to 247; a range beside a range of names")
     profile: Reference = Field(description="what it speaks")
     lease: Switch = Field(True, description="off: close its relays without a time limit")
+    timeout_ms: Number | None = Field(
+        None,
+        ge=50,
+        le=MOST_TIMEOUT_MS,
+        description="how long its answer may take to begin, instead of the profile's",
+    )
+    turnaround_ms: Number | None = _at_most(
+        MOST_TURNAROUND_MS, "how long it usually takes, instead of the profile's"
+    )
+    pre_silence_ms: Number | None = _at_most(
+        MOST_SILENCE_MS, "silence kept before each request to it, instead of the profile's"
+    )
 
 
 class CircuitSection(Model):

@@ -22,6 +22,8 @@ class Hung:
     protection: Protection
     meter: Profile | None = None
     meter_board: BoardId | None = None
+    timed: bool = False
+    """Whether the meter's times are the configuration's, not its profile's."""
     relay: Profile | None = None
     leased: bool = False
 
@@ -87,6 +89,7 @@ def population(site: Site, bus: str, section: BusSection) -> Population:
                 protection=plans[wiring.id].protection,
                 meter=meter.profile if meter.bus == bus else None,
                 meter_board=meter.id,
+                timed=meter.timed,
                 relay=relay.profile if relay.bus == bus else None,
                 leased=relay.bus == bus and is_leased(relay),
             )

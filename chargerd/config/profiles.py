@@ -40,6 +40,10 @@ class LineDefaults(Row):
         return self
 
 
+ROOM = 2
+"""A timeout is at least so many times as long as the answer usually takes."""
+
+
 class Timing(Row):
     """What the board needs beyond the standard's 3.5 characters of silence, in milliseconds."""
 
@@ -57,6 +61,26 @@ class Timing(Row):
     """Shortest time from one request to this board to the next."""
     refresh_ms: float = Field(0, ge=0)
     """How often the measured values change; readings within it count as one."""
+
+    def with_(
+        self,
+        *,
+        timeout_ms: float | None = None,
+        turnaround_ms: float | None = None,
+        pre_silence_ms: float | None = None,
+    ) -> "Timing":
+        """Return the same with other figures; a turnaround without a timeout makes room for itself in that."""
+        turnaround = self.turnaround_ms if turnaround_ms is None else turnaround_ms
+        timeout = max(self.timeout_ms, ROOM * turnaround) if timeout_ms is None else timeout_ms
+        return self.model_copy(
+            update={
+                "timeout_ms": timeout,
+                "least_timeout_ms": min(self.least_timeout_ms, timeout),
+                "most_timeout_ms": max(self.most_timeout_ms, timeout),
+                "turnaround_ms": turnaround,
+                "pre_silence_ms": self.pre_silence_ms if pre_silence_ms is None else pre_silence_ms,
+            }
+        )
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> "Timing":

@@ -19,6 +19,8 @@ class Board:
     address: int
     profile: Profile
     lease: bool = True
+    timed: bool = False
+    """Whether its profile's times were changed for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

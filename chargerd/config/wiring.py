@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from chargerd.config.document import BoardSection, CircuitSection, Document
+from chargerd.config.document import BoardSection, BusSection, CircuitSection, Document
 from chargerd.config.plans import LEASE, feeder_plan, lease_fits, relay_plan
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Board, Channel
@@ -15,6 +15,9 @@ from chargerd.core.units import Amps, BoardId, CircuitId, Watts
 
 HIGHEST_ADDRESS = 247
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+
+TIMES = ("timeout_ms", "turnaround_ms", "pre_silence_ms")
+"""What may be given in place of a profile's timing."""
 
 
 def check_buses(document: Document, work: Work) -> None:
@@ -37,6 +40,8 @@ def resolve_boards(document: Document, work: Work) -> dict[BoardId, Board]:
         if not names:
             work.breaks("board", "")
         profile = _profile(section, document, path, work)
+        if profile is not None:
+            profile = _timed(profile, section, document.buses.get(section.bus), path, work)
         for name, address in _addressed(names, section.address, path, work):
             if name in boards:
                 work.wrong(path, f"board {name} is described twice", "give each board a name of its own", key=True)
@@ -49,7 +54,12 @@ def resolve_boards(document: Document, work: Work) -> dict[BoardId, Board]:
                 work.breaks("board", name)
                 continue
             boards[BoardId(name)] = Board(
-                id=BoardId(name), bus=section.bus, address=address, profile=profile, lease=section.lease
+                id=BoardId(name),
+                bus=section.bus,
+                address=address,
+                profile=profile,
+                lease=section.lease,
+                timed=profile is not work.profiles[section.profile],
             )
     return boards
 
@@ -88,6 +98,27 @@ def _profile(section: BoardSection, document: Document, path: Path, work: Work) 
         what = f"{profile.name} cannot close for exactly {LEASE:g} s"
         work.wrong((*path, "profile"), what, "correct timed_on in the profile, or set its dead_man to none")
     return profile
+
+
+def _timed(profile: Profile, board: BoardSection, bus: BusSection | None, path: Path, work: Work) -> Profile:
+    """Return a profile with the times that are given: the board's own, else at least those of its bus."""
+    times: dict[str, float] = {}
+    for key in TIMES:
+        own, least = getattr(board, key), getattr(bus, key, None)
+        if own is not None:
+            times[key] = own
+        elif least is not None:
+            times[key] = max(least, getattr(profile.timing, key))
+    if not times:
+        return profile
+    timing = profile.timing.with_(**times)
+    if timing.turnaround_ms >= timing.timeout_ms:
+        what = f"timeout_ms of {timing.timeout_ms:g} is over before the answer usually begins, after"
+        hint = "raise timeout_ms to twice turnaround_ms or leave it out"
+        said = [(*path, key) for key in TIMES[:2] if getattr(board, key) is not None]
+        place: Path = said[0] if said else ("buses", board.bus)
+        work.wrong(place, f"{what} {timing.turnaround_ms:g}", hint, key=not said)
+    return profile.model_copy(update={"timing": timing})
 
 
 def resolve_circuits(document: Document, boards: Mapping[BoardId, Board], work: Work) -> tuple[CircuitPlan, ...]:

@@ -81,7 +81,7 @@ class Exchange:
         wire = self._connection.wire
         assert wire is not None
         health = self._health[board.id]
-        counters, timeout = self._connection.counters, health.timeout()
+        counters, timeout = self._connection.counters, health.timeout(urgent=urgent)
         foreign, tainted = counters.foreign_bytes, counters.tainted
         silence = self._silences[board.id].before(reading=request.echo is None)
         result = wire.transact(request, timeout, silence=silence, urgent=urgent, not_after=not_after)

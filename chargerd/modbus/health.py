@@ -16,6 +16,9 @@ BUCKETS: tuple[Seconds, ...] = tuple(Seconds(ms / 1000) for ms in (2, 5, 10, 20,
 """Upper edges of the latency histogram; one more bucket holds what took longer."""
 ENOUGH = 16
 """Answers after which a board's own timeout is trusted."""
+PATIENCE = 2.5
+"""So many times the profile's timeout a board is waited for that is not known, or may have become slower."""
+PATIENT_EACH = 4
 GAIN = 1 / 8
 SPREAD_GAIN = 1 / 4
 SPREADS = 4
@@ -201,17 +204,24 @@ class BoardHealth:
         self.transactions += 1
         self.noise += MEMORY * ((kind is FaultKind.CORRUPT) - self.noise)
 
-    def timeout(self) -> Seconds:
+    def timeout(self, *, urgent: bool = False) -> Seconds:
         """Return how long the next answer may take to begin.
 
-        After a miss the profile's own time is given at least: it may have been too short for the board.
+        A board that is not known well yet is given more than its profile says, and so is every fourth try of one
+        that is silent: it may have become slower, and what is not heard is not learnt from. After a miss it is the
+        profile's own time at least. An `urgent` request is sent again rather than waited for.
         """
+        patient = not urgent and self._silences % PATIENT_EACH == 0
         if self.answers < ENOUGH:
-            return self.bounds.usual
+            return self._patient if patient else self.bounds.usual
         suits = self.mean + SPREADS * self.spread + ADAPTER
         if self._silences:
-            suits = max(suits, self.bounds.usual)
+            suits = max(suits, self._patient if patient else self.bounds.usual)
         return Seconds(min(max(suits, self.bounds.least), self.bounds.most))
+
+    @property
+    def _patient(self) -> Seconds:
+        return Seconds(min(PATIENCE * self.bounds.usual, self.bounds.most))
 
     def shortened(self, used: Seconds) -> Seconds:
         """Return how much longer the board was to be waited for by its profile."""

@@ -60,6 +60,8 @@ class Faults:
     doubled: float = 0.0
     foreign: float = 0.0
     echoed: float = 0.0
+    strange: float = 0.0
+    """A stranger's answer of the same shape, sooner than the board can give its own."""
 
     @classmethod
     def evenly(cls, share: float) -> "Faults":
@@ -137,6 +139,11 @@ class VirtualLine:
             case "foreign":
                 self._deliver(STRANGER, begin)
                 self._deliver(frame, begin + len(STRANGER) * CHARACTER + SILENCE)
+            case "strange":
+                self._deliver(
+                    self._codec.pack(frame[0], frame[1:3] + bytes(len(frame) - 5)), begin - 9 * CHARACTER
+                )
+                self._deliver(frame, begin + len(frame) * CHARACTER)
             case _:
                 self._deliver(request + frame, begin)
 

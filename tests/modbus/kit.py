@@ -167,6 +167,8 @@ class Boards:
     welded: set[int] = field(default_factory=set)
     deaf: dict[int, float] = field(default_factory=dict)
     """How long after any frame each of these units hears nothing."""
+    slow: dict[int, float] = field(default_factory=dict)
+    """Seconds that each of these units takes before it answers."""
     gap: Callable[[], float] = lambda: float("inf")
     """The silence before the request that is being answered."""
 
@@ -176,7 +178,7 @@ class Boards:
             return []
         until = self.clock.time + len(request) * CHARACTER
         reply = self._relay(request, until) if request[0] == RELAY else self._meter(request)
-        return [(SILENCE + TURNAROUND, reply + crc(reply))]
+        return [(self.slow.get(request[0], SILENCE + TURNAROUND), reply + crc(reply))]
 
     def closed(self, channel: int, at: float | None = None) -> bool:
         at = self.clock.time if at is None else at

@@ -39,14 +39,27 @@ def steady(latency: float) -> BoardHealth:
     return health
 
 
-def test_before_enough_answers_the_profile_says_how_long() -> None:
+def test_before_enough_answers_a_board_is_waited_for_patiently() -> None:
     health = BoardHealth(bounds=BOUNDS)
-    for _ in range(ENOUGH - 1):
-        assert health.timeout() == BOUNDS.usual
+    for _ in range(ENOUGH):
+        assert health.timeout() == pytest.approx(0.5)
         health.answered(Seconds(0.001), T)
-    assert health.timeout() == BOUNDS.usual
-    health.answered(Seconds(0.001), T)
     assert health.timeout() < BOUNDS.usual
+
+
+def test_but_an_opening_is_rather_sent_again() -> None:
+    assert BoardHealth(bounds=BOUNDS).timeout(urgent=True) == BOUNDS.usual
+
+
+@pytest.mark.parametrize("known", [0, 10 * ENOUGH])
+def test_every_fourth_try_of_a_silent_board_is_a_patient_one(known: int) -> None:
+    health = steady(0.001) if known else BoardHealth(bounds=BOUNDS)
+    timeouts = []
+    for _ in range(12):
+        timeouts.append(health.timeout())
+        health.failed(FaultKind.TIMEOUT, T)
+    expected = [0.5 if number % 4 == 0 else 0.2 for number in range(12)]
+    assert timeouts[1:] == pytest.approx(expected[1:])
 
 
 @pytest.mark.parametrize(("latency", "timeout"), [(0.001, 0.05), (0.1, 0.12), (3.0, 1.0)])
@@ -184,6 +197,18 @@ def test_one_silent_board_is_named_and_a_silent_bus_too(monkeypatch: pytest.Monk
     bench.unplug()
     bench.run(2.0)
     assert [one.cause for one in bench.bus.statistics().findings] == [Cause.NO_LINE]
+
+
+@pytest.mark.parametrize("from_", [0.0, 8.0])
+def test_a_board_slower_than_its_profile_says_is_heard(monkeypatch: pytest.MonkeyPatch, from_: float) -> None:
+    bench = Bench(monkeypatch, site(2))
+    bench.run(from_)
+    bench.boards.slow = {11: 0.26}
+    bench.run(60.0)
+    slow = next(one for one in bench.bus.statistics().boards if one.board == "meter1")
+    assert not slow.lost
+    assert slow.latency_mean == pytest.approx(0.26, abs=0.02)
+    assert slow.timeout > 0.26
 
 
 def test_a_silent_bus_is_probed_one_board_at_a_time_and_is_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
