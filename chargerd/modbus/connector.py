@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from chargerd.core.clock import Clock
 from chargerd.modbus.lines import Line, LineSettings, SerialLine, SocketLine
-from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
+from chargerd.modbus.tcp_wire import TcpWire
+from chargerd.modbus.wire import Counters, RtuWire, Wire
 
 ECHOES = {"auto": None, "yes": True, "no": False}
 

@@ -3,14 +3,17 @@
 RTU answers carry no number, so a stranger's answer of the same shape looks like the board's own. It shows where it
 comes at the wrong time: to nothing, sooner than a board can answer, or as a second answer to one request. Then no
 reading of that moment counts, and for a while each answer is waited out, to see whether another one follows.
+
+Where answer after answer comes sooner than the line's rate allows, and none of them twice, it is the rate that is
+wrong: a board at a USB port of its own keeps to none.
 """
 
 from collections import deque
 from collections.abc import Iterator
+from enum import Enum, auto
 
-from chargerd.core.units import Instant, Seconds, after
+from chargerd.core.units import LONG_AGO, Instant, Seconds, after
 from chargerd.modbus.frames import Request, crc, fits, refuses
-from chargerd.modbus.jobs import LONG_AGO
 
 WARY_FOR = Seconds(60.0)
 """How long after strangers were heard each answer is waited out."""
@@ -24,11 +27,30 @@ _READS = frozenset({1, 2, 3, 4})
 _LONGER = 8
 """Bytes of a request to read, and of the answer to a write."""
 
+KEEPS_PACE = 16
+"""After so many answers in time, in a row, one that comes sooner than the line's rate allows is a stranger's."""
+FAST = 5
+MOST = 10
+SOONER = 2
+"""An answer that comes sooner, and alone, counts so much towards a line that is faster than its rate says; one in
+time counts 1 against it, since a board may take its time.
+"""
+
+
+class Pace(Enum):
+    """When an answer came: sooner than the line's rate allows, in time, or nobody was awake to see it."""
+
+    SOONER = auto()
+    IN_TIME = auto()
+    UNKNOWN = auto()
+
 
 class Strangers:
     """What was heard on one line beside the answers that were wanted."""
 
     def __init__(self) -> None:
+        self._in_time = 0
+        self._sooner = 0
         self._wary_until = LONG_AGO
         self._given_up: deque[tuple[Instant, Request]] = deque(maxlen=REMEMBERED)
 
@@ -36,8 +58,26 @@ class Strangers:
         """Say whether an answer may be a stranger's, by what was heard lately."""
         return now < self._wary_until
 
+    def tainted_by(self, pace: Pace, now: Instant) -> bool:
+        """Take in when an answer came; say whether that gives a stranger away, on a line that keeps its pace."""
+        if pace is Pace.IN_TIME:
+            self._in_time, self._sooner = self._in_time + 1, max(0, self._sooner - 1)
+        if pace is not Pace.SOONER:
+            return False
+        kept, self._in_time = self._in_time >= KEEPS_PACE, 0
+        if kept:
+            self.heard(now)
+        else:
+            self._sooner = min(self._sooner + SOONER, MOST)
+        return kept
+
+    def doubtful(self, pace: Pace) -> bool:
+        """Say whether an answer that came then is not believed, though nothing speaks for a stranger yet."""
+        return pace is Pace.SOONER and self._sooner < FAST
+
     def heard(self, now: Instant) -> None:
         """Take note that a stranger has been heard."""
+        self._sooner = 0
         self._wary_until = after(now, WARY_FOR)
 
     def given_up(self, request: Request, now: Instant) -> None:

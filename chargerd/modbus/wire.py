@@ -21,19 +21,17 @@ from chargerd.config.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
 from chargerd.core.clock import Clock
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds, after, between
-from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu, fits, refuses
-from chargerd.modbus.gateway import SILENCES, Gateway
+from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu
+from chargerd.modbus.gateway import SILENCES
 from chargerd.modbus.lines import Line, LineGone
-from chargerd.modbus.strangers import Strangers
+from chargerd.modbus.strangers import Pace, Strangers
 
 SLACK = Seconds(0.02)
 """How much later than computed the end of a reply may come: adapters hand over in blocks of up to 16 ms."""
 BABBLE = Seconds(0.5)
 """How much longer than wanted to wait for silence: two of the longest frames at 9600 Bd."""
-MBAP = 6
-"""Bytes of a Modbus TCP header before the unit."""
-LONGEST_BODY = 254
-"""Bytes a Modbus TCP header can announce: unit and PDU (MODBUS Messaging on TCP/IP V1.0b, 3.1.3)."""
+NOTICED = Seconds(0.0005)
+"""A wait shorter than this may have been none."""
 NEVER = Instant(float("inf"))
 
 
@@ -177,7 +175,7 @@ class RtuWire:
             self.counters.corrupt += 1
             return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=sent_at, sent=False)
         if sent_until > not_after:
-            return _too_late(sent_at)
+            return too_late(sent_at)
         if not urgent:
             self._timed_out_at = None
         self.counters.transactions += 1
@@ -228,6 +226,7 @@ class RtuWire:
         deadline = after(sent_until, Seconds(timeout + reply))
         buffer = b""
         self._sleep_until(after(sent_until, reply))
+        woke = self._clock.now()
         while True:
             left = between(self._clock.now(), deadline)
             if left <= 0:
@@ -244,13 +243,19 @@ class RtuWire:
             match = find_rtu(request, answer)
             if match is not None:
                 self._learn(request, buffer)
-                soonest = after(sent_until, Seconds(reply + self._character))
-                if self._is_tainted(request, match, answer, too_soon=now < soonest):
-                    return self._not_believed(request, sent_at)
+                if self._is_tainted(request, match, answer, self._pace_of(match, sent_until, woke)):
+                    return self._not_believed(sent_at)
                 return self._found(match, answer, sent_at, sent_until, now)
             # The rest comes character by character: to wake for each costs more than all else of a reading.
             missing = request.rtu_reply_size - len(answer)
             self._sleep_until(after(now, Seconds((missing - 1) * self._character)))
+
+    def _pace_of(self, match: Match, sent_until: Instant, woke: Instant) -> Pace:
+        """Return when an answer came, as far as it can be told: whoever wakes up late finds everything there."""
+        now = self._clock.now()
+        if now < after(sent_until, Seconds((match.end - match.start + 1) * self._character)):
+            return Pace.SOONER
+        return Pace.IN_TIME if between(woke, now) > max(self._character, NOTICED) else Pace.UNKNOWN
 
     def _after_echo(self, request: Request, buffer: bytes) -> bytes:
         """Return what has come after our own request. On an adapter that hears itself it has to be there first."""
@@ -272,22 +277,26 @@ class RtuWire:
         if left > 0:
             self._clock.sleep(left)
 
-    def _is_tainted(self, request: Request, match: Match, answer: bytes, *, too_soon: bool) -> bool:
+    def _is_tainted(self, request: Request, match: Match, answer: bytes, pace: Pace) -> bool:
         """Say whether an answer may be another's. A write's may: its effect is read back anyhow."""
         now = self._clock.now()
-        if too_soon:
-            if not self._strangers.is_late(answer[match.start : match.end], now):
-                self._strangers.heard(now)
-                self.counters.tainted += 1
+        if pace is Pace.SOONER and self._strangers.is_late(answer[match.start : match.end], now):
             return True
-        if request.echo is not None:
+        sooner = self._strangers.tainted_by(pace, now)
+        doubtful = sooner or (request.echo is None and self._strangers.doubtful(pace))
+        second = request.echo is None and self._others_in(request, match, answer, wait=doubtful)
+        self.counters.tainted += sooner or second
+        return doubtful or second
+
+    def _others_in(self, request: Request, match: Match, answer: bytes, *, wait: bool) -> bool:
+        """Say whether there is a stranger's frame beside an answer; waited for where there is reason to."""
+        before, behind = answer[: match.start], answer[match.end :]
+        if wait or self._strangers.wary(self._clock.now()):
+            behind += self._wait_out(request)
+        if not before and not behind:
             return False
-        stray = [answer[: match.start], answer[match.end :]]
-        if self._strangers.wary(now):
-            stray.append(self._wait_out(request))
-        tainted = sum([self._strangers.in_(data, self._clock.now()) for data in stray if data])
-        self.counters.tainted += bool(tainted)
-        return bool(tainted)
+        now = self._clock.now()
+        return self._strangers.in_(before, now) | self._strangers.in_(behind, now)
 
     def _wait_out(self, request: Request) -> bytes:
         """Return what comes in the time of another such transaction: a second answer, or nothing."""
@@ -301,10 +310,9 @@ class RtuWire:
         self.counters.foreign_bytes += len(stray)
         return stray
 
-    def _not_believed(self, request: Request, sent_at: Instant) -> Failed:
-        """Take nothing from a transaction in which a stranger was heard. The board's own answer may yet come."""
+    def _not_believed(self, sent_at: Instant) -> Failed:
+        """Take nothing from a transaction in which a stranger may have been heard."""
         now = self._timed_out_at = self._clock.now()
-        self._strangers.given_up(request, now)
         self.counters.corrupt += 1
         return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=now)
 
@@ -333,102 +341,6 @@ class RtuWire:
         return Failed(kind=kind, sent_at=sent_at, at=now)
 
 
-class TcpWire:
-    """Modbus TCP: answers are told apart by their transaction number, too."""
-
-    def __init__(
-        self, line: Line, clock: Clock, *, counters: Counters, discard: Callable[[], None] | None = None
-    ) -> None:
-        self.discard = discard
-        self.heard: bool | None = False
-        self._gateway = Gateway()
-        self._line = line
-        self._clock = clock
-        self._number = 0
-        self._buffer = b""
-        self.counters = counters
-
-    @property
-    def echo(self) -> bool | None:
-        """A network does not answer for a board."""
-        return False
-
-    @property
-    def busy_with_silence(self) -> Seconds:
-        """How long a gateway at the other end waits for a board that does not answer."""
-        return self._gateway.waits
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._line.close()
-
-    def transact(
-        self,
-        request: Request,
-        timeout: Seconds,
-        *,
-        silence: Seconds = Seconds(0.0),  # noqa: ARG002 - there is no line to be silent on
-        urgent: bool = False,  # noqa: ARG002 - nor one to drain
-        not_after: Instant = NEVER,
-    ) -> Answered | Failed:
-        """Ask and wait for the answer."""
-        sent_at = self._clock.now()
-        if sent_at > not_after:
-            return _too_late(sent_at)
-        self._number = (self._number + 1) & 0xFFFF
-        self.counters.transactions += 1
-        body = bytes([request.unit]) + request.pdu
-        header = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
-        self._line.write(header + body)
-        while (left := between(self._clock.now(), self._deadline(sent_at, timeout))) > 0:
-            if not self._line.wait(left):
-                continue
-            self._buffer += self._line.read()
-            answer = self._next_answer(request, sent_at)
-            if answer is not None:
-                return answer
-        self._gateway.given_up(self._number, sent_at)
-        self.counters.timeouts += 1
-        return Failed(kind=FaultKind.TIMEOUT, sent_at=sent_at, at=self._clock.now())
-
-    def _deadline(self, sent_at: Instant, timeout: Seconds) -> Instant:
-        """Return when the board is silent: it cannot answer while the gateway still waits for another one."""
-        return after(max(sent_at, self._gateway.busy_until()), timeout)
-
-    def _next_answer(self, request: Request, sent_at: Instant) -> Answered | Failed | None:
-        while len(self._buffer) >= MBAP:
-            length = int.from_bytes(self._buffer[4:6], "big")
-            if self._buffer[2:4] != bytes(2) or not 2 <= length <= LONGEST_BODY:  # noqa: PLR2004 - unit, function
-                raise LineGone("the other side does not speak Modbus TCP")
-            size = MBAP + length
-            if len(self._buffer) < size:
-                return None
-            frame, self._buffer = self._buffer[:size], self._buffer[size:]
-            number, unit, pdu = int.from_bytes(frame[:2], "big"), frame[MBAP : MBAP + 1], frame[MBAP + 1 :]
-            if number == self._number and unit == bytes([request.unit]) and pdu:
-                return self._judged(request, pdu, sent_at)
-            self._gateway.came_late(number, self._clock.now())
-            self.counters.foreign_bytes += size
-        return None
-
-    def _judged(self, request: Request, pdu: bytes, sent_at: Instant) -> Answered | Failed:
-        """Return what the answer with the right number and unit says."""
-        now = self._clock.now()
-        if refuses(request, pdu):
-            return self._refused(pdu[1], sent_at, now)
-        took = self._gateway.answered(request.unit, sent_at, now)
-        if fits(request, pdu):
-            return Answered(pdu=pdu, sent_at=sent_at, at=now, took=took)
-        self.counters.corrupt += 1
-        return Failed(kind=FaultKind.CORRUPT, sent_at=sent_at, at=now)
-
-    def _refused(self, code: int, sent_at: Instant, now: Instant) -> Failed:
-        kind = refusal(self.counters, code)
-        if kind is FaultKind.TIMEOUT:
-            self._gateway.refused(sent_at, now)
-        return Failed(kind=kind, sent_at=sent_at, at=now, code=code)
-
-
 def refusal(counters: Counters, code: int) -> FaultKind:
     """Return what an exception says, and count it: a gateway's are the silence of the board behind it."""
     if code in SILENCES:
@@ -438,5 +350,6 @@ def refusal(counters: Counters, code: int) -> FaultKind:
     return FaultKind.EXCEPTION
 
 
-def _too_late(now: Instant) -> Failed:
+def too_late(now: Instant) -> Failed:
+    """Return that a request was withheld."""
     return Failed(kind=FaultKind.TIMEOUT, sent_at=now, at=now, sent=False, late=True)

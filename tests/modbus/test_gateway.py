@@ -14,7 +14,8 @@ from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.modbus import build as building
 from chargerd.modbus.gateway import USUALLY_WAITS, Gateway
 from chargerd.modbus.lines import LineGone
-from chargerd.modbus.wire import Counters, RtuWire, TcpWire, Wire
+from chargerd.modbus.tcp_wire import TcpWire
+from chargerd.modbus.wire import Counters, RtuWire, Wire
 from tests.modbus.kit import BAUDRATE, Boards, VirtualClock, crc, names
 
 SITE = """\

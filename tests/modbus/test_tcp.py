@@ -14,7 +14,8 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus.frames import read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone
-from chargerd.modbus.wire import Answered, Counters, Failed, TcpWire
+from chargerd.modbus.tcp_wire import TcpWire
+from chargerd.modbus.wire import Answered, Counters, Failed
 from tests.logs import capture_logs
 from tests.modbus.kit import Boards, Reply, VirtualClock, VirtualLine, crc
 from tests.modbus.live import LiveBus, TcpBoards

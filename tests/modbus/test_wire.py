@@ -11,7 +11,7 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds
 from chargerd.modbus.frames import Request, read_bits, read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone
-from chargerd.modbus.strangers import WARY_FOR
+from chargerd.modbus.strangers import KEEPS_PACE, WARY_FOR
 from chargerd.modbus.wire import BABBLE, Answered, Failed, RtuWire
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Reply, VirtualClock, VirtualLine, frame, rtu
 
@@ -181,10 +181,26 @@ NEXT = SOON + len(ONE) * CHARACTER
     ],
 )
 def test_nothing_is_taken_from_a_moment_in_which_a_stranger_answers(reply: Reply) -> None:
-    bench = Bench(reply)
+    bench = Bench(*[[(SOON, ONE)]] * KEEPS_PACE, reply)
+    for _ in range(KEEPS_PACE):
+        bench.ask()
     bench.line.in_blocks = True
     assert failed(bench.ask()) is FaultKind.CORRUPT
     assert bench.wire.counters.tainted == 1
+
+
+def test_a_line_that_is_faster_than_its_rate_says_is_believed_in_the_end() -> None:
+    sooner = [(-9 * CHARACTER, ONE)]
+    bench = Bench(*[sooner] * 10)
+    found = [isinstance(bench.ask(), Answered) for _ in range(10)]
+    assert found == [False] * 2 + [True] * 8
+    assert bench.wire.counters.tainted == 0
+
+
+def test_but_not_if_a_second_answer_follows_each_of_those() -> None:
+    bench = Bench(*[[(-9 * CHARACTER, FIFTY), (SOON, ONE)]] * 10)
+    assert {failed(bench.ask()) for _ in range(10)} == {FaultKind.CORRUPT}
+    assert bench.wire.counters.tainted == 10
 
 
 def test_an_answer_to_nothing_makes_the_line_wary_and_a_second_answer_is_waited_for() -> None:
@@ -213,7 +229,8 @@ def test_a_late_answer_of_a_board_is_no_strangers() -> None:
 
 
 def test_one_that_comes_while_the_board_is_asked_again_is_not_taken_and_makes_nobody_wary() -> None:
-    bench = Bench([], [(-9 * CHARACTER, ONE)], [(SOON, TWO)])
+    bench = Bench([(SOON, ONE)], [], [(-9 * CHARACTER, ONE)], [(SOON, TWO)])
+    bench.ask()
     bench.ask()
     assert failed(bench.ask()) is FaultKind.CORRUPT
     assert answered(bench.ask()) == [0x4000, 0]

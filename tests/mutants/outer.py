@@ -274,7 +274,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="boards behind a gateway that waits for a dead one count as silent",
-        module="modbus/wire.py",
+        module="modbus/tcp_wire.py",
         old="after(max(sent_at, self._gateway.busy_until()), timeout)",
         new="after(sent_at, timeout)",
         tests="tests/modbus/test_gateway.py",

@@ -205,10 +205,14 @@ def test_strangers_are_told_of_once_and_again_after_some_quiet() -> None:
     world.tell(replace(heard, at=Instant(world.now)))
     told = [fact for _, fact in world.facts if isinstance(fact, ForeignAnswers)]
     assert told == [ForeignAnswers(board=heard.board)] * 2
+    world.tell(replace(heard, at=Instant(world.now), tainted=True))
+    assert [fact for _, fact in world.facts if isinstance(fact, ForeignAnswers)][2:] == [
+        ForeignAnswers(board=heard.board, kind="tainted")
+    ]
     assert world.state() is PortState.CHARGING
 
 
-def test_a_stranger_that_speaks_first_is_counted_and_does_not_replace_the_answer(
+def test_a_stranger_that_speaks_first_takes_the_answer_behind_it_along(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench(monkeypatch)
@@ -227,8 +231,9 @@ def test_a_stranger_that_speaks_first_is_counted_and_does_not_replace_the_answer
     shown = {
         event.current for event in bench.told(MeterReading) if event.port == A01 and event.current is not None
     }
-    assert shown == {3.25}
-    assert Cause.FOREIGN in {one.cause for one in bench.bus.statistics().findings}
+    assert not shown
+    assert Cause.TAINTED in {one.cause for one in bench.bus.statistics().findings}
+    assert {(event.board, event.tainted) for event in bench.told(ForeignHeard)} >= {("meter1", True)}
 
 
 def test_a_meter_that_answers_what_cannot_be_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
