@@ -98,7 +98,7 @@ def charge(live: LiveBus) -> None:
     live.bus.execute(ReadRelay(port=A01))
     live.wait(RelayReadBack, closed=False)
     live.wait(MeterReading, current=0.0)
-    # On a loaded machine an answer may come too late. A pty knows no rate: at first what comes sooner is not believed.
+    # On a loaded machine an answer may come too late, and on a pty sooner than any line would allow.
     late = live.told(MeterFault, kind=FaultKind.TIMEOUT)
     counters = live.bus.counters
     assert len(live.told(MeterFault)) - len(late) <= counters.corrupt <= counters.transactions / 4
