@@ -7,6 +7,7 @@ installed; `pip check` afterwards says whether it was complete. Wheels only, sin
 built with. What pip says goes into a log, and its end to the terminal when it failed.
 """
 
+import compileall
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,9 @@ def main(lock: str, *how: str) -> int:
             or run([*TREE, *how, "."], log, total)
             or run(["check"], log, total)
         )
+    if not status and "--editable" in how:
+        # pip does so with what it copies. Where writing bytecode is switched off, every start would do it anew.
+        compileall.compile_dir("chargerd", quiet=1)
     if status:
         last = path.read_text().splitlines()[-TOLD:]
         print(
