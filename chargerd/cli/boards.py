@@ -18,6 +18,40 @@ from chargerd.core.plain import Json
 
 CAUSES: Mapping[str, tuple[str, str]] = {
     "no_line": ("the line is not there", "plug the adapter in, or look whether the other end is up"),
+    "no_permission": (
+        "the system does not let chargerd open the device",
+        "put the user chargerd runs as into the group that owns it, often dialout, and start the daemon again",
+    ),
+    "line_in_use": (
+        "another program has the device open",
+        "end it: `fuser -v` with the device tells which, often ModemManager, a console or a second chargerd",
+    ),
+    "refused": (
+        "the other end refuses the connection",
+        "look at the port number, whether its service is switched on, and how many clients it takes",
+    ),
+    "not_modbus_tcp": (
+        "the other end does not speak Modbus TCP",
+        "write rtu_over_tcp instead of tcp if it is a server that passes RTU on, or set it to Modbus TCP",
+    ),
+    "hung_up": (
+        "the other end closes the connection",
+        "look how many clients it takes, and whether it wants tcp instead of rtu_over_tcp",
+    ),
+    "network_silent": (
+        "no board at the other end answers",
+        "look at its rate and line, and what it is: tcp for a Modbus gateway, rtu_over_tcp if it passes RTU on",
+    ),
+    "partly_silent": (
+        "answers, and not always",
+        "try pre_silence_ms: 20, then a longer timeout_ms, of this board; else look at its plug",
+    ),
+    "wants_silence": ("is heard much better after a longer silence", "set pre_silence_ms: {silence:g} for it"),
+    "refuses": ("refuses what it is asked", "compare its model and firmware with its profile"),
+    "echo": (
+        "whether the adapter hears itself is not as configured",
+        "leave echo out, or write what is told here",
+    ),
     "bus_silent": ("no board answers", "look at the adapter, its plug, A and B swapped, and the supply"),
     "board_silent": ("does not answer, others do", "look at its supply, its plug and its address"),
     "noise": ("answers are corrupt", "end the line with 120 ohms at both ends, and check shield and baud rate"),
@@ -80,8 +114,10 @@ def _show(console: Console, bus: Fields, edges: Json) -> None:
     for finding in entries(bus["findings"]):
         what, then = CAUSES.get(str(finding["cause"]), (str(finding["cause"]), "look at the line"))
         share = "" if finding["share"] is None else f" ({float(str(finding['share'])):.0%})"
+        why = "" if finding["why"] is None else f" ({finding['why']})"
+        then = then.format(silence=finding["pre_silence_ms"])
         who = ", ".join(words(finding["boards"])) or str(bus["bus"])
-        console.print(Text(f"{who}: {what}{share}; {then}", style="yellow"))
+        console.print(Text(f"{who}: {what}{share}{why}; {then}", style="yellow"))
 
 
 def _times(count: Json) -> str:

@@ -17,9 +17,10 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.board import BoardOnBus, Wiring
 from chargerd.modbus.connection import Connection
+from chargerd.modbus.diagnosis import BusStatistics, LineState, diagnose
 from chargerd.modbus.exchange import Exchange
 from chargerd.modbus.feeder import NO_SUPPLY, Supply
-from chargerd.modbus.health import BusStatistics, LateStatistics, diagnose
+from chargerd.modbus.health import LateStatistics
 from chargerd.modbus.jobs import Coils, Cut, Hold, Job
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.schedule import Schedule
@@ -152,14 +153,24 @@ class Bus:
         with self._lock:
             known = sorted(self._schedule.lateness.known.items())
         late = tuple(LateStatistics(what=what, count=one.count, worst=one.worst) for what, one in known)
+        wire, gone = self._connection.wire, self._connection.gone
+        line = LineState(
+            connected=wire is not None,
+            network=wire is not None and wire.discard is not None,
+            trouble=None if gone is None else gone.trouble,
+            why=None if gone is None else str(gone),
+            echo=None if wire is None else wire.echo,
+            heard=None if wire is None else wire.heard,
+        )
         return BusStatistics(
             bus=self.name,
-            connected=self.connected,
+            connected=line.connected,
             transactions=self.counters.transactions,
             boards=boards,
-            hears_itself=None if self._connection.wire is None else self._connection.wire.heard,
+            hears_itself=line.heard,
+            why=line.why,
             late=late,
-            findings=(*diagnose(boards, connected=self.connected), *self._exchange.refusing()),
+            findings=(*diagnose(boards, line), *self._exchange.refusing()),
         )
 
     def open_all(self, within: Seconds) -> tuple[PortId, ...]:

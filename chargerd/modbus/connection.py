@@ -15,6 +15,8 @@ from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Counters, Wire
 
 REOPEN_EVERY = Seconds(1.0)
+GONE_IS_NEWS = Seconds(10.0)
+"""How long a line that is there again is told to have been gone: some go as soon as they are used."""
 HUNG_AFTER = Seconds(IDLE_EVERY + 1.0)
 """An idle board is asked within that time, too."""
 HUNG_MISSES = 2
@@ -34,6 +36,8 @@ class Connection:
         """When the line is tried next, while there is none."""
         self.probed = False
         """Whether something has been read over this line, to find out whether its adapter hears itself."""
+        self._gone: LineGone | None = None
+        self._gone_at: Instant = clock.now()
         self._unheard_since: Instant | None = None
         self._unheard: set[BoardId] = set()
         """The boards that have not answered since."""
@@ -59,10 +63,19 @@ class Connection:
         if self.wire is not None:
             log.warning("line_gone", bus=self._bus, why=str(error))
             self.wire.close()
+        elif self._gone is None or str(self._gone) != str(error):
+            log.warning("line_missing", bus=self._bus, why=str(error))
         else:
             log.debug("line_missing", bus=self._bus, why=str(error))
+        self._gone, self._gone_at = error, self._clock.now()
         self.wire = None
         self.try_at = after(self._clock.now(), REOPEN_EVERY)
+
+    @property
+    def gone(self) -> LineGone | None:
+        """Why the line is not there, or why it went a short while ago."""
+        news = self.wire is None or self._clock.now() < after(self._gone_at, GONE_IS_NEWS)
+        return self._gone if news else None
 
     def flush(self) -> None:
         """Give up a connection in which a closing may still be on its way: it must not arrive after an opening."""

@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import PortId, Seconds, after, between
@@ -170,6 +171,8 @@ class _LineOpening(threading.Thread):
     def __init__(self, line: ListedLine, clock: Clock, tries: int | None, over: threading.Event) -> None:
         super().__init__(name="first opening", daemon=True)
         self._connect = connector(line.settings, clock)
+        self._place = line.settings.serial or line.settings.tcp or line.settings.rtu_over_tcp
+        self._why = ""
         self._numbers = count() if tries is None else range(tries)
         self._over = over
         self.gone_through = threading.Event()
@@ -191,14 +194,21 @@ class _LineOpening(threading.Thread):
     def _try(self, number: int) -> None:
         try:
             wire = self._connect(Counters())
-        except LineGone:
+        except LineGone as error:
+            self._missing(error)
             return
         try:
             self.left = _open_once(wire, _patient(self.left, number), self._over)
-        except LineGone:
-            return
+        except LineGone as error:
+            self._missing(error)
         finally:
             wire.close()
+
+    def _missing(self, error: LineGone) -> None:
+        """Say why a line cannot be used, in the system's own words, once for each reason."""
+        if str(error) != self._why:
+            self._why = str(error)
+            log.warning("line_missing", line=self._place, why=self._why)
 
 
 def _patient(relays: Sequence[Opening], number: int) -> Sequence[Opening]:

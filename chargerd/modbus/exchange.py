@@ -22,8 +22,9 @@ from chargerd.core.units import BoardId, Instant, Seconds
 from chargerd.log import Level
 from chargerd.modbus.board import BoardOnBus
 from chargerd.modbus.connection import Connection
+from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.modbus.frames import Request
-from chargerd.modbus.health import BoardHealth, BoardStatistics, Cause, Finding, health_of
+from chargerd.modbus.health import BoardHealth, BoardStatistics, health_of
 from chargerd.modbus.jobs import Cut, Job
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Schedule
@@ -69,10 +70,20 @@ class Exchange:
             now = self._clock.now()
             return tuple(
                 self._health[board].statistics(
-                    board, now, misses=known.misses, lost=known.lost, not_before=known.not_before
+                    board,
+                    now,
+                    misses=known.misses,
+                    lost=known.lost,
+                    not_before=known.not_before,
+                    silence_wanted=None if self._on_a_network() else self._silences[board].wanted,
                 )
                 for board, known in self._schedule.back_offs.boards.items()
             )
+
+    def _on_a_network(self) -> bool:
+        """Say whether silence before a request is the other end's business."""
+        wire = self._connection.wire
+        return wire is not None and wire.busy_with_silence > 0
 
     def ask(
         self, board: BoardOnBus, request: Request, *, urgent: bool = False, not_after: Instant = NEVER

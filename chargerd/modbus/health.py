@@ -5,9 +5,8 @@ Pure: instants are arguments. The timeout follows the mean and the deviation of 
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, Seconds, between
@@ -31,8 +30,6 @@ NOISY = 0.02
 """A share of corrupt answers that a sound line does not have."""
 STRANGERS = 0.06
 """A share of transactions with strangers' bytes that is told: four of the latest 64; less may be a bad cable."""
-NEWS_FOR = Seconds(600.0)
-"""How long a stranger's answer is told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +60,12 @@ class BoardStatistics:
     latency_mean: Seconds | None
     timeout: Seconds
     """How long its next answer may take to begin."""
+    silent: float
+    """Share of the latest transactions that nothing answered."""
+    refused: float
+    """Share of them that were answered by an exception."""
+    silence_wanted: Seconds | None
+    """The silence before a request with which it is heard much better than with its own, if there is one."""
     untrue: float
     """Share of its latest values that cannot be true."""
     noise: float
@@ -77,38 +80,6 @@ class BoardStatistics:
     """How long it is left alone yet; 0 if it may be asked."""
 
 
-class Cause(StrEnum):
-    """What is probably wrong."""
-
-    NO_LINE = "no_line"
-    """The adapter is gone, or the connection is refused."""
-    BUS_SILENT = "bus_silent"
-    """Every board is silent: adapter, cable, or the boards' supply."""
-    BOARD_SILENT = "board_silent"
-    """One board is silent while others answer: that board, its address, or its plug."""
-    NOISE = "noise"
-    """Several boards' answers are corrupt: termination, biasing, shielding, or a baud rate that is off."""
-    BOARD_NOISE = "board_noise"
-    """One board's answers are corrupt: its plug, or another board has its address."""
-    FOREIGN = "foreign"
-    """Frames come that nobody asked for: a board that answers for another address, or a second master."""
-    TAINTED = "tainted"
-    """Answers come that could be taken for its own: a second master, or a server that copies all to all."""
-    IMPLAUSIBLE = "implausible"
-    """A board answers what cannot be true: a wrong profile, or a board that is out of order."""
-    UNPREPARED = "unprepared"
-    """A board has not taken a setting it must have: nothing is known of its dead-man, nor of its inputs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is probably wrong, with the boards that show it and, for noise, the corrupt share."""
-
-    cause: Cause
-    boards: tuple[BoardId, ...] = ()
-    share: float | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateStatistics:
     """What came later than it was due since the bus began: what, how often, and by how much at worst."""
@@ -116,20 +87,6 @@ class LateStatistics:
     what: str
     count: int
     worst: Seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusStatistics:
-    """A bus and its boards."""
-
-    bus: str
-    connected: bool
-    transactions: int
-    boards: tuple[BoardStatistics, ...]
-    late: tuple[LateStatistics, ...]
-    findings: tuple[Finding, ...]
-    hears_itself: bool | None = None
-    """Whether the adapter hears what it sends; `None` while that is not known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,6 +106,8 @@ class BoardHealth:
     noise: float = 0.0
     strange: float = 0.0
     untrue: float = 0.0
+    silent: float = 0.0
+    refused: float = 0.0
     _strangers_told: bool = False
     answered_at: Instant | None = None
     tainted_at: Instant | None = None
@@ -162,7 +121,7 @@ class BoardHealth:
 
     def answered(self, took: Seconds, at: Instant) -> None:
         """Count an answer that began so long after the request."""
-        self._done(FaultKind.TIMEOUT)
+        self._done(None)
         first = self.answers == 0
         self.latency[bisect_left(BUCKETS, took)] += 1
         off = abs(took - self.mean)
@@ -200,9 +159,11 @@ class BoardHealth:
         self.implausible += untrue
         self.untrue += MEMORY * (untrue - self.untrue)
 
-    def _done(self, kind: FaultKind) -> None:
+    def _done(self, kind: FaultKind | None) -> None:
         self.transactions += 1
         self.noise += MEMORY * ((kind is FaultKind.CORRUPT) - self.noise)
+        self.refused += MEMORY * ((kind is FaultKind.EXCEPTION) - self.refused)
+        self.silent += MEMORY * ((kind is FaultKind.TIMEOUT) - self.silent)
 
     def timeout(self, *, urgent: bool = False) -> Seconds:
         """Return how long the next answer may take to begin.
@@ -228,7 +189,14 @@ class BoardHealth:
         return Seconds(max(0.0, self.bounds.usual - used))
 
     def statistics(
-        self, board: BoardId, now: Instant, *, misses: int, lost: bool, not_before: Instant
+        self,
+        board: BoardId,
+        now: Instant,
+        *,
+        misses: int,
+        lost: bool,
+        not_before: Instant,
+        silence_wanted: Seconds | None = None,
     ) -> BoardStatistics:
         """Return what was counted, with what the schedule knows of the board."""
         return BoardStatistics(
@@ -242,6 +210,9 @@ class BoardHealth:
             foreign_bytes=self.foreign_bytes,
             foreign=self.strange,
             untrue=self.untrue,
+            silent=self.silent,
+            refused=self.refused,
+            silence_wanted=silence_wanted,
             latency=tuple(self.latency),
             latency_mean=Seconds(self.mean) if self.answers else None,
             timeout=self.timeout(),
@@ -257,35 +228,3 @@ class BoardHealth:
 def health_of(bounds: Mapping[BoardId, Bounds]) -> dict[BoardId, BoardHealth]:
     """Return fresh counters for each board."""
     return {board: BoardHealth(bounds=one) for board, one in bounds.items()}
-
-
-def diagnose(boards: Sequence[BoardStatistics], *, connected: bool) -> tuple[Finding, ...]:
-    """Return what is probably wrong, deduced from which boards are silent or corrupt. Empty if all is well."""
-    if not connected:
-        return (Finding(cause=Cause.NO_LINE),)
-    lost = [one for one in boards if one.lost]
-    noisy = tuple(one for one in boards if one.noise >= NOISY)
-    if lost and len(lost) == len(boards) and len(boards) > 1:
-        silent = [Finding(cause=Cause.BUS_SILENT, boards=tuple(one.board for one in lost))]
-    else:
-        silent = [Finding(cause=Cause.BOARD_SILENT, boards=(one.board,)) for one in lost if one not in noisy]
-    return (*silent, *_noise(noisy), *_strange(boards))
-
-
-def _strange(boards: Sequence[BoardStatistics]) -> list[Finding]:
-    """Return what sound frames give away: those of strangers, and those that cannot be true."""
-    tainted = [one.board for one in boards if one.tainted_age is not None and one.tainted_age < NEWS_FOR]
-    found = [Finding(cause=Cause.TAINTED, boards=tuple(tainted))] if tainted else []
-    shares = [(Cause.FOREIGN, one.foreign, one) for one in boards]
-    shares += [(Cause.IMPLAUSIBLE, one.untrue, one) for one in boards]
-    return found + [
-        Finding(cause=cause, boards=(one.board,), share=share) for cause, share, one in shares if share >= NOISY
-    ]
-
-
-def _noise(noisy: Sequence[BoardStatistics]) -> list[Finding]:
-    if not noisy:
-        return []
-    cause = Cause.NOISE if len(noisy) > 1 else Cause.BOARD_NOISE
-    share = sum(one.noise for one in noisy) / len(noisy)
-    return [Finding(cause=cause, boards=tuple(one.board for one in noisy), share=share)]

@@ -4,6 +4,7 @@ pyserial lets `termios.error`, which is no `OSError`, through; a closed pty read
 socket as an empty read. All of them are `LineGone` here.
 """
 
+import errno
 import os
 import select
 import socket
@@ -11,6 +12,7 @@ import struct
 import termios
 import threading
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -26,8 +28,41 @@ TTY = Path("/sys/class/tty")
 PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 
 
+class Trouble(StrEnum):
+    """Why a line is not there, as far as the system says."""
+
+    ABSENT = "absent"
+    NO_PERMISSION = "no_permission"
+    IN_USE = "in_use"
+    REFUSED = "refused"
+    HUNG_UP = "hung_up"
+    NOT_MODBUS_TCP = "not_modbus_tcp"
+
+
+TROUBLES = {
+    errno.EACCES: Trouble.NO_PERMISSION,
+    errno.EPERM: Trouble.NO_PERMISSION,
+    errno.EBUSY: Trouble.IN_USE,
+    errno.EAGAIN: Trouble.IN_USE,
+    errno.ECONNREFUSED: Trouble.REFUSED,
+    errno.ECONNRESET: Trouble.HUNG_UP,
+    errno.EPIPE: Trouble.HUNG_UP,
+}
+"""EAGAIN: the lock of the device is held by another program."""
+
+
 class LineGone(Exception):  # noqa: N818 - named for what it says
-    """The line cannot be opened, or has vanished; the message says how."""
+    """The line cannot be opened, or has vanished; the message says how, in the system's own words."""
+
+    def __init__(self, why: str, trouble: Trouble = Trouble.ABSENT) -> None:
+        super().__init__(why)
+        self.trouble = trouble
+
+    @classmethod
+    def of(cls, error: Exception) -> "LineGone":
+        """Return what an error of the system means for the line."""
+        number = error.args[0] if error.args else None
+        return cls(str(error), TROUBLES.get(number, Trouble.ABSENT) if isinstance(number, int) else Trouble.ABSENT)
 
 
 class LineSettings(Protocol):
@@ -152,7 +187,7 @@ class SerialLine:
                 exclusive=True,
             )
         except (OSError, termios.error, ValueError) as error:
-            raise LineGone(str(error)) from error
+            raise LineGone.of(error) from error
         self._fd = self._port.fileno()
         hasten(settings.serial or "")
         try:
@@ -171,7 +206,7 @@ class SerialLine:
                 if not select.select([], [self._fd], [], WRITE_TIMEOUT)[1]:
                     raise LineGone("the device takes no more bytes") from None
             except (OSError, termios.error) as error:
-                raise LineGone(str(error)) from error
+                raise LineGone.of(error) from error
 
     def read(self) -> bytes:
         """Return what has arrived."""
@@ -180,14 +215,14 @@ class SerialLine:
         except BlockingIOError:
             return b""
         except (OSError, termios.error) as error:
-            raise LineGone(str(error)) from error
+            raise LineGone.of(error) from error
 
     def wait(self, timeout: Seconds) -> bool:
         """Wait until something has arrived."""
         try:
             return bool(select.select([self._fd], [], [], max(0.0, timeout))[0])
         except (OSError, ValueError) as error:
-            raise LineGone(str(error)) from error
+            raise LineGone.of(error) from error
 
     def close(self) -> None:
         """Give the device back."""
@@ -208,7 +243,7 @@ class SocketLine:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setblocking(False)
         except (OSError, ValueError) as error:  # a host name can be too long for a label: UnicodeError
-            raise LineGone(str(error)) from error
+            raise LineGone.of(error) from error
 
     def write(self, data: bytes) -> None:
         """Send all of `data`."""
@@ -217,7 +252,7 @@ class SocketLine:
             self._socket.sendall(data)
             self._socket.setblocking(False)
         except OSError as error:
-            raise LineGone(str(error)) from error
+            raise LineGone.of(error) from error
 
     def read(self) -> bytes:
         """Return what has arrived."""
@@ -226,9 +261,9 @@ class SocketLine:
         except BlockingIOError:
             return b""
         except OSError as error:
-            raise LineGone(str(error)) from error
+            raise LineGone.of(error) from error
         if not data:
-            raise LineGone("the other side closed the connection")
+            raise LineGone("the other side closed the connection", Trouble.HUNG_UP)
         return data
 
     def wait(self, timeout: Seconds) -> bool:
@@ -236,7 +271,7 @@ class SocketLine:
         try:
             return bool(select.select([self._socket], [], [], max(0.0, timeout))[0])
         except (OSError, ValueError) as error:
-            raise LineGone(str(error)) from error
+            raise LineGone.of(error) from error
 
     def discard(self) -> None:
         """Close the connection, and send nothing of what it has not sent yet."""

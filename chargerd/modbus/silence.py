@@ -15,6 +15,8 @@ MISSED = 0.1
 """A share of misses that a sound board on a sound line does not have."""
 BETTER = 4
 """A longer silence helps if it has so many times fewer misses."""
+KNOWN = 8
+"""So many answers to a longer silence are heard before anybody is told that the board wants it."""
 TRY_AGAIN = 64
 """So many answers to a longer silence are heard before the board is tried without: it may be another one."""
 
@@ -26,6 +28,8 @@ class Silence:
         """`own` is what its profile or the configuration says, beside the 3.5 characters everybody gets."""
         self._lengths = (own, *(max(own, length) for length in LONGER))
         self._missed = [0.0] * len(self._lengths)
+        self._heard = [0] * len(self._lengths)
+        """How often it has answered after each of the lengths."""
         self._step = 0
         self._used = 0
         self._answers = 0
@@ -57,9 +61,10 @@ class Silence:
     def wanted(self) -> Seconds | None:
         """Return the silence with which the board is heard much better than with its own, if there is one."""
         helps = self._helps()
-        return self._lengths[helps] if helps else None
+        return self._lengths[helps] if helps and self._heard[helps] >= KNOWN else None
 
     def _count(self, *, missed: bool) -> None:
+        self._heard[self._used] += not missed
         self._missed[self._used] += GAIN * (missed - self._missed[self._used])
 
     def _helps(self) -> int:
@@ -68,4 +73,4 @@ class Silence:
         if own < MISSED:
             return 0
         places = range(1, len(self._lengths))
-        return next((place for place in places if BETTER * self._missed[place] <= own), 0)
+        return next((place for place in places if self._heard[place] and BETTER * self._missed[place] <= own), 0)

@@ -10,7 +10,7 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.modbus.frames import Request, fits, refuses
 from chargerd.modbus.gateway import Gateway
-from chargerd.modbus.lines import Line, LineGone
+from chargerd.modbus.lines import Line, LineGone, Trouble
 from chargerd.modbus.wire import NEVER, Answered, Counters, Failed, refusal, too_late
 
 MBAP = 6
@@ -85,7 +85,7 @@ class TcpWire:
         while len(self._buffer) >= MBAP:
             length = int.from_bytes(self._buffer[4:6], "big")
             if self._buffer[2:4] != bytes(2) or not 2 <= length <= LONGEST_BODY:  # noqa: PLR2004 - unit, function
-                raise LineGone("the other side does not speak Modbus TCP")
+                raise LineGone("the other side does not speak Modbus TCP", Trouble.NOT_MODBUS_TCP)
             size = MBAP + length
             if len(self._buffer) < size:
                 return None

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from chargerd.control.server import Responder
 from chargerd.core.ledger import Json
 from chargerd.core.units import Seconds
-from chargerd.modbus.health import BUCKETS, BoardStatistics, BusStatistics
+from chargerd.modbus.diagnosis import BusStatistics, Finding
+from chargerd.modbus.health import BUCKETS, BoardStatistics
 
 Fields = Mapping[str, Json]
 
@@ -32,15 +33,25 @@ def bus_as_json(bus: BusStatistics) -> dict[str, Json]:
         "transactions": bus.transactions,
         "boards": [_board(board) for board in bus.boards],
         "late": [{"what": one.what, "count": one.count, "worst_ms": _ms(one.worst)} for one in bus.late],
-        "findings": [
-            {"cause": one.cause.value, "boards": list(one.boards), "share": one.share} for one in bus.findings
-        ],
+        "why": bus.why,
+        "findings": [finding_as_json(one) for one in bus.findings],
+    }
+
+
+def finding_as_json(found: Finding) -> dict[str, Json]:
+    """Return a finding as the socket tells it."""
+    return {
+        "cause": found.cause.value,
+        "boards": list(found.boards),
+        "share": found.share,
+        "pre_silence_ms": _ms(found.silence),
+        "why": found.why,
     }
 
 
 def _board(board: BoardStatistics) -> dict[str, Json]:
     fields = asdict(board)
-    for name in ("latency_mean", "timeout", "retry_in"):
+    for name in ("latency_mean", "timeout", "retry_in", "silence_wanted"):
         fields[f"{name}_ms"] = _ms(fields.pop(name))
     ages = {f"{name}age_s": fields.pop(f"{age}age") for name, age in (("", "stale_"), ("tainted_", "tainted_"))}
     rounded = {name: None if age is None else round(age, 1) for name, age in ages.items()}

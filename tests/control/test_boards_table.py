@@ -10,10 +10,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from chargerd.cli.boards import command
+from chargerd.cli.boards import CAUSES, command
 from chargerd.core.units import BoardId, Instant, Seconds
-from chargerd.modbus.health import BUCKETS, BoardHealth, Bounds, BusStatistics, diagnose
-from chargerd.runtime.lines import bus_as_json
+from chargerd.modbus.diagnosis import BusStatistics, Cause, Finding, LineState, diagnose
+from chargerd.modbus.health import BUCKETS, BoardHealth, Bounds
+from chargerd.runtime.lines import bus_as_json, finding_as_json
 
 BOUNDS = Bounds(usual=Seconds(0.2), least=Seconds(0.05), most=Seconds(1.0))
 
@@ -24,7 +25,7 @@ def told(untrue: int) -> dict[str, Any]:
     health.answered(Seconds(0.004), now)
     one = health.statistics(BoardId("meter-a1"), now, misses=0, lost=False, not_before=now)
     boards = (replace(one, implausible=untrue, untrue=0.5 if untrue else 0.0),)
-    findings = diagnose(boards, connected=True)
+    findings = diagnose(boards, LineState(connected=True))
     bus = BusStatistics(bus="shed-a", connected=True, transactions=1, boards=boards, late=(), findings=findings)
     return {"buses": [bus_as_json(bus)], "latency_up_to_ms": [*(edge * 1000 for edge in BUCKETS), None]}
 
@@ -63,3 +64,20 @@ def test_an_adapter_that_hears_itself_is_told_of(monkeypatch: pytest.MonkeyPatch
     found["buses"][0]["hears_itself"] = True
     monkeypatch.setattr(Client, "call", lambda _self, _method: found)
     assert "shed-a: connected, 1 transactions, the adapter hears itself" in shown(0)
+
+
+def test_every_cause_is_told_in_a_technicians_words_with_what_to_do() -> None:
+    assert {cause.value for cause in Cause} == set(CAUSES)
+
+
+def test_the_systems_reason_and_a_suggestion_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = told(0)
+    gone = Finding(cause=Cause.NO_PERMISSION, why="Permission denied: '/dev/ttyS1'")
+    wants = Finding(cause=Cause.WANTS_SILENCE, boards=(BoardId("meter-a1"),), silence=Seconds(0.02))
+    found["buses"][0]["findings"] = [finding_as_json(one) for one in (gone, wants)]
+    monkeypatch.setattr(Client, "call", lambda _self, _method: found)
+    said = " ".join(shown(0).split())
+    assert (
+        "shed-a: the system does not let chargerd open the device (Permission denied: '/dev/ttyS1'); put" in said
+    )
+    assert "meter-a1: is heard much better after a longer silence; set pre_silence_ms: 20 for it" in said

@@ -23,6 +23,7 @@ from chargerd.modbus.lines import LineGone, LineSettings
 from chargerd.modbus.relay_list import write_relays_file
 from chargerd.modbus.wire import Answered, Counters, Failed, RtuWire, Wire
 from tests.config.sites import shipped
+from tests.logs import capture_logs
 from tests.modbus.kit import Boards, VirtualClock, frame, site
 from tests.modbus.live import CLOCK, LiveBus, PtySlave, wait
 
@@ -298,9 +299,15 @@ def test_a_line_that_is_free_a_little_later_is_found(
     assert boards.closed() == []
 
 
-def test_a_line_that_is_not_there_has_all_its_relays_named(path: Path, own_site: Site) -> None:
+def test_a_line_that_is_not_there_has_all_its_relays_named_and_its_reason_told_once(
+    path: Path, tty: Path, own_site: Site
+) -> None:
     write_relays_file(own_site, path)
-    assert open_relays(path, CLOCK) == ("A01", "A02", "A03")
+    with capture_logs() as told:
+        assert open_relays(path, CLOCK) == ("A01", "A02", "A03")
+    (missing,) = [one for one in told if one["event"] == "line_missing"]
+    assert missing["line"] == str(tty)
+    assert "No such file" in missing["why"]
 
 
 def test_a_line_that_goes_in_between_as_well(

@@ -1,5 +1,6 @@
 """What is counted of boards, the timeouts that suit them, and what is deduced."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -7,17 +8,18 @@ import pytest
 from chargerd.core.commands import Pace, SetPace
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, Seconds
+from chargerd.log import Level
+from chargerd.modbus.diagnosis import Cause, Finding, LineState, diagnose
 from chargerd.modbus.health import (
     BUCKETS,
     ENOUGH,
     BoardHealth,
     BoardStatistics,
     Bounds,
-    Cause,
-    Finding,
-    diagnose,
 )
-from tests.modbus.kit import TURNAROUND, Bench, names, site
+from chargerd.modbus.lines import Trouble
+from tests.logs import capture_logs
+from tests.modbus.kit import SILENCE, TURNAROUND, Bench, Reply, crc, names, site
 
 T = Instant(100.0)
 BOUNDS = Bounds(usual=Seconds(0.2), least=Seconds(0.05), most=Seconds(1.0))
@@ -162,14 +164,104 @@ ONE, TWO, THREE = BoardId("one"), BoardId("two"), BoardId("three")
     ],
 )
 def test_what_is_wrong_is_deduced(boards: list[BoardStatistics], found: list[Finding]) -> None:
-    assert list(diagnose(boards, connected=True)) == found
+    assert list(diagnose(boards, LineState(connected=True))) == found
 
 
 def test_without_a_line_nothing_is_said_of_boards() -> None:
-    assert diagnose([board(lost=True)], connected=False) == (Finding(cause=Cause.NO_LINE),)
+    assert diagnose([board(lost=True)], LineState(connected=False)) == (Finding(cause=Cause.NO_LINE),)
+
+
+@pytest.mark.parametrize("trouble", list(Trouble))
+def test_a_line_that_is_not_there_tells_the_systems_reason(trouble: Trouble) -> None:
+    (found,) = diagnose([], LineState(connected=False, trouble=trouble, why="said the system"))
+    assert found.why == "said the system"
+    assert found.cause.value == {"absent": "no_line", "in_use": "line_in_use"}.get(trouble.value, trouble.value)
+
+
+def test_a_line_that_goes_as_soon_as_it_is_used_tells_it_too() -> None:
+    line = LineState(connected=True, network=True, trouble=Trouble.NOT_MODBUS_TCP, why="so")
+    assert diagnose([board()], line) == (Finding(cause=Cause.NOT_MODBUS_TCP, why="so"),)
+
+
+def test_where_everybody_is_silent_on_a_network_other_things_are_to_be_looked_at() -> None:
+    line = LineState(connected=True, network=True)
+    assert [one.cause for one in diagnose([board(lost=True)], line)] == [Cause.NETWORK_SILENT]
+
+
+@pytest.mark.parametrize(
+    ("echo", "heard", "told"), [(True, True, False), (False, True, True), (True, False, True), (None, None, False)]
+)
+def test_an_echo_that_is_not_as_configured_is_told(echo: bool | None, heard: bool | None, *, told: bool) -> None:
+    found = diagnose([board()], LineState(connected=True, echo=echo, heard=heard))
+    assert [one.cause for one in found] == [Cause.ECHO] * told
+
+
+def test_a_board_that_answers_not_always_is_told_and_what_would_help() -> None:
+    line = LineState(connected=True)
+    assert diagnose([replace(board(), silent=0.04)], line) == ()
+    partly = Finding(cause=Cause.PARTLY_SILENT, boards=(ONE,), share=0.37)
+    assert diagnose([replace(board(), silent=0.37)], line) == (partly,)
+    wants = Finding(cause=Cause.WANTS_SILENCE, boards=(ONE,), silence=Seconds(0.02))
+    assert diagnose([replace(board(), silent=0.37, silence_wanted=Seconds(0.02))], line) == (wants,)
+    refuses = Finding(cause=Cause.REFUSES, boards=(ONE,), share=0.5)
+    assert diagnose([replace(board(), refused=0.5)], line) == (refuses,)
 
 
 # On a bus
+
+
+@pytest.mark.parametrize("unit", [11, 1])
+def test_a_board_that_wants_more_silence_is_named_with_what_it_wants(
+    monkeypatch: pytest.MonkeyPatch, unit: int
+) -> None:
+    bench = Bench(monkeypatch)
+    for port in names(12):
+        bench.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+    bench.run(10.0)
+    bench.boards.deaf = {unit: 0.006}
+    bench.run(60.0)
+    wants = [one for one in bench.bus.statistics().findings if one.cause is Cause.WANTS_SILENCE]
+    assert [(one.boards, one.silence) for one in wants] == [(("meter1" if unit == 11 else "relay",), 0.02)]
+    missed = next(one for one in bench.bus.statistics().boards if one.board in wants[0].boards)
+    assert missed.silent < 0.1, "and it is given that meanwhile"
+
+
+def test_a_board_that_refuses_or_loses_some_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(2))
+    honest, noise = bench.boards.script, random.Random(1)
+
+    def script(request: bytes) -> Reply:
+        if request[0] == 11 and noise.random() < 0.15:
+            return []
+        if request[0] == 12:
+            refusal = bytes([request[0], request[1] | 0x80, 2])
+            return [(SILENCE + TURNAROUND, refusal + crc(refusal))]
+        return honest(request)
+
+    bench.line.script = script
+    for port in names(2):
+        bench.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+    bench.run(40.0)
+    told: set[tuple[Cause, tuple[BoardId, ...]]] = set()
+    for _ in range(20):
+        bench.run(1.0)
+        told |= {(one.cause, one.boards) for one in bench.bus.statistics().findings}
+    assert (Cause.REFUSES, ("meter2",)) in told
+    assert (Cause.PARTLY_SILENT, ("meter1",)) in told
+
+
+def test_the_reason_of_a_missing_line_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(2))
+    bench.present = False
+    with capture_logs() as told:
+        bench.run(5.0)
+    warned = [one for one in told if one["event"] == "line_missing" and one["level"] is Level.WARNING]
+    assert [one["why"] for one in warned] == ["no such device"]
+    found = bench.bus.statistics()
+    assert (found.why, found.findings[0].why) == ("no such device", "no such device")
+    bench.plug()
+    bench.run(20.0)
+    assert bench.bus.statistics().why is None
 
 
 def test_a_bus_tells_how_it_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Lines that are missing, taken, full or gone: each says so in one way."""
 
 import contextlib
+import errno
 import os
 import socket
 import termios
@@ -16,7 +17,7 @@ from chargerd.config.document import BusSection
 from chargerd.config.profiles import Parity
 from chargerd.core.units import Seconds
 from chargerd.modbus import lines
-from chargerd.modbus.lines import Line, LineGone, Resolver, SerialLine, SocketLine, hasten
+from chargerd.modbus.lines import Line, LineGone, Resolver, SerialLine, SocketLine, Trouble, hasten
 from tests.modbus.live import raw_pty
 
 SHORT = Seconds(0.02)
@@ -63,15 +64,35 @@ def test_bytes_go_both_ways(pty: Pty, line: SerialLine) -> None:
 
 
 def test_a_line_is_ours_alone(pty: Pty, line: SerialLine) -> None:
-    with pytest.raises(LineGone):
+    with pytest.raises(LineGone) as caught:
         SerialLine(pty.section)
+    assert caught.value.trouble is Trouble.IN_USE
     line.close()
     SerialLine(pty.section).close()
 
 
 def test_a_missing_device_is_a_line_that_is_gone() -> None:
-    with pytest.raises(LineGone, match="no-such-device"):
+    with pytest.raises(LineGone, match="No such file or directory"):
         SerialLine(BusSection(serial="/dev/no-such-device"))
+
+
+@pytest.mark.parametrize(
+    ("number", "trouble"),
+    [
+        (errno.EACCES, Trouble.NO_PERMISSION),
+        (errno.EPERM, Trouble.NO_PERMISSION),
+        (errno.EBUSY, Trouble.IN_USE),
+        (errno.EAGAIN, Trouble.IN_USE),
+        (errno.ENOENT, Trouble.ABSENT),
+        (errno.ECONNREFUSED, Trouble.REFUSED),
+        (errno.ECONNRESET, Trouble.HUNG_UP),
+    ],
+)
+def test_the_systems_own_reason_is_kept(number: int, trouble: Trouble) -> None:
+    error = LineGone.of(OSError(number, os.strerror(number)))
+    assert error.trouble is trouble
+    assert os.strerror(number) in str(error)
+    assert LineGone.of(ValueError("too long")).trouble is Trouble.ABSENT
 
 
 def test_so_is_one_whose_settings_are_refused(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay
 from chargerd.core.events import BoardBack, BoardPrepared, PreparationFailed, RelayReadBack, RelayWritten
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.modbus.board import RelayBoard
-from chargerd.modbus.health import Cause, Finding
+from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.modbus.preparing import Preparing
 from chargerd.sim.boards import BoardSim
 from chargerd.sim.parts import Relay

@@ -14,7 +14,7 @@ from chargerd.core.plan import StationPlan
 from chargerd.core.session import EnergyQuality
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
-from chargerd.modbus.health import Cause
+from chargerd.modbus.diagnosis import Cause
 from tests.core.plant import port_plan
 from tests.core.world import World
 from tests.modbus.kit import FIRST_METER, SILENCE, TURNAROUND, Bench, Reply, crc
