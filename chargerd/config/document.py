@@ -310,9 +310,20 @@ class ProtectionSection(Model):
         _P.step_timeout, "how long each step of a start, and of a stop, may take", ge=1, le=10
     )
     suspend_times: Whole | None = _inherited(
-        _P.suspend_times, "how often a session may be suspended; the next time ends it", ge=0, le=10
+        _P.suspend_times,
+        "how often in an hour a session may be suspended for faults; the next time ends it",
+        ge=0,
+        le=10,
     )
-    suspend_total_s: Number | None = _inherited(_P.suspend_total, "and for how long in all", ge=60, le=7200)
+    suspend_total_s: Number | None = _inherited(
+        _P.suspend_total, "for how long in all, and for as long for want of room in its circuits", ge=60, le=7200
+    )
+    shed_times: Whole | None = _inherited(
+        _P.shed_times, "how often in an hour its circuits may shed it; the next time ends it", ge=1, le=30
+    )
+    shed_wait_s: Number | None = _inherited(
+        _P.shed_wait, "how long it then waits at least before it comes back", ge=10, le=600
+    )
     overvoltage_v: Number | None = _inherited(
         _P.overvoltage, "opens above it after a delay, until it is in its band again", ge=110, le=280
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from chargerd.core.events import UpdateRequested
-from chargerd.core.moment import Moment
+from chargerd.core.moment import Moment, passed
 from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.protection import Image
 from chargerd.core.seen import Seen
@@ -21,6 +21,10 @@ from chargerd.core.units import CommandId, Instant, Seconds, WattHours, Watts, a
 
 OUTAGE = StopReason.POWER_LOSS.value
 """The reason of an interruption that was an outage of the gateway."""
+SHED = StopReason.CIRCUIT_OVERLOAD.value
+"""The reason of an interruption by a circuit that carried too much."""
+LATELY = Seconds(3540.0)
+"""Suspensions are counted over an hour, less a minute: what comes every twenty minutes comes three times in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,7 @@ class Charge:
         """From when on time counts as suspended; `None` while it counts as charging."""
         self._suspended = Seconds(0.0)
         self._outages = Seconds(0.0)
+        self._shed_for = Seconds(0.0)
         self._taken_up: Moment | None = None
         self.kept: SessionRecord | None = None
         """What the journal has kept of it, while nothing proves that it may go on after an outage."""
@@ -88,7 +93,7 @@ class Charge:
             charge._interruptions[-1] = replace(last, until=record.at)
         if last is None or last.until is not None or last.reason != OUTAGE:
             charge._interruptions.append(Interruption(since=record.at, until=None, reason=OUTAGE))
-        charge._suspended, charge._outages = record.suspended, record.outages
+        charge._suspended, charge._outages, charge._shed_for = record.suspended, record.outages, record.sheds
         charge._suspended_from = charge._taken_up = now
         charge._counting_from = now.instant
         return charge
@@ -124,10 +129,14 @@ class Charge:
 
     # Suspension
 
-    @property
-    def suspensions(self) -> int:
-        """How often the session was suspended so far; outages of the gateway are not held against it."""
-        return sum(one.reason != OUTAGE for one in self._interruptions)
+    def faults(self, now: Moment) -> int:
+        """Return how often it was suspended within the hour; no outage of the gateway and no circuit counts."""
+        return sum(one.reason not in {OUTAGE, SHED} and _lately(one, now) for one in self._interruptions)
+
+    def sheds(self, now: Moment | None = None) -> int:
+        """Return how often its circuits had too little room for it, within the hour up to `now` or in all."""
+        sheds = [one for one in self._interruptions if one.reason == SHED]
+        return len(sheds) if now is None else sum(_lately(one, now) for one in sheds)
 
     def suspend(self, reason: str, now: Moment) -> None:
         """Begin a suspension; one under way, whose start sequence has come to nothing, ends in the new one."""
@@ -153,7 +162,10 @@ class Charge:
     def contact_closed(self, at: Instant) -> None:
         """Suspended time ends: charging time runs from the same instant on."""
         if self._counting_from is not None:
-            self._suspended = Seconds(self._suspended + between(self._counting_from, at))
+            span = between(self._counting_from, at)
+            self._suspended = Seconds(self._suspended + span)
+            if self._shed:
+                self._shed_for = Seconds(self._shed_for + span)
             self._counting_from = None
 
     def suspended_at(self, now: Instant, contact_until: Instant | None = None) -> Seconds:
@@ -166,11 +178,19 @@ class Charge:
             begin = max(contact_until, self._suspended_from.instant)
         return self._suspended if begin is None else Seconds(self._suspended + between(begin, now))
 
+    @property
+    def _shed(self) -> bool:
+        """Whether the newest suspension is one by a circuit."""
+        return bool(self._interruptions) and self._interruptions[-1].reason == SHED
+
     def suspended_too_long_at(self) -> Instant:
-        """Return when the suspension under way will have taken all the time a session has for it."""
+        """Return when the suspension under way will have taken all the time a session has for it.
+
+        As much time as it has for faults it has for circuits as well; neither uses up the other's.
+        """
         assert self._suspended_from is not None
-        left = Seconds(self._plan.protection.suspend_total - (self._suspended - self._outages))
-        return after(self._suspended_from.instant, left)
+        spent = self._shed_for if self._shed else self._suspended - self._outages - self._shed_for
+        return after(self._suspended_from.instant, Seconds(self._plan.protection.suspend_total - spent))
 
     # Records
 
@@ -179,6 +199,8 @@ class Charge:
         if self.kept is not None:
             return self.kept
         totals = self.totals.as_of(contact_until)
+        suspended = self.suspended_at(now.instant, contact_until)
+        shed = suspended - self._suspended if self._shed else 0.0
         return SessionRecord(
             order=self.order,
             started=self.started,
@@ -187,7 +209,7 @@ class Charge:
             last_register=totals.register_last,
             energy=totals.energy,
             charging=totals.charging,
-            suspended=self.suspended_at(now.instant, contact_until),
+            suspended=suspended,
             peak_power=totals.peak,
             peak_power_first_5_min=totals.peak_first_5_min,
             tiers=totals.tiers(),
@@ -196,6 +218,7 @@ class Charge:
             charged=self.charged,
             elapsed=between(self.image.started_at, now.instant),
             outages=self._outages,
+            sheds=Seconds(self._shed_for + shed),
             level=self.image.shape.peak,
             lately=self.image.shape.lately,
             doubt=totals.doubt,
@@ -225,6 +248,12 @@ class Charge:
     def _confidence(self, reason: StopReason) -> float | None:
         end = self.image.shape.end
         return end.confidence if end is not None and end.reason is reason else None
+
+
+def _lately(one: Interruption, now: Moment) -> bool:
+    """Say whether it began within the hour, as far as is known: over a reboot without a clock, it did."""
+    span = passed(one.since, now)
+    return span is None or span < LATELY
 
 
 def settle_interrupted(

@@ -322,6 +322,12 @@ class PortCondition:
         allowed = self.circuits.allow(self.id) and self.circuits.reachable(self.id)
         return allowed and (not waits or self.circuits.admits(self.id, self.limits, now.instant))
 
+    def rested(self, now: Moment) -> bool:
+        """Say whether a session that was shed has waited for long enough, lest it flutter with its circuit."""
+        if self.suspended_for is not StopReason.CIRCUIT_OVERLOAD or self.suspended_at is None:
+            return True
+        return between(self.suspended_at, now.instant) >= self.plan.protection.shed_wait
+
     def interrupted_together(self) -> bool:
         """Say whether others of its circuit were interrupted with it: the mains were gone, or a line was."""
         return any(

@@ -13,7 +13,7 @@ from chargerd.core.port import Port
 from chargerd.core.protection import LONGEST_SESSION, Result, energy_limit
 from chargerd.core.relay import Phase
 from chargerd.core.resuming import Outlook
-from chargerd.core.session import Source
+from chargerd.core.session import Source, StopReason
 from chargerd.core.units import after
 
 UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
@@ -185,9 +185,17 @@ def charged_judged(port: Port, event: Event, now: Moment) -> bool:
     return charged(port, event, now) and port.judged(now, Result.SUSPEND)
 
 
-def suspended_too_often(port: Port, _event: Event, _now: Moment) -> bool:
-    """Hold if the session has been suspended as often as it may."""
-    return port.session.suspensions >= port.plan.protection.suspend_times
+def suspended_too_often(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the session has been suspended for faults as often within the hour as it may."""
+    return port.session.faults(now) >= port.plan.protection.suspend_times
+
+
+def too_often_by_circuit(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a circuit has suspended it as often as it may: more often for want of room than for faults."""
+    assert port.intervention is not None
+    if port.intervention.reason is StopReason.CIRCUIT_OVERLOAD:
+        return port.session.sheds(now) >= port.plan.protection.shed_times
+    return suspended_too_often(port, event, now)
 
 
 def too_often_judged(port: Port, event: Event, now: Moment) -> bool:
@@ -226,7 +234,7 @@ def still_leased(port: Port, event: Event, now: Moment) -> bool:
 
 def recovered(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if nothing is wrong any more, its circuits have room, and it is its turn."""
-    return restored(port, now) and port.may_return(now) and port.return_at is None
+    return restored(port, now) and port.rested(now) and port.may_return(now) and port.return_at is None
 
 
 def restored(port: Port, now: Moment) -> bool:

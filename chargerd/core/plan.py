@@ -70,6 +70,8 @@ class Protection:
     power_jump_trips: bool = False
     suspend_times: int = 3
     suspend_total: Seconds = Seconds(1800.0)
+    shed_times: int = 10
+    shed_wait: Seconds = Seconds(60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,6 +136,8 @@ class SessionRecord:
     """Since the start, as counted over outages."""
     outages: Seconds = Seconds(0.0)
     """How much of `suspended` were outages of the gateway."""
+    sheds: Seconds = Seconds(0.0)
+    """How much of it its circuits had too little room for."""
     level: Watts = Watts(0.0)
     """The highest level of its power, which tells by what shape it ends."""
     lately: Watts = Watts(0.0)

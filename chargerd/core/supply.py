@@ -334,7 +334,7 @@ class Supply:
             self._circuits.touch(port.id, share_of(port, now.instant))
 
     def _relieve(self, circuit: Circuit, at: Instant, now: Moment) -> list[Port]:
-        """Open what is too much, newest sessions first."""
+        """Open what is too much, of those shed least often the newest sessions first."""
         touched = []
         chosen = self._circuits.relief(circuit, at, now.instant, lambda: self._newest(circuit))
         for port in (self._ports[name] for name in chosen):
@@ -355,8 +355,9 @@ class Supply:
             for port in self._below[circuit.plan.id]
             if needs_power(port) and port.relay.phase is not Phase.OPEN
         ]
-        # By this boot's clock: a session that has come through a reboot was begun on another.
-        closed.sort(key=lambda port: port.session.image.started_at, reverse=True)
+        # By this boot's clock: a session that has come through a reboot was begun on another. Who was shed before
+        # comes after who was not, or the newest would be shed again each time it comes back.
+        closed.sort(key=lambda port: (port.session.sheds(), -port.session.image.started_at))
         return [port.id for port in closed]
 
     def _settle(self, contactor: Contactor, now: Moment) -> list[Port]:

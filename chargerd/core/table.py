@@ -206,7 +206,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: (
             Rule("not_begun", when.uncharged, do.fail_by_circuit),
-            Rule("suspended_too_often", when.suspended_too_often, do.end_suspended_too_long),
+            Rule("suspended_too_often", when.too_often_by_circuit, do.end_suspended_too_long),
             Rule("suspend", when.always, do.suspend_by_circuit),
         ),
         T.PERSIST_FAILED: (Rule("not_durable", when.always, do.fail(Code.STORE_UNAVAILABLE, "persist_failed")),),
@@ -237,7 +237,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         ),
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: (
-            Rule("suspended_too_often", when.suspended_too_often, do.end_suspended_too_long),
+            Rule("suspended_too_often", when.too_often_by_circuit, do.end_suspended_too_long),
             Rule("suspend", when.always, do.suspend_by_circuit),
         ),
         T.START: REFUSE_START,

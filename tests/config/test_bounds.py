@@ -22,6 +22,7 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "weld_power_w": (5, 50),
         "step_s": (1, 10),
         "suspend_total_s": (60, 7200),
+        "shed_wait_s": (10, 600),
         "frozen_steps": (3, 50),
         "frozen_s": (120, 3600),
         "power_jump_w": (30, 2000),
@@ -87,7 +88,9 @@ def test_the_highest_figure_itself_is_within_the_bounds(section: str, key: str, 
     assert len(site(changed(SITE, f"{section}: {{{key}: {most}{beside}}}")).ports) == 4
 
 
-@pytest.mark.parametrize(("key", "least", "most"), [("open_tries", 1, 5), ("suspend_times", 0, 10)])
+@pytest.mark.parametrize(
+    ("key", "least", "most"), [("open_tries", 1, 5), ("suspend_times", 0, 10), ("shed_times", 1, 30)]
+)
 def test_what_is_counted_is_a_whole_number_within_its_bounds(key: str, least: int, most: int) -> None:
     for count in (least, most):
         assert len(site(changed(SITE, f"protection: {{{key}: {count}}}")).ports) == 4

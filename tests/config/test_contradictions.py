@@ -89,6 +89,7 @@ def test_nine_tenths_of_a_circuit_are_admitted() -> None:
         ("protection", "overpower_factor", 1.4, "overpower_instant_factor", 1.3),
         ("protection", "recover_s", 100, "suspend_total_s", 90),
         ("protection", "voltage_back_s", 600, "suspend_total_s", 300),
+        ("protection", "shed_wait_s", 400, "suspend_total_s", 300),
         ("protection", "undervoltage_v", 220, "overvoltage_v", 215),
         ("protection", "temperature_warn_c", 70, "temperature_trip_c", 65),
         ("charge_end", "unplugged_below_w", 4, "full_below_w", 3),

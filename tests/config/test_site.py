@@ -94,6 +94,8 @@ PROTECTION = {
     "step_s": ("step_timeout", 5.0),
     "suspend_times": ("suspend_times", 5),
     "suspend_total_s": ("suspend_total", 900.0),
+    "shed_times": ("shed_times", 12),
+    "shed_wait_s": ("shed_wait", 30.0),
     "frozen_steps": ("frozen_steps", 8.0),
     "frozen_s": ("frozen_for", 600.0),
     "power_jump_w": ("power_jump", 100.0),

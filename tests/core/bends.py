@@ -89,6 +89,7 @@ def play(bend: Bend) -> None:
 
 _OVER = "scenarios.test_overcurrent:"
 _SUSPEND = "scenarios.test_suspensions:"
+_CIRCUITS = "scenarios.test_circuits:"
 _RELAYS = "scenarios.test_relays:"
 _ASKED = "scenarios.test_requests:"
 _CHARGE = "scenarios.test_charging:"
@@ -381,6 +382,72 @@ BENDS: tuple[Bend, ...] = (
         "suspend_times: int = 3",
         "suspend_times: int = 4",
         _SUSPEND + "test_three_suspensions_are_borne_the_fourth_ends_the_session",
+    ),
+    Bend(
+        "charge",
+        "LATELY = Seconds(3540.0)",
+        "LATELY = Seconds(7200.0)",
+        _SUSPEND + "test_four_seconds_every_twenty_minutes_cost_no_charge",
+    ),
+    Bend(
+        "charge",
+        "LATELY = Seconds(3540.0)",
+        "LATELY = Seconds(3000.0)",
+        _SUSPEND + "test_what_began_longer_ago_than_the_hour_counts_no_more",
+    ),
+    Bend(
+        "charge",
+        "one.reason not in {OUTAGE, SHED}",
+        "one.reason != OUTAGE",
+        _CIRCUITS + "test_shedding_uses_up_no_suspensions_for_faults_nor_their_time",
+    ),
+    Bend(
+        "charge",
+        "spent = self._shed_for if self._shed else self._suspended - self._outages - self._shed_for",
+        "spent = self._suspended - self._outages",
+        _CIRCUITS + "test_half_an_hour_without_room_ends_it_whatever_faults_have_taken",
+    ),
+    Bend(
+        "charge",
+        "            if self._shed:\n                self._shed_for = Seconds(self._shed_for + span)\n",
+        "",
+        _CIRCUITS + "test_shedding_uses_up_no_suspensions_for_faults_nor_their_time",
+    ),
+    Bend(
+        "charge",
+        "sheds=Seconds(self._shed_for + shed)",
+        "sheds=self._shed_for",
+        _CIRCUITS + "test_what_was_shed_when_the_mains_went_is_counted_once",
+    ),
+    Bend(
+        "plan",
+        "shed_times: int = 10",
+        "shed_times: int = 9",
+        _CIRCUITS + "test_ten_times_in_an_hour_are_borne",
+    ),
+    Bend(
+        "plan",
+        "shed_times: int = 10",
+        "shed_times: int = 11",
+        _CIRCUITS + "test_ten_times_in_an_hour_are_borne",
+    ),
+    Bend(
+        "plan",
+        "shed_wait: Seconds = Seconds(60.0)",
+        "shed_wait: Seconds = Seconds(50.0)",
+        _CIRCUITS + "test_what_was_shed_rests_for_a_minute_before_it_comes_back",
+    ),
+    Bend(
+        "guards",
+        "port.rested(now) and ",
+        "",
+        _CIRCUITS + "test_what_was_shed_rests_for_a_minute_before_it_comes_back",
+    ),
+    Bend(
+        "supply",
+        "(port.session.sheds(), -port.session.image.started_at)",
+        "-port.session.image.started_at",
+        _CIRCUITS + "test_shedding_does_not_always_take_the_same",
     ),
     Bend(
         "plan",

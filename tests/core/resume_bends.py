@@ -100,8 +100,8 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "charge",
-        "return sum(one.reason != OUTAGE for one in self._interruptions)",
-        "return len(self._interruptions)",
+        "one.reason not in {OUTAGE, SHED} and",
+        "one.reason != SHED and",
         _RESUME + "test_outages_do_not_use_up_its_suspensions",
     ),
     Bend(

@@ -9,7 +9,7 @@ from chargerd.core.events import CircuitFault, CircuitReading
 from chargerd.core.faults import FaultKind
 from chargerd.core.plan import CircuitPlan, Phase, StationPlan
 from chargerd.core.session import StopReason
-from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, Watts
+from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
 from tests.core.sheds import SHED, all_charging, closed, feeder, names, rated, shed
@@ -197,6 +197,93 @@ def test_what_was_shed_returns_by_the_queue() -> None:
     assert closed(world) == ["A01"], "its limit does not fit"
     world.background[SHED] = (0.0, 0.0)
     world.run_until("resumed", within=20)
+
+
+def too_much(world: World, amps: float = 8.0) -> str:
+    """Let something beside the ports draw for so long that a port is shed; return which."""
+    before = len(world.book)
+    world.background[SHED] = (amps, 0.0)
+    world.run_until("suspended circuit_overload", within=20)
+    world.background[SHED] = (0.0, 0.0)
+    return next(line.port for line in world.book[before:] if line.text == "suspended circuit_overload")
+
+
+def test_what_was_shed_rests_for_a_minute_before_it_comes_back() -> None:
+    world = shed(2, **rated(12.0), meter=feeder())
+    all_charging(world, "A01", "A02")
+    port = too_much(world, 9.0)
+    shedded = world.elapsed
+    world.run_until("resumed", within=120)
+    assert 60.0 <= world.elapsed - shedded <= 66.0
+    world.run(2)
+    assert world.state(port) is PortState.CHARGING
+
+
+def test_shedding_does_not_always_take_the_same() -> None:
+    world = shed(3, **rated(17.0), meter=feeder())
+    for port in names(3):
+        world.draw(2.0, 300.0, port=port)
+        world.charging(port)
+    world.run(200)
+    taken = []
+    for _ in range(6):
+        taken.append(too_much(world, 11.5))
+        world.run(90)
+    assert taken == ["A03", "A02", "A01"] * 2
+
+
+def test_shedding_uses_up_no_suspensions_for_faults_nor_their_time() -> None:
+    world = shed(1, **rated(6.0), meter=feeder())
+    world.charging()
+    for _ in range(5):
+        too_much(world, 5.0)
+        world.run(100)
+        assert world.state() is PortState.CHARGING
+    for _ in range(3):
+        world.meters[PortId("A01")].silent = True
+        world.run_until("suspended meter_stale")
+        world.by_itself()
+        world.run_until("resumed", within=20)
+    record = world.view().session
+    assert record is not None
+    assert record.sheds == pytest.approx(5 * 61.0, abs=15)
+    assert record.suspended - record.sheds < 20
+    world.meters[PortId("A01")].silent = True
+    world.run_until("ended suspended_too_long", within=20)
+
+
+def test_ten_times_in_an_hour_are_borne() -> None:
+    world = shed(1, **rated(6.0), meter=feeder())
+    world.charging()
+    for _ in range(10):
+        too_much(world, 5.0)
+        world.run(80)
+    assert world.state() is PortState.CHARGING
+    world.background[SHED] = (5.0, 0.0)
+    world.run_until("ended suspended_too_long", within=20)
+
+
+def test_half_an_hour_without_room_ends_it_whatever_faults_have_taken() -> None:
+    world = shed(1, **rated(6.0), meter=feeder())
+    world.charging()
+    world.meters[PortId("A01")].silent = True
+    world.run(90)
+    world.by_itself()
+    world.run_until("resumed", within=20)
+    world.background[SHED] = (5.0, 0.0)
+    began = world.run_until("suspended circuit_overload", within=20)
+    assert world.run_until("ended suspended_too_long", within=2000) - began == pytest.approx(1800, abs=2)
+
+
+def test_what_was_shed_when_the_mains_went_is_counted_once() -> None:
+    world = shed(1, **rated(6.0), meter=feeder())
+    world.charging()
+    world.background[SHED] = (5.0, 0.0)
+    world.run_until("suspended circuit_overload", within=20)
+    world.run(130)
+    record = world.journal.records[SessionId("session-1")]
+    assert record.sheds == pytest.approx(record.suspended, abs=0.1)
+    assert record.sheds > 60
 
 
 @pytest.mark.parametrize(("amps", "left"), [(14.4, 3), (16.0, 0)])

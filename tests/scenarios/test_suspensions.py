@@ -6,7 +6,7 @@ import pytest
 
 from chargerd.core.events import RelayAction, RelayNotWritten
 from chargerd.core.faults import FaultKind
-from chargerd.core.plan import MeterPlan, Protection
+from chargerd.core.plan import MeterPlan, Protection, StationPlan
 from chargerd.core.session import EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
@@ -160,6 +160,54 @@ def test_three_suspensions_are_borne_the_fourth_ends_the_session() -> None:
     assert world.count("suspended meter_stale") == 3
     world.run(1)
     assert not world.contacts[A01].closed
+
+
+def glitch(world: World, seconds: float = 4.0) -> None:
+    """Let the meter be silent for some seconds, and its session go on."""
+    world.meters[A01].silent = True
+    world.run(seconds)
+    world.by_itself()
+    world.run_until("resumed", within=20)
+
+
+def test_four_seconds_every_twenty_minutes_cost_no_charge() -> None:
+    world = World()
+    world.charging()
+    began = world.elapsed
+    for number in range(1, 10):
+        world.run_to(BOOT + began + 1200.0 * number)
+        glitch(world)
+    world.run(60)
+    assert world.state() is PortState.CHARGING
+    assert world.count("suspended meter_stale") == 9
+    record = world.view().session
+    assert record is not None
+    assert record.suspended < 9 * 6.0
+
+
+def test_what_began_longer_ago_than_the_hour_counts_no_more() -> None:
+    world = World()
+    world.charging()
+    began = world.elapsed
+    glitch(world)
+    world.run(1500)
+    glitch(world)
+    glitch(world)
+    world.run_to(BOOT + began + 3500)
+    world.meters[A01].silent = True
+    world.run_until("ended suspended_too_long", within=20)
+
+
+def test_suspensions_from_before_a_restart_count_as_well() -> None:
+    world = World(site=StationPlan(ports=(port_plan(),), resume_window=Seconds(1800.0)))
+    world.charging()
+    for _ in range(3):
+        glitch(world)
+    world.run(70)
+    world.restart()
+    world.run_until("state charging", within=200)
+    world.meters[A01].silent = True
+    world.run_until("ended suspended_too_long", within=20)
 
 
 def test_half_an_hour_of_suspensions_in_all_ends_the_session() -> None:
