@@ -218,6 +218,15 @@ class InputsBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputsFlapping:
+    """A board with inputs is lost and back again and again; `detail` counts how often it was lost."""
+
+    board: BoardId
+    circuits: tuple[CircuitId, ...]
+    detail: StopDetail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitShed:
     """A port was opened because its circuit carries too much; its session waits for its return."""
 
@@ -279,6 +288,14 @@ class BoardReturned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoardFlapping:
+    """A board is lost and back again and again; `detail` counts how often it was lost. No single time is told."""
+
+    board: BoardId
+    detail: StopDetail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardNotPrepared:
     """A board did not take a setting it must have, named by `kind`: it counts as one without a dead-man."""
 
@@ -307,6 +324,13 @@ class StoreRecovered:
     """The journal can be written again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFlapping:
+    """The journal cannot be written, and can, again and again; `detail` counts how often it could not."""
+
+    detail: StopDetail
+
+
 SessionFact = SessionStarted | SessionUpdated | SessionSuspended | SessionResumed | SessionEnded
 PortFact = (
     PortTripped
@@ -325,6 +349,7 @@ PortFact = (
     | ReadingImplausible
     | EnergyEstimated
 )
-CircuitFact = InputTripped | InputsLost | InputsBack | CircuitShed | CircuitTripped
-BoardFact = BoardWentSilent | BoardReturned | BoardNotPrepared | ForeignAnswers
-Fact = SessionFact | PortFact | CircuitFact | BoardFact | StoreFailed | StoreRecovered
+CircuitFact = InputTripped | InputsLost | InputsBack | InputsFlapping | CircuitShed | CircuitTripped
+BoardFact = BoardWentSilent | BoardReturned | BoardFlapping | BoardNotPrepared | ForeignAnswers
+StoreFact = StoreFailed | StoreRecovered | StoreFlapping
+Fact = SessionFact | PortFact | CircuitFact | BoardFact | StoreFact

@@ -55,6 +55,7 @@ from chargerd.core.facts import (
     StoreFailed,
     StoreRecovered,
 )
+from chargerd.core.flapping import Flaps
 from chargerd.core.frozen import Frozen
 from chargerd.core.guards import exceeds
 from chargerd.core.heard import Heard
@@ -123,6 +124,7 @@ class Station:
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
+        self._flaps = Flaps()
         self._strangers: dict[tuple[BoardId, str | None], Recurring] = {}
         self._deadline: Instant | None = None
         """Reckoned once after each event: it is asked for far more often."""
@@ -177,8 +179,9 @@ class Station:
         return self._deadline
 
     def _first_deadline(self) -> Instant | None:
-        own = (self._checkpoint_at, self._update_at, self._reconciled_by, self._supply.due(), self._wakes.first())
-        instants = [instant for instant in own if instant is not None]
+        own = (self._checkpoint_at, self._update_at, self._reconciled_by)
+        others = (self._supply.due(), self._wakes.first(), self._flaps.due())
+        instants = [instant for instant in (*own, *others) if instant is not None]
         return min(instants, default=None)
 
     def views(self, now: Moment) -> tuple[PortView, ...]:
@@ -469,8 +472,10 @@ class Station:
     def _conclude(self, event: Event | None, touched: Iterable[Port], now: Moment) -> Outcome:
         for port in touched:
             self._wakes.set(port.id, port.due())
-        self._deadline = self._first_deadline()
         self._heard.see(self._out.facts)
+        if self._out.facts or self._flaps.any:
+            self._out.facts[:] = [*self._flaps.told(self._out.facts, now.instant), *self._flaps.over(now.instant)]
+        self._deadline = self._first_deadline()
         outcome = self._out.empty()
         self._invariants.check(event, outcome, now)
         return outcome

@@ -60,6 +60,8 @@ SEVERITY: Mapping[str, Severity] = {
     "input_tripped": Severity.ALARM,
     "inputs_lost": Severity.ALARM,
     "inputs_back": Severity.INFO,
+    "inputs_flapping": Severity.ALARM,
+    "store_flapping": Severity.ALARM,
     "circuit_shed": Severity.WARNING,
     "circuit_tripped": Severity.ALARM,
 }

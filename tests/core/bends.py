@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 
 from tests.core.bend import Bend
 from tests.core.command_bends import COMMAND_BENDS
+from tests.core.flapping_bends import FLAPPING_BENDS
 from tests.core.heat_bends import HEAT_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.relay_bends import RELAY_BENDS
@@ -716,6 +717,7 @@ BENDS: tuple[Bend, ...] = (
         (float("nan"),),
     ),
     *SUPPLY_BENDS,
+    *FLAPPING_BENDS,
     *HEAT_BENDS,
     *RESUME_BENDS,
     *METER_BENDS,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.facts import (
+    BoardFlapping,
     BoardNotPrepared,
     BoardReturned,
     BoardWentSilent,
@@ -33,6 +34,7 @@ from chargerd.core.facts import (
     SessionSuspended,
     SessionUpdated,
     StoreFailed,
+    StoreFlapping,
     StoreRecovered,
 )
 from chargerd.core.ledger import Json, LedgerRow, RowKind
@@ -248,6 +250,16 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
     ),
     (RelayNotReconciled(port=PORT, board=BoardId("r")), "event", {"event": "relay_not_reconciled", "board": "r"}),
     (BoardWentSilent(board=BoardId("r"), kind="timeout"), "event", {"event": "board_lost", "reason": "timeout"}),
+    (
+        BoardFlapping(board=BoardId("r"), detail=StopDetail(function="flapping", measured=12.0)),
+        "event",
+        {"event": "board_flapping", "severity": "warning", "board": "r"},
+    ),
+    (
+        StoreFlapping(detail=StopDetail(function="flapping", measured=3.0)),
+        "event",
+        {"event": "store_flapping", "severity": "alarm"},
+    ),
     (BoardReturned(board=BoardId("r")), "event", {"event": "board_back", "severity": "info"}),
     (StoreFailed(), "event", {"event": "store_failed", "severity": "alarm"}),
     (StoreRecovered(), "event", {"event": "store_recovered"}),
