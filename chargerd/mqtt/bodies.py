@@ -82,7 +82,8 @@ def envelope(gateway: str, moment: Moment) -> dict[str, Json]:
 def ledger_payload(gateway: str, row: LedgerRow) -> dict[str, Json]:
     """Return a ledger row as it is published."""
     head: dict[str, Json] = {"stream": row.stream, "seq": row.seq, "offline": row.offline}
-    return {**envelope(gateway, row.moment), **head, **row.body}
+    # A settlement names its gateway itself; should that have been renamed since, the topic's own counts.
+    return {**envelope(gateway, row.moment), **head, **row.body, "gateway": gateway}
 
 
 def gap_payload(gateway: str, row: LedgerRow, reason: str) -> dict[str, Json]:

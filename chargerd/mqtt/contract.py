@@ -214,7 +214,7 @@ class SessionBody(Message):
 
 
 class SettlementBody(Message):
-    """`up/session` `ended`: the one record of a session. The journal adds `digest`."""
+    """`up/session` `ended`: the one record of a session. The journal adds both digests."""
 
     event: Literal["ended"] = "ended"
     session_id: SessionId
@@ -243,6 +243,7 @@ class SettlementBody(Message):
     interruptions: tuple[InterruptionBody, ...]
     start_source: Source
     limits: LimitsBody
+    previous_digest: str | None = None
     digest: str | None = None
 
 

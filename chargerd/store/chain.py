@@ -19,14 +19,23 @@ class Link:
     previous: str | None
 
 
-def digest_of(body: Body, previous: str | None) -> str:
-    """Return SHA-256, in hex, over the canonical JSON (RFC 8785) of `{previous, record}`.
+UNCOVERED = frozenset({"event", "digest"})
+"""What of a settlement's body its digest does not cover."""
 
-    `record` is the body without its digest. Integers beyond 2^53 - 1 are hashed as decimal strings.
+
+def sealed(body: Body, *, gateway: str | None, previous: str | None) -> Body:
+    """Return a settlement's body with its gateway, the digest before it and its own."""
+    whole = {**body, "gateway": gateway, "previous_digest": previous}
+    return {**whole, "digest": digest_of(whole)}
+
+
+def digest_of(body: Body) -> str:
+    """Return SHA-256, in hex, over the canonical JSON (RFC 8785) of a settlement, all but `UNCOVERED` of it.
+
+    Integers beyond 2^53 - 1 are hashed as decimal strings.
     """
-    record = load_for_digest(dump_body({name: value for name, value in body.items() if name != "digest"}))
-    canonical = rfc8785.dumps({"previous": previous, "record": dict(record)})
-    return hashlib.sha256(canonical).hexdigest()
+    covered = load_for_digest(dump_body({name: value for name, value in body.items() if name not in UNCOVERED}))
+    return hashlib.sha256(rfc8785.dumps(dict(covered))).hexdigest()
 
 
 def problems_of(links: Iterable[Link], newest: str | None) -> tuple[str, ...]:
@@ -57,9 +66,11 @@ class ChainCheck:
                 self.problems.append(
                     f"row {link.seq}: does not follow row {self.before.seq}; a settlement is missing or changed"
                 )
-            self.digest = _stated(link)
-            if self.digest is None or self.digest != digest_of(load_body(link.text), link.previous):
+            self.digest = _stated(link, "digest")
+            if self.digest is None or self.digest != digest_of(load_body(link.text)):
                 self.problems.append(f"row {link.seq}: the record does not match its digest")
+            elif _stated(link, "previous_digest") != link.previous:
+                self.problems.append(f"row {link.seq}: names another settlement before it than the journal does")
             self.before = link
 
     def finish(self, newest: str | None) -> None:
@@ -68,9 +79,9 @@ class ChainCheck:
             self.problems.append(f"row {self.before.seq}: is not the newest settlement the journal remembers")
 
 
-def _stated(link: Link) -> str | None:
+def _stated(link: Link, name: str) -> str | None:
     try:
-        digest = load_body(link.text).get("digest")
+        digest = load_body(link.text).get(name)
     except CodecError:
         return None
     return digest if isinstance(digest, str) else None

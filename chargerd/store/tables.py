@@ -13,7 +13,7 @@ from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, SessionId
-from chargerd.store.chain import Link, digest_of, problems_of
+from chargerd.store.chain import Link, problems_of, sealed
 from chargerd.store.codec import (
     DISABLED,
     LATCH,
@@ -233,8 +233,8 @@ class Tables:
             previous = settled if entry.settlement else None
             body = entry.body
             if entry.settlement:
-                settled = digest_of(body, previous)
-                body = {**body, "digest": settled}
+                body = sealed(body, gateway=state.owner.gateway, previous=previous)
+                settled = str(body["digest"])
             self.insert_row(seq, entry, dump_body(body), previous)
         self._db.execute("UPDATE state SET last = ?, settled = ?", (seq, settled))
 

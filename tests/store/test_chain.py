@@ -4,30 +4,42 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.ledger import Body
-from chargerd.store.chain import Link, digest_of, problems_of
+from chargerd.store.chain import Link, digest_of, problems_of, sealed
 from chargerd.store.codec import dump_body
 
 
 def chain(*bodies: Body) -> tuple[list[Link], str | None]:
-    links, previous = [], None
+    links: list[Link] = []
+    previous: str | None = None
     for seq, body in enumerate(bodies, start=1):
-        digest = digest_of(body, previous)
-        links.append(Link(seq=seq, text=dump_body({**body, "digest": digest}), previous=previous))
-        previous = digest
+        whole = sealed(body, gateway="shed-1", previous=previous)
+        links.append(Link(seq=seq, text=dump_body(whole), previous=previous))
+        previous = str(whole["digest"])
     return links, previous
 
 
-def test_a_digest_is_sha_256_over_the_canonical_record_and_the_digest_before() -> None:
-    canonical = b'{"previous":null,"record":{"a":1,"b":2.5}}'
-    assert digest_of({"b": 2.5, "a": 1}, None) == hashlib.sha256(canonical).hexdigest()
-    canonical = b'{"previous":"ff","record":{"a":1}}'
-    assert digest_of({"a": 1, "digest": "is not covered by itself"}, "ff") == hashlib.sha256(canonical).hexdigest()
+def test_a_digest_is_sha_256_over_the_canonical_settlement_with_gateway_and_the_digest_before() -> None:
+    canonical = b'{"a":1,"b":2.5,"gateway":"shed-1","previous_digest":null}'
+    whole = sealed({"event": "ended", "b": 2.5, "a": 1}, gateway="shed-1", previous=None)
+    assert whole["digest"] == hashlib.sha256(canonical).hexdigest()
+    canonical = b'{"a":1,"gateway":"shed-2","previous_digest":"ff"}'
+    whole = sealed({"a": 1, "digest": "is not covered by itself"}, gateway="shed-2", previous="ff")
+    assert whole["digest"] == hashlib.sha256(canonical).hexdigest()
 
 
 @pytest.mark.parametrize(("number", "text"), [(2**53 - 1, b"9007199254740991"), (2**53, b'"9007199254740992"')])
 def test_an_integer_no_double_can_hold_is_hashed_as_text(number: int, text: bytes) -> None:
-    canonical = b'{"previous":null,"record":{"a":' + text + b"}}"
-    assert digest_of({"a": number}, None) == hashlib.sha256(canonical).hexdigest()
+    assert digest_of({"a": number}) == hashlib.sha256(b'{"a":' + text + b"}").hexdigest()
+
+
+def test_a_settlement_that_names_another_before_it_is_found() -> None:
+    links, newest = chain({"energy_wh": 1}, {"energy_wh": 2})
+    forged = sealed({"energy_wh": 2}, gateway="shed-1", previous="ff")
+    links[1] = replace(links[1], text=dump_body(forged))
+    assert problems_of(links, str(forged["digest"])) == (
+        "row 2: names another settlement before it than the journal does",
+    )
+    assert newest != forged["digest"]
 
 
 def test_an_untouched_chain_has_no_problems() -> None:
