@@ -141,6 +141,7 @@ def relay_plan(channel: Channel, board: Board) -> RelayPlan:
         renew_every=RENEW_EVERY,
         stagger=Seconds(RENEW_EVERY * (channel.channel * GOLDEN % 1)),
         prepared=not relay.prepare,
+        settling=Seconds(relay.settling_ms / 1000.0),
     )
 
 

@@ -156,6 +156,8 @@ class RelaySection(Row):
     prepare: tuple[Setting, ...] = ()
     """Set and verified before the first use, and again whenever the line or the board has come back."""
     read_back: ReadBack = ReadBack()
+    settling_ms: float = Field(300, ge=0, le=2000)
+    """How long after a write the board may still show where a relay was before: two looks lie as far apart."""
 
     @model_validator(mode="after")
     def _dead_man_has_means(self) -> "RelaySection":

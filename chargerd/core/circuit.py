@@ -176,6 +176,10 @@ class Circuit:
             self.shedding = False
         return share
 
+    def lasts(self, now: Instant) -> bool:
+        """Say whether it has carried too much for long enough, and in two readings at least."""
+        return self.over.readings >= SHED_READINGS and self.over.reached(SHED_AFTER, now)
+
     def settle_time(self) -> Seconds:
         """Return how long after an opening readings do not show it yet."""
         refresh = 0.0 if self.plan.meter is None else self.plan.meter.refresh

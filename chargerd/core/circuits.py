@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from chargerd.core.circuit import OVERLOAD, RELIEVED, SHED_AFTER, Circuit, Sum, allocation_of, load_of, on
+from chargerd.core.circuit import OVERLOAD, RELIEVED, Circuit, Sum, allocation_of, load_of, on
 from chargerd.core.facts import Latch
 from chargerd.core.load import NO_SHARE, Share
 from chargerd.core.pickup import Pickup
@@ -184,7 +184,7 @@ class Circuits:
         hot = circuit.thermal.theta(now) >= 1.0 and share >= RELIEVED
         if share >= OVERLOAD or hot:
             chosen = self._enough(circuit, now, newest())
-        elif circuit.shedding or circuit.over.reached(SHED_AFTER, now):
+        elif circuit.shedding or circuit.lasts(now):
             chosen = tuple(newest()[:1])
         else:
             return ()

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from chargerd.core.availability import Availability
 from chargerd.core.charge import Charge
-from chargerd.core.circuits import Circuits
+from chargerd.core.circuits import BETWEEN_CLOSINGS, Circuits
 from chargerd.core.commands import Code
 from chargerd.core.events import BoardBack, BoardEvent, BoardPrepared, PreparationFailed
 from chargerd.core.facts import Clearing, Disabled, Latch
@@ -36,6 +36,8 @@ VOLTAGES = frozenset({StopReason.OVERVOLTAGE, StopReason.UNDERVOLTAGE})
 """What the voltage has suspended waits for the voltage, as long as any session may be suspended."""
 TOGETHER = Seconds(10.0)
 """Sessions that were interrupted no further apart were interrupted by one thing."""
+LOOK_AGAIN = Seconds(0.1)
+"""How soon a relay that waits for another's closing to leave its bus looks again."""
 UNCONFIRMED_END = Seconds(15.0)
 """How long a session waits for its relay to be read back open on a board without leases before it is settled."""
 BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost", "relay_unconfirmed"})
@@ -355,6 +357,24 @@ class PortCondition:
         if self.suspended_for is StopReason.UNDERVOLTAGE and self.mains.dark(now.instant):
             return StopReason.POWER_LOSS
         return self.suspended_for if self.suspended_for in VOLTAGES else StopReason.SUSPENDED_TOO_LONG
+
+    # Whether it is its turn to close
+
+    def turn(self, now: Moment) -> Instant:
+        """Return when its relay may be told to close as far as the closings of its circuits go that went before.
+
+        One that waits in a bus's queue is waited for: what was admitted one by one closes one by one.
+        """
+        turn, mine = now.instant, {circuit.plan.id for circuit in self.circuits.place(self.id).above}
+        for other in self.station.ports.values():
+            above = self.circuits.place(other.id).above
+            if other is self or not any(circuit.plan.id in mine for circuit in above):
+                continue
+            if other.relay.closing:
+                turn = max(turn, after(now.instant, LOOK_AGAIN))
+            elif other.relay.last_closing is not None:
+                turn = max(turn, after(other.relay.last_closing, BETWEEN_CLOSINGS))
+        return turn
 
     # Whether its relay is known to be open
 

@@ -110,6 +110,8 @@ class RelayPlan:
     renew_every: Seconds = Seconds(3.0)
     stagger: Seconds = Seconds(0.0)
     """How much sooner than that the first renewal comes, so that leases given together are renewed apart."""
+    settling: Seconds = Seconds(0.3)
+    """How long after a write, or another read-back, one may still show where the relay was before."""
     prepared: bool = True
     """Whether its board is fit for use as it is; else only once its settings were read and were right."""
 

@@ -147,8 +147,11 @@ class Port(PortCondition):
             self.energise(now)
 
     def energise(self, now: Moment) -> None:
-        """Close, or wait for the contactors above to be closed first."""
-        if self.circuits.powered(self.id):
+        """Close, or wait for the closing before it, or for the contactors above to be closed first."""
+        turn = self.turn(now)
+        if turn > now.instant:
+            self.take_step(Step.TURN, turn)
+        elif self.circuits.powered(self.id):
             self.close(now)
         else:
             self.take_step(Step.POWER, self.step_deadline(now))

@@ -260,7 +260,7 @@ def meter_frozen(image: Image, _now: Instant) -> StopDetail | None:
 
 
 def overpower(image: Image, now: Instant) -> StopDetail | None:
-    """P>: 1.1 times the limit for 5 s, or 1.5 times in one reading outside the inrush. Ends the session, no latch.
+    """P>: 1.1 times the limit for 5 s and in two readings, or 1.5 times in one outside the inrush; no latch.
 
     Factors: the AP3000 and DC589 protocols' overpower orders.
     """
@@ -269,7 +269,8 @@ def overpower(image: Image, now: Instant) -> StopDetail | None:
         return None
     threshold = protection.overpower_instant_factor * image.limits_at(seen.power_at).power
     at_once = seen.power >= threshold and not image.inrush(seen.power_at)
-    lasting = image.over_power.reached(protection.overpower_delay, now)
+    pickup = image.over_power
+    lasting = pickup.readings >= DEFINITE_READINGS and pickup.reached(protection.overpower_delay, now)
     if not at_once and not lasting:
         return None
     limit = threshold if at_once else image.overpower
@@ -479,7 +480,6 @@ def next_judgement(image: Image) -> Instant | None:
     instants = [
         after(image.started_at, LONGEST_SESSION),
         totals.charged_for(image.order.limits.duration),
-        image.over_power.until(protection.overpower_delay),
         image.seen.fresh_until(),
         image.thermal.reaches_one_at(),
         image.ordered.reaches_one_at(),
@@ -489,6 +489,8 @@ def next_judgement(image: Image) -> Instant | None:
     ]
     if not image.loaded:
         instants.append(totals.charged_for(image.plan.charge_end.no_load_after))
+    if image.over_power.readings >= DEFINITE_READINGS:
+        instants.append(image.over_power.until(protection.overpower_delay))
     if image.over_current.readings >= DEFINITE_READINGS:
         instants.append(image.over_current.until(protection.definite_delay))
     return min(instant for instant in instants if instant is not None)

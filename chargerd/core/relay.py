@@ -13,6 +13,7 @@ An opening that is not read back in time makes the relay unconfirmed: nobody kno
 opens by itself has its lease and the time a meter needs for it; any other has 5 s.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,7 +34,7 @@ RENEWAL_MARGIN = Seconds(1.0)
 RETRY_FIRST = Seconds(0.25)
 RETRY_MOST = Seconds(4.0)
 STUCK_READS = 2
-"""A relay commanded closed that reads back open this often is stuck."""
+"""A relay commanded closed that reads back open this often, once its board has had time to settle, is stuck."""
 UNCONFIRMED_AFTER = Seconds(5.0)
 """A relay that nothing but a command opens counts as unconfirmed so long after it was told to."""
 WATCH_LEASE = Seconds(6.0)
@@ -66,6 +67,8 @@ class Signal(StrEnum):
 class _Retry:
     at: Instant
     pause: Seconds
+    look: bool = False
+    """Whether only to look, since what was written may not show yet."""
 
 
 class RelayWatch:
@@ -77,12 +80,15 @@ class RelayWatch:
         self._renew_every = plan.renew_every
         self._stagger = plan.stagger
         self._open_tries = open_tries
+        self._settling = plan.settling
         self.phase = Phase.UNKNOWN
         self.known = False
         """Whether it has been read, or asked in vain, since the process began: else nothing is known of it yet."""
         self.read_back: bool | None = None
         self.closed_from: Instant | None = None
         """When the write that closed it began."""
+        self.last_closing: Instant | None = None
+        """When a write that may have closed it was last over."""
         self.opened_at: Instant | None = None
         """When it was last read back open after an opening."""
         self.surely_open_at: Instant | None = None
@@ -97,6 +103,8 @@ class RelayWatch:
         self._tries = 0
         self._seen_closed_at: Instant | None = None
         self._open_reads = 0
+        self._open_read_at: Instant | None = None
+        """When it was asked for the last read-back that counts towards its being stuck."""
         self._confirmed_from: Instant | None = None
         self._renewal_due: Instant | None = None
         self._retry: _Retry | None = None
@@ -109,8 +117,6 @@ class RelayWatch:
             return
         if self.phase is Phase.OPEN:
             self._forget_leases()  # Whatever closed it was not ours, and gave no lease we know of.
-        elif self.phase is Phase.UNKNOWN:
-            self._may_be_closed(now)  # By a run before this one, whose last lease ends within this time.
         self._enter(Phase.OPENING)
         self.told_open_at = now
         self._tries = 0
@@ -134,6 +140,11 @@ class RelayWatch:
                 self._send_open(now, out, RETRY_FIRST)
             case _:
                 self.open(now, out)
+
+    @property
+    def closing(self) -> bool:
+        """Whether it was told to close, and its bus has not said yet what became of that."""
+        return self.phase is Phase.CLOSING and self.closed_from is None
 
     # What the bus says
 
@@ -181,7 +192,7 @@ class RelayWatch:
                 self._renew(now, out)
         if self._retry is not None and now >= self._retry.at:
             pause = Seconds(min(self._retry.pause * 2, RETRY_MOST))
-            if self.phase is Phase.OPENING and not self._echoed:
+            if self.phase is Phase.OPENING and not (self._echoed or self._retry.look):
                 self._send_open(now, out, pause)
             else:
                 self._ask(now, out, pause)
@@ -195,7 +206,7 @@ class RelayWatch:
                 self._written_at, self._echoed = event.at, True
                 self._ask(now, out, RETRY_FIRST)
             return None
-        self._may_be_closed(event.at)
+        self._note_sent(event)
         if self._lease is not None:
             self.leased_until = after(event.sent_at, self._lease)
         if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
@@ -214,7 +225,7 @@ class RelayWatch:
                 out.do(ReadRelay(port=self._port))
             return None
         if event.sent:
-            self._may_be_closed(event.at)
+            self._note_sent(event)
         if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
             return Signal.NOT_CLOSED
         if event.action is RelayAction.RENEW and self.phase is Phase.CLOSED:
@@ -235,7 +246,7 @@ class RelayWatch:
             case Phase.OPENING:
                 return self._opening_read(event, now, out)
             case Phase.CLOSING | Phase.CLOSED:
-                return self._closed_read(event, now, out)
+                return self._closed_read(event, now)
             case _:
                 if event.closed and self.phase is Phase.OPEN:
                     self.open(now, out)
@@ -247,6 +258,9 @@ class RelayWatch:
             self._enter(Phase.OPEN)
             self.opened_at = event.at
             return Signal.OPENED
+        if self._settles_at(self._written_at) > event.sent_at:
+            self._look_again(self._settles_at(self._written_at))
+            return None
         self._tries += 1
         self._written_at, self._echoed = None, False
         if self._tries < self._open_tries:
@@ -255,9 +269,9 @@ class RelayWatch:
         self._retry = _Retry(after(now, RETRY_MOST), RETRY_MOST)
         return Signal.WOULD_NOT_OPEN
 
-    def _closed_read(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
+    def _closed_read(self, event: RelayReadBack, now: Instant) -> Signal | None:
         if event.closed:
-            self._open_reads = 0
+            self._open_reads, self._open_read_at = 0, None
             self._retry = None
             self._seen_closed_at = event.sent_at
             if self._lease is None:
@@ -267,18 +281,29 @@ class RelayWatch:
                 self._renewal_due = self._first_renewal()
                 return Signal.CLOSED
             return None
-        self._open_reads += 1
+        counts_from = max(self._settles_at(self._written_at), self._settles_at(self._open_read_at))
+        if event.sent_at >= counts_from:
+            self._open_reads, self._open_read_at = self._open_reads + 1, event.sent_at
+            counts_from = self._settles_at(event.sent_at)
         if self._open_reads >= STUCK_READS:
             return Signal.STAYED_OPEN
-        self._ask(now, out, RETRY_FIRST)
+        self._look_again(max(now, counts_from))
         return None
+
+    def _settles_at(self, since: Instant | None) -> Instant:
+        """Return from when on a read-back counts against the relay: boards may be slow to show what it does."""
+        return Instant(-math.inf) if since is None else after(since, self._settling)
+
+    def _look_again(self, at: Instant) -> None:
+        """Ask for the relay's state then."""
+        self._retry = _Retry(at, RETRY_FIRST, look=True)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
         self.told_open_at = None
         self._written_at = None
         self._retry = None
-        self._open_reads = 0
+        self._open_reads, self._open_read_at = 0, None
         self._seen_closed_at = None
         self._confirmed_from = None
         self._renewal_due = None
@@ -319,6 +344,11 @@ class RelayWatch:
 
     def _forget_leases(self) -> None:
         self.closed_from = self.leased_until = self.surely_open_at = None
+
+    def _note_sent(self, event: RelayWritten | RelayNotWritten) -> None:
+        self._may_be_closed(event.at)
+        if event.action is RelayAction.CLOSE:
+            self.last_closing = event.at
 
     def _may_be_closed(self, at: Instant) -> None:
         if self._lease is not None:

@@ -268,8 +268,10 @@ class Schedule:
     # Within
 
     def _next_hold(self, now: Instant) -> Hold | None:
-        holds = (hold for hold in self._holds.values() if self.back_offs.may(hold.board, now))
-        return min(holds, key=lambda hold: hold.command.not_after, default=None)
+        """Return what is to be held next; a renewal that can wait hides nothing that cannot."""
+        holds = [hold for hold in self._holds.values() if self.back_offs.may(hold.board, now)]
+        pressing = [hold for hold in holds if not self._can_wait(hold, now)]
+        return min(pressing or holds, key=lambda hold: hold.command.not_after, default=None)
 
     def _can_wait(self, hold: Hold, now: Instant) -> bool:
         renewal = isinstance(hold.command, RenewLease)

@@ -313,8 +313,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "image.over_power.until(protection.overpower_delay),\n",
-        "\n",
+        "        instants.append(image.over_power.until(protection.overpower_delay))\n",
+        "        pass\n",
         _OVER + "test_ten_percent_more_power_ends_the_session_after_five_seconds_without_a_latch",
     ),
     # meter_stale

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from chargerd.config.pacing import FAST_WITHIN, HURRY
 from chargerd.core.commands import (
     CloseRelay,
     Command,
@@ -175,15 +176,21 @@ class Job:
 
 
 KINDS: Mapping[type, str] = {OpenRelay: "open", CloseRelay: "close", RenewLease: "renew", ReadRelay: "readback"}
-URGENCY = {"open": 0, "readback": 1, "renew": 2, "close": 3, "coils": 4, "meter": 5, "energy": 6}
+URGENCY = {"open": 0, "readback": 1, "close": 2}
+IN_TURN = 3
+"""Everything else goes by its deadline; a renewal does until it is in a hurry."""
 
 
 class Bus:
-    """One line: one transaction at a time, the most urgent first, first come first served within that."""
+    """One line: one transaction at a time, in the order of the real queue.
+
+    Openings, read-backs, closings and renewals in a hurry go first, everything else by when it is due. What stands
+    in its way is told nobody: a closing that waits is no closing yet.
+    """
 
     def __init__(self, world: "Plant") -> None:
         self._world = world
-        self._queue: list[tuple[int, int, Job]] = []
+        self._queue: list[tuple[float, int, Job]] = []
         self._numbers = itertools.count()
         self._busy = False
         self.held = False
@@ -197,12 +204,12 @@ class Bus:
     def put(self, job: Job) -> None:
         """Queue a job. An opening makes its port's queued closings and renewals forgotten."""
         if job.kind == "open":
-            forgotten = [entry for entry in self._queue if entry[2].port == job.port and entry[0] in {2, 3}]
+            forgotten = [e for e in self._queue if e[2].port == job.port and e[2].kind in {"close", "renew"}]
             self._queue = [entry for entry in self._queue if entry not in forgotten]
             for _, _, old in forgotten:
                 if old.kind == "close":
                     self._world.later(0.0, self._world.tell, _not_written(old, self._world.now, sent=False))
-        self._queue.append((URGENCY[job.kind], next(self._numbers), job))
+        self._queue.append((self._due(job), next(self._numbers), job))
         self._world.later(0.0, self._begin)
 
     def clear(self) -> None:
@@ -212,11 +219,26 @@ class Bus:
     def _begin(self) -> None:
         if self._busy or self.held or not self._queue:
             return
-        entry = min(self._queue)  # By urgency, then by number: no two have the same.
+        entry = min(self._queue, key=self._rank)
         self._queue.remove(entry)
         self._busy = True
         took = self._world.transact(entry[2])
         self._world.later(took, self._done)
+
+    def _due(self, job: Job) -> float:
+        """Return by when a job that has just been put into the queue is to be done."""
+        if isinstance(job.command, RenewLease):
+            return job.command.not_after - HURRY - FAST_WITHIN
+        if isinstance(job.command, CloseRelay):
+            return job.command.not_after
+        return self._world.now + (0.0 if job.kind == "energy" else FAST_WITHIN)
+
+    def _rank(self, entry: tuple[float, int, Job]) -> tuple[int, float, int]:
+        due, number, job = entry
+        if isinstance(job.command, RenewLease) and job.command.not_after < self._world.now + HURRY:
+            return URGENCY["close"], job.command.not_after, number
+        urgency = URGENCY.get(job.kind, IN_TURN)
+        return urgency, due if urgency >= URGENCY["close"] else 0.0, number
 
     def _done(self) -> None:
         self._busy = False

@@ -36,6 +36,59 @@ RELAY_BENDS: tuple[Bend, ...] = (
         _REBOOT,
         (11.8, 0.9),
     ),
+    # What a board has not had time to show.
+    Bend(
+        "relay",
+        "if self._settles_at(self._written_at) > event.sent_at:",
+        "if False:",
+        "core.test_relay:test_what_a_board_shows_before_it_has_settled_is_no_try",
+    ),
+    Bend(
+        "relay",
+        "if event.sent_at >= counts_from:",
+        "if True:",
+        "core.test_relay:test_open_read_backs_of_a_closed_relay_count_a_settling_time_apart_and_after_its_write",
+    ),
+    Bend(
+        "relay",
+        "not (self._echoed or self._retry.look):",
+        "not self._echoed:",
+        "scenarios.test_relays:test_three_openings_without_an_echo_that_read_back_closed_are_tries_too",
+    ),
+    # Closings that wait in their bus.
+    Bend(
+        "condition",
+        "if other.relay.closing:",
+        "if False:",
+        "scenarios.test_contactors:test_closings_that_wait_in_their_bus_go_out_one_a_second",
+        (2.4,),
+    ),
+    Bend(
+        "condition",
+        "after(other.relay.last_closing, BETWEEN_CLOSINGS)",
+        "now.instant",
+        "scenarios.test_contactors:test_closings_that_wait_in_their_bus_go_out_one_a_second",
+        (2.4,),
+    ),
+    Bend(
+        "relay",
+        "        if event.action is RelayAction.CLOSE:\n            self.last_closing = event.at\n",
+        "",
+        "scenarios.test_contactors:test_closings_that_wait_in_their_bus_go_out_one_a_second",
+        (1.2,),
+    ),
+    Bend(
+        "protection",
+        "pickup.readings >= DEFINITE_READINGS and pickup.reached(protection.overpower_delay, now)",
+        "pickup.reached(protection.overpower_delay, now)",
+        "scenarios.test_overcurrent:test_one_reading_of_too_much_power_ends_nothing_though_the_next_are_lost",
+    ),
+    Bend(
+        "circuit",
+        "self.over.readings >= SHED_READINGS and self.over.reached(SHED_AFTER, now)",
+        "self.over.reached(SHED_AFTER, now)",
+        "scenarios.test_circuits:test_one_reading_of_a_feeder_sheds_nothing_though_its_meter_then_falls_silent",
+    ),
     # Never renewed; closed, and renewed, for ever.
     Bend(
         "relay",
@@ -48,13 +101,6 @@ RELAY_BENDS: tuple[Bend, ...] = (
         "CloseRelay(port=self._port, lease=self._lease,",
         "CloseRelay(port=self._port, lease=None,",
         _FIRST,
-    ),
-    # A run before this one may have left anything closed.
-    Bend(
-        "relay",
-        "            self._may_be_closed(now)  # By a run before",
-        "            pass  # By a run before",
-        "scenarios.test_restarts:test_current_through_a_relay_whose_board_is_silent_from_the_start_is_out_of_control",
     ),
     Bend(
         "relay", "RenewLease(port=self._port, lease=self._lease,", "RenewLease(port=self._port, lease=None,", _DEAD

@@ -1,5 +1,7 @@
 """One relay by itself: what no board in its right mind does."""
 
+import pytest
+
 from chargerd.core.commands import OpenRelay, ReadRelay, RenewLease
 from chargerd.core.events import RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
 from chargerd.core.faults import FaultKind
@@ -109,8 +111,35 @@ def test_a_board_that_comes_back_does_not_forgive_tries() -> None:
     for number in range(3):
         relay.check(Instant(number), out)
         relay.note(written(RelayAction.OPEN, number + 0.1), Instant(number + 0.13), out)
-        signals.append(relay.note(read_back(number + 0.2, closed=True), Instant(number + 0.23), out))
+        signals.append(relay.note(read_back(number + 0.5, closed=True), Instant(number + 0.53), out))
     assert signals == [None, None, Signal.WOULD_NOT_OPEN]
+
+
+def test_what_a_board_shows_before_it_has_settled_is_no_try() -> None:
+    relay, out = opening()
+    relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
+    out.empty()
+    for at in (0.16, 0.25, 0.42):
+        assert relay.note(read_back(at, closed=True), Instant(at), out) is None
+        assert not out.empty().commands
+        assert relay.due() == pytest.approx(0.13 + 0.3)
+    assert relay.wake(Instant(0.44), out) is None
+    assert out.empty().commands == (ReadRelay(port=A01),), "asked, not opened anew"
+    assert relay.note(read_back(0.44, closed=True), Instant(0.47), out) is None
+    assert out.empty().commands == (OpenRelay(port=A01, attempt=2),)
+
+
+def test_open_read_backs_of_a_closed_relay_count_a_settling_time_apart_and_after_its_write() -> None:
+    relay, out = opened()
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.note(written(RelayAction.CLOSE, 1.0), Instant(1.03), out)
+    out.empty()
+    for at in (1.05, 1.2, 1.32, 1.34, 1.5, 1.63):
+        assert relay.note(read_back(at, closed=False), Instant(at), out) is None
+    assert relay.due() == pytest.approx(1.34 + 0.3)
+    assert relay.wake(Instant(1.65), out) is None
+    assert out.empty().commands == (ReadRelay(port=A01),)
+    assert relay.note(read_back(1.65, closed=False), Instant(1.68), out) is Signal.STAYED_OPEN
 
 
 def test_a_closing_written_while_opening_extends_the_time_until_it_is_surely_open() -> None:
@@ -147,11 +176,13 @@ def test_a_closing_refused_after_the_port_thought_better_of_it_says_nothing() ->
 def test_one_open_read_back_of_a_closed_relay_is_asked_after_once() -> None:
     relay, out = closed()
     assert relay.note(read_back(2.0, closed=False), Instant(2.03), out) is None
+    assert relay.due() == 2.3
+    assert relay.wake(Instant(2.3), out) is None
     assert out.empty().commands == (ReadRelay(port=A01),)
-    assert relay.note(read_back(2.1, closed=True), Instant(2.13), out) is None
+    assert relay.note(read_back(2.3, closed=True), Instant(2.33), out) is None
     assert relay.due() == 1.0 + 3.0, "the renewal, and no further question"
-    assert relay.note(read_back(2.2, closed=False), Instant(2.23), out) is None, "counted anew"
-    assert relay.note(read_back(2.3, closed=False), Instant(2.33), out) is Signal.STAYED_OPEN
+    assert relay.note(read_back(2.4, closed=False), Instant(2.43), out) is None, "counted anew"
+    assert relay.note(read_back(2.7, closed=False), Instant(2.73), out) is Signal.STAYED_OPEN
 
 
 def test_a_board_without_leases_gives_none() -> None:

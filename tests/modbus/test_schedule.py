@@ -162,6 +162,17 @@ def test_of_closings_and_renewals_the_one_that_is_late_first_goes_first() -> Non
     assert [job.command.port for job in ports if isinstance(job, Hold)] == [port(2), port(3), port(1)]
 
 
+def test_a_renewal_in_no_hurry_hides_no_closing() -> None:
+    bench = Bench(12, pace=Pace.CLOSED)
+    bench.settle()
+    for number in range(2, 13):
+        bench.renew(number, within=2.0)
+    bench.close(1, within=3.0)
+    first = bench.step()
+    assert isinstance(first, Hold)
+    assert first.command.port == port(1)
+
+
 def test_openings_go_in_the_order_in_which_they_were_asked_for() -> None:
     bench = Bench()
     for number in (2, 1, 3):

@@ -26,6 +26,13 @@ class Mutant:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="a renewal that can wait hides a closing",
+        module="modbus/schedule.py",
+        old="return min(pressing or holds,",
+        new="return min(holds,",
+        tests="tests/modbus/test_schedule.py",
+    ),
+    Mutant(
         rule="a retained command is executed",
         module="mqtt/commands.py",
         old="if arrived.retained:",

@@ -89,6 +89,16 @@ def test_a_start_that_does_not_fit_waits_and_begins_when_there_is_room() -> None
     assert world.answers("start-2") == ["accepted ok", "done ok"]
 
 
+def test_one_reading_of_a_feeder_sheds_nothing_though_its_meter_then_falls_silent() -> None:
+    world = shed(**rated(10.0), meter=feeder())
+    world.charging("A01")
+    world.run(20)
+    world.feeders_silent = True
+    world.tell(CircuitReading(circuit=SHED, at=Instant(world.now), currents=(Amps(10.5),)))
+    world.run(2.9)
+    assert world.state("A01") is PortState.CHARGING
+
+
 def test_a_start_waits_no_longer_than_it_may() -> None:
     world = shed(queue_for=60, **rated(6.0))
     world.charging("A01")

@@ -65,11 +65,11 @@ def test_a_contactor_stays_closed_while_another_port_needs_it() -> None:
 def test_a_port_waits_for_its_contactor() -> None:
     world = shed(contactor=SWITCH)
     world.ready()
-    world.io.blind, world.io.misses = True, -20
+    world.io.refuses = True
     world.start()
     world.run(1.5)
     assert not world.contacts[A01].closed, "it is not known to be closed"
-    world.io.blind = False
+    world.io.refuses = False
     world.run(5)
     assert world.state() is PortState.CHARGING
     assert world.when("contact closed", "A01") > world.when("contact closed", CONTACTOR)
@@ -89,6 +89,40 @@ def test_ports_that_have_waited_for_their_contactor_close_one_a_second() -> None
     first, second, third = sorted(world.contacts[PortId(port)].edges[0][0] for port in ports)
     assert second - first >= 0.9
     assert third - second >= 0.9
+
+
+@pytest.mark.parametrize("held", [1.2, 2.4])
+def test_closings_that_wait_in_their_bus_go_out_one_a_second(held: float) -> None:
+    world = World(site=shed().plan, separate=True)
+    ports = ("A01", "A02", "A03")
+    for port in ports:
+        world.ready(port)
+    for port in ports:
+        world.start(port)
+    world.run_until("close")
+    world.relay_bus.held = True
+    world.run(held)
+    world.relay_bus.release()
+    world.run(8)
+    first, second, third = sorted(world.contacts[PortId(port)].edges[0][0] for port in ports)
+    assert second - first >= 1.0
+    assert third - second >= 1.0
+    assert {world.state(port) for port in ports} == {PortState.CHARGING}
+
+
+def test_a_closing_that_nobody_confirmed_counts_as_one() -> None:
+    world = World(site=shed().plan, separate=True)
+    for port in ("A01", "A02"):
+        world.ready(port)
+    world.board.mute = True
+    world.start("A01")
+    world.start("A02")
+    world.run_until("close", within=5)
+    world.run(0.1)
+    world.board.mute = False
+    world.run(8)
+    first, second = (world.contacts[PortId(port)].edges[0][0] for port in ("A01", "A02"))
+    assert second - first >= 1.0
 
 
 def test_a_contactor_that_does_not_close_is_latched() -> None:

@@ -56,7 +56,9 @@ BY_FUNCTION: dict[str, Scenario] = {
     "relay_welded": at("test_welds:test_three_readings_of_current_through_an_open_relay_lock_out"),
     "relay_open_circuit": at("test_welds:test_three_sessions_without_any_load_point_to_a_fuse", 1.9, 1),
     "relay_not_closed": at("test_relays:test_a_closing_that_is_not_confirmed_fails_the_start_and_is_opened"),
-    "relay_out_of_control": at("test_contactors:test_a_contactor_waits_for_a_relay_that_opens_late"),
+    "relay_out_of_control": at(
+        "test_contactors:test_a_relay_out_of_control_costs_all_below_their_contactor", "relay_welded"
+    ),
     "current_before_closing": at("test_relays:test_current_before_closing_fails_the_start"),
     "guards_before_closing": at(
         "test_relays:test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open"

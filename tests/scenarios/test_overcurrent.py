@@ -249,6 +249,17 @@ def test_ten_percent_more_power_ends_the_session_after_five_seconds_without_a_la
     assert not world.view().latches
 
 
+def test_one_reading_of_too_much_power_ends_nothing_though_the_next_are_lost() -> None:
+    world = settled_in()
+    world.show(4.9, 1100.0)
+    for _ in range(11):
+        world.run(0.5)
+        world.show(4.9)
+    assert world.state() is PortState.CHARGING
+    world.show(4.9, 1100.0)
+    assert world.state() is PortState.STOPPING
+
+
 def test_just_below_ten_percent_more_power_is_allowed() -> None:
     world = settled_in()
     for _ in range(40):
