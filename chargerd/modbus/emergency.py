@@ -82,7 +82,7 @@ def read_list(path: Path) -> tuple[ListedLine, ...]:
     """Return the list of relays. Raises `OSError`; `ValueError` if the file is none."""
     text = path.read_text(encoding="utf-8")
     try:
-        return tuple(_line(line) for line in json.loads(text)["lines"])
+        return tuple(_line(line) for line in json.loads(text)["lines"] if line["relays"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is no list of relays: {type(error).__name__}: {error}") from error
 

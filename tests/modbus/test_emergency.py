@@ -324,7 +324,7 @@ def test_a_line_that_goes_in_between_as_well(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"lines": [{}]}', '{"lines": [{"bus": [], "relays": []}]}', '{"lines": 3}']
+    "text", ["", "[]", "{", '{"lines": [{}]}', '{"lines": [{"bus": [], "relays": [1]}]}', '{"lines": 3}']
 )
 def test_a_list_that_is_none_is_refused(path: Path, text: str) -> None:
     with pytest.raises(OSError, match="relays"):
@@ -332,6 +332,14 @@ def test_a_list_that_is_none_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match="is no list of relays"):
         open_relays(path, CLOCK)
+
+
+def test_a_line_without_relays_is_none(path: Path, own_site: Site) -> None:
+    write_relays_file(own_site, path)
+    told = json.loads(path.read_text())
+    told["lines"].append({**told["lines"][0], "relays": []})
+    path.write_text(json.dumps(told))
+    assert len(read_list(path)) == 1
 
 
 def test_a_list_cut_short_at_any_place_is_refused_and_not_half_sent(path: Path, own_site: Site) -> None:
