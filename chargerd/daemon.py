@@ -299,7 +299,8 @@ class Daemon:
         if stuck:
             self._give_up(f"hung: {', '.join(stuck)}")
             return
-        if self._journal.restart_wanted and self._engine.idle():
+        # One relay that nobody can confirm open must not keep the whole site out of service.
+        if self._journal.restart_wanted and self._engine.at_rest():
             self._give_up("the journal was lost and is back: begin anew with what it holds")
             return
         sdnotify.notify("WATCHDOG=1")

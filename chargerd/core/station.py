@@ -71,10 +71,12 @@ from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import Warmth, cooled
-from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, WattHours, after
-from chargerd.core.view import CircuitView, PortView
+from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, WattHours, after, between
+from chargerd.core.view import CircuitView, PortState, PortView
 from chargerd.core.wakes import Wakes
 
+LINGERS = Seconds(30.0)
+"""A session still ending after this long waits for something out of order: openings and leases take less."""
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
 REQUESTS: dict[type[PortRequest], Trigger] = {
     StartRequested: Trigger.START,
@@ -191,6 +193,18 @@ class Station:
     def view(self, port: PortId, now: Moment) -> PortView:
         """Return a snapshot of one port. Raises `KeyError`."""
         return self._ports[port].view(now)
+
+    def at_rest(self, now: Moment) -> bool:
+        """Say whether no session goes on, whatever relays say.
+
+        One that has been ending for long waits for a relay that nobody can confirm, or for a current that nobody
+        can switch off: it is left to whoever comes next.
+        """
+        return all(
+            port.charge is None
+            or (port.state is PortState.STOPPING and between(port.since.instant, now.instant) >= LINGERS)
+            for port in self._ports.values()
+        )
 
     def idle(self) -> bool:
         """Say whether no session is under way and every relay has been read back open."""

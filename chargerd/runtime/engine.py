@@ -196,6 +196,11 @@ class Engine:
         with self._lock:
             return self._station.view(port, self._clock.moment())
 
+    def at_rest(self) -> bool:
+        """Say whether no session goes on; relays may be as they are."""
+        with self._lock:
+            return self._station.at_rest(self._clock.moment())
+
     def idle(self) -> bool:
         """Say whether no session is under way and every relay is open."""
         with self._lock:

@@ -157,6 +157,18 @@ _BEGUN = "scenarios.test_just_begun:"
 
 BEGUN_BENDS: tuple[Bend, ...] = (
     Bend(
+        "station",
+        "LINGERS = Seconds(30.0)",
+        "LINGERS = Seconds(3600.0)",
+        "scenarios.test_requests:test_a_session_whose_relay_does_not_open_is_left_to_whoever_comes_next",
+    ),
+    Bend(
+        "station",
+        "            port.charge is None\n            or (port.state is PortState.STOPPING",
+        "            port.relay.phase is Phase.OPEN\n            or (port.state is PortState.STOPPING",
+        "scenarios.test_requests:test_it_is_at_rest_when_no_session_goes_on_whatever_relays_say",
+    ),
+    Bend(
         "guards",
         "return any(code is not Code.NOT_YET_KNOWN for code in port.obstacles(now))",
         "return bool(port.obstacles(now))",

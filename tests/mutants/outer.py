@@ -365,6 +365,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "_is_not_closed_for_a_moment",
     ),
     Mutant(
+        rule="one relay that is not confirmed open keeps the site out of service after an error of the disk",
+        module="daemon.py",
+        old="self._journal.restart_wanted and self._engine.at_rest()",
+        new="self._journal.restart_wanted and self._engine.idle()",
+        tests="tests/runtime/test_giving_up.py",
+    ),
+    Mutant(
+        rule="an error of the disk ends a session under way",
+        module="daemon.py",
+        old="self._journal.restart_wanted and self._engine.at_rest()",
+        new="self._journal.restart_wanted",
+        tests="tests/runtime/test_giving_up.py",
+    ),
+    Mutant(
         rule="what a daemon that gives up has opened is latched",
         module="daemon.py",
         old="        self._engine.cease()",

@@ -12,6 +12,7 @@ from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.core.events import RelayReadBack
 from chargerd.core.units import PortId, Seconds
 from chargerd.daemon import GAVE_UP, Daemon
+from chargerd.runtime.engine import Engine
 from chargerd.runtime.supervisor import Supervisor
 from chargerd.sim.fleet import EventBus
 from chargerd.sim.world import World
@@ -114,6 +115,36 @@ def test_relays_opened_by_a_daemon_that_gives_up_are_no_fault_of_theirs(
     assert not port["latches"], "it would want somebody on site, and is not to blame"
     assert port["session_id"] is not None, "the next daemon takes it up"
     assert daemon.stop() == GAVE_UP
+
+
+def test_after_an_error_of_the_disk_it_begins_anew_with_the_end_of_the_last_session_whatever_relays_say(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    shaken = threading.Event()
+    ticked = threading.Semaphore(0)
+    monkeypatch.setattr("os._exit", left.append)
+    monkeypatch.setattr("signal.signal", lambda _number, _handler: None)
+    monkeypatch.setattr("chargerd.runtime.sdnotify.watchdog_interval", lambda: 0.1)
+    monkeypatch.setattr("chargerd.runtime.sdnotify.notify", lambda *_what: ticked.release())
+    monkeypatch.setattr(Journal, "restart_wanted", property(lambda _self: shaken.is_set()))
+    monkeypatch.setattr(Engine, "idle", lambda _self: False)  # One relay is not read back any more.
+    running = threading.Thread(target=daemon.run, daemon=True)
+    running.start()
+    wait(tmp_path, lambda port: not port["blocked_by"])
+    with ControlClient(tmp_path / "run" / "chargerctl.sock") as client:
+        next(client.stream("start", port=A01))
+    wait(tmp_path, lambda port: port["state"] == "charging")
+    shaken.set()
+    while ticked.acquire(blocking=False):
+        pass
+    for _ in range(3):
+        assert ticked.acquire(timeout=20), "it watches on while somebody charges"
+    assert not left
+    with ControlClient(tmp_path / "run" / "chargerctl.sock") as client:
+        next(client.stream("stop", port=A01))
+    running.join(20)
+    assert left == [GAVE_UP]
 
 
 def test_a_disk_that_fails_as_the_daemon_begins_keeps_nobody_from_protecting(

@@ -179,6 +179,28 @@ def test_leaving_before_anything_is_known() -> None:
     assert world.station.idle()
 
 
+def test_it_is_at_rest_when_no_session_goes_on_whatever_relays_say() -> None:
+    world = charging()
+    assert not world.station.at_rest(world.moment())
+    world.board.silent = True
+    world.stop(force=True)
+    world.run(29)
+    assert world.station.at_rest(world.moment())
+    assert not world.station.idle(), "nobody has read it back open"
+
+
+def test_a_session_whose_relay_does_not_open_is_left_to_whoever_comes_next() -> None:
+    world = World(port_plan(lease=None))
+    world.charging()
+    world.board.blind = True
+    world.contacts[A01].welded = True
+    world.stop(force=True)
+    world.run(10)
+    assert not world.station.at_rest(world.moment())
+    world.run(25)
+    assert world.station.at_rest(world.moment())
+
+
 def test_a_stop_without_a_session_says_so() -> None:
     world = available()
     assert world.answers(world.stop(session="session-9")) == ["rejected unknown_session"]
