@@ -57,6 +57,8 @@ class Tables:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.in_doubt = False
+        """Whether latches that are written do not make those known that the file may have lost."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -198,7 +200,7 @@ class Tables:
             "INSERT OR REPLACE INTO warmth (port, record) VALUES (?, ?)",
             [(key(one.port), WARMTH.dump(one)) for one in batch.warmths],
         )
-        if batch.latches:
+        if batch.latches and not self.in_doubt:
             self._db.execute("UPDATE state SET latches_unknown = 0")
         self._db.executemany(
             "INSERT INTO commands (command, digest, data, reply, final, wall_ms) VALUES (?, ?, ?, ?, ?, ?)"
@@ -211,6 +213,20 @@ class Tables:
         )
         if batch.entries:
             self._write_entries(batch.entries)
+
+    def carry_over(self, whole: Batch, *, complete: bool) -> None:
+        """Write what a process knows into a file it has opened anew, within a transaction.
+
+        One that has read its journal at the start knows of all latches and of all that is disabled: nothing older
+        that the file may hold of them stands beside that. One that has not (`complete` is false) adds what it has,
+        and what was unknown of the file's own stays so, whatever latches are written by it.
+        """
+        self.in_doubt = not complete
+        if complete:
+            self._db.execute("DELETE FROM latches")
+            self._db.execute("DELETE FROM disabled")
+            self._db.execute("UPDATE state SET latches_unknown = 0")
+        self.write(whole)
 
     def _write_sessions(self, batch: Batch) -> None:
         used = [(key(record.order.session), record.at.wall_ms) for record in batch.sessions]

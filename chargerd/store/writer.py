@@ -68,7 +68,9 @@ class Writer:
         self._stand_in = opened.stand_in
         self._code = 0
         self._mirror = Mirror()
-        if not opened.stand_in:
+        self._knows_all = not opened.stand_in
+        """Whether it has read a journal: then no other file can tell it of latches."""
+        if self._knows_all:
             known = opened.recovery
             self._mirror.take(
                 Batch(
@@ -329,7 +331,7 @@ class Writer:
         return self._commit(lambda: self._carry_over(whole))
 
     def _carry_over(self, whole: Batch) -> None:
-        self.tables.write(whole)
+        self.tables.carry_over(whole, complete=self._knows_all)
         self.tables.count_on(self._boot_id, self._boot)
 
     def _use(self, connection: sqlite3.Connection, *, stands_in: bool) -> None:

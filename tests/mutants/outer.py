@@ -393,6 +393,28 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/runtime/test_engine.py",
     ),
     Mutant(
+        rule="a journal damaged at run time locks out every port, though the process knew that none was",
+        module="store/tables.py",
+        old='            self._db.execute("DELETE FROM disabled")\n'
+        '            self._db.execute("UPDATE state SET latches_unknown = 0")\n',
+        new='            self._db.execute("DELETE FROM disabled")\n',
+        tests="tests/store/test_upkeep.py",
+    ),
+    Mutant(
+        rule="a latch that was cleared comes back with an older file",
+        module="store/tables.py",
+        old='            self._db.execute("DELETE FROM latches")\n',
+        new="",
+        tests="tests/store/test_upkeep.py",
+    ),
+    Mutant(
+        rule="latches that nobody has read are forgotten because another one is written",
+        module="store/tables.py",
+        old="if batch.latches and not self.in_doubt:",
+        new="if batch.latches:",
+        tests="tests/store/test_upkeep.py",
+    ),
+    Mutant(
         rule="a start whose disk failed comes true later",
         module="store/work.py",
         old="if self.done is None or only_replies(self.batch):",

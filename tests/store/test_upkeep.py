@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from chargerd.core.facts import Disabled
 from chargerd.core.ledger import Batch, LedgerRow
 from chargerd.core.moment import ClockQuality, Moment
-from chargerd.core.units import Instant, SessionId
+from chargerd.core.session import Source
+from chargerd.core.units import Instant, PortId, SessionId
 from chargerd.mqtt.contract import EventBody
 from chargerd.store import backup, ballast, retention
 from chargerd.store.errors import RefusedError, StoreError
@@ -22,6 +24,7 @@ from chargerd.store.place import Upkeep
 from chargerd.store.tables import Tables
 from tests.store.kit import HandClock, Opened, command, connection_of, entry, got, latch, open_journal, record
 from tests.store.test_failures import mounted
+from tests.store.test_files import overwrite, page_of
 
 DAY_S = 86_400.0
 LENIENT = Upkeep(lenient=True)
@@ -504,6 +507,88 @@ def test_a_journal_damaged_while_it_is_open_is_salvaged(path: Path, opened: Open
     assert not again.journal.recovery.latches_unknown
     assert {row.body["n"] for row in again.rows()} >= {2}
     assert path.with_name("journal.db.damaged-1").exists()
+    again.close()
+
+
+def spoil(opened: Opened, path: Path, table: str) -> None:
+    """Let a table's page be unreadable, and the journal notice that something is."""
+    at_rest(opened)
+    connection = connection_of(opened.journal)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()[0]
+    overwrite(path, (page - 1) * 4096, b"\xff" * 4096)
+    notice(opened)
+
+
+def notice(opened: Opened) -> None:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT"
+    writer = opened.journal._writer  # noqa: SLF001 - a fault on purpose
+    with writer._changed:  # noqa: SLF001 - the thread is at rest
+        writer._failed(error)  # noqa: SLF001 - as a commit would
+    opened.journal.append(Batch(entries=(entry({"n": 2}),)))
+    opened.settle()
+    opened.clock.advance(60.0)
+    wait_for(lambda: opened.journal.restart_wanted)
+
+
+@pytest.mark.parametrize("table", ["latches", "disabled"])
+@pytest.mark.parametrize("held", [False, True])
+def test_latches_lost_while_it_is_open_are_those_the_process_knows_of_also_if_it_knows_of_none(
+    path: Path, opened: Opened, table: str, *, held: bool
+) -> None:
+    assert opened.write(Batch(sessions=(record("s1"),), latches=(latch(),)))
+    if not held:
+        assert opened.write(Batch(cleared=(latch().port,)))
+    spoil(opened, path, table)
+    assert opened.close()
+    again = open_journal(path)
+    assert not again.journal.recovery.latches_unknown, "else every port would be locked out"
+    assert again.journal.recovery.latches == ((latch(),) if held else ())
+    assert again.journal.recovery.sessions == (record("s1"),)
+    again.close()
+
+
+def test_an_older_file_put_in_its_place_brings_no_latches_back(path: Path, opened: Opened) -> None:
+    old = path.with_name("old.db")
+    disabled = Disabled(holder=PortId("A02"), source=Source.LOCAL, reason="work", since=opened.clock.moment())
+    assert opened.write(Batch(latches=(latch(),), disabled=(disabled,)))
+    at_rest(opened)
+    connection_of(opened.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy(path, old)
+    assert opened.write(Batch(cleared=(latch().port,), enabled=(disabled.holder,)))
+    path.unlink()
+    path.with_name("journal.db-wal").unlink()
+    old.rename(path)
+    notice(opened)
+    assert opened.close()
+    again = open_journal(path)
+    assert (again.journal.recovery.latches, again.journal.recovery.disabled) == ((), ())
+    again.close()
+
+
+def test_what_was_lost_before_anybody_had_read_it_stays_unknown(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    path = folder / "journal.db"
+    before = open_journal(path)
+    assert before.write(Batch(latches=(latch(),)))
+    before.close()
+    overwrite(path, (page_of(path, "latches") - 1) * 4096, b"\xff" * 4096)
+    folder.rename(tmp_path / "away")
+    folder.write_text("in the way")
+    opened = open_with(path, LENIENT)
+    opened.journal.append(Batch(latches=(replace(latch(), port=PortId("A07")),)))
+    opened.settle()
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    opened.clock.advance(60.0)
+    wait_for(lambda: opened.journal.restart_wanted)
+    opened.journal.append(Batch(latches=(replace(latch(), port=PortId("A08")),)))
+    opened.settle()
+    assert opened.close()
+    again = open_journal(path)
+    assert again.journal.recovery.latches_unknown, "what trips meanwhile says nothing of what was held before"
     again.close()
 
 
