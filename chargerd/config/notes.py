@@ -7,7 +7,7 @@ from chargerd.config.plans import is_leased
 from chargerd.config.site import Board, PortWiring
 from chargerd.config.source import Path
 from chargerd.config.work import Work
-from chargerd.core.plan import DeadMan
+from chargerd.core.plan import DeadMan, Phase
 from chargerd.core.units import BoardId
 
 
@@ -15,6 +15,17 @@ def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequenc
     """Note everything an installer must know of a file without mistakes."""
     _circuits(document, ports, work)
     _dead_man(document, boards, ports, work)
+    _phases(document, work)
+
+
+def _phases(document: Document, work: Work) -> None:
+    for index, section in zip(work.ports, document.ports, strict=True):
+        circuit = document.circuits[section.circuit]
+        if section.phase is Phase.ALL and circuit.phase is Phase.ALL and circuit.phases > 1:
+            phases = f"the {circuit.phases} phases of circuit {section.circuit}"
+            what = f"nobody says on which of {phases} {section.id} hangs"
+            hint = "give its phase: else it counts on each of them, and no other meter can tell its voltage"
+            work.note(("ports", index), what, hint)
 
 
 def _circuits(document: Document, ports: Sequence[PortWiring], work: Work) -> None:

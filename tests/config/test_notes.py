@@ -77,3 +77,14 @@ def test_a_poll_timeout_that_the_daemon_sets_needs_no_note() -> None:
     text = changed("relay: relay-b/8", "relay: relay-b/6", text)
     assert notes(text) == []
     assert site(text).plan.ports[3].relay.dead_man is DeadMan.POLL_TIMEOUT
+
+
+def test_a_port_on_one_of_three_phases_nobody_names_is_noted() -> None:
+    text, places = unmarked(
+        changed("main: {phases: 3}", "main: {phases: 3}").replace("  - id: B01", "  - §id: B01")
+    )
+    text = text.replace("circuit: shed-b\n", "circuit: main\n")
+    what = "nobody says on which of the 3 phases of circuit main B01 hangs"
+    hint = "give its phase: else it counts on each of them, and no other meter can tell its voltage"
+    assert notes(text) == [f"{places[0]}: {what}; {hint}"]
+    assert notes(text.replace("circuit: main\n", "circuit: main\n    phase: L2\n")) == []

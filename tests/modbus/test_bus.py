@@ -103,13 +103,21 @@ def test_energy_is_asked_for_until_it_is_there(small: Bench) -> None:
     assert len([event for event in small.told(MeterReading) if event.energy is not None]) == 1
 
 
-@pytest.mark.parametrize("amps", [float("nan"), float("inf"), -1.0, 1e9])
+@pytest.mark.parametrize("amps", [float("nan"), float("inf"), -0.0])
 def test_what_cannot_be_is_a_fault_and_no_reading(small: Bench, amps: float) -> None:
     small.boards.amps[11] = amps
     small.run(1.0)
     assert not [event for event in small.told(MeterReading) if event.port == A01 and event.current is not None]
     faults = [event for event in small.told(MeterFault) if event.port == A01]
     assert {fault.kind for fault in faults} == {FaultKind.IMPLAUSIBLE}
+
+
+@pytest.mark.parametrize(("shown", "amps"), [(-7.5, 7.5), (1e9, 200.0)])
+def test_what_flows_backwards_or_beyond_the_range_is_a_reading(small: Bench, shown: float, amps: float) -> None:
+    small.boards.amps[11] = shown
+    small.run(1.0)
+    told = {event.current for event in small.told(MeterReading) if event.port == A01} - {None}
+    assert told == {amps}, "an overload is not thrown away"
 
 
 def test_a_meter_that_talks_nonsense_does_not_keep_the_line_to_itself(bench: Bench) -> None:

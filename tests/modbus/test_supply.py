@@ -41,7 +41,10 @@ boards:
   meter1..meter12: {bus: line, address: 11..22, profile: eastron-sdm120}
 circuits: {shed: {rating_a: 40, phases: 3, meter: feeder, contactor: io/1}}
 inputs: {smoke: {input: io/1, kind: smoke, circuit: shed, active: open}}
-ports: [{id: A01..A12, relay: relay/1..12, meter: meter1..meter12, circuit: shed}]
+ports:
+  - {id: A01..A04, relay: relay/1..4, meter: meter1..meter4, circuit: shed, phase: L1}
+  - {id: A05..A08, relay: relay/5..8, meter: meter5..meter8, circuit: shed, phase: L2}
+  - {id: A09..A12, relay: relay/9..12, meter: meter9..meter12, circuit: shed, phase: L3}
 """
 
 
