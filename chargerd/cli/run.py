@@ -73,6 +73,7 @@ def _alone(state_dir: Path) -> bool:
     one charges. It is refused later, by the journal.
     """
     try:
+        state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         folder = os.open(state_dir, os.O_RDONLY)  # Kept open, and by that locked, for the life of the process.
     except OSError:
         return True

@@ -75,6 +75,17 @@ def test_a_second_daemon_by_mistake_tells_no_relay_of_the_first_one_to_open(kill
     assert killed.edges("A01")[-1][1] or killed.edges("A01")[-1][2], "closed, or opened by the board's own timer"
 
 
+def test_a_daemon_keeps_its_folder_from_its_very_first_start_on(tmp_path: Path) -> None:
+    with DaemonSite(tmp_path) as site:
+        site.wait_ready()
+        folder = os.open(site.state, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(folder)
+
+
 def test_a_session_that_goes_on_is_opened_first_and_closed_again(killed: DaemonSite) -> None:
     closings = len(killed.edges("A01"))
     killed.start()
