@@ -101,6 +101,9 @@ class Surroundings:
     prepared: set[BoardId] = field(default_factory=set)
     """The boards whose settings were read and were right, since they were last there anew."""
 
+    suspects: set[PortId] = field(default_factory=set)
+    """Ports whose meters or relays may be exchanged, while that is not settled."""
+
     def dead_man(self, relay: RelayPlan) -> DeadMan:
         """Return how a relay opens when nobody speaks to its board any more: not at all, where nobody knows.
 
@@ -233,7 +236,8 @@ class PortCondition:
         unclear, unread = no_room and self.room_unclear(), circuits.unread(self.id)
         found = {
             Code.LOCKED_OUT: any(latch.clearing is lock_out for latch in self.latches) or circuits.held(self.id),
-            Code.LATCHED: any(latch.clearing is not lock_out for latch in self.latches)
+            Code.LATCHED: self.id in self.station.suspects
+            or any(latch.clearing is not lock_out for latch in self.latches)
             or circuits.latched(self.id),
             Code.BUSY: self.charge is not None,
             Code.DISABLED: self.station.leaving or self.disabled() is not None,
@@ -284,6 +288,7 @@ class PortCondition:
         return (
             self.session.durable
             and not self.latches
+            and self.id not in self.station.suspects
             and self.circuits.allow(self.id)
             and not self.board_lost
             and self.station.store_writable

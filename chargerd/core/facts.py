@@ -273,6 +273,18 @@ class RelayUnconfirmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WiringSuspect:
+    """The first of two ports closed, and the current showed on the second, an open one: they are exchanged.
+
+    If the current goes with the opening of the first, both are latched; `detail` is what the second showed.
+    """
+
+    ports: tuple[PortId, PortId]
+    detail: StopDetail
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardWentSilent:
     """A board stopped answering."""
 
@@ -341,6 +353,7 @@ PortFact = (
     | RelayUnexpected
     | RelayNotReconciled
     | RelayUnconfirmed
+    | WiringSuspect
     | RelayOpenCircuit
     | PortTemperatureHigh
     | MeterFrozen

@@ -74,6 +74,7 @@ from chargerd.core.thermal import Warmth, cooled
 from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, WattHours, after, between
 from chargerd.core.view import CircuitView, PortState, PortView
 from chargerd.core.wakes import Wakes
+from chargerd.core.wiring import Wiring
 
 LINGERS = Seconds(30.0)
 """A session still ending after this long waits for something out of order: openings and leases take less."""
@@ -124,6 +125,7 @@ class Station:
         self._heard = Heard(self._surroundings.circuits, self._out)
         self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
+        self._wiring = Wiring(self._ports, self._surroundings, self._out)
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
         self._flaps = Flaps()
@@ -169,6 +171,7 @@ class Station:
     def handle(self, event: Event, now: Moment) -> Outcome:
         """Take in one event. After `UnlistedTransition` or `InvariantViolated` every relay must be opened."""
         touched = self._asked(event, now) if isinstance(event, Request | RequestNews) else self._route(event, now)
+        touched += self._wiring.judge(now)
         touched += self._supply.attend(event, touched, now)
         for port in touched:
             self._wakes.set(port.id, port.due())
@@ -182,7 +185,7 @@ class Station:
 
     def _first_deadline(self) -> Instant | None:
         own = (self._checkpoint_at, self._update_at, self._reconciled_by)
-        others = (self._supply.due(), self._wakes.first(), self._flaps.due())
+        others = (self._supply.due(), self._wakes.first(), self._flaps.due(), self._wiring.due())
         instants = [instant for instant in (*own, *others) if instant is not None]
         return min(instants, default=None)
 
@@ -277,6 +280,8 @@ class Station:
                 signal = port.relay.note(event, now.instant, self._out)
                 if signal is not None:
                     react(port, SIGNALS[signal], event, now)
+                if signal is Signal.CLOSED:
+                    self._wiring.closed(port)
 
     def _note_reading(self, port: Port, event: MeterReading) -> None:
         """Take in a reading: what is judged, what is told, and what it says of the wire and the contact."""
@@ -295,6 +300,7 @@ class Station:
 
     def _note_wire(self, port: Port, event: MeterReading) -> None:
         """Take in what a reading tells of the wire and the contact, session or not."""
+        self._wiring.note(port, event)
         if event.current is not None:
             current = Amps(abs(event.current))
             port.thermal.note(current, port.plan.limits.current, event.at)
@@ -303,7 +309,9 @@ class Station:
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
         beside = sum(other.seen.power or 0.0 for other in self._beside[port.id])
         # A frozen meter goes on showing what flowed before its relay opened: that is no weld.
-        port.weld.note(port.seen, None if port.frozen.dead else opened, beside)
+        # Nor is what may flow through another one, whose meter or relay is exchanged with this one's.
+        blind = port.frozen.dead or self._wiring.explains(port)
+        port.weld.note(port.seen, None if blind else opened, beside)
 
     def _note_heat(self, port: Port | None, event: TemperatureReading) -> list[Port]:
         """Take in a temperature. Nothing is judged here: the port is woken when it is to trip."""

@@ -277,6 +277,7 @@ class EventBody(Message):
     event: str
     severity: Severity
     port: PortId | None = None
+    ports: tuple[PortId, ...] | None = None
     circuit: str | None = None
     circuits: tuple[str, ...] | None = None
     board: str | None = None

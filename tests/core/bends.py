@@ -25,6 +25,7 @@ from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 from tests.core.unconfirmed_bends import UNCONFIRMED_BENDS
 from tests.core.voltage_bends import VOLTAGE_BENDS
+from tests.core.wiring_bends import WIRING_BENDS
 
 CORE = Path(__file__).parents[2] / "chargerd" / "core"
 NOTICED = {"AssertionError", "InvariantViolated", "UnlistedTransition"}
@@ -724,5 +725,6 @@ BENDS: tuple[Bend, ...] = (
     *RELAY_BENDS,
     *UNCONFIRMED_BENDS,
     *VOLTAGE_BENDS,
+    *WIRING_BENDS,
     *COMMAND_BENDS,
 )

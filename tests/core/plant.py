@@ -270,6 +270,8 @@ class Plant(LogBook):
         self.contacts = {port.id: Contact() for port in plan.ports}
         self.loads = {port.id: Load() for port in plan.ports}
         self.meters = {port.id: Meter() for port in plan.ports}
+        self.wired = {port.id: port.id for port in plan.ports}
+        """Whose load each port's meter measures."""
         self.boards = {port.relay.board: Board() for port in plan.ports}
         self.board = self.boards[plan.ports[0].relay.board]
         """That of the first port's relay."""
@@ -487,7 +489,8 @@ class Plant(LogBook):
         return took
 
     def _give_reading(self, job: Job) -> None:
-        meter, load, plan = self.meters[job.port], self.loads[job.port], self.plans[job.port].meter
+        meter, load = self.meters[job.port], self.loads[self.wired[job.port]]
+        plan = self.plans[job.port].meter
         when = self.now if plan.refresh <= 0 else self.now - self.now % plan.refresh
         amps, watts = load.at(when)
         register = None

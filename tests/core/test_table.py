@@ -37,6 +37,7 @@ from tests.scenarios import (
     test_voltage,
     test_warmth,
     test_welds,
+    test_wiring,
 )
 
 MODULES = (
@@ -58,6 +59,7 @@ MODULES = (
     test_voltage,
     test_suspensions,
     test_unconfirmed,
+    test_wiring,
 )
 LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]
 UNLISTED = [pair for pair in product(PortState, Trigger) if pair not in LISTED]

@@ -36,6 +36,7 @@ from chargerd.core.facts import (
     StoreFailed,
     StoreFlapping,
     StoreRecovered,
+    WiringSuspect,
 )
 from chargerd.core.ledger import Json, LedgerRow, RowKind
 from chargerd.core.moment import ClockQuality, Moment
@@ -243,6 +244,11 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
         {"event": "latches_cleared", "functions": ["a", "b"], "source": "local", "reason": "looked"},
     ),
     (RelayUnexpected(port=PORT), "event", {"event": "relay_unexpected", "severity": "alarm", "port": "A01"}),
+    (
+        WiringSuspect(ports=(PORT, PortId("A02")), detail=StopDetail(function="wiring_suspect", measured=900.0)),
+        "event",
+        {"event": "wiring_suspect", "severity": "alarm", "port": None, "ports": ["A01", "A02"]},
+    ),
     (
         RelayUnconfirmed(port=PORT, board=BoardId("r")),
         "event",

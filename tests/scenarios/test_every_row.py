@@ -54,6 +54,7 @@ BY_FUNCTION: dict[str, Scenario] = {
     "relay_unexpected": at("test_relays:test_a_relay_found_closed_is_opened_the_second_time_locked_out"),
     "relay_will_not_open": at("test_relays:test_a_relay_read_back_closed_after_three_openings_is_locked_out"),
     "relay_welded": at("test_welds:test_three_readings_of_current_through_an_open_relay_lock_out"),
+    "wiring_suspect": at("test_wiring:test_exchanged_meters_open_the_port_and_hold_both"),
     "relay_open_circuit": at("test_welds:test_three_sessions_without_any_load_point_to_a_fuse", 1.9, 1),
     "relay_not_closed": at("test_relays:test_a_closing_that_is_not_confirmed_fails_the_start_and_is_opened"),
     "relay_out_of_control": at(

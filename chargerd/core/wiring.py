@@ -1,0 +1,165 @@
+"""Ports whose meters or relays are exchanged: one closes, and the current shows on another one that is open.
+
+The port that closed is opened at once. If the current goes with it, both are held until somebody has looked: which
+of the two wires is wrong cannot be told from here. If it stays, the open one carries it by itself: that is a weld.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chargerd.core.commands import Code, Pace, SetPace
+from chargerd.core.condition import Intervention, Surroundings
+from chargerd.core.events import DeadlineReached, MeterReading
+from chargerd.core.facts import Clearing, Latch, PortTripped, WiringSuspect
+from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outbox
+from chargerd.core.pickup import reached
+from chargerd.core.port import Port
+from chargerd.core.relay import Phase
+from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.table import Trigger, react
+from chargerd.core.units import Amps, Instant, PortId, Seconds, Watts, after
+from chargerd.core.view import PortState
+
+WITHIN = Seconds(10.0)
+"""After a closing: by then a charger draws, and an idle port has been read twice."""
+NOTHING = Watts(2.0)
+LEAST_CURRENT = Amps(0.1)
+GIVE_UP = Seconds(15.0)
+"""So long the other port's meter may take to tell; if it does not, the wiring stays suspect."""
+MAY_CARRY = frozenset({PortState.STARTING, PortState.CHARGING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Suspicion:
+    """The port that was opened for it, the one that showed its current, and by when that is to be settled."""
+
+    port: Port
+    other: Port
+    detail: StopDetail
+    until: Instant
+
+
+class Wiring:
+    """Watches all ports of a site for current that shows on the wrong one."""
+
+    def __init__(self, ports: Mapping[PortId, Port], station: Surroundings, out: Outbox) -> None:
+        self._ports = ports
+        self._station = station
+        self._out = out
+        self._closed: dict[PortId, Instant] = {}
+        """When the write began that closed a port a moment ago."""
+        self._loaded: dict[PortId, Instant] = {}
+        """Since which reading an open port shows a load."""
+        self._pending: dict[PortId, _Suspicion] = {}
+
+    def closed(self, port: Port) -> None:
+        """A port's relay has been read back closed."""
+        assert port.relay.closed_from is not None
+        self._closed[port.id] = port.relay.closed_from
+
+    def note(self, port: Port, event: MeterReading) -> None:
+        """Take in a reading that the port's image has taken in."""
+        if port.relay.phase is not Phase.OPEN or not _loaded(port):
+            self._loaded.pop(port.id, None)
+        else:
+            self._loaded.setdefault(port.id, event.at)
+
+    def explains(self, port: Port) -> bool:
+        """Say whether the load of an open port may be another one's: then it says nothing of its contact yet."""
+        since = self._loaded.get(port.id)
+        if since is None or port.id in self._station.suspects:
+            return since is not None
+        return any(closed <= since and not self._draws(self._ports[name]) for name, closed in self._closed.items())
+
+    def judge(self, now: Moment) -> list[Port]:
+        """Open what may be wired wrongly, and settle what was suspected; return the ports that were touched."""
+        if self._closed:
+            self._closed = {name: at for name, at in self._closed.items() if now.instant <= after(at, WITHIN)}
+        touched = []
+        for name, closed in tuple(self._closed.items()) if self._loaded else ():
+            port = self._ports[name]
+            if port.state in MAY_CARRY and self._shows_nothing(port, closed):
+                touched += self._suspect(port, closed, now)
+        for suspicion in tuple(self._pending.values()):
+            touched += self._settle(suspicion, now)
+        return touched
+
+    def due(self) -> Instant | None:
+        """Return when `judge` has something to do though nothing is read."""
+        return min((suspicion.until for suspicion in self._pending.values()), default=None)
+
+    @staticmethod
+    def _draws(port: Port) -> bool:
+        """Say whether a port that has closed has shown a load of its own since."""
+        closed, seen = port.relay.closed_from, port.seen
+        return closed is not None and reached(closed, seen.power_at or closed) and (seen.power or 0.0) >= NOTHING
+
+    @staticmethod
+    def _shows_nothing(port: Port, closed: Instant) -> bool:
+        seen = port.seen
+        since = after(closed, port.plan.meter.refresh)
+        return (
+            seen.power is not None and seen.power_at is not None and seen.power_at > since and seen.power < NOTHING
+        )
+
+    def _suspect(self, port: Port, closed: Instant, now: Moment) -> list[Port]:
+        """Open a port that shows nothing while another one does that is open, and wait for what comes of it."""
+        found = [self._ports[name] for name, since in self._loaded.items() if since > closed]
+        others = [other for other in found if _since(other, after(closed, other.plan.meter.refresh))]
+        if not others:
+            return []
+        other = max(others, key=lambda one: one.seen.power or 0.0)
+        detail = StopDetail(
+            function="wiring_suspect", measured=other.seen.power, limit=other.plan.protection.weld_power, unit="w"
+        )
+        self._pending[port.id] = _Suspicion(
+            port=port, other=other, detail=detail, until=after(now.instant, GIVE_UP)
+        )
+        self._station.suspects |= {port.id, other.id}
+        del self._closed[port.id]
+        self._out.tell(WiringSuspect(ports=(port.id, other.id), detail=detail, session=port.session.order.session))
+        if other.charge is None:
+            self._out.do(SetPace(port=other.id, pace=Pace.ARMED))
+        port.intervention = Intervention(reason=StopReason.RELAY_FAULT, detail=detail, code=Code.RELAY_FAULT)
+        react(port, Trigger.CIRCUIT_TRIP, DeadlineReached(), now)
+        return [port, other]
+
+    def _settle(self, suspicion: _Suspicion, now: Moment) -> list[Port]:
+        """Hold both if the current has gone with the opening; else leave the other one to the rule of welds."""
+        port, other = suspicion.port, suspicion.other
+        opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
+        told = opened is not None and _since(other, after(opened, other.shown_within()))
+        if not told and not reached(suspicion.until, now.instant):
+            return []
+        del self._pending[port.id]
+        self._station.suspects = {one for each in self._pending.values() for one in (each.port.id, each.other.id)}
+        if other.charge is None:
+            self._out.do(SetPace(port=other.id, pace=Pace.IDLE))
+        if not (told and _loaded(other)):
+            for each in (port, other):
+                self._hold(each, suspicion.detail, now)
+        return [port, other]
+
+    def _hold(self, port: Port, detail: StopDetail, now: Moment) -> None:
+        latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail)
+        if port.charge is not None and port.ending is None:
+            port.trip_with(latch, StopReason.RELAY_FAULT, detail, now)
+            return
+        port.latches.append(latch)
+        self._out.tell(PortTripped(port=port.id, function=detail.function, detail=detail, latch=latch))
+        if port.charge is None:
+            port.rest(now)
+
+
+def _loaded(port: Port) -> bool:
+    """Say whether a port's meter shows a load that is no crosstalk."""
+    seen = port.seen
+    return (seen.power or 0.0) > port.weld.least and (seen.current or 0.0) > LEAST_CURRENT
+
+
+def _since(port: Port, instant: Instant) -> bool:
+    """Say whether both current and power of a port were read after an instant."""
+    seen = port.seen
+    known = seen.current_at is not None and seen.power_at is not None
+    return known and min(seen.current_at or instant, seen.power_at or instant) > instant

@@ -1,0 +1,157 @@
+"""Ports whose meters or relays are exchanged."""
+
+import pytest
+
+from chargerd.core.facts import Clearing, WiringSuspect
+from chargerd.core.session import Source, StopReason
+from chargerd.core.units import PortId
+from chargerd.core.view import PortState
+from tests.core.plant import port_plan
+from tests.core.world import World
+
+A01, A02 = PortId("A01"), PortId("A02")
+
+
+def crossed(amps: float = 9.7) -> World:
+    """Two ports whose meters are exchanged; only the first has something plugged in."""
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.wired = {A01: A02, A02: A01}
+    world.draw(amps, port="A01")
+    world.draw(0.0, port="A02")
+    world.ready("A01")
+    return world
+
+
+def pairs(world: World) -> list[tuple[PortId, PortId]]:
+    return [fact.ports for _, fact in world.facts if isinstance(fact, WiringSuspect)]
+
+
+def test_exchanged_meters_open_the_port_and_hold_both() -> None:
+    world = crossed()
+    session = world.start("A01", current=4.0)
+    closed = world.run_until("close", within=5)
+    world.run_until("tripped wiring_suspect", within=10)
+    assert world.elapsed - closed <= 10.0
+    world.run(3)
+    assert not world.contacts[A01].closed
+    world.run(20)
+    assert pairs(world) == [(A01, A02)]
+    settled = world.settlement()
+    assert (settled.record.order.session, settled.reason) == (session, StopReason.RELAY_FAULT)
+    for port in ("A01", "A02"):
+        assert world.state(port) is PortState.TRIPPED
+        held = world.view(port).latches
+        assert [(latch.function, latch.clearing) for latch in held] == [("wiring_suspect", Clearing.LOCAL)]
+        world.tells_not("locked out relay_welded", port=port)
+        assert world.answers(world.reset(port)) == ["rejected not_allowed"]
+    world.restart()
+    world.run(10)
+    assert {world.state(port) for port in ("A01", "A02")} == {PortState.TRIPPED}
+    world.wired = {A01: A01, A02: A02}
+    world.draw(2.0, port="A01")
+    for port in ("A01", "A02"):
+        world.reset(port, source=Source.LOCAL)
+    world.charging("A01")
+
+
+def test_a_weld_beside_a_port_that_draws_nothing_yet_is_a_weld() -> None:
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.draw(0.0, port="A01")
+    world.draw(0.0, port="A02")
+    world.ready("A01")
+    world.by_hand("A02")
+    world.start("A01")
+    world.run_until("started", within=5)
+    shown = world.now
+    while not pairs(world):
+        world.run(0.5)
+        world.show(2.0, 300.0, port="A02")
+        world.tells_not("locked out relay_welded", port="A02")
+        assert world.now < shown + 10
+    world.run(2)
+    assert not world.contacts[A01].closed
+    for _ in range(5):
+        world.run(0.5)
+        world.show(2.0, 300.0, port="A02")
+    assert [latch.function for latch in world.view("A02").latches] == ["relay_welded"]
+    world.run(20)
+    assert not world.view("A01").latches
+    assert world.state("A01") is PortState.AVAILABLE
+
+
+def test_a_port_that_draws_itself_is_not_suspected() -> None:
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.draw(0.0, port="A02")
+    world.ready("A01")
+    world.by_hand("A02")
+    world.start("A01")
+    world.run_until("started", within=5)
+    world.run(2.5)
+    for _ in range(2):
+        world.show(1.0, 100.0, port="A02")
+        world.run(0.5)
+    assert not pairs(world)
+    world.show(1.0, 100.0, port="A02")
+    assert [latch.function for latch in world.view("A02").latches] == ["relay_welded"]
+
+
+@pytest.mark.parametrize(("amps", "watts", "waited"), [(0.1, 12.0, 0.0), (0.2, 10.0, 0.0), (1.0, 100.0, 10.1)])
+def test_crosstalk_and_what_comes_later_is_not_suspected(amps: float, watts: float, waited: float) -> None:
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.draw(0.0, port="A01")
+    world.draw(0.0, port="A02")
+    world.ready("A01")
+    world.by_hand("A02")
+    world.start("A01")
+    world.run_until("started", within=5)
+    world.run(waited)
+    for _ in range(2):
+        world.show(amps, watts, port="A02")
+        world.run(2.5)
+    assert not pairs(world)
+
+
+def test_what_flowed_before_the_closing_is_not_suspected() -> None:
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.draw(0.0, port="A01")
+    world.ready("A01")
+    world.ready("A02")
+    world.by_hand("A02")
+    world.start("A01")
+    world.run_until("persist", within=5)
+    world.show(1.0, 100.0, port="A02")
+    world.run_until("started", within=5)
+    world.run(3)
+    world.show(1.0, 100.0, port="A02")
+    assert not pairs(world)
+
+
+def test_neither_starts_while_it_is_not_settled_and_a_meter_that_does_not_tell_leaves_it_suspect() -> None:
+    world = crossed()
+    world.start("A01")
+    world.run_until("wiring suspect", within=15)
+    world.by_hand("A02")
+    world.run(5)
+    for port in ("A01", "A02"):
+        assert "latched" in world.view(port).blocked_by
+        assert not world.view(port).latches
+    world.run(11)
+    for port in ("A01", "A02"):
+        assert [latch.function for latch in world.view(port).latches] == ["wiring_suspect"]
+
+
+def test_a_session_at_the_other_port_ends_too() -> None:
+    world = crossed(2.0)
+    world.charging("A02")
+    world.run(5)
+    world.meters[A02].silent = True
+    world.run_until("suspended meter_stale", within=10)
+    world.start("A01")
+    world.run_until("started", within=10)
+    world.meters[A01].lost_energy = True
+    world.by_itself("A02")
+    world.run_until("tripped wiring_suspect", within=10)
+    assert world.state("A01") is PortState.STOPPING
+    world.run(10)
+    assert world.state("A02") is PortState.TRIPPED
+    assert {one.reason for one in world.settlements()} == {StopReason.RELAY_FAULT}
