@@ -27,6 +27,8 @@ CHARACTER_BITS = 10
 """8N1, the only form a pseudo-terminal knows."""
 SILENCE = 3.5
 """Characters of silence that end a frame (Modbus over serial line V1.02, 2.5.1.1)."""
+OVERHEAD = 3
+"""Bytes of a frame beside its PDU: unit and CRC."""
 PULSE = Seconds(0.05)
 CHUNK = Seconds(0.001)
 GARBAGE_AFTER = Seconds(0.02)
@@ -37,12 +39,20 @@ SLACK = Seconds(0.0002)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineFaults:
-    """How often answers go wrong, from 0 to 1, and how late the late ones are. `unit` limits it to one board."""
+    """How often answers go wrong, from 0 to 1, and how late the late ones are. `unit` limits it to one board.
+
+    `strange` are those before which a stranger's answer of the same shape comes, sooner than the board's own can.
+    `deaf` is how long after any frame a board hears nothing. `echo`: the adapter hears what is sent over it, to
+    whomever.
+    """
 
     drop: float = 0.0
     corrupt: float = 0.0
     late: float = 0.0
     late_by: Seconds = Seconds(0.3)
+    strange: float = 0.0
+    deaf: Seconds = Seconds(0.0)
+    echo: bool = False
     unit: int | None = None
 
 
@@ -221,7 +231,11 @@ class PtyLine:
                 data += self._read()
         sent = after(began, Seconds(len(data) * self._character))
         self._quiet_from = sent
-        reply = self._reply(*heard, sent)
+        if self.faults.echo:
+            self._sleep_until(sent)
+            self._write(data)
+        deaf = self.faults.unit in {None, heard[0]} and silence < self.faults.deaf
+        reply = b"" if deaf else self._reply(*heard, sent)
         self.exchanges.append(
             Exchange(began=began, ended=self._quiet_from, silence=silence, request=data, reply=reply)
         )
@@ -243,6 +257,8 @@ class PtyLine:
         faults = self.faults
         if faults.unit not in {None, unit}:
             return frame, 0.0
+        if self._random.random() < faults.strange:
+            self._write(self._codec.pack(unit, frame[1:3] + bytes(len(frame) - len(frame[1:3]) - OVERHEAD)))
         if self._random.random() < faults.drop:
             return b"", 0.0
         if self._random.random() < faults.corrupt:

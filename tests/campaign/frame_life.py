@@ -37,9 +37,13 @@ class FrameLife(Life):
     """Life in a shed whose boards hang on a line."""
 
     def __init__(self, seed: int, folder: Path, ports: int = 12) -> None:
-        self.framed = FrameShed(folder, ports, seed=seed)
+        self.framed = self.make_shed(folder, ports, seed)
         super().__init__(seed, self.framed)
         self._sow(self._short, 4 * MINUTE)
+
+    def make_shed(self, folder: Path, ports: int, seed: int) -> FrameShed:
+        """Return the shed to live in."""
+        return FrameShed(folder, ports, seed=seed)
 
     def plug(self, port: PortId, bike: loads.Load) -> None:
         """Plug something in."""

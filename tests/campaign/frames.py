@@ -40,7 +40,7 @@ STRANGER = bytes.fromhex("0b04043f80000001d4")
 
 SITE = """\
 gateway: {{id: test}}
-buses: {{line: {{serial: /dev/null, baudrate: {baudrate}}}}}
+buses: {{line: {{{way}}}}}
 boards:
   relay: {{bus: line, address: 1, profile: waveshare-relay-16}}
   meter1..meter{ports}: {{bus: line, address: 11..{last}, profile: eastron-sdm120}}
@@ -191,12 +191,14 @@ class VirtualLine:
 class FrameShed(Shed):
     """A shed whose boards hang on a line."""
 
+    way = f"serial: /dev/null, baudrate: {BAUDRATE}"
+
     def __init__(self, folder: Path, ports: int = 12, *, seed: int = 0) -> None:
-        self.site = load_text(SITE.format(baudrate=BAUDRATE, ports=ports, last=10 + ports), "test")
+        self.site = load_text(SITE.format(way=self.way, ports=ports, last=10 + ports), "test")
         self.world = WatchedWorld(self.site, seed=seed, step=Seconds(0.25), crosstalk=CROSSTALK)
         self.sights = self.world.sights = Sights(self.world, self.site, budget(self.site).ports)
         self._line_seed = seed
-        self.line = VirtualLine(self, seed)
+        self.line = self.make_line(seed)
         self.bus: Bus | None = None
         self.cut_asked: dict[PortId, float] = {}
         self.cuts: list[float] = []
@@ -212,7 +214,7 @@ class FrameShed(Shed):
     def begin_buses(self) -> None:
         """Build the real buses on the virtual line."""
         self.world.begin_at(Instant(self.now))
-        with patch.object(building, "connector", lambda _section, _clock: self._connect):
+        with patch.object(building, "connector", lambda _section, _clock: self.connect):
             (self.bus,) = building.build(self.site, clock=self.clock, emit=self.tell, on_crash=self._crashed)
 
     def end_buses(self) -> None:
@@ -234,7 +236,12 @@ class FrameShed(Shed):
         assert self.bus is not None
         self.bus.execute(command)
 
-    def _connect(self, counters: Counters) -> Wire:
+    def make_line(self, seed: int) -> VirtualLine:
+        """Return the way to the boards."""
+        return VirtualLine(self, seed)
+
+    def connect(self, counters: Counters) -> Wire:
+        """Open the line. Raises `LineGone`."""
         if self.line.gone:
             raise LineGone("no such device")
         return RtuWire(self.line, self.clock, baudrate=BAUDRATE, character_bits=10, counters=counters)

@@ -10,6 +10,7 @@ import pytest
 from chargerd.core.plan import PortPlan
 from tests.campaign.frame_life import FRAME_FAULTS, LINE_FAULTS, FrameLife
 from tests.campaign.frames import CHARACTER
+from tests.campaign.gateways import GATEWAY_FAULTS, GatewayLife
 from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, TROUBLES, Life, ModelledLife, QuarterLife
 from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
@@ -17,6 +18,7 @@ from tests.logs import silence
 
 SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "40"))
 FRAME_SEEDS = int(os.environ.get("CAMPAIGN_FRAME_SEEDS", "4"))
+GATEWAY_SEEDS = int(os.environ.get("CAMPAIGN_GATEWAY_SEEDS", "2"))
 HOURS = float(os.environ.get("CAMPAIGN_HOURS", "1"))
 FIRST = int(os.environ.get("CAMPAIGN_FIRST", "0"))
 
@@ -24,10 +26,10 @@ LONGEST_TRANSACTION = 0.25
 """Seconds a request takes that nobody answers: its frame, 200 ms, and the silence after it."""
 
 
-HAPPENED: dict[str, Counter[str]] = {"events": Counter(), "frames": Counter()}
+HAPPENED: dict[str, Counter[str]] = {"events": Counter(), "frames": Counter(), "gateway": Counter()}
 """What has been brought and has broken in all lives so far, at each depth."""
 LIVED: Counter[str] = Counter()
-ENOUGH = {"events": 40.0, "frames": 4.0}
+ENOUGH = {"events": 40.0, "frames": 4.0, "gateway": 2.0}
 """Hours of lives in which everything on the list is to happen."""
 
 
@@ -67,11 +69,23 @@ def test_and_so_they_do_frame_by_frame(seed: int, tmp_path: Path) -> None:
     assert 0 < max(sights.taken) <= sights.bound, "a reading of this port, what is in flight, and the opening"
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + GATEWAY_SEEDS))
+def test_and_behind_a_gateway(seed: int, tmp_path: Path) -> None:
+    life = GatewayLife(seed, tmp_path)
+    life.run(HOURS)
+    note("gateway", life)
+    HAPPENED["gateway"].update(life.framed.line.spoilt)
+    assert life.framed.worst_cut <= 2 * LONGEST_TRANSACTION, "in flight, and one more"
+    assert all(taken <= life.framed.sights.bound for taken in life.framed.sights.taken)
+
+
 @pytest.mark.parametrize(
     ("depth", "seeds", "all_of_it"),
     [
         ("events", SEEDS, {*BIKES, *PEOPLE, *RARE, *FAULTS, *TROUBLES}),
         ("frames", FRAME_SEEDS, {*BIKES, *FRAME_FAULTS, *LINE_FAULTS, "short"}),
+        ("gateway", GATEWAY_SEEDS, {*GATEWAY_FAULTS, "lost"}),
     ],
 )
 def test_nothing_on_the_list_is_left_out(depth: str, seeds: int, all_of_it: set[str]) -> None:

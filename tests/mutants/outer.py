@@ -254,7 +254,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="an opening that nothing answers is left to whoever wants it",
         module="modbus/worker.py",
-        old="if answered or job.repeat >= REPEATS:",
+        old="if answered or job.repeat >= REPEATS or wire is None or wire.busy_with_silence:",
         new="if True:",
         tests="tests/modbus/test_bus.py::test_an_opening_that_nothing_answers_is_repeated_after_a_longer_silence_each_time",
     ),
@@ -359,8 +359,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a relay that nobody has read is closed for a moment to open it",
         module="modbus/worker.py",
-        old="return isinstance(result, Answered) and board.relays.states(result.pdu)[channel - 1]",
-        new="return not isinstance(result, Answered) or board.relays.states(result.pdu)[channel - 1]",
+        old="return states is not None and states[channel - 1]",
+        new="return states is None or states[channel - 1]",
         tests="tests/modbus/test_bus.py::test_a_relay_that_is_not_read_after_its_third_opening"
         "_is_not_closed_for_a_moment",
     ),

@@ -132,6 +132,35 @@ def test_dropped_corrupt_and_late_answers(line: PtyLine, tty: Path) -> None:
         assert port.read(8) == CLOSE_3_S
 
 
+def test_an_adapter_that_hears_itself_hands_over_what_is_sent_and_then_the_answer(
+    line: PtyLine, tty: Path
+) -> None:
+    line.faults = LineFaults(echo=True)
+    assert talk(tty, CLOSE_3_S, 16) == CLOSE_3_S + CLOSE_3_S
+    told = talk(tty, READ_CURRENT, 17)
+    assert told[:8] == READ_CURRENT
+    assert len(told) == 17
+
+
+def test_a_board_that_is_deaf_after_every_frame_hears_what_comes_later(line: PtyLine, tty: Path) -> None:
+    line.faults = LineFaults(deaf=Seconds(0.15), unit=11)
+    with serial.Serial(str(tty), 9600, timeout=0.1) as port:
+        port.write(CLOSE_3_S)
+        assert port.read(8) == CLOSE_3_S
+        port.write(READ_CURRENT)
+        assert port.read(9) == b""
+        select.select([], [], [], 0.3)
+        port.write(READ_CURRENT)
+        assert len(port.read(9)) == 9
+
+
+def test_a_strangers_answer_comes_sooner_than_the_boards_own(line: PtyLine, tty: Path) -> None:
+    line.faults = LineFaults(strange=1.0)
+    told = talk(tty, READ_CURRENT, 18)
+    assert told[:7] == READ_CURRENT[:2] + bytes([4, 0, 0, 0, 0])
+    assert len(told) == 18
+
+
 def test_an_unplugged_line_hangs_up_and_comes_back_behind_the_same_link(
     line: PtyLine, tty: Path, world: World
 ) -> None:
