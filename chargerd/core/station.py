@@ -176,7 +176,8 @@ class Station:
         for port in touched:
             self._wakes.set(port.id, port.due())
         woken = self._wake(now) + self._supply.wake(now)
-        woken += self._supply.attend(None, woken, now)
+        if woken:
+            woken += self._supply.attend(None, woken, now)
         return self._conclude(event, woken, now)
 
     def next_deadline(self) -> Instant | None:

@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -33,6 +33,10 @@ _FORMATS = {
 
 MINUS_ZERO = 0x80000000
 """A float's sign bit alone."""
+
+
+_WORD = 2
+"""Bytes of a 16-bit word."""
 
 
 class Implausible(ValueError):  # noqa: N818 - named for what it says
@@ -136,6 +140,14 @@ class MeterBoard:
         self._section = section
         # Found once: each reading needs it, and finding out takes longer than the rest of the decoding.
         self._blocks = {quantity: section.block_of(quantity) for quantity in section.registers}
+        self._held = {
+            (block.address, block.count): tuple(
+                (quantity, register)
+                for quantity, register in section.registers.items()
+                if self._blocks[quantity] == block
+            )
+            for block in self._blocks.values()
+        }
         self._requests: dict[tuple[int, int, int], Request] = {}
         """By channel and block: they are always the same, and a checksum is half the work of asking."""
 
@@ -168,16 +180,15 @@ class MeterBoard:
         is left.
         """
         section = self._section
-        answer = Answer(section=section, begins=section.address_of(block, channel), words=tuple(registers_of(pdu)))
+        answer = Answer(section=section, begins=section.address_of(block, channel), data=pdu[2:])
         rows = partial(self._rows, block, answer.begins)
         found: dict[Quantity, float] = {}
         untrue: list[str] = []
-        for quantity, register in section.registers.items():
-            if self._blocks[quantity] is block:
-                try:
-                    found[quantity] = answer.value(quantity, register, channel, rows)
-                except Implausible as error:
-                    untrue.append(f"{quantity.value}: {error}")
+        for quantity, register in self._held[block.address, block.count]:
+            try:
+                found[quantity] = answer.value(quantity, register, channel, rows)
+            except Implausible as error:
+                untrue.append(f"{quantity.value}: {error}")
         if not found:
             raise Implausible("; ".join(untrue))
         return _values(found, tuple(untrue))
@@ -208,18 +219,18 @@ Rows = Callable[[], Iterable[tuple[Register, int]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The registers of one transaction as 16-bit words, and the address of the first."""
+    """The registers of one transaction as they came, and the address of the first."""
 
     section: MeterSection
     begins: int
-    words: tuple[int, ...]
+    data: bytes
 
     def value(self, quantity: Quantity, register: Register, channel: int, rows: Rows) -> float:
         """Return one quantity of a channel. Raises `Implausible`. `rows` is everything this answer holds."""
         raw = self._raw(register, channel)
         value = scaled(register, raw, live=_doubtful(register, raw) and self._lives(rows()))
         if register.sign is not None:
-            direction = int.from_bytes(_bytes(self._words(register.sign.address, 1)), "big")
+            direction = int.from_bytes(self._bytes(register.sign.address, 1), "big")
             value = -value if direction & register.sign.mask_of(channel) else value
         return in_range(quantity, register, value)
 
@@ -230,23 +241,22 @@ class Answer:
 
     def _raw(self, register: Register, channel: int) -> bytes:
         return raw_of(
-            register, self._words(self.section.address_of(register, channel), self.section.takes(register))
+            register, self._bytes(self.section.address_of(register, channel), self.section.takes(register))
         )
 
-    def _words(self, address: int, count: int) -> tuple[int, ...]:
-        """Return the words of `count` registers."""
-        first = (address - self.begins) * self.section.words
-        return self.words[first : first + count * self.section.words]
+    def _bytes(self, address: int, count: int) -> bytes:
+        """Return the bytes of `count` registers."""
+        size = _WORD * self.section.words
+        first = (address - self.begins) * size
+        return self.data[first : first + count * size]
 
 
-def _bytes(words: Sequence[int]) -> bytes:
-    return struct.pack(f">{len(words)}H", *words)
-
-
-def raw_of(register: Register, words: Sequence[int]) -> bytes:
+def raw_of(register: Register, data: bytes) -> bytes:
     """Return a value's bytes in their order; a short value in a wide register fills its low end."""
-    words = words[-register.type.registers :]
-    return _bytes(words[::-1] if register.little else words)
+    data = data[-_WORD * register.type.registers :]
+    if not register.little:
+        return data
+    return b"".join(data[place : place + _WORD] for place in range(len(data) - _WORD, -1, -_WORD))
 
 
 def _unknown(register: Register, raw: bytes) -> bool:

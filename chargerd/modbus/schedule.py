@@ -282,13 +282,13 @@ class Schedule:
         fast: Reading | None = None
         due: list[_Due] = [] if renewal is None else self._renewals(now)
         for reading in self._readings:
-            if reading.begins > now or _comes_along(reading):
+            if reading.begins > now:
                 continue
-            if not reading.fast:
-                if self._may_read(reading, now):
-                    due.append(self._slower(reading))
-            elif (fast is None or reading.by < fast.by) and self._may_read(reading, now):
-                fast = reading
+            if reading.fast:
+                if (fast is None or reading.by < fast.by) and self._may_read(reading, now):
+                    fast = reading
+            elif not _comes_along(reading) and self._may_read(reading, now):
+                due.append(self._slower(reading))
         due += self._of_boards(now)
         due.sort(key=lambda one: LONG_AGO if one.pressing and one.by <= now else one.by)
         if due and (fast is None or self._slower_goes(due, now)):

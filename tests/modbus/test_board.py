@@ -180,7 +180,8 @@ def test_whatever_the_bits_a_value_is_within_its_bounds_or_none(raw: bytes, quan
 )
 def test_word_order_and_sign(number: Number, little: bool, raw: list[int], value: float) -> None:
     register = Register(address=100, type=number, little=little)
-    assert scaled(register, raw_of(register, raw), live=True) == value
+    sent = struct.pack(f">{len(raw)}H", *raw)
+    assert scaled(register, raw_of(register, sent), live=True) == value
 
 
 def test_a_sentinel_is_no_value() -> None:
