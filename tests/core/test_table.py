@@ -25,8 +25,10 @@ from tests.scenarios import (
     test_contactors,
     test_heat,
     test_inputs,
+    test_just_begun,
     test_oddities,
     test_overcurrent,
+    test_overtaking,
     test_queues,
     test_relays,
     test_requests,
@@ -41,6 +43,8 @@ from tests.scenarios import (
 )
 
 MODULES = (
+    test_just_begun,
+    test_overtaking,
     test_charging,
     test_commands,
     test_welds,
