@@ -112,7 +112,7 @@ def test_a_late_current_is_not_taken_for_a_power(tty: Path, boards: Callable[[by
 
     def script(request: bytes) -> Steps:
         if request[:4] == bytes.fromhex("0B 04 00 06") and next(late, False):
-            return [(0.3, frame("0B 04 04 40 E0 00 00"))]  # 7 A
+            return [(0.6, frame("0B 04 04 40 E0 00 00"))]  # 7 A
         return boards(request)
 
     with PtySlave(tty, script), LiveBus(site(1, tty=tty)) as live:
