@@ -78,6 +78,7 @@ BY_FUNCTION: dict[str, Scenario] = {
     "contactor_opened": at(
         "test_contactors:test_a_relay_out_of_control_costs_all_below_their_contactor", "relay_will_not_open"
     ),
+    "flapping": at("test_flapping:test_once_it_is_steady_the_count_is_told_and_what_is_true_then"),
     "input_board_lost": at("test_inputs:test_a_lost_input_board_suspends_what_it_guards_and_lets_it_come_back"),
     "interrupted": at("test_restarts:test_a_restart_sooner_than_the_lease_opens_the_relay_itself"),
     "power_loss": at("test_resuming:test_a_clock_that_comes_and_proves_a_long_outage_ends_it_at_once"),
