@@ -164,7 +164,7 @@ def _port_table(site: Site) -> Table:
             first.circuit,
             f"{limits.current:g}",
             f"{limits.power:g}",
-            f"{limits.duration / SECONDS_PER_HOUR:.2g}",
+            f"{limits.duration / SECONDS_PER_HOUR:.3g}",
             f"{first.relay.lease:g} s" if first.relay.lease is not None else "none",
         )
         table.add_row(*map(Text, cells))

@@ -4,10 +4,10 @@ from typing import Any
 
 from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
 from chargerd.config.profiles import Profile
-from chargerd.config.register_map import Quantity
+from chargerd.config.register_map import Number, Quantity, Register
 from chargerd.config.site import Board, Channel
 from chargerd.core.plan import ChargeEnd, DeadMan, FeederPlan, Limits, MeterPlan, Protection, RelayPlan
-from chargerd.core.units import Seconds, WattHours
+from chargerd.core.units import Seconds, WattHours, Watts
 
 LEASE = Seconds(6.0)
 """How long a timed closing lasts."""
@@ -155,8 +155,14 @@ def meter_plan(channel: Channel, board: Board) -> MeterPlan:
         channel=channel.channel,
         refresh=Seconds(board.profile.timing.refresh_ms / 1000),
         power_every=Seconds(0.0) if together else POWER_EVERY,
+        power_step=_power_step(meter.registers[Quantity.POWER]),
         energy_resolution=WattHours(meter.energy_resolution_wh),
     )
+
+
+def _power_step(register: Register) -> Watts:
+    """Return the smallest difference a register can show; 0 for a floating-point number."""
+    return Watts(0.0 if register.type is Number.F32 else abs(register.scale))
 
 
 def feeder_plan(board: Board) -> FeederPlan:

@@ -76,7 +76,7 @@ class Image:
     """What readings from before that are judged by."""
 
     def __post_init__(self) -> None:
-        self.shape = Shape(self.plan.charge_end)
+        self.shape = Shape(self.plan.charge_end, self.plan.meter.power_step)
         self.frozen = Frozen(self.plan)
         self.jump = Jump(self.plan.protection)
 
@@ -115,7 +115,7 @@ class Image:
         """Go on after an outage with what was known at `at`, when the record was made."""
         self.totals = totals
         self.started_at = Instant(at - record.elapsed)
-        self.shape.take_up(record.level, record.lately)
+        self.shape.take_up(record.level, record.lately, record.energy)
         # The level, too, since what flowed back is in no bill.
         self.most = self.jump.most = max(record.peak_power, record.level)
         if record.doubt is not None:
@@ -352,11 +352,13 @@ def _ended_by_shape(image: Image, reason: StopReason) -> StopDetail | None:
     end = image.shape.end
     if end is None or end.reason is not reason:
         return None
-    return StopDetail(function=reason.value, measured=end.measured, limit=end.limit, unit="w")
+    return StopDetail(function=end.function, measured=end.measured, limit=end.limit, unit="w")
 
 
 def unplugged(image: Image, _now: Instant) -> StopDetail | None:
     """Fell in one step from at least half of the peak to what an empty socket shows, and stayed there for 300 s.
+
+    Or to the flat few watts of a charger whose battery was taken, for 10 min or 20: its detail is `charger_idle`.
 
     Shares and spans: four measured e-bike charges, and a two-battery charger that rests for up to 60 s.
     """
@@ -364,7 +366,7 @@ def unplugged(image: Image, _now: Instant) -> StopDetail | None:
 
 
 def full(image: Image, _now: Instant) -> StopDetail | None:
-    """Has tapered and stays low for 45 min, or ended by a step from under half of the peak (measured charges).
+    """Has tapered and rested for 45 min, or ended by a step from under half of the peak (measured charges).
 
     An order may say that the port stays on when the charge is full.
     """

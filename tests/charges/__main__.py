@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +35,9 @@ def as_json(result: Matrix) -> dict[str, object]:
         "counted": {f"{truth.value} -> {said}": count for (truth, said), count in result.counted.items()},
         "not_knowable": {f"{kind} -> {said}": count for (kind, said), count in result.unknowable.items()},
         "right_ends": result.right_ends,
+        "told_with": {f"{sure:g}": result.right(sure) for sure in sorted({sure for sure, _ in result.told})},
+        "least_energy": min(map(min, result.shares.values()), default=None),
+        "latest_s": {kind: max(late) for kind, late in result.late.items()},
         "cut_short": [charge.kind for charge, _ in result.cut_short],
     }
 
@@ -46,10 +50,20 @@ def show(result: Matrix, console: Console, total: int) -> None:
         table.add_row(truth.value, *(str(result.counted[truth, name] or "·") for name in said))
     console.print(table)
     console.print(f"ends named right: {result.right_ends:.1%}")
+    sure = Table("confidence", "ends", "right", title="what it says of how sure it is")
+    for confidence in sorted({confidence for confidence, _ in result.told}):
+        count = result.told[confidence, True] + result.told[confidence, False]
+        sure.add_row(f"{confidence:g}", str(count), f"{result.right(confidence):.1%}")
+    console.print(sure)
+    when = Table("what happened", "told after, minutes", "at most", "energy drawn when called full, at least")
+    for kind, late in result.late.items():
+        least = f"{min(result.shares[kind]):.1%}" if kind in result.shares else "-"
+        when.add_row(kind, f"{median(late) / 60:.0f}", f"{max(late) / 60:.0f}", least)
+    console.print(when)
     beyond = Table("what cannot be known", "said", "times", "confidence at most")
     for (kind, name), count in sorted(result.unknowable.items()):
-        sure = result.confidences.get((kind, name))
-        beyond.add_row(kind, str(name), str(count), f"{max(sure):.2f}" if sure else "-")
+        said_with = result.confidences.get((kind, name))
+        beyond.add_row(kind, str(name), str(count), f"{max(said_with):.2f}" if said_with else "-")
     console.print(beyond)
     known = [charge.kind for charge, _ in result.cut_short if charge.knowable]
     small = len(result.cut_short) - len(known)

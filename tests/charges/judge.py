@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from chargerd.core.charge import Charge as Session
 from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
-from chargerd.core.plan import MeterPlan, PortPlan, RelayPlan
+from chargerd.core.plan import CEILING, Limits, MeterPlan, PortPlan, RelayPlan
 from chargerd.core.protection import judge
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order
@@ -34,8 +34,11 @@ def watch(charge: Charge) -> Said:
         id=PORT,
         label="A01",
         relay=RelayPlan(board=BoardId("relay"), channel=1),
-        meter=MeterPlan(board=BoardId("meter"), refresh=Seconds(charge.meter.refresh)),
+        meter=MeterPlan(
+            board=BoardId("meter"), refresh=Seconds(charge.meter.refresh), power_step=Watts(charge.meter.step)
+        ),
         circuit=CircuitId("shed"),
+        limits=Limits(duration=CEILING.duration),
     )
     seen = Seen(plan.meter, plan.protection)
     session = Session(plan, Order(session=SessionId("s"), port=PORT, limits=plan.limits), seen, _moment(0.0))
@@ -70,6 +73,12 @@ class Matrix:
     counted: Counter[tuple[Truth, str]] = field(default_factory=Counter)
     unknowable: Counter[tuple[str, str]] = field(default_factory=Counter)
     confidences: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    told: Counter[tuple[float, bool]] = field(default_factory=Counter)
+    """How often an end told with a confidence was right, and how often not; what cannot be known included."""
+    shares: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """What part of its energy a charge that was called full had drawn, by kind."""
+    late: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Seconds from the end of a charge that drew 25 W and more until it was told, by kind."""
     wrong: list[tuple[Charge, Said]] = field(default_factory=list)
     cut_short: list[tuple[Charge, Said]] = field(default_factory=list)
 
@@ -77,6 +86,12 @@ class Matrix:
         """Count one charge."""
         if said.confidence is not None:
             self.confidences[charge.kind, said.said].append(said.confidence)
+            self.told[said.confidence, said.said == charge.truth] += 1
+        if said.at is not None and said.confidence is not None and charge.kind not in NEVER_LARGE:
+            self.late[charge.kind].append(said.at - charge.drawing_until)
+            if charge.truth is Truth.FULL:
+                seen = min(said.at, charge.drawing_until)
+                self.shares[charge.kind].append(charge.energy(seen) / charge.energy(charge.drawing_until))
         if said.said in {Truth.FULL, Truth.UNPLUGGED} and said.at is not None:
             early = said.at < charge.drawing_until - TOLERATED
             if early and charge.power(said.at) >= PLATEAU_SHARE * _peak(charge, said.at):
@@ -94,8 +109,15 @@ class Matrix:
         ends = {pair: count for pair, count in self.counted.items() if pair[0] is not Truth.CHARGING}
         return sum(count for (truth, said), count in ends.items() if truth == said) / sum(ends.values())
 
+    def right(self, confidence: float) -> float:
+        """Return the share of the ends told with a confidence that were right."""
+        right = self.told[confidence, True]
+        return right / (right + self.told[confidence, False])
+
 
 PLATEAU_SHARE = 0.8
+NEVER_LARGE = {"small_charger", "storage_mode"}
+"""Loads that never draw 25 W end after two hours whatever they do."""
 
 
 def _peak(charge: Charge, until: float) -> float:

@@ -1,17 +1,19 @@
 """Generated charges with the truth beside them, as a meter would have shown them.
 
 Shapes and figures follow four measured e-bike charges and the figures of forty more: plateaus that rise by 1 to
-18 %, 43 to 117 minutes from the knee to 25 W, 0 to 6 W when full, ends by a step from 14 to 45 % of the peak,
-rests of a two-battery charger of up to 60 s, idle sockets that flicker between 0 and 2 W, crosstalk of about 1 W.
+18 %, 43 to 117 minutes from the knee to 25 W (lead-acid up to four hours), 0 to 6 W when full, ends by a step from
+14 to 45 % of the peak, chargers left alone at 0 to 15 W, rests of a two-battery charger of up to 60 s, empty
+sockets that flicker between 0 and 2 W, crosstalk of about 1 W.
 """
 
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 HOUR = 3600.0
+INTEGRATED = 2000
 MOST_OF_NOTHING = 2.0
 """Watts an empty socket may show."""
 
@@ -55,6 +57,11 @@ class Charge:
     meter: Meter
     knowable: bool = True
     seed: int = 0
+
+    def energy(self, until: float) -> float:
+        """Return the watt-hours drawn up to then."""
+        width = until / INTEGRATED
+        return sum(self.power((turn + 0.5) * width) for turn in range(INTEGRATED)) * width / HOUR
 
     def readings(self) -> Iterator[tuple[float, float]]:
         """Yield seconds and watts, polled each 2 s, or as often as the meter has news; one in 200 is missing."""
@@ -125,6 +132,18 @@ def lithium(rng: random.Random, start: float | None = None) -> Curve:
     )
 
 
+def lead_acid(rng: random.Random, end_at: float) -> Curve:
+    """Return a lead-acid charger's curve, tapering to `end_at` watts."""
+    return Curve(
+        peak=rng.uniform(90, 260),
+        rise=rng.uniform(0.05, 0.18),
+        plateau=rng.uniform(0.5, 4) * HOUR,
+        taper=rng.uniform(80, 150) * 60,
+        end_at=end_at,
+        idle=rng.choice((2.0, 5.0, 12.0, rng.uniform(2, 20))),
+    )
+
+
 def full_lithium(rng: random.Random) -> Charge:
     """48 to 72 V lithium, ended by taper and the charger's own cut-off."""
     curve = lithium(rng)
@@ -133,16 +152,22 @@ def full_lithium(rng: random.Random) -> Charge:
 
 def full_lead_acid(rng: random.Random) -> Charge:
     """48 or 60 V lead-acid, with a long taper and a float of 2 to 20 W."""
-    peak = rng.uniform(90, 260)
+    curve = lead_acid(rng, rng.uniform(20, 24))
+    return _charge(rng, "lead_acid", Truth.FULL, curve, curve.ends(), after=2 * HOUR)
+
+
+def full_slow_taper(rng: random.Random) -> Charge:
+    """Lead-acid whose taper takes up to four hours to 25 W, and goes on below."""
+    peak, low = rng.uniform(90, 260), rng.uniform(3, 20)
     curve = Curve(
         peak=peak,
         rise=rng.uniform(0.05, 0.18),
-        plateau=rng.uniform(0.5, 4) * HOUR,
-        taper=rng.uniform(80, 150) * 60,
-        end_at=rng.uniform(20, 24),
-        idle=rng.choice((2.0, 5.0, 12.0, rng.uniform(2, 20))),
+        plateau=rng.uniform(0.5, 5) * HOUR,
+        taper=rng.uniform(80, 240) * 60,
+        end_at=low,
+        idle=rng.uniform(0, 1) * low,
     )
-    return _charge(rng, "lead_acid", Truth.FULL, curve, curve.ends(), after=2 * HOUR)
+    return _charge(rng, "slow_taper", Truth.FULL, curve, curve.ends(), after=2 * HOUR)
 
 
 def full_by_step(rng: random.Random) -> Charge:
@@ -242,6 +267,52 @@ def unplugged_late(rng: random.Random) -> Charge:
     return _pulled(rng, "pulled_when_nearly_full", curve, pulled, knowable=False)
 
 
+def battery_taken(rng: random.Random) -> Charge:
+    """The bike is taken on the plateau; its charger stays in the socket and idles at up to 15 W."""
+    curve = lithium(rng, rng.uniform(0.05, 0.7))
+    return _pulled(
+        rng, "battery_taken", curve, rng.uniform(0.02, 0.98) * max(curve.plateau, 300), rng.uniform(0, 15)
+    )
+
+
+def taken_one_by_one(rng: random.Random) -> Charge:
+    """The same, and within ten minutes the charger is taken as well."""
+    curve = lithium(rng, rng.uniform(0.05, 0.7))
+    pulled, idle = rng.uniform(0.02, 0.98) * max(curve.plateau, 300), rng.uniform(5, 15)
+    taken = pulled + rng.uniform(60, 600)
+
+    def power(at: float) -> float:
+        return curve(at) if at < pulled else idle * (at < taken)
+
+    return _charge(rng, "taken_one_by_one", Truth.UNPLUGGED, power, pulled, after=HOUR)
+
+
+def pulled_anytime(rng: random.Random) -> Charge:
+    """Pulled at any moment of a charge, which leaves an empty socket or a charger that idles at up to 15 W.
+
+    Below half of the peak it leaves the shape of an end of the charger's own; with 99 % of the charge it was full.
+    """
+    curve = lithium(rng) if rng.random() < LITHIUM_SHARE else lead_acid(rng, rng.uniform(3, 24))
+    pulled = rng.uniform(0.02, 1) * curve.ends()
+    idle = min(curve(pulled), rng.choice((0.0, 0.4, rng.uniform(0, 15), rng.uniform(0, 15))))
+    knowable = curve(pulled) >= curve.peak / 2
+    charge = _pulled(rng, "pulled_anytime", curve, pulled, idle, knowable=knowable)
+    full = charge.energy(pulled) >= FULL_SHARE * whole_of(curve)
+    return replace(charge, truth=Truth.FULL) if full else charge
+
+
+def whole_of(curve: Curve) -> float:
+    """Return the watt-hours of a charge that nobody disturbs."""
+    width = curve.ends() / INTEGRATED
+    return sum(curve((turn + 0.5) * width) for turn in range(INTEGRATED)) * width / HOUR
+
+
+FULL_SHARE = 0.99
+
+
+LITHIUM_SHARE = 0.67
+
+
 def full_from_plateau(rng: random.Random) -> Charge:
     """A charger that ends its charge on the plateau: leaves the shape of a pulled plug."""
     curve = lithium(rng, rng.uniform(0.1, 0.8))
@@ -303,6 +374,12 @@ KINDS: tuple[Callable[[random.Random], Charge], ...] = (
     nothing,
     still_charging,
     still_charging,
+    full_slow_taper,
+    battery_taken,
+    taken_one_by_one,
+    pulled_anytime,
+    pulled_anytime,
+    pulled_anytime,
 )
 
 
@@ -336,11 +413,17 @@ def _charge(
 
 
 def _pulled(
-    rng: random.Random, kind: str, power: Callable[[float], float], pulled: float, *, knowable: bool = True
+    rng: random.Random,
+    kind: str,
+    power: Callable[[float], float],
+    pulled: float,
+    idle: float | None = None,
+    *,
+    knowable: bool = True,
 ) -> Charge:
-    idle = rng.choice((0.0, 0.0, 0.4))
+    left = rng.choice((0.0, 0.0, 0.4)) if idle is None else idle
 
     def with_pull(at: float) -> float:
-        return power(at) if at < pulled else idle
+        return power(at) if at < pulled else left
 
     return _charge(rng, kind, Truth.UNPLUGGED, with_pull, pulled, after=1.0 * HOUR, knowable=knowable)

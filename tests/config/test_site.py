@@ -185,6 +185,7 @@ def test_a_lease_switched_on_is_one(word: str) -> None:
 def test_meters_bring_their_refresh_resolution_and_how_often_power_is_read() -> None:
     eastron, pzem = site().plan.ports[0].meter, site().plan.ports[3].meter
     assert (eastron.refresh, eastron.energy_resolution, eastron.power_every) == (0.0, 10.0, 2.0)
+    assert (eastron.power_step, pzem.power_step) == (0.0, 0.1)
     # One frame of a PZEM holds current and power: there is nothing to read apart.
     assert (pzem.refresh, pzem.energy_resolution, pzem.power_every) == (1.0, 1.0, 0.0)
 

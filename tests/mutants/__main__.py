@@ -10,14 +10,13 @@ from rich.table import Table
 
 from tests.core.bend import Bend
 from tests.core.bends import BENDS, NOTICED, bent, play
-from tests.core.test_shape import BENT
+from tests.core.test_shape import SHAPE_BENDS
 from tests.mutants.outer import MUTANTS, survives
 
 
 def inner() -> Iterator[tuple[str, str, bool]]:
     """Yield room, rule and whether it survives, for those of the core."""
-    shapes = [Bend("shape", old, new, f"core.test_shape:{scenario.__name__}") for old, new, scenario in BENT]
-    for bend in (*BENDS, *shapes):
+    for bend in (*BENDS, *SHAPE_BENDS):
         said = f"{_line(bend.old)}  ->  {_line(bend.new)}"
         yield f"core/{bend.module}", said, _inner_survives(bend)
 

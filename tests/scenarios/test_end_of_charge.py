@@ -7,6 +7,14 @@ from chargerd.core.units import PortId
 from tests.core.world import World
 
 
+def _taper(world: World) -> None:
+    watts = 276.0
+    while watts > 3.0:
+        world.draw(watts / 138, watts)
+        world.run(30)
+        watts *= 0.95
+
+
 def test_a_pulled_plug_ends_the_session_five_minutes_later() -> None:
     world = World()
     session = world.charging()
@@ -27,15 +35,38 @@ def test_a_pulled_plug_ends_the_session_five_minutes_later() -> None:
 def test_a_tapered_charge_is_full_and_says_how_sure_that_is() -> None:
     world = World()
     world.charging()
-    world.run(1800)
-    for watts in range(280, 10, -10):
-        world.draw(watts / 138, float(watts))
-        world.run(60)
+    world.run(600)
+    _taper(world)
     world.run_until("ended full", within=3600)
     settled = world.settlement()
     assert settled.reason is StopReason.FULL
     assert settled.confidence is not None
-    assert settled.confidence > 0.9
+    assert settled.confidence == pytest.approx(0.9)
+
+
+def test_a_bike_taken_without_its_charger_ends_the_session_in_ten_minutes() -> None:
+    world = World()
+    world.charging()
+    world.run(1800)
+    world.draw(0.06, 9.0)
+    taken = world.elapsed
+    assert world.run_until("ended unplugged", within=660) - taken == pytest.approx(600, abs=10)
+    detail = world.settlement().detail
+    assert detail is not None
+    assert (detail.function, detail.measured, detail.limit, detail.unit) == ("charger_idle", 9.0, 15.0, "w")
+
+
+def test_a_meter_that_is_lost_for_seconds_does_not_begin_a_tail_anew() -> None:
+    world = World()
+    world.charging()
+    world.run(600)
+    _taper(world)
+    world.run(600)
+    world.meters[PortId("A01")].silent = True
+    world.run_until("suspended meter_stale", within=20)
+    world.by_itself()
+    world.run_until("resumed", within=60)
+    world.run_until("ended full", within=900)
 
 
 def test_what_is_known_of_a_charge_outlives_a_suspension() -> None:
