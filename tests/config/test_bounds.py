@@ -48,7 +48,7 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
     "limits": {
         "power_w": (0, 3500),
         "current_a": (0, 16),
-        "duration_s": (0, 36000),
+        "duration_s": (0, 57600),
         "energy_wh": (0, 100_000),
     },
     "resume": {"window_s": (0, 86400)},

@@ -283,10 +283,10 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "ports.2.limits.current_a is 16.1, above the fixed ceiling of 16; give at most 16",
     ),
     (
-        "longer than ten hours",
+        "longer than sixteen hours",
         "{power_w: 400}",
-        "{duration_s: §36001}",
-        "ports.2.limits.duration_s is 36001, above the fixed ceiling of 36000; give at most 36000",
+        "{duration_s: §57601}",
+        "ports.2.limits.duration_s is 57601, above the fixed ceiling of 57600; give at most 57600",
     ),
     ("no power", "{power_w: 400}", "{power_w: §0}", "ports.2.limits.power_w is 0, not above 0; give more than 0"),
     (

@@ -12,7 +12,7 @@ def _taper(world: World) -> None:
     while watts > 3.0:
         world.draw(watts / 138, watts)
         world.run(30)
-        watts *= 0.95
+        watts *= 0.965
 
 
 def test_a_pulled_plug_ends_the_session_five_minutes_later() -> None:
@@ -61,7 +61,7 @@ def test_a_meter_that_is_lost_for_seconds_does_not_begin_a_tail_anew() -> None:
     world.charging()
     world.run(600)
     _taper(world)
-    world.run(600)
+    world.run(1500)
     world.meters[PortId("A01")].silent = True
     world.run_until("suspended meter_stale", within=20)
     world.by_itself()
@@ -72,7 +72,7 @@ def test_a_meter_that_is_lost_for_seconds_does_not_begin_a_tail_anew() -> None:
 def test_what_is_known_of_a_charge_outlives_a_suspension() -> None:
     world = World()
     world.charging()
-    world.run(600)
+    world.run(1500)
     world.meters[PortId("A01")].silent = True
     world.run_until("suspended meter_stale", within=20)
     world.by_itself()
