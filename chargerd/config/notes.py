@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from chargerd.config.adapters import by_path, goes_by_order
 from chargerd.config.document import CircuitSection, Document
 from chargerd.config.plans import is_leased
 from chargerd.config.site import Board, PortWiring
@@ -16,6 +17,18 @@ def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequenc
     _circuits(document, ports, work)
     _dead_man(document, boards, ports, work)
     _phases(document, work)
+    _adapters(document, work)
+
+
+def _adapters(document: Document, work: Work) -> None:
+    for name, section in document.buses.items():
+        if section.serial is None or not goes_by_order(section.serial):
+            continue
+        device = section.serial
+        what = f"{device} is whichever adapter is found first: two that swap names swap the sockets behind them"
+        stable = by_path(device)
+        hint = "write its name in /dev/serial/by-path" if stable is None else f"write {stable}"
+        work.note(("buses", name, "serial"), what, hint)
 
 
 def _phases(document: Document, work: Work) -> None:

@@ -1,7 +1,10 @@
 """What is written and does nothing is said aloud: a detector believed to work is worse than none."""
 
+from pathlib import Path
+
 import pytest
 
+from chargerd.config.adapters import by_path
 from chargerd.core.plan import DeadMan
 from tests.config.sites import BASE, changed, shipped, site, unmarked
 from tests.config.test_site import bent
@@ -88,3 +91,31 @@ def test_a_port_on_one_of_three_phases_nobody_names_is_noted() -> None:
     hint = "give its phase: else it counts on each of them, and no other meter can tell its voltage"
     assert notes(text) == [f"{places[0]}: {what}; {hint}"]
     assert notes(text.replace("circuit: main\n", "circuit: main\n    phase: L2\n")) == []
+
+
+@pytest.mark.parametrize("device", ["/dev/ttyUSB0", "/dev/ttyACM12"])
+def test_an_adapter_named_in_the_order_of_discovery_is_noted(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargerd.config.notes.by_path", lambda _device: None)
+    text, places = unmarked(changed("/dev/line-a", f"§{device}"))
+    said = f"{device} is whichever adapter is found first: two that swap names swap the sockets behind them"
+    assert notes(text) == [f"{places[0]}: {said}; write its name in /dev/serial/by-path"]
+    monkeypatch.setattr("chargerd.config.notes.by_path", lambda _device: "/dev/serial/by-path/usb-0:1.2-port0")
+    assert notes(text) == [f"{places[0]}: {said}; write /dev/serial/by-path/usb-0:1.2-port0"]
+
+
+@pytest.mark.parametrize("device", ["/dev/ttyS0", "/dev/serial/by-path/usb-0:1.2-port0", "/dev/ttyUSB-left"])
+def test_one_named_by_where_it_sits_is_not(device: str) -> None:
+    assert notes(changed("/dev/line-a", device)) == []
+
+
+def test_the_name_to_write_instead_is_looked_up(tmp_path: Path) -> None:
+    (tmp_path / "ttyUSB0").touch()
+    (tmp_path / "ttyUSB1").touch()
+    folder = tmp_path / "by-path"
+    assert by_path(str(tmp_path / "ttyUSB0"), folder) is None, "no such folder without an adapter"
+    folder.mkdir()
+    (folder / "usb-0:1.1-port0").symlink_to("../ttyUSB1")
+    (folder / "usb-0:1.2-port0").symlink_to("../ttyUSB0")
+    assert by_path(str(tmp_path / "ttyUSB0"), folder) == str(folder / "usb-0:1.2-port0")
+    assert by_path(str(tmp_path / "ttyUSB2"), folder) is None
+    assert by_path(str(tmp_path / "by-path/usb-0:1.1-port0"), folder) == str(folder / "usb-0:1.1-port0")
