@@ -27,6 +27,8 @@ RECONCILE = 5.0
 INSTANT = 3 * 5.0
 """Amperes that no port of the shed may carry, inrush or not."""
 SLACK = 0.05
+APART = 1.0
+"""Seconds between two closings of a circuit, however long they have waited in their bus."""
 
 
 OPENED_WITHIN = LEASE + 4.0
@@ -64,6 +66,8 @@ class Truth:
         self._tampered: set[PortId] = set()
         self._too_much: dict[PortId, float] = {}
         self._began = shed.now
+        self._closed_last: dict[PortId, float] = {}
+        """When a relay below each circuit last closed."""
         self._open_ones = set(self._ports)
         self._tripped: dict[PortId, float] = {}
         self._over_from: dict[CircuitId, float] = {}
@@ -96,6 +100,7 @@ class Truth:
             case "restart":
                 self._restart()
             case "begin":
+                self._closed_last.clear()
                 self._began, self._open_ones = now, set(self._ports)
             case _:
                 pass
@@ -213,6 +218,12 @@ class Truth:
         assert by == "close", self._said("S5: a renewal has closed", port)
         in_flight = now - self._told_to_open.get(port, -1e9) <= 2 * (TRANSACTION + TIMEOUT)
         assert port in self._told_to_close or in_flight, self._said("S5: closed though told to open", port)
+        for circuit in self._holders[port] if port in self._ports else ():
+            last = self._closed_last.get(circuit, -1e9)
+            assert now - last >= APART, self._said(
+                f"two relays of {circuit} closed within {now - last:.3f} s", port
+            )
+            self._closed_last[circuit] = now
 
     def check(self, now: float) -> None:
         """Assert what must hold at any time."""

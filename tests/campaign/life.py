@@ -74,6 +74,8 @@ FAULTS = (
     "relay board mute",
     "relay board blind",
     "relay board deaf",
+    "relay board refuses",
+    "meters exchanged",
     "relay board reboots",
     "relay line held",
     "meter line held",
@@ -304,6 +306,8 @@ class ModelledLife(Life):
                 "relay board blind": broken(board, "blind"),
                 "relay board deaf": broken(board, "deaf"),
                 "relay board reboots": self._reboot,
+                "relay board refuses": broken(board, "refuses"),
+                "meters exchanged": lambda span: self._exchange(port, span),
                 "relay line held": lambda span: self._hold(shed.relay_bus, span),
                 "meter line held": lambda span: self._hold(shed.meter_bus, span),
                 "untrue readings": lambda _span: meter.script.extend(self._nonsense()),
@@ -358,6 +362,18 @@ class ModelledLife(Life):
     def _thaw(self, port: PortId) -> None:
         self.shed.meters[port].frozen = self.shed.meters[port].register = None
 
+    def _exchange(self, port: PortId, span: float) -> None:
+        """Let two meters measure each other's load for a while."""
+        self._give_back()
+        other = self.rng.choice([name for name in self.names if name != port] or [port])
+        self.shed.wired[port], self.shed.wired[other] = other, port
+        self.outages.distrust(port)
+        self.outages.distrust(other)
+        self.shed.later(10 * span, self._give_back)
+
+    def _give_back(self) -> None:
+        self.shed.wired = {name: name for name in self.names}
+
     def _hold(self, bus: Bus, span: float) -> None:
         bus.held = True
         self.shed.later(min(span, 20.0), bus.release)
@@ -377,7 +393,9 @@ class ModelledLife(Life):
     def mend(self) -> None:
         """Mend everything that is broken."""
         shed = self.shed
-        shed.board.silent = shed.board.mute = shed.board.blind = shed.board.deaf = False
+        board = shed.board
+        board.silent = board.mute = board.blind = board.deaf = board.refuses = False
+        self._give_back()
         for bus in (shed.relay_bus, shed.meter_bus):
             bus.release()
         for port in self.names:

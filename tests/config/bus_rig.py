@@ -9,6 +9,7 @@ from chargerd.config.line_time import LineTime
 from chargerd.config.plans import RENEW_EVERY
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Site
+from chargerd.core.circuits import BETWEEN_CLOSINGS
 from chargerd.core.commands import CloseRelay, Pace, RenewLease, SetPace
 from chargerd.core.events import BusEvent, MeterReading, RelayAction, RelayNotWritten, RelayWritten
 from chargerd.core.relay import RENEWAL_MARGIN
@@ -104,7 +105,7 @@ class Rig:
         for port in sorted(self.bus.relay_ports):
             now = self.clock.now()
             self.bus.execute(CloseRelay(port=port, lease=LEASE, not_after=after(now, Seconds(5.0))))
-            self.run(0.0 if together else 0.21)
+            self.run(0.0 if together else BETWEEN_CLOSINGS)
         self.run(SETTLING)
         self.readings.clear()
         self.powers.clear()

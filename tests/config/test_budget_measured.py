@@ -60,7 +60,7 @@ def test_an_overloaded_line_keeps_its_leases_and_the_budget_knows_what_that_cost
 ) -> None:
     site = load(text(12, baudrate=4800, more="protection: {meter_stale_s: 9}"))
     rig = Rig(monkeypatch, site, "meters")
-    rig.close_all(together=False)
+    rig.close_all(together=True)
     rig.run(40.0)
     load_ = load_of(populations_of(site)["meters"])
     assert load_.slow_share > 1
