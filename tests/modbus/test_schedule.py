@@ -173,19 +173,6 @@ def test_a_renewal_in_no_hurry_hides_no_closing() -> None:
     assert first.command.port == port(1)
 
 
-def test_a_start_among_eleven_charging_ports_has_its_readings_within_half_a_second() -> None:
-    bench = Bench(12, pace=Pace.CLOSED)
-    bench.settle()
-    began = bench.now
-    bench.schedule.set_pace(port(12), Pace.ARMED, began)
-    bench.schedule.ask_energy(port(12), began)
-    while len([at for at in bench.currents(12) if at >= began]) < 2:
-        bench.step()
-    assert bench.now - began <= 0.5
-    bench.run(3.0)
-    assert max(gap for number in range(1, 12) for gap in gaps(bench.currents(number))) <= 0.6
-
-
 def test_openings_go_in_the_order_in_which_they_were_asked_for() -> None:
     bench = Bench()
     for number in (2, 1, 3):
