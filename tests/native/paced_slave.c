@@ -201,6 +201,12 @@ static int answer(const uint8_t *request, uint8_t *reply, double complete) {
         coil_reads++;
         return bits(unit == RELAY ? lapses : module_lapses, value, complete, reply);
     }
+    if (unit == MODULE && function == 3) { /* Its inputs are linked to none of its relays: it is fit for use as it is. */
+        if (address != 0x1000 || value < 1 || value > 8) { strangers++; return 0; }
+        reply[2] = 2 * value;
+        memset(reply + 3, 0, 2 * value);
+        return 3 + 2 * value;
+    }
     if (unit == MODULE && function == 2) {
         input_reads++;
         return bits(NULL, value, complete, reply);
