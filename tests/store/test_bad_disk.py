@@ -146,6 +146,42 @@ def test_no_relay_closes_and_what_runs_stays_protected_and_is_settled_later(trou
     trouble.finish()
 
 
+def test_one_relay_nobody_can_confirm_does_not_keep_the_site_waiting_for_a_new_process(trouble: Trouble) -> None:
+    shed = trouble.shed
+    trouble.charge("A01", "A02")
+    break_writes(trouble.vfs.faults)
+    shed.run(70.0)
+    shed.board.silent = True
+    shed.ask_stop("A01")
+    shed.run(60.0)
+    trouble.mend()
+    assert shed.real.restart_wanted
+    shed.ask_stop("A02")
+    shed.run(60.0)
+    assert shed.engine.at_rest()
+    assert not shed.engine.idle()
+    trouble.restart()
+    shed.board.silent = False
+    shed.run(20.0)
+    trouble.charge("A03")
+    assert trouble.finish() == 3
+
+
+@pytest.mark.parametrize("waits", [0.1, 20.0, 59.0])
+def test_a_stop_behind_a_start_on_a_stalled_disk_keeps_the_relay_open(trouble: Trouble, waits: float) -> None:
+    shed = trouble.shed
+    shed.stalled_until = shed.now + waits
+    start = shed.ask_start("A01")
+    stop = shed.ask_stop("A01", shed.session_of(start))
+    shed.run(waits + 20.0)
+    assert not trouble.closed("A01")
+    assert shed.replies == {start: ["rejected conflict"], stop: ["accepted ok", "done ok"]}
+    assert list(shed.replies) == [stop, start], "accepted first; its last word comes after the start's"
+    assert not [line for line in shed.book if line.text == "close"]
+    trouble.charge("A01")
+    trouble.finish()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_daemon_killed_with_a_broken_disk_settles_from_what_is_on_it(trouble: Trouble, kind: str) -> None:
     shed = trouble.shed
