@@ -21,6 +21,7 @@ from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay, RenewLease
 from chargerd.core.events import (
     RelayAction,
     RelayEvent,
+    RelayNotReadBack,
     RelayNotWritten,
     RelayReadBack,
     RelayWritten,
@@ -150,7 +151,7 @@ class RelayWatch:
 
     def note(self, event: RelayEvent, now: Instant, out: Outbox) -> Signal | None:
         """Take in what the bus reports."""
-        self.known = self.known or not isinstance(event, RelayWritten)
+        self.known = self.known or isinstance(event, RelayNotWritten | RelayNotReadBack)
         match event:
             case RelayWritten():
                 return self._written(event, now, out)
@@ -254,6 +255,7 @@ class RelayWatch:
                 return None
 
     def _opening_read(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
+        self.known = True  # What was read before its opening had gone out says nothing yet.
         if not event.closed:
             self._enter(Phase.OPEN)
             self.opened_at = event.at

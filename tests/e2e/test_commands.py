@@ -85,3 +85,15 @@ def test_a_stop_right_behind_its_start_stops_it(site: DaemonSite, backend: Backe
         assert said[1]["status"] == "done"
         assert said[0]["up_ms"] <= said[1]["up_ms"], "the start's last word first"
         site.wait_state("A01", "available")
+
+
+def test_a_start_the_broker_has_kept_meets_the_daemon_just_begun(site: DaemonSite, backend: Backend) -> None:
+    site.world.socket("A01").plug(steady())
+    for number in range(3):
+        site.end(signal.SIGTERM)
+        start = backend.command("start", port="A01", session_id=f"S-{number}")
+        site.start()
+        said = final(backend, start)
+        assert said["status"] == "done", (said["code"], said["message"], said["port_state"])
+        site.ask("stop", port="A01")
+        site.wait_state("A01", "available")

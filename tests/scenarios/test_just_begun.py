@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.events import RequestDropped
+from chargerd.core.events import RelayReadBack, RequestDropped
 from chargerd.core.facts import Clearing, Latch
 from chargerd.core.session import StopReason
-from chargerd.core.units import Seconds
+from chargerd.core.units import Instant, Seconds
 from chargerd.core.view import PortState
 from tests.core.sheds import CONTACTOR, HOLDER, SMOKE, SWITCH, rated, shed
 from tests.core.world import World
@@ -36,6 +36,15 @@ def test_a_start_in_the_moment_of_the_beginning_is_accepted_and_waits() -> None:
     world.run(3)
     assert world.answers("start-1") == ["accepted ok", "done ok"]
     world.tells("contact closed")
+
+
+def test_what_was_read_before_its_opening_went_out_makes_no_relay_known() -> None:
+    world = begun(World(begin=False, separate=True))
+    at = Instant(world.now)
+    world.tell(RelayReadBack(port=A01, closed=False, sent_at=at, at=at))
+    assert blocked_by(world) == ["not_yet_known"]
+    world.start()
+    world.run_until("state charging", within=6)
 
 
 def test_what_has_answered_is_known() -> None:
