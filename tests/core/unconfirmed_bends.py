@@ -8,7 +8,7 @@ _HERE = "scenarios.test_unconfirmed:"
 _SUSPEND = "scenarios.test_suspensions:"
 _REFUSED = _HERE + "test_current_through_a_relay_whose_board_refuses_to_be_read_locks_it_out"
 _BLIND = _HERE + "test_a_blind_relay_that_nothing_opens_costs_the_contactor_until_it_is_confirmed"
-_DEAD_LINE = _HERE + "test_a_line_that_dies_with_a_contact_stuck_is_not_fed_by_its_contactor_for_ever"
+_DEAD_LINE = _HERE + "test_a_contactor_whose_own_line_is_well_waits_for_no_relay_of_a_dead_one"
 _RULE = 'UNCONFIRMED: Rules = (Rule("out_of_control", when.load_unconfirmed, do.out_of_control),)'
 
 UNCONFIRMED_BENDS: tuple[Bend, ...] = (

@@ -53,7 +53,7 @@ def two_boards(lease: float | None = 6.0) -> World:
 
 
 def test_a_line_that_dies_with_a_contact_stuck_is_not_fed_by_its_contactor_for_ever() -> None:
-    world = shed(contactor=SWITCH)
+    world = World(site=shed(contactor=SWITCH).plan, separate=True)
     all_charging(world, "A01", "A02")
     world.run(5)
     world.contacts[A01].welded = True
@@ -67,6 +67,21 @@ def test_a_line_that_dies_with_a_contact_stuck_is_not_fed_by_its_contactor_for_e
     assert not [at for at in fed_since(world, opened) if at > opened + 7.5]
     assert {"A01", "A02"} <= set(told_unconfirmed(world))
     assert not world.view().latches, "nobody has seen a current"
+
+
+def test_a_contactor_whose_own_line_is_well_waits_for_no_relay_of_a_dead_one() -> None:
+    world = two_boards()
+    world.charging("A01")
+    world.run(5)
+    world.contacts[A01].welded = True
+    world.board.silent = True
+    silence(world, "A01")
+    world.run_until("suspended meter_stale", within=10)
+    opened = world.now
+    world.run(60)
+    assert not world.energised(A01)
+    assert max(fed_since(world, opened)) <= opened + 7.5
+    world.tells_not("suspended contactor_lost")
 
 
 def test_a_blind_relay_that_lapses_costs_its_own_port_only() -> None:
