@@ -1,11 +1,16 @@
 """What holds for all tests."""
 
+import resource
 import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.logs import tell_all
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # How long an example takes says how busy the machine is.
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -20,3 +25,10 @@ def _log_as_before() -> Iterator[None]:
     tell_all()
     yield
     tell_all()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the tests have cost: the wall's time says how busy the machine is, this does not."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(one.ru_utime + one.ru_stime for one in used)
+    terminalreporter.write_line(f"{cpu:.0f} s of CPU")

@@ -16,7 +16,11 @@ from chargerd.core.ledger import Json
 from chargerd.runtime.clock import SystemClock
 
 LIMITS = ("duration_s", "energy_wh", "power_w", "current_a")
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 class Handler:

@@ -1,19 +1,6 @@
-"""Protective rules, bent one at a time: for each, the scenario that must notice.
-
-A bend replaces one piece of the core's source, loads core and scenario anew with it, and runs the scenario. Adding a
-rule is adding a line.
-"""
+"""Protective rules, bent one at a time: for each, the scenario that must notice. Adding a rule is adding a line."""
 
 # ruff: noqa: E501 - quoted source keeps its length
-
-import importlib
-import importlib.abc
-import importlib.machinery
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import CodeType, ModuleType
 
 from tests.core.bend import Bend
 from tests.core.command_bends import COMMAND_BENDS
@@ -26,68 +13,6 @@ from tests.core.supply_bends import SUPPLY_BENDS
 from tests.core.unconfirmed_bends import UNCONFIRMED_BENDS
 from tests.core.voltage_bends import VOLTAGE_BENDS
 from tests.core.wiring_bends import WIRING_BENDS
-
-CORE = Path(__file__).parents[2] / "chargerd" / "core"
-NOTICED = {"AssertionError", "InvariantViolated", "UnlistedTransition"}
-"""How a scenario goes red; anything else says that the bend is broken."""
-AFFECTED = ("chargerd.core", "tests.core.", "tests.scenarios")
-
-
-class _BentLoader(importlib.machinery.SourceFileLoader):
-    """Loads a module from changed source."""
-
-    def __init__(self, name: str, path: str, bend: Bend) -> None:
-        super().__init__(name, path)
-        self._bend = bend
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        source = Path(self.get_filename(fullname)).read_text(encoding="utf-8")
-        if source.count(self._bend.old) != 1:  # No AssertionError: that would look as if the bend was noticed.
-            raise ValueError(f"{source.count(self._bend.old)} places for {self._bend}")
-        return self.source_to_code(source.replace(self._bend.old, self._bend.new).encode(), self.path)
-
-
-class _BentFinder(importlib.abc.MetaPathFinder):
-    def __init__(self, bend: Bend) -> None:
-        self._bend = bend
-        self._name = f"chargerd.core.{bend.module}"
-
-    def find_spec(
-        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._name:
-            return None
-        path = str(CORE / f"{self._bend.module}.py")
-        loader = _BentLoader(fullname, path, self._bend)
-        return importlib.machinery.ModuleSpec(fullname, loader, origin=path)
-
-
-@contextmanager
-def bent(bend: Bend) -> Iterator[None]:
-    """Within this context the core is imported with the bend in it."""
-    kept = {name: module for name, module in sys.modules.items() if name.startswith(AFFECTED)}
-    for name in kept:
-        del sys.modules[name]
-    finder = _BentFinder(bend)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if name.startswith(AFFECTED)]:
-            del sys.modules[name]
-        sys.modules.update(kept)
-
-
-def play(bend: Bend) -> None:
-    """Import the bend's scenario anew and run it; keywords that name something in its module mean that thing."""
-    name, function = bend.scenario.split(":")
-    module = importlib.import_module(f"tests.{name}")
-    keywords = {
-        key: getattr(module, value, value) if isinstance(value, str) else value for key, value in bend.keywords
-    }
-    getattr(module, function)(*bend.arguments, **keywords)
-
 
 _OVER = "scenarios.test_overcurrent:"
 _SUSPEND = "scenarios.test_suspensions:"

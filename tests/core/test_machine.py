@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -12,6 +13,8 @@ from chargerd.core.units import BoardId, PortId, Seconds
 from tests.core.books import Books
 from tests.core.plant import port_plan
 from tests.core.world import World
+
+pytestmark = pytest.mark.long
 
 NAMES = ("A01", "A02", "A03")
 PORTS = st.sampled_from(NAMES)

@@ -13,7 +13,7 @@ from chargerd.core.session import StopReason
 from chargerd.core.shape import End, Shape
 from chargerd.core.units import Instant, Seconds, Watts
 from tests.core.bend import Bend
-from tests.core.bends import bent, play
+from tests.core.bending import bent, play
 
 MINUTE = 60.0
 
@@ -410,6 +410,7 @@ def test_slow_and_fast_meters_say_the_same(every: float) -> None:
     assert reason(reel.play(10, 60 * MINUTE)) == "full"
 
 
+@pytest.mark.long
 @given(
     powers=st.lists(st.floats(0.81, 1.0), min_size=10, max_size=200),
     peak=st.floats(30, 900),
@@ -467,6 +468,7 @@ SHAPE_BENDS = tuple(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bend", SHAPE_BENDS, ids=lambda bend: bend.new)
 def test_each_rule_matters(bend: Bend) -> None:
     with bent(bend), pytest.raises(AssertionError):

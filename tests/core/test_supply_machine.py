@@ -5,6 +5,7 @@ The books below know what is true of contacts and loads; the station's own invar
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,6 +19,8 @@ from tests.core.plant import port_plan
 from tests.core.sheds import MAIN, SHED, SMOKE, STOP, SWITCH, feeder
 from tests.core.test_machine import EXAMPLES, SPANS
 from tests.core.world import World
+
+pytestmark = pytest.mark.long
 
 CHARGES = st.sampled_from((3.0, 8.0, 120.0))
 NAMES = ("A01", "A02", "A03", "A04")

@@ -116,7 +116,7 @@ def test_protection_stands_first(state: PortState, trigger: Trigger) -> None:
     assert TABLE[state][trigger][: len(PROTECT)] == PROTECT
 
 
-@pytest.mark.timeout(400)  # Every scenario is played once more, under coverage.
+@pytest.mark.long
 def test_every_listed_pair_has_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no scenario brings about cannot happen, or nobody has thought of how; either way it is looked at."""
     told: set[tuple[PortState, Trigger]] = set()

@@ -698,7 +698,11 @@ COMMANDS = st.one_of(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+)
 @given(steps=st.lists(COMMANDS, max_size=16))
 def test_every_closing_ends_in_one_event_and_no_relay_is_closed_after_its_opening(
     monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, Any, Any]]

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.core.bend import Bend
-from tests.core.bends import BENDS, NOTICED, bent, play
+from tests.core.bending import NOTICED, bent, play
+from tests.core.bends import BENDS
 from tests.core.test_shape import SHAPE_BENDS
 from tests.mutants.outer import MUTANTS, survives
 
