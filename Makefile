@@ -4,18 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO_ARGS ?=
 LOCK_ARGS ?= --upgrade
-# Two processes, one a core. One takes the tests that have to cover the decisions to the last branch, then the long
-# proofs; the other all the rest, without coverage, which would triple the time of what computes.
-COVERED := tests/core tests/scenarios tests/runtime tests/curves
-APART := tests/charges tests/mutants tests/store
 NPM := tests/contract
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench campaign proofs charges mutants setup system npm lock format clean
+.PHONY: help demo test test-quick check bench campaign proofs charges mutants setup system npm lock format clean
 
 help: ## Show the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # One environment, filled as far as it is needed: the demo needs a third of what the tests need.
 $(VENV)/.demo: requirements-demo.lock pyproject.toml packaging/venv packaging/install.py
@@ -43,14 +39,10 @@ demo: $(if $(wildcard $(VENV)/.ready),setup,$(VENV)/.demo) ## Simulated sheds on
 	@$(BIN)/chargerd demo $(DEMO_ARGS)
 
 test: setup system npm ## All checks and all tests
-	@$(MAKE) --no-print-directory check
-	@$(BIN)/coverage erase
-	@log=$$(mktemp); { $(PYTEST) -q --cov --cov-report= $(COVERED) && $(PYTEST) -q $(APART); } >$$log 2>&1 & \
-	  beside=$$!; failed=0; \
-	  $(PYTEST) $(COVERED:%=--ignore=%) $(APART:%=--ignore=%) $(PYTEST_ARGS) || failed=1; \
-	  wait $$beside || failed=1; echo "Beside them:"; cat $$log; rm -f $$log; exit $$failed
-	@$(BIN)/coverage report --include='chargerd/core/*' --fail-under=100 >/dev/null \
-	  || { echo 'chargerd/core must be covered to the last branch:'; $(BIN)/coverage report --include='chargerd/core/*'; exit 1; }
+	@VENV="$(VENV)" PYTEST_ARGS="$(PYTEST_ARGS)" tests/parts
+
+test-quick: setup system ## The checks, and the tests of what decides and of what is spoken on the wires, within a minute
+	@VENV="$(VENV)" PYTEST_ARGS="$(PYTEST_ARGS)" tests/parts --quick
 
 check: setup ## Lint, types, import rules, lock file
 	@$(BIN)/ruff format --check .
