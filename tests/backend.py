@@ -14,6 +14,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from chargerd.config.document import TlsSection
 from tests.contract.checking import complaints, complaints_of_link
+from tests.patience import PATIENCE_S
 
 
 class Backend:
@@ -54,7 +55,7 @@ class Backend:
         properties.SessionExpiryInterval = 3600
         self._client.connect_async("127.0.0.1", self._port, clean_start=False, properties=properties)
         self._client.loop_start()
-        assert self._ready.wait(10), "the test's backend found no broker"
+        assert self._ready.wait(PATIENCE_S), "the test's backend found no broker"
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -93,7 +94,7 @@ class Backend:
             properties.MessageExpiryInterval = expiry
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         info = self._client.publish(f"{self.root}/{topic}", data, qos=1, retain=retain, properties=properties)
-        info.wait_for_publish(10)
+        info.wait_for_publish(PATIENCE_S)
 
     def acknowledge(self, stream: str, through: int) -> None:
         self.publish("ack", {"stream": stream, "through": through}, retain=True)
@@ -103,7 +104,7 @@ class Backend:
             return [body for name, body, _retained in self.messages if name == topic]
 
     def wait(
-        self, topic: str, suits: Callable[[dict[str, Any]], bool] = bool, timeout: float = 20.0
+        self, topic: str, suits: Callable[[dict[str, Any]], bool] = bool, timeout: float = PATIENCE_S
     ) -> dict[str, Any]:
         """Return the first message on a topic that suits; those that came before count too."""
         deadline = time.monotonic() + timeout
@@ -118,7 +119,7 @@ class Backend:
                     raise AssertionError(f"nothing on {topic} suits; the last there were {seen}")
                 self._news.wait(left)
 
-    def reply(self, number: str, status: str, timeout: float = 20.0) -> dict[str, Any]:
+    def reply(self, number: str, status: str, timeout: float = PATIENCE_S) -> dict[str, Any]:
         return self.wait("up/reply", lambda body: body["id"] == number and body["status"] == status, timeout)
 
     def ledger(self) -> list[dict[str, Any]]:

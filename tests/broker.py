@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.patience import PATIENCE_S
+
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 
 
@@ -48,10 +50,10 @@ class Mosquitto:
 
     def start(self) -> None:
         self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)])
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=0.2).close()
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
             except OSError:
                 time.sleep(0.02)
             else:
@@ -67,5 +69,5 @@ class Mosquitto:
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process = None

@@ -16,6 +16,7 @@ from chargerd.runtime.clock import SystemClock
 from chargerd.sim.line import PtyLine
 from chargerd.sim.parts import Edge
 from chargerd.sim.world import World
+from tests.patience import PATIENCE_S
 
 CONFIGURATION = """\
 gateway: {{id: shed-1}}
@@ -23,7 +24,7 @@ gateway: {{id: shed-1}}
 buses:
   line-a: {{serial: {tty}, baudrate: {baudrate}}}
 boards:
-  relay-a: {{bus: line-a, address: 1, profile: waveshare-relay-16}}
+  relay-a: {{bus: line-a, address: 1, profile: waveshare-relay-16{relays}}}
   meter-a1..meter-a{ports}: {{bus: line-a, address: 11..{last}, profile: eastron-sdm120}}
   {boards}
 circuits:
@@ -48,6 +49,7 @@ class DaemonSite:
         more: str = "",
         boards: str = "",
         circuit: str = "",
+        relays: str = "",
     ) -> None:
         self.folder = folder
         self.config = folder / "chargerd.yaml"
@@ -65,6 +67,7 @@ class DaemonSite:
                 more=more,
                 boards=boards,
                 circuit=circuit,
+                relays=relays,
             )
         )
         self.clock = SystemClock()
@@ -99,19 +102,19 @@ class DaemonSite:
         if self.process is None:
             return None
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(PATIENCE_S)
         self.process = None
         return code
 
     def ask(self, method: str, **params: Any) -> Any:
-        with ControlClient(self.socket, timeout=20) as client:
+        with ControlClient(self.socket, timeout=PATIENCE_S) as client:
             return client.call(method, **params)
 
     def port(self, name: str) -> dict[str, Any]:
         state: dict[str, Any] = self.ask("port", port=name)
         return state
 
-    def wait_ready(self, timeout: float = 20.0) -> None:
+    def wait_ready(self, timeout: float = PATIENCE_S) -> None:
         """Wait until every port is available and its meter seen."""
 
         def ready() -> bool:
@@ -123,7 +126,7 @@ class DaemonSite:
 
         self.wait(ready, "the daemon does not get ready", timeout)
 
-    def wait_state(self, port: str, *states: str, timeout: float = 20.0) -> None:
+    def wait_state(self, port: str, *states: str, timeout: float = PATIENCE_S) -> None:
         def there() -> bool:
             try:
                 return self.port(port)["state"] in states
@@ -132,7 +135,7 @@ class DaemonSite:
 
         self.wait(there, f"{port} is not {' or '.join(states)}", timeout)
 
-    def wait(self, holds: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+    def wait(self, holds: Callable[[], bool], what: str, timeout: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + timeout
         pause = threading.Event()
         while not holds():

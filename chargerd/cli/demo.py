@@ -61,7 +61,12 @@ class Options:
 
 
 @click.command(name="demo")
-@click.option("--seconds", type=click.FloatRange(min=0), default=0.0, help="End after so long.  [default: Ctrl-C]")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="End so long after the gateway is online.  [default: Ctrl-C]",
+)
 @click.option("--headless", is_flag=True, help="Print a line for each happening, and a summary.")
 @click.option(
     "--rate", type=click.FloatRange(1, 1000), default=60.0, show_default=True, help="Pace of the riders' day."
@@ -159,12 +164,11 @@ class Demo:
             raise DemoError(f"no broker answers at {served.address}: {error}") from error
         footer = _footer(served, gateway, folder)
         view = self._view(parts, footer)
-        began = self._clock.now()
         riders = Riders(options.seed, [port.id for port in site.ports], options.rate)
-        stage = Stage(world=world, riders=riders, backend=backend, began=began, tell=view.happened)
+        stage = Stage(world=world, riders=riders, backend=backend, began=self._clock.now(), tell=view.happened)
         driven = parts.enter_context(daemon(config, folder))
         watched = _watch(served, line, driven)
-        self._play(stage, view, watched, after(began, Seconds(options.seconds)) if options.seconds else FOREVER)
+        self._play(stage, view, watched)
         self._end(stage, view, driven)
         view.close()
         print_summary(stage.summary(), click.echo, as_json=options.as_json)
@@ -178,11 +182,14 @@ class Demo:
         parts.callback(screen.close)
         return screen
 
-    def _play(self, stage: Stage, view: View, watch: Callable[[], None], until: Instant) -> None:
+    def _play(self, stage: Stage, view: View, watch: Callable[[], None]) -> None:
         """Run until the time is up or somebody asks to leave. Raises `DemoError` when a part has failed."""
+        until = FOREVER
         while not self._leave.is_set() and (now := self._clock.now()) < until:
             watch()
             stage.turn(now)
+            if until == FOREVER and stage.online and self._options.seconds:
+                until = after(now, Seconds(self._options.seconds))
             view.draw(stage, now)
             self._leave.wait(TURN)
 

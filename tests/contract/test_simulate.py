@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from chargerd.cli.simulate import command
 from tests.backend import Backend
 from tests.broker import Mosquitto, free_port
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -50,7 +51,7 @@ def simulated(broker: Mosquitto, folder: Path, *more: str) -> Iterator[Callable[
         yield figures
     finally:
         process.send_signal(signal.SIGTERM)
-        code = process.wait(30)
+        code = process.wait(PATIENCE_S)
     assert code == 0, out.read_text()
 
 
@@ -68,10 +69,10 @@ def example(broker: Mosquitto, folder: Path, *more: str) -> Iterator[Path]:
         assert process.poll() is None, out.read_text()
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE_S)
 
 
-def wait(holds: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+def wait(holds: Callable[[], bool], what: str, timeout: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while not holds():

@@ -29,6 +29,7 @@ from chargerd.core.protection import FUNCTIONS
 from chargerd.core.view import PortState
 from chargerd.runtime.clock import SystemClock
 from tests.logs import capture_logs
+from tests.patience import PATIENCE_S
 
 READING: dict[str, Json] = {
     "power_w": 151.4,
@@ -527,7 +528,12 @@ def spawn(tmp_path: Path, *arguments: str, **environment: str) -> Any:
     command = [str(Path(sys.executable).with_name("chargerctl")), "--socket", str(tmp_path / "chargerctl.sock")]
     surroundings = {**os.environ, "TERM": "xterm-256color", **environment}
     return pexpect.spawn(
-        command[0], [*command[1:], *arguments], dimensions=(24, 80), timeout=20, encoding="utf-8", env=surroundings
+        command[0],
+        [*command[1:], *arguments],
+        dimensions=(24, 80),
+        timeout=PATIENCE_S,
+        encoding="utf-8",
+        env=surroundings,
     )
 
 

@@ -14,6 +14,7 @@ from chargerd.control.methods import ACTING, METHODS, BadParams, checked
 from chargerd.control.server import ControlServer, Peer, Responder
 from chargerd.core.ledger import Json
 from chargerd.runtime.clock import SystemClock
+from tests.patience import PATIENCE_S
 
 LIMITS = ("duration_s", "energy_wh", "power_w", "current_a")
 SETTINGS = settings(
@@ -59,7 +60,7 @@ def test_a_limit_that_is_no_limit_is_refused(limit: str, value: Json) -> None:
 @pytest.mark.parametrize("figure", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 400, b"0"])
 def test_so_is_one_written_as_it_goes_over_the_wire(path: Path, handler: Handler, figure: bytes) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE_S)
         sock.connect(str(path))
         sock.sendall(b'{"id":1,"method":"start","params":{"port":"A01","power_w":' + figure + b"}}\n")
         assert b'"malformed"' in sock.recv(4096)
@@ -126,7 +127,7 @@ def test_who_did_something_is_written_to_the_log(path: Path, capsys: pytest.Capt
 @given(garbage=st.binary(max_size=300))
 def test_no_bytes_end_the_daemon(path: Path, handler: Handler, garbage: bytes) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE_S)
         sock.connect(str(path))
         sock.sendall(garbage + b"\n")
         sock.sendall(b'{"id":1,"method":"hello"}\n')

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCO
 from chargerd.control.server import ControlError, ControlServer, Peer, Responder
 from chargerd.core.ledger import Json
 from chargerd.runtime.clock import SystemClock
+from tests.patience import PATIENCE_S
 
 
 class Handler:
@@ -60,7 +62,7 @@ class Stage:
 
     def raw(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE_S)
         sock.connect(str(self.path))
         return sock
 
@@ -102,25 +104,25 @@ def test_hello_says_versions(stage: Stage) -> None:
 
 
 def test_further_results_may_take_their_time(stage: Stage) -> None:
-    with ControlClient(stage.path, timeout=0.2) as client:
+    with ControlClient(stage.path, timeout=2.0) as client:
         stream = client.stream("hold")
 
         def begin() -> None:
-            assert stage.handler.got.wait(5)
+            assert stage.handler.got.wait(PATIENCE_S)
             stage.handler.held[0].send(1, more=True)
 
         beginning = threading.Thread(target=begin)
         beginning.start()
         assert next(stream) == 1
-        beginning.join(5)
-        assert not client.ready(0.3), "longer than the first answer may take"
+        beginning.join(PATIENCE_S)
+        assert not client.ready(2.1), "longer than the first answer may take"
         later = threading.Timer(0.3, stage.handler.held[0].send, args=(2,))
         later.start()
         assert next(stream) == 2
-        later.join(5)
+        later.join(PATIENCE_S)
         counting = client.stream("count")
         next(counting)
-        assert client.ready(5.0)
+        assert client.ready(PATIENCE_S)
 
 
 def test_no_more_clients_than_the_daemon_can_afford(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +155,9 @@ def test_many_clients_at_once_and_an_answer_from_another_thread(stage: Stage) ->
     answers: list[Any] = []
     waiter = threading.Thread(target=lambda: answers.append(clients[0].call("hold")))
     waiter.start()
-    assert stage.handler.got.wait(5)
+    assert stage.handler.got.wait(PATIENCE_S)
     stage.handler.held[0].send("at last")
-    waiter.join(5)
+    waiter.join(PATIENCE_S)
     assert answers == ["at last"]
     for client in clients:
         client.__exit__()
@@ -164,7 +166,7 @@ def test_many_clients_at_once_and_an_answer_from_another_thread(stage: Stage) ->
 def test_a_client_that_goes_away_is_noticed(stage: Stage) -> None:
     sock = stage.raw()
     sock.sendall(b'{"id": 1, "method": "hold"}\n')
-    assert stage.handler.got.wait(5)
+    assert stage.handler.got.wait(PATIENCE_S)
     sock.close()
     assert _comes_true(lambda: stage.handler.held[0].closed)
     stage.handler.held[0].send("to nobody")
@@ -177,7 +179,7 @@ def test_an_answer_after_the_end_disturbs_nobody(tmp_path: Path) -> None:
     one.server.start()
     sock = one.raw()
     sock.sendall(b'{"id": 1, "method": "hold"}\n')
-    assert one.handler.got.wait(5)
+    assert one.handler.got.wait(PATIENCE_S)
     one.server.stop()
     assert one.handler.held[0].closed
     one.handler.held[0].send("too late")
@@ -187,7 +189,7 @@ def test_an_answer_after_the_end_disturbs_nobody(tmp_path: Path) -> None:
 def test_a_client_that_leaves_before_its_answer_costs_only_itself(stage: Stage) -> None:
     sock = stage.raw()
     sock.sendall(b'{"id": 1, "method": "hold"}\n')
-    assert stage.handler.got.wait(5)
+    assert stage.handler.got.wait(PATIENCE_S)
     sock.shutdown(socket.SHUT_RD)
     for _ in range(3):
         stage.handler.held[0].send("x" * 1000, more=True)
@@ -310,7 +312,7 @@ def test_a_mistake_in_the_handler_is_reported(tmp_path: Path) -> None:
     one.server.start()
     with pytest.raises(ControlFailure, match=r"gone|answer"), ControlClient(one.path, timeout=0.5) as client:
         client.call("break")
-    assert one.crashed.wait(5)
+    assert one.crashed.wait(PATIENCE_S)
     assert isinstance(one.crashes[0], OSError), "the handler's own, not taken for the client's"
     one.server.stop()
 
@@ -364,16 +366,17 @@ def test_not_ours_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def _comes_true(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
     pause = threading.Event()
-    for _ in range(500):
-        if holds():
-            return True
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
         pause.wait(0.01)
-    return False
+    return True
 
 
 def _wait(done: threading.Event) -> None:
-    done.wait(5)
+    done.wait(PATIENCE_S)
 
 
 def _serve_once(path: Path, behave: Callable[[socket.socket], None]) -> threading.Thread:
@@ -405,7 +408,7 @@ def test_a_strange_daemon(tmp_path: Path, answer: bytes, code: str) -> None:
     with pytest.raises(ControlFailure) as failure, ControlClient(tmp_path / "strange.sock") as client:
         client.call("echo")
     assert failure.value.code == code
-    thread.join(5)
+    thread.join(PATIENCE_S)
 
 
 def test_a_daemon_that_resets_the_connection(tmp_path: Path) -> None:
@@ -415,7 +418,7 @@ def test_a_daemon_that_resets_the_connection(tmp_path: Path) -> None:
     thread = _serve_once(tmp_path / "rude.sock", behave)
     with pytest.raises(ControlFailure, match="has gone"), ControlClient(tmp_path / "rude.sock") as client:
         client.call("echo")
-    thread.join(5)
+    thread.join(PATIENCE_S)
 
 
 def test_a_daemon_that_takes_nothing_any_more(tmp_path: Path) -> None:
@@ -426,7 +429,7 @@ def test_a_daemon_that_takes_nothing_any_more(tmp_path: Path) -> None:
             with pytest.raises(ControlFailure, match="does not answer"):
                 client.call("echo", text="x" * 15_000)
     done.set()
-    thread.join(5)
+    thread.join(PATIENCE_S)
 
 
 def test_a_daemon_that_does_not_answer(tmp_path: Path) -> None:
@@ -438,4 +441,4 @@ def test_a_daemon_that_does_not_answer(tmp_path: Path) -> None:
     ):
         client.call("echo")
     done.set()
-    thread.join(5)
+    thread.join(PATIENCE_S)

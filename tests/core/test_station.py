@@ -91,14 +91,14 @@ def test_readings_of_a_dozen_ports_cost_little() -> None:
     for plan in plans:
         world.charging(plan.id)
     moment, count = world.moment(), 600
-    began = time.perf_counter()
+    began = time.process_time()
     for number in range(count):
         event = MeterReading(
             port=plans[number % 12].id, at=Instant(world.now), current=Amps(2.0), power=Watts(300.0)
         )
         world.station.handle(event, moment)
         world.station.next_deadline()
-    assert (time.perf_counter() - began) / count < 0.002
+    assert (time.process_time() - began) / count < 0.002
 
 
 def test_what_flowed_before_the_relay_opened_is_not_shown_as_what_flows() -> None:

@@ -23,5 +23,5 @@ def test_boards_are_shown_with_their_figures_and_a_silent_one_by_name(alone: Dae
     assert all(count > 0 for count in answers.values()), answers
     silent = next(name for name in answers if name.startswith("meter"))
     alone.world.board(silent).silence()
-    alone.wait(lambda: "does not answer, others do" in boards(alone), "it is not noticed", 30.0)
+    alone.wait(lambda: "does not answer, others do" in boards(alone), "it is not noticed")
     assert f"{silent}: does not answer, others do; look at its supply" in boards(alone)

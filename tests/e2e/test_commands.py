@@ -54,7 +54,7 @@ def test_limits_and_service_hold_over_a_kill(site: DaemonSite, backend: Backend)
     backend.reply(raised, "accepted")
     site.end(signal.SIGKILL)
     site.start()
-    site.wait_state("A01", "charging", timeout=40)
+    site.wait_state("A01", "charging")
     backend.wait("up/reply", lambda body: body["id"] == start and body["up_ms"] > flows["up_ms"])
     said = final(backend, raised)
     assert in_force(site) == (450 if said["status"] == "done" else 400), "what was said is what holds"

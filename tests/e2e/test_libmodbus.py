@@ -13,6 +13,7 @@ import pytest
 
 from chargerd.control.client import ControlClient, ControlFailure
 from tests.broker import free_port
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 SOURCE = Path(__file__).parents[1] / "native" / "libmodbus_slave.c"
@@ -28,12 +29,12 @@ ports: [{{id: A01, relay: relay/1, meter: meter, circuit: shed}}]
 
 
 def ask(socket: Path, method: str, **params: Any) -> Any:
-    with ControlClient(socket, timeout=20) as client:
+    with ControlClient(socket, timeout=PATIENCE_S) as client:
         return client.call(method, **params)
 
 
 def wait_ready(socket: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
             if not ask(socket, "port", port="A01")["blocked_by"]:
@@ -77,7 +78,7 @@ def test_a_charge_on_boards_that_libmodbus_serves(tmp_path: Path) -> None:
             assert ask(socket, "stop", port="A01")["status"] == "done"
             assert ask(socket, "port", port="A01")["relay_closed"] is False
             daemon.send_signal(signal.SIGTERM)
-            assert daemon.wait(20) == 0
+            assert daemon.wait(PATIENCE_S) == 0
         finally:
             daemon.kill()
             board.kill()

@@ -14,6 +14,7 @@ from chargerd.core.units import Watts
 from chargerd.sim.loads import Load, Phase, resistive
 from tests.backend import Backend
 from tests.broker import Mosquitto
+from tests.patience import PATIENCE_S
 from tests.site import DaemonSite
 
 pytestmark = pytest.mark.e2e
@@ -223,17 +224,18 @@ def test_killed_where_nothing_is_to_resume_the_books_are_closed(
         assert len(site.edges("A01")) == 2, "nothing has closed again"
 
 
-def test_killed_and_restarted_at_once_the_relays_are_opened(site: DaemonSite, backend: Backend) -> None:
-    site.world.socket("A01").plug(steady())
-    backend.reply(backend.command("start", port="A01"), "done")
-    site.end(signal.SIGKILL)
-    restarted_at = site.clock.now()
-    site.start()
-    site.wait(lambda: not site.contact("A01"), "the restarted daemon does not open the relay")
-    at, _, lapsed = site.edges("A01")[-1]
-    assert not lapsed, "the daemon has opened it, not the board's timer"
-    assert at - restarted_at < 5.0
-    backend.wait("up/session", lambda body: body["event"] == "resumed")
+def test_killed_and_restarted_at_once_the_relays_are_opened(tmp_path: Path) -> None:
+    """By the daemon: the boards have no timer here, which would be first where the machine is busy."""
+    with DaemonSite(tmp_path, relays=", lease: off") as site:
+        site.wait_ready()
+        site.world.socket("A01").plug(steady())
+        assert site.ask("start", port="A01")["status"] == "done"
+        site.end(signal.SIGKILL)
+        assert site.contact("A01")
+        site.start()
+        site.wait(lambda: len(site.edges("A01")) > 1, "the restarted daemon does not open the relay")
+        assert site.edges("A01")[1][1:] == (False, False)
+        site.wait_state("A01", "charging")
 
 
 def test_a_broker_that_goes_away_and_returns_loses_nothing(
@@ -252,7 +254,7 @@ def test_a_broker_that_goes_away_and_returns_loses_nothing(
     assert not site.contact("A01")
     assert site.contact("A02")
     broker.start()
-    tripped = backend.wait("up/event", lambda body: body["event"] == "port_tripped", timeout=90)
+    tripped = backend.wait("up/event", lambda body: body["event"] == "port_tripped")
     assert tripped["offline"] is True
     settled = backend.wait("up/session", lambda body: ended(body) and body["port"] == "A01")
     assert settled["offline"] is True
@@ -277,7 +279,7 @@ def test_presence_last_will_and_clean_goodbye(site: DaemonSite, backend: Backend
     ]
     assert set(order[: order.index("state/gateway")]) == {*states, "state/circuit/shed", "state/info"}
     site.end(signal.SIGKILL)
-    lost = backend.wait("state/gateway", lambda body: body["status"] == "offline", timeout=40)
+    lost = backend.wait("state/gateway", lambda body: body["status"] == "offline")
     assert lost["cause"] == "lost"
     assert lost["conn"] == online["conn"]
     site.start()
@@ -308,7 +310,7 @@ def test_an_adapter_that_is_pulled_out_opens_by_lease_and_comes_back(alone: Daem
     alone.wait(lambda: not alone.contact("A01"), "the lease does not lapse")
     assert alone.edges("A01")[-1][2] is True
     alone.line.plug()
-    alone.wait_state("A01", "charging", timeout=30)
+    alone.wait_state("A01", "charging")
     assert alone.ask("stop", port="A01")["status"] == "done"
 
 
@@ -332,7 +334,7 @@ def test_whoever_reads_the_log_or_does_not_protection_goes_on(tmp_path: Path, re
         assert site.ask("start", port="A01")["status"] == "done"
         site.wait(lambda: site.port("A01")["session"]["charging_s"] > 2.5, "A01 does not charge on")
         site.world.socket("A01").plug(resistive("short", 9.0))
-        site.wait(lambda: not site.contact("A01"), "the overload is not cut off", timeout=5)
+        site.wait(lambda: not site.contact("A01"), "the overload is not cut off")
         assert site.edges("A01")[-1][2] is False, "opened by the daemon, not by the board's timer"
         assert site.end(signal.SIGTERM) == 0
     if reader == "stalled":
@@ -354,7 +356,7 @@ def test_the_list_of_relays_opens_them_with_no_daemon_left(alone: DaemonSite) ->
     alone.end(signal.SIGKILL)
     assert alone.contact("A01")
     command = [sys.executable, "-m", "chargerd", "open-relays", "--state-dir", str(alone.state)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     assert not alone.contact("A01")
     assert alone.edges("A01")[-1][2] is False

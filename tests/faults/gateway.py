@@ -20,6 +20,7 @@ from chargerd.mqtt.publisher import Publisher
 from chargerd.mqtt.transport import PubAck
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.store.journal import Journal
+from tests.patience import PATIENCE_S
 
 ROWS_A_BATCH = 10
 
@@ -106,7 +107,7 @@ def main() -> None:
             written.set()
 
         journal.append(Batch(entries=entries(clock, number)), done)
-        written.wait(10)
+        written.wait(PATIENCE_S)
         pause.wait(ROWS_A_BATCH / per_s)
     say("all")
     while not link.connected or not link.drained:

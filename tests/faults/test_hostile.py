@@ -179,7 +179,7 @@ def test_a_broker_that_drops_every_third_connection_gets_everything_in_the_end()
             )
             return through == 100
 
-        stage.wait(acknowledge, timeout=30)
+        stage.wait(acknowledge)
         assert broker.connects >= 4
         births = [one.body["conn"] for one in broker.published if one.body.get("status") == "online"]
         assert births == sorted(births)

@@ -18,6 +18,7 @@ import pytest
 
 from tests.backend import Backend
 from tests.broker import Mosquitto
+from tests.patience import PATIENCE_S
 
 LONG = os.environ.get("CHARGERD_CAMPAIGN") == "long"
 ROWS = 5000
@@ -65,8 +66,8 @@ class Gateway:
         assert self._reader is not None
         assert self._process.poll() is None, "the gateway ended by itself"
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
-        self._reader.join(10)
+        self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
 
 
 class Books(Backend):
@@ -116,7 +117,7 @@ def kills(seed: int) -> list[tuple[float, str]]:
     return sorted((chance.uniform(0.3, span), victim) for victim in ("gateway", "broker") for _ in range(KILLS))
 
 
-@pytest.mark.timeout(600 if LONG else 60)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("keeps_state", [False, True] if LONG else [random.Random(os.getpid()).random() < 0.5])
 def test_nothing_is_missing_whoever_is_killed(tmp_path: Path, keeps_state: bool) -> None:
     seed = random.randrange(10**6)
@@ -140,7 +141,7 @@ def test_nothing_is_missing_whoever_is_killed(tmp_path: Path, keeps_state: bool)
                 if not keeps_state:
                     (broker.folder / "mosquitto.db").unlink(missing_ok=True)
                 broker.start()
-        deadline = time.monotonic() + (120 if LONG else 30)
+        deadline = time.monotonic() + PATIENCE_S
         while (not gateway.finished.is_set() or books.take() < ROWS) and time.monotonic() < deadline:
             time.sleep(0.02)
     assert books.take() >= ROWS, f"the row after {books.take()} never came"
@@ -164,12 +165,12 @@ def test_a_broker_that_forgets_while_the_backend_is_away_costs_nothing(tmp_path:
             journal = tmp_path / f"{name}.db"
             gateways.append(stack.enter_context(Gateway(journal, brokers[-1].port, rows, *bent)))
         for gateway, broker in zip(gateways, brokers, strict=True):
-            assert gateway.drained.wait(20), "the broker has taken every row"
+            assert gateway.drained.wait(PATIENCE_S), "the broker has taken every row"
             broker.kill()
             (broker.folder / "mosquitto.db").unlink(missing_ok=True)
             broker.start()
         honest, bent_books = [stack.enter_context(Books(broker.port)) for broker in brokers]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while honest.take() < rows and time.monotonic() < deadline:
             time.sleep(0.02)
         assert honest.take() == rows

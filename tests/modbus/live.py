@@ -18,13 +18,14 @@ from chargerd.core.units import Seconds
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
 from chargerd.runtime.clock import SystemClock
+from tests.patience import PATIENCE_S
 
 CLOCK = SystemClock()
 CHARACTER = 10 / 9600
 """Seconds a character takes: nobody answers sooner than the line lets him."""
 
 
-def wait(holds: Callable[[], object], timeout: float = 8.0) -> None:
+def wait(holds: Callable[[], object], timeout: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout
     while not holds():
         assert time.monotonic() < deadline, "it did not come to be"

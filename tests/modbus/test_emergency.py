@@ -26,6 +26,7 @@ from tests.config.sites import shipped
 from tests.logs import capture_logs
 from tests.modbus.kit import Boards, VirtualClock, frame, site
 from tests.modbus.live import CLOCK, LiveBus, PtySlave, wait
+from tests.patience import PATIENCE_S
 
 SITE = """\
 gateway: {id: test}
@@ -365,9 +366,9 @@ def test_at_a_start_a_dead_line_keeps_no_other_waiting_and_is_tried_until_it_is_
         openings = Openings(read_list(path), CLOCK)
         openings.start()
         wait(lambda: boards.closed() == [])
-        assert openings.wait(Seconds(8.0))
+        assert openings.wait(Seconds(PATIENCE_S))
         wait(lambda: len(silent.requests) > 6)
-        assert set(openings.hand_over(Seconds(8.0))) == {"A01", "A02", "A03"}
+        assert set(openings.hand_over(Seconds(PATIENCE_S))) == {"A01", "A02", "A03"}
         known = len(silent.requests)
         with LiveBus(own_site) as bus:  # The line is free for whoever comes next.
             bus.wait(RelayReadBack, port="A01", closed=False)
@@ -382,13 +383,13 @@ def test_whoever_is_to_hand_over_tells_no_further_relay(path: Path, tty: Path, o
 
     def slow(request: bytes) -> bytes:
         asked.set()
-        go_on.wait(8.0)
+        go_on.wait(PATIENCE_S)
         return boards(request)
 
     with slave(tty, slow) as far:
         openings = Openings(read_list(path), CLOCK)
         openings.start()
-        assert asked.wait(8.0)
+        assert asked.wait(PATIENCE_S)
         assert not openings.wait(Seconds(0.0))
         assert openings.hand_over(Seconds(0.0)) == ("A01", "A02", "A03")
         go_on.set()

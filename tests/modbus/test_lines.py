@@ -19,6 +19,7 @@ from chargerd.core.units import Seconds
 from chargerd.modbus import lines
 from chargerd.modbus.lines import Line, LineGone, Resolver, SerialLine, SocketLine, Trouble, hasten
 from tests.modbus.live import raw_pty
+from tests.patience import PATIENCE_S
 
 SHORT = Seconds(0.02)
 
@@ -248,7 +249,7 @@ def test_a_name_server_that_is_dead_keeps_nobody_and_its_late_word_counts() -> N
 
     def slow(host: str, _port: int) -> str:
         asked.append(host)
-        assert may_answer.wait(10)
+        assert may_answer.wait(PATIENCE_S)
         return "127.0.0.1"
 
     resolver = Resolver(slow)

@@ -15,6 +15,7 @@ from tests.backend import Backend
 from tests.broker import Mosquitto
 from tests.mqtt.pki import Authority
 from tests.mqtt.test_link import Ledger, Stage
+from tests.patience import PATIENCE_S
 
 MANUAL = Path(__file__).parents[2] / "docs" / "backend"
 NOT_AUTHORISED = 0x87
@@ -60,7 +61,7 @@ def anybody(broker: Mosquitto, section: TlsSection) -> Iterator[Callable[[str], 
 
     def publish(topic: str) -> int:
         client.publish(topic, b"{}", qos=1)
-        return answers.get(timeout=10)
+        return answers.get(timeout=PATIENCE_S)
 
     try:
         yield publish

@@ -39,6 +39,7 @@ from chargerd.core.station import Station
 from chargerd.core.units import BoardId, CircuitId, CommandId, Instant, PortId, Seconds, SessionId
 from chargerd.core.view import PortState
 from chargerd.runtime.engine import Engine
+from tests.patience import PATIENCE_S
 
 PORT = PortId("A01")
 PLAN = StationPlan(
@@ -182,7 +183,7 @@ def test_deadlines_are_kept_without_any_event(stage: Stage) -> None:
     stage.engine.begin(())
     stage.clock.instant = Instant(stage.clock.instant + 1.0)
     # Nobody has confirmed the opening; the thread must notice by itself that it is to be repeated.
-    assert seen.wait(5)
+    assert seen.wait(PATIENCE_S)
     stage.engine.stop()
 
 

@@ -1,6 +1,7 @@
 """The whole daemon without a line: what it does when it begins on a bad disk, and when it gives up."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from chargerd.sim.world import World
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
 from tests.logs import capture_logs
+from tests.patience import PATIENCE_S
 
 A01 = PortId("A01")
 SITE = """
@@ -86,12 +88,11 @@ def look(folder: Path) -> dict[str, Any]:
 
 def wait(folder: Path, until: Callable[[Mapping[str, Any]], bool]) -> None:
     """Wait until the port is as it should be."""
+    deadline = time.monotonic() + PATIENCE_S
     pause = threading.Event()
-    for _ in range(300):
-        if until(look(folder)):
-            return
+    while not until(port := look(folder)):
+        assert time.monotonic() < deadline, port
         pause.wait(0.03)
-    raise AssertionError(look(folder))
 
 
 def test_relays_opened_by_a_daemon_that_gives_up_are_no_fault_of_theirs(
@@ -109,7 +110,7 @@ def test_relays_opened_by_a_daemon_that_gives_up_are_no_fault_of_theirs(
         next(client.stream("start", port=A01))
     wait(tmp_path, lambda port: port["state"] == "charging")
     hung.set()
-    running.join(20)
+    running.join(PATIENCE_S)
     assert left == [GAVE_UP]
     port = look(tmp_path)
     assert not port["latches"], "it would want somebody on site, and is not to blame"

@@ -5,6 +5,7 @@ import os
 import threading
 
 from chargerd.runtime.logqueue import MOST_LINES, LogQueue
+from tests.patience import PATIENCE_S
 
 
 def test_lines_come_out_in_order() -> None:
@@ -25,7 +26,7 @@ class Stalled(io.StringIO):
         self.let_go = threading.Event()
 
     def write(self, text: str) -> int:
-        self.let_go.wait(10)
+        self.let_go.wait(PATIENCE_S)
         return super().write(text)
 
 

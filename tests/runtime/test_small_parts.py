@@ -33,6 +33,7 @@ from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.onlooker import Every, Onlooker
 from chargerd.runtime.scribe import Scribe, batch_of, event_name, outline
 from chargerd.runtime.supervisor import Supervisor
+from tests.patience import PATIENCE_S
 from tests.runtime.test_engine import PLAN, PORT, HandClock
 
 NOW = Moment(instant=Instant(5.0))
@@ -131,7 +132,7 @@ def test_the_onlooker_looks_when_nudged_and_stops() -> None:
     onlooker = Onlooker(views, clock, [listener], unforeseen)
     onlooker.start()
     onlooker.nudge()
-    assert looked.acquire(timeout=5)
+    assert looked.acquire(timeout=PATIENCE_S)
     onlooker.stop()
 
 
@@ -144,7 +145,7 @@ def test_an_onlooker_that_dies_says_so() -> None:
     onlooker = Onlooker(lambda: (), HandClock(), [listener], lambda _error: died.set())
     onlooker.start()
     onlooker.nudge()
-    assert died.wait(5)
+    assert died.wait(PATIENCE_S)
     onlooker.stop()
 
 

@@ -18,6 +18,7 @@ from chargerd.sim.boards import Codec
 from chargerd.sim.line import LineFaults, PtyLine
 from chargerd.sim.loads import resistive
 from chargerd.sim.world import World
+from tests.patience import PATIENCE_S
 from tests.sim.shed import shed
 
 READ_CURRENT = bytes.fromhex("0B 04 00 06 00 02 91 60")
@@ -42,14 +43,14 @@ def line(world: World, tty: Path) -> Iterator[PtyLine]:
     assert plugged.failure is None
 
 
-def wait(holds: Callable[[], bool], timeout: float = 5.0) -> None:
+def wait(holds: Callable[[], bool], timeout: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout
     while not holds():
         assert time.monotonic() < deadline, "not in time"
         select.select([], [], [], 0.005)
 
 
-def talk(tty: Path, frame: bytes, size: int, timeout: float = 1.0) -> bytes:
+def talk(tty: Path, frame: bytes, size: int, timeout: float = PATIENCE_S) -> bytes:
     with serial.Serial(str(tty), 9600, timeout=timeout) as port:
         port.write(frame)
         return port.read(size)
@@ -82,17 +83,20 @@ def test_the_world_follows_real_time_while_nobody_asks(line: PtyLine, tty: Path,
     wait(lambda: not world.relay("A01").contact_closed)
     closed, opened = world.edges("A01")
     assert opened.at - closed.at == pytest.approx(3.0)
-    assert abs(SystemClock().now() - world.now) < 0.5
+    wait(lambda: abs(SystemClock().now() - world.now) < 0.5)
 
 
 def test_a_master_in_a_hurry_is_counted(line: PtyLine, tty: Path) -> None:
-    with serial.Serial(str(tty), 9600, timeout=1.0) as port:
-        port.write(READ_CURRENT)
-        assert len(port.read(9)) == 9
-        # The reply's last byte has just arrived, and 3.5 characters are 3.6 ms.
-        port.write(READ_CURRENT)
-        assert len(port.read(9)) == 9
-    assert line.broken_silences == 1
+    with serial.Serial(str(tty), 9600, timeout=PATIENCE_S) as port:
+
+        def hurried() -> bool:
+            # The reply's last byte has just arrived, and 3.5 characters are 3.6 ms: enough but for a busy machine.
+            port.write(READ_CURRENT)
+            assert len(port.read(9)) == 9
+            return line.broken_silences > 0
+
+        assert not hurried(), "there was nothing before"
+        wait(hurried)
 
 
 def test_other_units_and_garbage_get_no_answer_and_do_not_disturb_the_next(line: PtyLine, tty: Path) -> None:
@@ -101,7 +105,7 @@ def test_other_units_and_garbage_get_no_answer_and_do_not_disturb_the_next(line:
         assert port.read(1) == b""
         port.write(b"\x01\x05\x02")
         assert port.read(1) == b""
-        port.timeout = 1.0
+        port.timeout = PATIENCE_S
         port.write(READ_CURRENT)
         assert len(port.read(9)) == 9
     wait(lambda: len(line.exchanges) == 2)
@@ -109,7 +113,7 @@ def test_other_units_and_garbage_get_no_answer_and_do_not_disturb_the_next(line:
 
 
 def test_a_request_in_pieces_is_one_request(line: PtyLine, tty: Path) -> None:
-    with serial.Serial(str(tty), 9600, timeout=1.0) as port:
+    with serial.Serial(str(tty), 9600, timeout=PATIENCE_S) as port:
         port.write(READ_CURRENT[:3])
         select.select([], [], [], 0.005)
         port.write(READ_CURRENT[3:])
@@ -124,11 +128,11 @@ def test_dropped_corrupt_and_late_answers(line: PtyLine, tty: Path) -> None:
     assert talk(tty, CLOSE_3_S, 8) == CLOSE_3_S, "another board's answers are left alone"
     line.faults = LineFaults(corrupt=1.0)
     assert talk(tty, CLOSE_3_S, 8) != CLOSE_3_S
-    line.faults = LineFaults(late=1.0, late_by=Seconds(0.2))
+    line.faults = LineFaults(late=1.0, late_by=Seconds(1.0))
     with serial.Serial(str(tty), 9600, timeout=0.1) as port:
         port.write(CLOSE_3_S)
         assert port.read(8) == b""
-        port.timeout = 1.0
+        port.timeout = PATIENCE_S
         assert port.read(8) == CLOSE_3_S
 
 
@@ -181,7 +185,7 @@ def test_an_unplugged_line_hangs_up_and_comes_back_behind_the_same_link(
 
 
 def _until_hung_up(end: int) -> None:
-    ready, _, _ = select.select([end], [], [], 2.0)
+    ready, _, _ = select.select([end], [], [], PATIENCE_S)
     if ready and os.read(end, 16) == b"":
         raise OSError("end of file")
 
@@ -219,7 +223,7 @@ MBPOLL = shutil.which("mbpoll") or "mbpoll"
 
 def mbpoll(tty: Path, *arguments: str) -> str:
     command = [MBPOLL, "-m", "rtu", "-b", "9600", "-P", "none", "-0", "-1", "-q", *arguments, str(tty)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -246,7 +250,9 @@ def test_mbpoll_reads_what_the_world_says(
 @pytest.mark.usefixtures("line")
 def test_mbpoll_reads_and_writes_coils(tty: Path, world: World) -> None:
     mbpoll_write = [MBPOLL, "-m", "rtu", "-b", "9600", "-P", "none", "-a", "1", "-t", "0", "-0", "-r", "2"]
-    done = subprocess.run([*mbpoll_write, str(tty), "1"], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [*mbpoll_write, str(tty), "1"], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert world.relay("A03").contact_closed
     told = mbpoll(tty, "-a", "1", "-t", "0", "-r", "0", "-c", "8")

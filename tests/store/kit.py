@@ -18,8 +18,8 @@ from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.store.journal import NOBODY, Journal
 from chargerd.store.place import Upkeep
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 20.0
 NOON_MS = 1_760_000_000_000
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from chargerd.core.ledger import Batch, Reply
 from chargerd.core.units import CommandId, SessionId
+from tests.patience import PATIENCE_S
 from tests.store.kit import (
     HandClock,
     Opened,
@@ -183,7 +184,7 @@ def test_the_end_does_not_wait_longer_than_it_was_told(opened: Opened) -> None:
         leave.wait()
 
     opened.journal.append(Batch(), linger)
-    assert entered.wait(20.0)
+    assert entered.wait(PATIENCE_S)
     assert not opened.journal.close(0.01)
     leave.set()
     assert opened.close()

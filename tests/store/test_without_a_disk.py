@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chargerd.control.client import ControlClient, ControlFailure
+from tests.patience import PATIENCE_S
 from tests.site import DaemonSite
 from tests.store.test_failures import fill, mounted
 
@@ -48,7 +49,7 @@ def store(site: DaemonSite) -> dict[str, object]:
 
 
 def first_reply(site: DaemonSite) -> dict[str, object]:
-    with ControlClient(site.socket, timeout=20) as client:
+    with ControlClient(site.socket, timeout=PATIENCE_S) as client:
         reply: dict[str, object] = next(client.stream("start", port="A01"))
         return reply
 
@@ -80,7 +81,7 @@ def test_on_a_read_only_disk_it_watches_and_begins_anew_when_that_is_over(site: 
     start_is_refused(site)
     remount(disk, 0)
     assert site.process is not None
-    assert site.process.wait(30) == GAVE_UP
+    assert site.process.wait(PATIENCE_S) == GAVE_UP
     assert "begin anew" in site.log.read_text()
     site.start()
     site.wait_ready()
