@@ -51,4 +51,5 @@ def test_a_scenario_without_arguments_is_a_test_of_its_own(scenario: str) -> Non
     name, function = scenario.split(":")
     assert name.rpartition(".")[2].startswith("test_")
     assert function.startswith("test_")
-    assert not getattr(getattr(importlib.import_module(f"tests.{name}"), function), "pytestmark", [])
+    marks = getattr(getattr(importlib.import_module(f"tests.{name}"), function), "pytestmark", [])
+    assert {mark.name for mark in marks} <= {"long"}

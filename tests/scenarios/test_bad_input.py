@@ -173,6 +173,7 @@ def test_an_estimate_is_told_of_once_over_an_outage() -> None:
 # On the wire
 
 
+@pytest.mark.long
 def test_a_board_that_answers_for_another_address_is_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch)
     own = bench.boards.script
@@ -195,6 +196,7 @@ def test_a_board_that_answers_for_another_address_is_no_reading(monkeypatch: pyt
     assert bench.bus.counters.foreign_bytes == sum(board.foreign_bytes for board in told.boards)
 
 
+@pytest.mark.long
 def test_strangers_are_told_of_once_and_again_after_some_quiet() -> None:
     world = World()
     world.charging()
@@ -212,6 +214,7 @@ def test_strangers_are_told_of_once_and_again_after_some_quiet() -> None:
     assert world.state() is PortState.CHARGING
 
 
+@pytest.mark.long
 def test_a_stranger_that_speaks_first_takes_the_answer_behind_it_along(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_suspension_does_not_count_as_charging_time() -> None:
     assert world.settlement().record.charging == pytest.approx(world.contact_time(), abs=0.5)
 
 
+@pytest.mark.long
 def test_a_day_is_the_longest_session() -> None:
     plan = port_plan(
         limits=Limits(duration=Seconds(200000.0)),
@@ -152,6 +153,7 @@ def test_the_orders_energy_ends_it_within_what_two_readings_draw() -> None:
     assert world.loads[PortId("A01")].energy_at(world.now) - 5000 == pytest.approx(20.0, abs=1.5)
 
 
+@pytest.mark.long
 def test_the_register_pulls_the_energy_at_every_checkpoint() -> None:
     """Watts of a meter that reads 20 % low do not sell a fifth of the energy for nothing."""
     world = World()
@@ -165,6 +167,7 @@ def test_the_register_pulls_the_energy_at_every_checkpoint() -> None:
     assert record.last_register > 5100
 
 
+@pytest.mark.long
 def test_totals_are_told_every_quarter_of_an_hour() -> None:
     world = World()
     world.charging()
@@ -206,6 +209,7 @@ def test_an_idle_port_is_read_now_and_then() -> None:
     assert len(readings) == pytest.approx(60 / IDLE_POLL, abs=1)
 
 
+@pytest.mark.long
 def test_ports_charge_beside_each_other() -> None:
     plans = [port_plan(f"A{number:02}", number) for number in range(1, 13)]
     world = World(*plans)

@@ -346,6 +346,7 @@ def test_a_meter_of_three_phases_tells_each() -> None:
     assert world.shed().load_currents == (1.0, 2.0, 0.0)
 
 
+@pytest.mark.long
 def test_a_circuit_that_stays_warm_is_relieved() -> None:
     world = shed(2, **rated(20.0), meter=feeder())
     all_charging(world, "A01", "A02")

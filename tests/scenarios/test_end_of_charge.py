@@ -32,6 +32,7 @@ def test_a_pulled_plug_ends_the_session_five_minutes_later() -> None:
     assert not world.contacts[PortId("A01")].closed
 
 
+@pytest.mark.long
 def test_a_tapered_charge_is_full_and_says_how_sure_that_is() -> None:
     world = World()
     world.charging()

@@ -8,6 +8,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -143,8 +144,9 @@ def said(fact: Fact) -> Iterator[str]:
             pass
 
 
-def played(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> list[Fact]:
-    """Play a scenario and return the facts of all its worlds."""
+@cache
+def played(scenario: Scenario) -> list[Fact]:
+    """Play a scenario, if it has not been yet, and return the facts of all its worlds."""
     facts: list[Fact] = []
     record = World._record  # noqa: SLF001 - looked over its shoulder
 
@@ -152,7 +154,6 @@ def played(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> list[Fact]:
         facts.append(fact)
         record(world, fact, number)
 
-    monkeypatch.setattr(World, "_record", noted)
     place, arguments = scenario
     module, name = place.split(":")
     function = getattr(importlib.import_module(f"tests.scenarios.{module}"), name)
@@ -160,20 +161,24 @@ def played(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> list[Fact]:
     code = function.__code__
     for number in range(code.co_kwonlyargcount):
         keywords[code.co_varnames[code.co_argcount + number]] = arguments[code.co_argcount + number]
-    function(*arguments[: code.co_argcount], **keywords)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(World, "_record", noted)
+        function(*arguments[: code.co_argcount], **keywords)
     return facts
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("function", sorted(BY_FUNCTION))
-def test_a_function_is_reached_by_its_scenario(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = played(BY_FUNCTION[function], monkeypatch)
+def test_a_function_is_reached_by_its_scenario(function: str) -> None:
+    facts = played(BY_FUNCTION[function])
     name = function.removesuffix("_trip")
     assert name in {each for fact in facts for each in said(fact)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reason", sorted(BY_REASON))
-def test_a_reason_is_given_in_its_scenario(reason: StopReason, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = played(BY_REASON[reason], monkeypatch)
+def test_a_reason_is_given_in_its_scenario(reason: StopReason) -> None:
+    facts = played(BY_REASON[reason])
     assert reason in {fact.settlement.reason for fact in facts if isinstance(fact, SessionEnded)}
 
 

@@ -98,6 +98,7 @@ def test_how_many_steps_are_enough_is_the_ports_own(steps: float, *, opens: bool
     assert bool(world.count("suspended meter_frozen")) is opens
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("watts", "opens"), [(10.0, True), (9.9, False)])
 def test_what_a_meter_need_not_count_is_no_evidence(watts: float, *, opens: bool) -> None:
     world = stuck(watts)
@@ -250,6 +251,7 @@ def steady(_past: float) -> tuple[float, float, float | None]:
     return 0.8, 100.2, None
 
 
+@pytest.mark.long
 def test_values_that_stand_still_while_neighbours_move_flag_the_meter_and_open_nothing() -> None:
     world = beside(steady, 298)
     assert not told(world, MeterFrozen)
@@ -263,6 +265,7 @@ def test_values_that_stand_still_while_neighbours_move_flag_the_meter_and_open_n
     assert world.count("suspended meter_frozen") == 0
 
 
+@pytest.mark.long
 def test_of_a_flagged_meter_two_steps_of_the_register_are_enough() -> None:
     world = beside(steady, 800)
     world.tells("meter frozen", "suspended meter_frozen")
@@ -338,6 +341,7 @@ def test_a_meter_that_was_never_read_stands_still_for_nobody() -> None:
     assert not frozen.compare([], Instant(1000.0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [11, 12])
 def test_benign_loads_never_freeze_a_meter(seed: int) -> None:
     """Beside a restless neighbour, with registers of 1 to 100 Wh and, for half of them, a voltage."""
@@ -373,6 +377,7 @@ def jumped(watts: float = 380.0, *, after: float = 1900.0, trips: bool = False) 
     return world
 
 
+@pytest.mark.long
 def test_a_load_that_jumps_is_told_of_once_and_goes_on() -> None:
     world = jumped()
     began = world.elapsed
@@ -386,6 +391,7 @@ def test_a_load_that_jumps_is_told_of_once_and_goes_on() -> None:
     assert world.state() is PortState.CHARGING
 
 
+@pytest.mark.long
 def test_where_a_site_wants_it_a_jump_ends_the_session() -> None:
     world = jumped(trips=True)
     world.run_until("tripped power_jump", within=60)
@@ -398,6 +404,7 @@ def test_where_a_site_wants_it_a_jump_ends_the_session() -> None:
     assert world.count("power jumped") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("watts", "after", "jumps"), [(379.9, 1900.0, False), (380.0, 1700.0, False), (380.0, 1810.0, True)]
 )
@@ -409,6 +416,7 @@ def test_less_than_eighty_watts_or_within_half_an_hour_is_no_jump(
     assert bool(world.count("power jumped")) is jumps
 
 
+@pytest.mark.long
 def test_a_peak_of_less_than_half_a_minute_is_neither_a_jump_nor_a_maximum() -> None:
     world = jumped()
     world.run(26)
@@ -419,6 +427,7 @@ def test_a_peak_of_less_than_half_a_minute_is_neither_a_jump_nor_a_maximum() -> 
     world.run_until("power jumped", within=40)
 
 
+@pytest.mark.long
 def test_a_jump_is_not_seen_in_one_reading() -> None:
     world = World(port_plan(protection=replace(Protection(), power_jump_delay=Seconds(0.0))))
     world.charging()
@@ -431,6 +440,7 @@ def test_a_jump_is_not_seen_in_one_reading() -> None:
     assert world.count("power jumped") == 1
 
 
+@pytest.mark.long
 def test_a_suspension_breaks_a_jump() -> None:
     world = jumped(trips=True)
     world.run(20)
@@ -451,6 +461,7 @@ def after_an_outage() -> World:
     return world
 
 
+@pytest.mark.long
 def test_what_a_load_drew_before_an_outage_is_no_jump_after_it() -> None:
     world = after_an_outage()
     world.run(100)
@@ -459,6 +470,7 @@ def test_what_a_load_drew_before_an_outage_is_no_jump_after_it() -> None:
     world.run_until("power jumped", within=60)
 
 
+@pytest.mark.long
 def test_a_register_that_stands_still_after_an_outage_opens_the_port() -> None:
     world = after_an_outage()
     stands = world.loads[A01].energy_at(world.now)

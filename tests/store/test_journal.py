@@ -11,9 +11,9 @@ from chargerd.core.units import CommandId, PortId, SessionId
 from chargerd.mqtt.contract import EventBody
 from chargerd.store.errors import StoreError
 from chargerd.store.journal import LAST_WORDS
+from tests.patience import PATIENCE_S
 from tests.store.kit import (
     NOON_MS,
-    PATIENCE_S,
     HandClock,
     Opened,
     command,
