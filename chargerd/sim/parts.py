@@ -65,6 +65,8 @@ class Relay:
     @property
     def contact_closed(self) -> bool:
         """Whether current can flow."""
+        if self.fault is RelayFault.NONE:  # First, since a world asks each of its relays at every step.
+            return self.told
         if self.fault is RelayFault.WELDED:
             return True
         return self._stuck_at if self.fault is RelayFault.STUCK else self.coil

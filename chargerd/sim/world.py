@@ -8,7 +8,6 @@ runs out, so that what happens depends on the seed and on what was done when, an
 import math
 import random
 import threading
-from collections.abc import Iterable
 
 from chargerd.config.site import Board, Site
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Volts, WattHours, Watts, between
@@ -43,6 +42,7 @@ class World:
         self._now = begin
         self._steps = 0
         self._boards = {board.id: self._make(board, crosstalk) for board in site.boards.values()}
+        self._relays = [relay for board in self._boards.values() for relay in board.relays]
         self._meters = [meter for board in self._boards.values() for meter in board.meters]
         self._keeping = [meter for meter in self._meters if meter.refresh > 0]
         self._moved = True
@@ -145,13 +145,14 @@ class World:
 
     def _step(self, to: Instant) -> None:
         grid = Instant(self._begin + (self._steps + 1) * self._step_for)
-        lapse = min((relay.lapses_at for relay in self._relays() if relay.lapses_at is not None), default=grid)
+        timed = [(relay.lapses_at, relay) for relay in self._relays if relay.lapses_at is not None]
+        lapse = min((lapses_at for lapses_at, _ in timed), default=grid)
         end = Instant(min(to, grid, max(lapse, self._now)))
         span = between(self._now, end)
         for socket in self._sockets.values():
             socket.pass_time(span)
         self._now = end
-        lapsed = [relay for relay in self._relays() if relay.lapses_at is not None and relay.lapses_at <= end]
+        lapsed = [relay for lapses_at, relay in timed if lapses_at <= end]
         for relay in lapsed:
             relay.lapse()
         if lapsed:
@@ -159,9 +160,6 @@ class World:
         if end >= grid:
             self._steps += 1
             self._stir()
-
-    def _relays(self) -> Iterable[Relay]:
-        return (relay for board in self._boards.values() for relay in board.relays)
 
     def _stir(self) -> None:
         """Draw new noise, on the grid only."""
@@ -178,10 +176,11 @@ class World:
         self._note_plugs()
         for port, socket in self._sockets.items():
             relay = socket.relay
-            if relay.contact_closed is not self._closed[port]:
-                self._closed[port] = relay.contact_closed
+            closed = relay.contact_closed
+            if closed is not self._closed[port]:
+                self._closed[port] = closed
                 why = cause if relay.fault is RelayFault.NONE else relay.fault.value
-                self._write(port, Edge.CLOSED if relay.contact_closed else Edge.OPEN, why)
+                self._write(port, Edge.CLOSED if closed else Edge.OPEN, why)
                 self._settle(port)
 
     def _settle(self, port: PortId) -> None:
