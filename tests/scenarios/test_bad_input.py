@@ -196,7 +196,6 @@ def test_a_board_that_answers_for_another_address_is_no_reading(monkeypatch: pyt
     assert bench.bus.counters.foreign_bytes == sum(board.foreign_bytes for board in told.boards)
 
 
-@pytest.mark.long
 def test_strangers_are_told_of_once_and_again_after_some_quiet() -> None:
     world = World()
     world.charging()

@@ -265,7 +265,6 @@ def test_values_that_stand_still_while_neighbours_move_flag_the_meter_and_open_n
     assert world.count("suspended meter_frozen") == 0
 
 
-@pytest.mark.long
 def test_of_a_flagged_meter_two_steps_of_the_register_are_enough() -> None:
     world = beside(steady, 800)
     world.tells("meter frozen", "suspended meter_frozen")
@@ -391,7 +390,6 @@ def test_a_load_that_jumps_is_told_of_once_and_goes_on() -> None:
     assert world.state() is PortState.CHARGING
 
 
-@pytest.mark.long
 def test_where_a_site_wants_it_a_jump_ends_the_session() -> None:
     world = jumped(trips=True)
     world.run_until("tripped power_jump", within=60)
