@@ -3,7 +3,7 @@
 import pytest
 
 from chargerd.core.commands import CloseRelay
-from chargerd.core.events import CircuitReading, DeadlineReached, ResetRequested
+from chargerd.core.events import CircuitReading, DeadlineReached, FaultKind, InputsNotRead, ResetRequested
 from chargerd.core.facts import CircuitTripped, Clearing, Latch
 from chargerd.core.invariants import Invariants, InvariantViolated, holders_above
 from chargerd.core.moment import ClockQuality, Moment
@@ -29,6 +29,15 @@ def test_no_more_is_opened_than_has_to_be() -> None:
     world.run(0.3)
     assert closed(world) == ["A01", "A02"][: len(closed(world))]
     assert len(closed(world)) == 1, "24 A, 19 A is 95 %, 14 A"
+
+
+def test_inputs_that_no_circuit_waits_for_may_be_silent() -> None:
+    world = shed(1, **rated(20.0), meter=feeder())
+    all_charging(world, "A01")
+    for _ in range(3):
+        world.tell(InputsNotRead(board=BoardId("io-nobody"), at=Instant(world.now), kind=FaultKind.TIMEOUT))
+        world.run(2)
+    assert closed(world) == ["A01"]
 
 
 def test_a_load_beside_the_ports_that_goes_on_opens_nobody_twice() -> None:
