@@ -3,8 +3,9 @@
 import pytest
 
 from chargerd.core.commands import CloseRelay
-from chargerd.core.events import CircuitReading, DeadlineReached, FaultKind, InputsNotRead, ResetRequested
+from chargerd.core.events import CircuitReading, DeadlineReached, InputsNotRead, ResetRequested
 from chargerd.core.facts import CircuitTripped, Clearing, Latch
+from chargerd.core.faults import FaultKind
 from chargerd.core.invariants import Invariants, InvariantViolated, holders_above
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.outbox import Outcome
