@@ -118,14 +118,14 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "self.shape.take_up(record.level, record.lately)",
-        "self.shape.take_up(record.lately * 0, record.lately)",
-        _RESUME + "test_full_is_still_told_by_the_shape_from_before",
+        "self.shape.take_up(record.level, record.lately, record.energy)",
+        "self.shape.take_up(record.lately * 0, record.lately, record.energy)",
+        _RESUME + "test_a_battery_taken_is_still_told_by_the_shape_from_before",
     ),
     Bend(
         "protection",
-        "self.shape.take_up(record.level, record.lately)",
-        "self.shape.take_up(record.level, record.lately * 0)",
+        "self.shape.take_up(record.level, record.lately, record.energy)",
+        "self.shape.take_up(record.level, record.lately * 0, record.energy)",
         _OUTAGES + "test_a_plug_that_was_pulled_during_the_outage_is_no_full_battery",
     ),
     Bend(

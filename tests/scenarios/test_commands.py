@@ -792,9 +792,11 @@ def test_a_port_may_stay_on_when_the_charge_is_full(reason: str, *, full_stop: b
     world.ready()
     order = Order(session=SessionId("s"), port=A01, limits=Limits(duration=Seconds(600.0)), full_stop=full_stop)
     world.order(order)
-    world.run(200)
+    world.run(60)
+    world.draw(0.6, 100.0)
+    world.run(170)
     world.draw(0.1, 6.0)
-    world.run(450)
+    world.run(420)
     assert world.settlement().reason.value == reason
 
 

@@ -46,7 +46,8 @@ BY_FUNCTION: dict[str, Scenario] = {
     "duration_limit": at("test_charging:test_the_orders_time_with_the_relay_closed_ends_it"),
     "no_load": at("test_charging:test_a_load_that_never_comes_ends_the_session_after_two_minutes"),
     "unplugged": at("test_end_of_charge:test_a_pulled_plug_ends_the_session_five_minutes_later"),
-    "full": at("test_resuming:test_full_is_still_told_by_the_shape_from_before"),
+    "charger_idle": at("test_end_of_charge:test_a_bike_taken_without_its_charger_ends_the_session_in_ten_minutes"),
+    "full": at("test_end_of_charge:test_a_tapered_charge_is_full_and_says_how_sure_that_is"),
     "relay_stuck_open": at("test_relays:test_a_relay_that_falls_open_while_charging_is_stuck_open"),
     "relay_board_lost": at("test_reasons:test_a_relay_board_that_stays_away_ends_the_session"),
     "relay_unconfirmed": at(
