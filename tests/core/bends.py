@@ -164,8 +164,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "reading.current >= self.definite_current",
-        "reading.current > self.definite_current",
+        "above=seen.current >= self.definite_current",
+        "above=seen.current > self.definite_current",
         _OVER + "test_ten_percent_more_trips_after_three_seconds",
         (5.5,),
     ),
@@ -197,8 +197,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "if reading.current is not None and counted.current:",
-        "if reading.current is not None:",
+        "if seen.current is not None and counted.current:",
+        "if seen.current is not None:",
         _OVER + "test_a_single_reading_is_not_enough_for_a_definite_time",
     ),
     Bend(
@@ -276,8 +276,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "seen",
-        "        if reading.power is not None:\n            self.power, self.power_at = reading.power, reading.at",
-        "        if True:\n            self.power, self.power_at = reading.power or Watts(0.0), reading.at",
+        "        if reading.power is not None:\n            self.power, self.power_at = Watts(abs(reading.power)), reading.at",
+        "        if True:\n            self.power, self.power_at = Watts(abs(reading.power or 0.0)), reading.at",
         _SUSPEND + "test_power_that_is_missing_is_no_zero",
     ),
     Bend(
@@ -628,7 +628,7 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "guards",
-        "return event.session is None and not event.force and event.source is Source.REMOTE",
+        "return stop.session is None and not stop.force and stop.source is Source.REMOTE",
         "return False",
         _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",
         (),

@@ -263,8 +263,8 @@ METER_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "        self.jump.most = record.peak_power\n",
-        "",
+        "self.most = self.jump.most = max(record.peak_power, record.level)",
+        "self.most = max(record.peak_power, record.level)",
         _METERS + "test_what_a_load_drew_before_an_outage_is_no_jump_after_it",
     ),
     # Bad input
@@ -339,7 +339,7 @@ METER_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection",
-        "                self.totals.see_open(reading.power, reading.at)\n",
+        "                self.totals.see_open(Watts(abs(reading.power)), reading.at)\n",
         "                pass\n",
         "core.test_protection:test_what_flows_through_a_relay_that_counts_as_open_is_billed_by_the_register",
     ),

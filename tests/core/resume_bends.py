@@ -136,8 +136,8 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "supply",
-        "key=lambda port: port.session.image.started_at",
-        "key=lambda port: port.session.started.instant",
+        "(port.session.sheds(), -port.session.image.started_at)",
+        "(port.session.sheds(), -port.session.started.instant)",
         _OUTAGES + "test_a_circuit_sheds_the_newest_session_even_if_an_older_one_was_begun_on_another_boot",
     ),
     Bend(

@@ -167,8 +167,8 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "circuit",
-        "known = [current for current in currents if current is not None and isfinite(current) and current >= 0]",
-        "known = [current for current in currents if current is not None]",
+        "known = [abs(current) for current in currents if current is not None and isfinite(current)]",
+        "known = [abs(current) for current in currents if current is not None]",
         "scenarios.test_circuits:test_what_is_no_current_is_no_reading",
         ((float("nan"),),),
         (),
