@@ -4,10 +4,11 @@
     log.warning("line_gone", bus="shed", why="unplugged")
 
 structlog does the work. What stands here keeps it from being loaded before the relays are safe: it comes when a
-log is configured, or with the first event before that.
+log is configured. What is told before that goes to stderr as plain words.
 """
 
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
@@ -43,16 +44,10 @@ class _Lines:
         self._write = write
         self._columns = columns
         self._colours = colours
-        self._logger: Any = None
+        self._logger: Any = self._made()
 
     def __call__(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
-        if self._logger is None:
-            self.prepare()
         self._logger.log(level, event, **fields)
-
-    def prepare(self) -> None:
-        """Load what it takes, so that no bus has to wait for that when it tells its first event."""
-        self._logger = self._made()
 
     def _made(self) -> Any:
         with _without(_OPTIONAL, _UNUSED):
@@ -96,7 +91,7 @@ def _without(names: tuple[str, ...], empty: str) -> Iterator[None]:
         yield
     finally:
         for name in hidden:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
 
 
 def as_json(write: Callable[[str], object]) -> Sink:
@@ -109,9 +104,14 @@ def as_columns(write: Callable[[str], object], *, colours: bool = False) -> Sink
     return _Lines(write, columns=True, colours=colours)
 
 
-def _to_stderr(line: str) -> None:
-    # Looked up at each call: whoever redirects stderr means us as well.
-    sys.stderr.write(line)
+def in_words(level: Level, event: str, fields: Mapping[str, object]) -> None:
+    """Say it on stderr without loading anything: the sink of what has not configured another."""
+    told = " ".join(f"{name}={value}" for name, value in fields.items() if name != "exc_info")
+    sys.stderr.write(f"{level.name.lower()}: {event} {told}".rstrip() + "\n")
+    cause = fields.get("exc_info")
+    if cause:
+        raised = cause if isinstance(cause, BaseException) else sys.exception()
+        sys.stderr.write("".join(traceback.format_exception(raised)))
 
 
 class _Output:
@@ -119,18 +119,16 @@ class _Output:
 
     def __init__(self) -> None:
         self.level = Level.WARNING
-        self.sink = as_columns(_to_stderr)
+        self.sink: Sink = in_words
 
 
 _OUTPUT: Final = _Output()
 
 
-def configure(level: Level, sink: Sink | None = None) -> None:
-    """Have events from a level on go to a sink; without one, as columns to stderr."""
+def configure(level: Level, sink: Sink = in_words) -> None:
+    """Have events from a level on go to a sink; without one, to stderr."""
     _OUTPUT.level = level
-    _OUTPUT.sink = as_columns(_to_stderr) if sink is None else sink
-    if isinstance(sink, _Lines):
-        sink.prepare()
+    _OUTPUT.sink = sink
 
 
 def tell(level: Level, event: str, /, **fields: object) -> None:

@@ -16,7 +16,7 @@ OBSTACLES: dict[str, tuple[str, str]] = {
     ),
     "not_yet_known": (
         "The daemon has just begun: not all that the port needs has answered yet.",
-        "nothing; a start waits for it, for 3 s at most",
+        "nothing; a start waits for it, for `step_s` at most (3 s unless set)",
     ),
     "meter_stale": (
         "The meter does not answer, or goes on showing the same whatever flows.",

@@ -67,7 +67,7 @@ check the file; change those and run `python -m chargerd.config.reference > docs
 - A range stands for equal entries: `A01..A12` (zero padding is kept), `relay-a/1..12`, `11..22`. Boards and ports
   can be ranges. What is ranged beside a ranged name must have as many members, and runs along; anything else holds
   for all of them.
-- Names have 1 to 64 characters, none of them a space or one of `/ + # $`.
+- Ids have 1 to 32 characters: a to z, A to Z, 0 to 9, and `. _ -`. What people read is `label` or `name`.
 - A channel is `board/number`, counted from 1 as printed on the board; a board with one channel may go without.
 - Each relay channel belongs to one port or one contactor, each meter channel to one port.
 - `on` and `off` are words in YAML 1.2; they are taken where a switch is wanted.

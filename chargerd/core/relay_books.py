@@ -44,7 +44,7 @@ class RelayBooks:
         """Take in one turn of the station; return what is wrong with it."""
         match event:
             case MeterReading() if event.current is not None and isfinite(event.current):
-                self._amps[event.port] = (event.at, event.current)
+                self._amps[event.port] = (event.at, Amps(abs(event.current)))
             case RelayReadBack() if not event.closed:
                 self._opening.pop(event.port, None)
             case _:

@@ -59,8 +59,9 @@ class Writer:
         self.restart_wanted = False
         """Whether the process should begin anew once it is idle: what it knows is not what the file tells."""
         self.span: LedgerSpan = self.tables.span()
-        self._expected: str | None = None
         """What the ledger holds; replaced as a whole, so that any thread may read it."""
+        self._expected: str | None = None
+        """The stream it is to go on under once that is written, if it is to be another one."""
         self.last_turn: Instant = clock.now()
         self.on_appended: Callable[[int], None] | None = None
         self._db = opened.connection

@@ -62,3 +62,14 @@ def test_without_a_sink_it_goes_to_whatever_stderr_is_now(capsys: pytest.Capture
     log.configure(Level.INFO)
     log.error("failed")
     assert "failed" in capsys.readouterr().err
+
+
+def test_and_says_where_an_exception_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(Level.INFO)
+    try:
+        float("odd")
+    except ValueError:
+        log.exception("failed", why="odd")
+    said = capsys.readouterr().err
+    assert said.startswith("error: failed why=odd\n")
+    assert "could not convert string to float" in said

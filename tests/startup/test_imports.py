@@ -55,7 +55,7 @@ def test_an_entry_point_loads_no_more_than_it_needs(entry: str, most: int, needs
 
 
 def test_the_log_loads_nothing_to_draw_with() -> None:
-    found = loaded("from chargerd import log; log.error('told')")
+    found = loaded("from chargerd import log; log.configure(log.Level.INFO, log.as_json(print))")
     assert "structlog" in found
     assert {name.partition(".")[0] for name in found} & {"rich", "pygments", "better_exceptions"} == set()
     assert not {name for name in found if name.startswith("asyncio.")}

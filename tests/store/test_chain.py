@@ -36,9 +36,7 @@ def test_a_settlement_that_names_another_before_it_is_found() -> None:
     links, newest = chain({"energy_wh": 1}, {"energy_wh": 2})
     forged = sealed({"energy_wh": 2}, gateway="shed-1", previous="ff")
     links[1] = replace(links[1], text=dump_body(forged))
-    assert problems_of(links, str(forged["digest"])) == (
-        "row 2: names another settlement before it than the journal does",
-    )
+    assert problems_of(links, str(forged["digest"])) == ("row 2: the record does not match its digest",)
     assert newest != forged["digest"]
 
 

@@ -35,9 +35,9 @@ CREATE TABLE ledger (
             previous TEXT
         ) STRICT;
 INSERT INTO "ledger" VALUES(1,'session','{"event": "started", "session_id": "s1"}',1.5,1,1760000000000,'ntp',0,0,NULL);
-INSERT INTO "ledger" VALUES(2,'session','{"event": "ended", "session_id": "s2", "energy_wh": 7, "gateway": null, "previous_digest": null, "digest": "988fc1adf4a5245aaced558547cb3dff9e404d3e8744ecd0a66603695114bd4d"}',1.5,1,1760000000000,'ntp',0,1,NULL);
+INSERT INTO "ledger" VALUES(2,'session','{"event": "ended", "session_id": "s2", "energy_wh": 7, "digest": "ae3374d56d9d6012d2dd136bb01d76b689ddc0be38e49e9c21d9672b2295e133"}',1.5,1,1760000000000,'ntp',0,1,NULL);
 INSERT INTO "ledger" VALUES(3,'event','{"event": "x"}',1.5,1,1760000000000,'ntp',0,0,NULL);
-INSERT INTO "ledger" VALUES(4,'session','{"event": "ended", "session_id": "s0", "energy_wh": 3, "gateway": null, "previous_digest": "988fc1adf4a5245aaced558547cb3dff9e404d3e8744ecd0a66603695114bd4d", "digest": "ee8381e74fc021a58faee53e08c56732d22e827272bc720b0233edc930d3c489"}',1.5,1,1760000000000,'ntp',0,1,'988fc1adf4a5245aaced558547cb3dff9e404d3e8744ecd0a66603695114bd4d');
+INSERT INTO "ledger" VALUES(4,'session','{"event": "ended", "session_id": "s0", "energy_wh": 3, "digest": "3433331afaa64a6fd42d609c4f35f2e85e914a7f7da88cec1b1b8cb798cbcb88"}',1.5,1,1760000000000,'ntp',0,1,'ae3374d56d9d6012d2dd136bb01d76b689ddc0be38e49e9c21d9672b2295e133');
 CREATE TABLE session_ids (session TEXT PRIMARY KEY, wall_ms INTEGER) STRICT;
 INSERT INTO "session_ids" VALUES('s1',1760000000000);
 INSERT INTO "session_ids" VALUES('s2',1760000000000);
@@ -57,7 +57,7 @@ CREATE TABLE state (
             salvaged TEXT,
             latches_unknown INTEGER NOT NULL DEFAULT 0
         , dropped INTEGER NOT NULL DEFAULT 0, copied_ms INTEGER, begun INTEGER NOT NULL DEFAULT 0, gateway TEXT, machine TEXT) STRICT;
-INSERT INTO "state" VALUES(1,'01J9ZSTREAMOFANEARLYONE000',4,1,'ee8381e74fc021a58faee53e08c56732d22e827272bc720b0233edc930d3c489',1,4,NULL,0,0,1760000000000,0,'shed-1','0123456789abcdef');
+INSERT INTO "state" VALUES(1,'01J9ZSTREAMOFANEARLYONE000',4,1,'3433331afaa64a6fd42d609c4f35f2e85e914a7f7da88cec1b1b8cb798cbcb88',1,4,NULL,0,0,1760000000000,0,'shed-1','0123456789abcdef');
 CREATE TABLE warmth (port TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
 INSERT INTO "warmth" VALUES('A01','{"v":1,"data":{"port":"A01","theta":0.75,"at":{"instant":1.5,"boot":1,"wall_ms":1760000000000,"clock":"ntp"}}}');
 CREATE INDEX settlements ON ledger (seq) WHERE settlement = 1;
