@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from chargerd.core.events import UpdateRequested
 from chargerd.core.moment import Moment, passed
 from chargerd.core.plan import Limits, PortPlan
-from chargerd.core.protection import Image
-from chargerd.core.seen import Seen
+from chargerd.core.protection import Image, Models
 from chargerd.core.session import (
     EnergyQuality,
     Interruption,
@@ -38,7 +37,7 @@ class Raise:
 class Charge:
     """A session from its accepted start to its settlement."""
 
-    def __init__(self, plan: PortPlan, order: Order, seen: Seen, now: Moment) -> None:
+    def __init__(self, plan: PortPlan, order: Order, models: Models, now: Moment) -> None:
         self.order = order
         self.started = now
         self.durable = False
@@ -58,7 +57,7 @@ class Charge:
         self.image = Image(
             plan=plan,
             order=order,
-            seen=seen,
+            models=models,
             totals=Totals(order.tiers, plan.meter.energy_resolution),
             started_at=now.instant,
         )
@@ -76,13 +75,13 @@ class Charge:
 
     @classmethod
     def taken_up(
-        cls, plan: PortPlan, record: SessionRecord, seen: Seen, now: Moment, *, unanswered: bool
+        cls, plan: PortPlan, record: SessionRecord, models: Models, now: Moment, *, unanswered: bool
     ) -> "Charge":
         """Return a session as an outage has left it: suspended, and not proved to go on yet.
 
         `unanswered`: whether its start still waits for its last word.
         """
-        charge = cls(plan, record.order, seen, now)
+        charge = cls(plan, record.order, models, now)
         charge.kept, charge.started = record, record.started
         charge.announced = charge.charged = charge.touched = True
         if not unanswered:

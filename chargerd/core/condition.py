@@ -13,19 +13,15 @@ from chargerd.core.circuits import BETWEEN_CLOSINGS, Circuits
 from chargerd.core.commands import Code
 from chargerd.core.events import BoardBack, BoardEvent, BoardPrepared, PreparationFailed
 from chargerd.core.facts import Clearing, Disabled, Latch
-from chargerd.core.frozen import Frozen
-from chargerd.core.heat import Heat
-from chargerd.core.mains import Mains
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import Recurring, reached
 from chargerd.core.plan import DeadMan, Limits, PortPlan, RelayPlan
-from chargerd.core.protection import Verdict, next_judgement
+from chargerd.core.protection import Models, Verdict, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.resuming import Outlook, outlook
-from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
-from chargerd.core.thermal import START_BELOW, Thermal
+from chargerd.core.thermal import START_BELOW
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.core.view import PortState, PortView
 from chargerd.core.weld import REFRESHES, SETTLING, Weld
@@ -142,19 +138,18 @@ class PortCondition:
         self.id = plan.id
         self.station = station
         self.out = out
-        self.seen = Seen(plan.meter, plan.protection)
+        self.models = models = Models.of(plan)
+        """What its sessions go by as well; each by its own name below."""
+        self.seen, self.thermal, self.heat = models.seen, models.thermal, models.heat
+        self.frozen, self.mains = models.frozen, models.mains
         self.meter_known = False
         """Whether its meter has answered, or was asked in vain, since the process began."""
         self.relay = RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
         self.weld = Weld(plan)
-        self.thermal = Thermal()
         self.warmth_told = False
         """Whether the journal has it as a warm one."""
-        self.heat = Heat(plan.protection)
-        self.frozen = Frozen(plan)
         self.implausible = Recurring()
         self.negative = Recurring()
-        self.mains = Mains(plan.protection)
         self.latches = list(latches)
         self.state = PortState.UNKNOWN
         self.since = now

@@ -22,7 +22,7 @@ COOLED = 5.0
 class Heat:
     """The newest temperature of one socket, and since when it has been above each threshold."""
 
-    protection: Protection = field(default_factory=Protection)
+    protection: Protection
     celsius: Celsius | None = None
     at: Instant | None = None
     _over: Pickup = field(default_factory=Pickup)

@@ -30,7 +30,7 @@ FARTHEST = 1_000_000
 class Mains:
     """The newest voltage of one port's phases, and since when it has been out of its band, or back in it."""
 
-    protection: Protection = field(default_factory=Protection)
+    protection: Protection
     low: Volts | None = None
     """Of the lowest phase, where a port's phase is not stated."""
     high: Volts | None = None

@@ -106,11 +106,7 @@ class Port(PortCondition):
             self.fail(Code.CIRCUIT_FULL, detail, now)
 
     def _take(self, order: Order, now: Moment) -> None:
-        self.charge = Charge(self.plan, order, self.seen, now)
-        self.charge.image.thermal = self.thermal
-        self.charge.image.heat = self.heat
-        self.charge.image.frozen = self.frozen
-        self.charge.image.mains = self.mains
+        self.charge = Charge(self.plan, order, self.models, now)
         self.suspended_for = None
 
     def admit(self, now: Moment) -> None:
@@ -213,9 +209,7 @@ class Port(PortCondition):
 
     def take_up(self, record: SessionRecord, now: Moment, *, unanswered: bool) -> None:
         """An outage has interrupted this session: it waits for its proof and for its meter, its relay open."""
-        self.charge = Charge.taken_up(self.plan, record, self.seen, now, unanswered=unanswered)
-        image = self.charge.image
-        image.thermal, image.heat, image.mains, image.frozen = self.thermal, self.heat, self.mains, self.frozen
+        self.charge = Charge.taken_up(self.plan, record, self.models, now, unanswered=unanswered)
         self.suspended_for = StopReason.POWER_LOSS
         self.sequence_from = self.suspended_at = now.instant
         self.recover_until = after(now.instant, PROOF_WITHIN)

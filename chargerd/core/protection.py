@@ -6,7 +6,7 @@ breaker behind it stays the backstop: all thresholds lie below the curves of IEC
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from enum import StrEnum
 
 from chargerd.core.events import MeterReading
@@ -33,15 +33,43 @@ DEFINITE_READINGS = 2
 """What lasts for some time has to be seen more than once."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """What is known of a port whichever session it has: a wire does not cool down because a session ends."""
+
+    seen: Seen
+    thermal: Thermal
+    heat: Heat
+    mains: Mains
+    frozen: Frozen
+
+    @classmethod
+    def of(cls, plan: PortPlan) -> "Models":
+        """Return those of a port of which nothing is known yet."""
+        return cls(
+            seen=Seen(plan.meter, plan.protection),
+            thermal=Thermal(),
+            heat=Heat(plan.protection),
+            mains=Mains(plan.protection),
+            frozen=Frozen(plan),
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Image:
     """What the functions look at: the plan, the order, the meter's values and the session's totals."""
 
     plan: PortPlan
     order: Order
-    seen: Seen
+    models: InitVar[Models]
     totals: Totals
     started_at: Instant
+    seen: Seen = field(init=False)
+    """The port's, as the four below are, not the session's; none has a default, lest a session go by another."""
+    thermal: Thermal = field(init=False)
+    heat: Heat = field(init=False)
+    mains: Mains = field(init=False)
+    frozen: Frozen = field(init=False)
     closed_at: Instant | None = None
     """When the relay was last told to close; `None` while it is open."""
     contact_from: Instant | None = None
@@ -50,19 +78,11 @@ class Image:
     over_port_current: Pickup = field(default_factory=Pickup)
     """The same by the port's own limit, whatever was ordered."""
     over_power: Pickup = field(default_factory=Pickup)
-    thermal: Thermal = field(default_factory=Thermal)
-    """The port's, not the session's: a wire does not cool down because a session ends."""
     ordered: Thermal = field(default_factory=Thermal)
     """The session's own, by the limit of its order: no wire is warm by it, so it ends with the session."""
-    heat: Heat = field(default_factory=Heat)
-    """The port's as well."""
-    mains: Mains = field(default_factory=Mains)
-    """The port's as well."""
     level: Level = field(default_factory=Level)
     shape: Shape = field(init=False)
     """What the power of the session has looked like so far."""
-    frozen: Frozen = field(init=False)
-    """The port's as well."""
     jump: Jump = field(init=False)
     newly_stuck: bool = False
     """Whether the newest reading has shown that the meter does not measure."""
@@ -75,9 +95,10 @@ class Image:
     lenient: Limits | None = None
     """What readings from before that are judged by."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, models: Models) -> None:
+        self.seen, self.thermal, self.heat = models.seen, models.thermal, models.heat
+        self.mains, self.frozen = models.mains, models.frozen
         self.shape = Shape(self.plan.charge_end, self.plan.meter.power_step)
-        self.frozen = Frozen(self.plan)
         self.jump = Jump(self.plan.protection)
 
     def note(self, reading: MeterReading) -> None:

@@ -8,8 +8,7 @@ from chargerd.core.charge import Charge as Session
 from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
 from chargerd.core.plan import CEILING, Limits, MeterPlan, PortPlan, RelayPlan
-from chargerd.core.protection import judge
-from chargerd.core.seen import Seen
+from chargerd.core.protection import Models, judge
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, SessionId, Watts
 from tests.charges.profiles import Charge, Truth
@@ -40,8 +39,8 @@ def watch(charge: Charge) -> Said:
         circuit=CircuitId("shed"),
         limits=Limits(duration=CEILING.duration),
     )
-    seen = Seen(plan.meter, plan.protection)
-    session = Session(plan, Order(session=SessionId("s"), port=PORT, limits=plan.limits), seen, _moment(0.0))
+    order = Order(session=SessionId("s"), port=PORT, limits=plan.limits)
+    session = Session(plan, order, Models.of(plan), _moment(0.0))
     image = session.image
     image.close(Instant(0.0))
     image.contact_from = Instant(0.0)

@@ -8,6 +8,8 @@ _OUTAGES = "scenarios.test_outages:"
 _WINDOW = _RESUME + "test_the_window_itself_is_within_it_and_a_second_more_is_not"
 _OVER = _RESUME + "test_what_was_over_does_not_go_on"
 
+_KNOWN = "scenarios.test_resuming:test_what_is_known_of_a_port_protects_a_session_that_goes_on_too"
+
 RESUME_BENDS: tuple[Bend, ...] = (
     Bend("resuming", "outage - back_for <= window", "outage - back_for <= window + 1", _WINDOW),
     Bend("resuming", "outage - back_for <= window", "outage - back_for < window", _WINDOW),
@@ -169,5 +171,47 @@ RESUME_BENDS: tuple[Bend, ...] = (
         '            Rule("delivered", when.delivered, do.end_delivered),\n',
         "",
         "scenarios.test_resuming:test_it_closes_no_more_when_the_register_shows_that_all_was_drawn_unseen",
+    ),
+    # What is known of a port whichever session it has.
+    Bend(
+        "protection",
+        "models.seen, models.thermal, models.heat",
+        "models.seen, Thermal(), models.heat",
+        _KNOWN,
+        ("thermal", "tripped overcurrent_thermal"),
+    ),
+    Bend(
+        "protection",
+        "models.seen, models.thermal, models.heat",
+        "models.seen, models.thermal, Heat(self.plan.protection)",
+        _KNOWN,
+        ("heat", "tripped port_temperature"),
+    ),
+    Bend(
+        "protection",
+        "= models.mains, models.frozen",
+        "= Mains(self.plan.protection), models.frozen",
+        _KNOWN,
+        ("mains", "suspended overvoltage"),
+    ),
+    Bend(
+        "protection",
+        "= models.mains, models.frozen",
+        "= models.mains, Frozen(self.plan)",
+        _KNOWN,
+        ("frozen", "suspended meter_frozen"),
+    ),
+    Bend(
+        "port",
+        "record, self.models, now",
+        "record, type(self.models).of(self.plan), now",
+        _KNOWN,
+        ("heat", "tripped port_temperature"),
+    ),
+    Bend(
+        "port",
+        "order, self.models, now",
+        "order, type(self.models).of(self.plan), now",
+        "scenarios.test_heat:test_a_socket_of_seventy_degrees_is_opened_after_thirty_seconds",
     ),
 )

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.core.events import MeterReading
-from chargerd.core.protection import Image, meter_stale, next_judgement, overcurrent_instant, overpower
-from chargerd.core.seen import Seen
+from chargerd.core.protection import Image, Models, meter_stale, next_judgement, overcurrent_instant, overpower
 from chargerd.core.session import Order
 from chargerd.core.totals import Totals
 from chargerd.core.units import Amps, Instant, PortId, SessionId, WattHours, Watts
@@ -19,9 +18,8 @@ A01 = PortId("A01")
 def image() -> Image:
     plan = port_plan()
     order = Order(session=SessionId("s"), port=A01, limits=plan.limits)
-    seen = Seen(plan.meter, plan.protection)
     totals = Totals((), WattHours(1.0))
-    return Image(plan=plan, order=order, seen=seen, totals=totals, started_at=Instant(0.0))
+    return Image(plan=plan, order=order, models=Models.of(plan), totals=totals, started_at=Instant(0.0))
 
 
 def reading(at: float, amps: float | None = None, watts: float | None = None) -> MeterReading:

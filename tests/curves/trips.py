@@ -7,8 +7,7 @@ from chargerd.core.charge import Charge
 from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan
-from chargerd.core.protection import judge
-from chargerd.core.seen import Seen
+from chargerd.core.protection import Models, judge
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, SessionId, Watts
 
@@ -29,9 +28,8 @@ def trip_time(amps: float, *, limit: float = 5.0, sampling: float = 0.5, phase: 
         circuit=CircuitId("shed"),
         limits=Limits(current=Amps(limit), power=Watts(1e6)),
     )
-    seen = Seen(plan.meter, plan.protection)
     order = Order(session=SessionId("s"), port=PORT, limits=plan.limits)
-    session = Charge(plan, order, seen, Moment(instant=Instant(0.0)))
+    session = Charge(plan, order, Models.of(plan), Moment(instant=Instant(0.0)))
     image, began = session.image, 10.0
     image.close(Instant(0.0))
     image.contact_from = Instant(0.0)

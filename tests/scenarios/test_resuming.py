@@ -7,12 +7,24 @@ from typing import Any
 import pytest
 
 from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.events import MeterReading, TemperatureReading
 from chargerd.core.facts import Clearing, Latch, SessionSuspended
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import CircuitPlan, Limits, PortPlan, StationPlan
 from chargerd.core.session import EnergyQuality, Interruption, SessionRecord, Settlement, StopReason
 from chargerd.core.station import Station
-from chargerd.core.units import Amps, CircuitId, CommandId, Instant, PortId, Seconds, WattHours, Watts
+from chargerd.core.units import (
+    Amps,
+    Celsius,
+    CircuitId,
+    CommandId,
+    Instant,
+    PortId,
+    Seconds,
+    Volts,
+    WattHours,
+    Watts,
+)
 from chargerd.core.view import PortState
 from tests.core.plant import BOOT, port_plan
 from tests.core.world import World
@@ -482,3 +494,35 @@ def test_an_answer_is_not_given_for_a_port_nobody_knows() -> None:
     outcome = station.begin([record], World().moment(), unanswered={CommandId("start-1")})
     assert not [told for told in outcome.commands if isinstance(told, Answer) and told.status is ReplyStatus.DONE]
     assert len(outcome.facts) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("heat", "tripped port_temperature"),
+        ("mains", "suspended overvoltage"),
+        ("frozen", "suspended meter_frozen"),
+        ("thermal", "tripped overcurrent_thermal"),
+    ],
+)
+def test_what_is_known_of_a_port_protects_a_session_that_goes_on_too(model: str, told: str) -> None:
+    world = charged(200)
+    world.restart(after=10.0)
+    world.run_until("resumed", within=60)
+    if model == "frozen":
+        world.meters[A01].register = lambda _counted: 5000.0
+    elif model == "thermal":
+        world.draw(5.4, 900.0)
+    else:
+        for _ in range(20):
+            at = Instant(world.now)
+            if model == "heat":
+                world.tell(TemperatureReading(port=A01, at=at, celsius=Celsius(75.0)))
+            else:
+                world.tell(MeterReading(port=A01, at=at, voltage=Volts(270.0)))
+            world.run(2)
+    world.run(1200 if model in {"frozen", "thermal"} else 1)
+    world.tells(told)
+    assert bool(world.view().latches) is (model in {"heat", "thermal"}), (
+        "the wire is hot, not only the order's own limit"
+    )
