@@ -296,6 +296,9 @@ def test_each_rule_holds_at_its_boundary_and_not_beyond(trouble: Trouble) -> Non
             ports=1, more="protection: {overcurrent_definite_s: 0.5, meter_stale_s: 15}"
         ),
         Trouble.OVERPOWER: lambda: there(ports=1, more=LONG[:-1] + ", overpower_s: 2.6}"),
+        Trouble.LOST: lambda: there(
+            ports=1, line=", timeout_ms: 2000", more="protection: {overcurrent_definite_s: 9}"
+        ),
         Trouble.LEASES: lambda: there(
             ports=1, meter="pzem-016", more="protection: {meter_stale_s: 15, overcurrent_definite_s: 10}"
         ),

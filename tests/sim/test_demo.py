@@ -19,6 +19,8 @@ import pytest
 
 from chargerd.cli.demo import Demo, Options, leaving
 from chargerd.cli.demo_parts import broker
+from chargerd.cli.demo_stage import Happening
+from chargerd.cli.demo_view import Lines
 from chargerd.sim.line import PtyLine
 from tests.backend import Backend
 from tests.patience import PATIENCE_S
@@ -182,8 +184,19 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_few_seconds_with_one_port(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Demo(options(seconds=7.0), threading.Event()).run() == 0
+def test_a_session_on_one_port(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shown until it charges, however long that takes on a busy machine."""
+    leave, tell = threading.Event(), Lines.happened
+
+    def told(view: Lines, happening: Happening) -> None:
+        tell(view, happening)
+        if happening.kind == "start_done":
+            leave.set()
+
+    monkeypatch.setattr(Lines, "happened", told)
+    assert Demo(options(seconds=PATIENCE_S), leave).run() == 0
     out = capsys.readouterr().out
     assert "the gateway is online" in out
     assert "A01  Anna arrives" in out
