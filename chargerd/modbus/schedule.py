@@ -255,7 +255,11 @@ class Schedule:
         self._choose_voltage()
 
     def forgive(self) -> None:
-        """The line is back: every board may be asked at once, relays first."""
+        """The line is back: every board may be asked at once, relays first.
+
+        What went before an opening over a line that is gone is no reason to give up on this one.
+        """
+        self._passed_over = 0
         self.back_offs.forgive()
         self._coils_asked.update(dict.fromkeys(self._coils_last))
 

@@ -35,6 +35,7 @@ from chargerd.core.events import (
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus.board import BoardOnBus, RelayBoard
+from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import RtuWire
 from chargerd.modbus.worker import REPEATS
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Bench, crc, frame, names, site
@@ -638,6 +639,23 @@ def test_an_opening_under_which_the_line_vanishes_goes_out_first_when_it_returns
     small.run(1.5)
     assert small.line.requests[:2] == [COILS, OPEN_A01]
     assert [event.port for event in small.told(RelayWritten)] == [A01]
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_openings_outlive_a_line_that_opens_and_goes_with_its_first_request(small: Bench, times: int) -> None:
+    """A loose adapter, or a serial server that hangs up: each time what goes is the read-back before a write."""
+    for port in (A01, A02):
+        small.bus.execute(OpenRelay(port=port))
+    write, goes = small.line.write, iter(range(times))
+
+    def hang_up(data: bytes) -> None:
+        if next(goes, None) is not None:
+            raise LineGone("hung up")
+        write(data)
+
+    small.line.write = hang_up  # type: ignore[method-assign]
+    small.run(times + 1.5)
+    assert [event.port for event in small.told(RelayWritten)] == [A01, A02]
 
 
 def test_closings_and_renewals_do_not_wait_for_a_missing_line(small: Bench) -> None:

@@ -598,6 +598,19 @@ def test_nothing_passes_over_an_opening_but_what_was_under_way() -> None:
         bench.schedule.begin(reading, bench.now)
 
 
+def test_what_passed_an_opening_over_on_a_line_that_is_gone_counts_no_more() -> None:
+    bench = Bench(2)
+    bench.settle()
+    bench.run(6.0)
+    reading = next(job for _, job in bench.done if isinstance(job, Reading))
+    bench.cut(1)
+    bench.schedule.begin(reading, bench.now)
+    bench.schedule.forgive()
+    bench.schedule.begin(reading, bench.now)
+    with pytest.raises(PassedOverError, match="S2: openings of"):
+        bench.schedule.begin(reading, bench.now)
+
+
 def test_an_opening_whose_board_is_left_alone_is_passed_over_by_all() -> None:
     bench = Bench(2)
     bench.settle()

@@ -26,6 +26,13 @@ class Mutant:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="a line that goes with each first request ends the daemon while openings wait",
+        module="modbus/schedule.py",
+        old="        self._passed_over = 0\n        self.back_offs.forgive()",
+        new="        self.back_offs.forgive()",
+        tests="tests/modbus/test_schedule.py tests/modbus/test_bus.py",
+    ),
+    Mutant(
         rule="a renewal that can wait hides a closing",
         module="modbus/schedule.py",
         old="return min(pressing or holds,",
