@@ -16,7 +16,7 @@ from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
 from tests.logs import silence
 
-SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "40"))
+SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "24"))
 FRAME_SEEDS = int(os.environ.get("CAMPAIGN_FRAME_SEEDS", "4"))
 GATEWAY_SEEDS = int(os.environ.get("CAMPAIGN_GATEWAY_SEEDS", "2"))
 HOURS = float(os.environ.get("CAMPAIGN_HOURS", "1"))
@@ -29,7 +29,7 @@ LONGEST_TRANSACTION = 0.25
 HAPPENED: dict[str, Counter[str]] = {"events": Counter(), "frames": Counter(), "gateway": Counter()}
 """What has been brought and has broken in all lives so far, at each depth."""
 LIVED: Counter[str] = Counter()
-ENOUGH = {"events": 40.0, "frames": 4.0, "gateway": 2.0}
+ENOUGH = {"events": 24.0, "frames": 4.0, "gateway": 2.0}
 """Hours of lives in which everything on the list is to happen."""
 
 
