@@ -416,7 +416,11 @@ class PortCondition:
             return True
         if self.relay.phase is Phase.OPEN or self.station.lapses(self.plan.relay):
             return False
-        return self.board_lost or (self.unconfirmed(now) and self.blind(now))
+        if self.board_lost or (self.unconfirmed(now) and self.blind(now)):
+            return True
+        # Below an open contactor a meter shows nothing whatever its relay does: only a read-back tells.
+        cut_off = any(circuit.held for circuit in self.circuits.place(self.id).above)
+        return cut_off and self.relay.told_open_at is not None
 
     # What is told
 

@@ -60,7 +60,10 @@ class Wiring:
 
     def note(self, port: Port, event: MeterReading) -> None:
         """Take in a reading that the port's image has taken in."""
-        if port.relay.phase is not Phase.OPEN or not _loaded(port):
+        opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
+        # What a meter may still show from before the opening is no load of an open port.
+        shown = opened is not None and _since(port, after(opened, port.shown_within()))
+        if not (shown and _loaded(port)):
             self._loaded.pop(port.id, None)
         else:
             self._loaded.setdefault(port.id, event.at)

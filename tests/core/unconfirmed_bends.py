@@ -40,6 +40,12 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     Bend("condition", "self.board_lost or (self.unconfirmed(now) and self.blind(now))", "self.board_lost", _BLIND),
     Bend(
         "condition",
+        "return cut_off and self.relay.told_open_at is not None",
+        "return False",
+        _HERE + "test_no_meter_below_an_open_contactor_tells_that_a_relay_is_open",
+    ),
+    Bend(
+        "condition",
         "or self.station.lapses(self.plan.relay):",
         "or False:",
         _HERE + "test_a_blind_relay_that_lapses_costs_its_own_port_only",

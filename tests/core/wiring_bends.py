@@ -26,6 +26,13 @@ WIRING_BENDS: tuple[Bend, ...] = (
     Bend("wiring", " and (seen.current or 0.0) > LEAST_CURRENT", "", _NOISE, (0.1, 12.0, 0.0)),
     Bend("wiring", "(seen.power or 0.0) > port.weld.least and", "True and", _NOISE, (0.2, 10.0, 0.0)),
     Bend("wiring", "WITHIN = Seconds(10.0)", "WITHIN = Seconds(20.0)", _NOISE, (1.0, 100.0, 10.1)),
+    Bend(
+        "wiring",
+        "if not (shown and _loaded(port)):",
+        "if opened is None or not _loaded(port):",
+        _HERE + "test_a_neighbour_that_ends_soon_after_a_start_is_not_suspected",
+        (4.0,),
+    ),
     Bend("wiring", " if since > closed]", "]", _HERE + "test_what_flowed_before_the_closing_is_not_suspected"),
     Bend("condition", "self.id in self.station.suspects\n            or any(", "any(", _OPEN),
     Bend("wiring", "GIVE_UP = Seconds(15.0)", "GIVE_UP = Seconds(60.0)", _OPEN),

@@ -125,6 +125,27 @@ def test_a_blind_relay_that_nothing_opens_costs_the_contactor_until_it_is_confir
     assert {world.state(port) for port in ("A01", "A02")} == {PortState.CHARGING}
 
 
+def test_no_meter_below_an_open_contactor_tells_that_a_relay_is_open() -> None:
+    world = two_boards(lease=None)
+    all_charging(world, "A01", "A02")
+    world.run(5)
+    world.contacts[A01].welded = True
+    world.board.refuses = True
+    silence(world, "A01")
+    world.run_until("tripped relay_out_of_control", within=20)
+    world.run(1)
+    opened = world.now
+    world.by_itself()
+    world.run(120)
+    assert not fed_since(world, opened)
+    assert not world.energised(A01)
+    assert world.state("A02") is PortState.SUSPENDED
+    world.contacts[A01].welded = False
+    world.board.refuses = False
+    world.run_until("resumed", within=30)
+    assert world.contacts[CONTACTOR].closed
+
+
 @pytest.mark.parametrize("amps", [9.0, 0.2])
 def test_current_through_a_relay_whose_board_refuses_to_be_read_locks_it_out(amps: float) -> None:
     world = two_boards(lease=None)

@@ -111,6 +111,23 @@ def test_crosstalk_and_what_comes_later_is_not_suspected(amps: float, watts: flo
     assert not pairs(world)
 
 
+@pytest.mark.parametrize("gap", [1.5, 2.5, 4.0, 6.0, 8.0])
+def test_a_neighbour_that_ends_soon_after_a_start_is_not_suspected(gap: float) -> None:
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.draw(0.0, port="A01")
+    world.charging("A02")
+    world.run(60)
+    world.ready("A01")
+    world.start("A01")
+    world.run_until("started", within=8)
+    world.run(gap)
+    world.stop("A02", force=True)
+    world.run(60)
+    assert not pairs(world)
+    assert world.state("A01") is PortState.CHARGING
+    assert world.state("A02") is PortState.AVAILABLE
+
+
 def test_what_flowed_before_the_closing_is_not_suspected() -> None:
     world = World(port_plan("A01", 1), port_plan("A02", 2))
     world.draw(0.0, port="A01")
