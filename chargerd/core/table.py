@@ -202,7 +202,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("close", when.guards_hold, do.durable_and_close),
             Rule("changed_mind", when.always, do.fail(Code.FAILED, "guards_before_closing")),
         ),
-        T.POWERED: (Rule("powered", when.awaits_power, do.durable_and_close), *IGNORE),
+        T.POWERED: (Rule("powered", when.awaits_power, do.energise), *IGNORE),
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: (
             Rule("not_begun", when.uncharged, do.fail_by_circuit),

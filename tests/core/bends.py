@@ -519,6 +519,7 @@ BENDS: tuple[Bend, ...] = (
         "not_after=self._lapse_at()",
         "not_after=after(self._lapse_at(), Seconds(60.0))",
         _SUSPEND + "test_a_renewal_that_waits_too_long_is_withheld_though_the_core_hangs",
+        (7.0,),
     ),
     Bend(
         "relay",

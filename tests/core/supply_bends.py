@@ -214,9 +214,9 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "table",
-        'Rule("powered", when.awaits_power, do.durable_and_close)',
-        'Rule("powered", when.awaits_power, do.energise)',
+        "port",
+        "        turn = self.turn(now)\n",
+        "        turn = now.instant\n",
         "scenarios.test_contactors:test_ports_that_have_waited_for_their_contactor_close_one_a_second",
         (),
         (),
