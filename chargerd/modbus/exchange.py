@@ -25,7 +25,7 @@ from chargerd.modbus.connection import Connection
 from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.modbus.frames import Request
 from chargerd.modbus.health import BoardHealth, BoardStatistics, health_of
-from chargerd.modbus.jobs import Cut, Job
+from chargerd.modbus.jobs import Coils, Cut, Job
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.silence import Silence
@@ -89,6 +89,14 @@ class Exchange:
         self, board: BoardOnBus, request: Request, *, urgent: bool = False, not_after: Instant = NEVER
     ) -> Answered | Failed:
         """Perform one transaction, and keep the board's health. Raises `LineGone`."""
+        result = self._ask(board, request, urgent=urgent, not_after=not_after)
+        preparing = self._preparing.get(board.id)
+        if preparing is not None and preparing.unheard and _alive(result):
+            preparing.spoke()
+            self._go_on_preparing(board.id, preparing)
+        return result
+
+    def _ask(self, board: BoardOnBus, request: Request, *, urgent: bool, not_after: Instant) -> Answered | Failed:
         wire = self._connection.wire
         assert wire is not None
         health = self._health[board.id]
@@ -105,7 +113,7 @@ class Exchange:
         if self._count(health, result, counters.foreign_bytes - foreign):
             log.warning("foreign_answers", bus=self._bus, board=board.id)
             self._tell(ForeignHeard(board=board.id, at=now))
-        alive = isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION
+        alive = _alive(result)
         more = Seconds(health.shortened(timeout) + self._note_connection(board.id, result))
         with self._lock:
             back = alive and self._schedule.back_offs.answered(board.id)
@@ -193,11 +201,16 @@ class Exchange:
             preparing.begin()
 
     def to_prepare(self, job: Job | None) -> Preparing | None:
-        """Return what a job's board must be told first. Nothing comes before an opening."""
+        """Return what a job's board must be told first.
+
+        Nothing comes before an opening, nor before the read-back of a board that was silent to what it was told.
+        """
         if job is None or isinstance(job, Cut):
             return None
         preparing = self._preparing.get(job.board)
-        return None if preparing is None or preparing.over else preparing
+        if preparing is None or preparing.over or (preparing.unheard and isinstance(job, Coils)):
+            return None
+        return preparing
 
     def prepare(self, name: BoardId, preparing: Preparing) -> None:
         """Do one transaction of a board's preparation: the job it is for stays queued until all are done.
@@ -205,16 +218,30 @@ class Exchange:
         Raises `LineGone`.
         """
         board, attempt = self._boards[name], preparing.attempt
-        result = self.ask(board, preparing.request())
+        result = self._ask(board, preparing.request(), urgent=False, not_after=NEVER)
         if preparing.attempt != attempt:
             return  # It was away, and has begun anew: what was answered is not what is asked first.
         if isinstance(result, Answered):
             preparing.answered(result.pdu)
         elif result.kind is FaultKind.EXCEPTION:
             preparing.refused()
+        else:
+            preparing.silent()
+        self._go_on_preparing(name, preparing)
+
+    def _go_on_preparing(self, board: BoardId, preparing: Preparing) -> None:
+        """Tell if a board's preparation is over, well or not; else what is next waits for no regular read-back."""
+        if not preparing.over:
+            with self._lock:
+                self._schedule.ask_coils(board)
         if preparing.good:
-            log.info("board_prepared", bus=self._bus, board=board.id)
-            self._tell(BoardPrepared(board=board.id, at=self._clock.now()))
+            log.info("board_prepared", bus=self._bus, board=board)
+            self._tell(BoardPrepared(board=board, at=self._clock.now()))
         elif preparing.failed is not None:
-            log.error("board_not_prepared", bus=self._bus, board=board.id, setting=preparing.failed)
-            self._tell(PreparationFailed(board=board.id, at=self._clock.now(), setting=preparing.failed))
+            log.error("board_not_prepared", bus=self._bus, board=board, setting=preparing.failed)
+            self._tell(PreparationFailed(board=board, at=self._clock.now(), setting=preparing.failed))
+
+
+def _alive(result: Answered | Failed) -> bool:
+    """Say whether a board is there: also one that refuses has answered."""
+    return isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION

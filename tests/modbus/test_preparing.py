@@ -6,7 +6,15 @@ from chargerd.config.loader import load_text
 from chargerd.config.profiles import RelaySection, Setting
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay
-from chargerd.core.events import BoardBack, BoardPrepared, PreparationFailed, RelayReadBack, RelayWritten
+from chargerd.core.events import (
+    BoardBack,
+    BoardLost,
+    BoardPrepared,
+    PreparationFailed,
+    RelayAction,
+    RelayReadBack,
+    RelayWritten,
+)
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.modbus.board import RelayBoard
 from chargerd.modbus.diagnosis import Cause, Finding
@@ -216,6 +224,79 @@ def test_a_board_that_does_not_take_it_is_told_of_once_and_used_all_the_same(ben
     bench.close()
     bench.run(1.0)
     assert bench.told(RelayWritten)
+
+
+def silent_to(bench: Prepared, *functions: int) -> None:
+    """Let the relay board answer none of these functions."""
+    script = bench.line.script
+    bench.line.script = lambda request: [] if request[0] == 1 and request[1] in functions else script(request)
+
+
+def test_a_board_that_is_silent_to_its_settings_is_read_back_and_used_all_the_same(bench: Prepared) -> None:
+    """It answers writes and read-backs, and does not know the function its settings are read by."""
+    silent_to(bench, 3)
+    bench.bus.execute(OpenRelay(port=A01))
+    with capture_logs() as logs:
+        bench.run(10.0)
+    (written,) = bench.told(RelayWritten)
+    confirmed = bench.told(RelayReadBack)[0]
+    assert not confirmed.closed
+    assert confirmed.at - written.at < 1.0, "an opening waits for no setting to be confirmed"
+    (failed,) = bench.told(PreparationFailed)
+    assert [entry["setting"] for entry in logs if entry["event"] == "board_not_prepared"] == ["safe state: open"]
+    assert failed.setting == "safe state: open"
+    assert bench.bus.unprepared_boards() == (RELAY,)
+    assert Finding(cause=Cause.UNPREPARED, boards=(RELAY,)) in bench.bus.statistics().findings
+    assert bench.bus.lost_boards() == ()
+    assert bench.told(BoardLost) == []
+    asked = len([sent for sent in bench.line.requests if sent[:2] == b"\x01\x03"])
+    bench.close()
+    bench.run(5.0)
+    assert [event.action for event in bench.told(RelayWritten)] == [RelayAction.OPEN, RelayAction.CLOSE]
+    assert len([sent for sent in bench.line.requests if sent[:2] == b"\x01\x03"]) == asked, "it is asked no more"
+
+
+def test_nor_does_silence_to_a_write_keep_a_board_from_being_used(bench: Prepared) -> None:
+    silent_to(bench, 6)
+    bench.run(10.0)
+    assert len(bench.told(PreparationFailed)) == 1
+    assert bench.bus.unprepared_boards() == (RELAY,)
+    assert bench.told(RelayReadBack)
+
+
+def test_silence_to_what_an_older_board_need_not_know_says_nothing_of_it(bench: Prepared) -> None:
+    bench.board.settings.update({(6, address): value for address, value in GOOD.items()})
+    script = bench.line.script
+    about = TRIGGER.to_bytes(2, "big")
+    bench.line.script = lambda request: [] if request[:4] == b"\x01\x03" + about else script(request)
+    bench.run(10.0)
+    assert [event.setting for event in bench.told(PreparationFailed)] == [
+        "safe state on poll timeout or loss of supply"
+    ]
+
+
+def test_a_board_that_is_away_has_refused_nothing(bench: Prepared) -> None:
+    bench.board.silence()
+    bench.run(60.0)
+    assert bench.bus.lost_boards() == (RELAY,)
+    assert bench.told(PreparationFailed) == []
+    bench.board.speak()
+    bench.run(12.0)
+    assert [event.board for event in bench.told(BoardPrepared)] == [RELAY]
+
+
+def test_a_line_that_loses_most_of_it_only_takes_longer(bench: Prepared) -> None:
+    script, count = bench.line.script, iter(range(10_000))
+
+    def lossy(request: bytes) -> Reply:
+        reply = script(request)
+        return [] if request[:2] == b"\x01\x03" and next(count) % 5 < 4 else reply
+
+    bench.line.script = lossy
+    bench.run(180.0)
+    assert bench.settings == GOOD
+    assert bench.bus.unprepared_boards() == ()
+    assert bench.told(PreparationFailed) == []
 
 
 def test_a_lost_frame_within_it_is_asked_again(bench: Prepared) -> None:

@@ -26,6 +26,27 @@ class Mutant:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="a relay board that is silent to a setting is never read back",
+        module="modbus/exchange.py",
+        old=" or (preparing.unheard and isinstance(job, Coils))",
+        new="",
+        tests="tests/modbus/test_preparing.py",
+    ),
+    Mutant(
+        rule="a relay board that is silent to a setting is asked for it for ever, and never used",
+        module="modbus/preparing.py",
+        old="        if self._silences >= SILENCES:",
+        new="        if False:",
+        tests="tests/modbus/test_preparing.py",
+    ),
+    Mutant(
+        rule="silence to a setting counts as not having it",
+        module="modbus/preparing.py",
+        old="        if self._silences >= SILENCES:\n            self.failed = self._left[0].name",
+        new="        if self._silences >= SILENCES:\n            self.refused()",
+        tests="tests/modbus/test_preparing.py",
+    ),
+    Mutant(
         rule="a line that goes with each first request ends the daemon while openings wait",
         module="modbus/schedule.py",
         old="        self._passed_over = 0\n        self.back_offs.forgive()",
