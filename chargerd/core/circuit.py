@@ -111,6 +111,16 @@ class Circuit:
         power = 0.0 if self.plan.power is None else load.power / self.plan.power
         return max(current, power)
 
+    def relieved_by(self, phase: Phase, load: Sum) -> bool:
+        """Say whether less on this phase brings down what is too much of a load."""
+        power, rating = self.plan.power, self.plan.rating
+        if power is not None and load.power >= RELIEVED * power:
+            return True
+        mine = on(phase, 1.0, 0.0).currents
+        return rating is not None and any(
+            on_it and amps >= RELIEVED * rating for on_it, amps in zip(mine, load.currents, strict=True)
+        )
+
     def note(self, reading: CircuitReading) -> bool:
         """Take in a reading of its meter; say whether it holds what counts."""
         currents = _per_phase(reading.currents, self.phase)

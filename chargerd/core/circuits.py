@@ -185,7 +185,7 @@ class Circuits:
         if share >= OVERLOAD or hot:
             chosen = self._enough(circuit, now, newest())
         elif circuit.shedding or circuit.lasts(now):
-            chosen = tuple(newest()[:1])
+            chosen = self._first(circuit, now, newest())
         else:
             return ()
         circuit.over = Pickup()  # Else nobody left to open would be asked for again at once.
@@ -194,14 +194,20 @@ class Circuits:
             circuit.relieved_from = after(now, circuit.settle_time())
         return chosen
 
+    def _first(self, circuit: Circuit, now: Instant, newest: Sequence[PortId]) -> tuple[PortId, ...]:
+        load = circuit.load(now)
+        return tuple(port for port in newest if circuit.relieved_by(self.place(port).phase, load))[:1]
+
     def _enough(self, circuit: Circuit, now: Instant, newest: Sequence[PortId]) -> tuple[PortId, ...]:
         left = circuit.load(now)
         chosen: list[PortId] = []
         for port in newest:
             if circuit.share(left) < RELIEVED:
                 break
-            share = self.share(port)
-            less = on(self.place(port).phase, MINUS * share.current, MINUS * share.power)
+            phase, share = self.place(port).phase, self.share(port)
+            if not circuit.relieved_by(phase, left):
+                continue
+            less = on(phase, MINUS * share.current, MINUS * share.power)
             left = left.plus(less)
             chosen.append(port)
         return tuple(chosen)

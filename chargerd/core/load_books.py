@@ -108,7 +108,9 @@ class LoadBooks:
         for circuit in self._above.get(event.port, ()):
             if circuit.rating is None:
                 continue
-            if max(self._load(circuit, now)) < circuit.rating or not self._could_open(circuit):
+            load = self._load(circuit, now)
+            over = {place for place, amps in enumerate(load) if amps >= circuit.rating}
+            if not self._could_open(circuit, over):
                 self._over_from.pop(circuit.id, None)
                 continue
             since = self._over_from.setdefault(circuit.id, now)
@@ -119,8 +121,9 @@ class LoadBooks:
                 return f"S12: {circuit.id} has carried more than its rating since {since:.1f}, and nothing is shed"
         return None
 
-    def _could_open(self, circuit: CircuitPlan) -> bool:
-        return any(port in self._told for port in self._below[circuit.id])
+    def _could_open(self, circuit: CircuitPlan, over: set[int]) -> bool:
+        """Say whether a relay is left on one of the phases that carry too much."""
+        return any(port in self._told and over & set(self._phases[port]) for port in self._below[circuit.id])
 
     def _load(self, circuit: CircuitPlan, now: Instant) -> tuple[float, float, float]:
         load = [0.0, 0.0, 0.0]

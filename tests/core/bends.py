@@ -10,6 +10,7 @@ from tests.core.meter_bends import METER_BENDS
 from tests.core.relay_bends import RELAY_BENDS
 from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
+from tests.core.tree_bends import TREE_BENDS
 from tests.core.unconfirmed_bends import UNCONFIRMED_BENDS
 from tests.core.voltage_bends import VOLTAGE_BENDS
 from tests.core.wiring_bends import WIRING_BENDS
@@ -649,6 +650,7 @@ BENDS: tuple[Bend, ...] = (
         (float("nan"),),
     ),
     *SUPPLY_BENDS,
+    *TREE_BENDS,
     *FLAPPING_BENDS,
     *HEAT_BENDS,
     *RESUME_BENDS,

@@ -183,8 +183,8 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "circuits",
-        "chosen = tuple(newest()[:1])",
-        "chosen = tuple(newest()[-1:])",
+        "relieved_by(self.place(port).phase, load))[:1]",
+        "relieved_by(self.place(port).phase, load))[-1:]",
         "scenarios.test_circuits:test_a_load_of_a_hundred_percent_sheds_the_newest_after_two_seconds",
         (),
         (),

@@ -1,6 +1,7 @@
 """The invariants by themselves: a station that does wrong is caught, whatever it thinks of itself."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -360,6 +361,28 @@ def test_what_nobody_can_open_is_nobodys_fault() -> None:
     shed = Shed(tree())
     shed.tell(DeadlineReached(), *(OpenRelay(port=port.id) for port in shed.plan.ports))
     shed.flow(60, 4.0, 4.0, 4.0)
+
+
+def violated(play: Callable[[], None]) -> str:
+    """Return which invariant is violated; nothing if none is."""
+    try:
+        play()
+    except InvariantViolated as error:
+        return str(error)
+    return ""
+
+
+def test_a_load_above_the_rating_of_a_circuit_further_up_does_not_last() -> None:
+    circuits = (CircuitPlan(id=HIGH, rating=Amps(10.0)), CircuitPlan(id=LOW, parent=HIGH))
+    shed = Shed(replace(tree(), circuits=circuits))
+    assert "S12: high" in violated(lambda: shed.flow(14, 4.0, 3.0, 3.0))
+
+
+def test_a_load_on_one_phase_is_not_for_another_to_relieve() -> None:
+    plan = tree()
+    shed = Shed(replace(plan, ports=(plan.ports[0], replace(plan.ports[1], phase=Phase.L2), plan.ports[2])))
+    shed.tell(DeadlineReached(), *(OpenRelay(port=PortId(port)) for port in ("A02", "A03")))
+    shed.flow(60, 2.0, 12.0, 0.0)
 
 
 # S4, S7, S8

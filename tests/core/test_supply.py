@@ -2,6 +2,7 @@
 
 import pytest
 
+from chargerd.core.circuits import Circuits
 from chargerd.core.commands import CloseRelay
 from chargerd.core.events import CircuitReading, DeadlineReached, InputsNotRead, ResetRequested
 from chargerd.core.facts import CircuitTripped, Clearing, Latch
@@ -15,7 +16,19 @@ from chargerd.core.station import Station
 from chargerd.core.thermal import Thermal
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, SessionId
 from tests.core.plant import port_plan
-from tests.core.sheds import CONTACTOR, HOLDER, SHED, SWITCH, all_charging, closed, feeder, names, rated, shed
+from tests.core.sheds import (
+    CONTACTOR,
+    HOLDER,
+    MAIN,
+    SHED,
+    SWITCH,
+    all_charging,
+    closed,
+    feeder,
+    names,
+    rated,
+    shed,
+)
 
 
 def test_no_more_is_opened_than_has_to_be() -> None:
@@ -105,6 +118,33 @@ def test_a_latch_bars_only_what_is_below() -> None:
     facts = (CircuitTripped(circuit=SHED, function="smoke", latch=latch),)
     close = CloseRelay(port=PortId("contactor/other"), lease=None, not_after=Instant(1.0))
     books.check(DeadlineReached(), Outcome(commands=(close,), facts=facts), Moment(instant=Instant(0.0)))
+
+
+def two_sheds() -> Circuits:
+    """Two circuits below a main one, a port on each."""
+    ports = (port_plan("A01", 1), port_plan("B01", 2, circuit=CircuitId("other")))
+    sheds = (CircuitPlan(id=SHED, parent=MAIN), CircuitPlan(id=CircuitId("other"), parent=MAIN))
+    return Circuits(StationPlan(ports=ports, circuits=(CircuitPlan(id=MAIN), *sheds)))
+
+
+def test_an_input_above_that_nobody_has_read_yet_is_not_lost() -> None:
+    circuits = two_sheds()
+    above, own = circuits.get(MAIN), circuits.get(SHED)
+    assert above is not None
+    assert own is not None
+    assert not circuits.unread(PortId("A01"))
+    above.unguarded = above.unread = True
+    assert circuits.unread(PortId("A01"))
+    assert circuits.unguarded(PortId("A01"))
+    own.unguarded = True
+    assert not circuits.unread(PortId("A01")), "one of its own circuit is lost"
+
+
+def test_a_turn_to_close_is_kept_on_every_circuit_above() -> None:
+    circuits = two_sheds()
+    assert circuits.book(PortId("A01"), Instant(5.0)) == 5.0
+    assert circuits.book(PortId("B01"), Instant(5.2)) == 6.0
+    assert circuits.book(PortId("A01"), Instant(5.3)) == 7.0
 
 
 def test_a_wire_that_is_too_warm_already_says_so() -> None:
