@@ -155,10 +155,17 @@ class TlsSection(Model):
         return self
 
 
+def _host(value: str) -> str:
+    """Read a name or an address; one in the form of a URL would be looked up as it stands, and never be found."""
+    if "://" in value or "/" in value or re.search(r"\s|^[^:]*:\d+$", value):
+        raise ValueError("is no name or address; write the name alone: the port goes into port, TLS into tls")
+    return value
+
+
 class MqttSection(Model):
     """The broker. Leave the whole section out to run stand-alone."""
 
-    host: str = Field(min_length=1, description="name or address of the broker")
+    host: Annotated[str, AfterValidator(_host)] = Field(min_length=1, description="name or address of the broker")
     port: Whole = Field(0, ge=0, le=65535, description="0: 8883 with tls, else 1883")
     prefix: Prefix = Field("chargerd/v1", description="first levels of every topic")
     username: str | None = Field(None, description="if the broker wants one")

@@ -1,7 +1,7 @@
 """Turns facts into rows of the journal, in the order in which they happened."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chargerd import log
 from chargerd.core.commands import Checkpoint
@@ -26,9 +26,18 @@ from chargerd.core.ledger import Batch, LedgerEntry
 from chargerd.core.moment import Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import PortId, SessionId
+from chargerd.mqtt.bodies import RENAMED, SEVERITY
+from chargerd.mqtt.contract import Severity
 from chargerd.runtime.engine import JournalLike
 
 EntryOf = Callable[[Fact, Moment], LedgerEntry]
+
+
+LEVELS: Mapping[Severity, log.Level] = {
+    Severity.INFO: log.Level.INFO,
+    Severity.WARNING: log.Level.WARNING,
+    Severity.ALARM: log.Level.ERROR,
+}
 
 
 class Scribe:
@@ -42,9 +51,16 @@ class Scribe:
     def facts(self, facts: tuple[Fact, ...], now: Moment, checkpoints: tuple[Checkpoint, ...] = ()) -> None:
         """Write down the facts of one event with the checkpoints that belong to them, and log each fact."""
         for fact in facts:
-            log.info(event_name(fact), **outline(fact))
+            log.tell(LEVELS[_severity(fact)], event_name(fact), **outline(fact))
         self._journal.append(batch_of(facts, now, self._entry_of, checkpoints))
         self._nudge()
+
+
+def _severity(fact: Fact) -> Severity:
+    """Return how grave a fact is; what belongs to a session is its ordinary course."""
+    name = RENAMED.get(type(fact), event_name(fact))
+    grave = isinstance(fact, PortTripped | PortLockedOut)
+    return Severity.ALARM if grave else SEVERITY.get(name, Severity.INFO)
 
 
 def batch_of(

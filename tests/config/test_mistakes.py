@@ -327,6 +327,18 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "ports.2.id cannot be '东01'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
     ),
     (
+        "a broker written as an address of the web",
+        "host: broker.example.net",
+        "host: §mqtt://broker.example.com",
+        "mqtt.host is no name or address; write the name alone: the port goes into port, TLS into tls",
+    ),
+    (
+        "a broker with its port",
+        "host: broker.example.net",
+        "host: §broker.example.com:8883",
+        "mqtt.host is no name or address; write the name alone: the port goes into port, TLS into tls",
+    ),
+    (
         "an id longer than any",
         "id: B01",
         "id: §BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
