@@ -43,20 +43,20 @@ from tests.scenarios import (
 )
 
 MODULES = (
-    test_just_begun,
-    test_overtaking,
-    test_charging,
-    test_commands,
-    test_welds,
-    test_warmth,
-    test_inputs,
-    test_contactors,
-    test_circuits,
-    test_oddities,
-    test_overcurrent,
     test_queues,
+    test_oddities,
+    test_overtaking,
+    test_commands,
+    test_just_begun,
     test_relays,
     test_requests,
+    test_contactors,
+    test_overcurrent,
+    test_welds,
+    test_charging,
+    test_warmth,
+    test_inputs,
+    test_circuits,
     test_restarts,
     test_resuming,
     test_heat,
@@ -65,17 +65,14 @@ MODULES = (
     test_unconfirmed,
     test_wiring,
 )
+"""Those first that tell much in little time: nothing is played once all has been told."""
 LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]
 UNLISTED = [pair for pair in product(PortState, Trigger) if pair not in LISTED]
 
 
 def stories() -> list[Callable[[], None]]:
-    """All scenarios that need no arguments, and those for every situation of a session."""
+    """The scenarios for every situation of a session, and all that need no arguments."""
     found: list[Callable[[], None]] = []
-    for module in MODULES:
-        for name, function in inspect.getmembers(module, inspect.isfunction):
-            if name.startswith("test_") and not inspect.signature(function).parameters:
-                found.append(function)
     situations = (
         test_requests.test_leaving_ends_every_session_and_opens_every_relay,
         test_requests.test_a_start_of_a_busy_port_is_refused,
@@ -92,6 +89,10 @@ def stories() -> list[Callable[[], None]]:
     )
     enabling = test_commands.test_enabling_again_while_a_session_is_under_way
     found.extend(partial(enabling, it) for it in test_requests.WITH_SESSION)
+    for module in MODULES:
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name.startswith("test_") and not inspect.signature(function).parameters:
+                found.append(function)
     return found
 
 

@@ -696,6 +696,37 @@ def test_a_relay_of_a_disabled_port_that_will_not_open_locks_it_out() -> None:
     world.tells("state disabled", "locked out relay_will_not_open", "state locked_out")
 
 
+def test_a_relay_found_closed_and_welded_when_its_board_is_back_locks_its_port_out() -> None:
+    for disabled in (False, True):
+        world = available()
+        if disabled:
+            world.disable()
+        back_from_silence(world, welded=True)
+        world.tells("open", "open", "open", "locked out relay_will_not_open", "state locked_out")
+        assert not world.count("relay unexpected"), "its board is told to open at once, and not looked at first"
+
+
+def test_a_relay_found_closed_when_its_board_is_back_is_opened() -> None:
+    for state in (PortState.AVAILABLE, PortState.DISABLED):
+        world = available()
+        if state is PortState.DISABLED:
+            world.disable()
+        back_from_silence(world, welded=False)
+        assert world.state() is state
+        assert not world.contacts[A01].closed
+
+
+def back_from_silence(world: World, *, welded: bool) -> None:
+    """Let the board fall silent, the relay close by itself meanwhile, and the board be back."""
+    world.draw(0.0, 0.0)
+    world.board.silent = True
+    world.run(10)
+    world.set_contact(A01, closed=True, by="ghost")
+    world.contacts[A01].welded = welded
+    world.board.silent = False
+    world.run(30)
+
+
 def test_a_disabled_port_whose_board_falls_silent_is_opened_when_it_speaks_again() -> None:
     world = available()
     world.disable()
@@ -754,7 +785,9 @@ def locked_out() -> World:
     world = charging()
     world.contacts[A01].welded = True
     world.stop(force=True)
+    world.draw(0.0, 0.0)
     world.run(60)
+    world.settlement()  # Raises if there is none: a session that is not settled yet may show as locked out, too.
     return world
 
 

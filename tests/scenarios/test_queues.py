@@ -95,6 +95,7 @@ def _opens(what: str) -> None:
     world.charging("A02")
     world.contacts[two].welded = True
     world.stop("A02", force=True)  # locked out
+    world.draw(0.0, port="A02")
     world.run(8)
     world.charging("A03")
     world.meters[three].silent = True
