@@ -141,5 +141,6 @@ def print_summary(summary: Mapping[str, Any], echo: Callable[[str], None], *, as
     echo(f"{summary['sessions']} sessions settled ({reasons}), {summary['unsettled']} not")
     echo(f"{summary['energy_wh']} Wh settled, {summary['energy_flowed_wh']:.1f} Wh flowed")
     for trip in summary["trips"]:
-        after = "?" if trip["opened_after_ms"] is None else trip["opened_after_ms"]
-        echo(f"{trip['port']} {trip['function']}: contact open {after} ms after the overload began")
+        after = trip["opened_after_ms"]
+        when = "" if after is None else f": contact open {after} ms after the overload began"
+        echo(f"{trip['port']} {trip['function']}{when}")
