@@ -113,8 +113,7 @@ def energise(port: Port, _event: Event, now: Moment) -> None:
 
 def lock_out_welded(port: Port, _event: Event, now: Moment) -> None:
     """Current flows through an open relay: lock out."""
-    assert port.weld.detail is not None
-    port.lock_out_welded(port.weld.detail, now)
+    port.lock_out_welded(port.weld.detail or port.weld.prove(port.seen), now)
 
 
 def open_again(port: Port, _event: Event, now: Moment) -> None:

@@ -36,6 +36,8 @@ LOOK_AGAIN = Seconds(0.1)
 """How soon a relay that waits for another's closing to leave its bus looks again."""
 UNCONFIRMED_END = Seconds(15.0)
 """How long a session waits for its relay to be read back open on a board without leases before it is settled."""
+UNDECIDED = Seconds(20.0)
+"""How long after an opening a contactor waits at most for the verdict on the contact: three readings at rest."""
 BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost", "relay_unconfirmed"})
 """Lock-outs of relays that do not open: the contactor above stays open while one is held."""
 
@@ -404,6 +406,19 @@ class PortCondition:
         flows = seen.current_at is not None and seen.current_at >= since and not self.load_absent()
         draws = seen.power_at is not None and seen.power_at >= since and (seen.power or 0.0) > self.weld.least
         return flows or draws
+
+    def undecided_until(self, now: Moment) -> Instant | None:
+        """Return until when its contactors wait to see whether its contact carries on, which reads back open.
+
+        `None`: they need not. Without power from above no meter would show it.
+        """
+        relay, seen = self.relay, self.seen
+        opened = relay.opened_at
+        if relay.phase is not Phase.OPEN or relay.closed_from is None or opened is None or self.blind(now):
+            return None
+        told = seen.current_at is not None and reached(after(opened, self.shown_within()), seen.current_at)
+        until = after(opened, UNDECIDED)
+        return None if (told and self.load_absent()) or reached(until, now.instant) else until
 
     def blind(self, now: Moment) -> bool:
         """Say whether its meter tells nothing of what flows now."""

@@ -27,6 +27,8 @@ class Contactor:
         self.relay = RelayWatch(self.id, plan.contactor, OPEN_TRIES)
         self.board_lost = False
         self._closed_by: Instant | None = None
+        self.watched_until: Instant | None = None
+        """When it need wait no longer for what a meter below has to show."""
         self._told: Instant | None = None
         """The opening of which it was told that nobody could read it back."""
 
@@ -66,7 +68,7 @@ class Contactor:
 
     def due(self, *, lapses: bool) -> Instant | None:
         """Return when it has to be woken."""
-        instants = [self.relay.due(), self.unconfirmed_at(lapses=lapses)]
+        instants = [self.relay.due(), self.unconfirmed_at(lapses=lapses), self.watched_until]
         if self.relay.phase is Phase.CLOSING:
             instants.append(self._closed_by)
         return min((instant for instant in instants if instant is not None), default=None)

@@ -87,7 +87,14 @@ def other_session(port: Port, event: Event, _now: Moment) -> bool:
 
 def load_before_closing(port: Port, _event: Event, _now: Moment) -> bool:
     """Hold if current flows though the relay has not been closed."""
-    return port.step is Step.READINGS and port.seen.agreed_since(port.sequence_from) and not port.load_absent()
+    since = port.sequence_from
+    known = port.seen.power_at is not None and port.seen.power_at > since
+    return port.step is Step.READINGS and known and port.seen.agreed_since(since) and not port.load_absent()
+
+
+def welded_before_closing(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if it draws power besides: its contactor has closed, and its own contact carries though read open."""
+    return load_before_closing(port, event, now) and port.weld.counting
 
 
 def readings_complete(port: Port, _event: Event, now: Moment) -> bool:

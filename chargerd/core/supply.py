@@ -374,14 +374,21 @@ class Supply:
         elif culprit is None:
             circuit.held = False
         chain = self._circuits.chain(contactor.circuit)
+        watched = [until for port in below if (until := port.undecided_until(now)) is not None]
+        contactor.watched_until = None if self._station.leaving else max(watched, default=None)
         contactor.settle(
             now.instant,
             self._out,
             wanted=any(needs_power(port) for port in below),
-            loaded=any(port.relay.phase is not Phase.OPEN and not port.unconfirmed(now) for port in below),
+            loaded=contactor.watched_until is not None or any(self._needs_above(port, now) for port in below),
             held=any(above.held or above.latches for above in chain),
         )
         return touched
+
+    def _needs_above(self, port: Port, now: Moment) -> bool:
+        """Say whether a port may carry current still, or whose current it is has to be seen first."""
+        may_carry = port.relay.phase is not Phase.OPEN and not port.unconfirmed(now)
+        return may_carry or (port.id in self._station.suspects and not self._station.leaving)
 
     def _cut_off(self, circuit: Circuit, culprit: Port, now: Moment) -> list[Port]:
         detail = StopDetail(function="contactor_opened")

@@ -180,6 +180,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.READING: (
             *PROTECT,
             KNOWN,
+            Rule("relay_welded", when.welded_before_closing, do.lock_out_welded),
             Rule(
                 "load_before_closing",
                 when.load_before_closing,

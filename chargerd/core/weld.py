@@ -54,8 +54,18 @@ class Weld:
         else:
             self._readings, self.detail = 0, None
         if self._readings >= WELD_READINGS:
-            limit = protection.weld_current
-            self.detail = StopDetail(function="relay_welded", measured=seen.current, limit=limit, unit="a")
+            self.prove(seen)
+
+    @property
+    def counting(self) -> bool:
+        """Whether the newest reading that counts has shown current and power through the open relay."""
+        return self._readings > 0
+
+    def prove(self, seen: Seen) -> StopDetail:
+        """Call the contact welded, by what was shown last."""
+        limit = self._plan.protection.weld_current
+        self.detail = StopDetail(function="relay_welded", measured=seen.current, limit=limit, unit="a")
+        return self.detail
 
     def never_drew(self, *, charged: bool, peak: Watts) -> bool:
         """Take in the end of a session; say whether three in a row have found nothing behind a closed relay."""

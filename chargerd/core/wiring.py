@@ -52,6 +52,8 @@ class Wiring:
         self._loaded: dict[PortId, Instant] = {}
         """Since which reading an open port shows a load."""
         self._pending: dict[PortId, _Suspicion] = {}
+        self._stays: set[PortId] = set()
+        """Open ports whose load has stayed when the port suspected with them had opened."""
 
     def closed(self, port: Port) -> None:
         """A port's relay has been read back closed."""
@@ -72,7 +74,7 @@ class Wiring:
         """Say whether the load of an open port may be another one's: then it says nothing of its contact yet."""
         since = self._loaded.get(port.id)
         if since is None or port.id in self._station.suspects:
-            return since is not None
+            return since is not None and port.id not in self._stays
         return any(closed <= since and not self._draws(self._ports[name]) for name, closed in self._closed.items())
 
     def judge(self, now: Moment) -> list[Port]:
@@ -129,20 +131,35 @@ class Wiring:
         return [port, other]
 
     def _settle(self, suspicion: _Suspicion, now: Moment) -> list[Port]:
-        """Hold both if the current has gone with the opening; else leave the other one to the rule of welds."""
+        """Hold both, unless the current stays and the rule of welds finds the other one welded."""
         port, other = suspicion.port, suspicion.other
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
-        told = opened is not None and _since(other, after(opened, other.shown_within()))
-        if not told and not reached(suspicion.until, now.instant):
+        told = (
+            opened is not None
+            and _since(other, after(opened, other.shown_within()))
+            and self._powered_since(other, opened)
+        )
+        welded = any(latch.function == "relay_welded" for latch in other.latches)
+        stays = told and _loaded(other)
+        if stays and not welded:
+            self._stays.add(other.id)
+        settled = welded or (told and not stays)
+        if not settled and not reached(suspicion.until, now.instant):
             return []
         del self._pending[port.id]
+        self._stays.discard(other.id)
         self._station.suspects = {one for each in self._pending.values() for one in (each.port.id, each.other.id)}
         if other.charge is None:
             self._out.do(SetPace(port=other.id, pace=Pace.IDLE))
-        if not (told and _loaded(other)):
+        if not welded:
             for each in (port, other):
                 self._hold(each, suspicion.detail, now)
         return [port, other]
+
+    def _powered_since(self, port: Port, instant: Instant) -> bool:
+        """Say whether every contactor above a port has been closed since: without it nothing would flow."""
+        contactors = [circuit.contactor for circuit in self._station.circuits.place(port.id).above]
+        return all(one is None or (one.closed and reached(one.relay.closed_from, instant)) for one in contactors)
 
     def _hold(self, port: Port, detail: StopDetail, now: Moment) -> None:
         latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail)

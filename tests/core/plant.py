@@ -93,6 +93,8 @@ class Contact:
     jammed: bool = False
     """It does not close, whatever the coil does."""
     coil: bool = False
+    hidden: bool = False
+    """Its board reads back the coil, not the contact."""
     edges: list[tuple[float, bool, str]] = field(default_factory=list)
     """When it moved, to where, and what moved it."""
 
@@ -455,7 +457,12 @@ class Plant(LogBook):
             self.later(
                 ends - self.now,
                 self.tell,
-                RelayReadBack(port=port, closed=contact.closed, sent_at=Instant(began), at=Instant(ends)),
+                RelayReadBack(
+                    port=port,
+                    closed=contact.coil if contact.hidden else contact.closed,
+                    sent_at=Instant(began),
+                    at=Instant(ends),
+                ),
             )
 
     def _answered(self, board: Board, answered: bool, took: float) -> None:

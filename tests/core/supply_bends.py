@@ -4,7 +4,34 @@
 
 from tests.core.bend import Bend
 
+_CONTACTORS = "scenarios.test_contactors:"
+
 SUPPLY_BENDS: tuple[Bend, ...] = (
+    # A weld below a contactor.
+    Bend(
+        "supply",
+        "loaded=contactor.watched_until is not None or any(",
+        "loaded=any(",
+        _CONTACTORS + "test_a_weld_at_the_end_of_the_last_session_is_found_before_the_contactor_opens",
+    ),
+    Bend(
+        "condition",
+        "UNDECIDED = Seconds(20.0)",
+        "UNDECIDED = Seconds(40.0)",
+        _CONTACTORS + "test_a_contactor_waits_no_longer_than_20_s_for_a_verdict",
+    ),
+    Bend(
+        "condition",
+        "opened is None or self.blind(now):",
+        "opened is None:",
+        _CONTACTORS + "test_a_contactor_does_not_wait_for_a_meter_that_says_nothing",
+    ),
+    Bend(
+        "table",
+        'Rule("relay_welded", when.welded_before_closing, do.lock_out_welded),',
+        "",
+        _CONTACTORS + "test_a_weld_that_shows_with_the_contactor_locks_out_at_its_own_start",
+    ),
     Bend(
         "inputs",
         'event.closed[plan.channel - 1] is (plan.active == "closed")',

@@ -3,6 +3,7 @@
 from tests.core.bend import Bend
 
 _HERE = "scenarios.test_wiring:"
+_CONTACTORS = "scenarios.test_contactors:"
 _CROSSED = _HERE + "test_exchanged_meters_open_the_port_and_hold_both"
 _WELD = _HERE + "test_a_weld_beside_a_port_that_draws_nothing_yet_is_a_weld"
 _OPEN = _HERE + "test_neither_starts_while_it_is_not_settled_and_a_meter_that_does_not_tell_leaves_it_suspect"
@@ -14,7 +15,22 @@ WIRING_BENDS: tuple[Bend, ...] = (
     Bend("wiring", "for each in (port, other):", "for each in (other,):", _CROSSED),
     Bend("wiring", "clearing=Clearing.LOCAL", "clearing=Clearing.REMOTE", _CROSSED),
     Bend("wiring", "react(port, Trigger.CIRCUIT_TRIP, DeadlineReached(), now)", "pass", _CROSSED),
-    Bend("wiring", "if not (told and _loaded(other)):", "if True:", _WELD),
+    Bend("wiring", "if not welded:", "if True:", _WELD),
+    Bend("wiring", "self._stays.add(other.id)", "pass", _WELD),
+    Bend(
+        "wiring",
+        "            and self._powered_since(other, opened)\n",
+        "",
+        _CONTACTORS + "test_exchanged_meters_below_a_contactor",
+        (),
+        (("powered", False),),
+    ),
+    Bend(
+        "supply",
+        "port.id in self._station.suspects and",
+        "False and",
+        _CONTACTORS + "test_a_weld_that_shows_with_the_contactor_of_a_neighbour_is_no_exchanged_wire",
+    ),
     Bend("station", "port.frozen.dead or self._wiring.explains(port)", "port.frozen.dead", _WELD),
     Bend(
         "wiring",

@@ -8,7 +8,7 @@ from chargerd.core.facts import CircuitTripped, RelayNotReconciled
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import Instant, PortId
 from chargerd.core.view import PortState
-from tests.core.sheds import CONTACTOR, HOLDER, SHED, SWITCH, all_charging, closed, shed
+from tests.core.sheds import CONTACTOR, HOLDER, SHED, SMOKE, SWITCH, all_charging, closed, shed
 from tests.core.world import World
 
 A01 = PortId("A01")
@@ -33,7 +33,7 @@ def test_a_contactor_closes_before_the_relay_and_opens_after_it() -> None:
     renewed = [at for at, it in world.commands if isinstance(it, RenewLease) and it.port == CONTACTOR]
     assert len(renewed) >= 8, "leased like any relay"
     world.stop(session=session)
-    world.run(5)
+    world.run(8)
     assert not switch_closed(world)
     assert world.when("contact open", CONTACTOR) > world.when("contact open", "A01")
     assert world.shed().contactor_closed is False
@@ -49,8 +49,103 @@ def test_a_contactor_waits_for_a_relay_that_opens_late() -> None:
     world.run(0.5)
     assert switch_closed(world)
     world.board.deaf = False
-    world.run(5)
+    world.run(8)
     assert not switch_closed(world)
+
+
+def weld(world: World, port: PortId) -> None:
+    """Let a contact stick closed, whose board goes on saying what it was told."""
+    contact = world.contacts[port]
+    contact.closed = contact.welded = contact.hidden = True
+
+
+def locked(world: World, port: str) -> list[str]:
+    return [latch.function for latch in world.view(port).latches]
+
+
+def test_a_weld_at_the_end_of_the_last_session_is_found_before_the_contactor_opens() -> None:
+    world = shed(contactor=SWITCH)
+    session = world.charging()
+    world.run(10)
+    weld(world, A01)
+    world.stop(session=session)
+    world.run(25)
+    assert locked(world, "A01") == ["relay_welded"]
+    assert tripped(world) == ["relay_out_of_control"]
+    assert not world.energised(A01)
+
+
+def test_a_contactor_does_not_wait_for_a_meter_that_says_nothing() -> None:
+    world = shed(contactor=SWITCH)
+    session = world.charging()
+    world.run(10)
+    world.by_hand()
+    world.stop(session=session)
+    world.run(3.5)
+    assert not switch_closed(world)
+
+
+def test_a_contactor_waits_no_longer_than_20_s_for_a_verdict() -> None:
+    world = shed(contactor=SWITCH)
+    session = world.charging()
+    world.run(10)
+    world.draw(0.5, 5.0)
+    weld(world, A01)
+    opened = world.elapsed
+    world.stop(session=session)
+    world.run(18)
+    assert switch_closed(world)
+    world.run(3)
+    assert not switch_closed(world)
+    assert world.when("contact open", CONTACTOR) - opened < 20.5
+    assert not world.view().latches, "5 W are crosstalk"
+
+
+def test_a_weld_that_shows_with_the_contactor_locks_out_at_its_own_start() -> None:
+    world = shed(contactor=SWITCH)
+    world.ready()
+    weld(world, A01)
+    world.start()
+    world.run(5)
+    assert locked(world, "A01") == ["relay_welded"]
+    assert world.settlement().reason is StopReason.RELAY_WELDED
+    assert not world.energised(A01)
+    world.tells_not("close", port="A01")
+
+
+def test_a_weld_that_shows_with_the_contactor_of_a_neighbour_is_no_exchanged_wire() -> None:
+    world = shed(contactor=SWITCH)
+    for port in ("A01", "A03"):
+        world.draw(0.0, port=port)
+    world.draw(2.0, port="A02")
+    world.ready()
+    weld(world, PortId("A02"))
+    world.start()
+    world.run_until("wiring suspect", within=15)
+    world.by_hand("A01")
+    world.run(1)
+    world.show(0.0, 0.0)
+    world.run(15)
+    assert locked(world, "A02") == ["relay_welded"]
+    assert not locked(world, "A01")
+    assert not world.energised(PortId("A02"))
+
+
+@pytest.mark.parametrize("powered", [True, False])
+def test_exchanged_meters_below_a_contactor(*, powered: bool) -> None:
+    world = shed(contactor=SWITCH, inputs=(SMOKE,))
+    world.wired = {A01: PortId("A02"), PortId("A02"): A01, PortId("A03"): PortId("A03")}
+    for port in ("A02", "A03"):
+        world.draw(0.0, port=port)
+    world.ready()
+    world.start(current=4.0)
+    world.run_until("wiring suspect", within=15)
+    if not powered:
+        world.danger.add("smoke-1")
+    world.run(3)
+    assert bool(locked(world, "A01")) is powered, "without power nobody can tell"
+    world.run(14)
+    assert [locked(world, port) for port in ("A01", "A02")] == [["wiring_suspect"], ["wiring_suspect"]]
 
 
 def test_a_contactor_stays_closed_while_another_port_needs_it() -> None:
