@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - quoted source keeps its length
 
 from tests.core.bend import Bend
+from tests.core.board_bends import BOARD_BENDS
 from tests.core.command_bends import COMMAND_BENDS
 from tests.core.flapping_bends import FLAPPING_BENDS
 from tests.core.heat_bends import HEAT_BENDS
@@ -651,6 +652,7 @@ BENDS: tuple[Bend, ...] = (
     ),
     *SUPPLY_BENDS,
     *TREE_BENDS,
+    *BOARD_BENDS,
     *FLAPPING_BENDS,
     *HEAT_BENDS,
     *RESUME_BENDS,

@@ -206,3 +206,30 @@ def test_a_renewal_that_never_left_is_sent_again_and_one_that_got_no_answer_is_l
         assert [type(command) for command in out.empty().commands] == [then]
         assert relay.wake(Instant(4.26), out) is None
         assert not out.empty().commands
+
+
+def test_a_closing_that_was_sent_counts_though_nobody_confirmed_it() -> None:
+    relay, out = opened()
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    assert relay.note(not_written(RelayAction.CLOSE, 1.2, sent=False), Instant(1.2), out) is Signal.NOT_CLOSED
+    assert (relay.surely_open_at, relay.last_closing) == (None, None)
+    relay.close(Instant(2.0), Seconds(3.0), out)
+    assert relay.note(not_written(RelayAction.CLOSE, 2.2, sent=True), Instant(2.2), out) is Signal.NOT_CLOSED
+    assert (relay.surely_open_at, relay.last_closing) == (2.2 + 6, 2.2)
+
+
+def test_an_opening_that_was_sent_is_read_back_though_nobody_confirmed_it() -> None:
+    relay, out = opening()
+    out.empty()
+    relay.note(not_written(RelayAction.OPEN, 0.2, sent=True), Instant(0.2), out)
+    assert [type(command) for command in out.empty().commands] == [ReadRelay]
+    assert relay.note(read_back(0.1, closed=False), Instant(0.2), out) is None, "asked before it was written"
+    assert relay.note(read_back(0.3, closed=False), Instant(0.33), out) is Signal.OPENED
+
+
+def test_what_was_read_before_a_board_came_back_says_nothing_of_its_relay() -> None:
+    relay, out = opening()
+    relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
+    relay.check(Instant(1.0), out)
+    assert relay.note(read_back(0.5, closed=False), Instant(1.1), out) is None
+    assert relay.phase is Phase.OPENING

@@ -243,6 +243,23 @@ def test_what_comes_of_a_command_is_never_told_inside_execute(small: Bench) -> N
     ]
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_closing_that_may_have_reached_its_board_is_told_as_sent(small: Bench, gone: bool) -> None:
+    """Else its relay would count as open for want of an echo."""
+    small.run(1.0)
+    small.forget()
+    close(small, A01)
+    if gone:
+        small.unplug()
+        small.turns(1)
+    else:
+        small.boards.silent = {1}
+        small.run(1.0)
+    (event,) = [one for one in small.told(RelayNotWritten) if one.port == A01]
+    kind = FaultKind.OFFLINE if gone else FaultKind.TIMEOUT
+    assert (event.action, event.kind, event.sent) == (RelayAction.CLOSE, kind, True)
+
+
 def test_an_unconfirmed_opening_is_reported_and_left_to_whoever_decides(small: Bench) -> None:
     small.run(1.0)
     small.boards.silent = {1}

@@ -393,6 +393,42 @@ MUTANTS: tuple[Mutant, ...] = (
         "_is_not_closed_for_a_moment",
     ),
     Mutant(
+        rule="a relay that reads open is closed for a moment to open it",
+        module="modbus/worker.py",
+        old="return states is not None and states[channel - 1]",
+        new="return states is not None",
+        tests="tests/modbus/test_bus.py::test_a_relay_that_reads_open_after_its_third_opening"
+        "_is_not_closed_for_a_moment",
+    ),
+    Mutant(
+        rule="the first opening already closes for a moment",
+        module="modbus/worker.py",
+        old="if job.attempt >= LAST_RESORT_ATTEMPT and",
+        new="if",
+        tests="tests/modbus/test_bus.py",
+    ),
+    Mutant(
+        rule="the last resort's list closes for a moment instead of opening",
+        module="modbus/relay_list.py",
+        old="write, read = relays.open(channel), relays.read()",
+        new="write, read = relays.lapse(channel), relays.read()",
+        tests="tests/modbus/test_emergency.py",
+    ),
+    Mutant(
+        rule="a closing that nothing answered is told as never sent",
+        module="modbus/worker.py",
+        old="sent=result.sent, late=result.late))",
+        new="sent=False, late=result.late))",
+        tests="tests/modbus/test_bus.py::test_a_closing_that_may_have_reached_its_board_is_told_as_sent",
+    ),
+    Mutant(
+        rule="a closing under which the line vanished is told as never sent",
+        module="modbus/worker.py",
+        old="self._tell(not_held(job.command, FaultKind.OFFLINE, now, sent=True))",
+        new="self._tell(not_held(job.command, FaultKind.OFFLINE, now))",
+        tests="tests/modbus/test_bus.py::test_a_closing_that_may_have_reached_its_board_is_told_as_sent",
+    ),
+    Mutant(
         rule="one relay that is not confirmed open keeps the site out of service after an error of the disk",
         module="daemon.py",
         old="self._journal.restart_wanted and self._engine.at_rest()",
