@@ -367,9 +367,12 @@ class Port(PortCondition):
         else:
             self.finish(now)
 
-    def lock_out_unconfirmed(self, now: Moment) -> None:
-        """Current flows, and nobody can read that the relay is open: lock out."""
-        limit, measured = self.plan.protection.weld_current, self.seen.current
+    def lock_out_unconfirmed(self, now: Moment, elsewhere: Amps | None = None) -> None:
+        """Current flows, and nobody can read that the relay is open: lock out.
+
+        `elsewhere` is the current if another port's meter shows it.
+        """
+        limit, measured = self.plan.protection.weld_current, elsewhere or self.seen.current
         if self.board_lost:
             detail = StopDetail(function="relay_board_lost", measured=measured, limit=limit, unit="a")
         else:

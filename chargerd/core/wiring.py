@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chargerd.core.commands import Code, Pace, SetPace
-from chargerd.core.condition import Intervention, Surroundings
+from chargerd.core.condition import BEYOND_CONTROL, Intervention, Surroundings
 from chargerd.core.events import DeadlineReached, MeterReading
 from chargerd.core.facts import Clearing, Latch, PortTripped, WiringSuspect
 from chargerd.core.moment import Moment
@@ -144,8 +144,12 @@ class Wiring:
         if stays and not welded:
             self._stays.add(other.id)
         settled = welded or (told and not stays)
-        if not settled and not reached(suspicion.until, now.instant):
-            return []
+        over = reached(suspicion.until, now.instant)
+        stuck = (port.unconfirmed(now) or over) and self._carries(port, other)
+        if stuck:
+            port.lock_out_unconfirmed(now, other.seen.current)
+        if not settled and not over:
+            return [port, other] if stuck else []
         del self._pending[port.id]
         self._stays.discard(other.id)
         self._station.suspects = {one for each in self._pending.values() for one in (each.port.id, each.other.id)}
@@ -155,6 +159,14 @@ class Wiring:
             for each in (port, other):
                 self._hold(each, suspicion.detail, now)
         return [port, other]
+
+    @staticmethod
+    def _carries(port: Port, other: Port) -> bool:
+        """Say whether a port that was told to open, and is not known to be, still feeds what another one shows."""
+        told = port.relay.told_open_at
+        if told is None or any(latch.function in BEYOND_CONTROL for latch in port.latches):
+            return False
+        return _loaded(other) and not other.frozen.dead and _since(other, after(told, other.shown_within()))
 
     def _powered_since(self, port: Port, instant: Instant) -> bool:
         """Say whether every contactor above a port has been closed since: without it nothing would flow."""

@@ -19,6 +19,12 @@ WIRING_BENDS: tuple[Bend, ...] = (
     Bend("wiring", "self._stays.add(other.id)", "pass", _WELD),
     Bend(
         "wiring",
+        "port.lock_out_unconfirmed(now, other.seen.current)",
+        "pass",
+        "scenarios.test_unconfirmed:test_a_suspected_relay_that_nobody_can_read_and_whose_current_stays_is_locked_out",
+    ),
+    Bend(
+        "wiring",
         "            and self._powered_since(other, opened)\n",
         "",
         _CONTACTORS + "test_exchanged_meters_below_a_contactor",

@@ -146,6 +146,30 @@ def test_no_meter_below_an_open_contactor_tells_that_a_relay_is_open() -> None:
     assert world.contacts[CONTACTOR].closed
 
 
+def test_a_suspected_relay_that_nobody_can_read_and_whose_current_stays_is_locked_out() -> None:
+    site = two_boards(lease=None).plan
+    third = replace(port_plan("A03", 2), relay=replace(SWITCH, board=BoardId("relay-b"), channel=2), circuit=SHED)
+    world = World(site=replace(site, ports=(*site.ports, third)))
+    world.wired = {**world.wired, A01: A02, A02: A01}
+    world.draw(9.7, port="A01")
+    world.draw(0.0, port="A02")
+    world.charging("A03")
+    world.ready("A01")
+    world.start("A01", current=4.0)
+    world.run_until("started", within=8)
+    world.contacts[A01].welded = True
+    world.board.refuses = True
+    world.run_until("wiring suspect", within=15)
+    suspected = world.now
+    locked = world.run_until("locked out relay_unconfirmed", within=10) + 1000.0
+    assert locked - suspected <= 5.6
+    world.run(1)
+    assert not world.energised(A01)
+    assert not world.view("A02").latches, "nothing is settled yet"
+    world.run(15)
+    assert "wiring_suspect" in [latch.function for latch in world.view("A02").latches]
+
+
 @pytest.mark.parametrize("amps", [9.0, 0.2])
 def test_current_through_a_relay_whose_board_refuses_to_be_read_locks_it_out(amps: float) -> None:
     world = two_boards(lease=None)
