@@ -87,7 +87,7 @@ def end_by_circuit(port: Port, _event: Event, now: Moment) -> None:
 
 
 def withdraw(port: Port, _event: Event, now: Moment) -> None:
-    """A start that still waits for its circuits does not begin on a port that was disabled meanwhile."""
+    """A start whose relay was not told to close yet does not begin on a port that was disabled meanwhile."""
     disabled = port.disabled()
     assert disabled is not None
     reason = StopReason.REMOTE if disabled.source is Source.REMOTE else StopReason.LOCAL

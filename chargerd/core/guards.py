@@ -152,6 +152,11 @@ def awaits_power(port: Port, _event: Event, now: Moment) -> bool:
     return port.step is Step.POWER and port.may_close(now)
 
 
+def untouched(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if the relay was never told to close for the session: it is no charge under way yet."""
+    return not port.session.touched
+
+
 def uncharged(port: Port, _event: Event, _now: Moment) -> bool:
     """Hold if the session has not charged yet: it is not suspended, its start fails."""
     return not port.session.charged

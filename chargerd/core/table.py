@@ -176,7 +176,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
     },
     S.STARTING: {
         **WITH_LIMITS,
-        **GOES_ON,
+        T.DISABLED: (Rule("withdraw", when.untouched, do.withdraw), *IGNORE),
+        T.ENABLED: IGNORE,
         T.READING: (
             *PROTECT,
             KNOWN,

@@ -331,6 +331,19 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         _SAID + "test_it_survives_a_restart",
     ),
     Bend(
+        "table",
+        'T.DISABLED: (Rule("withdraw", when.untouched, do.withdraw), *IGNORE)',
+        "T.DISABLED: IGNORE",
+        _SAID + "test_no_relay_closes_for_a_start_once_its_port_is_disabled",
+        ("turn", "A01"),
+    ),
+    Bend(
+        "guards",
+        "    return not port.session.touched",
+        "    return True",
+        _SAID + "test_a_session_that_comes_back_from_a_suspension_goes_on_though_its_port_is_disabled",
+    ),
+    Bend(
         "availability",
         "        if known.source is Source.LOCAL and event.source is Source.REMOTE:\n            message",
         "        if False:\n            message",

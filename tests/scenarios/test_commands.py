@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from chargerd.core.commands import CloseRelay
 from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
@@ -18,7 +19,7 @@ from chargerd.core.session import Order, Source, StopReason
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
-from tests.core.sheds import HOLDER, SHED, SMOKE, all_charging, rated, shed
+from tests.core.sheds import HOLDER, SHED, SMOKE, SWITCH, all_charging, closed, rated, shed
 from tests.core.world import World
 from tests.scenarios.test_requests import (
     A01,
@@ -26,6 +27,8 @@ from tests.scenarios.test_requests import (
     available,
     charging,
     opening,
+    persisting,
+    resuming,
     starting,
     stopping,
     suspended,
@@ -525,7 +528,7 @@ def test_a_disabled_port_takes_no_start_until_it_is_enabled() -> None:
     assert [(fact.port, fact.reason) for fact in told] == [("A01", "recall"), ("A01", "mended")]
 
 
-@pytest.mark.parametrize("situation", GOING_ON)
+@pytest.mark.parametrize("situation", [one for one in GOING_ON if one not in {starting, persisting}])
 def test_a_session_under_way_goes_on_and_the_port_is_disabled_afterwards(situation: Callable[[], World]) -> None:
     world = situation()
     state = world.state()
@@ -568,6 +571,65 @@ def test_a_start_that_waits_for_its_circuit_is_withdrawn(source: Source, reason:
     assert world.state("A01") is PortState.CHARGING
     assert world.settlement().reason.value == reason
     assert not world.shed().queue
+
+
+def awaiting_its_turn() -> World:
+    """A start that is durable, a second behind that of the port beside it."""
+    world = shed(2)
+    world.ready("A01")
+    world.ready("A02")
+    world.start("A02")
+    world.start("A01")
+    while not closed(world):
+        world.run(0.05)
+    world.run(0.3)
+    return world
+
+
+def awaiting_power() -> World:
+    """A start that is durable, and whose contactor has not closed yet."""
+    world = shed(1, contactor=SWITCH)
+    world.ready("A01")
+    world.io.refuses = True
+    world.start("A01")
+    world.run(1.5)
+    return world
+
+
+BEFORE_CLOSING = {
+    "readings": starting,
+    "persist": persisting,
+    "turn": awaiting_its_turn,
+    "power": awaiting_power,
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "holder"), [*((step, A01) for step in BEFORE_CLOSING), ("turn", HOLDER), ("power", HOLDER)]
+)
+def test_no_relay_closes_for_a_start_once_its_port_is_disabled(step: str, holder: str) -> None:
+    world = BEFORE_CLOSING[step]()
+    assert world.state() is PortState.STARTING
+    record = world.view().session
+    assert record is not None
+    assert world.answers(world.disable(holder)) == ["done ok"]
+    assert record.order.command is not None
+    assert world.answers(record.order.command) == ["accepted ok", "failed disabled"]
+    world.io.refuses = False
+    world.run(10)
+    assert not [c for _, c in world.commands if isinstance(c, CloseRelay) and c.port == A01]
+    assert world.state() is PortState.DISABLED
+    (settled,) = [one for one in world.settlements() if one.record.order.port == "A01"]
+    assert (settled.reason, settled.record.energy) == (StopReason.REMOTE, 0.0)
+    world.enable(holder)
+    world.charging()
+
+
+def test_a_session_that_comes_back_from_a_suspension_goes_on_though_its_port_is_disabled() -> None:
+    world = resuming()
+    world.disable()
+    world.run(10)
+    assert world.state() is PortState.CHARGING
 
 
 def test_a_circuit_takes_every_port_below_with_it() -> None:
