@@ -167,9 +167,17 @@ class FeederPlan:
     refresh: Seconds = Seconds(0.0)
 
 
+_CONTACTOR = "contactor/"
+
+
 def contactor_of(circuit: CircuitId) -> PortId:
     """Return the id under which relay commands and events mean a circuit's contactor; no port has a slash."""
-    return PortId(f"contactor/{circuit}")
+    return PortId(f"{_CONTACTOR}{circuit}")
+
+
+def contactors_last(port: PortId) -> tuple[bool, PortId]:
+    """Return what to sort relays by where all are opened: contactors last, since relays open smaller currents."""
+    return port.startswith(_CONTACTOR), port
 
 
 def holder_of(circuit: CircuitId) -> PortId:

@@ -14,6 +14,7 @@ from chargerd.core.clock import Clock
 from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay, ReadEnergy, ReadRelay, RenewLease, SetPace
 from chargerd.core.events import BoardLost, BusEvent, RelayNotWritten
 from chargerd.core.faults import FaultKind
+from chargerd.core.plan import contactors_last
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.board import BoardOnBus, Wiring
 from chargerd.modbus.connection import Connection
@@ -196,7 +197,8 @@ class Bus:
     def _ask_to_open(self, ports: Iterable[PortId], tries: dict[PortId, int]) -> None:
         """Open those of the ports that are not being opened or read back already."""
         with self._wake:
-            waiting = [port for port in sorted(ports) if not self._schedule.opening(port, self._board_of(port))]
+            in_order = sorted(ports, key=contactors_last)
+            waiting = [port for port in in_order if not self._schedule.opening(port, self._board_of(port))]
             for port in waiting:
                 tries[port] += 1
                 self._queue(OpenRelay(port=port, attempt=tries[port]))

@@ -29,6 +29,7 @@ from chargerd.core.facts import Fact
 from chargerd.core.ledger import Batch
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
+from chargerd.core.plan import contactors_last
 from chargerd.core.session import SessionRecord
 from chargerd.core.station import Station
 from chargerd.core.thermal import Warmth
@@ -168,8 +169,8 @@ class Engine:
                 return
             self._panicked = True
         self._on_panic(reason)
-        for port, bus in self._relays.items():
-            bus.execute(OpenRelay(port=port))
+        for port in sorted(self._relays, key=contactors_last):
+            self._relays[port].execute(OpenRelay(port=port))
 
     def cease(self) -> None:
         """Decide nothing any more: whoever gives up opens the relays, and that is no fault of theirs.

@@ -1,5 +1,7 @@
 """One relay by itself: what no board in its right mind does."""
 
+from dataclasses import replace
+
 import pytest
 
 from chargerd.core.commands import OpenRelay, ReadRelay, RenewLease
@@ -31,14 +33,14 @@ def not_written(action: RelayAction, at: float, *, sent: bool) -> RelayNotWritte
     return RelayNotWritten(port=A01, action=action, kind=FaultKind.TIMEOUT, at=Instant(at), sent=sent)
 
 
-def opening() -> tuple[RelayWatch, Outbox]:
-    relay, out = watch(), Outbox()
+def opening(plan: PortPlan | None = None) -> tuple[RelayWatch, Outbox]:
+    relay, out = watch(plan), Outbox()
     relay.open(Instant(0.0), out)
     return relay, out
 
 
-def opened() -> tuple[RelayWatch, Outbox]:
-    relay, out = opening()
+def opened(plan: PortPlan | None = None) -> tuple[RelayWatch, Outbox]:
+    relay, out = opening(plan)
     relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
     assert relay.note(read_back(0.2, closed=False), Instant(0.23), out) is Signal.OPENED
     out.empty()
@@ -233,3 +235,77 @@ def test_what_was_read_before_a_board_came_back_says_nothing_of_its_relay() -> N
     relay.check(Instant(1.0), out)
     assert relay.note(read_back(0.5, closed=False), Instant(1.1), out) is None
     assert relay.phase is Phase.OPENING
+
+
+def slow(action: RelayAction, at: float) -> RelayWritten:
+    """A write whose echo takes its time, as behind a gateway."""
+    return RelayWritten(port=A01, action=action, sent_at=Instant(at), at=Instant(at + 0.4))
+
+
+def held() -> tuple[RelayWatch, Outbox]:
+    """A relay closed at 1.0 by a write whose echo came at 1.4."""
+    relay, out = opened()
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.note(slow(RelayAction.CLOSE, 1.0), Instant(1.4), out)
+    assert relay.note(read_back(1.5, closed=True), Instant(1.53), out) is Signal.CLOSED
+    out.empty()
+    return relay, out
+
+
+def renewal(out: Outbox) -> RenewLease:
+    (command,) = out.empty().commands
+    assert isinstance(command, RenewLease)
+    return command
+
+
+def test_a_lease_counts_from_the_beginning_of_its_closing_not_from_the_echo() -> None:
+    relay, out = held()
+    assert (relay.closed_from, relay.leased_until) == (1.0, 1.0 + 6)
+    assert relay.surely_open_at == 1.4 + 6, "the board may have heard it as late as that"
+    assert relay.due() == 1.0 + 3.0
+    assert relay.wake(Instant(4.0), out) is None
+    assert renewal(out).not_after == 1.0 + 6 - 1
+    assert relay.wake(Instant(5.99), out) is None
+    assert relay.wake(Instant(6.0), out) is Signal.LEASE_LOST
+
+
+def test_a_lease_counts_from_the_beginning_of_its_renewal_not_from_the_echo() -> None:
+    relay, out = held()
+    relay.note(slow(RelayAction.RENEW, 4.0), Instant(4.4), out)
+    assert relay.closed_from == 1.0
+    assert relay.leased_until == 4.0 + 6
+    assert relay.surely_open_at == 4.4 + 6
+    assert relay.due() == 4.0 + 3.0
+    relay.note(read_back(5.0, closed=True), Instant(5.03), out)
+    assert relay.wake(Instant(7.0), out) is None
+    assert renewal(out).not_after == 4.0 + 6 - 1
+    assert relay.wake(Instant(8.99), out) is None
+    assert relay.wake(Instant(9.0), out) is Signal.LEASE_LOST
+
+
+def test_a_renewal_that_nothing_answered_makes_no_lease_longer() -> None:
+    relay, out = held()
+    relay.note(not_written(RelayAction.RENEW, 4.5, sent=True), Instant(4.5), out)
+    assert relay.leased_until == 1.0 + 6
+    assert relay.surely_open_at == 4.5 + 6
+    assert relay.wake(Instant(6.0), out) is Signal.LEASE_LOST
+
+
+def test_what_was_read_back_before_a_renewal_began_allows_no_further_one() -> None:
+    relay, out = held()
+    relay.note(read_back(3.99, closed=True), Instant(4.02), out)
+    relay.note(slow(RelayAction.RENEW, 4.0), Instant(4.4), out)
+    assert relay.wake(Instant(7.0), out) is None
+    assert out.empty().commands == (ReadRelay(port=A01),)
+
+
+def test_the_first_renewal_is_sooner_by_the_stagger_and_the_others_are_all_as_far_apart() -> None:
+    # Later by as much, the last relays of a board would lose their first lease before it is renewed.
+    plan = port_plan()
+    relay, out = opened(replace(plan, relay=replace(plan.relay, stagger=Seconds(2.5))))
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.note(written(RelayAction.CLOSE, 1.0), Instant(1.03), out)
+    relay.note(read_back(1.1, closed=True), Instant(1.13), out)
+    assert relay.due() == 1.0 + 3.0 - 2.5
+    relay.note(written(RelayAction.RENEW, 1.5), Instant(1.53), out)
+    assert relay.due() == 1.5 + 3.0

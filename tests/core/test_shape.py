@@ -13,7 +13,7 @@ from chargerd.core.session import StopReason
 from chargerd.core.shape import End, Shape
 from chargerd.core.units import Instant, Seconds, Watts
 from tests.core.bend import Bend
-from tests.core.bending import bent, play
+from tests.core.bending import notices
 
 MINUTE = 60.0
 
@@ -471,5 +471,4 @@ SHAPE_BENDS = tuple(
 @pytest.mark.long
 @pytest.mark.parametrize("bend", SHAPE_BENDS, ids=lambda bend: bend.new)
 def test_each_rule_matters(bend: Bend) -> None:
-    with bent(bend), pytest.raises(AssertionError):
-        play(bend)
+    assert notices(bend), "nobody noticed"

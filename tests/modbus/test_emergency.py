@@ -395,3 +395,11 @@ def test_whoever_is_to_hand_over_tells_no_further_relay(path: Path, tty: Path, o
         go_on.set()
         openings.finish()
         assert len(far.requests) == 1
+
+
+def test_the_list_keeps_how_a_line_is_driven(path: Path) -> None:
+    one = "{serial: /dev/null, baudrate: 19200, parity: even, stopbits: 2, echo: yes}"
+    write_relays_file(load_text(SITE.replace("{serial: /dev/null, baudrate: 9600}", one), "test"), path)
+    settings = read_list(path)[0].settings
+    assert (settings.serial, settings.baudrate) == ("/dev/null", 19200)
+    assert (settings.parity, settings.stopbits, settings.echo) == ("even", 2, "yes")

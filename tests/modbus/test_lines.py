@@ -17,7 +17,11 @@ from chargerd.config.document import BusSection
 from chargerd.config.profiles import Parity
 from chargerd.core.units import Seconds
 from chargerd.modbus import lines
+from chargerd.modbus.connector import connector
+from chargerd.modbus.emergency import Settings
 from chargerd.modbus.lines import Line, LineGone, Resolver, SerialLine, SocketLine, Trouble, hasten
+from chargerd.modbus.wire import Counters, RtuWire
+from tests.modbus.kit import VirtualClock
 from tests.modbus.live import raw_pty
 from tests.patience import PATIENCE_S
 
@@ -290,3 +294,26 @@ def test_what_a_connection_has_not_sent_is_discarded_with_it(connection: Connect
 def test_both_are_lines(line: SerialLine, connection: Connection) -> None:
     both: list[Line] = [line, connection.line]
     assert all(not one.wait(Seconds(0.0)) for one in both)
+
+
+@pytest.mark.parametrize(
+    ("baudrate", "parity", "stopbits", "silence"),
+    [
+        (9600, "none", 1, 3.5 * 10 / 9600),
+        (9600, "even", 1, 3.5 * 11 / 9600),
+        (9600, "odd", 1, 3.5 * 11 / 9600),
+        (9600, "none", 2, 3.5 * 11 / 9600),
+        (9600, "even", 2, 3.5 * 12 / 9600),
+        (38400, "even", 1, 0.00175),
+    ],
+)
+def test_the_silence_before_a_request_counts_every_bit_of_a_character(
+    monkeypatch: pytest.MonkeyPatch, baudrate: int, parity: str, stopbits: int, silence: float
+) -> None:
+    monkeypatch.setattr("chargerd.modbus.connector.SerialLine", lambda _settings: None)
+    settings = Settings(
+        serial="/dev/line", tcp=None, rtu_over_tcp=None, baudrate=baudrate, parity=parity, stopbits=stopbits
+    )
+    wire = connector(settings, VirtualClock())(Counters())
+    assert isinstance(wire, RtuWire)
+    assert wire.silence == pytest.approx(silence)

@@ -70,7 +70,8 @@ from chargerd.mqtt import bodies, parts, session_bodies
 from chargerd.mqtt.contract import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody
 
 PORT = PortId("A01")
-BEGAN = Moment(instant=Instant(100.0), boot=3, wall_ms=1_790_000_000_123, clock=ClockQuality.NTP)
+BEGAN_MS = 1_790_000_000_123
+BEGAN = Moment(instant=Instant(100.0), boot=3, wall_ms=BEGAN_MS, clock=ClockQuality.NTP)
 NOW = Moment(instant=Instant(460.5), boot=3, wall_ms=1_790_000_360_623, clock=ClockQuality.NTP)
 UNSET = Moment(instant=Instant(460.5), boot=3)
 ORDER = Order(session=SessionId("S"), port=PORT, limits=Limits(energy=WattHours(500)), order="o")
@@ -146,6 +147,25 @@ def test_a_session_over_two_boots_takes_its_length_from_the_wall_clock_or_has_no
     assert settled(ended=Moment(instant=Instant(5.0), boot=4)).duration_s is None
     counted = replace(RECORD, elapsed=Seconds(480.0))
     assert settled(record=counted, ended=later).duration_s == 480, "its own count needs no clock"
+
+
+@pytest.mark.parametrize("step_s", [-86_400, -300, 7, 3600])
+def test_a_clock_that_was_set_changes_no_length(step_s: int) -> None:
+    set_meanwhile = replace(NOW, wall_ms=1_790_000_360_623 + 1000 * step_s)
+    assert settled(ended=set_meanwhile).duration_s == 360
+    assert settled(ended=UNSET).duration_s == 360
+    since_none = replace(RECORD, started=replace(BEGAN, wall_ms=None, clock=ClockQuality.NONE))
+    assert settled(record=since_none).duration_s == 360
+
+
+@pytest.mark.parametrize(
+    ("told_s", "duration_s"), [(310, None), (316, 316), (25 * 3600, 25 * 3600), (25 * 3600 + 1, None), (-60, None)]
+)
+def test_a_length_by_clocks_has_room_for_what_was_counted_and_is_no_longer_than_a_session(
+    told_s: int, duration_s: int | None
+) -> None:
+    later = Moment(instant=Instant(5.0), boot=4, wall_ms=BEGAN_MS + 1000 * told_s, clock=ClockQuality.RTC)
+    assert settled(ended=later).duration_s == duration_s
 
 
 @pytest.mark.parametrize("many", [0, 1, 59, 60, 61, 500])

@@ -28,3 +28,17 @@ def test_a_change_that_bends_nothing_survives(tmp_path: Path) -> None:
         tests="tests/modbus/test_frames.py",
     )
     assert survives(same, tmp_path)
+
+
+def test_tests_that_are_red_without_the_bend_notice_nothing(tmp_path: Path) -> None:
+    red = tmp_path / "test_red.py"
+    red.write_text("def test_red() -> None:\n    assert False\n", encoding="utf-8")
+    same = Mutant(
+        rule="nothing",
+        module="modbus/frames.py",
+        old="return pdu == request.echo",
+        new="return request.echo == pdu",
+        tests=str(red),
+    )
+    with pytest.raises(ValueError, match="red without it"):
+        survives(same, tmp_path / "copy")

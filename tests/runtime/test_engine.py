@@ -33,11 +33,12 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.ledger import Batch
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
-from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan, StationPlan
+from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan, StationPlan, contactor_of
 from chargerd.core.session import Order, SessionRecord
 from chargerd.core.station import Station
 from chargerd.core.units import BoardId, CircuitId, CommandId, Instant, PortId, Seconds, SessionId
 from chargerd.core.view import PortState
+from chargerd.runtime import engine
 from chargerd.runtime.engine import Engine
 from tests.patience import PATIENCE_S
 
@@ -170,6 +171,73 @@ def test_what_was_being_decided_when_everything_was_opened_closes_nothing(
     assert stage.recorder.said == [opening]
 
 
+class Hung:
+    """A decision that comes to no end until it is let go, in a thread of its own."""
+
+    def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> None:
+        self._begun, self._go_on = threading.Event(), threading.Event()
+        self._outcome = outcome
+        monkeypatch.setattr(stage.station, "handle", self._handle)
+        self._thread = threading.Thread(target=stage.engine.dispatch, args=(DeadlineReached(),), daemon=True)
+        self._thread.start()
+        assert self._begun.wait(PATIENCE_S)
+
+    def _handle(self, _event: object, _now: object) -> Outcome:
+        self._begun.set()
+        assert self._go_on.wait(PATIENCE_S)
+        return self._outcome
+
+    def end(self) -> None:
+        self._go_on.set()
+        ended(self._thread)
+
+
+def ended(thread: threading.Thread) -> None:
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive(), "it waits for a lock that nobody gives back"
+
+
+def beside(call: Callable[[], None]) -> None:
+    """Call something in a thread of its own, which must come to its end."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    ended(thread)
+
+
+def test_decisions_that_hang_open_the_relays_without_them(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "PATIENCE", 0.02)
+    closing = CloseRelay(port=PORT, lease=Seconds(6.0), not_after=stage.clock.now())
+    hung = Hung(stage, monkeypatch, Outcome(commands=(closing,)))
+    beside(lambda: stage.engine.dispatch(DeadlineReached()))
+    assert stage.panics == ["the decisions hang"]
+    assert stage.recorder.said == [OpenRelay(port=PORT)]
+    hung.end()
+    assert stage.recorder.said == [OpenRelay(port=PORT)], "what they come to at last closes nothing"
+
+
+@pytest.mark.parametrize("way", ["panic", "cease"])
+def test_whoever_gives_up_waits_for_no_decision(stage: Stage, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    closing = CloseRelay(port=PORT, lease=Seconds(6.0), not_after=stage.clock.now())
+    hung = Hung(stage, monkeypatch, Outcome(commands=(closing,)))
+    opened = [OpenRelay(port=PORT)] if way == "panic" else []
+    beside({"panic": lambda: stage.engine.panic("a bus died"), "cease": stage.engine.cease}[way])
+    assert stage.recorder.said == opened
+    hung.end()
+    assert stage.recorder.said == opened
+
+
+def test_a_panic_opens_every_contactor_after_the_relays(stage: Stage) -> None:
+    contactor, late = contactor_of(CircuitId("shed")), PortId("z01")
+    stage.engine.connect(
+        relays=dict.fromkeys((contactor, late, PORT), stage.recorder),
+        meters={},
+        note=stage.recorder.facts,
+        answer=stage.recorder.answer,
+    )
+    stage.engine.panic("a bus died")
+    assert stage.recorder.said == [OpenRelay(port=port) for port in (PORT, late, contactor)]
+
+
 def test_deadlines_are_kept_without_any_event(stage: Stage) -> None:
     seen = threading.Event()
     execute = stage.recorder.execute
@@ -208,9 +276,9 @@ def test_commands_to_meters_and_relays_go_to_their_own_bus(stage: Stage) -> None
 
 def test_begun_before_connected_is_a_mistake() -> None:
     clock = HandClock()
-    engine = Engine(Station(PLAN, clock.moment()), clock, Recorder(), lambda _reason: None)
+    unconnected = Engine(Station(PLAN, clock.moment()), clock, Recorder(), lambda _reason: None)
     with pytest.raises(KeyError):
-        engine.begin(())
+        unconnected.begin(())
 
 
 def test_records_are_handed_in_before_answers(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

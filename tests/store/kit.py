@@ -93,6 +93,10 @@ def batches_kept(journal: Journal) -> list[Batch]:
     return list(journal._writer._backlog.first(10_000))  # noqa: SLF001 - what memory holds shows nowhere else
 
 
+def mirrored(journal: Journal) -> Batch:
+    return journal._writer._mirror.whole()  # noqa: SLF001 - it shows in a new file only, beside what is owed
+
+
 @dataclass
 class Opened:
     """A journal with ears."""

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core.facts import Disabled
 from chargerd.core.ledger import Batch, LedgerRow
 from chargerd.core.moment import ClockQuality, Moment
-from chargerd.core.session import Source
 from chargerd.core.units import Instant, PortId, SessionId
 from chargerd.mqtt.contract import EventBody
 from chargerd.store import backup, ballast, retention
@@ -23,7 +21,20 @@ from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
 from chargerd.store.tables import Tables
 from tests.patience import PATIENCE_S
-from tests.store.kit import HandClock, Opened, command, connection_of, entry, got, latch, open_journal, record
+from tests.store.kit import (
+    HandClock,
+    Opened,
+    batches_kept,
+    command,
+    connection_of,
+    disabled,
+    entry,
+    got,
+    latch,
+    mirrored,
+    open_journal,
+    record,
+)
 from tests.store.test_failures import mounted
 from tests.store.test_files import overwrite, page_of
 
@@ -552,12 +563,11 @@ def test_latches_lost_while_it_is_open_are_those_the_process_knows_of_also_if_it
 
 def test_an_older_file_put_in_its_place_brings_no_latches_back(path: Path, opened: Opened) -> None:
     old = path.with_name("old.db")
-    disabled = Disabled(holder=PortId("A02"), source=Source.LOCAL, reason="work", since=opened.clock.moment())
-    assert opened.write(Batch(latches=(latch(),), disabled=(disabled,)))
+    assert opened.write(Batch(latches=(latch(),), disabled=(disabled(),)))
     at_rest(opened)
     connection_of(opened.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(path, old)
-    assert opened.write(Batch(cleared=(latch().port,), enabled=(disabled.holder,)))
+    assert opened.write(Batch(cleared=(latch().port,), enabled=(disabled().holder,)))
     path.unlink()
     path.with_name("journal.db-wal").unlink()
     old.rename(path)
@@ -566,6 +576,44 @@ def test_an_older_file_put_in_its_place_brings_no_latches_back(path: Path, opene
     again = open_journal(path)
     assert (again.journal.recovery.latches, again.journal.recovery.disabled) == ((), ())
     again.close()
+
+
+def test_what_is_over_when_a_new_disk_comes_does_not_return_with_it(path: Path, opened: Opened) -> None:
+    kept = latch(function="relay_welded")
+    assert opened.write(Batch(sessions=(record("s1"), record("s2")), latches=(latch(), latch("A02"))))
+    assert opened.write(Batch(disabled=(disabled("A01"), disabled("A02"))))
+    # A reset may clear one latch of a port and leave the others.
+    assert opened.write(Batch(ended=(SessionId("s1"),), cleared=(latch().port,), latches=(kept,)))
+    assert opened.write(Batch(enabled=(PortId("A01"),)))
+    at_rest(opened)
+    for gone in (path, path.with_name("journal.db-wal")):
+        gone.unlink()
+    notice(opened)
+    assert opened.close()
+    found = open_journal(path)
+    recovery = found.journal.recovery
+    assert recovery.sessions == (record("s2"),)
+    assert recovery.latches == (kept, latch("A02"))
+    assert recovery.disabled == (disabled("A02"),)
+    found.close()
+
+
+def test_what_ends_while_the_disk_is_broken_is_carried_over_to_no_other(opened: Opened) -> None:
+    # What is owed is written after what is carried over: a crash in between must find nothing that is over.
+    assert opened.write(Batch(sessions=(record("s1"),), latches=(latch(),), disabled=(disabled(),)))
+    opened.break_disk()
+    ended = Batch(ended=(SessionId("s1"),), cleared=(latch().port,), enabled=(disabled().holder,))
+    opened.journal.append(ended)
+    opened.wait_for_health(False)
+    opened.settle()
+    assert mirrored(opened.journal) == Batch()
+    assert batches_kept(opened.journal) == [ended]
+
+
+def test_what_nobody_may_act_upon_is_not_carried_over(opened: Opened) -> None:
+    opened.break_disk()
+    assert not opened.write(Batch(sessions=(record("s1"),)))
+    assert mirrored(opened.journal) == Batch(), "its relay never closed"
 
 
 def test_what_was_lost_before_anybody_had_read_it_stays_unknown(tmp_path: Path) -> None:
