@@ -7,6 +7,7 @@ import pytest
 from tests.charges.__main__ import main
 from tests.charges.judge import Matrix, matrix
 from tests.charges.profiles import KINDS, Truth, charges
+from tests.judging import every
 
 OF_EACH = 12
 
@@ -26,7 +27,9 @@ def test_at_least_98_percent_of_the_ends_are_named_right(judged: Matrix) -> None
 
 def test_no_bike_on_its_plateau_is_stopped(judged: Matrix) -> None:
     assert {charge.kind for charge, _ in judged.cut_short} <= {"small_charger"}
-    assert all(judged.counted[Truth.CHARGING, said] == 0 for said in (Truth.FULL, Truth.UNPLUGGED, Truth.NO_LOAD))
+    assert every(
+        judged.counted[Truth.CHARGING, said] == 0 for said in (Truth.FULL, Truth.UNPLUGGED, Truth.NO_LOAD)
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Site
 from chargerd.core.units import PortId, Seconds
 from tests.config.sites import shipped
+from tests.judging import every
 
 CHARACTER = 10 / 9600
 SILENCE = 3.5 * CHARACTER
@@ -364,7 +365,7 @@ def test_neither_more_ports_nor_a_lower_rate_is_ever_faster(
     low, high = sorted((rate, other))
     fast = BASES[meter].at(LineTime.of(SECTION, high)).with_ports(few)
     for slower in (fast.with_ports(more), fast.at(LineTime.of(SECTION, low))):
-        assert all(one <= two + 1e-12 for one, two in zip(spans(fast), spans(slower), strict=True))
+        assert every(one <= two + 1e-12 for one, two in zip(spans(fast), spans(slower), strict=True))
         assert load_of(fast).share <= load_of(slower).share + 1e-12
         assert fits(fast) or not fits(slower)
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from chargerd.cli.check import command
 from chargerd.config.loader import DEFAULT_PATH
 from tests.config.sites import BASE, changed
+from tests.judging import every
 
 EXAMPLES = Path(__file__).parents[2] / "config"
 HEADS = ("Boards", "Ports", "Circuits", "Reaction times", "Buses")
@@ -107,7 +108,7 @@ def test_programs_get_one_object(tmp_path: Path) -> None:
     }
     budget = told["summary"]["budget"]
     assert [port["id"] for port in budget["ports"]] == ["A01", "A02", "A03", "B01"]
-    assert all(0 < port["worst_s"] < port["worst_lost_s"] < port["definite_s"] + 3 for port in budget["ports"])
+    assert every(0 < port["worst_s"] < port["worst_lost_s"] < port["definite_s"] + 3 for port in budget["ports"])
     parts = ("refresh_s", "polling_s", "in_flight_s", "write_s")
     assert sum(budget["ports"][3][part] for part in parts) == pytest.approx(
         budget["ports"][3]["worst_s"], abs=1e-3
@@ -116,7 +117,7 @@ def test_programs_get_one_object(tmp_path: Path) -> None:
         ("line-a", 3, 9600),
         ("line-b", 1, 9600),
     ]
-    assert all(0 < bus["share"] < 1 and bus["more_ports"] > 0 for bus in budget["buses"])
+    assert every(0 < bus["share"] < 1 and bus["more_ports"] > 0 for bus in budget["buses"])
     assert [board["dead_man"] for board in told["summary"]["boards"]][:3] == ["lease 6 s", "lease 6 s", None]
 
 
@@ -151,7 +152,7 @@ def test_85_ports_stay_readable_in_80_columns() -> None:
     boards, ports, circuits, times, buses = (
         next(at for at, line in enumerate(lines) if line.startswith(head)) for head in HEADS
     )
-    assert all(len(line) <= 80 for line in lines[boards:])
+    assert every(len(line) <= 80 for line in lines[boards:])
     sizes = zip("ABCDEFGH", (12, 12, 10, 10, 10, 10, 10, 11), strict=True)
     ranges = [f"{shed}01..{shed}{count}" for shed, count in sizes]
     for rows in (lines[ports:circuits], lines[times:buses]):

@@ -9,6 +9,7 @@ from chargerd.config.library import load_profiles
 from chargerd.config.loader import load
 from chargerd.config.problems import ConfigurationError
 from tests.config.sites import BASE, changed, shipped, unmarked
+from tests.judging import every
 
 SHIPPED = set(shipped())
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
@@ -110,7 +111,7 @@ def test_there_are_two_examples_of_the_sizes_they_say() -> None:
 
 def test_the_profiles_that_come_with_the_program_are_all_there() -> None:
     assert len(SHIPPED) >= 36
-    assert all(profile.title and profile.source and profile.verified for profile in shipped().values())
+    assert every(profile.title and profile.source and profile.verified for profile in shipped().values())
 
 
 def test_a_sites_profiles_are_added_and_merged_with_what_they_have_in_common(tmp_path: Path) -> None:

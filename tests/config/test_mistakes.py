@@ -3,6 +3,7 @@
 import pytest
 
 from tests.config.sites import BASE, changed, problems, site, unmarked
+from tests.judging import every
 
 RANGE = "; write a range as A01..A12, and give what stands beside it as many members"
 WHOLE = "; write a whole number, without quotes and without a unit"
@@ -767,7 +768,7 @@ def test_what_is_no_configuration_at_all(text: str, said: str) -> None:
 def test_a_problem_is_one_line_that_does_nothing_to_a_terminal() -> None:
     text, places = unmarked(changed("limits: {power_w: 800", '§"a\\n\\e[2J": 1\nlimits: {power_w: 800'))
     assert problems(text)[0].startswith(places[0])
-    assert all(letter.isprintable() for problem in problems(text) for letter in problem)
+    assert every(letter.isprintable() for problem in problems(text) for letter in problem)
 
 
 def test_a_wrong_board_with_a_name_that_is_no_range_hides_what_may_refer_to_it() -> None:

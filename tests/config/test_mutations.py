@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.site import Site
 from tests.config.sites import BASE, site
+from tests.judging import every
 
 LINES = BASE.splitlines()
 GARBAGE = st.sampled_from(
@@ -64,7 +65,7 @@ def judged(text: str) -> None:
         return
     wired = [(port.relay, port.meter) for port in found.ports]
     assert len({relay for relay, _ in wired}) == len({meter for _, meter in wired}) == len(wired) > 0
-    assert all(0 < port.limits.power <= 3500 and 0 < port.limits.current <= 16 for port in found.plan.ports)
+    assert every(0 < port.limits.power <= 3500 and 0 < port.limits.current <= 16 for port in found.plan.ports)
 
 
 @st.composite

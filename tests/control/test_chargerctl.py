@@ -28,6 +28,7 @@ from chargerd.core.plan import InputKind
 from chargerd.core.protection import FUNCTIONS
 from chargerd.core.view import PortState
 from chargerd.runtime.clock import SystemClock
+from tests.judging import every
 from tests.logs import capture_logs
 from tests.patience import PATIENCE_S
 
@@ -149,7 +150,7 @@ def test_status_is_a_table_that_fits_a_narrow_screen(daemon: Daemon, tmp_path: P
     result = run(tmp_path, "status")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert all(len(line) <= 80 for line in lines)
+    assert every(len(line) <= 80 for line in lines)
     assert "shed-1" in lines[0]
     assert "broker b:1883 connected" in lines[0]
     assert "no answer from meter-a4" in lines[1]

@@ -7,6 +7,7 @@ from tests.core.board_bends import BOARD_BENDS
 from tests.core.command_bends import COMMAND_BENDS
 from tests.core.flapping_bends import FLAPPING_BENDS
 from tests.core.heat_bends import HEAT_BENDS
+from tests.core.lease_bends import LEASE_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.relay_bends import RELAY_BENDS
 from tests.core.resume_bends import RESUME_BENDS
@@ -658,6 +659,7 @@ BENDS: tuple[Bend, ...] = (
     *RESUME_BENDS,
     *METER_BENDS,
     *RELAY_BENDS,
+    *LEASE_BENDS,
     *UNCONFIRMED_BENDS,
     *VOLTAGE_BENDS,
     *WIRING_BENDS,

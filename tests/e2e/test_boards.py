@@ -5,6 +5,7 @@ import json
 from click.testing import CliRunner
 
 from chargerd.cli.chargerctl import main
+from tests.judging import every
 from tests.site import DaemonSite
 
 
@@ -20,7 +21,7 @@ def test_boards_are_shown_with_their_figures_and_a_silent_one_by_name(alone: Dae
     assert bus["connected"]
     assert bus["findings"] == []
     answers = {board["board"]: board["answers"] for board in bus["boards"]}
-    assert all(count > 0 for count in answers.values()), answers
+    assert every(count > 0 for count in answers.values()), answers
     silent = next(name for name in answers if name.startswith("meter"))
     alone.world.board(silent).silence()
     alone.wait(lambda: "does not answer, others do" in boards(alone), "it is not noticed")

@@ -5,6 +5,7 @@ import pytest
 from chargerd.config.pacing import BACK_OFF, PROBE_EVERY
 from chargerd.core.units import BoardId, Instant, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF, LOST_AFTER, BackOffs
+from tests.judging import every
 
 T = Instant(1000.0)
 ONE, OTHER = BoardId("one"), BoardId("other")
@@ -86,5 +87,5 @@ def test_a_line_that_is_gone_loses_every_board_once_and_its_return_forgives_all(
     assert boards.lose_all() == (OTHER,)
     assert not boards.lose_all()
     boards.forgive()
-    assert all(boards.may(board, T) for board in (ONE, OTHER))
+    assert every(boards.may(board, T) for board in (ONE, OTHER))
     assert boards.boards[ONE].lost

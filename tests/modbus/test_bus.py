@@ -38,6 +38,7 @@ from chargerd.modbus.board import BoardOnBus, RelayBoard
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import RtuWire
 from chargerd.modbus.worker import REPEATS
+from tests.judging import every
 from tests.modbus.kit import CHARACTER, SILENCE, TURNAROUND, Bench, crc, frame, names, site
 
 A01, A02 = names(2)
@@ -80,8 +81,8 @@ def test_readings_come_with_values_and_times(small: Bench) -> None:
     small.run(1.0)
     readings = [event for event in small.told(MeterReading) if event.port == A01]
     assert {(reading.current, reading.power) for reading in readings} == {(2.5, None), (None, 350.0)}
-    assert all(reading.energy is None and reading.voltage is None for reading in readings)
-    assert all(reading.at <= at for at, reading in small.events if isinstance(reading, MeterReading))
+    assert every(reading.energy is None and reading.voltage is None for reading in readings)
+    assert every(reading.at <= at for at, reading in small.events if isinstance(reading, MeterReading))
 
 
 def test_energy_is_told_when_asked_for(small: Bench) -> None:

@@ -21,6 +21,7 @@ from chargerd.modbus.connector import connector
 from chargerd.modbus.emergency import Settings
 from chargerd.modbus.lines import Line, LineGone, Resolver, SerialLine, SocketLine, Trouble, hasten
 from chargerd.modbus.wire import Counters, RtuWire
+from tests.judging import every
 from tests.modbus.kit import VirtualClock
 from tests.modbus.live import raw_pty
 from tests.patience import PATIENCE_S
@@ -293,7 +294,7 @@ def test_what_a_connection_has_not_sent_is_discarded_with_it(connection: Connect
 
 def test_both_are_lines(line: SerialLine, connection: Connection) -> None:
     both: list[Line] = [line, connection.line]
-    assert all(not one.wait(Seconds(0.0)) for one in both)
+    assert every(not one.wait(Seconds(0.0)) for one in both)
 
 
 @pytest.mark.parametrize(

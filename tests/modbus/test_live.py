@@ -28,6 +28,7 @@ from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.sim.line import LineFaults, PtyLine
 from chargerd.sim.loads import resistive
 from chargerd.sim.world import World
+from tests.judging import every
 from tests.logs import capture_logs
 from tests.modbus.kit import Boards, VirtualClock, frame, names, site
 from tests.modbus.live import CLOCK, LiveBus, PtySlave, wait
@@ -217,7 +218,9 @@ def test_on_a_bad_line_everything_is_told_and_the_silence_kept(plant: Plant) -> 
             live.bus.execute(ReadEnergy(port=A01))
     assert closings(live) == 24
     assert plant.line.broken_silences == 0
-    assert all(0.0 <= reading.current < 2.5 for reading in live.told(MeterReading) if reading.current is not None)
+    assert every(
+        0.0 <= reading.current < 2.5 for reading in live.told(MeterReading) if reading.current is not None
+    )
 
 
 def closings(live: LiveBus) -> int:

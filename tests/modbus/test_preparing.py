@@ -21,6 +21,7 @@ from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.modbus.preparing import Preparing
 from chargerd.sim.boards import BoardSim
 from chargerd.sim.parts import Relay
+from tests.judging import every
 from tests.logs import capture_logs
 from tests.modbus.kit import SILENCE, TURNAROUND, Bench, Reply, crc
 
@@ -109,7 +110,7 @@ def test_a_board_is_set_and_read_again_before_it_is_used(bench: Prepared) -> Non
     assert [entry["event"] for entry in logs if "prepared" in entry["event"]] == ["board_prepared"]
     own = [sent for sent in bench.line.requests if sent[0] == 1]
     first_use = next(index for index, sent in enumerate(own) if sent[1] == 2)
-    assert all(sent[1] in {3, 6} for sent in own[:first_use])
+    assert every(sent[1] in {3, 6} for sent in own[:first_use])
     assert own[first_use - 1][1] == 3, "what was written last has been read again"
     assert bench.told(RelayReadBack)
 

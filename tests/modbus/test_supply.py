@@ -168,14 +168,26 @@ def test_a_feeder_that_cannot_be_right_is_a_fault(full: Full) -> None:
     assert not full.told(CircuitReading)
 
 
-def test_a_line_that_vanishes_is_told_of_feeders_and_inputs(full: Full) -> None:
+@pytest.mark.parametrize(("board", "fault"), [(IO, InputsNotRead), (FEEDER, CircuitFault)])
+def test_a_line_that_vanishes_is_told_of_feeders_and_inputs(full: Full, board: int, fault: type[BusEvent]) -> None:
     full.run(2.0)
     full.forget()
-    full.unplug()
-    full.run(1.0)
+
+    def vanish(request: bytes) -> Reply:
+        if request[0] == board and request[1] in {2, 4}:
+            full.unplug()
+            return []
+        return full.answer(request)
+
+    full.line.script = vanish
+    full.run(2.0)
     faults = [*full.told(CircuitFault), *full.told(InputsNotRead)]
-    assert all(fault.kind is FaultKind.OFFLINE for fault in faults)
-    assert not full.told(InputsRead)
+    assert [(type(one), one.kind) for one in faults] == [(fault, FaultKind.OFFLINE)]
+    lost = {event.board: event.kind for event in full.told(BoardLost)}
+    assert (lost["io"], lost["feeder"]) == (FaultKind.OFFLINE, FaultKind.OFFLINE)
+    full.forget()
+    full.run(2.0)
+    assert not [*full.told(InputsRead), *full.told(CircuitReading)]
 
 
 def test_a_contactor_is_a_relay(full: Full) -> None:
@@ -191,6 +203,31 @@ def test_a_contactor_is_a_relay(full: Full) -> None:
     full.bus.execute(OpenRelay(port=name))
     full.run(0.2)
     assert not full.contactor
+
+
+@pytest.mark.parametrize("first", ["A", "p"])
+def test_giving_up_opens_the_contactor_too_and_after_the_relays(
+    monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    # By their names alone some ports come before contactors, and others behind.
+    renamed = SITE.replace("id: A", f"id: {first}").replace("..A", f"..{first}")
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "refuse", lambda *_args: None)
+        full = Full(monkeypatch, loader.load_text(renamed, "test"))
+    full.contactor = True
+    for channel in range(12):
+        full.boards.lapses[channel] = 1e12
+    assert full.bus.open_all(Seconds(3.0)) == ()
+    assert not full.contactor
+    assert not [channel for channel in range(12) if full.boards.closed(channel)]
+    opened = [event.port for event in full.told(RelayWritten)]
+    assert opened[:13] == [*(f"{first}{number:02d}" for number in range(1, 13)), contactor_of(SHED)]
+
+
+def test_a_contactor_that_is_not_read_back_open_is_named_when_giving_up(full: Full) -> None:
+    full.run(1.0)
+    full.boards.silent = {IO}
+    assert full.bus.open_all(Seconds(3.0)) == (contactor_of(SHED),)
 
 
 def test_the_last_resort_opens_contactors_after_the_relays(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from chargerd.modbus.frames import read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.tcp_wire import TcpWire
 from chargerd.modbus.wire import Answered, Counters, Failed
+from tests.judging import every
 from tests.logs import capture_logs
 from tests.modbus.kit import Boards, Reply, VirtualClock, VirtualLine, crc
 from tests.modbus.live import LiveBus, TcpBoards
@@ -160,4 +161,4 @@ def test_a_serial_server_carries_whole_frames_and_comes_back_by_itself(server: T
         live.wait(BoardLost, board="relay", kind=FaultKind.OFFLINE)
         live.wait(BoardBack, board="relay")
         live.wait(MeterReading, current=1.0)
-    assert all(crc(request[:-2]) == request[-2:] for request in server.requests)
+    assert every(crc(request[:-2]) == request[-2:] for request in server.requests)

@@ -68,6 +68,7 @@ from chargerd.core.units import (
 from chargerd.core.view import Measured, PortState, PortView
 from chargerd.mqtt import bodies, parts, session_bodies
 from chargerd.mqtt.contract import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody
+from tests.judging import every
 
 PORT = PortId("A01")
 BEGAN_MS = 1_790_000_000_123
@@ -211,10 +212,10 @@ def test_nothing_drawn_is_said_as_such() -> None:
 def test_tiers_always_sum_to_the_total(parts: list[float], total: int) -> None:
     shares = session_bodies.apportion(parts, total)
     assert sum(shares) == total
-    assert all(share >= 0 for share in shares)
+    assert every(share >= 0 for share in shares)
     whole = sum(parts)
     if whole > 0:
-        assert all(abs(share - part * total / whole) <= 1 for share, part in zip(shares, parts, strict=True))
+        assert every(abs(share - part * total / whole) <= 1 for share, part in zip(shares, parts, strict=True))
 
 
 DISABLED = Disabled(holder=PORT, source=Source.LOCAL, reason="a worn plug", since=BEGAN)

@@ -25,6 +25,7 @@ from chargerd.runtime.clock import SystemClock
 from chargerd.store.journal import Journal
 from tests.backend import Backend
 from tests.broker import Mosquitto
+from tests.judging import every
 from tests.patience import PATIENCE_S
 
 CLOCK = SystemClock()
@@ -370,7 +371,7 @@ def test_keys_that_cannot_be_read_alarm_and_stop_nothing(tmp_path: Path) -> None
 def test_the_back_off_doubles_with_full_jitter_and_a_taken_over_session_waits_for_minutes() -> None:
     back_off = BackOff("seed")
     delays = [back_off.next() for _ in range(12)]
-    assert all(0.1 <= delay <= min(120, 5 * 2**number) for number, delay in enumerate(delays))
+    assert every(0.1 <= delay <= min(120, 5 * 2**number) for number, delay in enumerate(delays))
     assert len(set(delays)) == len(delays)
     assert 120 <= back_off.next(taken_over=True) <= 300
     back_off.unsteady()
@@ -420,7 +421,7 @@ def test_correlation_data_comes_back_and_a_response_topic_is_ignored(broker: Mos
         stage.link.publish_reply(answer, stage.commands[0].correlation)
         assert listener.wait("up/reply")["id"] == "c"
         assert listener.correlations == [b"17"]
-        assert all(body.get("id") != "c" for body in listener.of("state/port/A01"))
+        assert every(body.get("id") != "c" for body in listener.of("state/port/A01"))
 
 
 def test_boards_circuits_and_health_go_out_as_they_are_given(broker: Mosquitto, backend: Backend) -> None:

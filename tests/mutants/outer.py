@@ -9,22 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.mutants.mutant import Mutant
+from tests.mutants.unnoticed import UNNOTICED
+
 ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """In `module` (below `chargerd`), `old` becomes `new`; `tests` must then fail."""
-
-    rule: str
-    module: str
-    old: str
-    new: str
-    tests: str
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -530,6 +521,7 @@ MUTANTS: tuple[Mutant, ...] = (
         new="if silences",
         tests="tests/modbus/test_emergency.py",
     ),
+    *UNNOTICED,
 )
 
 

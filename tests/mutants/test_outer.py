@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.outer import MUTANTS, Mutant, survives
+from tests.mutants.mutant import Mutant
+from tests.mutants.outer import MUTANTS, survives
 
 
 @pytest.mark.timeout(300)

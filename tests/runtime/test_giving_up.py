@@ -3,15 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from chargerd.config.loader import load_text
+from chargerd.config.site import Site
 from chargerd.control.client import ControlClient, ControlFailure
-from chargerd.core.events import RelayReadBack
-from chargerd.core.units import PortId, Seconds
+from chargerd.core.clock import Clock
+from chargerd.core.events import BusEvent, RelayReadBack
+from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.daemon import GAVE_UP, Daemon
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.supervisor import Supervisor
@@ -52,8 +56,23 @@ def healths() -> list[Callable[[bool], None]]:
 
 
 @pytest.fixture
+def crashes() -> list[Callable[[BaseException], None]]:
+    """Whom a bus tells that its thread has died."""
+    return []
+
+
+@pytest.fixture
+def world() -> World:
+    return World(load_text(SITE, "test"), seed=1)
+
+
+@pytest.fixture
 def daemon(
-    tmp_path: Path, healths: list[Callable[[bool], None]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    world: World,
+    healths: list[Callable[[bool], None]],
+    crashes: list[Callable[[BaseException], None]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Daemon]:
     make = Journal.open
 
@@ -62,16 +81,19 @@ def daemon(
         return make(path, **others)
 
     monkeypatch.setattr(Journal, "open", watched)
-    site = load_text(SITE, "test")
-    world = World(site, seed=1)
+
+    def make_buses(
+        site: Site, *, clock: Clock, emit: Callable[[BusEvent], None], on_crash: Callable[[BaseException], None]
+    ) -> tuple[TalkingBus]:
+        crashes.append(on_crash)
+        return (TalkingBus(site, world, clock=clock, emit=emit, on_crash=on_crash),)
+
     with capture_logs():
         yield Daemon(
-            site,
+            load_text(SITE, "test"),
             state_dir=tmp_path / "state",
             runtime_dir=tmp_path / "run",
-            make_buses=lambda site, *, clock, emit, on_crash: (
-                TalkingBus(site, world, clock=clock, emit=emit, on_crash=on_crash),
-            ),
+            make_buses=make_buses,
             upkeep=Upkeep(),
         )
 
@@ -96,7 +118,7 @@ def wait(folder: Path, until: Callable[[Mapping[str, Any]], bool]) -> None:
 
 
 def test_relays_opened_by_a_daemon_that_gives_up_are_no_fault_of_theirs(
-    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[int] = []
     hung = threading.Event()
@@ -109,13 +131,62 @@ def test_relays_opened_by_a_daemon_that_gives_up_are_no_fault_of_theirs(
     with ControlClient(tmp_path / "run" / "chargerctl.sock") as client:
         next(client.stream("start", port=A01))
     wait(tmp_path, lambda port: port["state"] == "charging")
+    assert world.relay(A01).coil
     hung.set()
     running.join(PATIENCE_S)
     assert left == [GAVE_UP]
+    assert not world.relay(A01).coil, "it has opened them itself, since nobody decides any more"
     port = look(tmp_path)
     assert not port["latches"], "it would want somebody on site, and is not to blame"
     assert port["session_id"] is not None, "the next daemon takes it up"
     assert daemon.stop() == GAVE_UP
+
+
+def test_a_thread_that_dies_has_every_relay_opened_before_anybody_looks(
+    daemon: Daemon, world: World, crashes: list[Callable[[BaseException], None]], tmp_path: Path
+) -> None:
+    daemon.start()
+    wait(tmp_path, lambda port: not port["blocked_by"])
+    with ControlClient(tmp_path / "run" / "chargerctl.sock") as client:
+        next(client.stream("start", port=A01))
+    wait(tmp_path, lambda port: port["state"] == "charging")
+    assert world.relay(A01).coil
+    crashes[0](ZeroDivisionError("a mistake"))
+    deadline = time.monotonic() + PATIENCE_S
+    pause = threading.Event()
+    while world.relay(A01).coil:
+        assert time.monotonic() < deadline, "the bus was told nothing"
+        pause.wait(0.01)
+    assert daemon.failure == "ZeroDivisionError: a mistake"
+    assert daemon.stop() == GAVE_UP
+
+
+def test_each_thread_that_hangs_is_noticed_in_its_time(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, now = daemon._supervisor, Instant(0.0)  # noqa: SLF001 - whom it watches is the question
+    daemon.start()
+    watched = [replace(one, last_turn=lambda: Instant(0.0)) for one in supervisor._watched]  # noqa: SLF001
+    monkeypatch.setattr(supervisor, "_watched", watched)
+    monkeypatch.setattr(supervisor, "_clock", SimpleNamespace(now=lambda: now))
+    noticed = []
+    for at in (4.9, 5.1, 9.9, 10.1, 14.9, 15.1, 59.9, 60.1):
+        now = Instant(at)
+        noticed.append((at, set(supervisor.stuck())))
+    sooner, buses, later = (
+        {"deadlines"},
+        {"deadlines", "bus line"},
+        {"deadlines", "bus line", "onlooker", "control"},
+    )
+    assert noticed == [
+        (4.9, set()),
+        (5.1, sooner),
+        (9.9, sooner),
+        (10.1, buses),
+        (14.9, buses),
+        (15.1, later),
+        (59.9, later),
+        (60.1, later | {"journal"}),
+    ]
+    assert daemon.stop() == 0
 
 
 def test_after_an_error_of_the_disk_it_begins_anew_with_the_end_of_the_last_session_whatever_relays_say(

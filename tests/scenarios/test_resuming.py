@@ -28,6 +28,7 @@ from chargerd.core.units import (
 from chargerd.core.view import PortState
 from tests.core.plant import BOOT, port_plan
 from tests.core.world import World
+from tests.judging import every
 
 A01 = PortId("A01")
 WINDOW = Seconds(1800.0)
@@ -459,7 +460,7 @@ def test_many_come_back_one_after_the_other() -> None:
     world.run(60)
     times = sorted(world.when("close", name, nth=2) for name in names)
     assert times[-1] - times[0] > 5.0
-    assert all(later - earlier >= 0.999 for earlier, later in pairwise(times)), times
+    assert every(later - earlier >= 0.999 for earlier, later in pairwise(times)), times
     assert {world.state(name) for name in names} == {PortState.CHARGING}
 
 

@@ -12,6 +12,7 @@ from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
 from tests.core.plant import BOOT, port_plan
 from tests.core.world import World
+from tests.judging import every
 
 A01 = PortId("A01")
 
@@ -256,7 +257,7 @@ def test_a_meter_that_dies_again_while_its_session_resumes_suspends_it_again() -
     world.run(5)
     interruptions = world.settlement().record.interruptions
     assert len(interruptions) == 2
-    assert all(each.until is not None for each in interruptions)
+    assert every(each.until is not None for each in interruptions)
 
 
 def test_time_spent_on_a_resumption_that_fails_counts_as_suspended() -> None:
@@ -282,7 +283,7 @@ def test_time_spent_on_a_resumption_that_fails_counts_as_suspended() -> None:
     world.run_until("resumed", within=30)
     record = world.view().session
     assert record is not None
-    assert all(each.until is not None for each in record.interruptions)
+    assert every(each.until is not None for each in record.interruptions)
     assert record.suspended + record.charging == pytest.approx(world.elapsed - world.when("close"), abs=0.1)
     assert record.suspended == pytest.approx(world.elapsed - world.when("suspended meter_stale") - 6.0, abs=0.1)
 

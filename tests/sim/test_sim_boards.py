@@ -13,6 +13,7 @@ from chargerd.sim.boards import BoardSim, Codec
 from chargerd.sim.loads import resistive
 from chargerd.sim.parts import Relay
 from chargerd.sim.world import World
+from tests.judging import every
 from tests.sim.shed import shed
 
 BUS = "line-a"
@@ -228,7 +229,7 @@ def test_thermometers_show_what_their_sensors_do() -> None:
 def test_half_a_frame_and_a_broken_one_are_no_request() -> None:
     codec = Codec()
     frame = bytes.fromhex("01 05 02 00 00 07 8D B0")
-    assert all(codec.unpack(frame[:length]) is None for length in range(len(frame)))
+    assert every(codec.unpack(frame[:length]) is None for length in range(len(frame)))
     assert codec.unpack(frame[:-1] + b"\x00") is None
     assert codec.unpack(frame) == (1, frame[1:-2])
 

@@ -12,6 +12,7 @@ from chargerd.store import schema
 from tests.campaign.books import Truth
 from tests.campaign.shed import Shed
 from tests.core.plant import port_plan
+from tests.judging import every
 from tests.logs import silence
 from tests.store.recorder import Connection, Faults, RecordingVfs
 
@@ -69,7 +70,7 @@ class Trouble:
             self.shed.ask_start(port)
             self.shed.draw(1.0, 200.0, port=port)
         self.shed.run(30.0)
-        assert all(self.closed(port) for port in ports)
+        assert every(self.closed(port) for port in ports)
 
     def closed(self, port: str) -> bool:
         """Say whether the contact of a port is closed."""
@@ -122,7 +123,7 @@ def test_no_relay_closes_and_what_runs_stays_protected_and_is_settled_later(trou
     shed.run(70.0)  # A checkpoint is due, and fails.
     assert shed.replies[refused] == ["rejected store_unavailable"]
     assert not trouble.closed("A04")
-    assert all(trouble.closed(port) for port in ("A01", "A02", "A03")), "what runs goes on"
+    assert every(trouble.closed(port) for port in ("A01", "A02", "A03")), "what runs goes on"
     shed.draw(9.0, 1900.0, port="A01")
     shed.run(3.0)
     assert not trouble.closed("A01"), "overcurrent opens without a disk"

@@ -13,6 +13,7 @@ from chargerd.store import files, salvage, schema
 from chargerd.store.codec import SESSION
 from chargerd.store.errors import DamagedError, StoreError
 from chargerd.store.tables import Tables
+from tests.judging import every
 from tests.store.kit import Opened, command, entry, latch, open_journal, record
 
 Open = Callable[..., Opened]
@@ -101,7 +102,7 @@ def test_a_damaged_ledger_costs_no_latch_no_session_and_no_command(path: Path, f
     assert opened.lookup("c9", "s1") == (None, True)
     problems = opened.journal.verify_settlements()
     assert problems
-    assert all("is missing or changed" in problem for problem in problems)
+    assert every("is missing or changed" in problem for problem in problems)
     assert opened.write(Batch(entries=(entry(settlement=True),)))
     assert opened.journal.verify_settlements() == problems
 

@@ -11,6 +11,7 @@ from chargerd.core.units import CommandId, PortId, SessionId
 from chargerd.mqtt.contract import EventBody
 from chargerd.store.errors import StoreError
 from chargerd.store.journal import LAST_WORDS
+from tests.judging import every
 from tests.patience import PATIENCE_S
 from tests.store.kit import (
     NOON_MS,
@@ -301,7 +302,7 @@ def test_settlements_are_chained_and_the_chain_shows_what_was_done_to_it(open_: 
     assert opened.journal.verify_settlements() == ()
     history = got(lambda deliver: opened.journal.history(2, deliver))
     assert [row.body["n"] for row in history] == [2, 1]
-    assert all("digest" not in row.body for row in opened.rows() if "n" not in row.body)
+    assert every("digest" not in row.body for row in opened.rows() if "n" not in row.body)
     opened.close()
     opened = open_(start=False)
     opened.journal.append(Batch(entries=(entry({"n": 3}, settlement=True),)))

@@ -20,6 +20,7 @@ from chargerd.store.errors import RefusedError, StoreError
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
 from chargerd.store.tables import Tables
+from tests.judging import every
 from tests.patience import PATIENCE_S
 from tests.store.kit import (
     HandClock,
@@ -107,7 +108,7 @@ def test_rows_the_backend_has_go_before_any_it_has_not(path: Path) -> None:
         opened.settle()
     rows = opened.rows()
     assert [row.seq for row in rows] == list(range(61, 101))
-    assert all(row.body["event"] == "x" for row in rows)
+    assert every(row.body["event"] == "x" for row in rows)
     opened.close()
 
 
