@@ -223,13 +223,6 @@ UNNOTICED: tuple[Mutant, ...] = (
         tests="tests/runtime/test_giving_up.py -k no_fault",
     ),
     Mutant(
-        rule="the watchdog is fed while a thread hangs",
-        module="daemon.py",
-        old="        if stuck:\n            self._give_up",
-        new="        if not stuck:\n            pass\n        elif not self._buses:\n            self._give_up",
-        tests="tests/runtime/test_giving_up.py -k no_fault",
-    ),
-    Mutant(
         rule="nobody watches the deadlines",
         module="daemon.py",
         old='        supervisor.watch("deadlines", _turn_of(self._engine), Seconds(5.0))\n',
