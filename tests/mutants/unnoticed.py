@@ -209,13 +209,6 @@ UNNOTICED: tuple[Mutant, ...] = (
         tests="tests/runtime/test_giving_up.py -k thread_that_dies",
     ),
     Mutant(
-        rule="a thread that dies ends nothing",
-        module="daemon.py",
-        old='        self._engine.panic(f"{type(error).__name__}: {error}")\n        self._give_up(f"{type(error).__name__}: {error}")\n',
-        new='        self._engine.panic(f"{type(error).__name__}: {error}")\n',
-        tests="tests/runtime/test_giving_up.py -k thread_that_dies",
-    ),
-    Mutant(
         rule="a daemon that gives up leaves its relays closed",
         module="daemon.py",
         old="        for thread in opening:\n            thread.start()\n        for thread in opening:\n            thread.join(OPEN_WITHIN + 1.0)\n",
