@@ -21,8 +21,8 @@ from chargerd.core.table import Trigger, react
 from chargerd.core.units import Amps, Instant, PortId, Seconds, Watts, after
 from chargerd.core.view import PortState
 
-WITHIN = Seconds(10.0)
-"""After a closing: by then a charger draws, and an idle port has been read twice."""
+FELL_WITHIN = Seconds(10.0)
+"""A port that drew no longer before another's opening, and does not after it, has shown what that one drew."""
 NOTHING = Watts(2.0)
 LEAST_CURRENT = Amps(0.1)
 GIVE_UP = Seconds(15.0)
@@ -48,7 +48,9 @@ class Wiring:
         self._station = station
         self._out = out
         self._closed: dict[PortId, Instant] = {}
-        """When the write began that closed a port a moment ago."""
+        """When the write began that closed a port that has shown no load of its own since."""
+        self._drew_at: dict[PortId, Instant] = {}
+        """When a port has last shown a load."""
         self._loaded: dict[PortId, Instant] = {}
         """Since which reading an open port shows a load."""
         self._pending: dict[PortId, _Suspicion] = {}
@@ -62,6 +64,8 @@ class Wiring:
 
     def note(self, port: Port, event: MeterReading) -> None:
         """Take in a reading that the port's image has taken in."""
+        if event.power is not None and abs(event.power) >= NOTHING:
+            self._drew_at[port.id] = event.at
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
         # What a meter may still show from before the opening is no load of an open port.
         shown = opened is not None and _since(port, after(opened, port.shown_within()))
@@ -75,17 +79,14 @@ class Wiring:
         since = self._loaded.get(port.id)
         if since is None or port.id in self._station.suspects:
             return since is not None and port.id not in self._stays
-        return any(closed <= since and not self._draws(self._ports[name]) for name, closed in self._closed.items())
+        return any(self._idle_from(other, port) is not None for other in self._ports.values())
 
     def judge(self, now: Moment) -> list[Port]:
         """Open what may be wired wrongly, and settle what was suspected; return the ports that were touched."""
-        if self._closed:
-            self._closed = {name: at for name, at in self._closed.items() if now.instant <= after(at, WITHIN)}
+        self._closed = {name: at for name, at in self._closed.items() if not self._draws(self._ports[name], at)}
         touched = []
-        for name, closed in tuple(self._closed.items()) if self._loaded else ():
-            port = self._ports[name]
-            if port.state in MAY_CARRY and self._shows_nothing(port, closed):
-                touched += self._suspect(port, closed, now)
+        for port in self._ports.values() if self._loaded else ():
+            touched += self._suspect(port, now)
         for suspicion in tuple(self._pending.values()):
             touched += self._settle(suspicion, now)
         return touched
@@ -95,23 +96,42 @@ class Wiring:
         return min((suspicion.until for suspicion in self._pending.values()), default=None)
 
     @staticmethod
-    def _draws(port: Port) -> bool:
-        """Say whether a port that has closed has shown a load of its own since."""
-        closed, seen = port.relay.closed_from, port.seen
-        return closed is not None and reached(closed, seen.power_at or closed) and (seen.power or 0.0) >= NOTHING
+    def _draws(port: Port, since: Instant) -> bool:
+        """Say whether a port carries a load of its own, or nothing any more, since an instant."""
+        seen = port.seen
+        shown = seen.power_at is not None and seen.power_at >= since and (seen.power or 0.0) >= NOTHING
+        return shown or port.relay.phase is not Phase.CLOSED
+
+    def _idle_from(self, port: Port, other: Port) -> Instant | None:
+        """Return since when a closed port may carry what an open one shows: its closing, or the other's opening.
+
+        At that opening its own load has gone, if it was the other's. `None`: it does not come into question.
+        """
+        since, opened = self._loaded.get(other.id), other.relay.opened_at
+        if since is None or opened is None or port is other or port.state not in MAY_CARRY:
+            return None
+        closed = self._closed.get(port.id)
+        if closed is not None and closed <= since:
+            return closed
+        drew, shown = self._drew_at.get(port.id), after(opened, port.shown_within())
+        fell = drew is not None and after(drew, FELL_WITHIN) >= opened and not self._draws(port, shown)
+        return shown if fell else None
 
     @staticmethod
-    def _shows_nothing(port: Port, closed: Instant) -> bool:
-        seen = port.seen
-        since = after(closed, port.plan.meter.refresh)
-        return (
-            seen.power is not None and seen.power_at is not None and seen.power_at > since and seen.power < NOTHING
-        )
+    def _told_since(port: Port, idle: Instant) -> bool:
+        """Say whether its meter has been heard since it has had time to show a load."""
+        return port.seen.power_at is not None and port.seen.power_at > after(idle, port.plan.meter.refresh)
 
-    def _suspect(self, port: Port, closed: Instant, now: Moment) -> list[Port]:
+    def _suspect(self, port: Port, now: Moment) -> list[Port]:
         """Open a port that shows nothing while another one does that is open, and wait for what comes of it."""
-        found = [self._ports[name] for name, since in self._loaded.items() if since > closed]
-        others = [other for other in found if _since(other, after(closed, other.plan.meter.refresh))]
+        shows = [(other, self._idle_from(port, other)) for other in map(self._ports.__getitem__, self._loaded)]
+        others = [
+            other
+            for other, idle in shows
+            if idle is not None
+            and self._told_since(port, idle)
+            and _since(other, after(idle, other.plan.meter.refresh))
+        ]
         if not others:
             return []
         other = max(others, key=lambda one: one.seen.power or 0.0)
@@ -122,7 +142,7 @@ class Wiring:
             port=port, other=other, detail=detail, until=after(now.instant, GIVE_UP)
         )
         self._station.suspects |= {port.id, other.id}
-        del self._closed[port.id]
+        self._closed.pop(port.id, None)
         self._out.tell(WiringSuspect(ports=(port.id, other.id), detail=detail, session=port.session.order.session))
         if other.charge is None:
             self._out.do(SetPace(port=other.id, pace=Pace.ARMED))
