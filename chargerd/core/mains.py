@@ -44,10 +44,13 @@ class Mains:
     def note(self, volts: tuple[Volts | None, ...], at: Instant, *, rank: int, refresh: Seconds) -> bool:
         """Take in what a meter shows of the port's phases; say whether that is out of its band.
 
-        The meter of lowest `rank` is believed for as long as it speaks: the nearest one upstream. What has been
-        out of the band so far goes on by whichever meter tells next.
+        The meter of lowest `rank` is believed for as long as it speaks: the nearest one upstream. If it leaves a
+        phase out it has not spoken, and the next to speak is believed at once. What has been out of the band so
+        far goes on by whichever meter tells next.
         """
         known = [Volts(min(abs(one), HIGHEST)) for one in volts if one is not None and isfinite(one)]
+        if rank == self._rank and len(known) < len(volts):
+            self.unheard(rank)
         if not known or len(known) < len(volts) or not self._believes(at, rank, refresh):
             return False
         if self.at is not None and at > after(self.at, self._keeps):

@@ -34,6 +34,19 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         "False",
         _VOLTAGE + "test_one_voltage_of_a_feeder_of_three_phases_is_no_evidence_for_any",
     ),
+    Bend(
+        "mains",
+        "if rank == self._rank and len(known) < len(volts):",
+        "if False:",
+        _VOLTAGE + "test_another_meter_is_believed_as_soon_as_the_nearer_one_leaves_a_phase_out",
+        (None,),
+    ),
+    Bend(
+        "mains",
+        "if rank == self._rank and len(known) < len(volts):",
+        "if len(known) < len(volts):",
+        _VOLTAGE + "test_a_phase_left_out_by_one_that_was_not_believed_changes_nothing",
+    ),
     Bend("mains", "            self._rank = FARTHEST\n", "            pass\n", _AT_ONCE, ("meter",)),
     Bend(
         "supply", "                self._voltage_unheard(event)\n", "                pass\n", _AT_ONCE, ("feeder",)

@@ -384,6 +384,33 @@ def test_another_meter_is_believed_as_soon_as_the_nearer_one_falls_silent(fault:
     assert world.when("suspended overvoltage", port=A01) - began < 5.0, "its 4 s, and no more"
 
 
+@pytest.mark.parametrize("missing", [None, math.nan])
+def test_another_meter_is_believed_as_soon_as_the_nearer_one_leaves_a_phase_out(missing: float | None) -> None:
+    world = phases()
+    world.feeder_volts = (Volts(230.0), None if missing is None else Volts(missing), Volts(232.0))
+    world.run(1.5)
+    began = world.elapsed
+    for _ in range(3):
+        for port in ("A01", "A02", "A04"):
+            world.tell(MeterReading(port=PortId(port), at=Instant(world.now), voltage=Volts(300.0)))
+        world.run(2.0)
+    for port in ("A02", "A04"):
+        assert world.when("suspended overvoltage", port=port) - began < 5.0, "its 4 s, and no more"
+    assert closed(world) == ["A01", "A03"], "of their phases the feeder tells"
+
+
+def test_a_phase_left_out_by_one_that_was_not_believed_changes_nothing() -> None:
+    world = phases()
+    world.feeder_volts = (None, None, None)
+    world.run(1.5)
+    good = (Volts(230.0), Volts(231.0), Volts(232.0))
+    world.tell(CircuitReading(circuit=MAIN, at=Instant(world.now), currents=(Amps(1.0),) * 3, voltages=good))
+    for _ in range(8):
+        world.run(1.0)
+        world.tell(MeterReading(port=PortId("A02"), at=Instant(world.now), voltage=Volts(300.0)))
+    assert len(closed(world)) == 4, "what the next one upstream has told is not old yet"
+
+
 def test_a_silence_of_one_that_was_not_believed_changes_nothing() -> None:
     world = supplied(A01, A02)
     world.feeders_silent = True
