@@ -292,6 +292,7 @@ def test_a_reset_does_not_feed_a_relay_that_is_still_unconfirmed() -> None:
     world.show(2.0, 300.0)
     cleared = world.now
     assert world.answers(world.reset(source=Source.LOCAL, reason="saw nothing")) == ["done ok"]
+    assert world.view().state is PortState.LOCKED_OUT, "not even until its next reading"
     world.start("A02")
     world.run(20)
     assert not fed_since(world, cleared)
