@@ -9,14 +9,14 @@ S6  no contactor is closed, or kept closed, above a relay that was told to open 
 from math import isfinite
 
 from chargerd.core.commands import CloseRelay, Command, OpenRelay, RenewLease
-from chargerd.core.events import Event, MeterReading, RelayReadBack
+from chargerd.core.events import BoardBack, BoardPrepared, Event, MeterReading, PreparationFailed, RelayReadBack
 from chargerd.core.facts import MeterFrozen
 from chargerd.core.load_books import chains
 from chargerd.core.outbox import Outcome
-from chargerd.core.plan import PortPlan, StationPlan, contactor_of
+from chargerd.core.plan import DeadMan, PortPlan, RelayPlan, StationPlan, contactor_of
 from chargerd.core.relay import UNCONFIRMED_AFTER
 from chargerd.core.seen import IDLE_STALE_AFTER
-from chargerd.core.units import Amps, Instant, PortId, Seconds, after, between
+from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, after, between
 
 GRACE = Seconds(2.0)
 """How much later than the station a relay counts as unconfirmed here: a write may still have been under way."""
@@ -35,6 +35,8 @@ class RelayBooks:
             for circuit in plan.circuits
             if circuit.contactor is not None
         }
+        self._prepared: set[BoardId] = set()
+        """Boards that were set and read back right since they were there anew: only these let a lease run out."""
         self._opening: dict[PortId, Instant] = {}
         self._amps: dict[PortId, tuple[Instant, Amps]] = {}
         self._frozen: set[PortId] = set()
@@ -47,6 +49,10 @@ class RelayBooks:
                 self._amps[event.port] = (event.at, Amps(abs(event.current)))
             case RelayReadBack() if not event.closed:
                 self._opening.pop(event.port, None)
+            case BoardPrepared():
+                self._prepared.add(event.board)
+            case BoardBack() | PreparationFailed():
+                self._prepared.discard(event.board)
             case _:
                 pass
         self._frozen |= {fact.port for fact in outcome.facts if isinstance(fact, MeterFrozen)}
@@ -72,13 +78,19 @@ class RelayBooks:
         since = self._opening.get(port.id)
         if since is None:
             return False
-        lapse = UNCONFIRMED_AFTER if port.relay.lease is None else port.relay.lease
+        lease = port.relay.lease if self._lapses(port.relay) else None
+        lapse = UNCONFIRMED_AFTER if lease is None else lease
         from_then = after(since, Seconds(lapse + 2 * port.meter.refresh + GRACE))
         seen = self._amps.get(port.id)
         if now < from_then:
             return False
         if seen is None or between(seen[0], now) > IDLE_STALE_AFTER + GRACE:
-            return port.relay.lease is None
+            return lease is None
         at, amps = seen
         fresh = at >= from_then and between(at, now) < NOW
         return fresh and port.id not in self._frozen and amps >= port.protection.weld_current
+
+    def _lapses(self, relay: RelayPlan) -> bool:
+        """Say whether a relay is known to open by itself when its lease ends."""
+        known = relay.prepared or relay.board in self._prepared
+        return known and relay.lease is not None and relay.dead_man is not DeadMan.NONE

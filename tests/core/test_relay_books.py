@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.commands import CloseRelay, Command, OpenRelay, ReadRelay, RenewLease
-from chargerd.core.events import DeadlineReached, Event, MeterReading, RelayReadBack
+from chargerd.core.events import (
+    BoardBack,
+    BoardPrepared,
+    DeadlineReached,
+    Event,
+    MeterReading,
+    PreparationFailed,
+    RelayReadBack,
+)
 from chargerd.core.facts import Fact, MeterFrozen
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import CircuitPlan, StationPlan
@@ -23,8 +31,10 @@ FEED = RenewLease(port=CONTACTOR, lease=Seconds(6.0), not_after=Instant(99.0))
 class Play:
     """One port below a contactor; `lease=None`: nothing but a command opens it."""
 
-    def __init__(self, lease: float | None) -> None:
+    def __init__(self, lease: float | None, *, prepared: bool = True) -> None:
         port = replace(port_plan(lease=lease) if lease is None else port_plan(), circuit=SHED)
+        port = replace(port, relay=replace(port.relay, prepared=prepared))
+        self.board = port.relay.board
         self.books = RelayBooks(StationPlan(ports=(port,), circuits=(CircuitPlan(id=SHED, contactor=SWITCH),)))
 
     def tell(self, at: float, event: Event, *commands: Command, facts: tuple[Fact, ...] = ()) -> str | None:
@@ -83,6 +93,20 @@ def test_a_silent_meter_counts_where_nothing_else_opens(lease: float | None, *, 
     play.hear(11.0, 0.0)
     assert play.fed(28.0)
     assert play.fed(28.1) is fed
+
+
+def test_a_lease_counts_only_on_a_board_that_was_prepared() -> None:
+    play = Play(6.0, prepared=False)
+    play.open(0.0)
+    assert play.fed(6.9)
+    assert not play.fed(10.0), "nobody knows whether it opens by itself"
+    play.tell(11.0, BoardPrepared(board=play.board, at=Instant(0.0)))
+    assert play.fed(11.0)
+    play.tell(12.0, PreparationFailed(board=play.board, at=Instant(0.0), setting="poll_timeout"))
+    assert not play.fed(12.0)
+    play.tell(13.0, BoardPrepared(board=play.board, at=Instant(0.0)))
+    play.tell(14.0, BoardBack(board=play.board, at=Instant(0.0)))
+    assert not play.fed(14.0)
 
 
 def test_what_a_frozen_meter_shows_is_left_to_the_station() -> None:
