@@ -36,7 +36,7 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
         (),
         (("seen", True),),
     ),
-    Bend("supply", " and not port.unconfirmed(now) for port in below)", " for port in below)", _DEAD_LINE),
+    Bend("supply", " and not port.unconfirmed(now)\n", "\n", _DEAD_LINE),
     Bend("condition", "self.board_lost or (self.unconfirmed(now) and self.blind(now))", "self.board_lost", _BLIND),
     Bend(
         "condition",
