@@ -239,9 +239,9 @@ def _compared(journal: Journal, books: Books, known: tuple[int, int, int]) -> st
     told, given, rows = known
     if journal.recovery.salvaged is not None:
         return "damaged: it had to be salvaged"
-    found = list(
-        connection_of(journal).execute("SELECT seq, json_remove(body, '$.digest') FROM ledger ORDER BY seq")
-    )
+    added = "'$.digest', '$.previous_digest', '$.gateway'"  # What the journal adds to a settlement.
+    query = f"SELECT seq, json_remove(body, {added}) FROM ledger ORDER BY seq"
+    found = list(connection_of(journal).execute(query))
     last = journal.span().last
     if last < rows:
         return f"row {rows} was announced, the last one is {last}"
