@@ -27,6 +27,8 @@ from tests.logs import capture_logs
 from tests.patience import PATIENCE_S
 
 A01 = PortId("A01")
+SETTLED = Seconds(0.4)
+"""Longer than boards take to show what was written."""
 SITE = """
 gateway: {id: shed, name: Shed}
 buses: {line: {rtu_over_tcp: "127.0.0.1:1", baudrate: 9600}}
@@ -44,6 +46,7 @@ class TalkingBus(EventBus):
     def open_all(self, within: Seconds) -> tuple[PortId, ...]:
         left = super().open_all(within)
         for _ in range(3):
+            self._clock.sleep(SETTLED)  # Else nothing would be held against the relay anyway.
             now = self._clock.now()
             self._emit(RelayReadBack(port=A01, closed=False, sent_at=now, at=now))
         return left
