@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,8 +27,10 @@ def opened(folder: Path) -> Any:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Any:
-    return opened(tmp_path)
+def store(tmp_path: Path) -> Iterator[Any]:
+    store = opened(tmp_path)
+    yield store
+    store.db.close()
 
 
 def row(seq: int, event: str = "port_tripped", **more: Any) -> dict[str, Any]:
