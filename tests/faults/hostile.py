@@ -130,6 +130,7 @@ class Hostile:
         self.unanswered[number] = 0
         if number == 1 and self.script.farewell is not None:
             sock.sendall(_packet(0xE0, bytes([self.script.farewell, 0])))
+            _leave(sock)
             return False
         return self.script.connack == 0
 
@@ -163,6 +164,13 @@ class Hostile:
             sock.sendall(_packet(0x40, struct.pack("!HBB", mid, code, 0)))
         mine = sum(1 for published in self.published if published.connection == number)
         return mine != self.script.hang_up_every and not (number == 1 and mine == self.script.hang_up_after)
+
+
+def _leave(sock: socket.socket) -> None:
+    """End so that the last word arrives: to close before all was read is a reset, which swallows it."""
+    sock.shutdown(socket.SHUT_WR)
+    while sock.recv(4096):
+        pass
 
 
 def _packet(head: int, body: bytes) -> bytes:
