@@ -102,10 +102,17 @@ class EnableArgs(HolderArgs):
 
 
 class ReplayArgs(Arguments):
-    """`cmd/replay`: send kept rows of a stream again, from this number on."""
+    """`cmd/replay`: send kept rows of a stream again, from this number on, up to `to` or to the last."""
 
     stream: ShortText
     since: Annotated[int, Field(ge=1, alias="from")]
+    to: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _forwards(self) -> Self:
+        if self.to is not None and self.to < self.since:
+            raise ValueError("to must not be below from")
+        return self
 
 
 class GetArgs(Arguments):

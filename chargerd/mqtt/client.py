@@ -172,9 +172,9 @@ class MqttLink:
         """Publish all states again."""
         self._words.put(self._out.all_due)
 
-    def replay(self, stream: str, start: int, answer: Callable[[str | None], None]) -> None:
-        """Send kept rows again from `start` on; `answer` gets the reason if they cannot be."""
-        self._words.put(lambda: answer(self._feed.replay(stream, start)))
+    def replay(self, stream: str, start: int, to: int | None, answer: Callable[[str | None], None]) -> None:
+        """Send kept rows again from `start` on, up to `to`; `answer` gets the reason if they cannot be."""
+        self._words.put(lambda: answer(self._feed.replay(stream, start, to)))
 
     def rows_added(self) -> None:
         """The ledger has grown."""

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 
 from chargerd.core.ledger import LedgerRow, LedgerSpan
 from chargerd.core.units import Instant, Seconds, after, between
+from chargerd.mqtt.replays import Replays
 
-UNCONFIRMED = 100
-"""Rows a lost connection may have had under way, and more."""
 READ_AHEAD = 50
 """Rows fetched from the journal at once."""
 WINDOW = 100
@@ -69,7 +68,7 @@ class Drain:
         self._acked = 0
         self._reached = 0
         self._dead: set[int] = set()
-        self._replay_from = self._replay_through = 0
+        self._replays = Replays()
 
     def begin(self, last: int) -> None:
         """Take in up to where an earlier process left rows: any may have been sent, so any may be acknowledged."""
@@ -78,6 +77,7 @@ class Drain:
     def connected(self, until: Instant) -> None:
         """A connection is new: send nothing before `until`, or before an acknowledgement has come."""
         self._recent.clear()
+        self._replays.lost()
         self._rewind()
         self._heard = False
         self._room = WINDOW
@@ -93,13 +93,14 @@ class Drain:
         self._rows.clear()
         self._dead.clear()
 
-    def replay(self, span: LedgerSpan, start: int) -> None:
-        """Send again from `start` on, rows acknowledged long ago included, over any number of connections."""
-        self._replay_from = max(start, span.first)
-        self._replay_through = max(self._acked, span.acked)
-        self._next = self._replay_from
+    def replay(self, span: LedgerSpan, start: int, to: int | None = None) -> None:
+        """Send again from `start` to `to`, rows acknowledged long ago included, over any number of connections.
+
+        Rows that have not gone out yet come by themselves.
+        """
+        gone = max(self._next - 1, self._acked, span.acked)
+        self._replays.ask(max(start, span.first), gone if to is None else min(to, gone))
         self._rows.clear()
-        self._recent.clear()
 
     def hold(self) -> None:
         """Send nothing before the stream is renewed."""
@@ -110,6 +111,7 @@ class Drain:
         self._renewing = False
         self._reached = span.first - 1
         self._recent.clear()
+        self._replays.forget()
         self._dead.clear()
         self._rewind()
 
@@ -145,7 +147,7 @@ class Drain:
         if advances:
             self._ask_after = UNDER_WAY
         self._age(now)
-        if self._due_through <= self._acked or self._next <= self._replay_through:
+        if self._due_through <= self._acked or self._replays.next is not None:
             return
         if not advances and self._asked_at is not None:
             if between(self._asked_at, now) < self._ask_after:
@@ -158,6 +160,7 @@ class Drain:
     def pause(self, seq: int, until: Instant) -> None:
         """The broker refuses rows for now: go on from the oldest refused one, later."""
         self._next = min(self._next, seq)
+        self._replays.lost(seq)
         self._rows.clear()
         self._recent.clear()
         self._pause_until = until
@@ -174,18 +177,19 @@ class Drain:
         if self._again_at is not None and now >= self._again_at:
             self._another_round()
         self._next = max(self._first_wanted(span), span.first)
-        if not self._open or self._rows or self._asked is not None or self._next > span.last or self._held(now):
+        self._replays.kept_from(span.first)
+        if not self._open or self._rows or self._asked is not None or self._cursor > span.last or self._held(now):
             return None
-        self._asked = self._next - 1
+        self._asked = self._cursor - 1
         return self._asked
 
     def fetched(self, rows: Sequence[LedgerRow]) -> None:
         """Take in rows that were fetched, unless the cursor was set back meanwhile: older ones go first."""
         asked, self._asked = self._asked, None
-        if asked is None or self._next <= asked or not self._open:
+        if asked is None or self._cursor <= asked or not self._open:
             return
         self._fetched_none = not rows
-        self._rows.extend(row for row in rows if row.seq >= self._next)
+        self._rows.extend(row for row in rows if row.seq >= self._cursor)
 
     def take(self, span: LedgerSpan, now: Instant) -> LedgerRow | None:
         """Return the next row to send, if there is one; it counts as sent in this connection."""
@@ -194,33 +198,57 @@ class Drain:
         self._age(now)
         while self._rows:
             row = self._rows.popleft()
-            self._next = row.seq + 1
-            settled = self._replay_through < row.seq <= max(span.acked, self._acked)
-            if settled or row.seq in self._dead or row.stream != span.stream or row.seq in self._recent:
+            if row.stream != span.stream:
                 continue
-            if self._again_at is None:
-                self._again_at = after(now, AGAIN_EVERY if self._heard else self._again_after)
-            self._room -= 1
+            asked = self._replays.next is not None
+            if not (self._asked_for(row.seq) if asked else self._due(row.seq, span)) or row.seq in self._dead:
+                continue
+            if not asked:
+                self._counted(now)
             self._sent = True
+            self._replays.sent(row.seq, asked=asked)
+            self._recent.pop(row.seq, None)
             self._recent[row.seq] = now
             self._reached = max(self._reached, covered_by(row))
             return row
         return None
 
+    @property
+    def _cursor(self) -> int:
+        """The number of the next row, or of the first one after it that there is."""
+        again = self._replays.next
+        return self._next if again is None else again
+
+    def _asked_for(self, seq: int) -> bool:
+        """Go on with what was asked for again; say whether this row was."""
+        found = self._replays.took(seq)
+        if self._replays.next != seq + 1:
+            self._rows.clear()
+        return found
+
+    def _due(self, seq: int, span: LedgerSpan) -> bool:
+        """Go on with what is not acknowledged; say whether this row is to be sent."""
+        self._next = seq + 1
+        return seq > max(span.acked, self._acked) and seq not in self._recent
+
+    def _counted(self, now: Instant) -> None:
+        """Take one row off the window, and see to it that it is not the last word."""
+        if self._again_at is None:
+            self._again_at = after(now, AGAIN_EVERY if self._heard else self._again_after)
+        self._room -= 1
+
     def sent_through(self, span: LedgerSpan) -> bool:
         """Say whether there is no row left to send."""
-        return not self._rows and self._first_wanted(span) > span.last
+        return not self._rows and self._replays.next is None and self._first_wanted(span) > span.last
 
     def _first_wanted(self, span: LedgerSpan) -> int:
         """Return the number of the next row worth sending."""
-        if self._next <= self._replay_through:
-            return self._next
         return max(self._next, self._acked + 1, span.acked + 1)
 
     def _held(self, now: Instant) -> bool:
         if self._renewing:
             return True
-        if not self._heard and self._room <= 0 and self._next > self._replay_through:
+        if not self._heard and self._room <= 0 and self._replays.next is None:
             return True
         return any(at is not None and now < at for at in (self._ack_until, self._pause_until, self._read_after))
 
@@ -241,10 +269,7 @@ class Drain:
         self._rewind()
 
     def _rewind(self) -> None:
-        if self._next - UNCONFIRMED <= self._replay_through:
-            self._next = max(self._replay_from, self._next - UNCONFIRMED)
-        else:
-            self._next, self._replay_through = 1, 0
+        self._next = 1
         self._due_through = 0
         self._rows.clear()
         self._again_at = None

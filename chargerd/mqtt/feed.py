@@ -198,13 +198,13 @@ class Feed:
         # About nothing in particular: a backend that always says one too much is one mistake, not one a row.
         self._post(lambda: self._alarms.say("ack_ahead", f"acknowledged {through}"))
 
-    def replay(self, stream: str, start: int) -> str | None:
-        """Send kept rows again from `start` on; return why not, if they cannot be."""
+    def replay(self, stream: str, start: int, to: int | None = None) -> str | None:
+        """Send kept rows again from `start` on, up to `to` or to the last; return why not, if they cannot be."""
         span = self._ledger.span()
         if stream != span.stream:
             return f"the stream here is {span.stream}"
         if start > span.last:
             return f"the last row is {span.last}"
-        self._drain.replay(span, start)
-        log.info("replay", start=start, first=span.first, last=span.last)
+        self._drain.replay(span, start, to)
+        log.info("replay", start=start, to=to, first=span.first, last=span.last)
         return None

@@ -156,7 +156,7 @@ class Backend:
         self._desk.perform(incoming.id, incoming.name, act, respond, digest=incoming.digest, received=acknowledge)
 
     def _replay(self, incoming: Incoming, args: ReplayArgs) -> None:
-        self._link.replay(args.stream, args.since, lambda why_not: self._answer(incoming, why_not))
+        self._link.replay(args.stream, args.since, args.to, lambda why_not: self._answer(incoming, why_not))
 
     def _publish_states(self, incoming: Incoming) -> None:
         self._link.publish_states()

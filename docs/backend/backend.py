@@ -144,7 +144,7 @@ class Backend:
         through = self.store.add(body)
         self.acknowledge(body["gateway"], body["stream"], through)
         if body["seq"] > through:
-            self.ask_for(body["gateway"], body["stream"], through + 1)
+            self.ask_for(body["gateway"], body["stream"], through + 1, body["seq"] - 1)
 
     def present(self, body: dict[str, Any]) -> None:
         """Ask for what a gateway has and we have not: an `ack` makes it send everything above it at once.
@@ -162,12 +162,12 @@ class Backend:
         ack = {"stream": stream, "through": through}
         self.client.publish(f"{ROOT}/{gateway}/ack", json.dumps(ack), qos=1, retain=True)
 
-    def ask_for(self, gateway: str, stream: str, first: int) -> None:
+    def ask_for(self, gateway: str, stream: str, first: int, last: int) -> None:
         """Have rows sent again that we have not: they would come by themselves, but only within half an hour."""
         now = time.monotonic()
         if now - self.asked.get(stream, -ASK_AGAIN_S) >= ASK_AGAIN_S:
             self.asked[stream] = now
-            self.command(gateway, "replay", stream=stream, **{"from": first})
+            self.command(gateway, "replay", stream=stream, **{"from": first, "to": last})
 
     def command(self, gateway: str, name: str, **args: Any) -> str:
         """Send a command; its id is never used again. The broker keeps it for no longer than it is good."""

@@ -38,8 +38,8 @@ class Link:
     def publish_reply(self, reply: Reply, correlation: bytes | None) -> None:
         self.replies.append((reply.body, correlation))
 
-    def replay(self, stream: str, start: int, answer: Callable[[str | None], None]) -> None:
-        self.asked.append((stream, start))
+    def replay(self, stream: str, start: int, to: int | None, answer: Callable[[str | None], None]) -> None:
+        self.asked.append((stream, start, to))
         answer(None if stream == "here" else "the stream here is here")
 
     def circuit_state(self, _circuit: str, body: Body) -> None:
@@ -78,9 +78,15 @@ def test_a_replay_is_asked_for_when_its_id_is_durable_and_answered(stage: Stage)
     assert not stage.link.asked
     assert stage.received == 0
     assert stage.written() == [("done", "ok")]
-    assert stage.link.asked == [("here", 17)]
+    assert stage.link.asked == [("here", 17, None)]
     assert stage.received == 1
     assert stage.link.replies[0][1] == b"c", "with the Correlation Data of its command"
+
+
+def test_a_replay_may_be_of_a_few_rows(stage: Stage) -> None:
+    stage.command("replay", stream="here", **{"from": 17, "to": 17})
+    assert stage.written() == [("done", "ok")]
+    assert stage.link.asked == [("here", 17, 17)]
 
 
 def test_what_a_command_is_known_by_outlives_a_crash() -> None:
@@ -136,7 +142,17 @@ def test_a_store_that_cannot_remember_refuses(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [{}, {"stream": "s"}, {"stream": "s", "from": 0}, {"stream": "s", "from": "1"}, {"from": 1}]
+    "args",
+    [
+        {},
+        {"stream": "s"},
+        {"stream": "s", "from": 0},
+        {"stream": "s", "from": "1"},
+        {"from": 1},
+        {"stream": "s", "from": 1, "to": "2"},
+        {"stream": "s", "from": 1, "to": 0},
+        {"stream": "s", "from": 3, "to": 2},
+    ],
 )
 def test_a_replay_that_is_not_well_formed_is_refused(args: dict[str, object]) -> None:
     assert not isinstance(parse(arrived("replay", {"id": "c", "ttl_s": 30, "args": args})), Incoming)

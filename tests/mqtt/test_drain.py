@@ -1,6 +1,7 @@
 """Which row is sent next."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 from chargerd.core.ledger import LedgerRow, LedgerSpan, RowKind
@@ -275,6 +276,97 @@ def test_a_replay_begins_with_what_is_still_kept_and_outlives_its_connection() -
     drain.acknowledged(900)
     fetched = sent(drain, span(950, acked=900, first=101), at(0))
     assert not fetched
+
+
+def through(
+    drain: Drain, where: LedgerSpan, now: Instant, *, kept: Callable[[int], bool] = lambda _: True
+) -> list[int]:
+    """All the drain sends while the journal answers at once, with the rows that are `kept`."""
+    found = []
+    while (asked := drain.wants(where, now)) is not None:
+        there = range(asked + 1, min(where.last, asked + READ_AHEAD) + 1)
+        drain.fetched([row for row in rows(*there) if kept(row.seq)])
+        found += sent(drain, where, now)
+    return found
+
+
+def listening(acked: int, last: int) -> tuple[Drain, LedgerSpan]:
+    """A drain that has sent all there is to a backend that is there and has stored a part of it."""
+    drain, where = Drain(), span(last, acked=acked)
+    drain.connected(at(0))
+    drain.answered(at(0), acked)
+    assert through(drain, where, at(0)) == list(range(acked + 1, last + 1))
+    return drain, where
+
+
+def test_a_bounded_replay_sends_what_was_asked_for_and_nothing_else() -> None:
+    drain, where = listening(acked=900, last=910)
+    drain.replay(where, 300, 420)
+    assert not drain.sent_through(where)
+    assert through(drain, where, at(0)) == list(range(300, 421))
+    assert drain.sent_through(where)
+    drain.replay(where, 905, 10_000)
+    assert through(drain, where, at(0)) == list(range(905, 911)), "no further than there are rows"
+    drain.replay(where, 899, 902)
+    assert through(drain, where, at(0)) == [899, 900, 901, 902]
+    assert through(drain, span(911, acked=900), at(0)) == [911], "and then on as before"
+
+
+def test_holes_asked_for_one_after_the_other_are_all_filled_and_an_overlap_comes_once() -> None:
+    drain, where = listening(acked=900, last=900)
+    for first, last in ((500, 520), (7, 8), (510, 530), (9, 9), (40, 40)):
+        drain.replay(where, first, last)
+    assert through(drain, where, at(0)) == [7, 8, 9, 40, *range(500, 531)]
+    drain.replay(where, 1, 3)
+    fetch(drain, where, at(0))
+    assert drain.take(where, at(0)) is not None
+    drain.replay(where, 1, 3)
+    assert through(drain, where, at(0)) == [1, 2, 3], "the same again begins again, once"
+
+
+def test_a_replay_leaves_out_rows_that_are_kept_no_more_and_gaps_stand_for_theirs() -> None:
+    drain, where = listening(acked=900, last=900)
+    drain.replay(where, 10, 30)
+    drain.replay(where, 200, 205)
+    later = replace(where, first=20)
+    assert through(drain, later, at(0), kept=lambda seq: not 26 <= seq <= 40) == [*range(20, 26), *range(200, 206)]
+    drain.replay(where, 10, 15)
+    assert through(drain, later, at(0)) == []
+    assert drain.sent_through(later)
+
+
+def test_a_question_during_a_replay_sends_nothing_twice() -> None:
+    drain, where = listening(acked=50, last=60)
+    drain.replay(where, 1, 60)
+    fetch(drain, where, at(9))
+    assert drain.take(where, at(9)) is not None
+    drain.answered(at(9), 40)
+    assert [*sent(drain, where, at(9)), *through(drain, where, at(9))] == list(range(2, 61))
+
+
+def test_rows_of_a_replay_that_were_refused_or_lost_go_again_and_only_they() -> None:
+    drain, where = listening(acked=900, last=900)
+    drain.replay(where, 100, 149)
+    fetch(drain, where, at(0))
+    assert [drain.take(where, at(0)) is not None for _ in range(20)] == [True] * 20
+    for refused in (110, 111, 112):
+        drain.pause(refused, at(5))
+    assert through(drain, where, at(1)) == []
+    assert through(drain, where, at(5)) == list(range(110, 150))
+    more = replace(where, last=1030)
+    assert through(drain, more, at(5)) == list(range(901, 1031))
+    drain.disconnected()
+    drain.connected(at(9))
+    drain.answered(at(9), 1030)
+    assert through(drain, replace(more, acked=1030), at(9)) == [], "the replay is older than all that may be lost"
+
+
+def test_a_replay_ends_with_its_stream() -> None:
+    drain, where = listening(acked=900, last=900)
+    drain.replay(where, 1)
+    drain.hold()
+    drain.renewed(span(902, acked=900, first=901, stream="another"))
+    assert drain.wants(span(902, acked=900, first=901, stream="another"), at(0)) == 900
 
 
 def test_an_acknowledgement_lower_than_before_changes_nothing() -> None:

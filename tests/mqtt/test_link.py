@@ -453,11 +453,14 @@ def test_a_replay_is_sent_from_where_it_was_asked(broker: Mosquitto, backend: Ba
         backend.acknowledge("stream", 5)
         stage.wait(lambda: stage.ledger.acked == 5)
         answers: list[str | None] = []
-        stage.link.replay("another", 1, answers.append)
-        stage.link.replay("stream", 6, answers.append)
-        stage.link.replay("stream", 3, answers.append)
+        stage.link.replay("another", 1, None, answers.append)
+        stage.link.replay("stream", 6, None, answers.append)
+        stage.link.replay("stream", 3, None, answers.append)
         stage.wait(lambda: numbers(backend) == [1, 2, 3, 4, 5, 3, 4, 5])
-        assert answers == ["the stream here is stream", "the last row is 5", None]
+        stage.link.replay("stream", 2, 3, answers.append)
+        stage.link.replay("stream", 5, 99, answers.append)
+        stage.wait(lambda: numbers(backend)[8:] == [2, 3, 5])
+        assert answers == ["the stream here is stream", "the last row is 5", None, None, None]
 
 
 def test_a_salvaged_journal_is_another_stream_and_the_old_acknowledgement_is_not_its_own(
