@@ -9,13 +9,14 @@ import click
 
 from chargerd.mqtt.asyncapi import document, schemas
 from chargerd.mqtt.messages import KINDS
+from chargerd.mqtt.ocpp import mapping
 from chargerd.mqtt.pages import index, page
 
 
 def documents(examples_in: Path) -> dict[str, str]:
     """Return the text of every document, by its path below the folder it belongs into."""
     examples = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(examples_in.glob("*.json"))}
-    made = {"asyncapi.json": _json(document(examples)), "README.md": index()}
+    made = {"asyncapi.json": _json(document(examples)), "ocpp.json": _json(mapping()), "README.md": index()}
     made |= {f"schemas/{name}.json": _json(schema) for name, schema in schemas().items()}
     made |= {f"{kind.name}.md": page(kind, examples) for kind in KINDS}
     return made

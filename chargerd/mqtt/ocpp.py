@@ -1,10 +1,15 @@
-"""What a session's rows of the ledger are in OCPP 2.0.1, for a backend that speaks it to a central system."""
+"""What a session's rows of the ledger are in OCPP 2.0.1, for a backend that speaks it to a central system.
+
+`mapping` gives the same as data, for a backend in another language.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_OID, uuid5
 
-from chargerd.core.session import StopReason
+from chargerd.core.ledger import Json
+from chargerd.core.session import Source, StopReason
+from chargerd.mqtt.contract import OCPP_STATUS
 
 Row: TypeAlias = Mapping[str, Any]
 """A row of `up/session` as it was published; `Any`, since JSON is."""
@@ -31,13 +36,72 @@ STOPPED: Mapping[StopReason, tuple[str, str]] = {
     StopReason.RESTART: ("AbnormalCondition", "Reboot"),
 }
 """OCPP's `triggerReason` and `stoppedReason`. What is not listed is an abnormal condition it has no name for."""
-COURSE: Mapping[str, tuple[str, str]] = {
-    "started": ("Started", "Charging"),
-    "updated": ("Updated", "Charging"),
-    "suspended": ("Updated", "SuspendedEVSE"),
-    "resumed": ("Updated", "Charging"),
+OTHER = ("AbnormalCondition", "Other")
+COURSE: Mapping[str, tuple[str, str, str]] = {
+    "started": ("Started", "Charging", "Transaction.Begin"),
+    "updated": ("Updated", "Charging", "Sample.Periodic"),
+    "suspended": ("Updated", "SuspendedEVSE", "Sample.Periodic"),
+    "resumed": ("Updated", "Charging", "Sample.Periodic"),
 }
-"""OCPP's `eventType` and `chargingState`."""
+"""OCPP's `eventType` and `chargingState`, and the `context` of the register's value."""
+TRIGGER: Mapping[str, str] = {
+    "updated": "MeterValuePeriodic",
+    "suspended": "ChargingStateChanged",
+    "resumed": "ChargingStateChanged",
+}
+STARTED_BY: Mapping[Source, str] = {Source.REMOTE: "RemoteStart"}
+STARTED_HERE = "Authorized"
+"""OCPP's `triggerReason`, of a start by who gave it."""
+HOW = (
+    "One TransactionEventRequest for each row of up/session, by seq. seqNo counts the rows of a session from 0.",
+    "Rows without a time are rebased first, by the clock_fixed of their boot: at is the timestamp.",
+    "transactionId is session_id; of more than 36 characters its UUID (version 5, RFC 9562's namespace for OIDs).",
+    "evse.id is yours to give: OCPP numbers connectors, and ports have names.",
+    "A register that is not null is a sampledValue in Wh, measurand Energy.Active.Import.Register.",
+    "The register of ended is meter_stop_wh, that of other rows is meter_start_wh + energy_wh.",
+    "A value that is not listed is other.",
+)
+FIELDS: Mapping[str, Json] = {
+    "timestamp": "at",
+    "offline": "offline",
+    "transactionInfo.transactionId": "session_id",
+    "transactionInfo.timeSpentCharging": "charging_s",
+}
+
+
+def mapping() -> dict[str, Json]:
+    """Return the whole mapping as data: what OCPP calls each event, stop reason and state."""
+    events: dict[str, Json] = {
+        event: {
+            "eventType": kind,
+            "chargingState": state,
+            "triggerReason": TRIGGER.get(event, "by start_source"),
+            "context": context,
+        }
+        for event, (kind, state, context) in COURSE.items()
+    }
+    stopped: dict[str, Json] = {reason.value: _named(STOPPED.get(reason, OTHER)) for reason in StopReason}
+    return {
+        "version": "2.0.1",
+        "request": "TransactionEvent",
+        "how": list(HOW),
+        "fields": dict(FIELDS),
+        "event": {
+            **events,
+            "ended": {"eventType": "Ended", "triggerReason": "by stop_reason", "context": "Transaction.End"},
+        },
+        "start_source": {
+            **{source.value: STARTED_BY.get(source, STARTED_HERE) for source in Source},
+            "other": STARTED_HERE,
+        },
+        "stop_reason": {**stopped, "other": _named(OTHER)},
+        "state": {state.value: status.value for state, status in OCPP_STATUS.items()},
+    }
+
+
+def _named(names: tuple[str, str]) -> dict[str, Json]:
+    trigger, stopped = names
+    return {"triggerReason": trigger, "stoppedReason": stopped}
 
 
 def transaction_id(session_id: str) -> str:
@@ -75,18 +139,13 @@ def _event(row: Row, number: int, evse: int) -> TransactionEvent:
 
 
 def _under_way(row: Row) -> tuple[str, dict[str, Any]]:
-    _, state = COURSE[row["event"]]
-    if row["event"] == "started":
-        trigger = "RemoteStart" if row["start_source"] == "remote" else "Authorized"
-    else:
-        trigger = "MeterValuePeriodic" if row["event"] == "updated" else "ChargingStateChanged"
+    _, state, _ = COURSE[row["event"]]
+    trigger = TRIGGER.get(row["event"]) or STARTED_BY.get(row["start_source"], STARTED_HERE)
     return trigger, {"chargingState": state, "timeSpentCharging": row["charging_s"]}
 
 
 def _ended(row: Row) -> tuple[str, dict[str, Any]]:
-    known = {reason.value: reason for reason in STOPPED}
-    reason = known.get(row["stop_reason"])
-    trigger, stopped = ("AbnormalCondition", "Other") if reason is None else STOPPED[reason]
+    trigger, stopped = STOPPED.get(row["stop_reason"], OTHER)
     return trigger, {"stoppedReason": stopped, "timeSpentCharging": row["charging_s"]}
 
 
@@ -96,5 +155,5 @@ def _register(row: Row) -> int | None:
 
 
 def _sample(register: int, event: str) -> dict[str, Any]:
-    context = {"started": "Transaction.Begin", "ended": "Transaction.End"}.get(event, "Sample.Periodic")
+    context = "Transaction.End" if event == "ended" else COURSE[event][2]
     return {"value": register, "context": context, "measurand": "Energy.Active.Import.Register"}

@@ -51,6 +51,61 @@ def test_a_settlement_is_the_end_of_a_transaction(reason: StopReason) -> None:
     assert event["transactionInfo"]["stoppedReason"] == stopped
 
 
+def by_the_file(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a backend makes of rows that has the file and nothing else."""
+    told = json.loads((EXAMPLES.parent / "ocpp.json").read_text("utf-8"))
+
+    def listed(field: str, row: dict[str, Any]) -> Any:
+        return told[field].get(row[field], told[field]["other"])
+
+    made = []
+    for number, row in enumerate(rows):
+        event = told["event"][row["event"]]
+        ended = row["event"] == "ended"
+        one: dict[str, Any] = {
+            "eventType": event["eventType"],
+            "seqNo": number,
+            "evse": {"id": 3, "connectorId": 1},
+        }
+        if ended:
+            stopped = listed("stop_reason", row)
+            one["triggerReason"] = stopped["triggerReason"]
+            one["transactionInfo"] = {"stoppedReason": stopped["stoppedReason"]}
+        else:
+            trigger = event["triggerReason"]
+            one["triggerReason"] = listed("start_source", row) if trigger == "by start_source" else trigger
+            one["transactionInfo"] = {"chargingState": event["chargingState"]}
+        for path, field in told["fields"].items():
+            part, _, name = path.rpartition(".")
+            (one[part] if part else one)[name] = row[field]
+        register = row["meter_stop_wh"] if ended else row["meter_start_wh"] + row["energy_wh"]
+        sample = {"value": register, "context": event["context"], "measurand": "Energy.Active.Import.Register"}
+        made.append({**one, "meterValue": [{"timestamp": row["at"], "sampledValue": [sample]}]})
+    return made
+
+
+@pytest.mark.parametrize("reason", [*StopReason, "of_a_later_version"])
+def test_the_file_says_the_same_to_a_backend_in_another_language(reason: str) -> None:
+    course = [
+        row("session", seq, event=name, start_source=source)
+        for seq, name, source in (
+            (5, "started", "remote"),
+            (6, "updated", "local"),
+            (7, "suspended", "remote"),
+            (8, "resumed", "remote"),
+            (9, "started", "local"),
+            (10, "started", "of_a_later_version"),
+        )
+    ]
+    rows = [*course, row("ended", 99, session_id="S-2026-000017", stop_reason=str(reason))]
+    assert by_the_file(rows) == checked(rows)
+
+
+def test_the_file_names_the_states_as_ports_do() -> None:
+    told = json.loads((EXAMPLES.parent / "ocpp.json").read_text("utf-8"))
+    assert told["state"] == {state.value: status.value for state, status in OCPP_STATUS.items()}
+
+
 def test_a_reason_of_a_later_version_is_other() -> None:
     [event] = checked([row("ended", 7, stop_reason="of_a_later_version")])
     assert event["transactionInfo"]["stoppedReason"] == "Other"
