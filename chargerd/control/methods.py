@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from chargerd.config.requests import complaint, unknown_fields
 from chargerd.core.ledger import Json
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -141,10 +142,9 @@ def checked(method: str, params: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _refusal(method: str, model: type[Params], error: ValidationError) -> BadParams:
-    first = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
     takes = ", ".join(model.model_fields) or "nothing"
     hint = f"{method} takes {takes}"
-    if first["type"] == "extra_forbidden":
-        return BadParams("unsupported", f"{method} does not know {name!r}", hint)
-    return BadParams("malformed", f"{name}: {first['msg']}", hint)
+    unknown = unknown_fields(error)
+    if unknown:
+        return BadParams("unsupported", f"{method} does not know {unknown[0]!r}", hint)
+    return BadParams("malformed", complaint(error), hint)

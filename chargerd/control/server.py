@@ -19,6 +19,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from chargerd import __version__, log
+from chargerd.config.requests import complaint
 from chargerd.control.envelopes import Error, Request, Response
 from chargerd.control.methods import ACTING, BadParams, checked
 from chargerd.control.protocol import HELLO, LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL
@@ -237,7 +238,7 @@ class ControlServer:
         try:
             request = Request.model_validate_json(line)
         except ValidationError as error:
-            client.push(_malformed(str(error.errors()[0]["msg"])))
+            client.push(_malformed(complaint(error)))
             return
         respond = Responder(client, request.id, self._wake)
         if request.method == HELLO:

@@ -1,14 +1,31 @@
 """What a backend sends: the arguments of each command, and its acknowledgement of the ledger."""
 
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from chargerd.mqtt.contract import Message
 
 LONGEST_QUEUE_S = 36_000
 """As long as the configuration allows."""
+LARGEST_FIGURE = 1_000_000_000
+"""Of a limit, in its unit. What is more can only be a mistake."""
+LARGEST_WHOLE = 2**53 - 1
+"""What every language reads from JSON without loss (RFC 8785 refuses more)."""
+PRINTABLE = r"^[\x20-\x7e]+$"
+Rule = dict[str, JsonValue]
+"""A part of a JSON Schema that says what fields have to do with each other."""
+
+
+def named(field: str, kind: str) -> Rule:
+    """Return the rule that a field is there and not `null`."""
+    return {"required": [field], "properties": {field: {"type": kind}}}
+
+
+def rules(*parts: Rule) -> Rule:
+    """Return rules in the form that generators of code leave alone: on top they would make unions of them."""
+    return {"allOf": list(parts)}
 
 
 class Arguments(Message):
@@ -17,14 +34,26 @@ class Arguments(Message):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _ascending(bounds: list[float]) -> list[float]:
-    if any(later <= earlier for earlier, later in pairwise(bounds)):
-        raise ValueError("must be ascending")
-    return bounds
+def _in_order(bounds: Sequence[float]) -> list[float]:
+    """A schema cannot ask for an order, and none is needed: each tier of a settlement names its bound."""
+    if len(set(bounds)) != len(bounds):
+        raise ValueError("names a bound twice")
+    return sorted(bounds)
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ShortText = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
+def _whole(value: object) -> object:
+    """To JSON 5.0 is the same number as 5, and some languages write it so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Positive = Annotated[float, Field(gt=0, le=LARGEST_FIGURE, allow_inf_nan=False)]
+Whole = BeforeValidator(_whole)
+Tiers = Annotated[
+    list[Positive],
+    Field(max_length=20, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_in_order),
+]
+ShortText = Annotated[str, Field(min_length=1, max_length=128, pattern=PRINTABLE)]
 Reason = Annotated[str, Field(min_length=1, max_length=256)]
 Opaque = Annotated[str, Field(max_length=256)]
 
@@ -45,7 +74,7 @@ class StartArgs(Arguments):
     session_id: ShortText | None = None
     order_id: Opaque | None = None
     limits: LimitsArgs | None = None
-    tariff_tiers_w: Annotated[list[Positive], Field(max_length=20), AfterValidator(_ascending)] | None = None
+    tariff_tiers_w: Tiers | None = None
     queue_s: Annotated[float, Field(ge=0, le=LONGEST_QUEUE_S, allow_inf_nan=False)] | None = None
     full_stop: bool = True
 
@@ -53,9 +82,34 @@ class StartArgs(Arguments):
 class StopArgs(Arguments):
     """`cmd/stop`: without a session id only with `force`, so that nobody stops the next customer."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            {
+                "anyOf": [
+                    named("session_id", "string"),
+                    {"required": ["force"], "properties": {"force": {"const": True}}},
+                ]
+            }
+        )
+    )
+
     port: ShortText
     session_id: ShortText | None = None
     force: bool = False
+
+
+class OtherLimitsArgs(LimitsArgs):
+    """Other limits for a session, one at least; what is left out stays as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules({"anyOf": [named(limit, "number") for limit in LimitsArgs.model_fields]})
+    )
+
+    @model_validator(mode="after")
+    def _any(self) -> Self:
+        if all(getattr(self, limit) is None for limit in LimitsArgs.model_fields):
+            raise ValueError("name at least one limit")
+        return self
 
 
 class UpdateLimitsArgs(Arguments):
@@ -63,17 +117,15 @@ class UpdateLimitsArgs(Arguments):
 
     port: ShortText
     session_id: ShortText
-    limits: LimitsArgs
-
-    @model_validator(mode="after")
-    def _any(self) -> Self:
-        if not self.limits.model_fields_set:
-            raise ValueError("name at least one limit")
-        return self
+    limits: OtherLimitsArgs
 
 
 class HolderArgs(Arguments):
     """What is about a port, or about a circuit."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules({"oneOf": [named("port", "string"), named("circuit", "string")]})
+    )
 
     port: ShortText | None = None
     circuit: ShortText | None = None
@@ -105,8 +157,8 @@ class ReplayArgs(Arguments):
     """`cmd/replay`: send kept rows of a stream again, from this number on, up to `to` or to the last."""
 
     stream: ShortText
-    since: Annotated[int, Field(ge=1, alias="from")]
-    to: Annotated[int, Field(ge=1)] | None = None
+    since: Annotated[int, Field(ge=1, le=LARGEST_WHOLE, alias="from"), Whole]
+    to: Annotated[int, Field(ge=1, le=LARGEST_WHOLE), Whole] | None = None
 
     @model_validator(mode="after")
     def _forwards(self) -> Self:
@@ -125,4 +177,4 @@ class AckBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     stream: str
-    through: Annotated[int, Field(ge=0)]
+    through: Annotated[int, Field(ge=0, le=LARGEST_WHOLE), Whole]

@@ -15,8 +15,9 @@ DESCRIPTION = """\
 What a gateway says and what it takes, over MQTT 5: JSON, UTF-8, one object a message, at most 16 KiB.
 
 Within a major version fields are only added. Ignore fields you do not know, and treat a value you do not know, of
-a field that lists its values, as `other`. What is not known is `null`, never 0. Rows of the ledger (`up/session`,
-`up/event`) are numbered without gaps by (`stream`, `seq`) and come again until an `ack` covers them.
+a field that lists its values, as `other`: such a list is `examples` beside `type: string`. What is not known is
+`null`, never 0. Rows of the ledger (`up/session`, `up/event`) are numbered without gaps by (`stream`, `seq`) and
+come again until an `ack` covers them.
 """
 PARAMETERS: Mapping[str, str] = {
     "prefix": "Root of all topics, `chargerd/v1` unless configured otherwise.",
@@ -25,24 +26,20 @@ PARAMETERS: Mapping[str, str] = {
     "board": "A board's id.",
     "circuit": "A circuit's id.",
 }
+OPEN = "The values of this version. More will come: treat one you do not know as `other`."
 AT_AND_CLOCK: Schema = {
     "if": {"properties": {"clock": {"const": "none"}}},
     "then": {"properties": {"at": {"type": "null"}}},
     "else": {"properties": {"at": {"type": "string"}}},
-}
-ONE_EXPIRY: Schema = {
-    "oneOf": [
-        {"required": ["expires_at"], "properties": {"expires_at": {"type": "string"}}},
-        {"required": ["ttl_s"], "properties": {"ttl_s": {"type": "number"}}},
-    ]
 }
 
 
 def schema(kind: Kind, *, closed: bool = False) -> Schema:
     """Return the JSON Schema of a message.
 
-    What a gateway sends may have more fields than listed, in a later minor version; `closed` gives the form that
-    allows none, for tests of this version. Commands are closed always: an unknown argument is refused.
+    What a gateway sends may have more fields than listed, and other values where some are listed, in a later minor
+    version; `closed` gives the form that allows neither, for tests of this version. Commands are closed always: an
+    unknown argument is refused.
     """
     made = _body(kind, "#/$defs/{model}", closed=closed)
     return {"$schema": DIALECT, "title": kind.name, **made}
@@ -118,20 +115,16 @@ def _body(kind: Kind, template: str, *, closed: bool) -> Schema:
     )
     if kind.up:
         made.update(AT_AND_CLOCK)
-    elif kind.topic.startswith("cmd/"):
-        made.update(ONE_EXPIRY)
-    else:
-        made.pop("additionalProperties", None)
     return made
 
 
 def _plain(made: Json, *, closed: bool) -> Json:
-    """Drop what says nothing: titles made from names; and, in the open form, that nothing else is allowed."""
+    """Drop what says nothing: titles made from names; and, in the open form, that there is nothing else."""
     if isinstance(made, list):
         return [_plain(one, closed=closed) for one in made]
     if not isinstance(made, dict):
         return made
-    return {
+    plain: Schema = {
         key: " ".join(value.split())
         if key == "description" and isinstance(value, str)
         else _plain(value, closed=closed)
@@ -139,3 +132,8 @@ def _plain(made: Json, *, closed: bool) -> Json:
         if not (key == "title" and isinstance(value, str))
         and not (key == "additionalProperties" and value is False and not closed)
     }
+    if not closed and isinstance(plain.get("enum"), list):
+        # Words that every validator and generator knows: a string, of which the known ones are examples.
+        plain = {**plain, "examples": plain["enum"], "$comment": OPEN}
+        del plain["enum"]
+    return plain

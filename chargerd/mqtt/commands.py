@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from chargerd.config.requests import LONGEST, complaint, unknown_fields
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
 from chargerd.mqtt.arguments import (
+    PRINTABLE,
     Arguments,
     DisableArgs,
     EnableArgs,
@@ -46,10 +48,24 @@ LONGEST_TTL: Mapping[str, Seconds] = {
 }
 ID = r"^[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?$"
 """1 to 64 printable characters, not framed by blanks."""
+TIME = (
+    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?"
+    r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+)
+"""RFC 3339. Days a month does not have are left to whoever reads it."""
+SHORTEST_TTL = Seconds(1.0)
+"""Less than a Message Expiry can say."""
+PATTERNS: Mapping[str, str] = {
+    ID: "1 to 64 printable ASCII characters, not framed by blanks",
+    PRINTABLE: "of printable ASCII characters",
+    TIME: "an RFC 3339 time with its zone, such as 2026-09-21T14:13:50Z",
+}
+ExpiresAt = Annotated[str, Field(pattern=TIME, json_schema_extra={"format": "date-time"})]
 SAFE = frozenset({"stop", "disable", "replay", "get"})
 """Commands in the safe direction, and those that move nothing: they run without a clock, too."""
 EITHER = frozenset({"update_limits"})
 """Commands whose direction only the station knows: without a clock they run as far as they are safe."""
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +120,8 @@ class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     id: Annotated[str, Field(pattern=ID)]
-    expires_at: str | None = None
-    ttl_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    expires_at: ExpiresAt | None = None
+    ttl_s: Annotated[float, Field(ge=SHORTEST_TTL, allow_inf_nan=False)] | None = None
     args: dict[str, object]
 
     @model_validator(mode="after")
@@ -151,11 +167,8 @@ def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
     kind = KNOWN.get(arrived.name)
     if kind is None:
         raise _RefusedError(Code.UNSUPPORTED, f"this gateway knows {', '.join(sorted(KNOWN))}")
-    try:
-        command = _Command.model_validate(data)
-        args = kind.model_validate(command.args)
-    except ValidationError as error:
-        raise _explain(error) from error
+    command = _read(_Command, data, "")
+    args = _read(kind, command.args, "args")
     expires = _expiry(command, arrived)
     digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": data})).hexdigest()
     assert isinstance(args, Args)
@@ -178,7 +191,7 @@ def _load(payload: bytes) -> dict[str, Any]:
         data = json.loads(payload.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once_each)
         rfc8785.dumps(data)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
-        raise _RefusedError(Code.MALFORMED, f"not JSON: {error}"[:200]) from error
+        raise _RefusedError(Code.MALFORMED, f"not JSON: {error}"[:LONGEST]) from error
     if not isinstance(data, dict):
         raise _RefusedError(Code.MALFORMED, "not a JSON object")
     return data
@@ -196,16 +209,14 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _explain(error: ValidationError) -> _RefusedError:
-    details = error.errors()
-    unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
-    if unknown:
-        names = ", ".join(".".join(str(part) for part in detail["loc"]) for detail in unknown)
-        return _RefusedError(Code.UNSUPPORTED, f"unknown: {names}")
-    detail = details[0]
-    where = ".".join(str(part) for part in detail["loc"])
-    what = detail["msg"].removeprefix("Value error, ")
-    return _RefusedError(Code.MALFORMED, (f"{where}: {what}" if where else what)[:200])
+def _read(model: type[ModelT], data: object, below: str) -> ModelT:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        unknown = unknown_fields(error, below)
+        if unknown:
+            raise _RefusedError(Code.UNSUPPORTED, f"unknown: {', '.join(unknown)}"[:LONGEST]) from error
+        raise _RefusedError(Code.MALFORMED, complaint(error, below, PATTERNS)) from error
 
 
 def _expiry(command: _Command, arrived: Arrived) -> Instant | None:
@@ -222,9 +233,7 @@ def _expiry(command: _Command, arrived: Arrived) -> Instant | None:
     try:
         at = datetime.fromisoformat(command.expires_at)
     except ValueError as error:
-        raise _RefusedError(Code.MALFORMED, f"expires_at is no RFC 3339 time: {error}") from error
-    if at.tzinfo is None:
-        raise _RefusedError(Code.MALFORMED, "expires_at has no time zone")
+        raise _RefusedError(Code.MALFORMED, f"expires_at must be {PATTERNS[TIME]}") from error
     return _absolute(at.timestamp(), longest, arrived)
 
 

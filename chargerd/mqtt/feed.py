@@ -7,7 +7,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from chargerd import log
+from chargerd.config.requests import complaint
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import LedgerRow, LedgerSpan
 from chargerd.core.units import Seconds, after
@@ -161,8 +164,8 @@ class Feed:
         """Return up to where an acknowledgement counts: 0 for one that acknowledges nothing here."""
         try:
             ack = AckBody.model_validate_json(payload)
-        except ValueError as error:
-            why = str(error)[:200]
+        except ValidationError as error:
+            why = complaint(error)
             self._post(lambda: self._alarms.say("ack_not_understood", why))
             return 0
         if ack.stream != self._ledger.span().stream:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from chargerd.mqtt.arguments import AckBody, Arguments
-from chargerd.mqtt.commands import ID, KNOWN, LONGEST_TTL
+from chargerd.mqtt.arguments import AckBody, Arguments, Rule, named, rules
+from chargerd.mqtt.commands import ID, KNOWN, LONGEST_TTL, SHORTEST_TTL, ExpiresAt
 from chargerd.mqtt.contract import (
     BoardStateBody,
     CircuitStateBody,
@@ -52,14 +52,15 @@ def _up(name: str, body: type[Message], envelope: type[Envelope] = Envelope) -> 
 
 def _command(name: str, args: type[Arguments]) -> type[BaseModel]:
     """Return a command as it is published; `args` are checked in the same strict way."""
-    ttl = Annotated[float, Field(gt=0, le=LONGEST_TTL[name])]
+    ttl = Annotated[float, Field(ge=SHORTEST_TTL, le=LONGEST_TTL[name])]
     fields: dict[str, Any] = {
         "id": (Annotated[str, Field(pattern=ID)], ...),
-        "expires_at": (str | None, None),
+        "expires_at": (ExpiresAt | None, None),
         "ttl_s": (ttl | None, None),
         "args": (args, ...),
     }
-    config = ConfigDict(extra="forbid")
+    one_expiry: Rule = {"oneOf": [named("expires_at", "string"), named("ttl_s", "number")]}
+    config = ConfigDict(extra="forbid", json_schema_extra=rules(one_expiry))
     title = name.title().replace("_", "")
     return create_model(f"{title}Command", __config__=config, __doc__=args.__doc__, **fields)
 

@@ -46,7 +46,7 @@ def page(kind: Kind, examples: Examples) -> str:
     for name, part in sorted(cast("Mapping[str, Schema]", made.get("$defs", {})).items()):
         text += f"\n## {name}\n\n"
         text += f"{part['description']}\n\n" if part.get("description") else ""
-        text += _values(part) if "enum" in part else _fields(part)
+        text += _values(part) if _listed(part) else _fields(part)
     return text
 
 
@@ -61,8 +61,14 @@ def _fields(part: Schema) -> str:
     )
 
 
+def _listed(part: Mapping[str, Json]) -> list[str]:
+    """Return the values a field may have, if it lists them; what a gateway sends may have others later."""
+    return cast("list[str]", part.get("enum", part.get("examples", [])))
+
+
 def _values(part: Schema) -> str:
-    return "One of " + ", ".join(f"`{value}`" for value in cast("list[str]", part["enum"])) + ".\n"
+    more = " More will come." if "examples" in part else ""
+    return "One of " + ", ".join(f"`{value}`" for value in _listed(part)) + f".{more}\n"
 
 
 def type_of(part: Mapping[str, Json]) -> str:
@@ -74,8 +80,8 @@ def type_of(part: Mapping[str, Json]) -> str:
         return " or ".join(type_of(cast("Schema", one)) for one in cast("list[Json]", part["anyOf"]))
     if "const" in part:
         return f"`{part['const']}`"
-    if "enum" in part:
-        return ", ".join(f"`{one}`" for one in cast("list[Json]", part["enum"]))
+    if _listed(part):
+        return ", ".join(f"`{one}`" for one in _listed(part))
     if part.get("type") == "array":
         return f"list of {type_of(cast('Schema', part.get('items', {})))}"
     return f"`{part['type']}`" if part.get("type") == "null" else str(part.get("type", "anything"))

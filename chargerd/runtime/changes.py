@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
+from chargerd.config.requests import complaint
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
 from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, UpdateRequested
@@ -119,9 +120,7 @@ def limits_of(params: Fields, respond: Responder) -> LimitsArgs | None:
             {name: params[name] for name in LimitsArgs.model_fields if name in params}
         )
     except ValidationError as error:
-        detail = error.errors()[0]
-        where = ".".join(str(part) for part in detail["loc"])
-        respond.fail("malformed", f"{where}: {detail['msg'].lower()}", "give a figure above 0, or leave it out")
+        respond.fail("malformed", complaint(error), "give a figure above 0, or leave it out")
         return None
 
 

@@ -103,7 +103,7 @@ def test_what_is_safe_needs_no_clock_and_what_may_be_is_decided_later() -> None:
         ("start", start(args={"port": "A01", "limits": {"power_w": -1}}), Code.MALFORMED, "power_w"),
         ("start", start(args={"port": "A01", "limits": {"power_w": 0}}), Code.MALFORMED, "power_w"),
         ("start", start(args={"port": "A01", "limits": {"power_w": True}}), Code.MALFORMED, "power_w"),
-        ("start", start(args={"port": "A01", "tariff_tiers_w": [200, 100]}), Code.MALFORMED, "ascending"),
+        ("start", start(args={"port": "A01", "tariff_tiers_w": [9, 9]}), Code.MALFORMED, "twice"),
         ("start", start(id=""), Code.MALFORMED, "id"),
         ("start", start(id="x" * 65), Code.MALFORMED, "id"),
         ("start", start(id="a\nb"), Code.MALFORMED, "id"),
@@ -113,7 +113,9 @@ def test_what_is_safe_needs_no_clock_and_what_may_be_is_decided_later() -> None:
         ("start", start(ttl_s=19), Code.MALFORMED, "Message Expiry"),
         ("stop", start(ttl_s=601), Code.MALFORMED, "600 at most"),
         ("start", start(ttl_s=None, expires_at="yesterday"), Code.MALFORMED, "RFC 3339"),
-        ("start", start(ttl_s=None, expires_at="2026-09-21T14:13:50"), Code.MALFORMED, "time zone"),
+        ("start", start(ttl_s=None, expires_at="2026-09-21T14:13:50"), Code.MALFORMED, "with its zone"),
+        ("start", start(ttl_s=None, expires_at="2026-02-30T14:13:50Z"), Code.MALFORMED, "RFC 3339"),
+        ("start", start(ttl_s=0.5), Code.MALFORMED, "at least 1"),
         ("start", start(ttl_s=None, expires_at=SOON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
         ("reset", start(ttl_s=None, expires_at=SOON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
         ("enable", start(**AT_SOON, args=PORT_AND_REASON), Code.CLOCK_UNSYNCHRONISED, "use ttl_s"),
@@ -239,9 +241,26 @@ def test_a_text_is_no_number(changes: dict[str, Any]) -> None:
         (
             "update_limits",
             start(args={"port": "A01", "session_id": "S", "limits": {}}),
-            "name at least one limit",
+            "args.limits: name at least one limit",
         ),
-        ("enable", start(args={"port": "A01"}), "reason: Field required"),
+        ("enable", start(args={"port": "A01"}), "args.reason is missing"),
+        ("start", start(args=[]), "args must be an object"),
+        ("start", start(args={"port": 7}), "args.port must be text"),
+        ("start", start(args={"port": ""}), "args.port must not be empty"),
+        ("start", start(args={"port": "tür"}), "args.port must be of printable ASCII characters"),
+        (
+            "start",
+            start(args={"port": "A", "order_id": "x" * 257}),
+            "args.order_id must have at most 256 characters",
+        ),
+        ("start", start(args={"port": "A", "limits": 5}), "args.limits must be an object"),
+        ("start", start(args={"port": "A", "limits": {"power_w": 0}}), "args.limits.power_w must be above 0"),
+        ("start", start(args={"port": "A", "limits": {"power_w": "5"}}), "args.limits.power_w must be a number"),
+        ("start", start(args={"port": "A", "queue_s": 1e6}), "args.queue_s must be at most 36000"),
+        ("start", start(args={"port": "A", "tariff_tiers_w": 5}), "args.tariff_tiers_w must be a list"),
+        ("stop", start(args={"port": "A", "force": 1}), "args.force must be true or false"),
+        ("replay", start(args={"stream": "S", "from": 1.5}), "args.from must be a whole number"),
+        ("start", start(id="\u001b"), "id must be 1 to 64 printable ASCII characters, not framed by blanks"),
     ],
 )
 def test_what_is_malformed_is_said_plainly(name: str, body: dict[str, Any], message: str) -> None:
@@ -251,3 +270,9 @@ def test_what_is_malformed_is_said_plainly(name: str, body: dict[str, Any], mess
 
 def test_what_clears_a_retained_command_is_told_apart_from_broken_json() -> None:
     assert refused(parse(arrived("start", b""))).message == "empty, which is no command and clears a retained one"
+
+
+def test_bounds_of_tiers_come_in_any_order() -> None:
+    found = taken(parse(arrived("start", start(args={"port": "A01", "tariff_tiers_w": [285, 150]}))))
+    assert isinstance(found.args, StartArgs)
+    assert found.args.tariff_tiers_w == [150, 285]
