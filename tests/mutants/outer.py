@@ -4,19 +4,14 @@ A bent copy of the package is put in front of the real one, and the tests run in
 that are green in a copy with nothing bent can notice anything.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
 from tests.mutants.mutant import Mutant
+from tests.mutants.runner import ROOT, red
 from tests.mutants.unnoticed import UNNOTICED
-
-ROOT = Path(__file__).parents[2]
-
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -535,11 +530,11 @@ def survives(mutant: Mutant, folder: Path) -> bool:
     source = path.read_text(encoding="utf-8")
     if source.count(mutant.old) != 1:
         raise ValueError(f"{mutant.module}: {source.count(mutant.old)} places for: {mutant.rule}")
-    red = _red_unbent(mutant.tests)
-    if red is not None:
-        raise ValueError(f"{mutant.rule}: its tests are red without it: {red}")
+    before = _red_unbent(mutant.tests)
+    if before is not None:
+        raise ValueError(f"{mutant.rule}: its tests are red without it: {before}")
     path.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
-    return _red(mutant.tests, folder) is None
+    return red(mutant.tests, folder) is None
 
 
 @cache
@@ -547,7 +542,7 @@ def _red_unbent(tests: str) -> str | None:
     """Return what the tests say if they are red in a copy with nothing bent; looked at once for each choice."""
     with tempfile.TemporaryDirectory() as folder:
         _copy(Path(folder))
-        return _red(tests, Path(folder))
+        return red(tests, Path(folder))
 
 
 def _copy(folder: Path) -> Path:
@@ -555,31 +550,3 @@ def _copy(folder: Path) -> Path:
     shutil.copytree(ROOT / "chargerd", package)  # With the bytecode: compiling takes longer than most tests.
     (folder / "tests").symlink_to(ROOT / "tests")
     return package
-
-
-def _red(tests: str, folder: Path) -> str | None:
-    """Return what the tests say if they go red, else `None`. Raises `ValueError` if they cannot be run."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        str(ROOT / "pyproject.toml"),
-    ]
-    done = subprocess.run(
-        [*command, "--rootdir", str(folder), "-o", f"pythonpath={folder}", *tests.split()],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "CAMPAIGN_SEEDS": "1", "CAMPAIGN_FRAME_SEEDS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    said = f"{done.stdout[-2000:]}{done.stderr[-1000:]}"
-    if done.returncode not in {0, 1}:
-        raise ValueError(f"{tests}: {said}")
-    return said if done.returncode else None
