@@ -236,7 +236,7 @@ def fail_step(port: Port, _event: Event, now: Moment) -> None:
         Step.READINGS: Code.METER_STALE,
         Step.PERSIST: Code.STORE_UNAVAILABLE,
         Step.FIRST_READING: Code.METER_STALE,
-        Step.POWER: Code.BOARD_LOST,
+        Step.POWER: Code.BOARD_LOST if port.circuits.powered_from(port.id) is None else Code.METER_STALE,
     }
     code = codes.get(port.step, Code.RELAY_FAULT)
     limit = port.plan.protection.step_timeout

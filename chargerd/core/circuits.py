@@ -10,7 +10,7 @@ from chargerd.core.load import NO_SHARE, Share
 from chargerd.core.pickup import Pickup
 from chargerd.core.plan import Limits, Phase, StationPlan, holder_of
 from chargerd.core.relay import Phase as RelayPhase
-from chargerd.core.units import CircuitId, Instant, PortId, Seconds, after
+from chargerd.core.units import LONG_AGO, CircuitId, Instant, PortId, Seconds, after
 
 BETWEEN_CLOSINGS = Seconds(1.0)
 """At most one relay per second per circuit: inrush currents must not add up."""
@@ -134,9 +134,16 @@ class Circuits:
             for circuit in self.place(port).above
         )
 
-    def powered(self, port: PortId) -> bool:
-        """Say whether every contactor above is closed."""
-        return all(circuit.contactor is None or circuit.contactor.closed for circuit in self.place(port).above)
+    def powered_from(self, port: PortId) -> Instant | None:
+        """Return since when every contactor above is closed; `None`: one of them is not."""
+        since = LONG_AGO
+        for contactor in (circuit.contactor for circuit in self.place(port).above):
+            if contactor is None:
+                continue
+            if not contactor.closed:
+                return None
+            since = max(since, contactor.relay.last_closing or since)
+        return since
 
     def allow(self, port: PortId) -> bool:
         """Say whether nothing about the circuits above keeps this port open."""

@@ -36,8 +36,8 @@ LOOK_AGAIN = Seconds(0.1)
 """How soon a relay that waits for another's closing to leave its bus looks again."""
 UNCONFIRMED_END = Seconds(15.0)
 """How long a session waits for its relay to be read back open on a board without leases before it is settled."""
-UNDECIDED = Seconds(20.0)
-"""How long after an opening a contactor waits at most for the verdict on the contact: three readings at rest."""
+UNDECIDED = Seconds(19.5)
+"""How long a contactor waits for the verdict on a contact once its meter can show it: three readings at rest."""
 BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost", "relay_unconfirmed"})
 """Lock-outs of relays that do not open: the contactor above stays open while one is held."""
 
@@ -54,7 +54,7 @@ class Step(StrEnum):
     TURN = "turn"
     """Others of its circuits close first: one relay a second."""
     POWER = "power"
-    """A contactor above is not closed yet."""
+    """A contactor above is not closed yet, or what the meter shows since is not known."""
     CLOSE = "close"
     FIRST_READING = "first_reading"
     OPEN = "open"
@@ -291,9 +291,18 @@ class PortCondition:
             and self.station.store_writable
             and self.relay.phase is Phase.OPEN
             and self.seen.fresh(now.instant)
-            and self.load_absent()
             and not self.mains.out(now.instant)
         )
+
+    def shown_free(self) -> bool:
+        """Say whether two readings agree that nothing flows though there is power from above.
+
+        Below an open contactor every meter shows that, also that of a welded contact.
+        """
+        powered = self.circuits.powered_from(self.id)
+        if powered is None or not self.load_absent():
+            return False
+        return self.seen.quiet_since(max(self.sequence_from, powered))
 
     def load_absent(self) -> bool:
         """Say whether no current flows, as far as is known; an open relay that carries some is none."""
@@ -416,8 +425,9 @@ class PortCondition:
         opened = relay.opened_at
         if relay.phase is not Phase.OPEN or relay.closed_from is None or opened is None or self.blind(now):
             return None
-        told = seen.current_at is not None and reached(after(opened, self.shown_within()), seen.current_at)
-        until = after(opened, UNDECIDED)
+        shown = after(opened, self.shown_within())
+        told = seen.current_at is not None and reached(shown, seen.current_at)
+        until = after(shown, UNDECIDED)
         return None if (told and self.load_absent()) or reached(until, now.instant) else until
 
     def blind(self, now: Moment) -> bool:

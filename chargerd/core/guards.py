@@ -16,6 +16,8 @@ from chargerd.core.resuming import Outlook
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import after
 
+BEFORE_CLOSING = frozenset({Step.READINGS, Step.PERSIST, Step.TURN, Step.POWER})
+"""Of a start: its relay has not been told to close."""
 UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
 """What may be over with the next answer of a board."""
 
@@ -89,12 +91,12 @@ def load_before_closing(port: Port, _event: Event, _now: Moment) -> bool:
     """Hold if current flows though the relay has not been closed."""
     since = port.sequence_from
     known = port.seen.power_at is not None and port.seen.power_at > since
-    return port.step is Step.READINGS and known and port.seen.agreed_since(since) and not port.load_absent()
+    return port.step in BEFORE_CLOSING and known and port.seen.agreed_since(since) and not port.load_absent()
 
 
 def welded_before_closing(port: Port, event: Event, now: Moment) -> bool:
     """Hold if it draws power besides: its contactor has closed, and its own contact carries though read open."""
-    return load_before_closing(port, event, now) and port.weld.counting
+    return welded(port, event, now) or (load_before_closing(port, event, now) and port.weld.counting)
 
 
 def readings_complete(port: Port, _event: Event, now: Moment) -> bool:
@@ -148,8 +150,8 @@ def turn_lost(port: Port, event: Event, now: Moment) -> bool:
 
 
 def awaits_power(port: Port, _event: Event, now: Moment) -> bool:
-    """Hold if only the contactor was missing."""
-    return port.step is Step.POWER and port.may_close(now)
+    """Hold if only the contactor was missing, and what the meter shows once it has closed."""
+    return port.step is Step.POWER and port.may_close(now) and port.shown_free()
 
 
 def untouched(port: Port, _event: Event, _now: Moment) -> bool:

@@ -143,11 +143,11 @@ class Port(PortCondition):
             self.energise(now)
 
     def energise(self, now: Moment) -> None:
-        """Close, or wait for the closing before it, or for the contactors above to be closed first."""
+        """Close, or wait for the closing before it, or for power from above and what the meter shows with it."""
         turn = self.turn(now)
         if turn > now.instant:
             self.take_step(Step.TURN, turn)
-        elif self.circuits.powered(self.id):
+        elif self.shown_free():
             self.close(now)
         else:
             self.take_step(Step.POWER, self.step_deadline(now))

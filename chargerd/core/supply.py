@@ -416,10 +416,7 @@ class Supply:
         circuit, below = self._circuit_of(contactor), self._below[contactor.circuit]
         match signal:
             case Signal.CLOSED:
-                for port in below:
-                    if port.state is PortState.STARTING:
-                        react(port, Trigger.POWERED, DeadlineReached(), now)
-                return list(below)
+                return list(below)  # Their next readings are the first that tell anything of their contacts.
             case Signal.NOT_CLOSED | Signal.LEASE_LOST:
                 contactor.open(now.instant, self._out)
                 return self._suspend_below(contactor.circuit, "contactor_lost", now)

@@ -48,7 +48,6 @@ class Trigger(StrEnum):
     ENABLED = "enabled"
     SHUTDOWN = "shutdown"
     ADMITTED = "admitted"
-    POWERED = "powered"
     CIRCUIT_TRIP = "circuit_trip"
     CIRCUIT_SUSPEND = "circuit_suspend"
 
@@ -188,6 +187,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
                 do.fail(Code.RELAY_FAULT, "current_before_closing"),
             ),
             Rule("persist", when.readings_complete, do.persist),
+            Rule("powered", when.awaits_power, do.energise),
             Rule("charging", when.first_reading, do.begin_charging),
             Rule("wait", when.always, do.nothing),
         ),
@@ -204,7 +204,6 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("close", when.guards_hold, do.durable_and_close),
             Rule("changed_mind", when.always, do.fail(Code.FAILED, "guards_before_closing")),
         ),
-        T.POWERED: (Rule("powered", when.awaits_power, do.energise), *IGNORE),
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: (
             Rule("not_begun", when.uncharged, do.fail_by_circuit),

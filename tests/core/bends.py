@@ -24,6 +24,8 @@ _RELAYS = "scenarios.test_relays:"
 _ASKED = "scenarios.test_requests:"
 _CHARGE = "scenarios.test_charging:"
 _RESTART = "scenarios.test_restarts:"
+_CONTACTORS = "scenarios.test_contactors:"
+_LATE = _CONTACTORS + "test_a_weld_that_shows_with_a_late_contactor_locks_out_too"
 
 BENDS: tuple[Bend, ...] = (
     # I>>>
@@ -402,13 +404,43 @@ BENDS: tuple[Bend, ...] = (
         "table",
         'Rule("close", when.guards_hold, do.durable_and_close)',
         'Rule("close", when.always, do.durable_and_close)',
-        _RELAYS + "test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open",
+        _ASKED + "test_guards_are_checked_once_more_before_closing",
+        (),
+        (("hindrance", "lose_store"), ("code", "failed")),
     ),
     Bend(
         "condition",
-        "            and self.load_absent()\n",
-        "",
-        _RELAYS + "test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open",
+        "if powered is None or not self.load_absent():",
+        "if powered is None:",
+        _RELAYS + "test_current_between_two_refreshes_keeps_the_relay_open",
+    ),
+    Bend(
+        "condition",
+        "self.seen.quiet_since(max(self.sequence_from, powered))",
+        "self.seen.quiet_since(self.sequence_from)",
+        _LATE,
+        (0.6, 0.2),
+    ),
+    Bend("port", "elif self.shown_free():", "elif True:", _LATE, (1.6, 0.05)),
+    Bend(
+        "guards",
+        "Step.READINGS, Step.PERSIST, Step.TURN, Step.POWER}",
+        "Step.READINGS}",
+        _ASKED + "test_guards_are_checked_once_more_before_closing",
+        (),
+        (("hindrance", "find_current"), ("code", "relay_fault")),
+    ),
+    Bend(
+        "guards",
+        "return welded(port, event, now) or (",
+        "return (",
+        _CONTACTORS + "test_current_that_comes_and_goes_below_a_late_contactor_is_a_weld_all_the_same",
+    ),
+    Bend(
+        "guards",
+        "port.step is Step.POWER and port.may_close(now) and port.shown_free()",
+        "port.step is Step.POWER and port.may_close(now)",
+        _CONTACTORS + "test_readings_that_never_agree_once_the_contactor_is_closed_fail_the_start",
     ),
     Bend(
         "condition",
@@ -416,7 +448,7 @@ BENDS: tuple[Bend, ...] = (
         "            and self.relay",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
         (),
-        (("hindrance", "lose_store"),),
+        (("hindrance", "lose_store"), ("code", "failed")),
     ),
     Bend(
         "condition",
@@ -424,7 +456,7 @@ BENDS: tuple[Bend, ...] = (
         "",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
         (),
-        (("hindrance", "lose_board"),),
+        (("hindrance", "lose_board"), ("code", "failed")),
     ),
     Bend(
         "condition",
@@ -432,7 +464,7 @@ BENDS: tuple[Bend, ...] = (
         "            and",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
         (),
-        (("hindrance", "lose_meter"),),
+        (("hindrance", "lose_meter"), ("code", "failed")),
     ),
     Bend(
         "plan",

@@ -157,8 +157,8 @@ TREE_BENDS: tuple[Bend, ...] = (
     # Contactors above.
     Bend(
         "circuits",
-        "circuit.contactor.closed for circuit in self.place(port).above)",
-        "circuit.contactor.closed for circuit in self.place(port).above[:1])",
+        "for contactor in (circuit.contactor for circuit in self.place(port).above):",
+        "for contactor in (circuit.contactor for circuit in self.place(port).above[:1]):",
         _HERE + "test_a_port_waits_for_the_contactor_of_the_circuit_above",
     ),
     Bend(
@@ -168,12 +168,6 @@ TREE_BENDS: tuple[Bend, ...] = (
         _LOST,
     ),
     Bend("supply", 'return self._suspend_below(contactor.circuit, "contactor_lost", now)', "return []", _LOST),
-    Bend(
-        "supply",
-        "                for port in below:\n                    if port.state is PortState.STARTING:",
-        "                for port in below[:1]:\n                    if port.state is PortState.STARTING:",
-        _HERE + "test_a_port_waits_for_the_contactor_of_the_circuit_above",
-    ),
     Bend(
         "circuits",
         "not in ASTRAY\n            for circuit in self.place(port).above",

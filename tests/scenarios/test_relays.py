@@ -6,8 +6,9 @@ from chargerd.core.commands import OpenRelay
 from chargerd.core.events import BoardBack, BoardLost, PreparationFailed
 from chargerd.core.facts import BoardNotPrepared, Clearing, RelayNotReconciled
 from chargerd.core.faults import FaultKind
+from chargerd.core.plan import MeterPlan
 from chargerd.core.session import EnergyQuality, Source, StopReason
-from chargerd.core.units import BoardId, Instant, PortId
+from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
 from tests.core.world import World
@@ -301,11 +302,29 @@ def test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open
     world.ready()
     world.start()
     world.run_until("persist")
+    world.run(0.1)
     world.show(0.2, 20.0)
     world.by_hand()
     world.run(3)
     world.tells_not("close")
-    assert world.answers("start-1") == ["accepted ok", "failed failed"]
+    assert world.answers("start-1") == ["accepted ok", "failed relay_fault"]
+
+
+def test_current_between_two_refreshes_keeps_the_relay_open() -> None:
+    world = World(port_plan(meter=MeterPlan(board=BoardId("m"), refresh=Seconds(1.0))))
+    world.journal.latency = 0.8
+    world.ready()
+    world.by_hand()
+    world.show(0.0, 0.0)
+    world.start()
+    for _ in range(2):
+        world.run(1.1)
+        world.show(0.0, energy=5000.0)
+    world.tells("persist")
+    world.run(0.5)
+    world.show(0.3)
+    world.run(0.4)
+    world.tells_not("close")
 
 
 def test_a_closing_that_never_goes_out_fails_the_start() -> None:

@@ -310,8 +310,16 @@ def lose_meter(world: World) -> None:
     world.meters[A01].silent = True
 
 
-@pytest.mark.parametrize("hindrance", [lose_store, lose_board, find_current, lose_meter])
-def test_guards_are_checked_once_more_before_closing(hindrance: Callable[[World], None]) -> None:
+@pytest.mark.parametrize(
+    ("hindrance", "code"),
+    [
+        (lose_store, "failed"),
+        (lose_board, "failed"),
+        (find_current, "relay_fault"),
+        (lose_meter, "failed"),
+    ],
+)
+def test_guards_are_checked_once_more_before_closing(hindrance: Callable[[World], None], code: str) -> None:
     world = World(port_plan(protection=Protection(step_timeout=Seconds(5.0))))
     world.ready()
     world.journal.latency = 4.0
@@ -322,7 +330,7 @@ def test_guards_are_checked_once_more_before_closing(hindrance: Callable[[World]
     world.tells_not("close")
     assert world.settlement().reason is StopReason.START_FAILED
     assert not world.settlement().record.energy
-    assert world.answers("start-1") == ["accepted ok", "failed failed"]
+    assert world.answers("start-1") == ["accepted ok", f"failed {code}"]
 
 
 def test_a_meter_without_two_readings_in_three_seconds_fails_the_start() -> None:
