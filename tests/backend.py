@@ -31,6 +31,7 @@ class Backend:
         client_id: str = "backend",
         made_up: bool = False,
         tls: TlsSection | None = None,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self.root = f"chargerd/v1/{gateway}"
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
@@ -46,6 +47,8 @@ class Backend:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
         if tls is not None:
             self._client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
+        if login is not None:
+            self._client.username_pw_set(*login)
         self._client.on_connect = self._connected
         self._client.on_message = self._message
         self._client.reconnect_delay_set(1, 1)
