@@ -26,7 +26,7 @@ setup: $(VENV)/.ready ## Make the virtual environment from the lock file
 
 # npm's own copy of the lock file in there says what is installed.
 $(NPM)/node_modules/.package-lock.json: $(NPM)/package.json $(NPM)/package-lock.json | system
-	@echo "Installing AsyncAPI's parser from the npm registry (once) ..."
+	@echo "Installing what the contract is judged by from the npm registry (once) ..."
 	@npm ci --prefix $(NPM) --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 

@@ -216,7 +216,7 @@ class SessionBody(Message):
 class SettlementBody(Message):
     """`up/session` `ended`: the one record of a session. The journal adds both digests."""
 
-    event: Literal["ended"] = "ended"
+    event: Literal["ended"]
     session_id: SessionId
     order_id: str | None
     port: PortId

@@ -122,7 +122,7 @@ UP = (
     Kind(
         name="event",
         topic="up/event",
-        model=_up("Event", EventBody, LedgerEnvelope),
+        model=_up("EventMessage", EventBody, LedgerEnvelope),
         summary="Ledger: a fact about a port, a circuit, a board or the gateway.",
     ),
     Kind(

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import cast
 
 from chargerd.core.ledger import Json
-from chargerd.mqtt.asyncapi import Examples, Schema, schema
+from chargerd.mqtt.asyncapi import OR_NULL, Examples, Schema, schema
 from chargerd.mqtt.messages import KINDS, Kind
 
 INDEX = """\
 # The messages
 
 One page for each message, made by `chargerd contract --write DIR` from the models that the gateway itself uses.
-The same for programs: [asyncapi.json](asyncapi.json) (AsyncAPI 3), and one JSON Schema each in
+The same for programs: [asyncapi.json](asyncapi.json) (AsyncAPI 3.1), and one JSON Schema each in
 [schemas/](schemas). The [examples](examples) were captured from a run; [ocpp.json](ocpp.json) has OCPP's names.
 How the messages belong together is told in [the contract for backend developers](../mqtt.md).
 
@@ -44,6 +44,8 @@ def page(kind: Kind, examples: Examples) -> str:
     if kind.name in examples:
         text += f"\n## Example\n\n```json\n{json.dumps(examples[kind.name], indent=2, ensure_ascii=False)}\n```\n"
     for name, part in sorted(cast("Mapping[str, Schema]", made.get("$defs", {})).items()):
+        if name.endswith(OR_NULL):
+            continue
         text += f"\n## {name}\n\n"
         text += f"{part['description']}\n\n" if part.get("description") else ""
         text += _values(part) if _listed(part) else _fields(part)
@@ -75,16 +77,18 @@ def type_of(part: Mapping[str, Json]) -> str:
     """Return how a field's type is named on a page."""
     if "$ref" in part:
         name = str(part["$ref"]).rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
-    if "anyOf" in part:
-        return " or ".join(type_of(cast("Schema", one)) for one in cast("list[Json]", part["anyOf"]))
+        plain = name.removesuffix(OR_NULL)
+        return f"[{plain}](#{plain.lower()})" + (" or `null`" if name != plain else "")
+    types = part.get("type")
+    if isinstance(types, list):
+        return f"{type_of({**part, 'type': types[0]})} or `null`"
     if "const" in part:
         return f"`{part['const']}`"
     if _listed(part):
         return ", ".join(f"`{one}`" for one in _listed(part))
-    if part.get("type") == "array":
+    if types == "array":
         return f"list of {type_of(cast('Schema', part.get('items', {})))}"
-    return f"`{part['type']}`" if part.get("type") == "null" else str(part.get("type", "anything"))
+    return str(types)
 
 
 def _direction(kind: Kind) -> str:

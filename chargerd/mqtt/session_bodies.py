@@ -46,6 +46,7 @@ def settlement(settled: Settlement) -> SettlementBody:
     record = settled.record
     energy, charging = round(record.energy), round(record.charging)
     return SettlementBody(
+        event="ended",
         session_id=record.order.session,
         order_id=record.order.order,
         port=record.order.port,

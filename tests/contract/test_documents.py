@@ -17,7 +17,7 @@ from tests.contract.checking import complaints, validator
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "contract"
 HERE = Path(__file__).parent
-OFFICIAL = HERE / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0-without-$id.json"
+OFFICIAL = HERE / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.1.0-without-$id.json"
 """Without the addresses under which each part would be looked up on the web."""
 RELEASED = sorted((HERE / "released").glob("*/*.json"))
 EXAMPLES = sorted((DOCS / "examples").glob("*.json"))
@@ -64,6 +64,43 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
                 walk(one)
 
     walk(made)
+
+
+def test_every_schema_has_a_name_of_its_own() -> None:
+    components = load(DOCS / "asyncapi.json")["components"]
+    payloads = [message["payload"]["title"] for message in components["messages"].values()]
+    assert {name: part["title"] for name, part in components["schemas"].items()} == {
+        name: name for name in components["schemas"]
+    }
+    assert len({*payloads, *components["schemas"]}) == len(payloads) + len(components["schemas"])
+    assert [load(DOCS / "schemas" / f"{kind.name}.json")["title"] for kind in KINDS] == payloads
+
+
+def test_what_may_be_null_is_in_a_form_that_generators_take() -> None:
+    def unions(part: Any, where: str) -> list[str]:
+        if isinstance(part, list):
+            return [found for one in part for found in unions(one, where)]
+        if not isinstance(part, dict):
+            return []
+        own = [where] if {"type": "null"} in part.get("anyOf", []) else []
+        return own + [found for key, one in part.items() for found in unions(one, f"{where}/{key}")]
+
+    components = load(DOCS / "asyncapi.json")["components"]
+    assert {where.rpartition("/")[2] for where in unions(components, "")} == {
+        name for name in components["schemas"] if name.endswith("OrNull")
+    }
+
+
+def test_a_command_leads_to_its_replies_and_a_settlement_to_its_event() -> None:
+    made = load(DOCS / "asyncapi.json")
+    answered = {name for name, one in made["operations"].items() if "reply" in one}
+    assert answered == {f"receive_{kind.name}" for kind in KINDS if kind.topic.startswith("cmd/")}
+    for name in [*(one.removeprefix("receive_") for one in answered), "reply"]:
+        assert made["components"]["messages"][name]["correlationId"]["location"] == "$message.payload#/id"
+    ended = made["components"]["messages"]["ended"]["payload"]
+    assert "event" in ended["required"]
+    assert ended["properties"]["event"]["const"] == "ended"
+    assert [server["protocolVersion"] for server in made["servers"].values()] == ["5.0"]
 
 
 def test_there_is_an_example_of_every_message() -> None:
@@ -134,7 +171,7 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     assert stale.exit_code == 1
     assert "schemas/ack.json" in stale.output
     assert f"chargerd contract --write {tmp_path}" in stale.output
-    assert json.loads(run(command, []).output)["asyncapi"] == "3.0.0"
+    assert json.loads(run(command, []).output)["asyncapi"] == "3.1.0"
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
