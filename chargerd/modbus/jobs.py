@@ -39,6 +39,8 @@ class Reading:
     refresh: Seconds = Seconds(0.0)
     fast: bool = False
     """Whether it is the current of a closed or starting port."""
+    starts: bool = False
+    """Whether a start waits for it, and for a power in a frame of its own: they take turns, beside its own one."""
     beside: bool = False
     """Whether it comes with its port's current anyway, as long as nobody asks for it."""
     asked_at: Instant | None = field(init=False, default=None)

@@ -86,6 +86,8 @@ class Schedule:
         self._coils_last = dict.fromkeys(relay_boards, LONG_AGO)
         self._coils_asked: dict[BoardId, None] = {}
         self._fast_since = FAST_BETWEEN
+        self._out_of_turn: Job | None = None
+        """What was chosen last where slower things have their turn."""
         for port in ports.values():
             self._set_pace(port, Pace.IDLE)
 
@@ -227,7 +229,7 @@ class Schedule:
             raise PassedOverError(f"S2: openings of {', '.join(self._cuts)} wait, and {job} goes first")
 
     def _count_turn(self, job: Job, now: Instant) -> None:
-        if isinstance(job, Reading) and job.fast:
+        if isinstance(job, Reading) and job.fast and job is not self._out_of_turn:
             self._fast_since += 1
         elif not isinstance(job, Cut):
             self._fast_since, self._slow_at = 0, now
@@ -288,15 +290,16 @@ class Schedule:
         for reading in self._readings:
             if reading.begins > now:
                 continue
-            if reading.fast:
-                if (fast is None or reading.by < fast.by) and self._may_read(reading, now):
-                    fast = reading
-            elif not _comes_along(reading) and self._may_read(reading, now):
+            if reading.fast and (fast is None or reading.by < fast.by) and self._may_read(reading, now):
+                fast = reading
+            if _has_turns(reading) and self._may_read(reading, now):
                 due.append(self._slower(reading))
         due += self._of_boards(now)
         due.sort(key=lambda one: LONG_AGO if one.pressing and one.by <= now else one.by)
         if due and (fast is None or self._slower_goes(due, now)):
+            self._out_of_turn = due[0].job
             return due[0].job
+        self._out_of_turn = None
         return fast
 
     def _slower_goes(self, due: list[_Due], now: Instant) -> bool:
@@ -380,6 +383,7 @@ class Schedule:
         current = None if pace is Pace.IDLE else port.readings.get(Kind.CURRENT)
         for kind, reading in port.readings.items():
             reading.fast = reading is current
+            reading.starts = pace is Pace.ARMED and reading is current and not self._tells_power(port)
             reading.beside = current is not None and reading is not current and reading.block is current.block
             if kind is Kind.CURRENT:
                 reading.want(IDLE_EVERY if pace is Pace.IDLE else FAST_EVERY)
@@ -387,6 +391,12 @@ class Schedule:
                 reading.want(power[pace])
             elif kind is Kind.ENERGY and pace is Pace.IDLE:
                 reading.ask(None)
+
+    @staticmethod
+    def _tells_power(port: PortOnBus) -> bool:
+        """Say whether a port's current comes with its power, or there is none to be read."""
+        current, power = port.readings[Kind.CURRENT], port.readings.get(Kind.POWER)
+        return power is None or power.block is current.block
 
     def _choose_voltage(self) -> None:
         """Read the voltage of each phase of each circuit with a closed port at one of its meters that tells it."""
@@ -414,6 +424,11 @@ class Schedule:
             return (boards[reading.board].misses > 0, port.untold, not reading.wanted)
 
         return min(closed, key=preference, default=None)
+
+
+def _has_turns(reading: Reading) -> bool:
+    """Say whether it is one of the slower things, or has a turn among them beside its own."""
+    return reading.starts if reading.fast else not _comes_along(reading)
 
 
 def _comes_along(reading: Reading) -> bool:

@@ -10,7 +10,7 @@ from chargerd.config.plans import RENEW_EVERY
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Site
 from chargerd.core.circuits import BETWEEN_CLOSINGS
-from chargerd.core.commands import CloseRelay, Pace, RenewLease, SetPace
+from chargerd.core.commands import CloseRelay, Pace, ReadEnergy, RenewLease, SetPace
 from chargerd.core.events import BusEvent, MeterReading, RelayAction, RelayNotWritten, RelayWritten
 from chargerd.core.relay import RENEWAL_MARGIN
 from chargerd.core.units import Instant, PortId, Seconds, after
@@ -60,6 +60,7 @@ class Rig:
         self._due: dict[PortId, float] = {}
         self._confirmed: dict[PortId, float] = {}
         self.late: list[RelayNotWritten] = []
+        self.energies: list[PortId] = []
         monkeypatch.setattr(building, "connector", lambda _section, _clock: self._connect)
         buses = building.build(site, clock=self.clock, emit=self._heard, on_crash=self._crashed)
         self.bus = next(one for one in buses if one.name == bus)
@@ -91,6 +92,8 @@ class Rig:
                 self.readings.setdefault(event.port, []).append(event.at)
             if event.power is not None:
                 self.powers.setdefault(event.port, []).append(event.at)
+            if event.energy is not None:
+                self.energies.append(event.port)
         elif isinstance(event, RelayWritten):
             first = self._stagger[event.port] if event.action is RelayAction.CLOSE else 0.0
             self._due[event.port] = event.sent_at + RENEW_EVERY - first
@@ -98,21 +101,40 @@ class Rig:
         elif isinstance(event, RelayNotWritten):
             self.late.append(event)
 
-    def close_all(self, *, together: bool) -> None:
-        """Close every port, one after the other or so that all leases fall due together."""
-        for port in sorted(self.bus.ports):
+    def close_all(self, *, together: bool, but: PortId | None = None) -> None:
+        """Close every port but one, one after the other or so that all leases fall due together."""
+        for port in sorted(self.bus.ports - {but}):
             self.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
-        for port in sorted(self.bus.relay_ports):
-            now = self.clock.now()
-            self.bus.execute(CloseRelay(port=port, lease=LEASE, not_after=after(now, Seconds(5.0))))
+        for port in sorted(self.bus.relay_ports - {but}):
+            self.close(port)
             self.run(0.0 if together else BETWEEN_CLOSINGS)
         self.run(SETTLING)
         self.readings.clear()
         self.powers.clear()
 
+    def close(self, port: PortId) -> None:
+        self.bus.execute(CloseRelay(port=port, lease=LEASE, not_after=after(self.clock.now(), Seconds(5.0))))
+
     def start(self, port: PortId) -> None:
         """Read a port as while it is being started."""
         self.bus.execute(SetPace(port=port, pace=Pace.ARMED))
+
+    def closing(self, port: PortId, disk: float) -> float:
+        """Start a port, as the core does; return how long it takes until the board has been told to close it."""
+        began = self.clock.time
+        self.readings.pop(port, None)
+        self.powers.pop(port, None)
+        self.energies.clear()
+        self.start(port)
+        self.bus.execute(ReadEnergy(port=port))
+        while len(self.readings.get(port, ())) < 2 or port not in self.powers or port not in self.energies:
+            self.run(0.001)
+        self.run(disk)
+        self.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+        self.close(port)
+        while port not in self._confirmed:
+            self.run(0.001)
+        return self.clock.time - began
 
     def run(self, seconds: float) -> None:
         end = self.clock.time + seconds

@@ -6,6 +6,7 @@ import pytest
 
 from chargerd.config.budget import budget, populations_of
 from chargerd.config.bus_load import load_of
+from chargerd.config.site import Site
 from chargerd.core.units import PortId
 from tests.config.bus_rig import Rig
 from tests.config.test_budget import load, text
@@ -18,6 +19,8 @@ FULL_LOAD = 0.75
 """A cycle of twelve meters at 9600 Bd with everything else there is to read."""
 NAP = 0.001
 """How late the rig may wake when nothing is due."""
+DISK = 0.02
+"""Until a session is durable."""
 STEADY = 25.0
 STARTING = 12.0
 SITES = [
@@ -94,12 +97,27 @@ def test_the_rig_is_no_kinder_than_the_line(monkeypatch: Any) -> None:
     assert min(len(times) for times in rig.readings.values()) > 30
 
 
-def test_the_full_load_of_a_shed_with_feeder_and_inputs_is_foretold_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def full_load() -> Site:
+    """Return a shed of twelve with a feeder's meter and inputs on the same line."""
     boards = "boards:\n  io: {bus: meters, address: 2, profile: waveshare-relay-8-d}\n"
     boards += "  feeder: {bus: meters, address: 3, profile: eastron-sdm630}\n"
     more = "inputs: {smoke: {input: io/1, kind: smoke, circuit: shed}}"
     source = text(12, more=more).replace("boards:\n", boards).replace("shed: {}", "shed: {meter: feeder}")
-    site = load(source)
+    return load(source)
+
+
+@pytest.mark.parametrize(("site", "later", "takes"), [(text(12), 0.0, 0.3), (None, 0.3, 0.8), (None, 0.95, 0.8)])
+def test_a_closing_waits_for_no_round_of_those_that_charge(
+    monkeypatch: pytest.MonkeyPatch, site: str | None, later: float, takes: float
+) -> None:
+    rig = Rig(monkeypatch, full_load() if site is None else load(site), "meters")
+    rig.close_all(together=False, but=PortId("A12"))
+    rig.run(later)
+    assert rig.closing(PortId("A12"), disk=DISK) <= takes
+
+
+def test_the_full_load_of_a_shed_with_feeder_and_inputs_is_foretold_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = full_load()
     rig = Rig(monkeypatch, site, "meters")
     rig.close_all(together=False)
     rig.run(40.0)

@@ -421,12 +421,24 @@ def test_a_starting_port_is_asked_at_once_and_often_even_among_closed_ones() -> 
     bench.schedule.set_pace(port(1), Pace.IDLE, bench.now)
     bench.settle()
     bench.schedule.set_pace(port(1), Pace.ARMED, bench.now)
+    bench.schedule.ask_energy(port(1), bench.now)
     began = bench.now
     bench.run(2.0)
+    energy = bench.times(lambda job: isinstance(job, Reading) and job.kind is Kind.ENERGY)
     power = bench.times(lambda job: is_power(job) and job.board == meter(1))
     assert power[0] - began < 0.15
     assert power[1] - began < 0.5
-    assert bench.currents(1)[0] - began < 0.5
+    assert bench.currents(1)[1] - began < 0.25, "not once in a round of all the others"
+    assert energy[0] - began < 0.25
+
+
+def test_a_start_takes_no_turn_of_those_that_are_closed() -> None:
+    bench = Bench(12, pace=Pace.CLOSED)
+    bench.schedule.set_pace(port(1), Pace.IDLE, bench.now)
+    bench.settle()
+    bench.schedule.set_pace(port(1), Pace.ARMED, bench.now)
+    bench.run(3.0)
+    assert max(gaps(bench.currents(7))) < 24 * 0.027 + 0.06, "every other turn is theirs"
 
 
 def test_energy_is_read_when_asked_for_and_once() -> None:

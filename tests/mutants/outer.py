@@ -43,6 +43,20 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/modbus/test_schedule.py tests/modbus/test_bus.py",
     ),
     Mutant(
+        rule="a start waits for a round of all currents between its own two",
+        module="modbus/schedule.py",
+        old="return reading.starts if reading.fast else",
+        new="return False if reading.fast else",
+        tests="tests/modbus/test_schedule.py",
+    ),
+    Mutant(
+        rule="the current of a start counts as one of those it goes between, and starves them",
+        module="modbus/schedule.py",
+        old=" and job is not self._out_of_turn:",
+        new=":",
+        tests="tests/modbus/test_schedule.py",
+    ),
+    Mutant(
         rule="a renewal that can wait hides a closing",
         module="modbus/schedule.py",
         old="return min(pressing or holds,",
