@@ -5,7 +5,8 @@
     python backend.py HOST PORT ledger.db stop GATEWAY A01       the same with whatever charges there
 
 Needs paho-mqtt 2 and nothing else. Several may run at once on one database, each with its own `BACKEND_NAME`: they
-share the subscription, and the broker gives each message to one of them.
+share the subscription, and the broker gives each message to one of them. For a broker with the settings in
+`broker/`, `BACKEND_CA` is the authority's certificate, `BACKEND_USER` and `BACKEND_PASSWORD` of `access`.
 """
 # ruff: noqa: INP001, T201
 
@@ -29,16 +30,22 @@ SHARED = f"$share/backend/{ROOT}"
 TTL_S = 30
 ASK_AGAIN_S = 10
 SESSION_S = 7 * 86400
+MOST_WAITING = 1000
+UNSOUND = (
+    *(ValueError, TypeError, KeyError, OverflowError, RecursionError),
+    *(sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError),
+)
+"""What comes of messages that are not as their schemas have it. A disk that is full is none of these."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS ledger (
-    stream TEXT NOT NULL, seq INTEGER NOT NULL, upto INTEGER NOT NULL, gateway TEXT NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (stream, seq));
-CREATE INDEX IF NOT EXISTS reach ON ledger (stream, upto);
+    gateway TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL, upto INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (gateway, stream, seq));
+CREATE INDEX IF NOT EXISTS reach ON ledger (gateway, stream, upto);
 CREATE TABLE IF NOT EXISTS settlement (
     session_id TEXT NOT NULL, gateway TEXT NOT NULL, order_id TEXT, energy_wh INTEGER NOT NULL,
     stop_reason TEXT NOT NULL, PRIMARY KEY (gateway, session_id));
 CREATE TABLE IF NOT EXISTS through (
-    stream TEXT PRIMARY KEY, gateway TEXT NOT NULL, seq INTEGER NOT NULL);
+    gateway TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (gateway, stream));
 """
 
 
@@ -55,33 +62,32 @@ class Store:
         A `gap` stands for all rows from `from` to `to`, which will never come again: it takes the place of those
         that are stored already, too, or its last numbers would be missed for ever.
         """
-        stream, gateway, gap = row["stream"], row["gateway"], row["event"] == "gap"
+        gateway, stream, gap = row["gateway"], row["stream"], row["event"] == "gap"
         first = row["from"] if gap and row.get("from") else row["seq"]
         upto = row["to"] if gap and row.get("to") else row["seq"]
         with self.db:  # One transaction: after it, and not before, the row may be acknowledged.
             if gap:
                 self.db.execute(
-                    "DELETE FROM ledger WHERE stream = ? AND seq >= ? AND upto <= ?", (stream, first, upto)
+                    "DELETE FROM ledger WHERE gateway = ? AND stream = ? AND seq >= ? AND upto <= ?",
+                    (gateway, stream, first, upto),
                 )
-            if gap or self.reach(stream, first) in {
-                None,
-                upto,
-            }:  # A row may come after all where a gap stood for it.
+            # A row may come after all where a gap stood for it.
+            if gap or self.reach(gateway, stream, first) in {None, upto}:
                 self.db.execute(
                     "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)",
-                    (stream, first, upto, gateway, json.dumps(row)),
+                    (gateway, stream, first, upto, json.dumps(row)),
                 )
             if row["event"] == "ended":
                 self.db.execute(
                     "INSERT OR IGNORE INTO settlement VALUES (?, ?, ?, ?, ?)",
                     (row["session_id"], gateway, row["order_id"], row["energy_wh"], row["stop_reason"]),
                 )
-            return self.advance(stream, gateway, 0)
+            return self.advance(gateway, stream, 0)
 
-    def reach(self, stream: str, seq: int) -> int | None:
+    def reach(self, gateway: str, stream: str, seq: int) -> int | None:
         """Return the last number of what is stored in the place of `seq`, if anything is."""
-        query = "SELECT max(upto) FROM ledger WHERE stream = ? AND upto >= ? AND seq <= ?"
-        return self.db.execute(query, (stream, seq, seq)).fetchone()[0]
+        query = "SELECT max(upto) FROM ledger WHERE gateway = ? AND stream = ? AND upto >= ? AND seq <= ?"
+        return self.db.execute(query, (gateway, stream, seq, seq)).fetchone()[0]
 
     def begin(self, gateway: str, stream: str, first: int) -> int:
         """Take the rows before `first` for stored, as `state/info` has it: the gateway has them no more.
@@ -89,16 +95,36 @@ class Store:
         They were acknowledged long ago; a backend that is new, or has lost them, must not wait for them for ever.
         """
         with self.db:
-            return self.advance(stream, gateway, first - 1)
+            return self.advance(gateway, stream, first - 1)
 
-    def advance(self, stream: str, gateway: str, through: int) -> int:
+    def advance(self, gateway: str, stream: str, through: int) -> int:
         """Return up to where a stream is stored without a hole, from `through` or what was known on."""
-        found = self.db.execute("SELECT seq FROM through WHERE stream = ?", (stream,)).fetchone()
+        query = "SELECT seq FROM through WHERE gateway = ? AND stream = ?"
+        found = self.db.execute(query, (gateway, stream)).fetchone()
         through = max(through, found[0] if found else 0)
-        while following := self.reach(stream, through + 1):
+        while following := self.reach(gateway, stream, through + 1):
             through = following
-        self.db.execute("INSERT OR REPLACE INTO through VALUES (?, ?, ?)", (stream, gateway, through))
+        self.db.execute("INSERT OR REPLACE INTO through VALUES (?, ?, ?)", (gateway, stream, through))
         return through
+
+
+def understood(topic: str, payload: bytes) -> tuple[str, str, dict[str, Any]]:
+    """Return who says what: gateway, topic below its root, message.
+
+    The broker has checked who may publish on which topic, and nobody has checked the message. So what names
+    another gateway than its topic does is no message of either: with it one gateway could have another's rows
+    acknowledged, which then are lost.
+    """
+    gateway, _slash, level = topic.removeprefix(f"{ROOT}/").partition("/")
+    body = json.loads(payload)
+    if not isinstance(body, dict) or body["gateway"] != gateway:
+        raise ValueError("does not name the gateway of its topic")
+    return gateway, level, body
+
+
+def shown(*texts: object) -> None:
+    """Print what comes from afar: nothing in it may steer a terminal."""
+    print(*(str(text).encode("unicode_escape").decode("ascii") for text in texts), flush=True)
 
 
 class Backend:
@@ -106,12 +132,18 @@ class Backend:
 
     def __init__(self, host: str, port: int, store: Store, name: str) -> None:
         self.store = store
-        self.arrived: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
-        self.asked: dict[str, float] = {}
+        # When it is full, paho waits: what a gateway sends faster than we store it waits at the broker, which has
+        # a limit for that.
+        self.arrived: queue.Queue[paho.MQTTMessage] = queue.Queue(MOST_WAITING)
+        self.asked: dict[tuple[str, str], float] = {}
         # A name and a session that outlive this process: the broker keeps what comes while we are away.
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
         self.client.on_connect = self.connected
         self.client.on_message = lambda _client, _data, message: self.arrived.put(message)
+        if authority := os.environ.get("BACKEND_CA"):
+            self.client.tls_set(ca_certs=authority)
+        if user := os.environ.get("BACKEND_USER"):
+            self.client.username_pw_set(user, os.environ.get("BACKEND_PASSWORD"))
         kept = Properties(PacketTypes.CONNECT)
         kept.SessionExpiryInterval = SESSION_S
         self.client.connect(host, port, clean_start=False, properties=kept)
@@ -130,32 +162,38 @@ class Backend:
             message = self.arrived.get(timeout=0.5)
         except queue.Empty:
             return
-        topic, body = message.topic, json.loads(message.payload)
-        if topic.endswith("/up/reply"):
-            print(body["gateway"], body["id"], body["status"], body["code"], body["message"], flush=True)
+        if not message.payload:  # Somebody has cleared what was retained.
             return
-        if topic.endswith("/state/info"):
-            stream, first = body["ledger"]["stream"], body["ledger"]["first"]
-            self.acknowledge(body["gateway"], stream, self.store.begin(body["gateway"], stream, first))
-            return
-        if topic.endswith("/state/gateway"):
-            self.present(body)
-            return
-        through = self.store.add(body)
-        self.acknowledge(body["gateway"], body["stream"], through)
-        if body["seq"] > through:
-            self.ask_for(body["gateway"], body["stream"], through + 1, body["seq"] - 1)
+        try:
+            self.take(*understood(message.topic, message.payload))
+        except UNSOUND as error:  # One gateway's nonsense is no reason to stop storing what the others say.
+            shown(message.topic, "is not as the contract has it:", repr(error))
 
-    def present(self, body: dict[str, Any]) -> None:
+    def take(self, gateway: str, level: str, body: dict[str, Any]) -> None:
+        """Do what a message asks for."""
+        if level == "up/reply":
+            shown(gateway, body["id"], body["status"], body["code"], body["message"])
+        elif level == "state/info":
+            stream, first = body["ledger"]["stream"], body["ledger"]["first"]
+            self.acknowledge(gateway, stream, self.store.begin(gateway, stream, first))
+        elif level == "state/gateway":
+            self.present(gateway, body)
+        else:
+            through = self.store.add(body)
+            self.acknowledge(gateway, body["stream"], through)
+            if body["seq"] > through:
+                self.ask_for(gateway, body["stream"], through + 1, body["seq"] - 1)
+
+    def present(self, gateway: str, body: dict[str, Any]) -> None:
         """Ask for what a gateway has and we have not: an `ack` makes it send everything above it at once.
 
         The retained presence comes with each subscription, so this is also what we say after a connect.
         """
         if body["status"] == "online":
             ledger = body["ledger"]
-            through = self.store.begin(body["gateway"], ledger["stream"], ledger["first"])
+            through = self.store.begin(gateway, ledger["stream"], ledger["first"])
             if through < ledger["last"]:
-                self.acknowledge(body["gateway"], ledger["stream"], through)
+                self.acknowledge(gateway, ledger["stream"], through)
 
     def acknowledge(self, gateway: str, stream: str, through: int) -> None:
         """Tell the gateway up to where we have everything."""
@@ -165,8 +203,8 @@ class Backend:
     def ask_for(self, gateway: str, stream: str, first: int, last: int) -> None:
         """Have rows sent again that we have not: they would come by themselves, but only within half an hour."""
         now = time.monotonic()
-        if now - self.asked.get(stream, -ASK_AGAIN_S) >= ASK_AGAIN_S:
-            self.asked[stream] = now
+        if now - self.asked.get((gateway, stream), -ASK_AGAIN_S) >= ASK_AGAIN_S:
+            self.asked[gateway, stream] = now
             self.command(gateway, "replay", stream=stream, **{"from": first, "to": last})
 
     def command(self, gateway: str, name: str, **args: Any) -> str:

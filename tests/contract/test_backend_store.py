@@ -1,11 +1,14 @@
 """The example's ledger: once each, acknowledged without a hole, whatever the order in which rows come."""
 
 import importlib.util
+import json
+import queue
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,13 +20,17 @@ from tests.broker import free_port
 EXAMPLE = Path(__file__).parents[2] / "docs" / "backend" / "backend.py"
 
 
-def opened(folder: Path) -> Any:
+def example() -> Any:
     spec = importlib.util.spec_from_file_location("backend_example", EXAMPLE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Store(str(folder / "ledger.db"))
+    return module
+
+
+def opened(folder: Path) -> Any:
+    return example().Store(str(folder / "ledger.db"))
 
 
 @pytest.fixture
@@ -115,6 +122,52 @@ def test_whatever_comes_in_whatever_order_no_hole_stays_and_nothing_counts_twice
 def test_streams_are_counted_apart(store: Any) -> None:
     assert store.add(row(1)) == 1
     assert store.add({**row(1), "stream": "another"}) == 1
+
+
+def test_a_gateway_takes_no_place_in_anothers_ledger(store: Any) -> None:
+    """Whoever copies another's stream under its own name has that for itself."""
+    assert store.add({**row(1), "gateway": "shed-2", "text": "forged"}) == 1
+    assert store.begin("shed-2", "s", 100) == 99
+    assert store.begin("shed-1", "s", 1) == 0
+    assert store.add(row(1)) == 1
+    assert store.db.execute("SELECT count(*) FROM ledger").fetchone() == (2,)
+
+
+def test_a_message_is_the_gateways_whose_topic_it_came_on() -> None:
+    understood = example().understood
+    own = {"gateway": "shed-1", "stream": "s", "seq": 1}
+    assert understood("chargerd/v1/shed-1/up/event", json.dumps(own).encode()) == ("shed-1", "up/event", own)
+    with pytest.raises(ValueError, match="gateway of its topic"):
+        understood("chargerd/v1/shed-2/up/event", json.dumps(own).encode())
+
+
+def test_nonsense_of_one_gateway_stops_nothing(store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    module = example()
+    backend = module.Backend.__new__(module.Backend)  # Without its connection.
+    backend.store, backend.asked, backend.arrived = store, {}, queue.Queue()
+    acknowledged: list[tuple[str, str, int]] = []
+    backend.acknowledge = lambda *ack: acknowledged.append(ack)
+    sound = {**row(1), "gateway": "shed-1"}
+    unsound: tuple[dict[str, Any], ...] = (
+        *({"gateway": None}, {"gateway": "\x1b[2J"}, {"stream": None}, {"stream": []}),
+        *({"seq": {}}, {"seq": 2**64}, {"event": "ended"}),
+    )
+    nonsense = (
+        *(b"\xff", b"[]", b"null", b"7", b"{}", b"[" * 100_000),
+        *(json.dumps({**sound, **part}).encode() for part in unsound),
+    )
+    for payload in (*nonsense, json.dumps(sound).encode(), b""):
+        backend.arrived.put(SimpleNamespace(topic="chargerd/v1/shed-1/up/event", payload=payload))
+        backend.turn()
+    assert acknowledged == [("shed-1", "s", 1)]
+    told = capsys.readouterr().out
+    assert told.count("is not as the contract has it") == len(nonsense)
+    assert "\x1b" not in told
+
+
+def test_what_a_gateway_says_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    example().shown("shed-1", "\x1b]0;owned\x07", "\u202egnp")
+    assert capsys.readouterr().out == "shed-1 \\x1b]0;owned\\x07 \\u202egnp\n"
 
 
 def test_a_new_backend_waits_for_no_row_the_gateway_has_no_more(store: Any) -> None:
