@@ -169,6 +169,7 @@ class Daemon:
             reply_of=self._reply,
             known=recovery.known_ids,
         )
+        self._journal.on_forgotten = self._desk.forgotten
         self._portrait = Portrait(
             site=site,
             engine=self._engine,

@@ -53,6 +53,8 @@ class Code(StrEnum):
     BOARD_LOST = "board_lost"
     NOT_YET_KNOWN = "not_yet_known"
     """Its boards have neither answered nor failed to since the daemon began: a start that comes now waits."""
+    TOO_MANY_COMMANDS = "too_many_commands"
+    """There is no room to keep the id of another one, so it might act twice."""
     STORE_UNAVAILABLE = "store_unavailable"
     LIMIT_TOO_HIGH = "limit_too_high"
     THERMAL = "thermal"

@@ -85,6 +85,10 @@ class Owner:
         return Owner(gateway=self.gateway or other.gateway, machine=self.machine or other.machine)
 
 
+ON_SITE = "local-"
+"""What the ids of commands given on site begin with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A reply to a command, as published on `up/reply` and stored for its repetition."""

@@ -91,6 +91,8 @@ class Refusal:
     status: ReplyStatus = ReplyStatus.REJECTED
     port: str | None = None
     correlation: bytes | None = None
+    digest: str | None = None
+    """Of a body there is nothing wrong with: the same command may have been taken in before."""
 
     def answer(self) -> Answer:
         """Return the answer that says so."""
@@ -154,6 +156,7 @@ def parse(arrived: Arrived) -> Incoming | Refusal:
             status=refused.status,
             port=port if isinstance(port, str) else None,
             correlation=arrived.correlation,
+            digest=digest if isinstance(digest := known.get("digest"), str) else None,
         )
 
 
@@ -169,8 +172,8 @@ def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
         raise _RefusedError(Code.UNSUPPORTED, f"this gateway knows {', '.join(sorted(KNOWN))}")
     command = _read(_Command, data, "")
     args = _read(kind, command.args, "args")
+    known["digest"] = digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": data})).hexdigest()
     expires = _expiry(command, arrived)
-    digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": data})).hexdigest()
     assert isinstance(args, Args)
     return Incoming(
         id=CommandId(command.id),

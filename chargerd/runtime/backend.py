@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, StopRequested, UpdateRequested
-from chargerd.core.ledger import RememberedCommand
+from chargerd.core.ledger import ON_SITE, RememberedCommand
 from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
@@ -29,7 +29,7 @@ from chargerd.mqtt.arguments import (
     UpdateLimitsArgs,
 )
 from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.runtime.desk import ON_SITE, Desk, Respond
+from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.onlooker import Every
 
 if TYPE_CHECKING:
@@ -91,8 +91,11 @@ class Backend:
                 self.respond_to(command)(command.reply, True)
 
     def refused(self, refusal: Refusal) -> None:
-        """Answer a message that is no command, or none that may act."""
-        self._desk.refuse(refusal.answer(), self.respond_with(refusal.correlation))
+        """Answer a message that is no command, or none that may act any more: one that did has its own answer."""
+        respond = self.respond_with(refusal.correlation)
+        number, digest = refusal.id, refusal.digest
+        if number is None or digest is None or not self._desk.repeated(number, refusal.name, digest, respond):
+            self._desk.refuse(refusal.answer(), respond)
 
     def command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
         """Bring a command to the desk; `acknowledge` tells the broker that we have it."""

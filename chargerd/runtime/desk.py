@@ -7,8 +7,7 @@ reply again and does nothing.
 """
 
 import threading
-from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
@@ -30,24 +29,19 @@ from chargerd.core.events import (
     UnsafeRequest,
     UpdateRequested,
 )
-from chargerd.core.ledger import Batch, RememberedCommand, Reply
+from chargerd.core.ledger import ON_SITE, Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits, StationPlan, circuit_of
 from chargerd.core.session import Order, Source
-from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts, between
+from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.mqtt.arguments import LimitsArgs
+from chargerd.runtime.known import ALWAYS, Known
 from chargerd.runtime.meeting import Meeting
 
 MOST_CORRELATION = 1024
 """Bytes of a command's Correlation Data that are kept over a crash; what is longer is echoed until then alone."""
 
 FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, ReplyStatus.EXPIRED})
-
-KNOWN_FOR = Seconds(7 * 86_400.0)
-"""The contract keeps ids of commands this long; those from before a restart count from there."""
-
-ON_SITE = "local-"
-"""What the ids of commands given on site begin with."""
 
 Received: TypeAlias = Callable[[], None]
 """Called when a command's id is durable, or cannot be made so: whoever has brought it may forget it."""
@@ -57,6 +51,10 @@ Respond: TypeAlias = Callable[[Reply, bool], None]
 
 class JournalForDesk(Protocol):
     """What the desk needs of the journal."""
+
+    @property
+    def command_bytes(self) -> int:
+        """How much of the file remembered commands take up."""
 
     def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:
         """Queue a batch without blocking; `done` is told whether it is durable."""
@@ -90,9 +88,7 @@ class Desk:
         self._dispatch = dispatch
         self._reply_of = reply_of
         self._lock = threading.Lock()
-        self._known = dict(known)
-        self._ages = deque((clock.now(), command) for command in self._known)
-        """When each id was first seen here, oldest first."""
+        self._known = Known(clock=clock, shelf=journal, kept=known)
         self._open: dict[CommandId, Respond] = {}
         self._correlations: dict[CommandId, bytes] = {}
         """Of commands that are not remembered yet."""
@@ -145,18 +141,37 @@ class Desk:
     def seen_before(
         self, command: CommandId, name: str, digest: str, respond: Respond, correlation: bytes | None = None
     ) -> bool:
-        """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
+        """Say whether nothing is left to do: its id was used before, or there is no room to keep it.
+
+        Then its reply is repeated, the conflict called by its name, or the command refused. What is safe is taken
+        in without any room.
+        """
+        if self.repeated(command, name, digest, respond):
+            return True
         with self._lock:
-            self._forget()
-            known = self._known.get(command)
-            if known is None:
-                self._known[command] = digest
-                self._ages.append((self._clock.now(), command))
+            if self._known.room_for(name) or name in ALWAYS:
+                self._known.add(command, name, digest)
                 if correlation is not None and len(correlation) <= MOST_CORRELATION:
                     self._correlations[command] = correlation
                 return False
-        self._repeat(command, name, known == digest, respond)
+        self.refuse(_refused(command, name, Code.TOO_MANY_COMMANDS), respond)
         return True
+
+    def repeated(self, command: CommandId, name: str, digest: str, respond: Respond) -> bool:
+        """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
+        with self._lock:
+            for gone in self._known.forget_fleeting():
+                self._last_words.pop(gone, None)
+            same = self._known.same(command, digest)
+        if same is None:
+            return False
+        self._repeat(command, name, same, respond)
+        return True
+
+    def forgotten(self, commands: Sequence[CommandId]) -> None:
+        """The journal keeps these ids no longer."""
+        with self._lock:
+            self._known.forget(commands)
 
     def start(
         self, order: Order, respond: Respond, *, digest: str, expires: Instant | None, received: Callable[[], None]
@@ -166,16 +181,14 @@ class Desk:
         command = order.command
         event = StartRequested(order=order, port=order.port)
         refuse = self._drops(event, self._refusal(command, "start", order.port))
-        remembered = self._bearing(
-            RememberedCommand(
-                command=command,
-                name="start",
-                digest=digest,
-                moment=self._clock.moment(),
-                port=order.port,
-                session=order.session,
-                order=order.order,
-            )
+        remembered = RememberedCommand(
+            command=command,
+            name="start",
+            digest=digest,
+            moment=self._clock.moment(),
+            port=order.port,
+            session=order.session,
+            order=order.order,
         )
         durable = self._when_durable(event, refuse, expires, received)
         with self._lock:
@@ -185,10 +198,10 @@ class Desk:
         def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
             if session_used:
                 # Remembered with its refusal, so that the same id gets the same answer again.
-                self._journal.append(Batch(commands=(remembered,)), lambda _done: received())
+                self._keep(remembered, lambda _done: received())
                 refuse(ReplyStatus.REJECTED, Code.SESSION_EXISTS)
             else:
-                self._journal.append(Batch(commands=(remembered,)), durable)
+                self._keep(remembered, durable)
 
         self._journal.desk_lookup(command, order.session, looked_up)
 
@@ -250,7 +263,9 @@ class Desk:
             if answered:
                 return
             if not kept[0]:
-                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)
+                with self._lock:
+                    room = self._known.room_for("update_limits")
+                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE if room else Code.TOO_MANY_COMMANDS)
             elif expires is None:
                 refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)
             elif self._clock.now() >= expires:
@@ -294,7 +309,7 @@ class Desk:
             self.answer(answer, self._clock.moment())
 
         remembered = RememberedCommand(command=command, name=name, digest=digest, moment=self._clock.moment())
-        self._journal.append(Batch(commands=(self._bearing(remembered),)), durable)
+        self._keep(remembered, durable)
 
     def refuse(self, answer: Answer, respond: Respond) -> None:
         """Answer a message that is no command, or comes too late. Nothing of it is kept."""
@@ -315,8 +330,9 @@ class Desk:
                 self._last_words[answer.command] = reply
 
         def told(durable: bool) -> None:
-            if durable:
-                with self._lock:
+            with self._lock:
+                # What the journal does not keep is repeated from here.
+                if durable and not self._known.is_fleeting(answer.command):
                     self._last_words.pop(answer.command, None)
             if respond is not None:
                 respond(reply, final)
@@ -412,11 +428,6 @@ class Desk:
 
         return durable
 
-    def _forget(self) -> None:
-        now = self._clock.now()
-        while self._ages and between(self._ages[0][0], now) > KNOWN_FOR:
-            self._known.pop(self._ages.popleft()[1], None)
-
     def _repeat(self, command: CommandId, name: str, same: bool, respond: Respond) -> None:
         def deliver(known: RememberedCommand | None, _session_used: bool) -> None:
             with self._lock:
@@ -454,7 +465,24 @@ class Desk:
                 current=event.current, power=event.power, duration=event.duration, energy=event.energy
             )
             remembered = replace(remembered, limits=limits)
-        self._journal.append(Batch(commands=(self._bearing(remembered),)), done)
+        self._keep(remembered, done)
+
+    def _keep(self, remembered: RememberedCommand, done: Callable[[bool], None]) -> None:
+        """Have the journal keep a command; one it has no room for is known here alone, for a while."""
+
+        def written(durable: bool) -> None:
+            if not durable:
+                with self._lock:
+                    self._known.not_kept(remembered.command)
+            done(durable)
+
+        with self._lock:
+            keep = self._known.is_to_be_kept(remembered.command)
+        remembered = self._bearing(remembered)
+        if keep:
+            self._journal.append(Batch(commands=(remembered,)), written)
+        else:
+            written(False)
 
     def _bearing(self, remembered: RememberedCommand) -> RememberedCommand:
         """Return it with the Correlation Data it came with."""
@@ -480,6 +508,10 @@ class Desk:
             self.answer(answer, self._clock.moment())
 
         return say
+
+
+def _refused(command: CommandId, name: str, code: Code) -> Answer:
+    return Answer(command=command, name=name, status=ReplyStatus.REJECTED, code=code)
 
 
 def fresh_id() -> CommandId:

@@ -123,6 +123,20 @@ class Journal:
     def on_appended(self, listener: Callable[[int], None] | None) -> None:
         self._writer.on_appended = listener
 
+    @property
+    def on_forgotten(self) -> Callable[[Sequence[CommandId]], None] | None:
+        """Who is told which ids of commands are kept no more."""
+        return self._writer.on_forgotten
+
+    @on_forgotten.setter
+    def on_forgotten(self, listener: Callable[[Sequence[CommandId]], None] | None) -> None:
+        self._writer.on_forgotten = listener
+
+    @property
+    def command_bytes(self) -> int:
+        """How much of the file remembered commands take up; any thread may ask."""
+        return self._writer.command_bytes
+
     # Writing
 
     def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:

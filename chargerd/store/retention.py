@@ -7,8 +7,11 @@ Until the time has held nothing leaves by age, and the newest `MOST` rows that m
 
 Rows nobody has acknowledged leave only where they have to: when the file has outgrown its limit, or after
 `UNACKNOWLEDGED_MS`. Settlements never do. A `gap` takes the place of each run of rows that left, in the same
-transaction, so that no number is missing without a word. Everything goes in slices: a commit that somebody
-waits for comes in between.
+transaction, so that no number is missing without a word.
+
+Ids of commands have a share of their own, which no row has to make room for. They are kept for hours in which the
+daemon ran: no clock and no restart makes one leave early. Everything goes in slices: a commit that somebody waits
+for comes in between.
 """
 
 from collections.abc import Sequence
@@ -22,8 +25,6 @@ from chargerd.store.codec import dump_body
 from chargerd.store.tables import Tables, gap_body
 
 DAY_MS: Final = 86_400_000
-COMMANDS_MS: Final = 7 * DAY_MS
-"""The contract keeps ids of commands this long."""
 ACKNOWLEDGED_MS: Final = 7 * DAY_MS
 """How long a row stays for reading on site after the backend has acknowledged it."""
 UNACKNOWLEDGED_MS: Final = 90 * DAY_MS
@@ -34,7 +35,8 @@ SESSION_IDS_MS: Final = 400 * DAY_MS
 MOST: Final = 100_000
 """About 30 MB of rows: two weeks of a busy gateway."""
 LIMIT_BYTES: Final = 256 * 1024 * 1024
-"""How large the journal may grow before facts make room: a week of 85 busy ports fits."""
+"""How large the journal may grow, beside the share of remembered commands, before facts make room: a week of 85
+busy ports fits."""
 ENOUGH: Final = 0.95
 """Down to which part of the limit room is made, so that it is not made row by row."""
 HELD_FOR: Final = Seconds(86_400.0)
@@ -46,13 +48,10 @@ SLICE: Final = 500
 
 
 STAMP: Final = (
-    "UPDATE commands SET wall_ms = :now WHERE wall_ms IS NULL OR wall_ms > :now",
     "UPDATE session_ids SET wall_ms = :now WHERE wall_ms IS NULL OR wall_ms > :now",
     "UPDATE acknowledgements SET wall_ms = :now WHERE wall_ms IS NULL OR wall_ms > :now",
 )
 BY_AGE: Final = (
-    """DELETE FROM commands WHERE rowid IN (
-       SELECT rowid FROM commands WHERE wall_ms < :now - :commands LIMIT :slice)""",
     """DELETE FROM session_ids WHERE rowid IN (
        SELECT rowid FROM session_ids
        WHERE wall_ms < :now - :ids AND session NOT IN (SELECT session FROM sessions) LIMIT :slice)""",
@@ -67,7 +66,6 @@ BY_COUNT: Final = (
     """DELETE FROM ledger WHERE seq IN (
        SELECT seq FROM ledger WHERE seq <= (SELECT min(acked, last - :most) FROM state)
        ORDER BY seq LIMIT :slice)""",
-    "DELETE FROM commands WHERE final = 1 AND rowid <= (SELECT max(rowid) - :most FROM commands)",
 )
 ACKNOWLEDGED: Final = """DELETE FROM ledger WHERE seq IN (
     SELECT seq FROM ledger WHERE seq <= (SELECT acked FROM state) ORDER BY seq LIMIT :slice)"""
@@ -110,7 +108,7 @@ class Retention:
 
     def by_size(self, tables: Tables, moment: Moment) -> bool:
         """Make room if the file has outgrown its limit; say whether there is more to do. Within a transaction."""
-        used = tables.used_bytes()
+        used = tables.used_bytes() - tables.state().command_bytes
         self.shrinking = used > self.limit_bytes * (ENOUGH if self.shrinking else 1.0)
         if not self.shrinking:
             return False
@@ -127,7 +125,6 @@ def _figures(moment: Moment) -> dict[str, float | None]:
         "now": moment.wall_ms,
         "boot": moment.boot,
         "instant": moment.instant,
-        "commands": COMMANDS_MS,
         "ids": SESSION_IDS_MS,
         "acknowledged": ACKNOWLEDGED_MS,
         "most": MOST,

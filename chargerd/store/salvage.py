@@ -196,6 +196,7 @@ def _fill(connection: sqlite3.Connection, tables: Tables, salvage: Salvage | Non
     tables.found(stream, settled=_newest_digest(salvage), salvaged=str(moved_to))
     tables.set_connections(salvage.connections)
     refused = {table: _insert(connection, table, rows) for table, rows in _owed(salvage).items()}
+    tables.keep_finished()
     log.warning("journal_rows_refused", **refused)
     _count_boots_on(connection, salvage)
     unknown = salvage.latches_unknown or refused["latches"] > 0

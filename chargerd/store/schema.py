@@ -14,6 +14,20 @@ DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite
 """Codes of a file that is not what was written. The last one is what missing tables are reported as."""
 PRIMARY: Final = 0xFF
 """The primary result code within an extended one (sqlite.org/rescode.html)."""
+SHORT_HOURS: Final = 2
+LONG_HOURS: Final = 7 * 24 + 1
+"""How many counted hours the id of a command is kept at most: the one under way has partly gone."""
+ROW_BYTES: Final = 160
+"""What a command takes up beside its texts: the row's and the indices' own, pages that are not full."""
+
+
+def _size(row: str) -> str:
+    """Return what works out how much room a command takes up; its id stands in an index as well."""
+    texts = ("command", "command", "digest", "data", "reply")
+    return " + ".join([str(ROW_BYTES), *(f"coalesce(length(CAST({row}.{one} AS BLOB)), 0)" for one in texts)])
+
+
+_SIZE: Final = {row: _size(row) for row in ("row", "new", "old")}
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -76,6 +90,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE state ADD COLUMN begun INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE state ADD COLUMN gateway TEXT",
         "ALTER TABLE state ADD COLUMN machine TEXT",
+    ),
+    (
+        # Ids of commands leave after so many hours of running, and may take up so much of the file.
+        "ALTER TABLE state ADD COLUMN hours INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE state ADD COLUMN command_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE commands ADD COLUMN leaves INTEGER",
+        f"UPDATE commands SET leaves = {LONG_HOURS} WHERE final = 1",  # noqa: S608 - constants
+        "CREATE INDEX leaving ON commands (leaves) WHERE leaves IS NOT NULL",
+        f"UPDATE state SET command_bytes = (SELECT coalesce(sum({_SIZE['row']}), 0) FROM commands AS row)",  # noqa: S608
+        f"""CREATE TRIGGER command_comes AFTER INSERT ON commands BEGIN
+            UPDATE state SET command_bytes = command_bytes + {_SIZE["new"]};
+        END""",  # noqa: S608
+        f"""CREATE TRIGGER command_changes AFTER UPDATE OF reply ON commands BEGIN
+            UPDATE state SET command_bytes = command_bytes + {_SIZE["new"]} - ({_SIZE["old"]});
+        END""",  # noqa: S608
+        f"""CREATE TRIGGER command_leaves AFTER DELETE ON commands BEGIN
+            UPDATE state SET command_bytes = command_bytes - ({_SIZE["old"]});
+        END""",  # noqa: S608
     ),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""

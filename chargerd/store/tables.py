@@ -7,8 +7,20 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from chargerd import log
+from chargerd.core.commands import ReplyStatus
 from chargerd.core.facts import Disabled, Latch
-from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, Owner, RememberedCommand, RowKind
+from chargerd.core.ledger import (
+    ON_SITE,
+    Batch,
+    Body,
+    LedgerEntry,
+    LedgerRow,
+    LedgerSpan,
+    Owner,
+    RememberedCommand,
+    Reply,
+    RowKind,
+)
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
@@ -27,7 +39,10 @@ from chargerd.store.codec import (
     load_command,
 )
 from chargerd.store.errors import DamagedError
+from chargerd.store.schema import LONG_HOURS, SHORT_HOURS
 
+EFFECTIVE = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED})
+WITHOUT_EFFECT = frozenset({"get", "replay"})
 BEYOND = 2**62
 """More than any number of a row."""
 COLUMNS = "seq, kind, body, instant, boot, wall_ms, clock, offline"
@@ -50,6 +65,8 @@ class State:
     begun: int
     """The last number that was given out before the stream began."""
     owner: Owner
+    command_bytes: int
+    """How much of the file remembered commands take up."""
 
 
 class Tables:
@@ -78,7 +95,8 @@ class Tables:
     def state(self) -> State:
         """Return where the journal stands. Raises `DamagedError` if it does not know."""
         row = self._db.execute(
-            "SELECT stream, last, acked, settled, starts, salvaged, latches_unknown, begun, gateway, machine"
+            "SELECT stream, last, acked, settled, starts, salvaged, latches_unknown, begun, gateway, machine,"
+            " command_bytes"
             " FROM state"
         ).fetchone()
         if row is None:
@@ -93,6 +111,7 @@ class Tables:
             latches_unknown=bool(row[6]),
             begun=row[7],
             owner=Owner(gateway=row[8], machine=row[9]),
+            command_bytes=row[10],
         )
 
     def span(self) -> LedgerSpan:
@@ -208,11 +227,28 @@ class Tables:
             [_command_row(command) for command in batch.commands],
         )
         self._db.executemany(
-            "UPDATE commands SET reply = ?, final = ? WHERE command = ?",
-            [(dump_body(reply.body), final, key(reply.command)) for reply, final in batch.replies],
+            "UPDATE commands SET reply = ?, final = ?, leaves = (SELECT hours FROM state) + ? WHERE command = ?",
+            [
+                (dump_body(reply.body), final, _hours_kept(reply) if final else None, key(reply.command))
+                for reply, final in batch.replies
+            ],
         )
         if batch.entries:
             self._write_entries(batch.entries)
+
+    def pass_hours(self, hours: int) -> None:
+        """Count hours in which the daemon ran; commands whose time is over then may be forgotten."""
+        self._db.execute("UPDATE state SET hours = hours + ?", (hours,))
+
+    def forget(self, limit: int) -> tuple[CommandId, ...]:
+        """Forget up to `limit` commands that were kept for their time, and return their ids."""
+        query = """DELETE FROM commands WHERE rowid IN (
+            SELECT rowid FROM commands WHERE leaves <= (SELECT hours FROM state) LIMIT ?) RETURNING command"""
+        return tuple(CommandId(command) for (command,) in self._db.execute(query, (limit,)).fetchall())
+
+    def keep_finished(self) -> None:
+        """Give commands that were taken over from another file the longest time."""
+        self._db.execute("UPDATE commands SET leaves = ? WHERE final = 1 AND leaves IS NULL", (LONG_HOURS,))
 
     def carry_over(self, whole: Batch, *, complete: bool) -> None:
         """Write what a process knows into a file it has opened anew, within a transaction.
@@ -441,6 +477,15 @@ def _row_or_gap(stream: str, columns: Columns) -> LedgerRow:
             moment=Moment(instant=Instant(instant), boot=boot, wall_ms=None, clock=ClockQuality.NONE),
             offline=True,
         )
+
+
+def _hours_kept(reply: Reply) -> int:
+    """Return how long the id of an answered command is kept: long if it may have had an effect, and comes again.
+
+    What was given on site has an id nobody repeats.
+    """
+    effect = reply.body.get("status") in EFFECTIVE and reply.body.get("command") not in WITHOUT_EFFECT
+    return LONG_HOURS if effect and not reply.command.startswith(ON_SITE) else SHORT_HOURS
 
 
 def _command_row(command: RememberedCommand) -> tuple[str, str, str, str | None, bool, int | None]:

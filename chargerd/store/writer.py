@@ -12,12 +12,12 @@ from chargerd import log
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Batch, LedgerSpan
 from chargerd.core.moment import Moment
-from chargerd.core.units import Instant, Seconds, after
+from chargerd.core.units import CommandId, Instant, Seconds, after, between
 from chargerd.store import backup, schema
 from chargerd.store.backlog import Backlog
 from chargerd.store.errors import StoreError
 from chargerd.store.place import GONE, NO_BOOT, SHAKEN, Mirror, Opened, Place, close_quietly, stand_in
-from chargerd.store.retention import DAY_MS, Retention
+from chargerd.store.retention import DAY_MS, SLICE, Retention
 from chargerd.store.tables import Tables
 from chargerd.store.work import Append, Ask, Write
 
@@ -27,7 +27,8 @@ GROUP: Final = 64
 """How many batches one transaction takes at most: more would make the first of them wait."""
 RETRY_FIRST: Final = Seconds(0.5)
 RETRY_LONGEST: Final = Seconds(8.0)
-PRUNE_EVERY: Final = Seconds(3600.0)
+HOUR: Final = Seconds(3600.0)
+PRUNE_EVERY: Final = HOUR
 MEASURE_EVERY: Final = Seconds(60.0)
 COPY_AFTER: Final = Seconds(600.0)
 """How long after a start the first copy waits: a start has enough to do."""
@@ -63,7 +64,10 @@ class Writer:
         self._expected: str | None = None
         """The stream it is to go on under once that is written, if it is to be another one."""
         self.last_turn: Instant = clock.now()
+        self.command_bytes = self.tables.state().command_bytes
+        """How much of the file remembered commands take up."""
         self.on_appended: Callable[[int], None] | None = None
+        self.on_forgotten: Callable[[Sequence[CommandId]], None] | None = None
         self._db = opened.connection
         self._place = place
         self._stand_in = opened.stand_in
@@ -98,6 +102,9 @@ class Writer:
         self._pause = RETRY_FIRST
         self._retry_at = clock.now()
         self._prune_at = clock.now()
+        self._hours_from = clock.now()
+        """Up to where hours of running are counted."""
+        self._forgetting = True
         self._measure_at = clock.now()
         self._copy_at = after(clock.now(), COPY_AFTER)
         self._copying = False
@@ -258,6 +265,7 @@ class Writer:
         with self.tables.transaction():
             write()
             span = self.tables.span()
+            self.command_bytes = self.tables.state().command_bytes
         before = self.span
         if span.stream not in {before.stream, self._expected}:
             # Another stream than the one the backend was told of: nothing is sent of it before a restart.
@@ -358,6 +366,8 @@ class Writer:
 
     def _let_go(self) -> None:
         moment = self._clock.moment()
+        if self._may_tidy:
+            self._forget(moment.instant)
         if self._may_tidy and moment.instant >= self._prune_at:
             if not self._more(self._retention.by_age, moment):
                 self._prune_at = after(moment.instant, PRUNE_EVERY)
@@ -368,6 +378,18 @@ class Writer:
             and not self._more(self._retention.by_size, moment)
         ):
             self._measure_at = after(moment.instant, MEASURE_EVERY)
+
+    def _forget(self, now: Instant) -> None:
+        """Forget commands that were kept for their time, counted in hours of running, a slice at a time."""
+        hours = int(between(self._hours_from, now) / HOUR)
+        if hours > 0 and self._commit(lambda: self.tables.pass_hours(hours)):
+            self._hours_from = after(self._hours_from, Seconds(hours * HOUR))
+            self._forgetting = True
+        forgotten: list[CommandId] = []
+        if self._forgetting and self._commit(lambda: forgotten.extend(self.tables.forget(SLICE))):
+            self._forgetting = len(forgotten) >= SLICE
+        if forgotten and self.on_forgotten is not None:
+            self.on_forgotten(forgotten)
 
     @property
     def _may_tidy(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from chargerd.core.commands import Code
 from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
@@ -18,13 +19,16 @@ from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, Watts
 from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
-from chargerd.mqtt.commands import Incoming, parse
+from chargerd.mqtt.commands import Incoming, Refusal, parse
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.desk import fresh_id
 from chargerd.store.codec import dump_command, load_command
-from tests.mqtt.test_commands import arrived
+from tests.mqtt.test_commands import NTP, SOON, UNSET, arrived
 from tests.runtime import test_desk
 from tests.runtime.test_engine import PORT
+
+LATE = replace(NTP, wall_ms=(NTP.wall_ms or 0) + 3_600_000)
+"""An hour after a time that was soon."""
 
 
 class Link:
@@ -133,6 +137,36 @@ def test_the_same_id_again_does_nothing_again(stage: Stage) -> None:
     assert stage.link.asked == ["states"]
     assert stage.received == 2
     assert stage.link.replies[-1][0]["code"] == "duplicate"
+
+
+@pytest.mark.parametrize("name", ["stop", "start"])
+def test_the_same_id_after_its_expiry_has_its_stored_answer_again(stage: Stage, name: str) -> None:
+    body = {"id": "c-1", "expires_at": SOON, "args": {"port": "A01", "session_id": "S-1"}}
+    first = parse(arrived(name, body, now=NTP))
+    assert isinstance(first, Incoming), first
+    stage.backend.command(first, stage.receive)
+    [command] = [one for batch, _done in stage.journal.batches for one in batch.commands]
+    reply = {"id": "c-1", "command": name, "status": "done", "code": "ok", "message": ""}
+    stage.journal.known[command.command] = replace(
+        command, reply=Reply(command=command.command, body=reply), final=True
+    )
+    for moment in (LATE, UNSET):
+        again = parse(arrived(name, body, now=moment))
+        if isinstance(again, Incoming):
+            stage.backend.command(again, stage.receive)
+        else:
+            assert again.code in {Code.EXPIRED, Code.CLOCK_UNSYNCHRONISED}
+            stage.backend.refused(again)
+        told = stage.link.replies[-1][0]
+        assert (told["status"], told["code"], told["message"]) == ("done", "duplicate", "said before: ok")
+    other = parse(arrived(name, {**body, "args": {"port": "A02", "session_id": "S-1"}}, now=LATE))
+    assert isinstance(other, Refusal)
+    stage.backend.refused(other)
+    assert stage.link.replies[-1][0]["code"] == "conflict"
+    late = parse(arrived(name, {**body, "id": "c-2"}, now=LATE))
+    assert isinstance(late, Refusal)
+    stage.backend.refused(late)
+    assert stage.link.replies[-1][0]["code"] == "expired", "what never came in time"
 
 
 def test_a_store_that_cannot_remember_refuses(stage: Stage) -> None:

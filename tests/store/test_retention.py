@@ -1,12 +1,15 @@
 from collections.abc import Callable
-from dataclasses import replace
 
-from chargerd.core.ledger import Batch
-from chargerd.core.units import SessionId
-from chargerd.store import retention
+import pytest
+
+from chargerd.core.ledger import Batch, Reply
+from chargerd.core.units import CommandId, SessionId
+from chargerd.store import retention, schema
+from chargerd.store.place import Upkeep
 from tests.store.kit import NOON_MS, HandClock, Opened, command, connection_of, entry, got, record
 
 Open = Callable[..., Opened]
+HOUR_S = 3600.0
 DAY_S = 86_400.0
 
 
@@ -61,8 +64,7 @@ def test_the_week_begins_when_the_time_has_been_known_for_a_day(opened: Opened) 
 
 def test_a_stamp_from_the_future_counts_from_now(opened: Opened) -> None:
     opened.clock.wall_ms = NOON_MS * 2
-    early = replace(command("c1"), moment=opened.clock.moment())
-    opened.journal.append(Batch(entries=(entry(),), commands=(early,)))
+    opened.journal.append(Batch(entries=(entry(),)))
     opened.journal.acknowledge(opened.journal.span().stream, 1)
     opened.settle()
     opened.clock.wall_ms = NOON_MS
@@ -70,22 +72,74 @@ def test_a_stamp_from_the_future_counts_from_now(opened: Opened) -> None:
     pass_days(opened, 1)
     pass_days(opened, 7.1)
     assert seqs(opened) == []
-    assert opened.lookup("c1") == (None, False)
 
 
-def test_ids_of_commands_are_known_for_a_week(open_: Open) -> None:
-    opened = open_()
-    assert opened.write(Batch(commands=(command("c1"),)))
-    pass_days(opened, 6.9)
-    known, _ = opened.lookup("c1")
-    assert known is not None
+def answered(name: str, status: str, kind: str = "start") -> Batch:
+    return Batch(replies=((Reply(command=CommandId(name), body={"command": kind, "status": status}), True),))
+
+
+def known(opened: Opened, *names: str) -> set[str]:
+    opened.settle()
+    return {name for name in names if opened.lookup(name)[0] is not None}
+
+
+@pytest.mark.parametrize("wall_ms", [NOON_MS, None])
+def test_ids_are_known_a_week_if_they_had_an_effect_and_else_an_hour(open_: Open, wall_ms: int | None) -> None:
+    opened = open_(clock=HandClock(wall_ms))
+    gone: list[str] = []
+    opened.journal.on_forgotten = gone.extend
+    names = ("open", "done", "failed", "rejected", "expired", "get", "local-1")
+    for name in names:
+        assert opened.write(Batch(commands=(command(name),)))
+    for name in ("done", "failed", "rejected", "expired"):
+        assert opened.write(answered(name, name))
+    assert opened.write(answered("get", "done", "get"))
+    assert opened.write(answered("local-1", "done", "start"))
+    opened.clock.advance(0.9 * HOUR_S)
+    assert known(opened, *names) == set(names)
+    opened.clock.advance(1.2 * HOUR_S)
+    pass_days(opened, 0)
+    assert known(opened, *names) == {"open", "done", "failed"}
     opened.close()
-    clock = HandClock(NOON_MS + round(7.1 * DAY_S * 1000))
-    opened = open_(clock=clock)
-    assert opened.journal.recovery.known_ids == {"c1": "d1"}, "until the time has held for a day"
-    assert [one.command for one in opened.journal.recovery.unfinished] == ["c1"]
+    # Outages do not count, and nor does a clock that jumps: it is hours in which the daemon ran.
+    opened = open_(clock=HandClock(NOON_MS + round(1000 * DAY_S * 1000)), boot_id="another")
+    opened.journal.on_forgotten = gone.extend
+    pass_days(opened, 6.8)
+    assert known(opened, *names) == {"open", "done", "failed"}
+    pass_days(opened, 0.3)
+    assert known(opened, *names) == {"open"}, "what has no last word yet never leaves"
+    assert sorted(gone) == sorted(set(names) - {"open"})
+
+
+def test_what_ids_take_up_is_counted_to_the_byte_as_they_come_and_go(opened: Opened) -> None:
+    def counted() -> bool:
+        db = connection_of(opened.journal)
+        query = f"SELECT coalesce(sum({schema._SIZE['row']}), 0) FROM commands AS row"  # noqa: SLF001
+        return bool(db.execute(query).fetchone()[0] == opened.journal.command_bytes)
+
+    assert opened.journal.command_bytes == 0
+    for name in ("a", "ü" * 20):
+        assert opened.write(Batch(commands=(command(name),)))
+    most = opened.journal.command_bytes
+    assert counted()
+    assert opened.write(answered("a", "rejected"))
+    assert opened.journal.command_bytes > most
+    assert counted()
     pass_days(opened, 1)
-    assert opened.lookup("c1") == (None, False)
+    assert 0 < opened.journal.command_bytes < most
+    assert counted()
+
+
+def test_no_row_makes_room_for_ids(open_: Open) -> None:
+    opened = open_(upkeep=Upkeep(limit_bytes=400_000))
+    opened.journal.append(Batch(entries=tuple(entry({"event": "x" * 200}) for _ in range(800))))
+    ids = tuple(command(f"c{number}") for number in range(3000))
+    assert opened.write(Batch(commands=ids))
+    for _ in range(3):
+        opened.clock.advance(61.0)
+        opened.settle()
+    assert opened.journal.command_bytes > 1_000_000
+    assert [row.body["event"] for row in opened.rows()] == ["x" * 200] * 800
 
 
 def test_a_clock_that_jumps_by_years_ends_nothing_and_nor_does_setting_it_right(open_: Open) -> None:

@@ -15,7 +15,7 @@ from chargerd.core.ledger import Batch, LedgerRow
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import Instant, PortId, SessionId
 from chargerd.mqtt.contract import EventBody
-from chargerd.store import backup, ballast, retention
+from chargerd.store import backup, ballast, retention, schema
 from chargerd.store.errors import RefusedError, StoreError
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
@@ -667,7 +667,8 @@ def test_a_damaged_page_found_by_reading_is_salvaged_like_one_found_by_writing(p
 
 def test_retention_is_what_is_promised() -> None:
     assert retention.LIMIT_BYTES == 256 * 1024 * 1024
-    assert retention.ACKNOWLEDGED_MS == retention.COMMANDS_MS == 7 * retention.DAY_MS
+    assert retention.ACKNOWLEDGED_MS == 7 * retention.DAY_MS
+    assert (schema.SHORT_HOURS - 1, schema.LONG_HOURS - 1) == (1, 7 * 24)
     assert isinstance(Journal.restart_wanted, property)
 
 
