@@ -178,21 +178,23 @@ class TierBody(Message):
     energy_wh: int
 
 
+class StampBody(Message):
+    """A moment on the boot clock: one end of a session, or of an interruption."""
+
+    boot: int
+    up_ms: int
+
+
 class InterruptionBody(Message):
-    """A span in which the relay was open within a session."""
+    """A span of a session in which its relay was open; `to` and `ended` are `null` if the session ended in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     since: Timestamp | None = Field(alias="from")
     to: Timestamp | None
     reason: str
-
-
-class StampBody(Message):
-    """One end of a session."""
-
-    boot: int
-    up_ms: int
+    began: StampBody | None = None
+    ended: StampBody | None = None
 
 
 class SessionBody(Message):

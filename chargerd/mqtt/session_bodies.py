@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from chargerd.core.moment import Moment
 from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
 from chargerd.core.units import Seconds, between
 from chargerd.mqtt.contract import InterruptionBody, SessionBody, SettlementBody, StampBody, TierBody
@@ -12,9 +13,9 @@ CLOCKS_AGREE = Seconds(5.0)
 LONGEST_SESSION = Seconds(25 * 3600.0)
 """Sessions end 24 h after their start; an outage in which that falls due may make it a little more."""
 
-MOST_INTERRUPTIONS = 60
+MOST_INTERRUPTIONS = 40
 """More are told as one with the first of them, or a gateway that crashes again and again could settle its sessions
-in messages that are too large for any broker: these take 6 KiB."""
+in messages that are too large for any broker: these take 8 KiB."""
 SEVERAL = "several"
 
 
@@ -52,8 +53,8 @@ def settlement(settled: Settlement) -> SettlementBody:
         port=record.order.port,
         started_at=stamp(record.started),
         ended_at=stamp(settled.ended),
-        started=StampBody(boot=record.started.boot, up_ms=up_ms(record.started.instant)),
-        ended=StampBody(boot=settled.ended.boot, up_ms=up_ms(settled.ended.instant)),
+        started=_boot_stamp(record.started),
+        ended=_boot_stamp(settled.ended),
         duration_s=_duration(settled),
         charging_s=charging,
         suspended_s=round(record.suspended),
@@ -128,5 +129,15 @@ def _interruptions(all_of_them: Sequence[Interruption]) -> tuple[InterruptionBod
 
 
 def _interruption(one: Interruption) -> InterruptionBody:
-    until = None if one.until is None else stamp(one.until)
-    return InterruptionBody(since=stamp(one.since), to=until, reason=one.reason)
+    until = one.until
+    return InterruptionBody(
+        since=stamp(one.since),
+        to=None if until is None else stamp(until),
+        reason=one.reason,
+        began=_boot_stamp(one.since),
+        ended=None if until is None else _boot_stamp(until),
+    )
+
+
+def _boot_stamp(at: Moment) -> StampBody:
+    return StampBody(boot=at.boot, up_ms=up_ms(at.instant))

@@ -129,8 +129,20 @@ def test_a_settlement_in_the_contracts_words() -> None:
         {"up_to_w": None, "charging_s": 200, "energy_wh": 7},
     ]
     assert body["interruptions"] == [
-        {"from": "2026-09-21T14:13:20.123Z", "to": "2026-09-21T14:19:20.623Z", "reason": "meter_stale"},
-        {"from": None, "to": None, "reason": "relay_board_lost"},
+        {
+            "from": "2026-09-21T14:13:20.123Z",
+            "to": "2026-09-21T14:19:20.623Z",
+            "reason": "meter_stale",
+            "began": {"boot": 3, "up_ms": 100_000},
+            "ended": body["ended"],
+        },
+        {
+            "from": None,
+            "to": None,
+            "reason": "relay_board_lost",
+            "began": {"boot": UNSET.boot, "up_ms": round(UNSET.instant * 1000)},
+            "ended": None,
+        },
     ]
     assert body["order_id"] == "o"
     assert body["limits"] == {"current_a": 5.0, "power_w": 1000.0, "duration_s": 36000.0, "energy_wh": 500.0}
@@ -169,13 +181,14 @@ def test_a_length_by_clocks_has_room_for_what_was_counted_and_is_no_longer_than_
     assert settled(ended=later).duration_s == duration_s
 
 
-@pytest.mark.parametrize("many", [0, 1, 59, 60, 61, 500])
+@pytest.mark.parametrize("many", [0, 1, 39, 40, 41, 500])
 def test_a_settlement_fits_into_a_message_however_often_it_was_interrupted(many: int) -> None:
+    late = replace(BEGAN, boot=12_345, instant=Instant(98_765_432.1))
     spans = tuple(
         Interruption(
-            since=replace(BEGAN, wall_ms=1_790_000_000_000 + 2000 * number),
-            until=replace(BEGAN, wall_ms=1_790_000_001_000 + 2000 * number),
-            reason="power_loss",
+            since=replace(late, wall_ms=1_790_000_000_000 + 2000 * number),
+            until=replace(late, wall_ms=1_790_000_001_000 + 2000 * number),
+            reason="relay_unconfirmed",
         )
         for number in range(many)
     )
@@ -183,15 +196,15 @@ def test_a_settlement_fits_into_a_message_however_often_it_was_interrupted(many:
     assert len(json.dumps(body)) < LARGEST - 2000, "with room for its envelope and long names"
     told = body["interruptions"]
     assert isinstance(told, list)
-    assert len(told) == min(many, 60)
-    if many > 60:
+    assert len(told) == min(many, 40)
+    if many > 40:
         first, last = told[0], told[-1]
         assert isinstance(first, dict)
         assert isinstance(last, dict)
         assert first["reason"] == "several"
         assert (first["from"], first["to"]) == (
             parts.stamp(spans[0].since),
-            parts.stamp(spans[many - 60].until or UNSET),
+            parts.stamp(spans[many - 40].until or UNSET),
         )
         assert last["from"] == parts.stamp(spans[-1].since)
 
