@@ -1,4 +1,4 @@
-"""The manual names every event and every code there is."""
+"""The manual names every event, code and state there is, and its links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import get_args
 
 from chargerd.core.commands import Code
 from chargerd.core.facts import Fact, SessionFact
+from chargerd.core.view import PortState
 from chargerd.mqtt.bodies import RENAMED
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +43,28 @@ def test_every_code_is_in_the_manual() -> None:
     table = (ROOT / "docs" / "mqtt.md").read_text().partition("### Codes")[2].partition("\n### ")[0]
     firsts = " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
     assert set(re.findall(r"`(\w+)`", firsts)) - {"code"} == {code.value for code in Code} - UNUSED
+
+
+def test_every_state_of_a_port_is_in_the_manual() -> None:
+    table = (ROOT / "docs" / "mqtt.md").read_text().partition("| `state` | it means |")[2].partition("\n\n")[0]
+    firsts = " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
+    assert set(re.findall(r"`(\w+)`", firsts)) == {state.value for state in PortState}
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    broken = []
+    for page in pages:
+        prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            if "://" not in link and not (target.exists() and (not anchor or anchor in anchors(target))):
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    assert broken == []
