@@ -229,6 +229,7 @@ def test_what_was_shed_rests_for_a_minute_before_it_comes_back() -> None:
     assert world.state(port) is PortState.CHARGING
 
 
+@pytest.mark.long
 def test_shedding_does_not_always_take_the_same() -> None:
     world = shed(3, **rated(17.0), meter=feeder())
     for port in names(3):

@@ -15,6 +15,7 @@ def _taper(world: World) -> None:
         watts *= 0.965
 
 
+@pytest.mark.long
 def test_a_pulled_plug_ends_the_session_five_minutes_later() -> None:
     world = World()
     session = world.charging()
@@ -45,6 +46,7 @@ def test_a_tapered_charge_is_full_and_says_how_sure_that_is() -> None:
     assert settled.confidence == pytest.approx(0.9)
 
 
+@pytest.mark.long
 def test_a_bike_taken_without_its_charger_ends_the_session_in_ten_minutes() -> None:
     world = World()
     world.charging()
@@ -57,6 +59,7 @@ def test_a_bike_taken_without_its_charger_ends_the_session_in_ten_minutes() -> N
     assert (detail.function, detail.measured, detail.limit, detail.unit) == ("charger_idle", 9.0, 15.0, "w")
 
 
+@pytest.mark.long
 def test_a_meter_that_is_lost_for_seconds_does_not_begin_a_tail_anew() -> None:
     world = World()
     world.charging()
@@ -70,6 +73,7 @@ def test_a_meter_that_is_lost_for_seconds_does_not_begin_a_tail_anew() -> None:
     world.run_until("ended full", within=900)
 
 
+@pytest.mark.long
 def test_what_is_known_of_a_charge_outlives_a_suspension() -> None:
     world = World()
     world.charging()

@@ -115,6 +115,7 @@ def test_a_lost_input_board_suspends_what_it_guards_and_lets_it_come_back() -> N
     ]
 
 
+@pytest.mark.long
 def test_a_lost_input_board_that_stays_away_ends_the_session() -> None:
     world = shed(inputs=(SMOKE,))
     world.charging()

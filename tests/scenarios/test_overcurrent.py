@@ -389,6 +389,7 @@ def test_warmth_by_the_orders_limit_is_no_warmth_of_the_wire() -> None:
     goes_to_the_next(world)
 
 
+@pytest.mark.long
 def test_a_wire_that_is_warm_already_is_no_warmth_of_the_next_order() -> None:
     world = World()
     world.draw(4.0, 560.0)

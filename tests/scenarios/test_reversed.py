@@ -142,6 +142,7 @@ def test_three_sessions_backwards_are_no_open_circuit() -> None:
     assert not [fact for _, fact in world.facts if isinstance(fact, RelayOpenCircuit)]
 
 
+@pytest.mark.long
 def test_what_a_reversed_meter_showed_before_an_outage_is_no_jump_after_it() -> None:
     world = turned(World(site=StationPlan(ports=(port_plan(),), resume_window=Seconds(1800.0))))
     world.charging()

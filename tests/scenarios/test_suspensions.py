@@ -171,6 +171,7 @@ def glitch(world: World, seconds: float = 4.0) -> None:
     world.run_until("resumed", within=20)
 
 
+@pytest.mark.long
 def test_four_seconds_every_twenty_minutes_cost_no_charge() -> None:
     world = World()
     world.charging()
@@ -186,6 +187,7 @@ def test_four_seconds_every_twenty_minutes_cost_no_charge() -> None:
     assert record.suspended < 9 * 6.0
 
 
+@pytest.mark.long
 def test_what_began_longer_ago_than_the_hour_counts_no_more() -> None:
     world = World()
     world.charging()

@@ -311,6 +311,7 @@ def test_a_contactor_that_cannot_be_read_back_open_is_told_of() -> None:
     assert told_unconfirmed(world) == [CONTACTOR], "told once"
 
 
+@pytest.mark.long
 def test_no_session_is_settled_while_current_is_seen() -> None:
     world = World(port_plan(lease=None))
     session = world.charging()

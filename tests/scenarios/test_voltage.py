@@ -108,6 +108,7 @@ def test_good_news_that_stops_coming_is_none() -> None:
     assert world.state() is PortState.SUSPENDED
 
 
+@pytest.mark.long
 def test_a_voltage_that_stays_wrong_ends_the_session_by_its_name() -> None:
     world = supplied(A01)
     volts(world, 280.0)
@@ -123,6 +124,7 @@ def test_a_line_that_is_dead_ends_it_as_a_power_loss() -> None:
     assert world.settlement().reason is StopReason.POWER_LOSS
 
 
+@pytest.mark.long
 def test_one_that_is_only_low_as_undervoltage() -> None:
     world = supplied(A01)
     volts(world, 120.0)

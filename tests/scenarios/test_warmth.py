@@ -63,6 +63,7 @@ def test_a_warm_port_is_not_started_reset_or_not() -> None:
     world.charging()
 
 
+@pytest.mark.long
 def test_an_hour_at_the_limit_leaves_the_port_warm_over_a_restart() -> None:
     world = World()
     world.draw(5.2, 700.0)
@@ -131,6 +132,7 @@ def test_a_wire_whose_time_off_nobody_knows_is_half_warm_at_least() -> None:
     assert kept == pytest.approx(0.5 * math.exp(-60 / 300), abs=0.01)
 
 
+@pytest.mark.long
 def test_of_what_a_session_and_a_wire_have_left_the_warmer_counts() -> None:
     world = World()
     world.draw(5.2, 700.0)
