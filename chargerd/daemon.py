@@ -23,7 +23,7 @@ from chargerd.control.server import ControlError, ControlServer
 from chargerd.core.commands import Answer
 from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
 from chargerd.core.facts import Fact
-from chargerd.core.ledger import Batch, LedgerEntry, Owner, Recovery, RememberedCommand, Reply, RowKind
+from chargerd.core.ledger import Batch, Json, LedgerEntry, Owner, Recovery, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
@@ -176,7 +176,7 @@ class Daemon:
             journal=self._journal,
             buses=self._buses,
             clock=self._clock,
-            online=self._online,
+            link=self._link_state,
         )
         self._link = self._make_link()
         self._local = LocalHandler(
@@ -448,6 +448,9 @@ class Daemon:
 
     def _online(self) -> bool:
         return self._link is not None and self._link.connected
+
+    def _link_state(self) -> dict[str, Json] | None:
+        return None if self._link is None else self._link.state.plain(self._clock.now())
 
     def _to_backend(self, command: RememberedCommand) -> Respond:
         return _to_nobody if self._link is None else self._backend.respond_to(command)

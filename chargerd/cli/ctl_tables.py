@@ -93,12 +93,26 @@ def header(status: Fields) -> Text:
         text.append(f"broker {mqtt.get('broker')} connected", style="green")
     else:
         text.append(f"broker {mqtt.get('broker')} NOT connected", style="yellow")
+    _link_lines(text, mqtt)
     _journal_line(text, status)
     for circuit in entries(status.get("circuits")):
         _circuit_line(text, circuit)
     for bus in entries(status.get("buses")):
         _bus_line(text, bus)
     return text
+
+
+def _link_lines(text: Text, mqtt: Fields) -> None:
+    """Say why there is no connection to the broker, or what the broker cannot do; and what to do about either."""
+    reason = table(mqtt.get("reason"))
+    if reason and not mqtt.get("connected"):
+        attempts = mqtt.get("attempts")
+        tried = f", tried {attempts} times in {clock(mqtt.get('since_s'))}" if attempts not in {0, 1} else ""
+        text.append(f"\n{reason.get('what')}{tried}; {reason.get('then')}", style="yellow")
+        if reason.get("said"):
+            text.append(f"\nthe broker says: {reason.get('said')}", style="yellow")
+    for one in entries(mqtt.get("shortfalls")):
+        text.append(f"\n{one.get('what')}; {one.get('then')}", style="yellow")
 
 
 def _journal_line(text: Text, status: Fields) -> None:

@@ -86,10 +86,27 @@ def _address(value: object) -> object:
 Address = Annotated[str, BeforeValidator(_address)]
 
 
+LONGEST_NAME, LONGEST_LABEL = 253, 63
+"""Characters of a host name, and of what stands between its dots (RFC 1035, 2.3.4)."""
+
+
+def _resolvable(host: str) -> str:
+    """Check a name as the resolver does before it asks anybody."""
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()  # That codec is loaded where it is needed.
+    except UnicodeError:
+        name = ""
+    labels = name.removesuffix(".").split(".")
+    if len(name) > LONGEST_NAME or not all(0 < len(label) <= LONGEST_LABEL for label in labels):
+        raise ValueError("is no name or address; each part between dots has 1 to 63 characters")
+    return host
+
+
 def _endpoint(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports
         raise ValueError("is no host and port; write it as 192.168.10.20:502")
+    _resolvable(host)
     return value
 
 
@@ -120,7 +137,10 @@ def _matching(pattern: str, hint: str) -> AfterValidator:
 GatewayId = Annotated[str, _matching(_ID, _ID_HINT)]
 Prefix = Annotated[
     str,
-    _matching(r"[^+#\s/\0]+(/[^+#\s/\0]+)*", "write levels of a topic with / between them, such as chargerd/v1"),
+    _matching(
+        r"(?!\$)[^+#\s/\0]+(/[^+#\s/\0]+)*",
+        "write topic levels with / between, such as chargerd/v1, and no $ first",
+    ),
 ]
 
 
@@ -157,9 +177,9 @@ class TlsSection(Model):
 
 def _host(value: str) -> str:
     """Read a name or an address; one in the form of a URL would be looked up as it stands, and never be found."""
-    if "://" in value or "/" in value or re.search(r"\s|^[^:]*:\d+$", value):
+    if re.search(r"/|[\s\[\]]|^[^:]*:\d+$", value):
         raise ValueError("is no name or address; write the name alone: the port goes into port, TLS into tls")
-    return value
+    return _resolvable(value)
 
 
 class MqttSection(Model):
@@ -170,7 +190,9 @@ class MqttSection(Model):
     prefix: Prefix = Field("chargerd/v1", description="first levels of every topic")
     username: str | None = Field(None, description="if the broker wants one")
     password_file: str | None = Field(None, description="its first line is the password")
-    tls: TlsSection | None = Field(None, description="leave out for plain TCP; `{}` for the system's authorities")
+    tls: TlsSection | None = Field(
+        None, description="`{}` for TLS with the system's authorities; without it everything goes in plain text"
+    )
     reading_interval_s: Number = Field(
         10, ge=1, le=3600, description="how often values of closed ports are published"
     )

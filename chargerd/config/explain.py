@@ -113,6 +113,11 @@ def _predicate(detail: ErrorDetails) -> tuple[str, str]:
         name, what, hint = _BOUNDS[kind]
         bound = f"{context[name]:g}"
         return what.format(value=value, bound=bound), hint.format(bound=bound)
+    if kind == "model_type" and detail["loc"][-1] == "tls":
+        return (
+            f"is {value}, not a mapping",
+            "write {} for TLS with the system's authorities, or keys below it",
+        )
     if kind in _SHAPES:
         what, hint = _SHAPES[kind]
         quoted = f"'{value}'" if isinstance(detail["input"], str) else value

@@ -39,6 +39,11 @@ class Alarms:
             self._kept[name, about] += 1
             log.warning(name, detail=detail, again=True)
 
+    def pass_on(self, body: EventBody) -> None:
+        """Tell of something whose teller sees to it himself that it is not told too often."""
+        if self.on_event is not None:
+            self.on_event(body)
+
     def note(self, body: EventBody, about: Hashable, again_after: Seconds) -> None:
         """Tell of something with figures of its own, not more often than this."""
         if not self._is_new(body.event, about, again_after):

@@ -178,3 +178,20 @@ class AckBody(BaseModel):
 
     stream: str
     through: Annotated[int, Field(ge=0, le=LARGEST_WHOLE), Whole]
+
+
+class KeptLedger(BaseModel):
+    """How far a ledger had come."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    stream: str
+    last: Annotated[int, Field(ge=0)]
+
+
+class KeptState(BaseModel):
+    """What the gateway itself has said once, and the broker has kept: of interest is where the ledger was."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    ledger: KeptLedger | None = None

@@ -11,18 +11,20 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from chargerd import log
 from chargerd.config.document import MqttSection
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import Body, Json, Reply
 from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
+from chargerd.mqtt.attempts import Attempts, LinkState
+from chargerd.mqtt.commands import KNOWN, Arrived, Incoming, Refusal, parse
 from chargerd.mqtt.contract import ClockAnchorBody, EventBody, PresenceBody
 from chargerd.mqtt.feed import Feed, LedgerSource
+from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
 from chargerd.mqtt.inbox import Inbox, Received
 from chargerd.mqtt.keys import KeyWatch
+from chargerd.mqtt.offer import Offer, shortfalls
 from chargerd.mqtt.outgoing import (
     BOARD,
     CIRCUIT,
@@ -34,22 +36,17 @@ from chargerd.mqtt.outgoing import (
     Waiting,
 )
 from chargerd.mqtt.parts import json_of, up_ms
-from chargerd.mqtt.publisher import Publisher
-from chargerd.mqtt.transport import (
-    ACK,
-    KEEPALIVE,
-    BackOff,
-    Connected,
-    Delivered,
-    Heard,
-    Lost,
-    NotConnected,
-    PubAck,
-    SubAck,
-    Transport,
-)
+from chargerd.mqtt.publisher import FAILURE, Publisher
+from chargerd.mqtt.reasons import NO_PROGRESS, RENEWED, Reason, not_set_up, place_of
+from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, BackOff, Transport
 
-TOPICS = ("cmd/+", ACK)
+EVERY_COMMAND = ("cmd/+",)
+EACH_COMMAND = tuple(f"cmd/{name}" for name in KNOWN)
+"""The same for a broker that knows no wildcards."""
+OWN_STATES = ("state/info", "state/gateway")
+"""What we have said of our ledger in an earlier life: the broker keeps it longer than a broken card does."""
+MOST_ASKED = 2
+"""How often we ask for them: a broker may hang up on whom it does not let read them."""
 COUNT_WAIT = Seconds(2.0)
 """How long the first connection waits for its number, which the journal makes durable."""
 STEADY_AFTER = Seconds(10.0)
@@ -93,6 +90,7 @@ class MqttLink:
         self._on_refused = on_refused
         self._on_crash = on_crash
         self._alarms = Alarms(clock, on_alarm)
+        self._attempts = Attempts(clock, place_of(config), self._alarms.pass_on)
         self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._stopping = threading.Event()
@@ -124,6 +122,9 @@ class MqttLink:
         self._connected_at: Instant | None = None
         self._short = 0
         self._subscribe_at: Instant | None = None
+        self._topics: tuple[str, ...] = ()
+        self._own_asked = 0
+        self._own_subscribed = False
         self._progress_at = clock.now()
         self.connected = False
         self.last_turn: Instant = clock.now()
@@ -150,6 +151,11 @@ class MqttLink:
         self._words.put(_nothing)
         if self._thread.is_alive():
             self._thread.join(timeout)
+
+    @property
+    def state(self) -> LinkState:
+        """How the link stands, and why; any thread may ask."""
+        return self._attempts.state
 
     @property
     def drained(self) -> bool:
@@ -277,7 +283,9 @@ class MqttLink:
             )
         except (OSError, ValueError) as error:
             self._build_at = after(now, SET_UP_AGAIN_AFTER)
-            self._alarms.say("link_not_set_up", f"{self._config.host}: {error}")
+            reason = not_set_up(error)
+            self._attempts.failed(reason, SET_UP_AGAIN_AFTER)
+            self._alarms.say("link_not_set_up", reason.text)
             return
         self._transport.start()
 
@@ -289,9 +297,9 @@ class MqttLink:
             case Connected():
                 self._connected(heard)
             case NotConnected():
-                log.info("not_connected", why=heard.refused or heard.why)
-                if heard.refused is not None:
-                    self._alarms.say("connection_refused", heard.refused, heard.refused)
+                self._attempts.failed(heard.reason, heard.pause)
+                if heard.reason.ours_to_mend:
+                    self._alarms.say("connection_refused", heard.reason.text, heard.reason.code)
             case Lost():
                 self._lost(heard)
             case Delivered():
@@ -310,16 +318,26 @@ class MqttLink:
         self._publisher.opened(self._transport, heard)
         self._connected_at = now
         self.connected = True
-        log.info("connected", broker=f"{self._config.host}:{self._config.broker_port}", conn=heard.conn)
-        self._transport.subscribe(heard.generation, TOPICS)
-        self._feed.connected()
-        self._out.connected(now)
+        self._attempts.connected(heard.conn, shortfalls(heard.offer, self._config, asked_session_s=SESSION_EXPIRY))
+        self._subscribe(self._transport, heard.offer)
+        self._out.connected(now, heard.offer.room)
+
+    def _subscribe(self, transport: Transport, offer: Offer) -> None:
+        """Subscribe to commands and `ack`; the first time also to what the broker has of our own states."""
+        self._topics = (*(EVERY_COMMAND if offer.wildcards else EACH_COMMAND), ACK)
+        wanted = offer.retained and self._feed.wants_own_states and self._own_asked < MOST_ASKED
+        self._own_asked += wanted
+        self._own_subscribed = wanted
+        transport.subscribe(self._generation, self._topics, own=OWN_STATES if wanted else ())
+        self._feed.connected(own_states=OWN_STATES if wanted else ())
 
     def _lost(self, heard: Lost) -> None:
-        if heard.taken_over:
-            self._alarms.say("session_taken_over", "another client uses this gateway's id")
+        if heard.reason.code == "taken_over":
+            self._alarms.say("session_taken_over", heard.reason.text)
+        elif heard.reason.ours_to_mend:
+            self._alarms.say("connection_refused", heard.reason.text, heard.reason.code)
         if heard.generation == self._generation and self.connected:
-            log.warning("disconnected", why=heard.why)
+            self._attempts.lost(heard.reason, heard.pause)
             self._count_short()
             self._part()
 
@@ -342,6 +360,7 @@ class MqttLink:
         self.connected = False
         self._generation = 0
         self._connected_at = self._subscribe_at = None
+        self._own_subscribed = False
         self._publisher.closed()
         self._inbox.clear()
         self._feed.disconnected()
@@ -351,6 +370,10 @@ class MqttLink:
             return
         message = heard.message
         name = message.topic.removeprefix(f"{self._root}/")
+        if name in OWN_STATES:
+            if message.retain:
+                self._feed.own_state(name, bytes(message.payload))
+            return
         received = Received(generation=heard.generation, mid=message.mid, qos=message.qos)
         self._inbox.take(received)
         if name == ACK:
@@ -377,8 +400,11 @@ class MqttLink:
             self._transport.acknowledge(generation, mid, qos)
 
     def _subscribed(self, heard: SubAck) -> None:
-        if heard.generation == self._generation and heard.refused:
-            codes = ", ".join(f"0x{code:02x}" for code in heard.refused)
+        if heard.generation != self._generation:
+            return
+        refused = [code for code in heard.codes[: len(self._topics)] if code >= FAILURE]
+        if refused:
+            codes = ", ".join(f"0x{code:02x}" for code in refused)
             self._alarms.say("subscription_refused", f"no commands will come; the broker says {codes}")
             self._subscribe_at = after(self._clock.now(), SUBSCRIBE_AGAIN_AFTER)
 
@@ -393,6 +419,7 @@ class MqttLink:
             self._short = 0
         if now >= self._look_at_keys_at:
             self._look_at_keys(now)
+            self._attempts.look()
         if self._transport is not None:
             self._look_after(self._transport, now)
         self._feed.fetch_due()
@@ -400,24 +427,28 @@ class MqttLink:
     def _look_at_keys(self, now: Instant) -> None:
         self._look_at_keys_at = after(now, LOOK_AT_KEYS_EVERY)
         if self._keys.replaced():
-            self._rebuild()
+            self._rebuild(RENEWED)
         self._keys.warn()
 
     def _look_after(self, transport: Transport, now: Instant) -> None:
         if self._subscribe_at is not None and now >= self._subscribe_at:
             self._subscribe_at = None
-            transport.subscribe(self._generation, TOPICS)
+            transport.subscribe(self._generation, self._topics)
         silent = between(self._progress_at, now) > STUCK_AFTER + transport.pause
         waits_since = self._publisher.waits_since
         if silent or (waits_since is not None and between(waits_since, now) > STUCK_AFTER):
             self._alarms.say("link_without_progress", f"connected: {self.connected}; the client is made anew")
-            self._rebuild()
+            self._rebuild(NO_PROGRESS)
+        elif self._own_subscribed and self._feed.own_states_read:
+            self._own_subscribed = False
+            transport.unsubscribe(self._generation, OWN_STATES)
 
-    def _rebuild(self) -> None:
+    def _rebuild(self, why: Reason) -> None:
         """Throw away a client that does nothing any more, or has old keys, and its thread with it."""
         old, self._transport = self._transport, None
         if old is not None:
             _retire(old)
+        self._attempts.lost(why, Seconds(0.0))
         self._part()
         self._build()
 
@@ -437,6 +468,7 @@ class MqttLink:
         A goodbye the broker has not confirmed leaves the last will in force.
         """
         self._feed.disconnected()
+        self._attempts.tell()
         self._settle()
         said = False
         if self._cause == "shutdown" and self._publisher.has_room:

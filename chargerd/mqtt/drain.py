@@ -49,6 +49,7 @@ class Drain:
         self._fetched_none = False
         self._open = False
         self._ack_until: Instant | None = None
+        self._own_until: Instant | None = None
         self._pause_until: Instant | None = None
         self._read_after: Instant | None = None
         self._heard = False
@@ -74,8 +75,11 @@ class Drain:
         """Take in up to where an earlier process left rows: any may have been sent, so any may be acknowledged."""
         self._reached = max(self._reached, last)
 
-    def connected(self, until: Instant) -> None:
-        """A connection is new: send nothing before `until`, or before an acknowledgement has come."""
+    def connected(self, until: Instant, *, own_states: bool = False) -> None:
+        """A connection is new: send nothing before `until`, or before an acknowledgement has come.
+
+        With `own_states` what we have said of ourselves in an earlier life is waited for in the same way.
+        """
         self._recent.clear()
         self._replays.lost()
         self._rewind()
@@ -85,6 +89,7 @@ class Drain:
         self._asked_at, self._ask_after = None, UNDER_WAY
         self._open = True
         self._ack_until = until
+        self._own_until = until if own_states else None
         self._pause_until = None
 
     def disconnected(self) -> None:
@@ -114,6 +119,10 @@ class Drain:
         self._replays.forget()
         self._dead.clear()
         self._rewind()
+
+    def own_states_read(self) -> None:
+        """What we have said of ourselves in an earlier life is known."""
+        self._own_until = None
 
     @property
     def untouched(self) -> bool:
@@ -250,7 +259,8 @@ class Drain:
             return True
         if not self._heard and self._room <= 0 and self._replays.next is None:
             return True
-        return any(at is not None and now < at for at in (self._ack_until, self._pause_until, self._read_after))
+        waits = (self._ack_until, self._own_until, self._pause_until, self._read_after)
+        return any(at is not None and now < at for at in waits)
 
     def _age(self, now: Instant) -> None:
         """Let go of rows that have had the time to arrive."""

@@ -13,10 +13,10 @@ from chargerd import log
 from chargerd.config.requests import complaint
 from chargerd.core.clock import Clock
 from chargerd.core.ledger import LedgerRow, LedgerSpan
-from chargerd.core.units import Seconds, after
+from chargerd.core.units import Instant, Seconds, after
 from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.arguments import AckBody
+from chargerd.mqtt.arguments import AckBody, KeptState
 from chargerd.mqtt.drain import READ_AHEAD, Drain
 from chargerd.mqtt.outgoing import Waiting
 
@@ -73,6 +73,10 @@ class Feed:
         self._post = post
         self._on_renewed = on_renewed
         self._renewed = False
+        self._own_states: set[str] = set()
+        """Those of our own retained states that have not come yet."""
+        self._own_until: Instant | None = None
+        self._own_read = False
         self._drain = Drain()
         self._gaps: dict[int, str] = {}
         """Rows this connection's broker will not take, and why."""
@@ -83,13 +87,19 @@ class Feed:
         """Take in what an earlier process left."""
         self._drain.begin(self._ledger.found_last)
 
-    def connected(self) -> None:
-        """A connection is new: what is not acknowledged goes again, after the acknowledgement or its time."""
-        self._drain.connected(after(self._clock.now(), ACK_WAIT))
+    def connected(self, own_states: Sequence[str] = ()) -> None:
+        """A connection is new: what is not acknowledged goes again, after the acknowledgement or its time.
+
+        `own_states` are topics under which the broker may have kept what we have said of the ledger.
+        """
+        until = after(self._clock.now(), ACK_WAIT)
+        self._own_states, self._own_until = set(own_states), until if own_states else None
+        self._drain.connected(until, own_states=bool(own_states))
 
     def disconnected(self) -> None:
         """The connection is gone; the next broker may take what this one did not."""
         self._drain.disconnected()
+        self._own_until = None
         self._gaps.clear()
         self._first.clear()
 
@@ -98,10 +108,40 @@ class Feed:
         """Say whether every row has been handed to this connection."""
         return not self._first and self._drain.sent_through(self._ledger.span())
 
+    # Our own words of an earlier life
+
+    @property
+    def wants_own_states(self) -> bool:
+        """Whether our own retained states may tell something: before the first row is sent, and once."""
+        return not self._own_read and self._drain.untouched
+
+    @property
+    def own_states_read(self) -> bool:
+        """Whether they have come, or will not come any more."""
+        return self._own_read
+
+    def own_state(self, name: str, payload: bytes) -> None:
+        """Take in a retained state of our own: a number beyond the last one here has been lost here."""
+        self._own_states.discard(name)
+        try:
+            said = KeptState.model_validate_json(payload).ledger
+        except ValueError:
+            said = None  # Another version's, or a stranger's; it proves nothing.
+        if said is not None and said.stream == self._ledger.span().stream and self.wants_own_states:
+            last = self._ledger.found_last
+            if said.last > last and not self._renewed:
+                self._renew(f"{name} of this gateway was told of row {said.last}, and {last} was the last here")
+
+    def _look_at_own_states(self) -> None:
+        if self._own_until is not None and (not self._own_states or self._clock.now() >= self._own_until):
+            self._own_until, self._own_read = None, True
+            self._drain.own_states_read()
+
     # Rows
 
     def fetch_due(self) -> None:
         """Have the next rows fetched if it is time for them."""
+        self._look_at_own_states()
         wanted = self._drain.wants(self._ledger.span(), self._clock.now())
         if wanted is not None:
             self._ledger.read_rows(wanted, READ_AHEAD, lambda rows: self._post(lambda: self._drain.fetched(rows)))
@@ -173,26 +213,25 @@ class Feed:
             return 0
         if not self._drain.may_acknowledge(ack.through):
             if self._drain.untouched and not self._renewed:
-                self._renew(ack.through)
+                last = self._ledger.found_last
+                self._renew(f"row {ack.through} was acknowledged, and {last} was the last here")
             else:
                 self._ack_ahead(ack.through)
             return 0
         self._ledger.acknowledge(ack.stream, ack.through, lambda: self._ack_ahead(ack.through))
         return ack.through
 
-    def _renew(self, through: int) -> None:
+    def _renew(self, proof: str) -> None:
         """Begin a new stream: somebody has rows under numbers that are to be given out again, or were already.
 
         Once in a process: a backend that always acknowledges one too much is no proof a second time.
         """
         self._renewed = True
-        last = self._ledger.found_last
         self._drain.hold()
 
         def renewed() -> None:
             self._drain.renewed(self._ledger.span())
-            detail = f"row {through} was acknowledged, and {last} was the last here: the journal is an older one"
-            self._alarms.say("stream_renewed", detail)
+            self._alarms.say("stream_renewed", f"{proof}: the journal is an older one")
             self._on_renewed()
 
         self._ledger.renew_stream(lambda: self._post(renewed))

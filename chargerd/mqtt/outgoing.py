@@ -10,7 +10,7 @@ from chargerd.core.clock import Clock
 from chargerd.core.ledger import Body, Json, LedgerRow, LedgerSpan
 from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.mqtt import bodies, parts
-from chargerd.mqtt.contract import LedgerSpanBody, PresenceBody
+from chargerd.mqtt.contract import LARGEST, LedgerSpanBody, PresenceBody
 
 PRESENCE_EVERY = Seconds(60.0)
 PRESENCE_EXPIRY = Seconds(180.0)
@@ -85,14 +85,16 @@ class Outgoing:
         self._dirty: dict[str, None] = {}
         self._given: dict[str, Body] = {}
         """Newest states of boards and circuits, which are handed in rather than asked for."""
+        self._room = LARGEST
         self._health: Waiting | None = None
         self._presence_at: Instant | None = None
         self._states_at: Instant | None = None
         self.replies: deque[Waiting] = deque(maxlen=MOST_REPLIES)
         self.readings: deque[Waiting] = deque(maxlen=MOST_READINGS)
 
-    def connected(self, now: Instant) -> None:
-        """Have all states published, and after them that we are here."""
+    def connected(self, now: Instant, room: int = LARGEST) -> None:
+        """Have all states published, in payloads of up to `room` bytes, and after them that we are here."""
+        self._room = room
         self._all_states(now)
         self._presence_at = now
 
@@ -146,9 +148,8 @@ class Outgoing:
             return self._state(topic)
         if self._presence_at is not None and now.instant >= self._presence_at:
             self._presence_at = after(now.instant, PRESENCE_EVERY)
-            span = self._ledger()
-            ledger = LedgerSpanBody(stream=span.stream, first=span.first, last=span.last)
-            return self._presence(PresenceBody(status="online", conn=conn, ledger=ledger), PRESENCE_EXPIRY)
+            body = PresenceBody(status="online", conn=conn, ledger=self._span())
+            return self._presence(body, PRESENCE_EXPIRY)
         return None
 
     def leisurely(self) -> Waiting | None:
@@ -157,8 +158,13 @@ class Outgoing:
         return health or self._first_of(self.readings)
 
     def goodbye(self, conn: int) -> Waiting:
-        """Return the presence of one who leaves in order."""
-        return self._presence(PresenceBody(status="offline", cause="shutdown", conn=conn), None)
+        """Return the presence of one who leaves in order; it stays, and tells the next life where this one was."""
+        ledger = self._span()
+        return self._presence(PresenceBody(status="offline", cause="shutdown", conn=conn, ledger=ledger), None)
+
+    def _span(self) -> LedgerSpanBody:
+        span = self._ledger()
+        return LedgerSpanBody(stream=span.stream, first=span.first, last=span.last)
 
     def _first_of(self, queue: "deque[Waiting]") -> Waiting | None:
         while queue:
@@ -189,6 +195,6 @@ class Outgoing:
         moment = self._clock.moment()
         payload = {**bodies.envelope(self._gateway, moment), **body}
         if topic == INFO:
-            payload = parts.fitting(payload)
+            payload = parts.fitting(payload, self._room)
         expires_at = None if expiry is None else after(moment.instant, expiry)
         return Waiting(topic=topic, payload=payload, retain=True, expires_at=expires_at)

@@ -10,7 +10,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import StopDetail
 from chargerd.core.units import Instant
-from chargerd.mqtt.contract import LARGEST, DetailBody, LatchBody, LimitsBody
+from chargerd.mqtt.contract import DetailBody, LatchBody, LimitsBody
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -62,10 +62,10 @@ def json_of(payload: Body) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def fitting(info: Mapping[str, Json]) -> dict[str, Json]:
-    """Return `state/info` as one message can carry it: lists that are too long are left empty."""
+def fitting(info: Mapping[str, Json], room: int) -> dict[str, Json]:
+    """Return `state/info` as `room` bytes can carry it: lists that are too long are left empty."""
     body = dict(info)
     for lengthy in ("boards", "ports"):
-        if len(json_of(body)) > LARGEST:
+        if len(json_of(body)) > room:
             body[lengthy] = []
     return body

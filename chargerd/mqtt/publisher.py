@@ -12,9 +12,11 @@ from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.contract import LARGEST
 from chargerd.mqtt.feed import DEAD, Feed
+from chargerd.mqtt.heard import Connected, PubAck
+from chargerd.mqtt.offer import Offer
 from chargerd.mqtt.outgoing import Outgoing, Waiting
 from chargerd.mqtt.parts import json_of
-from chargerd.mqtt.transport import WINDOW, Connected, PubAck, Transport, properties_of
+from chargerd.mqtt.transport import WINDOW, Transport, properties_of
 
 FAILURE = 0x80
 """Reason codes from here on say that something was not done (MQTT 5, 2.4)."""
@@ -31,7 +33,7 @@ class Publisher:
         self._transport: Transport | None = None
         self._generation = 0
         self._window = WINDOW
-        self._largest_packet: int | None = None
+        self._offer = Offer()
         self._in_flight: dict[int, Waiting] = {}
         self._confirmed_at = clock.now()
 
@@ -53,8 +55,8 @@ class Publisher:
     def opened(self, transport: Transport, heard: Connected) -> None:
         """Begin with a new connection, within the broker's limits."""
         self._transport, self._generation = transport, heard.generation
-        self._window = max(1, min(WINDOW, heard.receive_maximum))
-        self._largest_packet = heard.largest_packet
+        self._window = max(1, min(WINDOW, heard.offer.receive_maximum))
+        self._offer = heard.offer
 
     def closed(self) -> None:
         """The connection is gone, and with it what it had not confirmed; replies are kept."""
@@ -74,16 +76,18 @@ class Publisher:
         assert self._transport is not None
         data, properties = json_of(waiting.payload), self._properties(waiting)
         packet = self._transport.packet_size(waiting.topic, data, properties)
-        if len(data) > LARGEST or (self._largest_packet is not None and packet > self._largest_packet):
+        largest = self._offer.largest_packet
+        if len(data) > LARGEST or (largest is not None and packet > largest):
             self._too_large(waiting, len(data))
             return True
+        qos, retain = min(waiting.qos, self._offer.most_qos), waiting.retain and self._offer.retained
         mid = self._transport.publish(
-            self._generation, waiting.topic, data, qos=waiting.qos, retain=waiting.retain, properties=properties
+            self._generation, waiting.topic, data, qos=qos, retain=retain, properties=properties
         )
         if mid is None:
             self._out.put_back(waiting)
             return False
-        if waiting.qos:
+        if waiting.qos:  # What goes with QoS 0 for the broker's sake counts until paho has written it.
             if not self._in_flight:
                 self._confirmed_at = self._clock.now()
             self._in_flight[mid] = waiting

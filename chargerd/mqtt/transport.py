@@ -12,12 +12,11 @@ CONNECT.
 
 import random
 import socket
-import ssl
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -28,9 +27,13 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from chargerd.config.document import MqttSection
 from chargerd.core.clock import Clock
-from chargerd.core.moment import Moment
-from chargerd.core.units import Seconds
+from chargerd.core.units import Instant, Seconds, after
+from chargerd.mqtt.attempt import Attempt
 from chargerd.mqtt.contract import LARGEST
+from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
+from chargerd.mqtt.offer import offer_of
+from chargerd.mqtt.paho_client import Client
+from chargerd.mqtt.reasons import NO_QOS_1, NO_RETAINED, TAKEN_OVER, Reason
 
 ACK = "ack"
 KEEPALIVE = 30
@@ -45,87 +48,12 @@ BACK_OFF_FIRST, BACK_OFF_MOST, BACK_OFF_LEAST = Seconds(5.0), Seconds(120.0), Se
 TAKEN_OVER_BACK_OFF = (Seconds(120.0), Seconds(300.0))
 UNSTEADY_MOST = TAKEN_OVER_BACK_OFF[1]
 """The last bound while no connection lasts: some brokers do not say that another client has taken the session."""
-TAKEN_OVER = 0x8E
+LEARNED_FOR = Seconds(3600.0)
+"""How long a broker's refusal of retained messages or QoS 1 is believed: then it is asked again."""
 DISCONNECT_WITH_WILL = 0x04
 USER_TIMEOUT_MS = 20_000
 PACKET_HEAD = 5 + 2 + 2
 """Bytes of a PUBLISH besides topic, properties and payload: fixed header, topic's length, packet number."""
-REFUSALS = range(0x80, 0x100)
-ANSWERS = (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connected:
-    """The broker has taken us. `conn` is the number in this connection's last will."""
-
-    generation: int
-    conn: int
-    receive_maximum: int
-    largest_packet: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotConnected:
-    """An attempt came to nothing; `refused` is the reason if it was the broker's doing, or its certificate's."""
-
-    refused: str | None = None
-    why: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """A connection is gone. paho may say so twice."""
-
-    generation: int
-    why: str
-    taken_over: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
-    """The broker has delivered a message."""
-
-    generation: int
-    message: paho.MQTTMessage
-    received: Moment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PubAck:
-    """The broker has answered a publication, with a code of 0x80 or more if it refused it."""
-
-    generation: int
-    mid: int
-    code: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubAck:
-    """The broker has answered a subscription."""
-
-    generation: int
-    refused: tuple[int, ...]
-
-
-def _any_refusal() -> dict[int, dict[str, list[int]]]:
-    """Return paho's reason codes, so that it reads any refusal, whatever the packet.
-
-    It knows those of the standard alone (MQTT 5, 2.4) and ends the connection at any other without a word, such
-    as mosquitto's 0x95 in a PUBACK for what is above its `message_size_limit`. The next connection would meet the
-    same row, and so on for ever.
-    """
-    names = {code: {name: list(of) for name, of in each.items()} for code, each in ReasonCode.names.items()}
-    for code in REFUSALS:
-        each = names.setdefault(code, {f"Reason 0x{code:02x}": []})
-        for packet in ANSWERS:
-            if not any(packet in of for of in each.values()):
-                next(iter(each.values())).append(packet)
-    return names
-
-
-ReasonCode.names = _any_refusal()
-
-Heard: TypeAlias = Connected | NotConnected | Lost | Delivered | PubAck | SubAck
 
 
 class BackOff:
@@ -186,9 +114,12 @@ class Transport:
         self._hear: Callable[[Heard], None] = owner.hear
         self._will = owner.will
         self._conn = 0
+        self._attempt = Attempt(config)
+        self._learned: dict[int, Instant] = {}
+        """With which codes the broker refuses what it lacks, and until when that is believed."""
         self._live = 0
         """Generation of the connection there is; 0 while there is none. Written by paho's thread alone."""
-        self._pausing = self._retired = False
+        self._retired = False
         self.pause = Seconds(0.0)
         """How long paho keeps still before its next attempt."""
         self._client = self._make(client_id)
@@ -208,13 +139,22 @@ class Transport:
         )
         self._client.loop_start()
 
-    def subscribe(self, generation: int, topics: Sequence[str]) -> None:
-        """Subscribe below the root; `SubAck` tells what came of it."""
+    def subscribe(self, generation: int, topics: Sequence[str], *, own: Sequence[str] = ()) -> None:
+        """Subscribe below the root, and to what of our `own` the broker has kept; `SubAck` tells what came of it.
+
+        `own` is not told what we publish from now on.
+        """
         if generation == self._live:
             # Commands as published: else a retained one would come as an ordinary one while we are connected. An
             # acknowledgement not: it is always published retained, and must tell whether its sender is there now.
             options = {topic: SubscribeOptions(qos=1, retainAsPublished=topic != ACK) for topic in topics}
+            options |= {topic: SubscribeOptions(qos=0, noLocal=True) for topic in own}
             self._client.subscribe([(f"{self._root}/{topic}", one) for topic, one in options.items()])
+
+    def unsubscribe(self, generation: int, topics: Sequence[str]) -> None:
+        """Hear no more of these."""
+        if generation == self._live:
+            self._client.unsubscribe([f"{self._root}/{topic}" for topic in topics])
 
     def publish(
         self, generation: int, topic: str, data: bytes, *, qos: int, retain: bool, properties: Properties
@@ -248,9 +188,8 @@ class Transport:
         return self._client.loop_stop
 
     def _make(self, client_id: str) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True
-        )
+        client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True)
+        client.on_failure = self._when_failed
         client.suppress_exceptions = True
         client.max_inflight_messages_set(65535)
         if self._config.username is not None:
@@ -266,16 +205,29 @@ class Transport:
         client.on_publish = self._when_published
         client.on_subscribe = self._when_subscribed
         client.on_socket_open = self._when_socket_open
+        client.on_socket_close = self._when_socket_closes
         return client
 
     # paho's thread
 
     def _when_about_to_connect(self, client: paho.Client, _userdata: object) -> None:
-        self._pausing = False
+        self._attempt = Attempt(self._config)
+        client.on_log = self._when_logged  # While connected it would cost a line of text for each packet.
+        now = self._clock.now()
+        self._learned = {code: until for code, until in self._learned.items() if now < until}
         self._conn, payload = self._will()
         properties = properties_of(PacketTypes.WILLMESSAGE)
         properties.WillDelayInterval = WILL_DELAY
-        client.will_set(f"{self._root}/state/gateway", payload, qos=1, retain=True, properties=properties)
+        client.will_set(
+            f"{self._root}/state/gateway",
+            payload,
+            qos=0 if NO_QOS_1 in self._learned else 1,
+            retain=NO_RETAINED not in self._learned,
+            properties=properties,
+        )
+
+    def _when_logged(self, _client: paho.Client, _userdata: object, _level: int, _text: str) -> None:
+        self._attempt.logged()
 
     def _when_socket_open(self, _client: paho.Client, _userdata: object, sock: object) -> None:
         """Have the kernel give up on a dead connection after 20 s, rather than after a quarter of an hour.
@@ -283,12 +235,17 @@ class Transport:
         A client that was retired while it was connecting says no CONNECT any more: it would take the session from
         its successor.
         """
+        self._attempt.opened()
         if not isinstance(sock, socket.socket):
             return
         if self._retired:
             sock.shutdown(socket.SHUT_RDWR)
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+    def _when_socket_closes(self, _client: paho.Client, _userdata: object, sock: object) -> None:
+        if not self._retired:
+            self._attempt.closing(sock)
 
     def _when_connected(
         self,
@@ -299,40 +256,65 @@ class Transport:
         properties: Properties | None,
     ) -> None:
         if code.is_failure:
-            # on_disconnect follows and chooses the pause.
-            self._hear(NotConnected(refused=str(code)))
+            self._come_to_nothing(client, self._attempt.refused(code, _said(properties)), int(code.value))
             return
+        client.on_log = None
         client.drop_out_messages()
         self.pause = Seconds(0.0)
         self._live = next(self._generations)
-        self._hear(
-            Connected(
-                generation=self._live,
-                conn=self._conn,
-                receive_maximum=getattr(properties, "ReceiveMaximum", WINDOW),
-                largest_packet=getattr(properties, "MaximumPacketSize", None),
-            )
-        )
+        offer = offer_of(properties, self._learned)
+        self._hear(Connected(generation=self._live, conn=self._conn, offer=offer))
 
     def _when_not_connected(self, client: paho.Client, _userdata: object) -> None:
-        self._choose_pause(client, taken_over=False)
         # paho keeps the error to itself, but calls from where it has caught it.
         error = sys.exc_info()[1]
-        why = None if error is None else str(error)
-        self._hear(NotConnected(refused=why if isinstance(error, ssl.SSLError) else None, why=why))
+        self._come_to_nothing(client, self._attempt.failed(error))
+        if error is not None:
+            # Else the socket of a handshake that failed stays open until somebody collects garbage.
+            traceback.clear_frames(error.__traceback__)
+
+    def _when_failed(self, error: Exception) -> None:
+        """Something nobody foresaw has happened in paho's thread, which goes on with the next attempt."""
+        if self._live:
+            self._lose(self._client, self._attempt.failed(error))
+        else:
+            self._come_to_nothing(self._client, self._attempt.failed(error))
 
     def _when_disconnected(
         self,
         client: paho.Client,
         _userdata: object,
-        _flags: paho.DisconnectFlags,
+        flags: paho.DisconnectFlags,
         code: ReasonCode,
-        _properties: Properties | None,
+        properties: Properties | None,
     ) -> None:
+        attempt, by_broker, said = self._attempt, flags.is_disconnect_packet_from_server, _said(properties)
+        number = int(code.value) if by_broker else attempt.last_code
+        if self._live:
+            self._lose(client, attempt.lost(code, by_broker=by_broker, said=said), number)
+        else:
+            reason = attempt.unanswered(code, by_broker=by_broker, said=said)
+            self._come_to_nothing(client, reason, number)
+
+    def _lose(self, client: paho.Client, reason: Reason, code: int | None = None) -> None:
         generation, self._live = self._live, 0
-        taken_over = int(code.value) == TAKEN_OVER
-        self._choose_pause(client, taken_over=taken_over)
-        self._hear(Lost(generation=generation, why=str(code), taken_over=taken_over))
+        self._attempt.told = True
+        self._learn(code)
+        self._choose_pause(client, taken_over=code == TAKEN_OVER)
+        self._hear(Lost(generation=generation, reason=reason, pause=self.pause))
+
+    def _come_to_nothing(self, client: paho.Client, reason: Reason, code: int | None = None) -> None:
+        """Tell once of each attempt why: after a refusal paho also tells that the line is gone."""
+        if self._attempt.told:
+            return
+        self._attempt.told = True
+        self._learn(code)
+        self._choose_pause(client, taken_over=code == TAKEN_OVER)
+        self._hear(NotConnected(reason=reason, pause=self.pause))
+
+    def _learn(self, code: int | None) -> None:
+        if code in {NO_RETAINED, NO_QOS_1}:
+            self._learned[code] = after(self._clock.now(), LEARNED_FOR)
 
     def _when_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         self._hear(Delivered(generation=self._live, message=message, received=self._clock.moment()))
@@ -355,17 +337,19 @@ class Transport:
         codes: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        refused = tuple(int(code.value) for code in codes if code.is_failure)
-        self._hear(SubAck(generation=self._live, refused=refused))
+        self._hear(SubAck(generation=self._live, codes=tuple(int(code.value) for code in codes)))
 
     def _choose_pause(self, client: paho.Client, *, taken_over: bool) -> None:
-        """Choose once for each attempt: a second notice of the same loss must not shorten the pause."""
-        if self._pausing:
-            return
-        self._pausing = True
+        """Called once for each attempt: a second notice of the same loss must not shorten the pause."""
         self.pause = self._back_off.next(taken_over=taken_over)
         # paho's annotation wants whole seconds, its arithmetic takes any; whole ones would march in step.
         client.reconnect_delay_set(self.pause, self.pause)  # type: ignore[arg-type]
+
+
+def _said(properties: Properties | None) -> str | None:
+    """Return what a broker has put beside a code."""
+    said = getattr(properties, "ReasonString", None)
+    return None if said is None else str(said)
 
 
 def properties_of(packet: int) -> Properties:

@@ -28,14 +28,14 @@ class Portrait:
         journal: Journal,
         buses: Sequence[Watched],
         clock: Clock,
-        online: Callable[[], bool],
+        link: Callable[[], dict[str, Json] | None],
     ) -> None:
         self._site = site
         self._engine = engine
         self._journal = journal
         self._buses = buses
         self._clock = clock
-        self._online = online
+        self._link = link
         self._began = clock.now()
         self._latencies = {port: one.worst for port, one in budget(site).ports.items()}
 
@@ -91,10 +91,7 @@ class Portrait:
             "up_s": round(self._clock.now() - self._began, 1),
             "mqtt": None
             if mqtt is None
-            else {
-                "broker": f"{mqtt.host}:{mqtt.broker_port}",
-                "connected": self._online(),
-            },
+            else {"broker": f"{mqtt.host}:{mqtt.broker_port}", **(self._link() or {"connected": False})},
             "ledger": {"stream": span.stream, "last": span.last, "acked": span.acked},
             "store": {"writable": self._journal.why_not is None, "why_not": self._journal.why_not},
             "buses": buses,

@@ -214,7 +214,7 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "a prefix with a wildcard",
         "  host: broker.example.net",
         "  host: b\n  prefix: §a/+",
-        "mqtt.prefix cannot be 'a/+'; write levels of a topic with / between them, such as chargerd/v1",
+        "mqtt.prefix cannot be 'a/+'; write topic levels with / between, such as chargerd/v1, and no $ first",
     ),
     (
         "a time zone",
@@ -332,6 +332,42 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "host: broker.example.net",
         "host: §mqtt://broker.example.com",
         "mqtt.host is no name or address; write the name alone: the port goes into port, TLS into tls",
+    ),
+    (
+        "a prefix of the broker's own",
+        "  host: broker.example.net",
+        "  host: b\n  prefix: §$share/x",
+        "mqtt.prefix cannot be '$share/x'; write topic levels with / between, such as chargerd/v1, and no $ first",
+    ),
+    (
+        "a broker's name with nothing between two dots",
+        "host: broker.example.net",
+        "host: §broker..example.com",
+        "mqtt.host is no name or address; each part between dots has 1 to 63 characters",
+    ),
+    (
+        "a broker's name longer than names are",
+        "host: broker.example.net",
+        f"host: §{'b' * 64}.example.com",
+        "mqtt.host is no name or address; each part between dots has 1 to 63 characters",
+    ),
+    (
+        "a broker's address as URLs have it",
+        "host: broker.example.net",
+        'host: §"[2001:db8::1]"',
+        "mqtt.host is no name or address; write the name alone: the port goes into port, TLS into tls",
+    ),
+    (
+        "a serial server whose name cannot be looked up",
+        '"10.0.0.2:4196"',
+        '§".serial:4196"',
+        "buses.line-b.rtu_over_tcp is no name or address; each part between dots has 1 to 63 characters",
+    ),
+    (
+        "TLS switched on like a light",
+        "  tls: {ca: /ca.pem}",
+        "  tls: §true",
+        "mqtt.tls is true, not a mapping; write {} for TLS with the system's authorities, or keys below it",
     ),
     (
         "a broker with its port",

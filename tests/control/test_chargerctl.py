@@ -166,6 +166,27 @@ def test_status_is_a_table_that_fits_a_narrow_screen(daemon: Daemon, tmp_path: P
     assert "NOT connected" in run(tmp_path, "status").stdout
 
 
+def test_status_says_why_there_is_no_broker_and_what_one_lacks(daemon: Daemon, tmp_path: Path) -> None:
+    reason: Json = {"code": "quota", "what": "the quota is used up", "then": "raise it", "said": "no\\x1b"}
+    daemon.mqtt = {
+        "broker": "b:1883",
+        "connected": False,
+        "since_s": 754.0,
+        "attempts": 17,
+        "reason": reason,
+        "shortfalls": [],
+    }
+    shown = " ".join(run(tmp_path, "status").stdout.split())
+    assert "the quota is used up, tried 17 times in 12:34; raise it" in shown
+    assert "the broker says: no\\x1b" in shown
+    lacks: Json = [
+        {"code": "small_packets", "what": "it takes 2000 bytes", "then": "let it take more", "said": None}
+    ]
+    daemon.mqtt = {"broker": "b:1883", "connected": True, "reason": None, "attempts": 0, "shortfalls": lacks}
+    shown = " ".join(run(tmp_path, "status").stdout.split())
+    assert "it takes 2000 bytes; let it take more" in shown
+
+
 def test_status_says_what_ends_a_session_at_the_latest(daemon: Daemon, tmp_path: Path) -> None:
     timed = port("A05", "charging", session={"charging_s": 1.0}, limits_in_force={**LIMITS, "duration_s": 1800.0})
     daemon.ports.append(timed)

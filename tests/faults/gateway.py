@@ -16,8 +16,8 @@ from chargerd.core.ledger import Batch, Body, LedgerEntry, RowKind
 from chargerd.core.units import PortId, Seconds
 from chargerd.mqtt import transport
 from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.heard import PubAck
 from chargerd.mqtt.publisher import Publisher
-from chargerd.mqtt.transport import PubAck
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.store.journal import Journal
 from tests.patience import PATIENCE_S

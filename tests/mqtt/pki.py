@@ -22,7 +22,10 @@ class Authority:
         )  # fmt: skip
 
     def issue(self, name: str, *, days: int = 100, file: str | None = None) -> tuple[Path, Path]:
-        """Make a certificate for `name` on 127.0.0.1; return it and its key, readable for everybody."""
+        """Make a certificate for `name` on 127.0.0.1; return it and its key, readable for everybody.
+
+        With `days` below 0 it has expired.
+        """
         stem = file or name
         key, request, certificate = (self.folder / f"{stem}.{end}" for end in ("key", "csr", "crt"))
         extensions = self.folder / f"{stem}.ext"

@@ -484,8 +484,8 @@ def test_what_a_large_gateway_has_still_fits_into_one_message() -> None:
         ]
         return {"ports": names, "boards": boards, "ledger": {"stream": "s", "first": 1, "last": 9}}
 
-    assert parts.fitting(info(85)) == info(85)
-    large, huge = parts.fitting(info(200)), parts.fitting(info(1000))
+    assert parts.fitting(info(85), LARGEST) == info(85)
+    large, huge = parts.fitting(info(200), LARGEST), parts.fitting(info(1000), LARGEST)
     assert (large["boards"], large["ports"]) == ([], info(200)["ports"])
     assert (huge["boards"], huge["ports"], huge["ledger"]) == ([], [], info(1)["ledger"])
     assert max(len(parts.json_of(one)) for one in (large, huge)) <= LARGEST

@@ -19,8 +19,11 @@ from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan
 from chargerd.core.units import CommandId, PortId, Seconds
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
+from chargerd.mqtt.contract import EventBody
 from chargerd.mqtt.feed import ACK_WAIT, LedgerSource
-from chargerd.mqtt.transport import BackOff, Connected, Heard, Lost, Transport
+from chargerd.mqtt.heard import Connected, Heard, Lost
+from chargerd.mqtt.reasons import NO_PROGRESS
+from chargerd.mqtt.transport import BackOff, Transport
 from chargerd.runtime.clock import SystemClock
 from chargerd.store.journal import Journal
 from tests.backend import Backend
@@ -105,6 +108,7 @@ class Stage(Generic[AnyLedger]):
         self.commands: list[Incoming] = []
         self.refusals: list[Refusal] = []
         self.alarms: list[tuple[str, str]] = []
+        self.events: list[EventBody] = []
         self.crashes: list[BaseException] = []
         self.news = threading.Condition()
         self.hold_acknowledgements = False
@@ -121,6 +125,7 @@ class Stage(Generic[AnyLedger]):
             on_alarm=lambda name, detail: self._note(self.alarms, (name, detail)),
             on_crash=self.crashes.append,
         )
+        self.link.on_event = self.events.append
 
     def _note(self, into: list[object] | list[Refusal] | list[tuple[str, str]], thing: object) -> None:
         with self.news:
@@ -337,7 +342,7 @@ def test_a_client_without_progress_is_replaced(broker: Mosquitto, backend: Backe
     with Stage(broker.port, Ledger()) as stage:
         backend.wait("state/gateway")
         first = stage.link._transport  # noqa: SLF001 - the point is that it is another one afterwards
-        stage.link._words.put(stage.link._rebuild)  # noqa: SLF001 - what the supervisor does after 90 s
+        stage.link._words.put(lambda: stage.link._rebuild(NO_PROGRESS))  # noqa: SLF001 - as after 90 s
         stage.wait(lambda: stage.link.connected and stage.link._transport is not first)  # noqa: SLF001
 
 

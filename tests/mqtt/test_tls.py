@@ -17,6 +17,7 @@ from tests.broker import Mosquitto
 from tests.mqtt.pki import Authority
 from tests.mqtt.test_clock import WallClock
 from tests.mqtt.test_link import Ledger, Stage
+from tests.mqtt.test_reasons import trying
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     made.issue("server")
     made.issue("shed-1", days=100)
     made.issue("shed-1", days=20, file="short")
+    made.issue("shed-1", days=-1, file="old")
+    return made
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = Authority(tmp_path_factory.mktemp("foreign"), "other")
+    made.issue("shed-1")
     return made
 
 
@@ -64,24 +73,44 @@ def test_a_link_over_tls_shows_its_certificate_and_checks_the_brokers(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves that socket to the GC
-def test_a_broker_of_another_authority_is_not_spoken_to(
-    tmp_path: Path, authority: Authority, broker: Mosquitto
+def test_each_way_of_not_fitting_a_brokers_tls_is_told_apart(
+    tmp_path: Path, authority: Authority, foreign: Authority, broker: Mosquitto
 ) -> None:
-    other = Authority(tmp_path / "other", "other")
-    section = tls(authority, tmp_path).model_copy(update={"ca": str(other.certificate)})
-    with Stage(broker.port, Ledger(), tls=section) as stage:
+    good = tls(authority, tmp_path)
+    ours = {"port": broker.port, "host": "127.0.0.1"}
+    attempts: list[tuple[str, dict[str, object]]] = [
+        ("hung_up", ours),
+        ("client_certificate_missing", {**ours, "tls": TlsSection(ca=good.ca)}),
+        ("client_certificate_expired", {**ours, "tls": keys(authority, "old", good.ca)}),
+        ("client_certificate_refused", {**ours, "tls": keys(foreign, "shed-1", good.ca)}),
+        ("broker_certificate_not_trusted", {**ours, "tls": keys(authority, "shed-1", str(foreign.certificate))}),
+        ("broker_certificate_of_another", {**ours, "host": "localhost", "tls": good}),
+    ]
+    for code, config in attempts:
+        with trying(MqttSection.model_validate(config)) as one:
+            reason = one.reason()
+            assert reason.code == code, reason
+    with (
+        Mosquitto(tmp_path / "plain") as plain,
+        trying(MqttSection(host="127.0.0.1", port=plain.port, tls=good)) as one,
+    ):
+        assert one.reason().code == "no_tls_there"
+
+
+def keys(authority: Authority, name: str, ca: str | None) -> TlsSection:
+    stem = authority.folder / name
+    return TlsSection(ca=ca, certificate=f"{stem}.crt", key=f"{stem}.key")
+
+
+def test_an_alarm_says_why_the_broker_refuses(authority: Authority, broker: Mosquitto) -> None:
+    with Stage(broker.port, Ledger(), tls=TlsSection(ca=str(authority.certificate))) as stage:
         stage.wait(lambda: bool(stage.alarms))
-        name, detail = stage.alarms[0]
-        assert name == "connection_refused"
-        assert "certificate verify failed" in detail
-        assert not stage.link.connected
-
-
-def test_without_a_certificate_the_broker_refuses(authority: Authority, broker: Mosquitto) -> None:
-    section = TlsSection(ca=str(authority.certificate))
-    with Stage(broker.port, Ledger(), tls=section) as stage:
-        stage.wait(lambda: "certificate" in (broker.folder / "mosquitto.log").read_text().lower())
-        assert not stage.link.connected
+        assert stage.alarms[0][0] == "connection_refused"
+        assert "mqtt.tls.certificate" in stage.alarms[0][1]
+        state = stage.link.state
+        assert (state.connected, state.attempts >= 1) == (False, True)
+        assert state.reason is not None
+        assert state.reason.code == "client_certificate_missing"
 
 
 def test_new_files_are_taken_without_a_restart_and_unfit_ones_are_not(
