@@ -14,6 +14,7 @@ Examples: TypeAlias = Mapping[str, Json]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DESCRIPTION = """\
 What a gateway says and what it takes, over MQTT 5: JSON, UTF-8, one object a message, at most 16 KiB.
+Written from the gateway's side: what it sends, a backend receives.
 
 Within a major version fields are only added. Ignore fields you do not know, and treat a value you do not know, of
 a field that lists its values, as `other`: such a list is `examples` beside `type: string`. What is not known is
