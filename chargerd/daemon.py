@@ -156,7 +156,7 @@ class Daemon:
         seed = zlib.crc32(site.gateway.id.encode())
         # What was open on another gateway's journal cannot be taken up: nobody knows what was plugged in since.
         plan = site.plan if recovery.moved is None else replace(site.plan, resume_window=Seconds(0.0))
-        self._station = Station(plan, self._clock.moment(), latches, seed, recovery.disabled)
+        self._station = Station(plan, self._clock.moment(), latches, seed, recovery.disabled, recovery.identities)
         self._engine = Engine(self._station, self._clock, self._journal, self._give_up)
         self._buses = make_buses(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
         self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}
@@ -187,7 +187,11 @@ class Daemon:
             status=self._portrait.status,
             accounts=Accounts(self._journal),
             audit=self._note,
-            lines=Lines(lambda: [bus.statistics() for bus in self._buses if isinstance(bus, Bus)]),
+            lines=Lines(
+                lambda: [bus.statistics() for bus in self._buses if isinstance(bus, Bus)],
+                self._engine.changed_lines,
+                self._engine.dispatch,
+            ),
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed

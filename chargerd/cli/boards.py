@@ -64,6 +64,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
         "look for a second master, for other clients of its serial server, and whether baudrate is the line's",
     ),
     "implausible": ("it answers what cannot be true", "look at its profile and its wiring, or replace it"),
+    "line_changed": (
+        "it is another board than before, and nothing closes on its line",
+        "look which adapter is which; if what is there is right, say so with `chargerctl accept-line`",
+    ),
     "unprepared": (
         "it has not taken its settings, and counts as having no dead-man",
         "look in the log which, compare its firmware with its profile, and set it by the maker's own tool",
@@ -94,6 +98,26 @@ def command(
             _show(console, bus, edges)
 
     return boards
+
+
+def accept_command(
+    connect: Callable[..., AbstractContextManager[ControlClient]], as_json: Callable[[Any], Any]
+) -> click.Command:
+    """Return `chargerctl accept-line`."""
+
+    @click.command("accept-line")
+    @click.argument("bus")
+    @as_json
+    @click.pass_obj
+    def accept_line(path: Path, bus: str, *, as_json: bool) -> None:
+        """Say that the boards which a line has now are the right ones, after looking at each socket of it."""
+        with connect(path, as_json=as_json) as client:
+            told = client.call("accept-line", bus=bus)
+        click.echo(
+            json.dumps(told) if as_json else f"{bus}: known by {', '.join(words(told['boards']))} as told now"
+        )
+
+    return accept_line
 
 
 def _show(console: Console, bus: Fields, edges: Json) -> None:

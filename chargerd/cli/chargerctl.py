@@ -114,7 +114,17 @@ def _sessions() -> click.Command:
     return sessions.group(_client, as_json, _complete_port)
 
 
-LATER: dict[str, Callable[[], click.Command]] = {"boards": _boards, "sessions": _sessions}
+def _accept_line() -> click.Command:
+    from chargerd.cli import boards
+
+    return boards.accept_command(_client, as_json)
+
+
+LATER: dict[str, Callable[[], click.Command]] = {
+    "accept-line": _accept_line,
+    "boards": _boards,
+    "sessions": _sessions,
+}
 """Commands that draw tables whatever is asked of them."""
 
 

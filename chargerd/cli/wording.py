@@ -14,6 +14,10 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "The relay board has not confirmed that the relay is open, or a board that guards the circuit is silent.",
         "check the board's supply and the bus cable; see chargerctl boards",
     ),
+    "line_changed": (
+        "A board of its line says that it is another one than before.",
+        "see chargerctl boards; if what is there is right: chargerctl accept-line with the line's name",
+    ),
     "not_yet_known": (
         "The daemon has just begun: not all that the port needs has answered yet.",
         "nothing; a start waits for it, for `step_s` at most (3 s unless set)",

@@ -12,7 +12,7 @@ from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.config.source import Path
 from chargerd.config.wiring import check_buses, check_phase, resolve_boards, resolve_channel, resolve_circuits
 from chargerd.config.work import Work
-from chargerd.core.plan import ChargeEnd, InputKind, InputPlan, PortPlan, Protection, StationPlan
+from chargerd.core.plan import ChargeEnd, InputKind, InputPlan, LinePlan, PortPlan, Protection, StationPlan
 from chargerd.core.units import BoardId, CircuitId, PortId, Seconds, Watts
 
 JUMP_READINGS = 2
@@ -59,12 +59,23 @@ def expand(document: Document, work: Work) -> Site | None:
             ports=tuple(ports.plans),
             circuits=circuits,
             inputs=inputs,
+            lines=tuple(_line(name, boards) for name in document.buses),
             queue_for=Seconds(document.queue.queue_s),
             resume_window=Seconds(document.resume.window_s),
             tariff_tiers=tuple(Watts(tier) for tier in document.tariff_tiers_w),
         ),
         digest=_digest(document, boards),
         notes=tuple(sorted(work.notes)),
+    )
+
+
+def _line(name: str, boards: Mapping[BoardId, Board]) -> LinePlan:
+    mine = [board for board in boards.values() if board.bus == name]
+    return LinePlan(
+        id=name,
+        boards=tuple(board.id for board in mine),
+        telling=frozenset(board.id for board in mine if board.profile.identity),
+        unique=frozenset(board.id for board in mine if any(one.unique for one in board.profile.identity)),
     )
 
 

@@ -18,6 +18,22 @@ def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequenc
     _dead_man(document, boards, ports, work)
     _phases(document, work)
     _adapters(document, work)
+    _alike(document, boards, work)
+
+
+def _alike(document: Document, boards: Mapping[BoardId, Board], work: Work) -> None:
+    """Note lines that nobody can tell from another one: the same addresses, and no serial number on either."""
+    seen: dict[frozenset[int], str] = {}
+    for name in document.buses:
+        mine = [board for board in boards.values() if board.bus == name]
+        unique = any(one.unique for board in mine for one in board.profile.identity)
+        if not mine or unique:
+            continue
+        other = seen.setdefault(frozenset(board.address for board in mine), name)
+        if other != name:
+            what = f"lines {other} and {name} have boards at the same addresses, and none tells a serial number"
+            hint = "give the boards of one other addresses: exchanged lines would exchange the sockets unnoticed"
+            work.note(("buses", name), what, hint, key=True)
 
 
 def _adapters(document: Document, work: Work) -> None:

@@ -213,6 +213,22 @@ class Thermometers(Row):
         return self
 
 
+class IdentityRegister(Row):
+    """Registers that say which board it is: as they are, for comparison."""
+
+    function: Literal[3, 4] = 3
+    address: Address
+    count: int = Field(1, ge=1, le=64)
+    unique: bool = True
+    """Whether no other board of its kind says the same, as with a serial number."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "IdentityRegister":
+        if self.address + self.count - 1 > HIGHEST:
+            raise ValueError("address and count reach beyond 0xFFFF; correct them")
+        return self
+
+
 class Profile(Model):
     """One board model."""
 
@@ -228,6 +244,8 @@ class Profile(Model):
     inputs: Inputs | None = None
     meter: MeterSection | None = None
     thermometers: Thermometers | None = None
+    identity: tuple[IdentityRegister, ...] = ()
+    """What the board is known by; one that refuses it, or does not answer, tells none."""
 
     @property
     def kind(self) -> str:
@@ -250,6 +268,7 @@ class Profile(Model):
             if self.relay.timed_on is not None:
                 yield "relay.timed_on", self.relay.timed_on
             yield from ((f"relay.prepare: {setting.name}", setting) for setting in self.relay.prepare)
+        yield from ((f"identity: {register.address}", register) for register in self.identity)
         if self.inputs is not None:
             yield "inputs", self.inputs
         if self.thermometers is not None:
@@ -258,6 +277,15 @@ class Profile(Model):
             yield from (
                 (f"meter.{quantity.value}", register) for quantity, register in self.meter.registers.items()
             )
+
+    @model_validator(mode="after")
+    def _identity_is_no_value(self) -> "Profile":
+        # A late answer would be taken for a current.
+        if self.meter is not None and any(one.function == self.meter.function for one in self.identity):
+            raise ValueError(
+                "identity is read by the function that reads values; take the other one, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_something(self) -> "Profile":

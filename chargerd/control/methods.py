@@ -85,6 +85,12 @@ class ResetParams(HolderParams):
     reason: Text | None = None
 
 
+class LineParams(Params):
+    """`accept-line`."""
+
+    bus: Name
+
+
 class SessionsParams(Params):
     """`sessions`: how many, and of which port; settlements come one a message, newest first, then how many."""
 
@@ -112,9 +118,10 @@ METHODS: Mapping[str, type[Params]] = {
     "session": SessionParams,
     "verify": Nothing,
     "boards": Nothing,
+    "accept-line": LineParams,
 }
 
-ACTING = frozenset({"start", "stop", "reset", "limits", "disable", "enable"})
+ACTING = frozenset({"start", "stop", "reset", "limits", "disable", "enable", "accept-line"})
 """Methods that change something: who used them is written to the log."""
 
 

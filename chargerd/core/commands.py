@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chargerd.core.identity import Identity
 from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
@@ -55,6 +56,8 @@ class Code(StrEnum):
     """Its boards have neither answered nor failed to since the daemon began: a start that comes now waits."""
     TOO_MANY_COMMANDS = "too_many_commands"
     """There is no room to keep the id of another one, so it might act twice."""
+    LINE_CHANGED = "line_changed"
+    """Its relay or meter hangs on a line with other boards than before; somebody on site has to accept them."""
     STORE_UNAVAILABLE = "store_unavailable"
     LIMIT_TOO_HIGH = "limit_too_high"
     THERMAL = "thermal"
@@ -143,10 +146,14 @@ class Amend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Write the totals of open sessions, and how warm ports are, in one transaction. Nobody waits for it."""
+    """Write the totals of open sessions, how warm ports are and who boards are, in one transaction.
+
+    Nobody waits for it.
+    """
 
     records: tuple[SessionRecord, ...]
     warmths: tuple[Warmth, ...] = ()
+    identities: tuple[Identity, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from chargerd.core.circuits import BETWEEN_CLOSINGS, Circuits
 from chargerd.core.commands import Code
 from chargerd.core.events import BoardBack, BoardEvent, BoardPrepared, PreparationFailed
 from chargerd.core.facts import Clearing, Disabled, Latch
+from chargerd.core.lines import Lines
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import Recurring, reached
@@ -98,6 +99,9 @@ class Surroundings:
     """The longest outage after which a session goes on."""
     prepared: set[BoardId] = field(default_factory=set)
     """The boards whose settings were read and were right, since they were last there anew."""
+
+    lines: Lines = field(default_factory=Lines)
+    """What is known of the lines that boards hang on."""
 
     suspects: set[PortId] = field(default_factory=set)
     """Ports whose meters or relays may be exchanged, while that is not settled."""
@@ -238,6 +242,7 @@ class PortCondition:
             or circuits.latched(self.id),
             Code.BUSY: self.charge is not None,
             Code.DISABLED: self.station.leaving or self.disabled() is not None,
+            Code.LINE_CHANGED: self.station.lines.changed(self.id),
             Code.BOARD_LOST: self.board_lost
             or (self._at_rest and self.relay.known and self.relay.phase is not Phase.OPEN)
             or (circuits.unguarded(self.id) and not unread),
@@ -246,7 +251,7 @@ class PortCondition:
             Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW or self.heat.warm(now.instant),
             Code.VOLTAGE: self.mains.out(now.instant),
             Code.CIRCUIT_FULL: no_room and not unclear,
-            Code.NOT_YET_KNOWN: self._not_yet_known() or unclear,
+            Code.NOT_YET_KNOWN: self._not_yet_known() or unclear or self.station.lines.pending(self.id),
         }
         return tuple(code for code, holds in found.items() if holds)
 
@@ -288,6 +293,7 @@ class PortCondition:
             and self.id not in self.station.suspects
             and self.circuits.allow(self.id)
             and not self.board_lost
+            and self.station.lines.steady(self.id)
             and self.station.store_writable
             and self.relay.phase is Phase.OPEN
             and self.seen.fresh(now.instant)

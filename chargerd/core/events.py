@@ -196,6 +196,22 @@ class CircuitFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoardIdentified:
+    """A board was asked who it is. `words` as it told them; `None`: it does not tell."""
+
+    board: BoardId
+    at: Instant
+    words: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineAccepted:
+    """Somebody on site says that the boards which a line has now are the right ones."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequested:
     """Someone wants a port energised. The command's id is durable by now."""
 
@@ -322,11 +338,11 @@ class ShutdownRequested:
 RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
 SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
 BoardEvent = BoardLost | BoardBack | BoardPrepared | PreparationFailed | ForeignHeard
-BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent
+BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent | BoardIdentified
 JournalEvent = Persisted | PersistFailed | StoreChanged
 AvailabilityRequest = DisableRequested | EnableRequested
 PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested
 Request = PortRequest | AvailabilityRequest
 RequestNews = RequestHeard | RequestDropped
-Report = BusEvent | JournalEvent | DeadlineReached | ShutdownRequested
+Report = BusEvent | JournalEvent | DeadlineReached | ShutdownRequested | LineAccepted
 Event = Report | Request | RequestNews

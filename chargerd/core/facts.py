@@ -327,6 +327,22 @@ class ForeignAnswers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineChanged:
+    """A board tells that it is another one than before: nothing closes on its line until that is settled."""
+
+    line: str
+    board: BoardId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRestored:
+    """A line that had changed is in use again: it is `itself`, or was `accepted` on site, as `kind` says."""
+
+    line: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed:
     """The journal cannot be written; no relay closes until it can."""
 
@@ -364,5 +380,6 @@ PortFact = (
 )
 CircuitFact = InputTripped | InputsLost | InputsBack | InputsFlapping | CircuitShed | CircuitTripped
 BoardFact = BoardWentSilent | BoardReturned | BoardFlapping | BoardNotPrepared | ForeignAnswers
+LineFact = LineChanged | LineRestored
 StoreFact = StoreFailed | StoreRecovered | StoreFlapping
-Fact = SessionFact | PortFact | CircuitFact | BoardFact | StoreFact
+Fact = SessionFact | PortFact | CircuitFact | BoardFact | LineFact | StoreFact

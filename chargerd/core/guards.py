@@ -256,6 +256,7 @@ def restored(port: Port, now: Moment) -> bool:
     return (
         port.relay.phase is Phase.OPEN
         and not port.board_lost
+        and port.station.lines.recognised(port.id)
         and port.station.store_writable
         and port.ready(now)
         and not port.frozen.dead

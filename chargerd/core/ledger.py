@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from chargerd.core import plain
 from chargerd.core.facts import Disabled, Latch
+from chargerd.core.identity import Identity
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
 from chargerd.core.session import SessionRecord
@@ -138,6 +139,7 @@ class Batch:
     commands: tuple[RememberedCommand, ...] = ()
     replies: tuple[tuple[Reply, bool], ...] = ()
     warmths: tuple[Warmth, ...] = ()
+    identities: tuple[Identity, ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
 
 
@@ -156,6 +158,7 @@ class Recovery:
     latches: tuple[Latch, ...] = ()
     disabled: tuple[Disabled, ...] = ()
     warmths: tuple[Warmth, ...] = ()
+    identities: tuple[Identity, ...] = ()
     unfinished: tuple[RememberedCommand, ...] = ()
     last_words: tuple[RememberedCommand, ...] = ()
     """The newest commands with a final reply, oldest first; a process that was killed may not have sent it."""

@@ -242,12 +242,23 @@ class InputPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinePlan:
+    """One line and the boards on it. `telling` are those that can tell who they are, `unique` as nobody else."""
+
+    id: str
+    boards: tuple[BoardId, ...]
+    telling: frozenset[BoardId] = frozenset()
+    unique: frozenset[BoardId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StationPlan:
     """Everything the decisions need to know about a site."""
 
     ports: tuple[PortPlan, ...]
     circuits: tuple[CircuitPlan, ...] = ()
     inputs: tuple[InputPlan, ...] = ()
+    lines: tuple[LinePlan, ...] = ()
     queue_for: Seconds = Seconds(0.0)
     """How long a start waits for its circuit if its order does not say."""
     resume_window: Seconds = Seconds(0.0)

@@ -1,6 +1,6 @@
 """The station: events in, outcome out. The one door to the decisions; it reads no clock and does nothing."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import TypeAlias
 
 from chargerd.core.alarms import implausible, is_known, noticed
@@ -8,11 +8,12 @@ from chargerd.core.availability import Availability, answer
 from chargerd.core.charge import settle_interrupted
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
-from chargerd.core.condition import Step, Surroundings
+from chargerd.core.condition import Intervention, Step, Surroundings
 from chargerd.core.events import (
     AvailabilityRequest,
     BoardBack,
     BoardEvent,
+    BoardIdentified,
     BoardLost,
     BoardPrepared,
     CircuitFault,
@@ -22,6 +23,7 @@ from chargerd.core.events import (
     ForeignHeard,
     InputsNotRead,
     InputsRead,
+    LineAccepted,
     MeterFault,
     MeterReading,
     Persisted,
@@ -59,15 +61,17 @@ from chargerd.core.flapping import Flaps
 from chargerd.core.frozen import Frozen
 from chargerd.core.guards import exceeds
 from chargerd.core.heard import Heard
+from chargerd.core.identity import Identity
 from chargerd.core.invariants import Invariants
+from chargerd.core.lines import Lines
 from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.pickup import Recurring
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
-from chargerd.core.resuming import Outlook, outlook
-from chargerd.core.session import SessionRecord, StopDetail
+from chargerd.core.resuming import PROOF_WITHIN, Outlook, outlook
+from chargerd.core.session import SessionRecord, StopDetail, StopReason
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import Warmth, cooled
@@ -103,8 +107,12 @@ class Station:
         latches: Iterable[Latch] = (),
         seed: int = 0,
         disabled: Iterable[Disabled] = (),
+        identities: Iterable[Identity] = (),
     ) -> None:
-        """Take latches and what is disabled from the journal; `seed` orders loads that come back together."""
+        """Take latches, what is disabled and who boards are from the journal.
+
+        `seed` orders loads that come back together.
+        """
         held = tuple(latches)
         self._plan = plan
         self._out = Outbox()
@@ -113,6 +121,7 @@ class Station:
             availability=Availability(disabled),
             queue_for=plan.queue_for,
             resume_window=plan.resume_window,
+            lines=Lines(plan, identities, self._out),
         )
         self._ports = {
             port.id: Port(
@@ -198,6 +207,10 @@ class Station:
         """Return a snapshot of one port. Raises `KeyError`."""
         return self._ports[port].view(now)
 
+    def changed_lines(self) -> Mapping[str, tuple[BoardId, ...]]:
+        """Return the lines that have other boards than before, and the boards that show it."""
+        return self._surroundings.lines.changed_boards
+
     def at_rest(self, now: Moment) -> bool:
         """Say whether no session goes on, whatever relays say.
 
@@ -231,10 +244,8 @@ class Station:
                 return self._supply.note(event, now)
             case BoardLost() | BoardBack() | BoardPrepared() | PreparationFailed() | ForeignHeard():
                 return self._board(event, now)
-            case StoreChanged():
-                return self._store(event)
-            case ShutdownRequested():
-                return self._shut_down(event, now)
+            case BoardIdentified() | StoreChanged() | LineAccepted() | ShutdownRequested():
+                return self._all(event, now)
             case _:
                 return self._route_port(event, now)
 
@@ -437,6 +448,7 @@ class Station:
                 self._out.tell(ForeignAnswers(board=event.board, kind=kind))
             return []
         ports = [port for port in self._ports.values() if port.plan.relay.board == event.board]
+        self._surroundings.lines.board(event)
         if isinstance(event, BoardLost):
             self._out.tell(BoardWentSilent(board=event.board, kind=event.kind.value))
         else:
@@ -447,6 +459,33 @@ class Station:
             if was_lost and not port.board_lost:
                 port.relay.check(now.instant, self._out)
         return ports
+
+    def _identified(self, event: BoardIdentified, now: Moment) -> list[Port]:
+        """Take in who a board is; on a line that has changed every relay is opened, and sessions wait."""
+        line = self._surroundings.lines.note(event)
+        ports = [self._ports[port] for port in self._surroundings.lines.ports_on(line or "")]
+        detail = StopDetail(function="line_changed")
+        for port in ports:
+            port.intervention = Intervention(
+                reason=StopReason.BOARD_LOST, detail=detail, code=Code.LINE_CHANGED, patience=PROOF_WITHIN
+            )
+            react(port, Trigger.CIRCUIT_SUSPEND, DeadlineReached(), now)
+        return ports
+
+    def _all(
+        self, event: BoardIdentified | StoreChanged | LineAccepted | ShutdownRequested, now: Moment
+    ) -> list[Port]:
+        """Take in what concerns a line with all its ports, or every port."""
+        match event:
+            case BoardIdentified():
+                return self._identified(event, now)
+            case StoreChanged():
+                return self._store(event)
+            case LineAccepted():
+                self._surroundings.lines.accept(event.line)
+                return []
+            case _:
+                return self._shut_down(event, now)
 
     def _store(self, event: StoreChanged) -> list[Port]:
         if event.writable != self._surroundings.store_writable:

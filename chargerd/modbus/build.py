@@ -13,6 +13,7 @@ from chargerd.modbus.board import BoardOnBus, MeterBoard, RelayBoard, Wiring
 from chargerd.modbus.bus import Bus, Emit
 from chargerd.modbus.connector import connector
 from chargerd.modbus.feeder import Feeder, InputBoard, Supply, ThermometerBoard, readings_of
+from chargerd.modbus.identity import Identities
 from chargerd.modbus.jobs import Kind, Reading, Regular
 from chargerd.modbus.schedule import PortOnBus, Schedule
 
@@ -80,6 +81,13 @@ def _bus(
             if board.timing.min_period_ms
         },
         supply.regulars,
+        Identities(
+            {
+                board.id: (board.address, board.profile.identity)
+                for board in site.boards.values()
+                if board.bus == name
+            }
+        ),
     )
     return Bus(
         name=name,

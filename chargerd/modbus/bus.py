@@ -307,6 +307,7 @@ class Bus:
         self._exchange.prepare_anew()
         with self._lock:
             self._schedule.forgive()
+            self._schedule.identities.begin(self._clock.now())
         return True
 
     def _lose_line(self, error: LineGone) -> None:

@@ -53,6 +53,8 @@ class Cause(StrEnum):
     """Answers come that could be taken for its own: a second master, or a server that copies all to all."""
     IMPLAUSIBLE = "implausible"
     """A board answers what cannot be true: a wrong profile, or a board that is out of order."""
+    LINE_CHANGED = "line_changed"
+    """A board tells that it is another one than before: adapters have swapped names, or it was replaced."""
     UNPREPARED = "unprepared"
     """A board has not taken a setting it must have: nothing is known of its dead-man, nor of its inputs."""
 

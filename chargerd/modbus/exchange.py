@@ -117,8 +117,8 @@ class Exchange:
         more = Seconds(health.shortened(timeout) + self._note_connection(board.id, result))
         with self._lock:
             back = alive and self._schedule.back_offs.answered(board.id)
-            if back and board.relay_ports:
-                self._schedule.ask_coils(board.id)
+            if back:
+                self._is_back(board, now)
             lost = not alive and self._schedule.back_offs.missed(board.id, now, more)
         if back:
             if board.id in self._preparing:
@@ -128,6 +128,12 @@ class Exchange:
             assert isinstance(result, Failed)
             self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
         return result
+
+    def _is_back(self, board: BoardOnBus, now: Instant) -> None:
+        """Have read what may have changed while a board was away: its relays, and who it is."""
+        if board.relay_ports:
+            self._schedule.ask_coils(board.id)
+        self._schedule.identities.begin(now, board.id)
 
     def _stranger(self, board: BoardId, now: Instant) -> None:
         """Count and tell that a stranger's answer came where a board was asked; the log has each board's first."""

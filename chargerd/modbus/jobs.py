@@ -141,4 +141,13 @@ class Regular:
         return "feeder" if self.circuit is not None else "thermometers" if self.thermometers else "inputs"
 
 
-Job: TypeAlias = Cut | Hold | Coils | Reading | Regular
+@dataclass(slots=True, kw_only=True)
+class Identify:
+    """Ask a board who it is."""
+
+    board: BoardId
+    begins: Instant = NEVER
+    """From when on it is to be asked."""
+
+
+Job: TypeAlias = Cut | Hold | Coils | Reading | Regular | Identify

@@ -8,6 +8,7 @@ of them is late for long. So nothing starves, and a cycle holds an even share of
 Where nothing fast is to be read, the slower ones have the line to themselves.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -25,7 +26,8 @@ from chargerd.config.pacing import (
 from chargerd.core.commands import Pace, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.back_off import BackOffs
-from chargerd.modbus.jobs import NEVER, Coils, Cut, Hold, Job, Kind, Reading, Regular
+from chargerd.modbus.identity import Identities
+from chargerd.modbus.jobs import NEVER, Coils, Cut, Hold, Identify, Job, Kind, Reading, Regular
 from chargerd.modbus.lateness import Lateness
 
 LATE_FOR_LONG = Seconds(1.0)
@@ -70,8 +72,10 @@ class Schedule:
         relay_boards: Iterable[BoardId],
         min_periods: Mapping[BoardId, Seconds] | None = None,
         regulars: Iterable[Regular] = (),
+        identities: Identities | None = None,
     ) -> None:
         """`min_periods`: how long after a request some boards want to be left alone."""
+        self.identities = identities or Identities({})
         self._ports = ports
         self._readings = tuple(reading for port in ports.values() for reading in port.readings.values())
         self._regulars = tuple(regulars)
@@ -190,6 +194,9 @@ class Schedule:
                 instants.append(max(reading.begins, self.back_offs.wait_for(reading.board, now)))
         for regular in self._regulars:
             instants.append(max(regular.eligible_at(), self.back_offs.wait_for(regular.board, now)))
+        for job in self.identities.jobs:
+            if job.begins < NEVER:
+                instants.append(max(job.begins, self.back_offs.wait_for(job.board, now)))
         for board, last in self._coils_last.items():
             instants.append(max(after(last, COILS_EVERY), self._coils_wait_for(board, now)))
         return min(instants, default=None)
@@ -216,6 +223,8 @@ class Schedule:
             case Reading():
                 for reading in self._same(job):
                     reading.done(now)
+            case Identify():
+                self.identities.asked(job, now)
 
     def _check_openings(self, job: Job, now: Instant) -> None:
         """Raise `PassedOverError` if an opening that could go out has to wait for more than one other job (S2)."""
@@ -257,7 +266,7 @@ class Schedule:
         self._choose_voltage()
 
     def forgive(self) -> None:
-        """The line is back: every board may be asked at once, relays first.
+        """The line is back: every board may be asked at once, relays first, and who it is after that.
 
         What went before an opening over a line that is gone is no reason to give up on this one.
         """
@@ -295,6 +304,7 @@ class Schedule:
             if _has_turns(reading) and self._may_read(reading, now):
                 due.append(self._slower(reading))
         due += self._of_boards(now)
+        due += self._to_identify(now, idle=fast is None and not due, alone=not due)
         due.sort(key=lambda one: LONG_AGO if one.pressing and one.by <= now else one.by)
         if due and (fast is None or self._slower_goes(due, now)):
             self._out_of_turn = due[0].job
@@ -345,6 +355,15 @@ class Schedule:
         for board, last in self._coils_last.items():
             if after(last, COILS_EVERY) <= now and self._coils_wait_for(board, now) <= now:
                 yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=Coils(board=board))
+
+    def _to_identify(self, now: Instant, *, idle: bool, alone: bool) -> list[_Due]:
+        """Return the next board that is to be asked who it is, if it is time for that."""
+        asked = (
+            one
+            for one in self.identities.due(now, idle=idle, alone=alone)
+            if self.back_offs.may(one[1].board, now)
+        )
+        return [_Due(by=by, job=job) for by, job in itertools.islice(asked, 1)]
 
     def _note_lateness(self, job: Job, now: Instant) -> None:
         """Count what is done late while its board has been answering: the line is short of time then."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from chargerd.core.clock import Clock
 from chargerd.core.commands import CloseRelay, RenewLease
 from chargerd.core.events import (
+    BoardIdentified,
     BusEvent,
     CircuitFault,
     InputsNotRead,
@@ -25,7 +26,7 @@ from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
 from chargerd.modbus.feeder import Supply
-from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading, Regular
+from chargerd.modbus.jobs import Coils, Cut, Hold, Identify, Job, Kind, Reading, Regular
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.wire import Answered, Failed
 
@@ -79,6 +80,8 @@ class Worker:
                 self._read_supply(job)
             case Reading():
                 self._read(job)
+            case Identify():
+                self._identify(job)
 
     def _cut(self, job: Cut) -> None:
         board, channel = self._relay_of(job.port)
@@ -236,6 +239,21 @@ class Worker:
         elif not job.thermometers:
             self._tell(InputsNotRead(board=job.board, at=at, kind=kind))
 
+    def _identify(self, job: Identify) -> None:
+        """Ask a board for the next register of what it is known by; tell when it has told all, or tells none."""
+        with self._lock:
+            request = self._schedule.identities.request(job.board)
+        result = self._exchange.ask(self._boards[job.board], request)
+        with self._lock:
+            known = self._schedule.identities
+            if isinstance(result, Answered):
+                told = known.answered(job.board, result.pdu, result.at)
+            else:
+                refused = result.kind is FaultKind.EXCEPTION
+                told = (None,) if known.failed(job.board, result.at, refused=refused) else None
+        if told is not None:
+            self._tell(BoardIdentified(board=job.board, at=result.at, words=told[0]))
+
     def _keep(self, job: Coils | Reading | Regular, result: Answered | Failed) -> None:
         if isinstance(result, Failed) and result.kind is not FaultKind.EXCEPTION:
             with self._lock:
@@ -247,7 +265,7 @@ class Worker:
                 self._schedule.ask_energy(job.port, at)
         self._tell(MeterFault(port=job.port, at=at, kind=kind))
 
-    def undone(self, job: Hold | Coils | Reading | Regular) -> None:
+    def undone(self, job: Hold | Coils | Reading | Regular | Identify) -> None:
         """The line vanished under a job: tell that it came to nothing."""
         now = self._clock.now()
         match job:
@@ -257,6 +275,8 @@ class Worker:
                 self._not_read_back(job, FaultKind.OFFLINE, now)
             case Regular():
                 self._supply_fault(job, FaultKind.OFFLINE, now)
+            case Identify():
+                pass  # Whoever is there when the line is back is asked anew.
             case Reading():
                 self._fault(job, FaultKind.OFFLINE, now, again=job.kind is Kind.ENERGY)
 

@@ -65,6 +65,8 @@ SEVERITY: Mapping[str, Severity] = {
     "store_flapping": Severity.ALARM,
     "circuit_shed": Severity.WARNING,
     "circuit_tripped": Severity.ALARM,
+    "line_changed": Severity.ALARM,
+    "line_restored": Severity.INFO,
 }
 """What is not listed is a warning: a fact that is new must be told, whatever else is wrong with it."""
 
@@ -204,6 +206,7 @@ def _plain_event(fact: Fact) -> EventBody:
         ports=getattr(fact, "ports", None),
         circuit=getattr(fact, "circuit", None),
         circuits=getattr(fact, "circuits", None),
+        bus=getattr(fact, "line", None),
         board=getattr(fact, "board", None),
         input=getattr(fact, "input", None),
         session_id=getattr(fact, "session", None),

@@ -282,6 +282,7 @@ class EventBody(Message):
     ports: tuple[PortId, ...] | None = None
     circuit: str | None = None
     circuits: tuple[str, ...] | None = None
+    bus: str | None = None
     board: str | None = None
     input: str | None = None
     session_id: SessionId | None = None

@@ -33,7 +33,7 @@ from chargerd.core.plan import contactors_last
 from chargerd.core.session import SessionRecord
 from chargerd.core.station import Station
 from chargerd.core.thermal import Warmth
-from chargerd.core.units import CommandId, Instant, PortId, Seconds
+from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds
 from chargerd.core.view import CircuitView, PortView
 
 PATIENCE = Seconds(2.0)
@@ -197,6 +197,11 @@ class Engine:
         with self._lock:
             return self._station.view(port, self._clock.moment())
 
+    def changed_lines(self) -> Mapping[str, tuple[BoardId, ...]]:
+        """Return the lines that have other boards than before, and the boards that show it."""
+        with self._lock:
+            return self._station.changed_lines()
+
     def at_rest(self) -> bool:
         """Say whether no session goes on; relays may be as they are."""
         with self._lock:
@@ -232,7 +237,9 @@ class Engine:
             case Persist() | Amend():
                 self._journal.append(Batch(sessions=(command.record,)), self._answer_to(command))
             case Checkpoint():
-                self._journal.append(Batch(sessions=command.records, warmths=command.warmths))
+                self._journal.append(
+                    Batch(sessions=command.records, warmths=command.warmths, identities=command.identities)
+                )
             case Answer():
                 self._answer(command, now)
             case _:

@@ -1,27 +1,60 @@
-"""Serves questions about lines and boards on the control socket: how each does, and what is probably wrong."""
+"""Serves questions about lines and boards on the control socket: how each does, what is probably wrong.
+
+And takes the word of whoever has looked at a line that has changed.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from chargerd.control.server import Responder
+from chargerd.core.events import Event, LineAccepted
 from chargerd.core.ledger import Json
-from chargerd.core.units import Seconds
-from chargerd.modbus.diagnosis import BusStatistics, Finding
+from chargerd.core.units import BoardId, Seconds
+from chargerd.modbus.diagnosis import BusStatistics, Cause, Finding
 from chargerd.modbus.health import BUCKETS, BoardStatistics
 
 Fields = Mapping[str, Json]
 
 
 class Lines:
-    """The method `boards`. Never blocks."""
+    """The methods `boards` and `accept-line`. Never blocks."""
 
-    def __init__(self, statistics: Callable[[], Sequence[BusStatistics]]) -> None:
+    def __init__(
+        self,
+        statistics: Callable[[], Sequence[BusStatistics]],
+        changed: Callable[[], Mapping[str, tuple[BoardId, ...]]],
+        dispatch: Callable[[Event], None],
+    ) -> None:
+        """`changed`: the lines that have other boards than before, and the boards that show it."""
         self._statistics = statistics
-        self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {"boards": self._tell}
+        self._changed = changed
+        self._dispatch = dispatch
+        self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
+            "boards": self._tell,
+            "accept-line": self._accept,
+        }
 
     def _tell(self, _params: Fields, respond: Responder) -> None:
-        buses: list[Json] = [bus_as_json(bus) for bus in self._statistics()]
+        buses: list[Json] = [bus_as_json(bus) for bus in self._with_changes()]
         respond.send({"buses": buses, "latency_up_to_ms": [*(edge * 1000 for edge in BUCKETS), None]})
+
+    def _with_changes(self) -> list[BusStatistics]:
+        changed = self._changed()
+        return [
+            replace(bus, findings=(*bus.findings, Finding(cause=Cause.LINE_CHANGED, boards=changed[bus.bus])))
+            if bus.bus in changed
+            else bus
+            for bus in self._statistics()
+        ]
+
+    def _accept(self, params: Fields, respond: Responder) -> None:
+        line, changed = str(params.get("bus")), self._changed()
+        if line not in changed:
+            others = f"changed are {', '.join(changed)}" if changed else "no line has changed"
+            respond.fail("unchanged", f"there is nothing to accept on {line!r}", others)
+            return
+        self._dispatch(LineAccepted(line=line))
+        respond.send({"bus": line, "boards": list(changed[line])})
 
 
 def bus_as_json(bus: BusStatistics) -> dict[str, Json]:

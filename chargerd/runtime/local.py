@@ -145,6 +145,7 @@ def action(method: str, params: Fields, peer: Peer) -> EventBody:
         severity=Severity.INFO,
         port=None if port is None else PortId(port),
         circuit=circuit,
+        bus=_text(params, "bus"),
         session_id=None if session is None else SessionId(session),
         function=method,
         source=Source.LOCAL,

@@ -93,6 +93,7 @@ def batch_of(
     return Batch(
         sessions=(*sessions, *(record for checkpoint in checkpoints for record in checkpoint.records)),
         warmths=tuple(warmth for checkpoint in checkpoints for warmth in checkpoint.warmths),
+        identities=tuple(one for checkpoint in checkpoints for one in checkpoint.identities),
         ended=tuple(ended),
         latches=tuple(latches),
         cleared=tuple(cleared),
@@ -110,7 +111,7 @@ def event_name(fact: Fact) -> str:
 def outline(fact: Fact) -> dict[str, object]:
     """Return the few figures of a fact that belong into the log."""
     names: dict[str, object] = {}
-    for name in ("port", "circuit", "board", "function", "reason", "kind"):
+    for name in ("port", "circuit", "line", "board", "function", "reason", "kind"):
         if hasattr(fact, name):
             names[name] = getattr(fact, name)
     record = fact.settlement.record if isinstance(fact, SessionEnded) else getattr(fact, "record", None)

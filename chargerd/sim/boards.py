@@ -4,6 +4,7 @@ pymodbus is the codec; what a coil or a register means stands in the profile, th
 """
 
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -101,6 +102,8 @@ class BoardSim:
         self.powered = True
         self.deaf = False
         """It echoes writes and does nothing: a broken firmware."""
+        self.identity = _identity(board)
+        """What it tells of itself, by function that reads it and address."""
         self.settings = {} if board.profile.relay is None else _unset(board.profile.relay.prepare)
         """Settings by function that writes them and address: wrong, as the board comes out of its box."""
         self._codec = Codec()
@@ -243,7 +246,18 @@ class BoardSim:
         thermometers = self.board.profile.thermometers
         if thermometers is not None and thermometers.function == function:
             return _temperatures(thermometers, self.celsius)
-        return self._states(function) or None
+        told = {address: word for (by, address), word in self.identity.items() if by == function}
+        return self._states(function) | told or None
+
+
+def _identity(board: Board) -> dict[tuple[int, int], int]:
+    """Return the words of a serial number of its own, the same for each simulation of this board."""
+    serial = zlib.crc32(board.id.encode())
+    return {
+        (register.function, register.address + index): serial >> 16 * (index % 2) & WORD
+        for register in board.profile.identity
+        for index in range(register.count)
+    }
 
 
 def _unset(prepare: Sequence[Setting]) -> dict[tuple[int, int], int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from chargerd.core.facts import Disabled, Latch
+from chargerd.core.identity import Identity
 from chargerd.core.ledger import Body, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
@@ -87,6 +88,7 @@ SESSION = Codec(TypeAdapter(Stored[SessionRecord]))
 LATCH = Codec(TypeAdapter(Stored[Latch]))
 WARMTH = Codec(TypeAdapter(Stored[Warmth]))
 DISABLED = Codec(TypeAdapter(Stored[Disabled]))
+IDENTITY = Codec(TypeAdapter(Stored[Identity]))
 COMMAND = Codec(TypeAdapter(Stored[CommandRecord]))
 
 

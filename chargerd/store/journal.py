@@ -315,6 +315,7 @@ def _peek(connection: sqlite3.Connection, boot_id: str) -> Recovery:
         sessions=sessions,
         latches=latches,
         warmths=tables.warmths(),
+        identities=tables.identities(),
         disabled=tables.disabled(),
         unfinished=unfinished,
         last_words=tables.last_words(LAST_WORDS),

@@ -15,10 +15,11 @@ from ulid import ULID
 
 from chargerd import log
 from chargerd.core.facts import Disabled, Latch
+from chargerd.core.identity import Identity
 from chargerd.core.ledger import Batch, Recovery
 from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
-from chargerd.core.units import PortId, SessionId
+from chargerd.core.units import BoardId, PortId, SessionId
 from chargerd.store import files, retention, schema
 from chargerd.store.ballast import Ballast, is_full
 from chargerd.store.errors import RefusedError, StoreError
@@ -139,12 +140,13 @@ def stand_in() -> sqlite3.Connection:
 
 @dataclass(slots=True)
 class Mirror:
-    """What a replaced disk has to be told: open sessions, latches, what is disabled, how warm ports are."""
+    """What a replaced disk is told: sessions, latches, what is disabled, how warm ports and who boards are."""
 
     sessions: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
     disabled: dict[PortId, Disabled] = field(default_factory=dict)
     warmths: dict[PortId, Warmth] = field(default_factory=dict)
+    identities: dict[BoardId, Identity] = field(default_factory=dict)
 
     def take(self, batch: Batch) -> None:
         """Follow a batch that was written, or will be."""
@@ -162,6 +164,7 @@ class Mirror:
             self.disabled[one.holder] = one
         for warmth in batch.warmths:
             self.warmths[warmth.port] = warmth
+        self.identities |= {one.board: one for one in batch.identities}
 
     def whole(self) -> Batch:
         """Return all of it as one batch."""
@@ -170,6 +173,7 @@ class Mirror:
             latches=tuple(self.latches.values()),
             disabled=tuple(self.disabled.values()),
             warmths=tuple(self.warmths.values()),
+            identities=tuple(self.identities.values()),
         )
 
 

@@ -17,7 +17,7 @@ from chargerd import log
 from chargerd.core.ledger import RowKind
 from chargerd.core.moment import ClockQuality
 from chargerd.store import schema
-from chargerd.store.codec import COMMAND, DISABLED, LATCH, SESSION, WARMTH, dump_body, load_body
+from chargerd.store.codec import COMMAND, DISABLED, IDENTITY, LATCH, SESSION, WARMTH, dump_body, load_body
 from chargerd.store.errors import DamagedError
 from chargerd.store.tables import Tables
 
@@ -31,6 +31,7 @@ SAVED: Final = {
     "latches": "port, function, latch",
     "disabled": "holder, record",
     "warmth": "port, record",
+    "identities": "board, record",
     "commands": "command, digest, data, reply, final, wall_ms",
     "ledger": "seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous",
 }
@@ -160,6 +161,7 @@ def _readable(table: str, row: Row) -> bool:
         "latches": lambda: LATCH.load(str(row[2])),
         "disabled": lambda: DISABLED.load(str(row[1])),
         "warmth": lambda: WARMTH.load(str(row[1])),
+        "identities": lambda: IDENTITY.load(str(row[1])),
         "commands": lambda: COMMAND.load(str(row[2])),
         "ledger": lambda: (RowKind(str(row[KIND])), ClockQuality(str(row[CLOCK])), load_body(str(row[BODY]))),
     }

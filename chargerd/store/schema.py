@@ -109,6 +109,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UPDATE state SET command_bytes = command_bytes - ({_SIZE["old"]});
         END""",  # noqa: S608
     ),
+    ("CREATE TABLE identities (board TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 

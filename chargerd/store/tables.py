@@ -9,6 +9,7 @@ from typing import TypeAlias
 from chargerd import log
 from chargerd.core.commands import ReplyStatus
 from chargerd.core.facts import Disabled, Latch
+from chargerd.core.identity import Identity
 from chargerd.core.ledger import (
     ON_SITE,
     Batch,
@@ -28,6 +29,7 @@ from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import Link, problems_of, sealed
 from chargerd.store.codec import (
     DISABLED,
+    IDENTITY,
     LATCH,
     SESSION,
     WARMTH,
@@ -219,6 +221,10 @@ class Tables:
             "INSERT OR REPLACE INTO warmth (port, record) VALUES (?, ?)",
             [(key(one.port), WARMTH.dump(one)) for one in batch.warmths],
         )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO identities (board, record) VALUES (?, ?)",
+            [(key(one.board), IDENTITY.dump(one)) for one in batch.identities],
+        )
         if batch.latches and not self.in_doubt:
             self._db.execute("UPDATE state SET latches_unknown = 0")
         self._db.executemany(
@@ -404,6 +410,11 @@ class Tables:
         """Return how warm ports were when somebody last looked. Raises `CodecError`."""
         found = self._db.execute("SELECT record FROM warmth ORDER BY port")
         return tuple(WARMTH.load(text) for (text,) in found)
+
+    def identities(self) -> tuple[Identity, ...]:
+        """Return what boards are known by. Raises `CodecError`."""
+        found = self._db.execute("SELECT record FROM identities ORDER BY board")
+        return tuple(IDENTITY.load(text) for (text,) in found)
 
     def unfinished(self) -> tuple[RememberedCommand, ...]:
         """Return commands without a final reply, oldest first. Raises `CodecError`."""

@@ -83,6 +83,7 @@ class Writer:
                     latches=known.latches,
                     disabled=known.disabled,
                     warmths=known.warmths,
+                    identities=known.identities,
                 )
             )
         self._clock = clock

@@ -114,7 +114,7 @@ class Shed(World):
         )
         recovery = self.real.recovery
         self.clock.boot = recovery.boot
-        self.station = Station(self.plan, self.clock.moment(), recovery.latches)
+        self.station = Station(self.plan, self.clock.moment(), recovery.latches, identities=recovery.identities)
         self.engine = Engine(self.station, self.clock, self.real, self._panicked)
         self.desk = Desk(
             plan=self.plan,

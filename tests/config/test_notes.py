@@ -119,3 +119,23 @@ def test_the_name_to_write_instead_is_looked_up(tmp_path: Path) -> None:
     assert by_path(str(tmp_path / "ttyUSB0"), folder) == str(folder / "usb-0:1.2-port0")
     assert by_path(str(tmp_path / "ttyUSB2"), folder) is None
     assert by_path(str(tmp_path / "by-path/usb-0:1.1-port0"), folder) == str(folder / "usb-0:1.1-port0")
+
+
+def test_lines_that_nobody_can_tell_apart_are_noted() -> None:
+    text = """\
+gateway: {id: shed-1}
+buses: {line-a: {serial: /dev/a}, line-b: {serial: /dev/b}}
+boards:
+  relay-a: {bus: line-a, address: 1, profile: waveshare-relay-8}
+  meter-a: {bus: line-a, address: 11, profile: pzem-016}
+  relay-b: {bus: line-b, address: 1, profile: waveshare-relay-8}
+  meter-b: {bus: line-b, address: 11, profile: pzem-016}
+circuits: {shed: {}}
+ports:
+  - {id: A01, relay: relay-a/1, meter: meter-a, circuit: shed}
+  - {id: B01, relay: relay-b/1, meter: meter-b, circuit: shed}
+"""
+    (said,) = notes(text)
+    assert "lines line-a and line-b have boards at the same addresses, and none tells a serial number" in said
+    assert notes(text.replace("bus: line-b, address: 11", "bus: line-b, address: 12")) == []
+    assert notes(text.replace("pzem-016", "eastron-sdm120")) == []

@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from chargerd.cli.boards import CAUSES, command
+from chargerd.core.events import Event, LineAccepted
 from chargerd.core.units import BoardId, Instant, Seconds
 from chargerd.modbus.diagnosis import BusStatistics, Cause, Finding, LineState, diagnose
 from chargerd.modbus.health import BUCKETS, BoardHealth, Bounds
-from chargerd.runtime.lines import bus_as_json, finding_as_json
+from chargerd.runtime.lines import Lines, bus_as_json, finding_as_json
 
 BOUNDS = Bounds(usual=Seconds(0.2), least=Seconds(0.05), most=Seconds(1.0))
 
@@ -47,6 +48,38 @@ def shown(untrue: int) -> str:
     result = CliRunner().invoke(command(connect, option), obj=Path("socket"))
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+class Told:
+    """Whoever has asked."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def send(self, result: Any, *, more: bool = False) -> None:
+        assert not more
+        self.said.append(result)
+
+    def fail(self, code: str, message: str, hint: str = "") -> None:
+        self.said.append((code, message, hint))
+
+
+def test_a_line_that_has_changed_is_named_and_accepted() -> None:
+    bus = BusStatistics(bus="shed-a", connected=True, transactions=1, boards=(), late=(), findings=())
+    changed = {"shed-a": (BoardId("meter-a1"),)}
+    events: list[Event] = []
+    lines, told = Lines(lambda: [bus, replace(bus, bus="shed-b")], lambda: changed, events.append), Told()
+    lines.methods["boards"]({}, told)  # type: ignore[arg-type]  # all that is used of a responder
+    found = [[(one["cause"], one["boards"]) for one in each["findings"]] for each in told.said[0]["buses"]]
+    assert found == [[("line_changed", ["meter-a1"])], []]
+    for name in ("shed-b", "shed-a"):
+        lines.methods["accept-line"]({"bus": name}, told)  # type: ignore[arg-type]  # see above
+    assert told.said[1] == ("unchanged", "there is nothing to accept on 'shed-b'", "changed are shed-a")
+    assert told.said[2] == {"bus": "shed-a", "boards": ["meter-a1"]}
+    assert events == [LineAccepted(line="shed-a")]
+    changed.clear()
+    lines.methods["accept-line"]({"bus": "shed-a"}, told)  # type: ignore[arg-type]  # see above
+    assert told.said[3][2] == "no line has changed"
 
 
 @pytest.mark.parametrize("untrue", [0, 7])

@@ -74,6 +74,7 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "watch": {},
         "verify": {},
         "boards": {},
+        "accept-line": {"bus": "line-a"},
         "session": {"session_id": "s"},
         "disable": {"port": "A01", "reason": "a worn plug"},
         "enable": {"circuit": "shed", "reason": "replaced"},
@@ -87,7 +88,7 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 
 def test_a_port_has_to_be_named() -> None:
-    for method in ("port", *ACTING):
+    for method in ("port", *ACTING - {"accept-line"}):
         others: dict[str, Json] = {"reason": "why"} if method in {"disable", "enable"} else {}
         with pytest.raises(BadParams, match="port"):
             checked(method, others)

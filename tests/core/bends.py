@@ -8,6 +8,7 @@ from tests.core.command_bends import COMMAND_BENDS
 from tests.core.flapping_bends import FLAPPING_BENDS
 from tests.core.heat_bends import HEAT_BENDS
 from tests.core.lease_bends import LEASE_BENDS
+from tests.core.line_bends import LINE_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.relay_bends import RELAY_BENDS
 from tests.core.resume_bends import RESUME_BENDS
@@ -694,6 +695,7 @@ BENDS: tuple[Bend, ...] = (
     *LEASE_BENDS,
     *UNCONFIRMED_BENDS,
     *VOLTAGE_BENDS,
+    *LINE_BENDS,
     *WIRING_BENDS,
     *COMMAND_BENDS,
 )

@@ -53,6 +53,7 @@ from chargerd.core.facts import (
     SessionEnded,
     SessionUpdated,
 )
+from chargerd.core.identity import Identity
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import (
@@ -65,6 +66,7 @@ from chargerd.core.station import Station
 from chargerd.core.thermal import Warmth
 from chargerd.core.units import (
     Amps,
+    BoardId,
     CommandId,
     Instant,
     PortId,
@@ -89,6 +91,7 @@ class Journal:
     records: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
     warmths: dict[PortId, Warmth] = field(default_factory=dict)
+    identities: dict[BoardId, Identity] = field(default_factory=dict)
     newest: dict[SessionId, int] = field(default_factory=dict)
     """Which of the things handed in was the last written about a session: later ones overwrite earlier."""
     disabled: dict[PortId, Disabled] = field(default_factory=dict)
@@ -250,6 +253,7 @@ class World(Plant):
                 self.later(self.journal.latency, self._persisted, command, number, self.life)
             case Checkpoint() if not self.journal.failing:
                 self.journal.warmths |= {warmth.port: warmth for warmth in command.warmths}
+                self.journal.identities |= {one.board: one for one in command.identities}
                 for record in command.records:
                     self.journal.write(record.order.session, record, number)
             case _:
@@ -304,10 +308,16 @@ class World(Plant):
         self.dead = False
         self.watch("restart")
         self._states.clear()
-        latches, disabled = self.journal.latches.values(), self.journal.disabled.values()
-        self.station = Station(self.plan, self.moment(), tuple(latches), SEED, tuple(disabled))
+        self.renew()
         interrupted = tuple(self.journal.records.values())
         self.begin(interrupted)
+
+    def renew(self) -> None:
+        """Make a station that knows what the journal has kept, and has not begun."""
+        journal = self.journal
+        latches, disabled = tuple(journal.latches.values()), tuple(journal.disabled.values())
+        identities = tuple(journal.identities.values())
+        self.station = Station(self.plan, self.moment(), latches, SEED, disabled, identities)
 
     # People
 

@@ -17,6 +17,8 @@ from chargerd.modbus.wire import Counters, RtuWire, Wire
 
 RELAY = 1
 FIRST_METER = 11
+SERIAL = 0xFC00
+"""Where an Eastron meter tells its serial number."""
 BAUDRATE = 9600
 CHARACTER = 10 / BAUDRATE
 SILENCE = 3.5 * CHARACTER
@@ -162,6 +164,8 @@ class Boards:
     clock: VirtualClock
     amps: dict[int, float] = field(default_factory=dict)
     silent: set[int] = field(default_factory=set)
+    serials: dict[int, int] = field(default_factory=dict)
+    """Of the meters, where they are not as usual."""
     lapses: dict[int, float] = field(default_factory=dict)
     """When each closed channel (from 0) opens by itself."""
     welded: set[int] = field(default_factory=set)
@@ -199,6 +203,8 @@ class Boards:
         amps = self.amps.get(request[0], 1.0)
         values = {0x00: 230.0, 0x06: amps, 0x0C: amps * 140.0, 0x48: 12.34}
         address = struct.unpack(">H", request[2:4])[0]
+        if address == SERIAL:
+            return request[:2] + bytes([4]) + struct.pack(">I", self.serials.get(request[0], 20_000 + request[0]))
         return request[:2] + bytes([4]) + struct.pack(">f", values[address])
 
 

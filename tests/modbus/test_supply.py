@@ -257,6 +257,7 @@ def test_everything_at_once_keeps_each_current_within_three_quarters_of_a_second
 
 def test_currents_and_leases_alone_take_four_tenths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chargerd.config.plans.POWER_EVERY", 1e9)
+    monkeypatch.setattr("chargerd.modbus.identity.AFTER", 1e9)
     full = Full(monkeypatch, site())
     full.charge(10.0, 30.0)
     gaps = full.gaps()

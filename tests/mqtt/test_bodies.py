@@ -20,6 +20,7 @@ from chargerd.core.facts import (
     ForeignAnswers,
     Latch,
     LatchesCleared,
+    LineChanged,
     PortDisabled,
     PortEnabled,
     PortLockedOut,
@@ -261,6 +262,11 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
         ForeignAnswers(board=BoardId("meter")),
         "event",
         {"event": "foreign_answers", "severity": "warning", "board": "meter"},
+    ),
+    (
+        LineChanged(line="line-a", board=BoardId("meter")),
+        "event",
+        {"event": "line_changed", "severity": "alarm", "bus": "line-a", "board": "meter"},
     ),
     (
         BoardNotPrepared(board=BoardId("relay"), kind="poll timeout"),

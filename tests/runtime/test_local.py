@@ -57,7 +57,7 @@ def handler(stage: Stage) -> LocalHandler:
         port_state=lambda _view: {},
         status=dict,
         accounts=Accounts(cast("Journal", None)),
-        lines=Lines(list),
+        lines=Lines(list, dict, lambda _event: None),
         audit=lambda _body: None,
     )
 

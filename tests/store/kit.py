@@ -10,12 +10,13 @@ from typing import Any
 
 from chargerd.core.clock import Clock
 from chargerd.core.facts import Clearing, Disabled, Latch
+from chargerd.core.identity import Identity
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, Owner, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, Source
 from chargerd.core.thermal import Warmth
-from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.store.journal import NOBODY, Journal
 from chargerd.store.place import Upkeep
 from tests.patience import PATIENCE_S
@@ -47,6 +48,10 @@ class HandClock(Clock):
 
 
 MOMENT = Moment(instant=Instant(1.5), boot=1, wall_ms=NOON_MS, clock=ClockQuality.NTP)
+
+
+def identity(board: str = "meter", *words: int) -> Identity:
+    return Identity(board=BoardId(board), words=words or (291, 17767))
 
 
 def record(session: str = "s1", *, port: str = "A01", energy: float = 0.0) -> SessionRecord:

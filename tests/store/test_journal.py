@@ -21,6 +21,7 @@ from tests.store.kit import (
     connection_of,
     entry,
     got,
+    identity,
     latch,
     open_journal,
     record,
@@ -339,6 +340,14 @@ def test_how_warm_a_port_is_survives_and_is_overwritten(open_: Open) -> None:
     first.write(Batch(warmths=(warmth("A01", 0.7),)))
     first.journal.close(PATIENCE_S)
     assert open_().journal.recovery.warmths == (warmth("A01", 0.7), warmth("A02", 0.3))
+
+
+def test_who_boards_are_survives_and_is_overwritten(open_: Open) -> None:
+    first = open_()
+    first.write(Batch(identities=(identity("meter", 1), identity("relay", 2, 3))))
+    first.write(Batch(identities=(identity("meter", 4),)))
+    first.journal.close(PATIENCE_S)
+    assert open_().journal.recovery.identities == (identity("meter", 4), identity("relay", 2, 3))
 
 
 def test_connections_are_counted_across_restarts(open_: Open) -> None:

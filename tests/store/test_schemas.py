@@ -9,9 +9,9 @@ import pytest
 
 from chargerd.core.ledger import Batch
 from chargerd.store import schema
-from tests.store.kit import Opened, disabled, entry, latch, record, warmth
+from tests.store.kit import Opened, disabled, entry, identity, latch, record, warmth
 
-SINCE_DISABLED, SINCE_WARMTH = 3, 4
+SINCE_DISABLED, SINCE_WARMTH, SINCE_IDENTITIES = 3, 4, 7
 SCHEMAS = Path(__file__).with_name("schemas")
 
 
@@ -36,6 +36,7 @@ def test_a_journal_of_an_earlier_schema_is_taken_over_whole(
     assert recovery.latches == (latch(),)
     assert recovery.disabled == ((disabled("A02"),) if version >= SINCE_DISABLED else ())
     assert recovery.warmths == ((warmth(),) if version >= SINCE_WARMTH else ())
+    assert recovery.identities == ((identity(),) if version >= SINCE_IDENTITIES else ())
     assert recovery.known_ids == {"c1": "d1", "c2": "d1"}
     assert [one.command for one in recovery.unfinished] == ["c1"]
     assert [row.seq for row in opened.rows()] == [1, 2, 3, 4]

@@ -1,0 +1,162 @@
+"""Lines, known by what is on them: two adapters that swap names swap the sockets behind them.
+
+What a board tells of itself (a serial number, a type) is kept. A line on which a board tells something else is
+another one, until the board is itself again or a person accepts what is there now. Silence is no change: a dead
+board is lost, and that has rules of its own. A board that tells nothing of itself identifies nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chargerd.core.commands import Checkpoint
+from chargerd.core.events import BoardBack, BoardIdentified, BoardLost
+from chargerd.core.facts import LineChanged, LineRestored
+from chargerd.core.identity import Identity
+from chargerd.core.outbox import Outbox
+from chargerd.core.plan import CircuitPlan, StationPlan
+from chargerd.core.units import BoardId, CircuitId, PortId
+
+Words = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    line: str
+    tells: bool
+    unique: bool
+
+
+class Lines:
+    """What is kept of each line, what its boards tell now, and whether that is the same."""
+
+    def __init__(
+        self, plan: StationPlan | None = None, kept: Iterable[Identity] = (), out: Outbox | None = None
+    ) -> None:
+        plan = plan or StationPlan(ports=())
+        self._out = out or Outbox()
+        self._boards = {
+            board: _Board(line.id, board in line.telling, board in line.unique)
+            for line in plan.lines
+            for board in line.boards
+        }
+        self._kept: dict[BoardId, Words] = {one.board: one.words for one in kept if one.board in self._boards}
+        self._told: dict[BoardId, Words | None] = {}
+        self._lost: set[BoardId] = set()
+        self._changed: dict[BoardId, Words] = {}
+        self._of_port = _lines_of_ports(plan, {board: one.line for board, one in self._boards.items()})
+
+    # What is told
+
+    def note(self, event: BoardIdentified) -> str | None:
+        """Take in what a board tells of itself; return its line if that has just turned out to be another one."""
+        known, board, words = self._boards.get(event.board), event.board, event.words
+        if known is None:
+            return None
+        self._told[board] = words
+        if words is None:
+            return None
+        if words == self._kept.get(board):
+            if self._changed.pop(board, None) is not None and not self._is_changed(known.line):
+                self._out.tell(LineRestored(line=known.line, kind="itself"))
+            return None
+        was_changed = self._is_changed(known.line)
+        if board in self._kept or self._is_elsewhere(known, words):
+            self._changed[board] = words
+        elif not was_changed:
+            self._keep({board: words})
+        if was_changed or board not in self._changed:
+            return None
+        self._out.tell(LineChanged(line=known.line, board=board))
+        return known.line
+
+    def board(self, event: BoardLost | BoardBack) -> None:
+        """A board is lost, or back: who it is has to be read anew."""
+        self._told.pop(event.board, None)
+        if isinstance(event, BoardLost):
+            self._lost.add(event.board)
+        else:
+            self._lost.discard(event.board)
+
+    def accept(self, line: str) -> None:
+        """What a line's boards tell now is what it is known by from now on: somebody has looked."""
+        if not self._is_changed(line):
+            return
+        mine = {board for board, one in self._boards.items() if one.line == line}
+        told = {board: words for board, words in self._told.items() if board in mine and words is not None}
+        found = told | {board: words for board, words in self._changed.items() if board in mine}
+        self._changed = {board: words for board, words in self._changed.items() if board not in mine}
+        self._keep(found)
+        self._out.tell(LineRestored(line=line, kind="accepted"))
+
+    def _keep(self, found: Mapping[BoardId, Words]) -> None:
+        self._kept |= found
+        identities = tuple(Identity(board=board, words=words) for board, words in found.items())
+        self._out.do(Checkpoint(records=(), identities=identities))
+
+    def _is_elsewhere(self, known: _Board, words: Words) -> bool:
+        """Say whether a board of another line is known by this."""
+        return known.unique and any(
+            kept == words and self._boards[board].line != known.line for board, kept in self._kept.items()
+        )
+
+    # What that means
+
+    @property
+    def changed_boards(self) -> Mapping[str, tuple[BoardId, ...]]:
+        """The lines that have changed, and the boards that show it."""
+        lines = dict.fromkeys(self._boards[board].line for board in self._changed)
+        return {
+            line: tuple(board for board in self._changed if self._boards[board].line == line) for line in lines
+        }
+
+    def ports_on(self, line: str) -> tuple[PortId, ...]:
+        """Return the ports with anything on a line."""
+        return tuple(port for port, lines in self._of_port.items() if line in lines)
+
+    def changed(self, port: PortId) -> bool:
+        """Say whether a line of a port has changed: nothing closes on it."""
+        return bool(self._changed) and any(self._is_changed(line) for line in self._lines(port))
+
+    def pending(self, port: PortId) -> bool:
+        """Say whether a board of a port's lines is there that has yet to tell who it is."""
+        return any(
+            known.tells
+            and board in self._kept
+            and board not in self._told
+            and board not in self._lost
+            and known.line in self._lines(port)
+            for board, known in self._boards.items()
+        )
+
+    def steady(self, port: PortId) -> bool:
+        """Say whether nothing speaks against a closing."""
+        return not self.changed(port) and not self.pending(port)
+
+    def recognised(self, port: PortId) -> bool:
+        """Say whether a session may go on: each line with anything kept of it has shown that it is the same."""
+        return self.steady(port) and all(self._is_itself(line) for line in self._lines(port))
+
+    def _lines(self, port: PortId) -> frozenset[str]:
+        return self._of_port.get(port, frozenset())
+
+    def _is_itself(self, line: str) -> bool:
+        kept = [board for board in self._kept if self._boards[board].line == line and self._boards[board].tells]
+        sure = [board for board in kept if self._boards[board].unique] or kept
+        return not sure or any(self._told.get(board) == self._kept[board] for board in sure)
+
+    def _is_changed(self, line: str) -> bool:
+        return any(self._boards[board].line == line for board in self._changed)
+
+
+def _lines_of_ports(plan: StationPlan, line_of: Mapping[BoardId, str]) -> dict[PortId, frozenset[str]]:
+    """Return the lines on which each port's relay, its meter and the contactors above it hang."""
+    circuits: Mapping[CircuitId, CircuitPlan] = {circuit.id: circuit for circuit in plan.circuits}
+    found = {}
+    for port in plan.ports:
+        boards = [port.relay.board, port.meter.board]
+        circuit = circuits.get(port.circuit)
+        while circuit is not None:
+            boards += [] if circuit.contactor is None else [circuit.contactor.board]
+            circuit = None if circuit.parent is None else circuits.get(circuit.parent)
+        found[port.id] = frozenset(line_of[board] for board in boards if board in line_of)
+    return found

@@ -1,0 +1,92 @@
+"""Who the boards of a line are: their identity registers, read one at a time when nothing is in a hurry. Pure.
+
+What a board says is read again and again, since lines can be exchanged behind a server whose connection stands.
+One that refuses, or does not answer twice, tells none: it is left alone until its line or itself was away.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from chargerd.config.profiles import IdentityRegister
+from chargerd.core.units import LONG_AGO, BoardId, Instant, Seconds, after
+from chargerd.modbus.frames import Request, read_registers, registers_of
+from chargerd.modbus.jobs import NEVER, Identify
+
+AFTER = Seconds(1.0)
+"""So long the first openings and their read-backs have the line to themselves."""
+AGAIN = Seconds(120.0)
+WITHIN = Seconds(60.0)
+"""So long it goes after everything else that is due; a session that may go on has twice that for its proof."""
+APART = Seconds(2.0)
+"""Where there is other work: a line with nothing else to do is asked one board after the other."""
+TRIES = 2
+"""Requests in a row without an answer after which a board tells none."""
+MEANINGLESS = ({0x0000}, {0xFFFF})
+"""What registers hold that were never written."""
+
+Words = tuple[int, ...]
+
+
+class Identities:
+    """What is asked of the boards of one bus. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, units: Mapping[BoardId, tuple[int, tuple[IdentityRegister, ...]]]) -> None:
+        """`units`: the unit address and the registers of each board that has any."""
+        self._registers = {board: registers for board, (_unit, registers) in units.items() if registers}
+        self._units = {board: units[board][0] for board in self._registers}
+        self.jobs = tuple(Identify(board=board) for board in self._registers)
+        self._of = {job.board: job for job in self.jobs}
+        self._words: dict[BoardId, list[int]] = {board: [] for board in self._registers}
+        self._place = dict.fromkeys(self._registers, 0)
+        self._misses = dict.fromkeys(self._registers, 0)
+        self._not_before = LONG_AGO
+
+    def begin(self, now: Instant, board: BoardId | None = None) -> None:
+        """Ask all boards anew, or one: they may be others than before."""
+        for name in self._registers if board is None else {board} & self._registers.keys():
+            self._restart(name, after(now, AFTER))
+
+    def due(self, now: Instant, *, idle: bool, alone: bool) -> Iterator[tuple[Instant, Identify]]:
+        """Yield what is to be asked, the longest due first, and by when.
+
+        `alone`: nothing else with a deadline is due. `idle`: nor is any reading of a closed port.
+        """
+        if not idle and now < self._not_before:
+            return
+        for job in sorted(self.jobs, key=lambda job: job.begins):
+            by = after(job.begins, WITHIN)
+            if job.begins <= now and (alone or by <= now):
+                yield by, job
+
+    def asked(self, job: Identify, now: Instant) -> None:
+        """A board is being asked: again when it is known what came of it."""
+        job.begins = NEVER
+        self._not_before = after(now, APART)
+
+    def request(self, board: BoardId) -> Request:
+        """Return what asks a board for its next register."""
+        register = self._registers[board][self._place[board]]
+        return read_registers(self._units[board], register.function, register.address, register.count)
+
+    def answered(self, board: BoardId, pdu: bytes, now: Instant) -> tuple[Words | None] | None:
+        """Take in an answer; return the words when that was the last one (in a tuple: it may tell none)."""
+        self._words[board] += registers_of(pdu)
+        self._place[board] += 1
+        if self._place[board] < len(self._registers[board]):
+            self._of[board].begins = now
+            return None
+        words = tuple(self._words[board])
+        self._restart(board, after(now, AGAIN))
+        return (None if set(words) in MEANINGLESS else words,)
+
+    def failed(self, board: BoardId, now: Instant, *, refused: bool) -> bool:
+        """Take in that there was no answer; say whether the board tells none."""
+        self._misses[board] += 1
+        if refused or self._misses[board] >= TRIES:
+            self._restart(board, NEVER)
+            return True
+        self._of[board].begins = after(now, AFTER)
+        return False
+
+    def _restart(self, board: BoardId, begins: Instant) -> None:
+        self._words[board], self._place[board], self._misses[board] = [], 0, 0
+        self._of[board].begins = begins

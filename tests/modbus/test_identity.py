@@ -1,0 +1,125 @@
+"""Who the boards of a line are: asked when nothing is in a hurry, and never in an opening's way."""
+
+import pytest
+
+from chargerd.config.profiles import IdentityRegister
+from chargerd.core.commands import OpenRelay
+from chargerd.core.events import BoardIdentified, RelayWritten
+from chargerd.core.units import BoardId, Instant, PortId
+from chargerd.modbus.identity import AFTER, AGAIN, APART, TRIES, WITHIN, Identities
+from chargerd.modbus.jobs import NEVER
+from tests.modbus.kit import SERIAL, SILENCE, TURNAROUND, Bench, Reply, crc, site
+
+METER, RELAY = BoardId("meter1"), BoardId("relay")
+NOW = Instant(100.0)
+
+
+def who(bench: Bench) -> list[tuple[BoardId, tuple[int, ...] | None]]:
+    return [(event.board, event.words) for event in bench.told(BoardIdentified)]
+
+
+def serials_asked(bench: Bench) -> list[int]:
+    return [sent.data[0] for sent in bench.line.sent if sent.data[2:4] == SERIAL.to_bytes(2, "big")]
+
+
+def test_meters_tell_their_serial_numbers_once_the_line_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(2))
+    bench.boards.serials = {11: 0x12345678, 12: 0xFFFFFFFF}
+    bench.run(AFTER - 0.1)
+    assert serials_asked(bench) == []
+    bench.run(1.0)
+    assert who(bench) == [(METER, (0x1234, 0x5678)), (BoardId("meter2"), None)]
+    bench.forget()
+    bench.run(AGAIN)
+    assert who(bench) == [(METER, (0x1234, 0x5678)), (BoardId("meter2"), None)]
+
+
+def test_another_line_on_the_same_adapter_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(1))
+    bench.boards.serials = {11: 1}
+    bench.run(3.0)
+    bench.unplug()
+    bench.run(3.0)
+    bench.forget()
+    bench.boards.serials = {11: 2}
+    bench.plug()
+    bench.run(5.0)
+    assert who(bench) == [(METER, (0, 2))]
+
+
+def test_a_board_that_was_lost_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(1))
+    bench.run(3.0)
+    bench.boards.silent = {11}
+    bench.run(30.0)
+    bench.forget()
+    bench.boards.silent = set()
+    bench.boards.serials = {11: 2}
+    bench.run(30.0)
+    assert who(bench) == [(METER, (0, 2))]
+
+
+@pytest.mark.parametrize(("reply", "asked"), [(b"\x0b\x83\x02", 1), (b"", TRIES)])
+def test_one_that_refuses_or_does_not_answer_tells_none_and_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, reply: bytes, asked: int
+) -> None:
+    bench = Bench(monkeypatch, site(1))
+    usual = bench.boards.script
+
+    def script(request: bytes) -> Reply:
+        if request[2:4] != SERIAL.to_bytes(2, "big"):
+            return usual(request)
+
+        return [(SILENCE + TURNAROUND, reply + crc(reply))] if reply else []
+
+    bench.line.script = script
+    bench.run(AGAIN * 2)
+    assert len(serials_asked(bench)) == asked
+    assert who(bench) == [(METER, None)]
+    assert bench.bus.lost_boards() == ()
+
+
+def test_an_opening_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(12))
+    bench.run(AFTER)
+    bench.forget()
+    bench.bus.execute(OpenRelay(port=PortId("A01")))
+    bench.turns(1)
+    assert [event.port for event in bench.told(RelayWritten)] == ["A01"]
+
+
+def identities(*boards: BoardId) -> Identities:
+    registers = (IdentityRegister(address=1), IdentityRegister(address=7, count=2))
+    return Identities(dict.fromkeys(boards, (11, registers)))
+
+
+def asked(known: Identities, now: Instant, *, idle: bool = True, alone: bool = True) -> list[BoardId]:
+    return [job.board for _by, job in known.due(now, idle=idle, alone=alone)]
+
+
+def test_all_registers_together_are_who_it_is() -> None:
+    known = identities(METER)
+    assert asked(known, NOW) == []
+    known.begin(NOW)
+    later = Instant(NOW + AFTER)
+    assert asked(known, later) == [METER]
+    assert known.request(METER).pdu == bytes([3, 0, 1, 0, 1])
+    assert known.answered(METER, bytes([3, 2, 0, 5]), later) is None
+    assert known.request(METER).pdu == bytes([3, 0, 7, 0, 2])
+    assert known.answered(METER, bytes([3, 4, 0, 6, 0, 7]), later) == ((5, 6, 7),)
+    assert known.jobs[0].begins == later + AGAIN
+
+
+def test_among_other_work_they_are_asked_apart_and_at_last_before_it() -> None:
+    known = identities(METER, RELAY)
+    known.begin(NOW)
+    known.begin(NOW, BoardId("nobody knows"))
+    later = Instant(NOW + AFTER)
+    assert asked(known, later, idle=False, alone=False) == []
+    assert asked(known, later, idle=False) == [METER, RELAY]
+    known.asked(known.jobs[0], later)
+    assert known.jobs[0].begins == NEVER
+    assert asked(known, later, idle=False) == []
+    assert asked(known, later) == [RELAY]
+    assert asked(known, Instant(later + APART), idle=False) == [RELAY]
+    assert asked(known, Instant(later + WITHIN), idle=False, alone=False) == [RELAY]

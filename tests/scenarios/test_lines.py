@@ -1,0 +1,259 @@
+"""Lines that have other boards than before: nothing closes on them, whoever has plugged in what."""
+
+import pytest
+
+from chargerd.core.commands import Checkpoint
+from chargerd.core.events import BoardBack, BoardIdentified, BoardLost, LineAccepted
+from chargerd.core.facts import LineChanged, LineRestored
+from chargerd.core.faults import FaultKind
+from chargerd.core.identity import Identity
+from chargerd.core.plan import CircuitPlan, LinePlan, StationPlan
+from chargerd.core.session import StopReason
+from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds
+from chargerd.core.view import PortState
+from tests.core.plant import port_plan
+from tests.core.world import World
+
+WINDOW = Seconds(1800.0)
+PLAN = port_plan()
+RELAY, METER, BESIDE = PLAN.relay.board, PLAN.meter.board, BoardId("beside")
+MINE, OTHERS, FOREIGN = (1, 2), (3, 4), (5, 6)
+LINE = LinePlan(
+    id="line-a",
+    boards=tuple(dict.fromkeys((RELAY, METER, BESIDE))),
+    telling=frozenset({METER, BESIDE}),
+    unique=frozenset({METER}),
+)
+OTHER = LinePlan(
+    id="line-b", boards=(BoardId("b"),), telling=frozenset({BoardId("b")}), unique=frozenset({BoardId("b")})
+)
+SITE = StationPlan(
+    ports=(PLAN,), circuits=(CircuitPlan(id=CircuitId("shed")),), lines=(LINE, OTHER), resume_window=WINDOW
+)
+
+
+class Site(World):
+    """A port whose meter tells its serial number, on the first of two lines."""
+
+    def __init__(self, *kept: Identity) -> None:
+        super().__init__(site=SITE, begin=False)
+        self.journal.identities |= {one.board: one for one in kept}
+        self.renew()
+        self.begin()
+
+    def says(self, words: tuple[int, ...] | None, board: BoardId = METER) -> None:
+        self.tell(BoardIdentified(board=board, at=Instant(self.now), words=words))
+
+    def changes(self) -> list[LineChanged | LineRestored]:
+        return [fact for _, fact in self.facts if isinstance(fact, LineChanged | LineRestored)]
+
+    @property
+    def why_not(self) -> list[str]:
+        return [code.value for code in self.view().blocked_by]
+
+
+def kept(words: tuple[int, ...] = MINE, board: BoardId = METER) -> Identity:
+    return Identity(board=board, words=words)
+
+
+CHANGED = LineChanged(line="line-a", board=METER)
+
+
+def test_what_boards_tell_first_is_kept_without_a_word() -> None:
+    world = Site()
+    world.says(MINE)
+    world.says(None, BESIDE)
+    world.says(MINE, BoardId("nobody knows"))
+    assert world.journal.identities == {METER: kept()}
+    assert world.changes() == []
+    world.charging()
+    world.says(MINE)
+    world.says((9,), RELAY)  # A board that was not known to tell.
+    world.run(60)
+    assert world.state() is PortState.CHARGING
+
+
+def test_nothing_starts_on_a_line_with_another_board() -> None:
+    world = Site(kept())
+    world.says(OTHERS)
+    assert world.changes() == [CHANGED]
+    assert world.station.changed_lines() == {"line-a": (METER,)}
+    world.run(10)
+    assert world.why_not == ["line_changed"]
+    world.start()
+    assert world.answers("start-1") == ["rejected line_changed"]
+    world.says(OTHERS)
+    world.says(None)
+    assert world.changes() == [CHANGED]
+    assert world.why_not == ["line_changed"]
+    assert world.journal.identities == {METER: kept()}
+
+
+def test_it_is_itself_again_when_the_board_is_back() -> None:
+    world = Site(kept())
+    world.says(OTHERS)
+    world.run(10)
+    world.says(MINE)
+    assert world.changes() == [CHANGED, LineRestored(line="line-a", kind="itself")]
+    assert world.station.changed_lines() == {}
+    world.charging()
+
+
+def test_as_long_as_one_board_is_another_it_is_not() -> None:
+    world = Site(kept(), kept((7,), BESIDE))
+    world.says(OTHERS)
+    world.says((8,), BESIDE)
+    world.run(10)
+    world.says(MINE)
+    assert world.changes() == [CHANGED]
+    assert world.why_not == ["line_changed"]
+    assert world.station.changed_lines() == {"line-a": (BESIDE,)}
+
+
+def test_a_board_known_on_another_line_is_none_of_this_one() -> None:
+    world = Site(kept(OTHERS, BoardId("b")))
+    world.says(OTHERS)
+    assert world.changes() == [CHANGED]
+    assert METER not in world.journal.identities
+
+
+def test_what_many_boards_say_is_no_sign_of_another_line() -> None:
+    world = Site(kept(OTHERS, BoardId("b")))
+    world.says(OTHERS, BESIDE)
+    assert world.changes() == []
+    assert world.journal.identities[BESIDE] == kept(OTHERS, BESIDE)
+
+
+def test_nothing_is_kept_of_a_line_that_is_another_one_until_somebody_says_so() -> None:
+    world = Site(kept())
+    world.says(OTHERS)
+    world.says((8,), BESIDE)
+    assert world.journal.identities == {METER: kept()}
+    world.tell(BoardLost(board=METER, at=Instant(world.now), kind=FaultKind.TIMEOUT))
+    world.tell(LineAccepted(line="line-b"))
+    assert world.changes() == [CHANGED]
+    world.tell(LineAccepted(line="line-a"))
+    assert world.changes() == [CHANGED, LineRestored(line="line-a", kind="accepted")]
+    assert world.journal.identities == {METER: kept(OTHERS), BESIDE: kept((8,), BESIDE)}
+    world.tell(BoardBack(board=METER, at=Instant(world.now)))
+    world.says(OTHERS)
+    world.charging()
+
+
+def test_a_start_waits_for_a_board_to_say_who_it_is() -> None:
+    world = Site(kept())
+    world.run(10)
+    assert world.why_not == ["not_yet_known"]
+    world.start()
+    world.run(1)
+    assert world.view().relay_closed is False
+    world.says(MINE)
+    world.run_until("state charging", within=10)
+
+
+def test_but_not_for_one_that_is_dead_or_does_not_tell() -> None:
+    world = Site(kept(), kept((7,), BESIDE))
+    world.tell(BoardLost(board=BESIDE, at=Instant(world.now), kind=FaultKind.TIMEOUT))
+    world.says(None)
+    world.charging()
+
+
+def test_a_session_that_charges_is_opened_and_waits_for_its_line() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.charging()
+    world.run(60)
+    world.says(OTHERS)
+    world.run(1)
+    assert (world.state(), world.view().relay_closed) == (PortState.SUSPENDED, False)
+    world.run(30)
+    world.says(MINE)
+    world.run(20)
+    assert world.state() is PortState.CHARGING
+
+
+def test_and_ends_if_it_stays_another_one() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.charging()
+    world.run(60)
+    world.says(OTHERS)
+    world.run(130)
+    (settled,) = world.settlements()
+    assert settled.reason is StopReason.BOARD_LOST
+
+
+@pytest.mark.parametrize(("words", "goes_on"), [(MINE, True), (OTHERS, False), (None, False)])
+def test_a_session_goes_on_only_on_the_line_it_began_on(words: tuple[int, ...] | None, goes_on: bool) -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.charging()
+    world.run(200)
+    world.restart(after=10.0)
+    world.run(30)
+    assert world.state() is PortState.SUSPENDED  # Nobody has told yet who is there.
+    world.says(words)
+    world.run(250)
+    assert (world.state() is PortState.CHARGING) is goes_on
+    if not goes_on:
+        assert [one.reason for one in world.settlements()] == [StopReason.POWER_LOSS]
+
+
+def test_nor_on_the_word_of_a_board_of_which_there_are_many() -> None:
+    world = Site(kept(), kept((7,), BESIDE))
+    world.says(MINE)
+    world.says((7,), BESIDE)
+    world.charging()
+    world.run(200)
+    world.restart(after=10.0)
+    world.says((7,), BESIDE)
+    world.says(None)
+    world.run(60)
+    assert world.state() is PortState.SUSPENDED
+    world.says(MINE)
+    world.run(30)
+    assert world.state() is PortState.CHARGING
+
+
+def test_a_board_that_was_away_has_to_say_again_who_it_is() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.run(10)
+    assert world.why_not == []
+    world.tell(BoardLost(board=METER, at=Instant(world.now), kind=FaultKind.TIMEOUT))
+    world.tell(BoardBack(board=METER, at=Instant(world.now)))
+    world.run(10)
+    assert world.why_not == ["not_yet_known"]
+
+
+def test_a_start_under_way_comes_to_nothing() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.ready()
+    world.start()
+    world.says(OTHERS)
+    world.run(5)
+    assert world.answers("start-1") == ["accepted ok", "failed line_changed"]
+    assert world.view().relay_closed is False
+
+
+def test_a_contactors_line_counts_for_the_ports_below() -> None:
+    contactor = port_plan("K01").relay
+    above = LinePlan(id="line-k", boards=(BoardId("k"),), telling=frozenset({BoardId("k")}))
+    plan = StationPlan(
+        ports=(PLAN,),
+        circuits=(
+            CircuitPlan(id=CircuitId("shed"), parent=CircuitId("site")),
+            CircuitPlan(id=CircuitId("site"), contactor=type(contactor)(board=BoardId("k"), channel=1)),
+        ),
+        lines=(above,),
+    )
+    world = World(site=plan)
+    for words in (MINE, OTHERS):
+        world.tell(BoardIdentified(board=BoardId("k"), at=Instant(world.now), words=words))
+    assert "line_changed" in [code.value for code in world.view("A01").blocked_by]
+    checkpoints = [command for _, command in world.commands if isinstance(command, Checkpoint)]
+    assert [one.identities for one in checkpoints if one.identities] == [
+        (Identity(board=BoardId("k"), words=MINE),)
+    ]
+    assert world.station._surroundings.lines.ports_on("line-k") == (PortId("A01"),)  # noqa: SLF001
