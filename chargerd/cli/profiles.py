@@ -14,6 +14,7 @@ from chargerd.config.library import Library, folders_for, load_library
 from chargerd.config.loader import DEFAULT_PATH
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.profiles import (
+    IdentityRegister,
     Inputs,
     LineDefaults,
     Profile,
@@ -156,6 +157,9 @@ def _said_of_relays(row: Row) -> str:
             return f"at 0x{row.first:04X}: {span}"
         case Thermometers():
             return f"{row.channels} at 0x{row.first:04X}, function {row.function}: times {row.scale:g}"
+        case IdentityRegister():
+            whose = "its own" if row.unique else "its kind's"
+            return f"{row.count} from 0x{row.address:04X} on, function {row.function}: {whose}"
         case Setting():
             return f"{row.count} from 0x{row.address:04X} on: {row.value}"
         case _:

@@ -110,7 +110,7 @@ def test_on_a_serial_line(slave: Run, baudrate: int) -> None:
     with Bridge() as modem, slave("rtu", modem.far, baudrate, 7):
         with LiveBus(site(f"serial: {modem.near}, baudrate: {baudrate}")) as live:
             charge(live)
-        assert live.bus.counters.exceptions == 0
+        assert live.bus.counters.exceptions <= 1, "the meter is asked once who it is, and does not tell"
 
 
 def free_port() -> int:
