@@ -85,6 +85,9 @@ class Lines:
         told = {board: words for board, words in self._told.items() if board in mine and words is not None}
         found = told | {board: words for board, words in self._changed.items() if board in mine}
         self._changed = {board: words for board, words in self._changed.items() if board not in mine}
+        # What those that have yet to tell will say is meant as well: they are there, and somebody has looked.
+        for board in mine - self._told.keys() - self._lost - found.keys():
+            self._kept.pop(board, None)
         self._keep(found)
         self._out.tell(LineRestored(line=line, kind="accepted"))
 

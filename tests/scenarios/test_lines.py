@@ -257,3 +257,12 @@ def test_a_contactors_line_counts_for_the_ports_below() -> None:
         (Identity(board=BoardId("k"), words=MINE),)
     ]
     assert world.station._surroundings.lines.ports_on("line-k") == (PortId("A01"),)  # noqa: SLF001
+
+
+def test_what_is_accepted_is_the_whole_line_whoever_has_yet_to_tell() -> None:
+    world = Site(kept(), kept((7,), BESIDE))
+    world.says(OTHERS)
+    world.tell(LineAccepted(line="line-a"))
+    world.says((8,), BESIDE)
+    assert world.changes() == [CHANGED, LineRestored(line="line-a", kind="accepted")]
+    assert world.journal.identities == {METER: kept(OTHERS), BESIDE: kept((8,), BESIDE)}
