@@ -135,8 +135,8 @@ def return_in_turn(port: Port, _event: Event, now: Moment) -> None:
     port.recover_until = after(now.instant, port.plan.protection.recover_within)
 
 
-def wait_for_room(port: Port, _event: Event, now: Moment) -> None:
-    """A session that has recovered waits on for its circuits, for as long as it may be suspended at all."""
+def wait_on_for_more(port: Port, _event: Event, now: Moment) -> None:
+    """A session waits on for its circuits, or for its line, for as long as it may be suspended at all."""
     port.recover_until = after(now.instant, port.plan.protection.recover_within)
 
 

@@ -272,6 +272,12 @@ def no_room_yet(port: Port, event: Event, now: Moment) -> bool:
     return not_recovered(port, event, now) and waits and restored(port, now)
 
 
+def on_another_line(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a session, whose outage was short, would end because its line is another one."""
+    proved = port.session.kept is None
+    return not_recovered(port, event, now) and proved and port.station.lines.changed(port.id)
+
+
 def outage_proved(port: Port, _event: Event, now: Moment) -> bool:
     """Hold once it is proved that the outage which has interrupted the session was short."""
     return port.session.kept is not None and port.outlook(now) is Outlook.GOES_ON

@@ -11,3 +11,4 @@ class Identity:
 
     board: BoardId
     words: tuple[int, ...]
+    """None: whatever it tells next, as of a line that was accepted before this board had told."""

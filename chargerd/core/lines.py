@@ -2,21 +2,25 @@
 
 What a board tells of itself (a serial number, a type) is kept. A line on which a board tells something else is
 another one, until the board is itself again or a person accepts what is there now. Silence is no change: a dead
-board is lost, and that has rules of its own. A board that tells nothing of itself identifies nothing.
+board is lost, and that has rules of its own. A board that tells nothing of itself identifies nothing. A line whose
+adapter was away may be any line: each board of which something is kept has to tell, or to be asked in vain.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chargerd.core.commands import Checkpoint
 from chargerd.core.events import BoardBack, BoardIdentified, BoardLost
 from chargerd.core.facts import LineChanged, LineRestored
+from chargerd.core.faults import FaultKind
 from chargerd.core.identity import Identity
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.units import BoardId, CircuitId, PortId
 
 Words = tuple[int, ...]
+Said = TypeVar("Said", LineChanged, LineRestored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +43,31 @@ class Lines:
             for line in plan.lines
             for board in line.boards
         }
-        self._kept: dict[BoardId, Words] = {one.board: one.words for one in kept if one.board in self._boards}
+        self._kept: dict[BoardId, Words] = {
+            one.board: one.words for one in kept if one.board in self._boards and one.words
+        }
         self._told: dict[BoardId, Words | None] = {}
         self._lost: set[BoardId] = set()
+        self._dead: set[BoardId] = set()
+        """Those of the lost that do not answer on a line that is there."""
         self._changed: dict[BoardId, Words] = {}
         self._of_port = _lines_of_ports(plan, {board: one.line for board, one in self._boards.items()})
 
     # What is told
 
-    def note(self, event: BoardIdentified) -> str | None:
-        """Take in what a board tells of itself; return its line if that has just turned out to be another one."""
+    def note(self, event: BoardIdentified) -> LineChanged | LineRestored | None:
+        """Take in what a board tells of itself; return what that has just turned out to say of its line."""
         known, board, words = self._boards.get(event.board), event.board, event.words
         if known is None:
             return None
-        self._told[board] = words
         if words is None:
+            self._told.setdefault(board, None)  # One that has told before only was not heard this time.
             return None
+        self._told[board] = words
         if words == self._kept.get(board):
-            if self._changed.pop(board, None) is not None and not self._is_changed(known.line):
-                self._out.tell(LineRestored(line=known.line, kind="itself"))
-            return None
+            if self._changed.pop(board, None) is None or self._is_changed(known.line):
+                return None
+            return self._say(LineRestored(line=known.line, kind="itself"))
         was_changed = self._is_changed(known.line)
         if board in self._kept or self._is_elsewhere(known, words):
             self._changed[board] = words
@@ -66,33 +75,39 @@ class Lines:
             self._keep({board: words})
         if was_changed or board not in self._changed:
             return None
-        self._out.tell(LineChanged(line=known.line, board=board))
-        return known.line
+        return self._say(LineChanged(line=known.line, board=board))
 
     def board(self, event: BoardLost | BoardBack) -> None:
         """A board is lost, or back: who it is has to be read anew."""
         self._told.pop(event.board, None)
         if isinstance(event, BoardLost):
             self._lost.add(event.board)
+            if event.kind is not FaultKind.OFFLINE:
+                self._dead.add(event.board)
         else:
             self._lost.discard(event.board)
+            self._dead.discard(event.board)
 
-    def accept(self, line: str) -> None:
+    def accept(self, line: str) -> LineRestored | None:
         """What a line's boards tell now is what it is known by from now on: somebody has looked."""
         if not self._is_changed(line):
-            return
+            return None
         mine = {board for board, one in self._boards.items() if one.line == line}
         told = {board: words for board, words in self._told.items() if board in mine and words is not None}
         found = told | {board: words for board, words in self._changed.items() if board in mine}
         self._changed = {board: words for board, words in self._changed.items() if board not in mine}
         # What those that have yet to tell will say is meant as well: they are there, and somebody has looked.
-        for board in mine - self._told.keys() - self._lost - found.keys():
-            self._kept.pop(board, None)
-        self._keep(found)
-        self._out.tell(LineRestored(line=line, kind="accepted"))
+        unseen = self._kept.keys() & mine - self._told.keys() - self._lost - found.keys()
+        self._keep(found | dict.fromkeys(unseen, ()))
+        return self._say(LineRestored(line=line, kind="accepted"))
+
+    def _say(self, fact: Said) -> Said:
+        self._out.tell(fact)
+        return fact
 
     def _keep(self, found: Mapping[BoardId, Words]) -> None:
-        self._kept |= found
+        """Keep what boards tell, over restarts too; of one that is known by nothing, whatever it tells next."""
+        self._kept = {board: words for board, words in {**self._kept, **found}.items() if words}
         identities = tuple(Identity(board=board, words=words) for board, words in found.items())
         self._out.do(Checkpoint(records=(), identities=identities))
 
@@ -126,7 +141,7 @@ class Lines:
             known.tells
             and board in self._kept
             and board not in self._told
-            and board not in self._lost
+            and board not in self._dead
             and known.line in self._lines(port)
             for board, known in self._boards.items()
         )

@@ -1,14 +1,16 @@
 """The station: events in, outcome out. The one door to the decisions; it reads no clock and does nothing."""
 
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
+from chargerd.core import line_sessions
 from chargerd.core.alarms import implausible, is_known, noticed
 from chargerd.core.availability import Availability, answer
 from chargerd.core.charge import settle_interrupted
 from chargerd.core.circuits import Circuits
 from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
-from chargerd.core.condition import Intervention, Step, Surroundings
+from chargerd.core.condition import Step, Surroundings
 from chargerd.core.events import (
     AvailabilityRequest,
     BoardBack,
@@ -50,6 +52,8 @@ from chargerd.core.facts import (
     Fact,
     ForeignAnswers,
     Latch,
+    LineChanged,
+    LineRestored,
     PortTemperatureHigh,
     RelayNotReconciled,
     SessionEnded,
@@ -70,8 +74,8 @@ from chargerd.core.pickup import Recurring
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
-from chargerd.core.resuming import PROOF_WITHIN, Outlook, outlook
-from chargerd.core.session import SessionRecord, StopDetail, StopReason
+from chargerd.core.resuming import Outlook, outlook
+from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import Warmth, cooled
@@ -279,6 +283,8 @@ class Station:
     def _to_port(self, port: Port, event: PortEvent, now: Moment) -> None:
         match event:
             case MeterReading() if is_known(event):
+                if event.energy is not None and not self._surroundings.lines.steady(port.id):
+                    event = replace(event, energy=None)  # Another one's meter may have counted it.
                 self._note_reading(port, event)
                 react(port, Trigger.READING, event, now)
             case MeterReading() | MeterFault():
@@ -290,6 +296,8 @@ class Station:
                 react(port, REQUESTS[type(event)], event, now)
             case _:
                 signal = port.relay.note(event, now.instant, self._out)
+                if not self._surroundings.lines.steady(port.id):
+                    signal = line_sessions.of_another_line(signal)
                 if signal is not None:
                     react(port, SIGNALS[signal], event, now)
                 if signal is Signal.CLOSED:
@@ -460,16 +468,11 @@ class Station:
                 port.relay.check(now.instant, self._out)
         return ports
 
-    def _identified(self, event: BoardIdentified, now: Moment) -> list[Port]:
-        """Take in who a board is; on a line that has changed every relay is opened, and sessions wait."""
-        line = self._surroundings.lines.note(event)
-        ports = [self._ports[port] for port in self._surroundings.lines.ports_on(line or "")]
-        detail = StopDetail(function="line_changed")
-        for port in ports:
-            port.intervention = Intervention(
-                reason=StopReason.BOARD_LOST, detail=detail, code=Code.LINE_CHANGED, patience=PROOF_WITHIN
-            )
-            react(port, Trigger.CIRCUIT_SUSPEND, DeadlineReached(), now)
+    def _line(self, said: LineChanged | LineRestored | None, now: Moment) -> list[Port]:
+        if said is None:
+            return []
+        ports = [self._ports[port] for port in self._surroundings.lines.ports_on(said.line)]
+        line_sessions.follow(said, ports, now)
         return ports
 
     def _all(
@@ -478,12 +481,11 @@ class Station:
         """Take in what concerns a line with all its ports, or every port."""
         match event:
             case BoardIdentified():
-                return self._identified(event, now)
+                return self._line(self._surroundings.lines.note(event), now)
             case StoreChanged():
                 return self._store(event)
             case LineAccepted():
-                self._surroundings.lines.accept(event.line)
-                return []
+                return self._line(self._surroundings.lines.accept(event.line), now)
             case _:
                 return self._shut_down(event, now)
 

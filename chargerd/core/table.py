@@ -261,7 +261,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.WAKE: (
             *UNCONFIRMED,
             Rule("suspended_too_long", when.suspended_too_long, do.end_suspended_too_long),
-            Rule("no_room_yet", when.no_room_yet, do.wait_for_room),
+            Rule("no_room_yet", when.no_room_yet, do.wait_on_for_more),
+            Rule("line_changed", when.on_another_line, do.wait_on_for_more),
             Rule("not_recovered", when.not_recovered, do.end_not_recovered),
             Rule("turn", when.turn_to_return, do.return_in_turn),
             Rule("wait", when.always, do.nothing),

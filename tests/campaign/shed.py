@@ -153,6 +153,7 @@ class Shed(World):
         self.later(0.0, self.read_coils, self.life)
         self.later(0.0, self.read_inputs, self.life)
         self.later(0.0, self.read_feeders, self.life)
+        self.adapters.begin()
         for port in self.plans:
             self.set_pace(port, Pace.IDLE)
 

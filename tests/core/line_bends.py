@@ -8,6 +8,16 @@ _WAITS = _HERE + "test_a_start_waits_for_a_board_to_say_who_it_is"
 _GOES_ON = _HERE + "test_a_session_goes_on_only_on_the_line_it_began_on"
 _ACCEPT = _HERE + "test_nothing_is_kept_of_a_line_that_is_another_one_until_somebody_says_so"
 _DEAD = _HERE + "test_but_not_for_one_that_is_dead_or_does_not_tell"
+_AWAY = _HERE + "test_a_line_that_was_away_is_waited_for_until_it_has_told_or_was_asked_in_vain"
+_UNHEARD = _HERE + "test_a_board_that_is_not_heard_when_it_is_asked_again_is_still_who_it_was"
+_WHOLE = _HERE + "test_what_is_accepted_is_the_whole_line_whoever_has_yet_to_tell"
+_LOST = _HERE + "test_what_is_not_there_is_not_accepted"
+_UNPROVED = _HERE + "test_an_outage_that_is_not_proved_in_time_is_over_whatever_its_line_is"
+_EXCHANGED = "scenarios.test_exchanged_lines:"
+_BACK = _EXCHANGED + "test_a_session_waits_with_every_relay_open_and_goes_on_when_they_are_swapped_back"
+_RESTARTED = _EXCHANGED + "test_a_session_is_not_resumed_on_the_other_socket_after_a_restart"
+_ON_THE_WAY = _HERE + "test_a_start_whose_line_was_away_while_it_was_written_comes_to_nothing"
+_LATE = _HERE + "test_a_session_has_its_time_to_recover_once_its_line_is_itself_again"
 
 LINE_BENDS: tuple[Bend, ...] = (
     Bend("condition", "self.station.lines.changed(self.id)", "False", _ANOTHER),
@@ -15,11 +25,34 @@ LINE_BENDS: tuple[Bend, ...] = (
     Bend("guards", "and port.station.lines.recognised(port.id)", "and True", _GOES_ON, ((5, 6), False)),
     Bend("guards", "lines.recognised(port.id)", "lines.steady(port.id)", _GOES_ON, (None, False)),
     Bend(
-        "station",
-        "react(port, Trigger.CIRCUIT_SUSPEND, DeadlineReached(), now)\n        return ports",
-        "pass\n        return ports",
+        "line_sessions",
+        "react(port, Trigger.CIRCUIT_SUSPEND, DeadlineReached(), now)",
+        "pass",
         _HERE + "test_a_session_that_charges_is_opened_and_waits_for_its_line",
     ),
+    Bend("line_sessions", "Signal.LEASE_LOST if signal is Signal.STAYED_OPEN else signal", "signal", _BACK, (0.5,)),
+    Bend("line_sessions", "port.recover_until = after(now.instant, patience)", "pass", _LATE),
+    Bend(
+        "table",
+        '            Rule("line_changed", when.on_another_line, do.wait_on_for_more),\n',
+        "",
+        _BACK,
+        (20.0,),
+    ),
+    Bend("guards", "and proved and port.station", "and port.station", _UNPROVED),
+    Bend(
+        "station",
+        "event = replace(event, energy=None)",
+        "pass",
+        "scenarios.test_exchanged_lines:test_nobody_pays_for_what_the_other_lines_meter_has_counted",
+    ),
+    Bend("condition", "and self.station.lines.steady(self.id)", "", _ON_THE_WAY),
+    Bend("guards", "and port.station.lines.recognised(port.id)", "", _RESTARTED),
+    Bend("lines", "if event.kind is not FaultKind.OFFLINE:", "if True:", _AWAY),
+    Bend("lines", "self._told.setdefault(board, None)", "self._told[board] = None", _UNHEARD),
+    Bend("lines", "found | dict.fromkeys(unseen, ())", "found", _WHOLE, (), (("restarted", False),)),
+    Bend("lines", " and one.words\n", "\n", _WHOLE, (), (("restarted", True),)),
+    Bend("lines", "self._told.keys() - self._lost - found", "self._told.keys() - found", _LOST),
     Bend("lines", "known.unique and any(", "any(", _HERE + "test_what_many_boards_say_is_no_sign_of_another_line"),
     Bend(
         "lines",
@@ -28,7 +61,7 @@ LINE_BENDS: tuple[Bend, ...] = (
         _HERE + "test_a_board_known_on_another_line_is_none_of_this_one",
     ),
     Bend("lines", "elif not was_changed:", "else:", _ACCEPT),
-    Bend("lines", "            and board not in self._lost\n", "", _DEAD),
+    Bend("lines", "            and board not in self._dead\n", "", _DEAD),
     Bend(
         "lines",
         "self._told.pop(event.board, None)",
@@ -43,8 +76,8 @@ LINE_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "lines",
-        "is not None and not self._is_changed(known.line):",
-        "is not None:",
+        "is None or self._is_changed(known.line):",
+        "is None:",
         _HERE + "test_as_long_as_one_board_is_another_it_is_not",
     ),
     Bend(

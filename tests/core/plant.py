@@ -53,6 +53,7 @@ from chargerd.core.units import (
     WattHours,
     Watts,
 )
+from tests.core.adapters import Adapters
 from tests.core.logbook import Line, LogBook
 
 BOOT = 1000.0
@@ -297,6 +298,7 @@ class Plant(LogBook):
         self.plans = {port.id: port for port in plan.ports}
         self.relay_bus = Bus(self)
         self.meter_bus = Bus(self) if separate else self.relay_bus
+        self.adapters = Adapters(self)
 
     @abc.abstractmethod
     def tell(self, event: Event) -> None:
@@ -333,11 +335,11 @@ class Plant(LogBook):
         if isinstance(command, CloseRelay | RenewLease) and began > command.not_after:
             self.later(0.0, self.tell, _not_written(job, began, sent=False, late=True))
             return 0.0
-        board = self._board_of(job.port)
-        if not (board.silent or board.deaf):
+        board, silent = self._board_of(job.port), self._is_silent(job.port)
+        if not (silent or board.deaf):
             lease = command.lease if isinstance(command, CloseRelay | RenewLease) else None
-            self.later(TRANSACTION / 3, self._move, job.port, job.kind, lease)
-        confirmed = not (board.silent or board.deaf or board.mute)
+            self.later(TRANSACTION / 3, self._move, self.adapters.relay_at(job.port), job.kind, lease)
+        confirmed = not (silent or board.deaf or board.mute)
         took = TRANSACTION if confirmed else TIMEOUT
         self._answered(board, confirmed, took)
         if confirmed:
@@ -396,6 +398,10 @@ class Plant(LogBook):
     def _board_of(self, port: PortId) -> Board:
         return self.io if port in self.switched else self.boards[self.plans[port].relay.board]
 
+    def _is_silent(self, port: PortId) -> bool:
+        away = port in self.plans and self.plans[port].relay.board in self.adapters.away
+        return away or self._board_of(port).silent
+
     def read_inputs(self, life: int) -> None:
         """Read all contacts of the input board, each 500 ms."""
         if life != self.life or not self.plan.inputs:
@@ -436,7 +442,7 @@ class Plant(LogBook):
     def _read_relays(self, job: Job) -> float:
         began = self.now
         board = self._board_of(job.port)
-        answered = not (board.silent or board.blind)
+        answered = not (self._is_silent(job.port) or board.blind)
         took = TRANSACTION if answered else TIMEOUT
         self._answered(board, answered, took)
         kind = FaultKind.EXCEPTION if answered else FaultKind.TIMEOUT
@@ -453,7 +459,7 @@ class Plant(LogBook):
 
     def _look(self, ports: list[PortId], began: float, ends: float) -> None:
         for port in ports:
-            contact = self.contacts[port]
+            contact = self.contacts[self.adapters.relay_at(port)]
             self.later(
                 ends - self.now,
                 self.tell,
@@ -470,6 +476,7 @@ class Plant(LogBook):
         name = next((name for name, one in self.boards.items() if one is board), BoardId("io-a"))
         if answered and board.lost:
             board.lost = False
+            self.adapters.unheard.discard(name)
             self.later(took, self.tell, BoardBack(board=name, at=Instant(self.now + took)))
         elif not answered and board.misses == 3:
             board.lost = True
@@ -486,8 +493,13 @@ class Plant(LogBook):
 
     def _read_meter(self, job: Job) -> float:
         meter = self.meters[job.port]
-        silent = meter.silent or (job.kind == "energy" and meter.lost_energy)
+        board = self.plans[job.port].meter.board
+        away = meter.silent or board in self.adapters.away
+        silent = away or (job.kind == "energy" and meter.lost_energy)
         took = TIMEOUT if silent else TRANSACTION
+        if board in self.adapters.unheard and not away:
+            self.adapters.unheard.discard(board)
+            self.later(took, self.tell, BoardBack(board=board, at=Instant(self.now + took)))
         if silent:
             fault = MeterFault(port=job.port, at=Instant(self.now + took), kind=FaultKind.TIMEOUT)
             self.later(took, self.tell, fault)
@@ -496,7 +508,7 @@ class Plant(LogBook):
         return took
 
     def _give_reading(self, job: Job) -> None:
-        meter, load = self.meters[job.port], self.loads[self.wired[job.port]]
+        meter, load = self.meters[job.port], self.loads[self.wired[self.adapters.meter_at(job.port)]]
         plan = self.plans[job.port].meter
         when = self.now if plan.refresh <= 0 else self.now - self.now % plan.refresh
         amps, watts = load.at(when)

@@ -150,7 +150,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "table",
-        '            Rule("no_room_yet", when.no_room_yet, do.wait_for_room),\n',
+        '            Rule("no_room_yet", when.no_room_yet, do.wait_on_for_more),\n',
         "",
         _OUTAGES + "test_those_that_find_no_room_at_once_wait_until_the_others_have_settled_down",
     ),

@@ -213,6 +213,7 @@ class World(Plant):
         self.later(0.0, self.read_coils, self.life)
         self.later(0.0, self.read_inputs, self.life)
         self.later(0.0, self.read_feeders, self.life)
+        self.adapters.begin()
 
     def tell(self, event: Event) -> None:
         """Hand one event to the station and carry out what comes of it."""

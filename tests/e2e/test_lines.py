@@ -47,7 +47,3 @@ def test_a_session_is_not_resumed_on_another_line_until_somebody_has_looked(alon
     assert "meter-a1" in accepted["boards"]
     alone.wait_state("A01", "charging")
     assert alone.port("A02")["blocked_by"] == []
-    # What was accepted is what is kept.
-    alone.end(signal.SIGKILL)
-    alone.start()
-    alone.wait(lambda: '"charging"' in ctl(alone, "port", "A01", "--json").stdout, "it does not go on")

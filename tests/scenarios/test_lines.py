@@ -7,6 +7,7 @@ from chargerd.core.events import BoardBack, BoardIdentified, BoardLost, LineAcce
 from chargerd.core.facts import LineChanged, LineRestored
 from chargerd.core.faults import FaultKind
 from chargerd.core.identity import Identity
+from chargerd.core.moment import ClockQuality
 from chargerd.core.plan import CircuitPlan, LinePlan, StationPlan
 from chargerd.core.session import StopReason
 from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds
@@ -17,7 +18,8 @@ from tests.core.world import World
 WINDOW = Seconds(1800.0)
 PLAN = port_plan()
 RELAY, METER, BESIDE = PLAN.relay.board, PLAN.meter.board, BoardId("beside")
-MINE, OTHERS, FOREIGN = (1, 2), (3, 4), (5, 6)
+PORT = PLAN.id
+MINE, OTHERS = (1, 2), (3, 4)
 LINE = LinePlan(
     id="line-a",
     boards=tuple(dict.fromkeys((RELAY, METER, BESIDE))),
@@ -37,6 +39,7 @@ class Site(World):
 
     def __init__(self, *kept: Identity) -> None:
         super().__init__(site=SITE, begin=False)
+        self.adapters.by_hand = True
         self.journal.identities |= {one.board: one for one in kept}
         self.renew()
         self.begin()
@@ -172,17 +175,6 @@ def test_a_session_that_charges_is_opened_and_waits_for_its_line() -> None:
     assert world.state() is PortState.CHARGING
 
 
-def test_and_ends_if_it_stays_another_one() -> None:
-    world = Site(kept())
-    world.says(MINE)
-    world.charging()
-    world.run(60)
-    world.says(OTHERS)
-    world.run(130)
-    (settled,) = world.settlements()
-    assert settled.reason is StopReason.BOARD_LOST
-
-
 @pytest.mark.parametrize(("words", "goes_on"), [(MINE, True), (OTHERS, False), (None, False)])
 def test_a_session_goes_on_only_on_the_line_it_began_on(words: tuple[int, ...] | None, goes_on: bool) -> None:
     world = Site(kept())
@@ -195,8 +187,8 @@ def test_a_session_goes_on_only_on_the_line_it_began_on(words: tuple[int, ...] |
     world.says(words)
     world.run(250)
     assert (world.state() is PortState.CHARGING) is goes_on
-    if not goes_on:
-        assert [one.reason for one in world.settlements()] == [StopReason.POWER_LOSS]
+    # One whose line has changed waits on for it; nothing says that one of which nothing is told ever comes back.
+    assert [one.reason for one in world.settlements()] == ([StopReason.POWER_LOSS] if words is None else [])
 
 
 def test_nor_on_the_word_of_a_board_of_which_there_are_many() -> None:
@@ -226,6 +218,30 @@ def test_a_board_that_was_away_has_to_say_again_who_it_is() -> None:
     assert world.why_not == ["not_yet_known"]
 
 
+def test_a_line_that_was_away_is_waited_for_until_it_has_told_or_was_asked_in_vain() -> None:
+    world = Site(kept(), kept((7,), BESIDE))
+    world.says(MINE)
+    world.says((7,), BESIDE)
+    world.run(10)
+    for board in (METER, BESIDE):
+        world.tell(BoardLost(board=board, at=Instant(world.now), kind=FaultKind.OFFLINE))
+    world.says(MINE)
+    assert world.why_not == ["not_yet_known"]
+    world.says(None, BESIDE)
+    assert world.why_not == []
+
+
+def test_a_board_that_is_not_heard_when_it_is_asked_again_is_still_who_it_was() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.charging()
+    world.says(None)
+    world.meters[PORT].silent = True
+    world.run_until("state suspended", within=10)
+    world.meters[PORT].silent = False
+    world.run_until("state charging", within=60)
+
+
 def test_a_start_under_way_comes_to_nothing() -> None:
     world = Site(kept())
     world.says(MINE)
@@ -234,6 +250,19 @@ def test_a_start_under_way_comes_to_nothing() -> None:
     world.says(OTHERS)
     world.run(5)
     assert world.answers("start-1") == ["accepted ok", "failed line_changed"]
+    assert world.view().relay_closed is False
+
+
+def test_a_start_whose_line_was_away_while_it_was_written_comes_to_nothing() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.ready()
+    world.start()
+    world.run_until("persist", within=5)
+    world.tell(BoardLost(board=METER, at=Instant(world.now), kind=FaultKind.OFFLINE))
+    world.tell(BoardBack(board=METER, at=Instant(world.now)))
+    world.run(5)
+    assert world.answers("start-1") == ["accepted ok", "failed failed"]
     assert world.view().relay_closed is False
 
 
@@ -259,10 +288,50 @@ def test_a_contactors_line_counts_for_the_ports_below() -> None:
     assert world.station._surroundings.lines.ports_on("line-k") == (PortId("A01"),)  # noqa: SLF001
 
 
-def test_what_is_accepted_is_the_whole_line_whoever_has_yet_to_tell() -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_is_accepted_is_the_whole_line_whoever_has_yet_to_tell(*, restarted: bool) -> None:
     world = Site(kept(), kept((7,), BESIDE))
     world.says(OTHERS)
     world.tell(LineAccepted(line="line-a"))
+    if restarted:
+        world.restart()
     world.says((8,), BESIDE)
     assert world.changes() == [CHANGED, LineRestored(line="line-a", kind="accepted")]
     assert world.journal.identities == {METER: kept(OTHERS), BESIDE: kept((8,), BESIDE)}
+
+
+def test_what_is_not_there_is_not_accepted() -> None:
+    world = Site(kept(), kept((7,), BESIDE))
+    world.says(OTHERS)
+    world.tell(BoardLost(board=BESIDE, at=Instant(world.now), kind=FaultKind.TIMEOUT))
+    world.tell(LineAccepted(line="line-a"))
+    world.tell(BoardBack(board=BESIDE, at=Instant(world.now)))
+    world.says((8,), BESIDE)
+    assert world.changes()[-1] == LineChanged(line="line-a", board=BESIDE)
+
+
+def test_a_session_has_its_time_to_recover_once_its_line_is_itself_again() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.charging()
+    world.run(60)
+    world.says(OTHERS)
+    world.run(239.9)
+    world.says(MINE)
+    world.meters[PORT].silent = True
+    world.run(1)
+    world.meters[PORT].silent = False
+    world.run(20)
+    assert world.state() is PortState.CHARGING
+
+
+def test_an_outage_that_is_not_proved_in_time_is_over_whatever_its_line_is() -> None:
+    world = Site(kept())
+    world.says(MINE)
+    world.charging()
+    world.run(60)
+    world.boot, world.time_from = 2, ClockQuality.NONE
+    world.restart()
+    world.says(OTHERS)
+    world.run(130)
+    assert [one.reason for one in world.settlements()] == [StopReason.POWER_LOSS]
