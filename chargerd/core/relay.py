@@ -129,6 +129,13 @@ class RelayWatch:
         self._forget_leases()
         out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
 
+    def note_board(self, now: Instant, out: Outbox, *, was_lost: bool, lost: bool) -> None:
+        """Its board is lost, or back. It may have opened its relays: none is renewed unless it reads closed."""
+        if lost:
+            self._seen_closed_at = None
+        elif was_lost:
+            self.check(now, out)
+
     def check(self, now: Instant, out: Outbox) -> None:
         """The board is back: open anew what is not held closed by a lease in force, else read back."""
         match self.phase:

@@ -295,13 +295,16 @@ class Station:
             case StartRequested() | StopRequested() | ResetRequested() | UpdateRequested():
                 react(port, REQUESTS[type(event)], event, now)
             case _:
-                signal = port.relay.note(event, now.instant, self._out)
-                if not self._surroundings.lines.steady(port.id):
-                    signal = line_sessions.of_another_line(signal)
+                signal = self._signal(port, event, now)
                 if signal is not None:
                     react(port, SIGNALS[signal], event, now)
                 if signal is Signal.CLOSED:
                     self._wiring.closed(port)
+
+    def _signal(self, port: Port, event: RelayEvent, now: Moment) -> Signal | None:
+        signal = port.relay.note(event, now.instant, self._out)
+        steady = self._surroundings.lines.steady(port.id)
+        return signal if steady else line_sessions.of_another_line(signal)
 
     def _note_reading(self, port: Port, event: MeterReading) -> None:
         """Take in a reading: what is judged, what is told, and what it says of the wire and the contact."""
@@ -464,8 +467,7 @@ class Station:
         self._supply.board(event, now)
         for port in ports:
             was_lost, port.board_lost = port.board_lost, isinstance(event, BoardLost)
-            if was_lost and not port.board_lost:
-                port.relay.check(now.instant, self._out)
+            port.relay.note_board(now.instant, self._out, was_lost=was_lost, lost=port.board_lost)
         return ports
 
     def _line(self, said: LineChanged | LineRestored | None, now: Moment) -> list[Port]:

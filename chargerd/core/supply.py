@@ -225,8 +225,7 @@ class Supply:
             if contactor.plan.board != event.board:
                 continue
             was_lost, contactor.board_lost = contactor.board_lost, isinstance(event, BoardLost)
-            if was_lost and not contactor.board_lost:
-                contactor.relay.check(now.instant, self._out)
+            contactor.relay.note_board(now.instant, self._out, was_lost=was_lost, lost=contactor.board_lost)
 
     def reset(self, event: ResetRequested, now: Moment) -> bool:
         """Clear a circuit's latches, those of inputs that still report danger excepted; say whether it is one."""

@@ -280,6 +280,11 @@ class Schedule:
         self._holds.clear()
         return holds
 
+    def drop_renewal(self, port: PortId) -> Hold | None:
+        """Remove and return a port's queued renewal, if there is one: its relay has opened, it would close it."""
+        hold = self._holds.get(port)
+        return self._holds.pop(port) if hold is not None and isinstance(hold.command, RenewLease) else None
+
     # Within
 
     def _next_hold(self, now: Instant) -> Hold | None:

@@ -157,9 +157,17 @@ class Worker:
         assert isinstance(result, Answered)
         for channel, port in board.relay_ports.items():
             closed = states[channel - 1]
+            self._tell(RelayReadBack(port=port, closed=closed, sent_at=result.sent_at, at=result.at))
             if not closed:
                 self.opened[port] = result.sent_at
-            self._tell(RelayReadBack(port=port, closed=closed, sent_at=result.sent_at, at=result.at))
+                self._forget_renewal(port, result.at)
+
+    def _forget_renewal(self, port: PortId, at: Instant) -> None:
+        """A relay reads open: what would renew its lease would close it."""
+        with self._lock:
+            hold = self._schedule.drop_renewal(port)
+        if hold is not None:
+            self._tell(not_held(hold.command, FaultKind.OFFLINE, at))
 
     def _not_read_back(self, job: Coils, kind: FaultKind, at: Instant) -> None:
         for port in self._boards[job.board].relay_ports.values():

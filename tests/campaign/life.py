@@ -23,7 +23,7 @@ from tests.campaign.books import Truth
 from tests.campaign.cloud import Cloud
 from tests.campaign.outages import Outages
 from tests.campaign.shed import Shed
-from tests.core.plant import Bus, port_plan
+from tests.core.plant import Board, Bus, port_plan
 
 MINUTE = 60.0
 LOOK_EVERY = 0.7
@@ -225,18 +225,23 @@ class Life(abc.ABC):
             return
         self.break_down(
             {
-                "killed": lambda _span: self._begin_anew(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False),
-                "power cut": lambda _span: self._begin_anew(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True),
+                "killed": lambda _span: self.begin_anew(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False),
+                "power cut": lambda _span: self.begin_anew(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True),
                 "clock jumps": lambda _span: self._let_clock_jump(),
                 "clock unsure": lambda _span: setattr(shed.clock, "quality", rng.choice(list(ClockQuality))),
                 "welded": lambda _span: self._let_stick(self._port(), "welded"),
                 "stuck": lambda _span: self._let_stick(self._port(), "stuck"),
                 "jammed": lambda _span: self._let_stick(self._port(), "jammed"),
                 "broker away": lambda _span: self.cloud.go_away(rng.choice((5.0, 300.0, 3600.0))),
+                **self.more_rare_ones(),
             }
         )
 
-    def _begin_anew(self, after: float, *, power: bool) -> None:
+    def more_rare_ones(self) -> Mapping[str, Callable[[float], None]]:
+        """Return what else breaks seldom."""
+        return {}
+
+    def begin_anew(self, after: float, *, power: bool) -> None:
         """Kill the daemon; somebody may be waiting for the next one, and is heard before any board is."""
         self.kill(after, power=power)
         if self.rng.random() < 0.5:
@@ -287,7 +292,7 @@ class ModelledLife(Life):
     def fault(self) -> None:
         """Let a meter, the relay board, a line or the disk fail, or a load draw too much."""
         shed, port = self.shed, self._port()
-        meter, board = shed.meters[port], shed.board
+        meter, board = shed.meters[port], shed.boards[shed.plans[port].relay.board]
 
         def broken(thing: object, how: str) -> Callable[[float], None]:
             def begin(span: float) -> None:
@@ -305,7 +310,7 @@ class ModelledLife(Life):
                 "relay board mute": broken(board, "mute"),
                 "relay board blind": broken(board, "blind"),
                 "relay board deaf": broken(board, "deaf"),
-                "relay board reboots": self._reboot,
+                "relay board reboots": lambda span: self._reboot(board, span),
                 "relay board refuses": broken(board, "refuses"),
                 "meters exchanged": lambda span: self._exchange(port, span),
                 "relay line held": lambda span: self._hold(shed.relay_bus, span),
@@ -328,14 +333,15 @@ class ModelledLife(Life):
             (self.rng.choice(figures), self.rng.choice((100.0, -200.0))) for _ in range(self.rng.randint(1, 4))
         ]
 
-    def _reboot(self, span: float) -> None:
-        """Let the relay board restart: its relays fall open by themselves, and it is away for a moment."""
-        for port, contact in self.shed.contacts.items():
-            if port not in self.shed.switched:
-                contact.lapses_at, contact.coil = None, False
-                self.shed.set_contact(port, closed=False, by="power")
-        self.shed.board.silent = True
-        self.shed.later(min(span, 2.5), setattr, self.shed.board, "silent", False)
+    def _reboot(self, board: Board, span: float) -> None:
+        """Let a relay board restart: its relays fall open by themselves, and it is away for a moment."""
+        for port, plan in self.shed.plans.items():
+            if self.shed.boards[plan.relay.board] is board:
+                there = self.shed.adapters.relay_at(port)
+                self.shed.contacts[there].lapses_at, self.shed.contacts[there].coil = None, False
+                self.shed.set_contact(there, closed=False, by="power")
+        board.silent = True
+        self.shed.later(min(span, 2.5), setattr, board, "silent", False)
 
     def _reverse(self, port: PortId, span: float) -> None:
         """Let somebody put a transformer on the wrong way round, and notice after a while."""
@@ -393,8 +399,8 @@ class ModelledLife(Life):
     def mend(self) -> None:
         """Mend everything that is broken."""
         shed = self.shed
-        board = shed.board
-        board.silent = board.mute = board.blind = board.deaf = board.refuses = False
+        for board in shed.boards.values():
+            board.silent = board.mute = board.blind = board.deaf = board.refuses = False
         self._give_back()
         for bus in (shed.relay_bus, shed.meter_bus):
             bus.release()

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core.plan import PortPlan
 from tests.campaign.frame_life import FRAME_FAULTS, LINE_FAULTS, FrameLife
 from tests.campaign.frames import CHARACTER
 from tests.campaign.gateways import GATEWAY_FAULTS, GatewayLife
-from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, TROUBLES, Life, ModelledLife, QuarterLife
-from tests.campaign.shed import Shed
-from tests.core.plant import port_plan
+from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, TROUBLES, Life, QuarterLife
+from tests.campaign.lines_life import LINE_TROUBLES, TwoLinesLife
 from tests.judging import every
 from tests.logs import silence
 
@@ -34,10 +32,6 @@ ENOUGH = {"events": 24.0, "frames": 4.0, "gateway": 2.0}
 """Hours of lives in which everything on the list is to happen."""
 
 
-def shed_of(count: int) -> list[PortPlan]:
-    return [port_plan(f"A{number:02d}", number) for number in range(1, count + 1)]
-
-
 def note(depth: str, life: Life) -> None:
     HAPPENED[depth].update(life.happened)
     LIVED[depth] += 1
@@ -51,7 +45,7 @@ def _quiet() -> Iterator[None]:
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 def test_whatever_happens_the_invariants_hold_and_the_books_balance(seed: int, tmp_path: Path) -> None:
-    life = QuarterLife(seed, tmp_path) if seed % 2 else ModelledLife(seed, Shed(tmp_path, *shed_of(12)))
+    life = QuarterLife(seed, tmp_path) if seed % 2 else TwoLinesLife(seed, tmp_path)
     life.run(HOURS)
     note("events", life)
     assert sum(life.books.accepted.values()) > 0 or not life.books.started
@@ -84,7 +78,7 @@ def test_and_behind_a_gateway(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("depth", "seeds", "all_of_it"),
     [
-        ("events", SEEDS, {*BIKES, *PEOPLE, *RARE, *FAULTS, *TROUBLES}),
+        ("events", SEEDS, {*BIKES, *PEOPLE, *RARE, *FAULTS, *TROUBLES, *LINE_TROUBLES}),
         ("frames", FRAME_SEEDS, {*BIKES, *FRAME_FAULTS, *LINE_FAULTS, "short"}),
         ("gateway", GATEWAY_SEEDS, {*GATEWAY_FAULTS, "lost"}),
     ],
@@ -110,7 +104,7 @@ def test_the_same_seed_gives_the_same_trace(tmp_path: Path) -> None:
     for turn in ("first", "second", "other"):
         folder = tmp_path / turn
         folder.mkdir()
-        traces.append(ModelledLife(8 if turn == "other" else 7, Shed(folder, *shed_of(4))).run(0.5))
+        traces.append(TwoLinesLife(8 if turn == "other" else 7, folder, ports=4).run(0.5))
     assert traces[0] == traces[1] != traces[2]
 
 

@@ -38,6 +38,7 @@ class Adapters:
     def unplug(self) -> None:
         """Take all adapters away."""
         plant = self._plant
+        plant.relay_bus.lose(port for port, plan in plant.plans.items() if plan.relay.board in self._all())
         for board in self._all():
             if board in plant.boards:
                 plant.boards[board].lost = True

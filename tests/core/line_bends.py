@@ -30,7 +30,9 @@ LINE_BENDS: tuple[Bend, ...] = (
         "pass",
         _HERE + "test_a_session_that_charges_is_opened_and_waits_for_its_line",
     ),
-    Bend("line_sessions", "Signal.LEASE_LOST if signal is Signal.STAYED_OPEN else signal", "signal", _BACK, (0.5,)),
+    Bend(
+        "line_sessions", "Signal.LEASE_LOST if signal is Signal.STAYED_OPEN else signal", "signal", _BACK, (0.5,)
+    ),
     Bend("line_sessions", "port.recover_until = after(now.instant, patience)", "pass", _LATE),
     Bend(
         "table",
@@ -38,6 +40,13 @@ LINE_BENDS: tuple[Bend, ...] = (
         "",
         _BACK,
         (20.0,),
+    ),
+    Bend(
+        "relay",
+        "        self._seen_closed_at = None\n        if lost:",
+        "        if lost:",
+        _EXCHANGED + "test_no_renewal_closes_a_relay_that_has_opened_while_its_line_was_away",
+        (2.8,),
     ),
     Bend("guards", "and proved and port.station", "and port.station", _UNPROVED),
     Bend(

@@ -3,7 +3,7 @@
 import abc
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from chargerd.config.pacing import FAST_WITHIN, HURRY
@@ -207,13 +207,22 @@ class Bus:
     def put(self, job: Job) -> None:
         """Queue a job. An opening makes its port's queued closings and renewals forgotten."""
         if job.kind == "open":
-            forgotten = [e for e in self._queue if e[2].port == job.port and e[2].kind in {"close", "renew"}]
-            self._queue = [entry for entry in self._queue if entry not in forgotten]
-            for _, _, old in forgotten:
-                if old.kind == "close":
-                    self._world.later(0.0, self._world.tell, _not_written(old, self._world.now, sent=False))
+            self._forget([job.port], "close")
         self._queue.append((self._due(job), next(self._numbers), job))
         self._world.later(0.0, self._begin)
+
+    def lose(self, ports: Iterable[PortId]) -> None:
+        """The line of these ports is gone: what was to be closed or renewed on it has come to nothing."""
+        self._forget(ports, "close", "renew")
+
+    def _forget(self, ports: Iterable[PortId], *told: str) -> None:
+        """Forget closings and renewals; of some it is told that nothing comes of them."""
+        ports = set(ports)
+        forgotten = [e for e in self._queue if e[2].port in ports and e[2].kind in {"close", "renew"}]
+        self._queue = [entry for entry in self._queue if entry not in forgotten]
+        for _, _, old in forgotten:
+            if old.kind in told:
+                self._world.later(0.0, self._world.tell, _not_written(old, self._world.now, sent=False))
 
     def clear(self) -> None:
         """Forget everything that waits."""
@@ -335,6 +344,10 @@ class Plant(LogBook):
         if isinstance(command, CloseRelay | RenewLease) and began > command.not_after:
             self.later(0.0, self.tell, _not_written(job, began, sent=False, late=True))
             return 0.0
+        if self._is_away(job.port):
+            # Its bus keeps openings until the line is back, and tells at once that nothing else comes of it.
+            self.later(0.0, self.tell, _not_written(job, began, sent=False))
+            return TRANSACTION
         board, silent = self._board_of(job.port), self._is_silent(job.port)
         if not (silent or board.deaf):
             lease = command.lease if isinstance(command, CloseRelay | RenewLease) else None
@@ -399,8 +412,10 @@ class Plant(LogBook):
         return self.io if port in self.switched else self.boards[self.plans[port].relay.board]
 
     def _is_silent(self, port: PortId) -> bool:
-        away = port in self.plans and self.plans[port].relay.board in self.adapters.away
-        return away or self._board_of(port).silent
+        return self._is_away(port) or self._board_of(port).silent
+
+    def _is_away(self, port: PortId) -> bool:
+        return port in self.plans and self.plans[port].relay.board in self.adapters.away
 
     def read_inputs(self, life: int) -> None:
         """Read all contacts of the input board, each 500 ms."""

@@ -217,6 +217,23 @@ def test_nor_does_one_that_waited_for_its_silent_board(small: Bench) -> None:
     assert not [sent for sent in small.line.requests if is_coil_write(sent)]
 
 
+@pytest.mark.parametrize(("opens", "writes"), [(False, ["0200"]), (True, [])])
+def test_a_renewal_that_waits_is_forgotten_once_its_relay_reads_open(
+    small: Bench, *, opens: bool, writes: list[str]
+) -> None:
+    small.run(1.0)
+    close(small, A01)
+    small.run(0.5)
+    small.forget()
+    if opens:
+        small.boards.lapses.clear()  # The board has lost its supply for a moment.
+    renew(small, A01, within=4.0)
+    small.bus.execute(ReadRelay(port=A01))
+    small.run(1.0)
+    assert [sent[2:4].hex() for sent in small.line.requests if is_coil_write(sent)] == writes
+    assert [(one.action, one.sent) for one in small.told(RelayNotWritten)] == [(RelayAction.RENEW, False)] * opens
+
+
 def test_an_opening_forgets_what_was_queued_and_says_so_of_a_closing(small: Bench) -> None:
     small.run(1.0)
     small.forget()

@@ -83,6 +83,7 @@ BY_FUNCTION: dict[str, Scenario] = {
     "flapping": at("test_flapping:test_once_it_is_steady_the_count_is_told_and_what_is_true_then"),
     "input_board_lost": at("test_inputs:test_a_lost_input_board_suspends_what_it_guards_and_lets_it_come_back"),
     "interrupted": at("test_restarts:test_a_restart_sooner_than_the_lease_opens_the_relay_itself"),
+    "line_changed": at("test_lines:test_a_session_that_charges_is_opened_and_waits_for_its_line"),
     "power_loss": at("test_resuming:test_a_clock_that_comes_and_proves_a_long_outage_ends_it_at_once"),
     "reading_implausible": at("test_bad_input:test_a_sentinel_is_no_reading_and_is_told"),
     "power_negative": at("test_bad_input:test_power_that_flows_back_is_told"),
