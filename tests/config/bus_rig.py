@@ -84,7 +84,8 @@ class Rig:
             yield from request[:6]
             return
         size = 2 * count if function in {3, 4} else (count + 7) // 8
-        yield from (*request[:2], size, *bytes(size))
+        bits = 0xFF if function == 1 else 0  # Its relays are closed: what reads open is not renewed.
+        yield from (*request[:2], size, *([bits] * size))
 
     def _heard(self, event: BusEvent) -> None:
         if isinstance(event, MeterReading):

@@ -43,8 +43,8 @@ LINE_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "relay",
-        "        self._seen_closed_at = None\n        if lost:",
-        "        if lost:",
+        "if lost:\n            self._seen_closed_at = None",
+        "if lost:\n            pass",
         _EXCHANGED + "test_no_renewal_closes_a_relay_that_has_opened_while_its_line_was_away",
         (2.8,),
     ),
