@@ -342,7 +342,7 @@ class LedgerSpanBody(Message):
 
 
 class PresenceBody(Message):
-    """`state/gateway`: presence, birth and last will. `ledger` is what there is as of now, while online."""
+    """`state/gateway`: presence, birth and last will. `ledger` is as of now; a last will has none."""
 
     status: Literal["online", "offline"]
     cause: Literal["lost", "shutdown"] | None = None

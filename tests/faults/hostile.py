@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from paho.mqtt.packettypes import PacketTypes
@@ -46,6 +46,10 @@ class Script:
     """Hang up on every n-th connection as soon as it has said CONNECT."""
     hang_up_every: int | None = None
     """Break every connection after this many publications."""
+    offers: dict[str, int] = field(default_factory=dict)
+    """More properties of its CONNACK. It ends connections that ask for more than it says it has."""
+    guards_states: bool = False
+    """Hang up on whoever subscribes to states."""
 
 
 class Hostile:
@@ -57,6 +61,7 @@ class Hostile:
         """The CONNECT packets, without their first byte and length."""
         self.farewells: list[bytes] = []
         """The DISCONNECT packets, likewise; an empty one means reason 0."""
+        self.subscriptions: list[bytes] = []
         self.most_unanswered = 0
         self.unanswered: dict[int, int] = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -110,6 +115,9 @@ class Hostile:
             self.hellos.append(body)
             return self._welcome(sock, number)
         if kind == SUBSCRIBE:
+            self.subscriptions.append(body)
+            if self.script.guards_states and b"/state/" in body:
+                return False
             count = 2
             sock.sendall(_packet(0x90, body[:2] + b"\0" + bytes([self.script.suback]) * count))
         elif kind == DISCONNECT:
@@ -125,6 +133,12 @@ class Hostile:
             return False
         properties = Properties(PacketTypes.CONNACK)  # type: ignore[no-untyped-call]
         properties.ReceiveMaximum = self.script.receive_maximum
+        for name, value in self.script.offers.items():
+            setattr(properties, name, value)
+        too_much = self._too_much(qos=(self.hellos[-1][7] & 0x18) >> 3, retain=bool(self.hellos[-1][7] & 0x20))
+        if too_much is not None:
+            sock.sendall(_packet(0x20, bytes([0, too_much, 0])))
+            return False
         packed: bytes = properties.pack()  # type: ignore[no-untyped-call]
         sock.sendall(_packet(0x20, bytes([0, self.script.connack]) + packed))
         self.unanswered[number] = 0
@@ -133,6 +147,12 @@ class Hostile:
             _leave(sock)
             return False
         return self.script.connack == 0
+
+    def _too_much(self, *, qos: int, retain: bool) -> int | None:
+        """Return the code for who sends what it does not have (MQTT 5, 3.2.2.3)."""
+        if retain and not self.script.offers.get("RetainAvailable", 1):
+            return 0x9A
+        return 0x9B if qos > self.script.offers.get("MaximumQoS", 2) else None
 
     def _take(self, sock: socket.socket, number: int, head: int, body: bytes) -> bool:
         (size,) = struct.unpack("!H", body[:2])
@@ -154,6 +174,13 @@ class Hostile:
             expiry=getattr(properties, "MessageExpiryInterval", None),
         )
         self.published.append(one)
+        too_much = self._too_much(qos=one.qos, retain=one.retain)
+        if too_much is None and len(body) > self.script.offers.get("MaximumPacketSize", len(body)):
+            too_much = 0x95
+        if too_much is not None:
+            sock.sendall(_packet(0xE0, bytes([too_much, 0])))
+            _leave(sock)
+            return False
         code = self.script.puback(one) if qos else 0
         if not qos:
             pass

@@ -297,3 +297,57 @@ def test_states_are_published_again_before_they_expire(monkeypatch: pytest.Monke
     with Hostile(Script()) as broker, Stage(broker.port, Ledger()) as stage:
         stage.wait(lambda: sum(one.topic.endswith("state/port/A01") for one in broker.published) >= 3)
         assert sum(one.topic.endswith("state/info") for one in broker.published) >= 2
+
+
+@pytest.mark.parametrize(
+    ("offers", "lacks"),
+    [
+        ({"RetainAvailable": 0}, "no_retained_messages"),
+        ({"MaximumQoS": 0}, "no_qos_1"),
+        ({"MaximumQoS": 1, "TopicAliasMaximum": 10, "SubscriptionIdentifierAvailable": 0}, None),
+        ({"MaximumPacketSize": 4000}, "small_packets"),
+        ({"WildcardSubscriptionAvailable": 0}, "no_wildcards"),
+        ({"SharedSubscriptionAvailable": 0}, "no_shared_subscriptions"),
+        ({"SessionExpiryInterval": 60}, "short_session"),
+    ],
+)
+def test_what_a_broker_lacks_is_said_and_done_without(offers: dict[str, int], lacks: str | None) -> None:
+    """It throws out whoever asks for more; the gateway keeps to what there is, and says what does not work."""
+    ledger = Ledger(rows=4)
+    ledger.large.add(2)
+    ledger.padding = 6_000
+    with Hostile(Script(offers=offers)) as broker, Stage(broker.port, ledger) as stage:
+        stage.wait(lambda: {one.body.get("seq") for one in broker.published} >= {1, 2, 3, 4})
+        state = stage.link.state
+        assert [one.code for one in state.shortfalls] == ([] if lacks is None else [lacks])
+        told = sum(one.event == "broker_falls_short" for one in stage.events)
+        assert told == len(state.shortfalls)
+        assert broker.connects <= 2, "one refusal of the last will, and then it keeps to what there is"
+        second = next(one for one in broker.published if one.body.get("seq") == 2)
+        assert (second.body["event"] == "gap") is (lacks == "small_packets")
+        last = broker.connects
+        kept = [one for one in broker.published if one.connection == last and one.topic.endswith("state/port/A01")]
+        assert kept[0].retain is (lacks != "no_retained_messages")
+        assert kept[0].qos == (0 if lacks == "no_qos_1" else 1)
+        assert (b"cmd/+" in broker.subscriptions[-1]) is (lacks != "no_wildcards")
+        assert b"cmd/stop" in broker.subscriptions[-1] or lacks != "no_wildcards"
+
+
+def test_a_broker_that_guards_states_is_not_asked_for_them_for_ever() -> None:
+    with Hostile(Script(guards_states=True)) as broker, Stage(broker.port, Ledger(rows=3)) as stage:
+        stage.wait(lambda: {one.body.get("seq") for one in broker.published} >= {1, 2, 3})
+        assert [b"/state/" in one for one in broker.subscriptions] == [True, True, False]
+
+
+def test_why_there_was_no_connection_is_in_the_ledger_once_there_is_one() -> None:
+    script = Script(connack=0x86)
+    with Hostile(script) as broker, Stage(broker.port, Ledger()) as stage:
+        stage.wait(lambda: stage.link.state.attempts >= 2)
+        reason = stage.link.state.reason
+        assert reason is not None
+        assert reason.code == "credentials_refused"
+        script.connack = 0
+        stage.wait(lambda: any(one.event == "connection_failed" for one in stage.events))
+        assert reason.what in (stage.events[0].reason or "")
+        assert [name for name, _detail in stage.alarms] == ["connection_refused"]
+        assert (stage.link.state.connected, stage.link.state.reason) == (True, None)

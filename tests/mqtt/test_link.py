@@ -642,3 +642,30 @@ def test_rows_this_process_has_made_and_not_sent_are_not_acknowledged_by_an_olde
     backend.acknowledge("stream", 4)
     with Stage(broker.port, ledger):
         backend.wait("up/event", lambda body: (body["stream"], body["seq"]) == ("another", 4))
+
+
+def test_what_the_broker_has_kept_of_us_proves_lost_rows(broker: Mosquitto, backend: Backend) -> None:
+    """A card that lost its last writes: nobody acknowledged them, but the broker heard how far it was."""
+    with Stage(broker.port, Ledger(rows=8)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 8)
+        stage.wait(lambda: stage.link.drained)
+    ledger, seen = Ledger(rows=5), len(backend.of("up/event"))
+    ledger.found = 3
+    with Stage(broker.port, ledger) as stage:
+        backend.wait("up/event", lambda body: (body["stream"], body["seq"]) == ("another", 5))
+        later = [(body["stream"], body["seq"]) for body in backend.of("up/event")][seen:]
+        assert later == [("another", seq) for seq in (1, 2, 3, 4, 5)], "nothing under a number used before"
+        assert [name for name, _detail in stage.alarms] == ["stream_renewed"]
+        assert "row 8, and 3 was the last here" in stage.alarms[0][1]
+
+
+def test_what_the_broker_has_kept_of_us_proves_nothing_where_rows_are_there(
+    broker: Mosquitto, backend: Backend
+) -> None:
+    with Stage(broker.port, Ledger(rows=8)):
+        backend.wait("up/event", lambda body: body["seq"] == 8)
+    with Stage(broker.port, Ledger(rows=9)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 9)
+        assert not stage.alarms
+        assert len(stage.link._topics) == 2  # noqa: SLF001
+        stage.wait(lambda: not stage.link._own_subscribed)  # noqa: SLF001 - it is told no more of itself

@@ -1,0 +1,86 @@
+"""What the broker has kept of a gateway's own words, and what they prove of its journal."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from chargerd.core.units import Instant
+from chargerd.mqtt.alarms import Alarms
+from chargerd.mqtt.feed import ACK_WAIT, Feed
+from tests.mqtt.test_clock import WallClock
+from tests.mqtt.test_link import Ledger
+
+OWN = ("state/info", "state/gateway")
+
+
+class Begun:
+    """A feed whose journal held five rows when its process began, and has made two."""
+
+    def __init__(self) -> None:
+        self.clock = WallClock()
+        self.ledger = Ledger(rows=7)
+        self.ledger.found = 5
+        self.alarms: list[str] = []
+        posted: list[Callable[[], None]] = []
+        self.feed = Feed(
+            gateway="shed-1",
+            clock=self.clock,
+            ledger=self.ledger,
+            alarms=Alarms(self.clock, lambda name, _detail: self.alarms.append(name)),
+            post=posted.append,
+            on_renewed=lambda: None,
+        )
+        self.posted = posted
+        self.feed.begin()
+        self.feed.connected(OWN)
+
+    def turn(self) -> list[tuple[str, int]]:
+        """Let everything happen that is due; return the rows that are sent."""
+        sent = []
+        for _ in range(5):
+            self.feed.fetch_due()
+            while self.posted:
+                self.posted.pop(0)()
+            while (waiting := self.feed.next()) is not None:
+                assert waiting.row is not None
+                sent.append((waiting.row.stream, waiting.row.seq))
+        return sent
+
+
+@pytest.mark.parametrize(
+    ("said", "renewed"),
+    [
+        ({"ledger": {"stream": "stream", "first": 1, "last": 6}}, True),
+        ({"ledger": {"stream": "stream", "first": 1, "last": 5}}, False),
+        ({"ledger": {"stream": "an older one", "first": 1, "last": 60}}, False),
+        ({"ledger": {"stream": "stream"}}, False),
+        ({"ledger": None}, False),
+        ({}, False),
+        ("nonsense", False),
+    ],
+)
+@pytest.mark.parametrize("name", OWN)
+def test_a_number_beyond_the_last_one_here_begins_a_new_stream(name: str, said: object, renewed: bool) -> None:
+    one = Begun()
+    one.feed.acknowledged(b'{"stream": "stream", "through": 0}', kept=True)
+    assert not one.turn(), "both are waited for, whatever came of the acknowledgement"
+    one.feed.own_state(name, json.dumps(said).encode())
+    one.feed.own_state(next(other for other in OWN if other != name), b'{"status": "offline"}')
+    assert {stream for stream, _seq in one.turn()} == {"another" if renewed else "stream"}
+    assert one.alarms == (["stream_renewed"] if renewed else [])
+    assert one.feed.own_states_read
+    assert not one.feed.wants_own_states
+
+
+def test_what_does_not_come_is_not_waited_for() -> None:
+    one = Begun()
+    assert not one.turn()
+    one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
+    assert len(one.turn()) == 7
+    one.feed.own_state("state/info", b'{"ledger": {"stream": "stream", "last": 99}}')
+    assert not one.alarms, "rows have gone out under these numbers: only an acknowledgement proves anything now"
+    one.feed.disconnected()
+    one.feed.connected()
+    one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
+    assert len(one.turn()) == 7
