@@ -1,7 +1,8 @@
 """Who the boards of a line are: their identity registers, read one at a time when nothing is in a hurry. Pure.
 
 What a board says is read again and again, since lines can be exchanged behind a server whose connection stands.
-One that refuses, or does not answer twice, tells none: it is left alone until its line or itself was away.
+One that refuses, or does not answer twice, tells none: it is left alone until its line or itself was away. One
+that has told before was not heard in noise, and is asked again in its time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ class Identities:
         self._words: dict[BoardId, list[int]] = {board: [] for board in self._registers}
         self._place = dict.fromkeys(self._registers, 0)
         self._misses = dict.fromkeys(self._registers, 0)
+        self._have_told: set[BoardId] = set()
         self._not_before = LONG_AGO
 
     def begin(self, now: Instant, board: BoardId | None = None) -> None:
@@ -75,6 +77,7 @@ class Identities:
             self._of[board].begins = now
             return None
         words = tuple(self._words[board])
+        self._have_told.add(board)
         self._restart(board, after(now, AGAIN))
         return (None if set(words) in MEANINGLESS else words,)
 
@@ -82,7 +85,7 @@ class Identities:
         """Take in that there was no answer; say whether the board tells none."""
         self._misses[board] += 1
         if refused or self._misses[board] >= TRIES:
-            self._restart(board, NEVER)
+            self._restart(board, after(now, AGAIN) if board in self._have_told else NEVER)
             return True
         self._of[board].begins = after(now, AFTER)
         return False

@@ -240,7 +240,7 @@ class Schedule:
     def _count_turn(self, job: Job, now: Instant) -> None:
         if isinstance(job, Reading) and job.fast and job is not self._out_of_turn:
             self._fast_since += 1
-        elif not isinstance(job, Cut):
+        elif not isinstance(job, Cut | Identify):  # A frame that takes no other slower thing's turn.
             self._fast_since, self._slow_at = 0, now
 
     def unanswered(self, job: Coils | Reading | Regular) -> None:

@@ -79,6 +79,19 @@ def test_one_that_refuses_or_does_not_answer_tells_none_and_is_left_alone(
     assert bench.bus.lost_boards() == ()
 
 
+def test_one_that_has_told_before_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(1))
+    usual = bench.boards.script
+    bench.run(3.0)
+    bench.line.script = lambda request: [] if request[2:4] == SERIAL.to_bytes(2, "big") else usual(request)
+    bench.run(AGAIN + 5.0)
+    bench.line.script = usual
+    bench.forget()
+    bench.boards.serials = {11: 2}
+    bench.run(AGAIN)
+    assert who(bench) == [(METER, (0, 2))]
+
+
 def test_an_opening_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, site(12))
     bench.run(AFTER)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from chargerd.config import loader
+from chargerd.config.budget import budget
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, RenewLease, SetPace
 from chargerd.core.events import (
+    BoardIdentified,
     BoardLost,
     BusEvent,
     CircuitFault,
@@ -253,6 +255,19 @@ def test_everything_at_once_keeps_each_current_within_three_quarters_of_a_second
     assert max(feeder) <= 1.5
     assert not full.told(RelayNotWritten)
     assert min(sent.gap for sent in full.line.sent[1:]) >= SILENCE - 1e-9
+
+
+def test_who_the_boards_are_costs_no_trip_its_time(full: Full) -> None:
+    """Asked at last though the line has no time to spare: one at a time, and far from each other."""
+    polling = {port: one.polling for port, one in budget(full_site()).ports.items()}
+    full.charge(50.0, 45.0)
+    assert len({event.board for event in full.told(BoardIdentified)}) == len(names(12)) + 1
+    for port in names(12):
+        assert max(full.gaps(only={port})) <= polling[port]
+    assert max(full.gaps()) <= 0.7
+    feeder = [later.at - earlier.at for earlier, later in pairwise(full.told(CircuitReading))]
+    assert max(feeder) <= 1.6
+    assert not full.told(RelayNotWritten)
 
 
 def test_currents_and_leases_alone_take_four_tenths(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@
  *        libmodbus_slave tcp PORT
  *
  * Eight coils from 0, input registers as on Eastron's meters. The current is that of 2 A for each closed coil, so
- * that what is written can be seen in what is read. Prints "ready" when it listens. Over TCP it answers for every
- * unit and serves one connection after the other.
+ * that what is written can be seen in what is read. Two holding registers tell its serial number. Prints "ready"
+ * when it listens. Over TCP it answers for every unit and serves one connection after the other.
  */
 #include <errno.h>
 #include <modbus.h>
@@ -16,6 +16,7 @@
 
 #define COILS 8
 #define REGISTERS 0x50
+#define SERIAL 0xFC00
 
 /* libmodbus' own modbus_set_float_abcd means different orders in different versions. */
 static void put(modbus_mapping_t *map, int address, float value) {
@@ -80,8 +81,10 @@ static int tcp(int port, modbus_mapping_t *map) {
 
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    modbus_mapping_t *map = modbus_mapping_new(COILS, 0, 0, REGISTERS);
+    modbus_mapping_t *map = modbus_mapping_new_start_address(0, COILS, 0, 0, SERIAL, 2, 0, REGISTERS);
     if (map == NULL) return 1;
+    map->tab_registers[0] = 0x1234;
+    map->tab_registers[1] = 0x5678;
     if (argc == 5 && !strcmp(argv[1], "rtu")) return rtu(argv[2], atoi(argv[3]), atoi(argv[4]), map);
     if (argc == 3 && !strcmp(argv[1], "tcp")) return tcp(atoi(argv[2]), map);
     fputs("usage: libmodbus_slave rtu DEVICE BAUD UNIT | tcp PORT\n", stderr);
