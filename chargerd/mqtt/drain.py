@@ -20,7 +20,7 @@ READ_AHEAD = 50
 """Rows fetched from the journal at once."""
 WINDOW = 100
 """Rows sent to a backend nobody has heard of since the connect."""
-PROBE = 10
+PROBE = 4
 """Rows of the window that go once the intervals have grown to their end: enough to be answered."""
 AGAIN_FIRST = Seconds(60.0)
 AGAIN_EVERY = Seconds(1800.0)

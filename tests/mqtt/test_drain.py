@@ -185,8 +185,8 @@ def test_a_backend_that_falls_silent_gets_the_window_after_half_an_hour_and_then
     assert goes(drain, span(301), at(AGAIN_EVERY)) == list(range(1, WINDOW + 1))
     assert goes(drain, span(302), at(AGAIN_EVERY + 60)) == []
     assert goes(drain, span(302), at(2 * AGAIN_EVERY)) == list(range(1, PROBE + 1))
-    drain.answered(at(2 * AGAIN_EVERY + 60), 10)
-    assert goes(drain, span(302), at(2 * AGAIN_EVERY + 60)) == list(range(11, 303))
+    drain.answered(at(2 * AGAIN_EVERY + 60), 3)
+    assert goes(drain, span(302), at(2 * AGAIN_EVERY + 60)) == list(range(4, 303))
 
 
 def test_rows_of_an_older_stream_and_pruned_ones_are_left_alone() -> None:
