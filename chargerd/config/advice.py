@@ -50,7 +50,7 @@ def _refuse_bus(name: str, faults: Sequence[Fault], site: Site, document: Docume
     there = populations_of(site)[name]
     helps = advice(there, name, site, work.profiles)
     if any(fault.trouble is Trouble.LOST for fault in faults):
-        helps = ("lower timeout_ms, of the bus or of its boards", *helps)
+        helps = (_wait_less(name, document, work), *helps)
     slow = [fault for fault in faults if fault.trouble not in DELAYS]
     if slow:
         rate: Path = ("buses", name, "baudrate")
@@ -63,6 +63,18 @@ def _refuse_bus(name: str, faults: Sequence[Fault], site: Site, document: Docume
         hints = (f"set {key} to {delay:g} or more", *helps) if delay <= most else helps
         place = _place(fault, name, document, work)
         work.wrong(place, _what(name, [fault]), ", or ".join(hints), key=place == ("buses", name), kind=key)
+
+
+def _wait_less(bus: str, document: Document, work: Work) -> str:
+    """Return which key makes a lost answer be waited for so long: a timeout follows a turnaround that is given."""
+    boards = [text for text, section in document.boards.items() if section.bus == bus]
+    places: list[Path] = [("buses", bus), *(("boards", text) for text in boards)]
+    for key in ("timeout_ms", "turnaround_ms"):
+        said = [place for place in places if (*place, key) in work.source.values]
+        if said:
+            names = ", ".join(f"{'bus' if kind == 'buses' else 'board'} {name}" for kind, name in said)
+            return f"lower {key} of {names}"
+    return "give its boards a lower timeout_ms"
 
 
 def _what(bus: str, faults: Sequence[Fault]) -> str:

@@ -11,6 +11,8 @@ from chargerd.config.work import Work
 from chargerd.core.plan import DeadMan, Phase
 from chargerd.core.units import BoardId
 
+OF_SERIAL_LINES = ("baudrate", "parity", "stopbits", "echo", "pre_silence_ms")
+
 
 def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequence[PortWiring], work: Work) -> None:
     """Note everything an installer must know of a file without mistakes."""
@@ -18,6 +20,7 @@ def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequenc
     _dead_man(document, boards, ports, work)
     _phases(document, work)
     _adapters(document, work)
+    _lines(document, work)
     _alike(document, boards, work)
 
 
@@ -34,6 +37,16 @@ def _alike(document: Document, boards: Mapping[BoardId, Board], work: Work) -> N
             what = f"lines {other} and {name} have boards at the same addresses, and none tells a serial number"
             hint = "give the boards of one other addresses: exchanged lines would exchange the sockets unnoticed"
             work.note(("buses", name), what, hint, key=True)
+
+
+def _lines(document: Document, work: Work) -> None:
+    """Note what is said of a line that has none of it: Modbus TCP is bytes on a network."""
+    for name, section in document.buses.items():
+        said = [key for key in OF_SERIAL_LINES if ("buses", name, key) in work.source.values]
+        if section.tcp is not None and said:
+            what = f"nobody acts on {', '.join(said)} of bus {name}: Modbus TCP has no serial line"
+            hint = "leave it out, or write rtu_over_tcp instead of tcp if a serial server passes RTU frames on"
+            work.note(("buses", name, said[0]), what, hint, key=True)
 
 
 def _adapters(document: Document, work: Work) -> None:

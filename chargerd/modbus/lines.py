@@ -6,6 +6,7 @@ socket as an empty read. All of them are `LineGone` here.
 
 import errno
 import os
+import re
 import select
 import socket
 import struct
@@ -26,6 +27,9 @@ CONNECT_TIMEOUT = Seconds(2.0)
 WRITE_TIMEOUT = Seconds(1.0)
 TTY = Path("/sys/class/tty")
 PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
+
+
+_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 
 
 class Trouble(StrEnum):
@@ -62,7 +66,14 @@ class LineGone(Exception):  # noqa: N818 - named for what it says
     def of(cls, error: Exception) -> "LineGone":
         """Return what an error of the system means for the line."""
         number = error.args[0] if error.args else None
-        return cls(str(error), TROUBLES.get(number, Trouble.ABSENT) if isinstance(number, int) else Trouble.ABSENT)
+        return cls(
+            words_of(error), TROUBLES.get(number, Trouble.ABSENT) if isinstance(number, int) else Trouble.ABSENT
+        )
+
+
+def words_of(error: Exception) -> str:
+    """Return what the system says, without its numbers: a library that passes them on has them twice."""
+    return _NUMBER.sub("", str(error))
 
 
 class LineSettings(Protocol):
@@ -151,7 +162,7 @@ class Resolver:
         if found is None:
             raise LineGone(f"the name server does not say where {host} is; give its address instead")
         if isinstance(found, OSError):
-            raise LineGone(str(found)) from found
+            raise LineGone(words_of(found)) from found
         return found
 
     def _run(self, host: str, port: int) -> None:

@@ -10,6 +10,7 @@ from chargerd.mqtt import bodies, parts
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.certificates import Expiry, KeyFiles
 from chargerd.mqtt.contract import CertificateBody, EventBody, Severity
+from chargerd.mqtt.reasons import why_unusable
 
 DAY_MS = 86_400_000
 WARN_AHEAD_MS = 30 * DAY_MS
@@ -34,7 +35,9 @@ class KeyWatch:
         try:
             self._files.check()
         except (OSError, ValueError) as error:
-            self._alarms.say("credentials_not_usable", f"new files, and the old ones stay in use: {error}")
+            self._alarms.say(
+                "credentials_not_usable", f"new files, and the old ones stay in use: {why_unusable(error)}"
+            )
             return False
         self._loaded = signature
         self._expiries = self._files.expiries()

@@ -216,13 +216,17 @@ def _hung_up_on_tls(config: MqttSection) -> Reason:
     )
 
 
+def why_unusable(error: BaseException) -> str:
+    """Return which file cannot be used, if that is known, and why."""
+    file = getattr(error, "filename", None)
+    return f"{printable(str(file))}: {said_by(error)}" if file else said_by(error)
+
+
 def not_set_up(error: BaseException) -> Reason:
     """The keys or the password cannot be used; nothing was sent."""
-    file = getattr(error, "filename", None)
-    where = f"{printable(str(file))}: " if file else ""
     return Reason(
         code="not_set_up",
-        what=f"the files of mqtt.tls or mqtt.password_file cannot be used: {where}{said_by(error)}",
+        what=f"the files of mqtt.tls or mqtt.password_file cannot be used: {why_unusable(error)}",
         then="put them right, readable for the daemon; it looks again each minute",
         ours_to_mend=True,
     )

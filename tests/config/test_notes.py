@@ -139,3 +139,11 @@ ports:
     assert "lines line-a and line-b have boards at the same addresses, and none tells a serial number" in said
     assert notes(text.replace("bus: line-b, address: 11", "bus: line-b, address: 12")) == []
     assert notes(text.replace("pzem-016", "eastron-sdm120")) == []
+
+
+def test_what_is_said_of_a_serial_line_that_is_none_is_noted() -> None:
+    gateway = changed('{rtu_over_tcp: "10.0.0.2:4196"}', '{tcp: "10.0.0.2:502", parity: even, baudrate: 9600}')
+    [note] = notes(gateway)
+    assert "nobody acts on baudrate, parity of bus line-b: Modbus TCP has no serial line; leave it out" in note
+    server = changed('{rtu_over_tcp: "10.0.0.2:4196"}', '{rtu_over_tcp: "10.0.0.2:4196", parity: even}')
+    assert notes(server) == []

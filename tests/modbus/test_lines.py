@@ -319,3 +319,11 @@ def test_the_silence_before_a_request_counts_every_bit_of_a_character(
     wire = connector(settings, VirtualClock())(Counters())
     assert isinstance(wire, RtuWire)
     assert wire.silence == pytest.approx(silence)
+
+
+def test_a_line_that_is_missing_says_so_without_the_systems_numbers(tmp_path: Path) -> None:
+    """pyserial passes on what the system says, number and all, and puts the number before it again."""
+    with pytest.raises(LineGone) as caught:
+        SerialLine(BusSection(serial=str(tmp_path / "none"), baudrate=9600))
+    assert "No such file or directory" in str(caught.value)
+    assert "Errno" not in str(caught.value)
