@@ -11,7 +11,6 @@ from math import isfinite
 from chargerd.core.contactor import Contactor
 from chargerd.core.events import CircuitReading
 from chargerd.core.facts import Latch
-from chargerd.core.load import Share
 from chargerd.core.pickup import Pickup
 from chargerd.core.plan import CircuitPlan, Phase
 from chargerd.core.thermal import Thermal
@@ -213,13 +212,3 @@ def _per_phase(currents: Sequence[Amps | None], phase: Phase) -> Currents | None
     if len(known) == 1:
         return on(phase, known[0], 0.0).currents
     return (known[0], known[1], known[2] if len(known) == len(PHASES) else 0.0)
-
-
-def load_of(share: Share, phase: Phase) -> Sum:
-    """Return what a port draws on its phase."""
-    return on(phase, share.current, share.power)
-
-
-def allocation_of(share: Share, phase: Phase) -> Sum:
-    """Return what is kept free for a port on its phase."""
-    return on(phase, share.allocated_current, share.allocated_power)

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from chargerd.core.circuit import OVERLOAD, RELIEVED, Circuit, Sum, allocation_of, load_of, on
+from chargerd.core.circuit import OVERLOAD, PHASES, RELIEVED, Circuit, Sum, on
 from chargerd.core.facts import Latch
 from chargerd.core.load import NO_SHARE, Share
 from chargerd.core.pickup import Pickup
@@ -18,6 +18,8 @@ RETURN_OVER = Seconds(30.0)
 """After the mains have returned, loads come back in random order over this time."""
 MINUS = -1.0
 ASTRAY = frozenset({RelayPhase.UNKNOWN, RelayPhase.OPENING})
+PLACES = {Phase.ALL: (0, 1, 2), **{phase: (place,) for place, phase in enumerate(PHASES)}}
+"""Where in the currents of a sum a load on this phase counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,15 @@ class Circuits:
             self._chains[circuit.id] = tuple(chain)
         self._places = {port.id: self._place(port.circuit, port.phase) for port in plan.ports}
         self._shares: dict[PortId, Share] = {}
-        self._own: dict[CircuitId, list[PortId]] = {circuit.id: [] for circuit in plan.circuits}
+        self._own: dict[CircuitId, list[tuple[PortId, tuple[int, ...]]]] = {it.id: [] for it in plan.circuits}
+        """The ports of each circuit, and the places of their phases in a sum."""
         for port in plan.ports:
             if port.circuit in self._own:
-                self._own[port.circuit].append(port.id)
+                self._own[port.circuit].append((port.id, PLACES[self._places[port.id].phase]))
+        self._children = {
+            circuit: tuple(child for child in self._by_id.values() if child.plan.parent == circuit)
+            for circuit in self._by_id
+        }
         self._queue: list[Waiting] = []
 
     def _place(self, circuit: CircuitId, phase: Phase) -> Place:
@@ -166,15 +173,20 @@ class Circuits:
 
     def _sum(self, circuit: Circuit) -> None:
         # Summed anew each time: differences would add up their rounding for months.
-        drawn, allocated = Sum(), Sum()
-        for port in self._own[circuit.plan.id]:
-            share, phase = self.share(port), self.place(port).phase
-            drawn = drawn.plus(load_of(share, phase))
-            allocated = allocated.plus(allocation_of(share, phase))
-        for child in self._by_id.values():
-            if child.plan.parent == circuit.plan.id:
-                drawn, allocated = drawn.plus(child.drawn), allocated.plus(child.allocated)
-        circuit.drawn, circuit.allocated = drawn, allocated
+        drawn, allocated = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        power = allocated_power = 0.0
+        for port, places in self._own[circuit.plan.id]:
+            share = self._shares.get(port, NO_SHARE)
+            for place in places:
+                drawn[place] += share.current
+                allocated[place] += share.allocated_current
+            power += share.power
+            allocated_power += share.allocated_power
+        circuit.drawn = Sum((drawn[0], drawn[1], drawn[2]), power)
+        circuit.allocated = Sum((allocated[0], allocated[1], allocated[2]), allocated_power)
+        for child in self._children[circuit.plan.id]:
+            circuit.drawn = circuit.drawn.plus(child.drawn)
+            circuit.allocated = circuit.allocated.plus(child.allocated)
 
     def relief(
         self, circuit: Circuit, at: Instant, now: Instant, newest: Callable[[], Sequence[PortId]]
