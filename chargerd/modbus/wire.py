@@ -192,14 +192,19 @@ class RtuWire:
 
     def _fall_silent(self, wanted: Seconds, *, urgent: bool) -> bool:
         """Wait until nothing has been on the line for `wanted`; say whether that has come to be."""
-        stray = self._discard()
-        patience = after(max(self._clock.now(), self._silent_at(wanted, urgent=urgent)), BABBLE)
-        while (left := between(self._clock.now(), self._silent_at(wanted, urgent=urgent))) > 0:
-            if self._clock.now() > patience:
+        stray, patience = b"", NEVER
+        while True:
+            now, silent_at = self._clock.now(), self._silent_at(wanted, urgent=urgent)
+            if patience < now < silent_at:
                 return False
-            if self._line.wait(left):
+            # Once at least, be it for no time: what has come since the last transaction shows at once.
+            if self._line.wait(Seconds(max(0.0, between(now, silent_at)))):
                 stray += self._take()
-                self._quiet_from = max(self._quiet_from, self._clock.now())
+                now = self._clock.now()
+                self._quiet_from = max(self._quiet_from, now)
+                patience = min(patience, after(max(now, self._silent_at(wanted, urgent=urgent)), BABBLE))
+            elif self._clock.now() >= silent_at:
+                break
         if stray:
             self.counters.foreign_bytes += len(stray)
             self.counters.tainted += self._strangers.in_(stray, self._clock.now())
@@ -211,13 +216,6 @@ class RtuWire:
         if not data:
             raise LineGone("hung up")
         return data
-
-    def _discard(self) -> bytes:
-        stray = b""
-        while data := self._line.read():
-            stray += data
-            self._quiet_from = max(self._quiet_from, self._clock.now())
-        return stray
 
     def _listen(
         self, request: Request, timeout: Seconds, sent_at: Instant, sent_until: Instant

@@ -220,7 +220,7 @@ def test_an_echo_alone_confirms_nothing(path: Path, tty: Path, own_site: Site, a
     boards = Relays()
     boards.answers[READ] = repeat(answer)
     with slave(tty, boards):
-        assert open_relays(path, CLOCK) == ("A01", "A02", "A03")
+        assert set(open_relays(path, CLOCK)) == {"A01", "A02", "A03"}
     assert boards.closed() == []
 
 

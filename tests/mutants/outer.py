@@ -57,6 +57,20 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/modbus/test_schedule.py",
     ),
     Mutant(
+        rule="a lost board whose line was away is never told to be back",
+        module="modbus/back_off.py",
+        old="not known.misses and not known.lost and",
+        new="not known.misses and",
+        tests="tests/modbus/test_back_off.py",
+    ),
+    Mutant(
+        rule="what has come since the last transaction is not looked for where the line was silent for long",
+        module="modbus/wire.py",
+        old="if self._line.wait(Seconds(max(0.0, between(now, silent_at)))):",
+        new="if now < silent_at and self._line.wait(between(now, silent_at)):",
+        tests="tests/modbus/test_wire.py",
+    ),
+    Mutant(
         rule="a renewal that can wait hides a closing",
         module="modbus/schedule.py",
         old="return min(pressing or holds,",
