@@ -38,7 +38,7 @@ class Number(StrEnum):
     @property
     def registers(self) -> int:
         """How many 16-bit words a value takes."""
-        return {"16": 1, "32": 2, "64": 4}[self.value[1:]]
+        return int(self[1:]) // 16
 
     @property
     def all_ones(self) -> int:

@@ -2,9 +2,8 @@
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from chargerd.config.profiles import RelaySection, Setting, Timing
 from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
@@ -140,16 +139,10 @@ class MeterBoard:
         self._section = section
         # Found once: each reading needs it, and finding out takes longer than the rest of the decoding.
         self._blocks = {quantity: section.block_of(quantity) for quantity in section.registers}
-        self._held = {
-            (block.address, block.count): tuple(
-                (quantity, register)
-                for quantity, register in section.registers.items()
-                if self._blocks[quantity] == block
-            )
-            for block in self._blocks.values()
-        }
-        self._requests: dict[tuple[int, int, int], Request] = {}
-        """By channel and block: they are always the same, and a checksum is half the work of asking."""
+        self._channels: dict[tuple[int, int, int], _ChannelOfBlock] = {}
+        """By channel, and address and length of a block."""
+        self._answers: dict[tuple[int, int, int], tuple[_Place, ...]] = {}
+        """By address and length of a block, and where an answer to it begins."""
 
     def has(self, quantity: Quantity) -> bool:
         """Say whether the board measures a quantity."""
@@ -165,13 +158,7 @@ class MeterBoard:
 
     def read(self, channel: int, block: Block) -> Request:
         """Return the request that reads one block of one channel."""
-        request = self._requests.get((channel, block.address, block.count))
-        if request is None:
-            section = self._section
-            address = section.address_of(block, channel)
-            request = read_registers(self._unit, section.function, address, block.count, section.words)
-            self._requests[channel, block.address, block.count] = request
-        return request
+        return self._of(channel, block).request
 
     def values(self, block: Block, pdu: bytes, channel: int = 1) -> Values:
         """Return what a block's answer says of a channel; never guesses.
@@ -179,26 +166,96 @@ class MeterBoard:
         What cannot be true takes nothing else along: a current beside it is one. Raises `Implausible` if nothing
         is left.
         """
-        section = self._section
-        answer = Answer(section=section, begins=section.address_of(block, channel), data=pdu[2:])
-        rows = partial(self._rows, block, answer.begins)
+        data, held = pdu[2:], self._of(channel, block)
         found: dict[Quantity, float] = {}
         untrue: list[str] = []
-        for quantity, register in self._held[block.address, block.count]:
+        for quantity, place in held.wanted:
             try:
-                found[quantity] = answer.value(quantity, register, channel, rows)
+                found[quantity] = in_range(quantity, place.register, place.value(data, held.beside))
             except Implausible as error:
                 untrue.append(f"{quantity.value}: {error}")
         if not found:
             raise Implausible("; ".join(untrue))
         return _values(found, tuple(untrue))
 
-    def _rows(self, block: Block, begins: int) -> Iterator[tuple[Register, int]]:
-        """Yield the registers, and the channels, that an answer holds which begins there."""
-        for quantity, register in self._section.registers.items():
-            for channel in range(1, self._section.channels + 1) if self._blocks[quantity] is block else ():
-                if self.begins(channel, block) == begins:
-                    yield register, channel
+    def _of(self, channel: int, block: Block) -> "_ChannelOfBlock":
+        known = self._channels.get((channel, block.address, block.count))
+        if known is None:
+            known = self._channels[channel, block.address, block.count] = self._find(channel, block)
+        return known
+
+    def _find(self, channel: int, block: Block) -> "_ChannelOfBlock":
+        section, begins = self._section, self._section.address_of(block, channel)
+        mine = tuple(quantity for quantity in section.registers if self._blocks[quantity] == block)
+        return _ChannelOfBlock(
+            request=read_registers(self._unit, section.function, begins, block.count, section.words),
+            wanted=tuple((quantity, self._place(quantity, channel, begins)) for quantity in mine),
+            beside=self._all_in(block, begins),
+        )
+
+    def _all_in(self, block: Block, begins: int) -> "tuple[_Place, ...]":
+        """Return what an answer holds which begins there: the same object for all its channels."""
+        known = self._answers.get((block.address, block.count, begins))
+        if known is None:
+            known = self._answers[block.address, block.count, begins] = tuple(
+                self._place(quantity, channel, begins)
+                for quantity, read_with in self._blocks.items()
+                for channel in range(1, self._section.channels + 1)
+                if read_with == block and self.begins(channel, block) == begins
+            )
+        return known
+
+    def _place(self, quantity: Quantity, channel: int, begins: int) -> "_Place":
+        section, register = self._section, self._section.registers[quantity]
+        size = _WORD * section.words
+        first = (section.address_of(register, channel) - begins) * size
+        sign = register.sign
+        direction = 0 if sign is None else (sign.address - begins) * size
+        return _Place(
+            register=register,
+            span=slice(first, first + section.takes(register) * size),
+            direction=slice(direction, direction + size),
+            mask=0 if sign is None else sign.mask_of(channel),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where one quantity of one channel lies in an answer, and what its bytes mean."""
+
+    register: Register
+    span: slice
+    direction: slice
+    mask: int
+    """Negative if any of these bits is set in `direction`."""
+
+    def raw(self, data: bytes) -> bytes:
+        return raw_of(self.register, data[self.span])
+
+    def value(self, data: bytes, beside: Iterable["_Place"]) -> float:
+        """Return the quantity, with its sign. Raises `Implausible`. `beside`: everything this answer holds."""
+        raw = self.raw(data)
+        value = scaled(
+            self.register, raw, live=_doubtful(self.register, raw) and any(it.lives(data) for it in beside)
+        )
+        negative = self.mask and int.from_bytes(data[self.direction], "big") & self.mask
+        return -value if negative else value
+
+    def lives(self, data: bytes) -> bool:
+        """Say whether it holds a measurement beyond doubt."""
+        raw = self.raw(data)
+        return not _unknown(self.register, raw) and not _doubtful(self.register, raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ChannelOfBlock:
+    """How one block of a channel is asked for, and what its answer holds: always the same."""
+
+    request: Request
+    wanted: tuple[tuple[Quantity, _Place], ...]
+    """The channel's own values."""
+    beside: tuple[_Place, ...]
+    """All that the answer holds, of the other channels as well."""
 
 
 def _values(found: Mapping[Quantity, float], untrue: tuple[str, ...]) -> Values:
@@ -211,44 +268,6 @@ def _values(found: Mapping[Quantity, float], untrue: tuple[str, ...]) -> Values:
         energy=None if energy is None else WattHours(energy),
         untrue=untrue,
     )
-
-
-Rows = Callable[[], Iterable[tuple[Register, int]]]
-"""Registers, and channels of theirs, found only where somebody asks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The registers of one transaction as they came, and the address of the first."""
-
-    section: MeterSection
-    begins: int
-    data: bytes
-
-    def value(self, quantity: Quantity, register: Register, channel: int, rows: Rows) -> float:
-        """Return one quantity of a channel. Raises `Implausible`. `rows` is everything this answer holds."""
-        raw = self._raw(register, channel)
-        value = scaled(register, raw, live=_doubtful(register, raw) and self._lives(rows()))
-        if register.sign is not None:
-            direction = int.from_bytes(self._bytes(register.sign.address, 1), "big")
-            value = -value if direction & register.sign.mask_of(channel) else value
-        return in_range(quantity, register, value)
-
-    def _lives(self, rows: Iterable[tuple[Register, int]]) -> bool:
-        """Say whether any of these holds a measurement beyond doubt."""
-        held = ((register, self._raw(register, channel)) for register, channel in rows)
-        return any(not _unknown(register, raw) and not _doubtful(register, raw) for register, raw in held)
-
-    def _raw(self, register: Register, channel: int) -> bytes:
-        return raw_of(
-            register, self._bytes(self.section.address_of(register, channel), self.section.takes(register))
-        )
-
-    def _bytes(self, address: int, count: int) -> bytes:
-        """Return the bytes of `count` registers."""
-        size = _WORD * self.section.words
-        first = (address - self.begins) * size
-        return self.data[first : first + count * size]
 
 
 def raw_of(register: Register, data: bytes) -> bytes:
