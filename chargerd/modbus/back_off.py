@@ -46,7 +46,10 @@ class BackOffs:
 
     def answered(self, board: BoardId) -> bool:
         """Note that a board has answered; say whether it had been lost."""
-        was_lost = self.boards[board].lost
+        known = self.boards[board]
+        if not known.misses and not known.lost and known.unheard is None:
+            return False  # It has answered before as well: almost always so.
+        was_lost = known.lost
         self.boards[board] = Answering()
         if was_lost:
             self._probe_at = LONG_AGO

@@ -84,7 +84,8 @@ class Connection:
     def heard(self) -> None:
         """Take note that something at the other end has answered."""
         self._patience = HUNG_AFTER
-        self._forget()
+        if self._unheard_since is not None:
+            self._forget()
 
     def unheard(self, board: BoardId, since: Instant) -> None:
         """Take note that what a board was asked then has not been answered."""

@@ -113,21 +113,33 @@ class Exchange:
         if self._count(health, result, counters.foreign_bytes - foreign):
             log.warning("foreign_answers", bus=self._bus, board=board.id)
             self._tell(ForeignHeard(board=board.id, at=now))
-        alive = _alive(result)
-        more = Seconds(health.shortened(timeout) + self._note_connection(board.id, result))
+        self._note_connection(board.id, result)
+        if _alive(result):
+            self._spoke(board, now)
+        else:
+            assert isinstance(result, Failed)
+            self._was_silent(board, result.kind, now, health.shortened(timeout))
+        return result
+
+    def _spoke(self, board: BoardOnBus, now: Instant) -> None:
+        """A board is there; tell if it was lost before."""
         with self._lock:
-            back = alive and self._schedule.back_offs.answered(board.id)
+            back = self._schedule.back_offs.answered(board.id)
             if back:
                 self._is_back(board, now)
-            lost = not alive and self._schedule.back_offs.missed(board.id, now, more)
         if back:
             if board.id in self._preparing:
                 self._preparing[board.id].begin()
             self._tell(BoardBack(board=board.id, at=now))
+
+    def _was_silent(self, board: BoardOnBus, kind: FaultKind, now: Instant, shortened: Seconds) -> None:
+        """A board has not answered, and was waited for less long than usual by so much; tell if it is lost."""
+        wire = self._connection.wire
+        busy = 0.0 if wire is None or len(self._boards) == 1 else wire.busy_with_silence
+        with self._lock:
+            lost = self._schedule.back_offs.missed(board.id, now, Seconds(shortened + busy))
         if lost:
-            assert isinstance(result, Failed)
-            self._tell(BoardLost(board=board.id, at=now, kind=result.kind))
-        return result
+            self._tell(BoardLost(board=board.id, at=now, kind=kind))
 
     def _is_back(self, board: BoardOnBus, now: Instant) -> None:
         """Have read what may have changed while a board was away: its relays, and who it is."""
@@ -143,18 +155,16 @@ class Exchange:
         log.tell(Level.WARNING if first else Level.DEBUG, "strangers_answer", bus=self._bus, board=board)
         self._tell(ForeignHeard(board=board, at=now, tainted=True))
 
-    def _note_connection(self, board: BoardId, result: Answered | Failed) -> Seconds:
-        """Note what a transaction shows of the connection; return how long its silence keeps it from the others.
+    def _note_connection(self, board: BoardId, result: Answered | Failed) -> None:
+        """Note what a transaction shows of the connection.
 
         What gives an exception is there, be it a gateway that speaks of a board behind it.
         """
         self._asked.add(board)
-        wire = self._connection.wire
         if isinstance(result, Answered) or result.code is not None:
             self._connection.heard()
         else:
             self._connection.unheard(board, result.sent_at)
-        return Seconds(0.0) if wire is None or len(self._boards) == 1 else wire.busy_with_silence
 
     def hung(self) -> bool:
         """Say whether a fresh connection may help: nobody has been heard for a while, whoever was asked."""

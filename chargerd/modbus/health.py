@@ -100,6 +100,8 @@ class BoardHealth:
     exceptions: int = 0
     implausible: int = 0
     foreign_bytes: int = 0
+    answers: int = 0
+    """How many answers with a known latency there were."""
     latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     mean: float = 0.0
     spread: float = 0.0
@@ -114,15 +116,11 @@ class BoardHealth:
     """When a stranger's answer last came in place of its own."""
     _silences: int = 0
 
-    @property
-    def answers(self) -> int:
-        """How many answers with a known latency there were."""
-        return sum(self.latency)
-
     def answered(self, took: Seconds, at: Instant) -> None:
         """Count an answer that began so long after the request."""
         self._done(None)
         first = self.answers == 0
+        self.answers += 1
         self.latency[bisect_left(BUCKETS, took)] += 1
         off = abs(took - self.mean)
         self.spread = took / 2 if first else self.spread + SPREAD_GAIN * (off - self.spread)

@@ -289,6 +289,8 @@ class Schedule:
 
     def _next_hold(self, now: Instant) -> Hold | None:
         """Return what is to be held next; a renewal that can wait hides nothing that cannot."""
+        if not self._holds:
+            return None
         holds = [hold for hold in self._holds.values() if self.back_offs.may(hold.board, now)]
         pressing = [hold for hold in holds if not self._can_wait(hold, now)]
         return min(pressing or holds, key=lambda hold: hold.command.not_after, default=None)

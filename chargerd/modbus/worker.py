@@ -178,8 +178,8 @@ class Worker:
         assert board.meter is not None
         asked = job.kind is Kind.ENERGY
         result = self._exchange.ask(board, board.meter.read(job.channel, job.block))
-        self._keep(job, result)
         if isinstance(result, Failed):
+            self._keep(job, result)
             self._note_voltage(job, None)
             self._fault(job, result.kind, result.at, again=asked)
             return

@@ -28,6 +28,13 @@ def test_a_board_is_lost_once_after_three_misses_and_back_at_the_first_answer(bo
     assert [boards.missed(ONE, T) for _ in range(2)] == [False, False]
 
 
+def test_a_lost_board_is_back_at_its_first_answer_though_its_line_was_away(boards: BackOffs) -> None:
+    for _ in range(3):
+        boards.missed(ONE, T)
+    boards.forgive()
+    assert [boards.answered(ONE) for _ in range(2)] == [True, False]
+
+
 def test_an_answer_in_between_begins_the_count_anew(boards: BackOffs) -> None:
     for _ in range(2):
         boards.missed(ONE, T)
