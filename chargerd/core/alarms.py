@@ -21,8 +21,10 @@ NEGATIVE_FROM = Watts(-5.0)
 
 def is_known(reading: MeterReading) -> bool:
     """Say whether all that was read are numbers; what is none is above no threshold, and would look fresh."""
-    values = (reading.current, reading.power, reading.voltage, reading.energy)
-    return all(value is None or isfinite(value) for value in values)
+    for value in (reading.current, reading.power, reading.voltage, reading.energy):
+        if value is not None and not isfinite(value):
+            return False
+    return True
 
 
 def implausible(port: Port, event: MeterReading | MeterFault) -> Iterator[Fact]:

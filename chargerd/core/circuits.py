@@ -269,9 +269,14 @@ class Circuits:
             Waiting(port=port, limits=limits) if waiting.port == port else waiting for waiting in self._queue
         ]
 
+    @property
+    def crowded(self) -> bool:
+        """Say whether anybody waits."""
+        return bool(self._queue)
+
     def waiting(self) -> tuple[PortId, ...]:
         """Return who waits, the longest first."""
-        return tuple(waiting.port for waiting in self._queue)
+        return tuple(waiting.port for waiting in self._queue) if self._queue else ()
 
     def position(self, port: PortId) -> int | None:
         """Return a port's position among those that wait for the same circuits, from 1."""

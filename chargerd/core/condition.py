@@ -16,7 +16,7 @@ from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.lines import Lines
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.pickup import Recurring, reached
+from chargerd.core.pickup import Recurring, earliest, reached
 from chargerd.core.plan import DeadMan, Limits, PortPlan, RelayPlan
 from chargerd.core.protection import Models, Verdict, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
@@ -216,7 +216,7 @@ class PortCondition:
             instants.append(next_judgement(self.charge.image))
             if self.state is PortState.SUSPENDED:
                 instants.append(self.charge.suspended_too_long_at())
-        return min((instant for instant in instants if instant is not None), default=None)
+        return earliest(instants)
 
     def timed_out(self, now: Moment) -> bool:
         """Say whether the step under way has taken too long."""

@@ -6,6 +6,7 @@ control, or danger is reported, it opens under load.
 
 from chargerd.core.facts import RelayUnconfirmed
 from chargerd.core.outbox import Outbox
+from chargerd.core.pickup import earliest
 from chargerd.core.plan import CircuitPlan, contactor_of
 from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.units import Instant, Seconds, after
@@ -71,4 +72,4 @@ class Contactor:
         instants = [self.relay.due(), self.unconfirmed_at(lapses=lapses), self.watched_until]
         if self.relay.phase is Phase.CLOSING:
             instants.append(self._closed_by)
-        return min((instant for instant in instants if instant is not None), default=None)
+        return earliest(instants)

@@ -71,6 +71,8 @@ class Flaps:
 
     def due(self) -> Instant | None:
         """Return when there is something to tell though nothing changes."""
+        if not self._known:
+            return None
         return min((after(one.changed_at, STEADY) for one in self._known.values() if one.count), default=None)
 
     def over(self, now: Instant) -> Iterator[Fact]:

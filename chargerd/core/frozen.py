@@ -111,16 +111,12 @@ class Frozen:
         Whether the relay is meant to be closed does not matter: an open one may be welded.
         """
         at = reading.at
-        pairs = (
-            (self._current, reading.current),
-            (self._power, reading.power),
-            (self._voltage, reading.voltage),
-        )
-        changed = [value.note(shown, at) for value, shown in pairs]
-        if any(changed[:2]):
+        current, power = self._current.note(reading.current, at), self._power.note(reading.power, at)
+        voltage = self._voltage.note(reading.voltage, at)
+        if current or power:
             self._moves.append(at)
             self._base = self.blind = None
-        if any(changed):
+        if current or power or voltage:
             self._set(None)
         if reading.voltage is not None and (not self._volts or between(self._volts[-1][0], at) >= SAMPLE_EVERY):
             self._volts.append((at, reading.voltage))
@@ -217,7 +213,8 @@ class Frozen:
         """Return since when no value has changed; `None` before both current and power are known."""
         if self._current.since is None or self._power.since is None:
             return None
-        return max(one.since for one in (self._current, self._power, self._voltage) if one.since is not None)
+        since = max(self._current.since, self._power.since)
+        return since if self._voltage.since is None else max(since, self._voltage.since)
 
     def moved_since(self, since: Instant) -> bool:
         """Say whether current and power have changed a few times since then."""

@@ -7,6 +7,7 @@ been read twice. A board never read yet keeps open what it guards as well; it is
 from collections.abc import Iterable
 
 from chargerd.core.events import InputsRead
+from chargerd.core.pickup import earliest
 from chargerd.core.plan import InputPlan
 from chargerd.core.units import BoardId, CircuitId, Instant, Seconds, after
 
@@ -90,5 +91,4 @@ class Inputs:
 
     def due(self) -> Instant | None:
         """Return when a board will be lost."""
-        instants = [due for board in self.boards.values() if (due := board.due()) is not None]
-        return min(instants, default=None)
+        return earliest([board.due() for board in self.boards.values()]) if self.boards else None

@@ -60,7 +60,8 @@ class LoadBooks:
 
     def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
-        loud = self._too_loud(event) if isinstance(event, MeterReading) else None
+        reading = event if isinstance(event, MeterReading) and _are_numbers(event) else None
+        loud = None if reading is None else self._too_loud(reading)
         for command in outcome.commands:  # In their order: what is closed in a turn may be opened in the same.
             if isinstance(command, CloseRelay):
                 self._told[command.port] = now
@@ -70,7 +71,7 @@ class LoadBooks:
             self._contact.setdefault(event.port, event.at)
         if loud is not None and loud in self._told:
             return f"S2: {loud} is at its instantaneous threshold, and nothing opens it"
-        return self._left_closed(outcome) or self._overloaded(event, now)
+        return self._left_closed(outcome) or (None if reading is None else self._overloaded(reading, now))
 
     def _open(self, port: PortId) -> None:
         self._told.pop(port, None)
@@ -81,8 +82,7 @@ class LoadBooks:
     def _too_loud(self, reading: MeterReading) -> PortId | None:
         """Return the port of a reading that must open it, whatever its session's own limits are."""
         port, told = self._ports.get(reading.port), self._told.get(reading.port)
-        true = _are_numbers(reading)
-        if port is None or told is None or reading.current is None or not true or reading.at < told:
+        if port is None or told is None or reading.current is None or reading.at < told:
             return None
         protection, contact = port.protection, self._contact.get(reading.port)
         span = protection.inrush_for + port.meter.refresh + INRUSH_GRACE
@@ -100,12 +100,12 @@ class LoadBooks:
                     return f"S2: {fact.function} has tripped {circuit}, and nothing opens {', '.join(left)}"
         return None
 
-    def _overloaded(self, event: Event | None, now: Instant) -> str | None:
+    def _overloaded(self, reading: MeterReading, now: Instant) -> str | None:
         """Return what is wrong if a circuit carries more than its rating for long, with relays left to open."""
-        if not isinstance(event, MeterReading) or event.current is None or not _are_numbers(event):
+        if reading.current is None:
             return None
-        self._amps[event.port] = (event.at, Amps(abs(event.current)))
-        for circuit in self._above.get(event.port, ()):
+        self._amps[reading.port] = (reading.at, Amps(abs(reading.current)))
+        for circuit in self._above.get(reading.port, ()):
             if circuit.rating is None:
                 continue
             load = self._load(circuit, now)
@@ -139,13 +139,12 @@ class LoadBooks:
         return amps if between(at, now) < self._lasts[port] else 0.0
 
 
-def _values(reading: MeterReading) -> tuple[float | None, ...]:
-    return reading.current, reading.power, reading.voltage, reading.energy
-
-
 def _are_numbers(reading: MeterReading) -> bool:
     """Say whether all that was read are numbers: else none of it counts for anyone."""
-    return all(value is None or isfinite(value) for value in _values(reading))
+    for value in (reading.current, reading.power, reading.voltage, reading.energy):
+        if value is not None and not isfinite(value):
+            return False
+    return True
 
 
 def _phase(port: PortPlan, above: tuple[CircuitPlan, ...]) -> tuple[int, ...]:

@@ -57,6 +57,8 @@ class OrderBooks:
     def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
         self._note(event)
+        if not outcome.commands and not outcome.facts:
+            return None
         found = [self._answer(told, now) for told in outcome.commands if isinstance(told, Answer)]
         found += [self._taken_on(told) for told in outcome.commands if isinstance(told, Persist)]
         found += [self._fact(told, now) for told in outcome.facts]

@@ -16,6 +16,10 @@ class Outcome:
     facts: tuple[Fact, ...] = ()
 
 
+NOTHING = Outcome()
+"""What comes of most readings."""
+
+
 @dataclass(slots=True)
 class Outbox:
     """Collects commands and facts while an event is handled."""
@@ -37,6 +41,8 @@ class Outbox:
         A session that has ended, or begun to, in this very turn is not written as an open one any more: that
         record would be behind its end, and a crash would bring the session back.
         """
+        if not self.commands and not self.facts:
+            return NOTHING
         over = set(_over(self.commands, self.facts))
         outcome = Outcome(
             commands=tuple(command for command in self.commands if not (over and _opens(command, over))),

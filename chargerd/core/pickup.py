@@ -1,5 +1,6 @@
 """How long a quantity has been beyond a threshold, and when a deadline counts as having come."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chargerd.core.units import Instant, Seconds, after
@@ -14,6 +15,11 @@ def reached(deadline: Instant | None, now: Instant) -> bool:
     Decisions and wake-ups compare the very same figure: rounding must not wake the station too early for ever.
     """
     return deadline is not None and now >= deadline
+
+
+def earliest(deadlines: Iterable[Instant | None]) -> Instant | None:
+    """Return the first of these deadlines to come; `None` if there is none."""
+    return min([one for one in deadlines if one is not None], default=None)
 
 
 @dataclass(slots=True)

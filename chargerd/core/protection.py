@@ -16,7 +16,7 @@ from chargerd.core.heat import Heat
 from chargerd.core.jump import Jump
 from chargerd.core.load import Level
 from chargerd.core.mains import Mains
-from chargerd.core.pickup import Pickup, reached
+from chargerd.core.pickup import Pickup, earliest, reached
 from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.seen import Seen
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
@@ -233,10 +233,12 @@ def overcurrent_definite(image: Image, now: Instant) -> StopDetail | None:
 
 def overcurrent_thermal(image: Image, now: Instant) -> StopDetail | None:
     """I>: θ has reached 1, by the first-order thermal model of IEC 60255-149; the wire's, or the order's own."""
-    hot = [one for one in (image.thermal, image.ordered) if reached(one.reaches_one_at(), now)]
-    if image.closed_at is None or not hot:
+    if image.closed_at is None:
         return None
-    return StopDetail(function="overcurrent_thermal", measured=hot[0].theta(now), limit=1.0)
+    for one in (image.thermal, image.ordered):
+        if reached(one.reaches_one_at(), now):
+            return StopDetail(function="overcurrent_thermal", measured=one.theta(now), limit=1.0)
+    return None
 
 
 def _port_instant(image: Image, _now: Instant) -> bool:
@@ -475,13 +477,13 @@ FUNCTIONS: tuple[Function, ...] = (
     Function(picks_up=full, result=Result.END, reason=StopReason.FULL),
 )
 """All functions of a port, most urgent first. A trip without `clearing` sets no latch."""
+ALARMS = tuple(function for function in FUNCTIONS if function.result is Result.ALARM)
+OPENING = tuple(function for function in FUNCTIONS if function not in ALARMS)
 
 
 def judge(image: Image, now: Instant) -> Verdict | None:
     """Return what the first function in order of priority has found, if any has; alarms open nothing."""
-    for function in FUNCTIONS:
-        if function.result is Result.ALARM:
-            continue
+    for function in OPENING:
         detail = function.picks_up(image, now)
         if detail is not None:
             return Verdict(function=function, detail=detail)
@@ -490,8 +492,8 @@ def judge(image: Image, now: Instant) -> Verdict | None:
 
 def alarms(image: Image, now: Instant) -> Iterator[Verdict]:
     """Yield what is to be told of a port that is otherwise left alone."""
-    for function in FUNCTIONS:
-        if function.result is Result.ALARM and (detail := function.picks_up(image, now)) is not None:
+    for function in ALARMS:
+        if (detail := function.picks_up(image, now)) is not None:
             yield Verdict(function=function, detail=detail)
 
 
@@ -500,7 +502,7 @@ def next_judgement(image: Image) -> Instant | None:
     if image.closed_at is None:
         return None
     protection, totals = image.plan.protection, image.totals
-    instants = [
+    instants: list[Instant | None] = [
         after(image.started_at, LONGEST_SESSION),
         totals.charged_for(image.order.limits.duration),
         image.seen.fresh_until(),
@@ -516,4 +518,4 @@ def next_judgement(image: Image) -> Instant | None:
         instants.append(image.over_power.until(protection.overpower_delay))
     if image.over_current.readings >= DEFINITE_READINGS:
         instants.append(image.over_current.until(protection.definite_delay))
-    return min(instant for instant in instants if instant is not None)
+    return earliest(instants)

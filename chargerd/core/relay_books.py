@@ -55,6 +55,8 @@ class RelayBooks:
                 self._prepared.discard(event.board)
             case _:
                 pass
+        if not outcome.commands and not outcome.facts:
+            return None
         self._frozen |= {fact.port for fact in outcome.facts if isinstance(fact, MeterFrozen)}
         told = (self._told(command, now) for command in outcome.commands)
         return next((wrong for wrong in told if wrong is not None), None)

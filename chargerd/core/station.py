@@ -70,7 +70,7 @@ from chargerd.core.invariants import Invariants
 from chargerd.core.lines import Lines
 from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
-from chargerd.core.pickup import Recurring
+from chargerd.core.pickup import Recurring, earliest
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
@@ -199,9 +199,7 @@ class Station:
 
     def _first_deadline(self) -> Instant | None:
         own = (self._checkpoint_at, self._update_at, self._reconciled_by)
-        others = (self._supply.due(), self._wakes.first(), self._flaps.due(), self._wiring.due())
-        instants = [instant for instant in (*own, *others) if instant is not None]
-        return min(instants, default=None)
+        return earliest((*own, self._supply.due(), self._wakes.first(), self._flaps.due(), self._wiring.due()))
 
     def views(self, now: Moment) -> tuple[PortView, ...]:
         """Return snapshots of all ports."""
@@ -330,7 +328,8 @@ class Station:
             if port.charge is not None:
                 port.charge.image.ordered.note(current, port.limits.current, event.at)
         opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
-        beside = sum(other.seen.power or 0.0 for other in self._beside[port.id])
+        others = self._beside[port.id]
+        beside = sum(other.seen.power or 0.0 for other in others) if others else 0.0
         # A frozen meter goes on showing what flowed before its relay opened: that is no weld.
         # Nor is what may flow through another one, whose meter or relay is exchanged with this one's.
         blind = port.frozen.dead or self._wiring.explains(port)
@@ -397,7 +396,7 @@ class Station:
 
     def _wake(self, now: Moment) -> list[Port]:
         event = DeadlineReached()
-        due = [self._ports[port] for port in self._wakes.due(now.instant)]
+        due = list(map(self._ports.__getitem__, self._wakes.due(now.instant)))
         for port in due:
             # Judged first: a lease is not renewed for a meter that went stale in the same moment.
             react(port, Trigger.WAKE, event, now)
@@ -538,7 +537,8 @@ class Station:
     def _conclude(self, event: Event | None, touched: Iterable[Port], now: Moment) -> Outcome:
         for port in touched:
             self._wakes.set(port.id, port.due())
-        self._heard.see(self._out.facts)
+        if self._out.facts:
+            self._heard.see(self._out.facts)
         if self._out.facts or self._flaps.any:
             self._out.facts[:] = [*self._flaps.told(self._out.facts, now.instant), *self._flaps.over(now.instant)]
         self._deadline = self._first_deadline()

@@ -40,7 +40,7 @@ from chargerd.core.load import Share, drawn, ordered, settled, whole
 from chargerd.core.mains import DARK
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.pickup import reached
+from chargerd.core.pickup import earliest, reached
 from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of, mains_of
 from chargerd.core.plan import Phase as Wire
 from chargerd.core.port import Port
@@ -103,6 +103,10 @@ class Supply:
         self._below = {
             circuit.plan.id: tuple(ports[port] for port in self._circuits.below(circuit.plan.id))
             for circuit in self._circuits.all()
+        }
+        self._rated = tuple(circuit for circuit in self._circuits.all() if circuit.rated)
+        self._rated_above = {
+            port: tuple(circuit for circuit in self._circuits.place(port).above if circuit.rated) for port in ports
         }
         circuits = {circuit.id: circuit for circuit in plan.circuits}
         self._mains = {port.id: mains_of(port, circuits) for port in plan.ports}
@@ -270,10 +274,9 @@ class Supply:
 
     def due(self) -> Instant | None:
         """Return when it has to be woken."""
-        instants = [self._inputs.due()]
+        instants = [self._inputs.due(), *map(Circuit.due, self._rated)]
         instants += [contactor.due(lapses=self._lapses(contactor)) for contactor in self.contactors.values()]
-        instants += [circuit.due() for circuit in self._circuits.all() if circuit.rated]
-        return min((instant for instant in instants if instant is not None), default=None)
+        return earliest(instants)
 
     def wake(self, now: Moment) -> list[Port]:
         """Do what is due: call boards lost, renew contactors' leases, shed."""
@@ -288,9 +291,8 @@ class Supply:
         for contactor in self.contactors.values():
             if reached(contactor.due(lapses=self._lapses(contactor)), now.instant):
                 touched += self._wake_contactor(contactor, now)
-        for circuit in self._circuits.all():
-            due = circuit.due() if circuit.rated else None
-            if due is not None and due <= now.instant:
+        for circuit in self._rated:
+            if reached(circuit.due(), now.instant):
                 touched += self._relieve(circuit, now.instant, now)
         return touched
 
@@ -305,23 +307,24 @@ class Supply:
 
     def attend(self, event: Event | None, touched: Iterable[Port], now: Moment) -> list[Port]:
         """Weigh the ports that were touched, and do what follows for their circuits; return further ones."""
-        ports = list({port.id: port for port in touched}.values())
-        self._weigh(ports, now)
+        self._weigh(dict.fromkeys(touched), now)
         further: list[Port] = []
         for circuit, at in self._read(event):
             further += self._relieve(circuit, at, now)
         for contactor in self.contactors.values():
             further += self._settle(contactor, now)
-        self._weigh(further, now)
-        further += self._next_in_queue(now)
+        if further:
+            self._weigh(further, now)
+        if self._circuits.crowded:
+            further += self._next_in_queue(now)
         return further
 
     def _read(self, event: Event | None) -> Sequence[tuple[Circuit, Instant]]:
         """Return the circuits of which this event says something new, and when it was true."""
         match event:
             case MeterReading():
-                above = self._circuits.place(event.port).above
-                return [(circuit, event.at) for circuit in above if circuit.rated]
+                rated = self._rated_above.get(event.port, ())
+                return [(circuit, event.at) for circuit in rated] if rated else ()
             case CircuitReading():
                 circuit = self._circuits.get(event.circuit)
                 return [(circuit, event.at)] if circuit is not None and circuit.rated else []

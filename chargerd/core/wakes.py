@@ -31,6 +31,8 @@ class Wakes:
 
     def due(self, now: Instant) -> list[PortId]:
         """Return the ports whose instant has come, in the order of the site. They stay due until set anew."""
+        if (first := self.first()) is None or first > now:
+            return []
         found: dict[PortId, Instant] = {}
         while (first := self.first()) is not None and first <= now:
             port = self._queue[0][2]

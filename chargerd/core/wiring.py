@@ -83,6 +83,8 @@ class Wiring:
 
     def judge(self, now: Moment) -> list[Port]:
         """Open what may be wired wrongly, and settle what was suspected; return the ports that were touched."""
+        if not (self._closed or self._loaded or self._pending):
+            return []  # Nothing has closed lately, and nothing open shows a load: almost always so.
         self._closed = {name: at for name, at in self._closed.items() if not self._draws(self._ports[name], at)}
         touched = []
         for port in self._ports.values() if self._loaded else ():
@@ -93,7 +95,9 @@ class Wiring:
 
     def due(self) -> Instant | None:
         """Return when `judge` has something to do though nothing is read."""
-        return min((suspicion.until for suspicion in self._pending.values()), default=None)
+        if not self._pending:
+            return None
+        return min(suspicion.until for suspicion in self._pending.values())
 
     @staticmethod
     def _draws(port: Port, since: Instant) -> bool:

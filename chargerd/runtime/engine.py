@@ -215,6 +215,8 @@ class Engine:
     # Handing on
 
     def _hand_on(self, outcome: Outcome, now: Moment) -> None:
+        if not outcome.commands and not outcome.facts:
+            return
         # Open first, record after: an opening waits for nothing, not even for its own answer.
         for command in outcome.commands:
             if self._panicked and isinstance(command, CloseRelay | RenewLease):

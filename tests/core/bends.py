@@ -29,6 +29,19 @@ _CONTACTORS = "scenarios.test_contactors:"
 _LATE = _CONTACTORS + "test_a_weld_that_shows_with_a_late_contactor_locks_out_too"
 
 BENDS: tuple[Bend, ...] = (
+    # What comes of a turn in which nothing is to be done, or nothing has happened.
+    Bend(
+        "outbox",
+        "if not self.commands and not self.facts:",
+        "if not self.facts:",
+        "scenarios.test_charging:test_a_charge_from_start_to_stop",
+    ),
+    Bend(
+        "relay_books",
+        "if not outcome.commands and not outcome.facts:",
+        "if not outcome.commands:",
+        "core.test_relay_books:test_what_a_frozen_meter_shows_is_left_to_the_station",
+    ),
     # I>>>
     Bend(
         "plan",

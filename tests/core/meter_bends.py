@@ -208,7 +208,7 @@ METER_BENDS: tuple[Bend, ...] = (
     Bend("frozen", "                    one.restart(at)\n", "                    pass\n", _LIFE),
     Bend(
         "frozen",
-        "        if any(changed):\n            self._set(None)\n",
+        "        if current or power or voltage:\n            self._set(None)\n",
         "",
         _METERS + "test_a_value_that_moves_clears_the_flag",
     ),

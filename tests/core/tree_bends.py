@@ -17,14 +17,14 @@ TREE_BENDS: tuple[Bend, ...] = (
     # What is counted above.
     Bend(
         "circuits",
-        "allocated = drawn.plus(child.drawn), allocated.plus(child.allocated)",
-        "allocated = drawn.plus(child.drawn), allocated",
+        "            circuit.allocated = circuit.allocated.plus(child.allocated)\n",
+        "",
         _KEPT_FREE,
     ),
     Bend(
         "circuits",
-        "allocated = drawn.plus(child.drawn), allocated.plus(child.allocated)",
-        "allocated = drawn, allocated.plus(child.allocated)",
+        "circuit.drawn = circuit.drawn.plus(child.drawn)",
+        "pass",
         _FLOWS,
     ),
     Bend(
@@ -63,7 +63,7 @@ TREE_BENDS: tuple[Bend, ...] = (
         "if ids & {circuit.plan.id for circuit in self.place(waiting.port).above[:1]}",
         _OVERTAKEN,
     ),
-    Bend("supply", "for circuit in above if circuit.rated]", "for circuit in above[:1] if circuit.rated]", _FLOWS),
+    Bend("supply", "place(port).above if circuit.rated", "place(port).above[:1] if circuit.rated", _FLOWS),
     Bend(
         "circuits",
         "            while phase is Phase.ALL and at.parent is not None:\n",

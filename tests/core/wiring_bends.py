@@ -5,12 +5,15 @@ from tests.core.bend import Bend
 _HERE = "scenarios.test_wiring:"
 _CONTACTORS = "scenarios.test_contactors:"
 _CROSSED = _HERE + "test_exchanged_meters_open_the_port_and_hold_both"
+_BOTH = _HERE + "test_both_in_use_and_exchanged"
 _WELD = _HERE + "test_a_weld_beside_a_port_that_draws_nothing_yet_is_a_weld"
 _OPEN = _HERE + "test_neither_starts_while_it_is_not_settled_and_a_meter_that_does_not_tell_leaves_it_suspect"
 _NOISE = _HERE + "test_crosstalk_is_not_suspected"
 
 WIRING_BENDS: tuple[Bend, ...] = (
     Bend("wiring", "for port in self._ports.values() if self._loaded else ():", "for port in ():", _CROSSED),
+    Bend("wiring", "self._closed or self._loaded or self._pending", "self._closed or self._pending", _BOTH),
+    Bend("wiring", "self._closed or self._loaded or self._pending", "self._closed or self._loaded", _CROSSED),
     Bend("wiring", "for each in (port, other):", "for each in (port,):", _CROSSED),
     Bend("wiring", "for each in (port, other):", "for each in (other,):", _CROSSED),
     Bend("wiring", "clearing=Clearing.LOCAL", "clearing=Clearing.REMOTE", _CROSSED),
