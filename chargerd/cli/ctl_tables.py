@@ -1,9 +1,9 @@
 """How ports look on a terminal."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 
 from chargerd.cli.fields import (
@@ -23,6 +23,13 @@ from chargerd.cli.wording import CIRCUIT_HELD, LATCHES, STATES, obstacle
 SPARE_LINES = 4
 """Of a screen: the first line, the table's header, the line for what had no room, and the cursor's."""
 
+COLUMNS = ("PORT", "STATE", "RELAY", "W", "A", "Wh", "TIME", "UP TO")
+WHY_NOT = "WHY NOT"
+FIGURES = range(3, len(COLUMNS))
+"""The columns that are aligned to the right."""
+GAP = 2
+LEAST_ROOM = 12
+"""For the last column; where there is less, it has lines of its own."""
 COLOURS = {
     "charging": "green",
     "starting": "cyan",
@@ -36,34 +43,56 @@ COLOURS = {
 }
 
 
-def ports_table(ports: Sequence[Fields], circuits: Sequence[Fields] = ()) -> Table:
-    """Return the table of ports: fits 80 columns. Of `circuits` it says which ones hold a port open, and why."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("PORT", "STATE", "RELAY"):
-        shown.add_column(name)
-    for name in ("W", "A", "Wh", "TIME", "UP TO"):
-        shown.add_column(name, justify="right")
-    shown.add_column("WHY NOT")
-    for port in ports:
-        shown.add_row(*_row(port, circuits))
-    return shown
+Cell = tuple[str, str]
+"""What stands in a table, and its style."""
 
 
-def _row(port: Fields, circuits: Sequence[Fields]) -> list[RenderableType]:
+class PortsTable:
+    """The table of ports: fits 80 columns. Of `circuits` it says which ones hold a port open, and why.
+
+    It is laid out here, since only its last column may need more than a line: rich asks each cell three times how
+    wide it can be, which takes as long for eighty ports as all else that is loaded and drawn.
+    """
+
+    def __init__(self, ports: Sequence[Fields], circuits: Sequence[Fields] = ()) -> None:
+        self._rows = [_row(port) for port in ports]
+        self._whys = [why_not(port, circuits) for port in ports]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield a line for the names and one or more for each port."""
+        head: list[Cell] = [(name, "bold") for name in COLUMNS]
+        rows = [head, *self._rows]
+        widths = [max(len(row[place][0]) for row in rows) for place in range(len(COLUMNS))]
+        left = sum(widths) + GAP * len(widths)
+        if options.max_width - left < LEAST_ROOM:
+            left = GAP
+        for row, why, style in zip(rows, [WHY_NOT, *self._whys], ["bold", *[""] * len(self._rows)], strict=True):
+            lines = wrap(why, options.max_width - left, break_on_hyphens=False)
+            line = Text()
+            for place, ((cell, look), width) in enumerate(zip(row, widths, strict=True)):
+                line.append(f"{cell:>{width}}" if place in FIGURES else f"{cell:{width}}", look)
+                line.append(" " * GAP)
+            if left > GAP and lines:
+                line.append(lines.pop(0), style)
+            line.rstrip()
+            yield line
+            for rest in lines:
+                yield Text(" " * left + rest, style)
+
+
+def _row(port: Fields) -> list[Cell]:
     reading, session = table(port.get("reading")), table(port.get("session"))
-    state = str(port["state"])
-    relay = relay_of(port)
+    state, relay = str(port["state"]), relay_of(port)
     stale = "" if reading.get("quality") == "good" else "dim"
     return [
-        Text(str(port["port"]), style="bold"),
-        Text(state, style=COLOURS.get(state, "")),
-        Text(relay, style="green" if relay == "closed" else ""),
-        Text(number(reading.get("power_w"), 0), style=stale),
-        Text(number(reading.get("current_a"), 2), style=stale),
-        number(session.get("energy_wh"), 0),
-        clock(session.get("charging_s")),
-        up_to(table(port.get("limits_in_force"))),
-        why_not(port, circuits),
+        (str(port["port"]), "bold"),
+        (state, COLOURS.get(state, "")),
+        (relay, "green" if relay == "closed" else ""),
+        (number(reading.get("power_w"), 0), stale),
+        (number(reading.get("current_a"), 2), stale),
+        (number(session.get("energy_wh"), 0), ""),
+        (clock(session.get("charging_s")), ""),
+        (up_to(table(port.get("limits_in_force"))), ""),
     ]
 
 
@@ -166,11 +195,11 @@ def status_view(status: Fields, height: int | None = None) -> Group:
     head, ports, circuits = header(status), entries(status.get("ports")), entries(status.get("circuits"))
     room = len(ports) if height is None else max(1, height - head.plain.count("\n") - SPARE_LINES)
     if room >= len(ports):
-        return Group(head, ports_table(ports, circuits))
+        return Group(head, PortsTable(ports, circuits))
     quiet = [port for port in ports if port["state"] == "available" and not obstacles(port)]
     shown = ([port for port in ports if port not in quiet] + quiet)[:room]
     rest = f"and {len(ports) - room} more: chargerctl status"
-    return Group(head, ports_table([port for port in ports if port in shown], circuits), Text(rest, style="dim"))
+    return Group(head, PortsTable([port for port in ports if port in shown], circuits), Text(rest, style="dim"))
 
 
 def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:

@@ -192,7 +192,8 @@ class RtuWire:
 
     def _fall_silent(self, wanted: Seconds, *, urgent: bool) -> bool:
         """Wait until nothing has been on the line for `wanted`; say whether that has come to be."""
-        stray, patience = b"", NEVER
+        stray = b""
+        patience = after(max(self._clock.now(), self._silent_at(wanted, urgent=urgent)), BABBLE)
         while True:
             now, silent_at = self._clock.now(), self._silent_at(wanted, urgent=urgent)
             if patience < now < silent_at:
@@ -200,9 +201,7 @@ class RtuWire:
             # Once at least, be it for no time: what has come since the last transaction shows at once.
             if self._line.wait(Seconds(max(0.0, between(now, silent_at)))):
                 stray += self._take()
-                now = self._clock.now()
-                self._quiet_from = max(self._quiet_from, now)
-                patience = min(patience, after(max(now, self._silent_at(wanted, urgent=urgent)), BABBLE))
+                self._quiet_from = max(self._quiet_from, self._clock.now())
             elif self._clock.now() >= silent_at:
                 break
         if stray:

@@ -187,6 +187,18 @@ def test_status_says_why_there_is_no_broker_and_what_one_lacks(daemon: Daemon, t
     assert "it takes 2000 bytes; let it take more" in shown
 
 
+def test_status_says_in_full_why_a_port_stays_open_however_narrow_the_screen(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    codes = ["meter_stale", "store_unavailable", "board_lost", "not_yet_known"]
+    daemon.ports.append(port("A05", blocked_by=[*codes]))
+    for columns in (60, 80, 120):
+        shown = run(tmp_path, "status", COLUMNS=str(columns)).stdout
+        assert every(len(line) <= columns for line in shown.splitlines())
+        assert ", ".join(codes) in " ".join(shown.split())
+        assert "1:02:03" in shown
+
+
 def test_status_says_what_ends_a_session_at_the_latest(daemon: Daemon, tmp_path: Path) -> None:
     timed = port("A05", "charging", session={"charging_s": 1.0}, limits_in_force={**LIMITS, "duration_s": 1800.0})
     daemon.ports.append(timed)
