@@ -29,6 +29,7 @@ ROOT = "chargerd/v1"
 SHARED = f"$share/backend/{ROOT}"
 TTL_S = 30
 ASK_AGAIN_S = 10
+SAY_EVERY_S = 10
 SESSION_S = 7 * 86400
 MOST_WAITING = 1000
 UNSOUND = (
@@ -136,9 +137,13 @@ class Backend:
         # a limit for that.
         self.arrived: queue.Queue[paho.MQTTMessage] = queue.Queue(MOST_WAITING)
         self.asked: dict[tuple[str, str], float] = {}
+        self.unanswered: dict[str, tuple[str, str, float]] = {}
+        self.stored = 0
+        self.say_at = time.monotonic() + SAY_EVERY_S
         # A name and a session that outlive this process: the broker keeps what comes while we are away.
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
         self.client.on_connect = self.connected
+        self.client.on_disconnect = lambda _client, _data, _flags, why, _more: shown("no connection:", why)
         self.client.on_message = lambda _client, _data, message: self.arrived.put(message)
         if authority := os.environ.get("BACKEND_CA"):
             self.client.tls_set(ca_certs=authority)
@@ -151,13 +156,17 @@ class Backend:
 
     def connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         """Subscribe anew after each connect: the ledger by turns with other workers, the rest for ourselves."""
-        if not reason.is_failure:
+        if reason.is_failure:
+            shown("the broker refuses the connection:", reason)
+        else:
+            shown("connected; storing what comes")
             rows = [f"{SHARED}/+/up/session", f"{SHARED}/+/up/event"]
             topics = [*rows, f"{ROOT}/+/up/reply", f"{ROOT}/+/state/info", f"{ROOT}/+/state/gateway"]
             client.subscribe([(topic, 1) for topic in topics])
 
     def turn(self) -> None:
         """Take one message; acknowledge what is stored by then."""
+        self.say(time.monotonic())
         try:
             message = self.arrived.get(timeout=0.5)
         except queue.Empty:
@@ -169,9 +178,20 @@ class Backend:
         except UNSOUND as error:  # One gateway's nonsense is no reason to stop storing what the others say.
             shown(message.topic, "is not as the contract has it:", repr(error))
 
+    def say(self, now: float) -> None:
+        """Tell how it goes: what is stored, now and then, and which command nobody has replied to."""
+        if self.stored and now >= self.say_at:
+            shown(self.stored, "rows stored")
+            self.stored, self.say_at = 0, now + SAY_EVERY_S
+        for number, (gateway, name, until) in list(self.unanswered.items()):
+            if now >= until:
+                del self.unanswered[number]
+                shown(gateway, number, "has no reply to", name, "within", TTL_S, "s: is that gateway online?")
+
     def take(self, gateway: str, level: str, body: dict[str, Any]) -> None:
         """Do what a message asks for."""
         if level == "up/reply":
+            self.unanswered.pop(body["id"], None)
             shown(gateway, body["id"], body["status"], body["code"], body["message"])
         elif level == "state/info":
             stream, first = body["ledger"]["stream"], body["ledger"]["first"]
@@ -180,6 +200,7 @@ class Backend:
             self.present(gateway, body)
         else:
             through = self.store.add(body)
+            self.stored += 1
             self.acknowledge(gateway, body["stream"], through)
             if body["seq"] > through:
                 self.ask_for(gateway, body["stream"], through + 1, body["seq"] - 1)
@@ -214,6 +235,7 @@ class Backend:
         number = uuid.uuid4().hex
         body = {"id": number, "ttl_s": TTL_S, "args": args}
         self.client.publish(f"{ROOT}/{gateway}/cmd/{name}", json.dumps(body), qos=1, properties=properties)
+        self.unanswered[number] = (gateway, name, time.monotonic() + TTL_S)
         return number
 
 

@@ -141,10 +141,39 @@ def test_a_message_is_the_gateways_whose_topic_it_came_on() -> None:
         understood("chargerd/v1/shed-2/up/event", json.dumps(own).encode())
 
 
-def test_nonsense_of_one_gateway_stops_nothing(store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def unconnected(store: Any) -> Any:
+    """Return the example without its connection."""
     module = example()
-    backend = module.Backend.__new__(module.Backend)  # Without its connection.
+    backend = module.Backend.__new__(module.Backend)
     backend.store, backend.asked, backend.arrived = store, {}, queue.Queue()
+    backend.unanswered, backend.stored, backend.say_at = {}, 0, 0.0
+    return backend
+
+
+def test_it_says_how_it_goes_and_what_nobody_has_replied_to(
+    store: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = unconnected(store)
+    backend.say(10.0)
+    assert capsys.readouterr().out == "", "nothing has happened"
+    backend.stored = 3
+    backend.say(11.0)
+    backend.stored = 2
+    backend.say(12.0)
+    assert capsys.readouterr().out == "3 rows stored\n"
+    backend.say(21.0)
+    assert capsys.readouterr().out == "2 rows stored\n"
+    backend.unanswered = {"n": ("shed-1", "start", 50.0), "m": ("shed-1", "stop", 50.0)}
+    backend.take("shed-1", "up/reply", {"id": "m", "status": "done", "code": "ok", "message": ""})
+    backend.say(49.0)
+    assert capsys.readouterr().out == "shed-1 m done ok \n"
+    backend.say(50.0)
+    backend.say(51.0)
+    assert capsys.readouterr().out == "shed-1 n has no reply to start within 30 s: is that gateway online?\n"
+
+
+def test_nonsense_of_one_gateway_stops_nothing(store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    backend = unconnected(store)
     acknowledged: list[tuple[str, str, int]] = []
     backend.acknowledge = lambda *ack: acknowledged.append(ack)
     sound = {**row(1), "gateway": "shed-1"}
