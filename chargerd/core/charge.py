@@ -22,6 +22,8 @@ OUTAGE = StopReason.POWER_LOSS.value
 """The reason of an interruption that was an outage of the gateway."""
 SHED = StopReason.CIRCUIT_OVERLOAD.value
 """The reason of an interruption by a circuit that carried too much."""
+NOT_CLOSED = "relay_not_closed"
+"""Why the energy of a session whose relay was never told to close is not `exact`: nobody read a register."""
 LATELY = Seconds(3540.0)
 """Suspensions are counted over an hour, less a minute: what comes every twenty minutes comes three times in it."""
 
@@ -58,7 +60,7 @@ class Charge:
             plan=plan,
             order=order,
             models=models,
-            totals=Totals(order.tiers, plan.meter.energy_resolution),
+            totals=Totals(order.tiers, plan.meter.energy_resolution, plan.meter.refresh),
             started_at=now.instant,
         )
         self._plan = plan
@@ -106,7 +108,8 @@ class Charge:
         unwatched = between(made, taken_up.instant)
         self._suspended = Seconds(self._suspended + unwatched)
         self._outages = Seconds(self._outages + unwatched)
-        self.image.take_up(record, Totals.taken_up(record, self._plan.meter.energy_resolution, made), made)
+        meter = self._plan.meter
+        self.image.take_up(record, Totals.taken_up(record, meter.energy_resolution, made, meter.refresh), made)
         self.kept = None
 
     @property
@@ -230,7 +233,9 @@ class Charge:
         if self.kept is not None:
             return settle_interrupted(self.kept, self._plan.meter.energy_resolution, reason)
         doubt = self.totals.doubt
-        if doubt is None and stop is None and self.touched:
+        if not self.touched:
+            doubt = NOT_CLOSED
+        elif doubt is None and stop is None:
             doubt = "register_not_read"
         return Settlement(
             record=self.record(now, now.instant),
@@ -271,8 +276,8 @@ def settle_interrupted(
         ended=record.at,
         reason=record.ending or reason,
         detail=StopDetail(function="interrupted"),
-        quality=EnergyQuality.EXACT if untouched else EnergyQuality.ESTIMATED,
-        quality_reason=None if untouched else "interrupted",
+        quality=EnergyQuality.ESTIMATED,
+        quality_reason=NOT_CLOSED if untouched else "interrupted",
         resolution=resolution,
         meter_stop=None,
     )

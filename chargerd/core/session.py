@@ -49,7 +49,10 @@ class Source(StrEnum):
 
 
 class EnergyQuality(StrEnum):
-    """`EXACT`: from register differences at both ends; `ESTIMATED`: something was missing and is named."""
+    """`EXACT`: the register was read and believed at both ends, before the closing and after the opening.
+
+    `ESTIMATED`: something of that was missing and is named.
+    """
 
     EXACT = "exact"
     ESTIMATED = "estimated"

@@ -1,7 +1,8 @@
 """What a session has drawn so far: time, energy, peaks and tariff tiers.
 
-Power is held from one reading to the next and integrated; whenever the meter's register is read, the integral is
-pulled to within one step of the register's difference, so that an error of the integral never grows.
+Power is held from one reading to the next and integrated, the first one after a closing back to that closing: it
+may be read each two seconds only. Whenever the meter's register is read, the integral is pulled to within one step
+of the register's difference, so that an error of the integral never grows.
 """
 
 from collections.abc import Sequence
@@ -33,11 +34,15 @@ class _Tier:
 class Totals:
     """Running totals of one session. Only spans in which the relay is closed count as charging."""
 
-    def __init__(self, bounds: Sequence[Watts], resolution: WattHours) -> None:
+    def __init__(self, bounds: Sequence[Watts], resolution: WattHours, refresh: Seconds = Seconds(0.0)) -> None:
         self._resolution = resolution
+        self._refresh = refresh
+        """How old a value is at most that the meter shows."""
         self._tiers = [_Tier(bound) for bound in bounds] + [_Tier(None)]
         self._closed_from: Instant | None = None
         self._held = Watts(0.0)
+        self._unseen: Seconds | None = None
+        """How long nobody has read the power since the relay closed; `None` once somebody has."""
         self.charging = Seconds(0.0)
         self.energy = WattHours(0.0)
         self.peak = Watts(0.0)
@@ -54,9 +59,11 @@ class Totals:
         """Why the energy is only an estimate, if it is."""
 
     @classmethod
-    def taken_up(cls, record: SessionRecord, resolution: WattHours, at: Instant) -> "Totals":
+    def taken_up(
+        cls, record: SessionRecord, resolution: WattHours, at: Instant, refresh: Seconds = Seconds(0.0)
+    ) -> "Totals":
         """Return the totals of a record, made at `at` of this boot's clock; its relay is open."""
-        totals = cls(record.order.tiers, resolution)
+        totals = cls(record.order.tiers, resolution, refresh)
         for own, kept in zip(totals._tiers, record.tiers, strict=False):
             own.charging, own.energy = kept.charging, kept.energy
         totals.charging, totals.energy = record.charging, record.energy
@@ -81,7 +88,7 @@ class Totals:
     def close(self, at: Instant) -> None:
         """Charging time runs from here."""
         self._closed_from = at
-        self._held = Watts(0.0)
+        self._held, self._unseen = Watts(0.0), Seconds(0.0)
 
     def open(self, at: Instant) -> None:
         """Charging time ends here."""
@@ -89,7 +96,7 @@ class Totals:
             self._opened_at = at
         self.advance(at)
         self._closed_from = None
-        self._held = Watts(0.0)
+        self._held, self._unseen = Watts(0.0), None
 
     def see_open(self, power: Watts, at: Instant) -> None:
         """Take in a reading of power while the relay counts as open: what flows then, the register alone knows."""
@@ -101,13 +108,28 @@ class Totals:
         if self._closed_from is None or to <= self._closed_from:
             return
         span = between(self._closed_from, to)
-        energy = self._held * span / SECONDS_AN_HOUR
         tier = self._tier_of(self._held)
         tier.charging += span
-        tier.energy += energy
         self.charging = Seconds(self.charging + span)
-        self.energy = WattHours(self.energy + energy)
+        if self._unseen is None:
+            self._draw(tier, self._held, span)
+        else:
+            self._unseen = Seconds(self._unseen + span)
         self._closed_from = to
+
+    def _draw(self, tier: _Tier, power: Watts, span: Seconds) -> None:
+        energy = power * span / SECONDS_AN_HOUR
+        tier.energy += energy
+        self.energy = WattHours(self.energy + energy)
+
+    def _see(self, power: Watts) -> None:
+        """The first reading since the closing holds back to that, or each session would bill two seconds less."""
+        if self._unseen is not None:
+            span, self._unseen = self._unseen, None
+            self._tier_of(Watts(0.0)).charging -= span
+            tier = self._tier_of(power)
+            tier.charging += span
+            self._draw(tier, power, span)
 
     def charged_at(self, now: Instant) -> Seconds:
         """Return the charging time as of `now`."""
@@ -123,7 +145,10 @@ class Totals:
         if not self.closed:
             return
         self.advance(at)
+        if self._unseen is not None and self._unseen < self._refresh and power < FLOWS:
+            return  # The meter may show what was before the closing.
         self._held = Watts(max(0.0, power))
+        self._see(self._held)
         self.peak = max(self.peak, self._held)
         if self.charging <= FIRST_MINUTES:
             self.peak_first_5_min = max(self.peak_first_5_min, self._held)

@@ -4,14 +4,8 @@ from collections.abc import Sequence
 
 from chargerd.core.moment import Moment
 from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
-from chargerd.core.units import Seconds, between
 from chargerd.mqtt.contract import InterruptionBody, SessionBody, SettlementBody, StampBody, TierBody
 from chargerd.mqtt.parts import detail_body, limits_body, stamp, up_ms, whole
-
-CLOCKS_AGREE = Seconds(5.0)
-"""How far boot clock and wall clock may differ over a session without one of them having been set."""
-LONGEST_SESSION = Seconds(25 * 3600.0)
-"""Sessions end 24 h after their start; an outage in which that falls due may make it a little more."""
 
 MOST_INTERRUPTIONS = 40
 """More are told as one with the first of them, or a gateway that crashes again and again could settle its sessions
@@ -45,7 +39,7 @@ def session_event(
 def settlement(settled: Settlement) -> SettlementBody:
     """Return the settlement. Whole watt-hours and seconds; the tiers sum to the totals exactly."""
     record = settled.record
-    energy, charging = round(record.energy), round(record.charging)
+    energy, charging, suspended = round(record.energy), round(record.charging), round(record.suspended)
     return SettlementBody(
         event="ended",
         session_id=record.order.session,
@@ -55,9 +49,9 @@ def settlement(settled: Settlement) -> SettlementBody:
         ended_at=stamp(settled.ended),
         started=_boot_stamp(record.started),
         ended=_boot_stamp(settled.ended),
-        duration_s=_duration(settled),
+        duration_s=charging + suspended,
         charging_s=charging,
-        suspended_s=round(record.suspended),
+        suspended_s=suspended,
         energy_wh=energy,
         energy_quality=settled.quality,
         energy_quality_reason=settled.quality_reason,
@@ -75,25 +69,6 @@ def settlement(settled: Settlement) -> SettlementBody:
         start_source=record.order.source,
         limits=limits_body(record.order.limits),
     )
-
-
-def _duration(settled: Settlement) -> int | None:
-    """Return the seconds from start to end; `None` if nothing can tell.
-
-    Within one boot the boot clock tells. Over a reboot the session itself has counted, if it went on; else only
-    the wall clock can tell, and it may have been set in between: what it says must have room for the time that
-    was counted, and lie within what a session may last.
-    """
-    record = settled.record
-    if record.started.boot == settled.ended.boot:
-        return round(between(record.started.instant, settled.ended.instant))
-    if record.elapsed > 0:
-        return round(record.elapsed)
-    if record.started.wall_ms is None or settled.ended.wall_ms is None:
-        return None
-    told = (settled.ended.wall_ms - record.started.wall_ms) / 1000
-    counted = record.charging + record.suspended
-    return round(told) if counted - CLOCKS_AGREE <= told <= LONGEST_SESSION else None
 
 
 def apportion(parts: Sequence[float], total: int) -> list[int]:

@@ -153,6 +153,7 @@ class Outages:
             return
         flowed = self.shed.loads[port].energy_at(self.shed.now) - self._energy[session]
         if settled.quality is EnergyQuality.EXACT:
+            assert None not in {record.meter_start, settled.meter_stop}, self._said("no register", settled)
             assert abs(record.energy - flowed) <= STEPS, self._said(f"{flowed} Wh have flowed", settled)
         closed = self._closed_until_now(port) - self._closed_before[session]
         # What nobody has read back open counts as closed until its lease has ended.

@@ -18,7 +18,8 @@ from chargerd.mqtt.contract import SettlementBody
 from chargerd.store.chain import UNCOVERED
 from tests.store.kit import MOMENT, open_journal, record
 
-MANUAL = Path(__file__).parents[2] / "docs" / "mqtt.md"
+DOCS = Path(__file__).parents[2] / "docs"
+MANUAL = DOCS / "mqtt.md"
 VERIFY = Path(__file__).with_name("verify_chain.mjs")
 Message = dict[str, Json]
 
@@ -87,3 +88,12 @@ def test_what_was_changed_or_left_out_is_found(
     messages: list[Message], change: Callable[[list[Message]], list[Message]], found: str
 ) -> None:
     assert found in verified(change(messages))
+
+
+def test_the_examples_hold() -> None:
+    example = json.loads((DOCS / "contract" / "examples" / "ended.json").read_text("utf-8"))
+    manual = MANUAL.read_text("utf-8")
+    at = manual.index('"event": "ended"')
+    shown = json.loads(manual[manual.rindex("```json", 0, at) + len("```json") : manual.index("```", at)])
+    for message in (example, shown):
+        assert verified([message]) == [f"{message['session_id']} holds"]

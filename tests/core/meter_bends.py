@@ -24,6 +24,31 @@ _FEEDER = _REVERSED + "test_a_reversed_feeder_meter_hides_no_overload"
 _BILL = _REVERSED + "test_a_reversed_meter_is_told_of_and_bills_nothing_and_lets_the_session_go_on"
 
 METER_BENDS: tuple[Bend, ...] = (
+    # No session bills less for when its power was first read, and `exact` has a register at both ends
+    Bend(
+        "totals",
+        "self._draw(tier, power, span)",
+        "pass",
+        _TOTALS + "test_the_first_power_holds_back_to_the_closing",
+    ),
+    Bend(
+        "totals",
+        "self._unseen < self._refresh",
+        "False",
+        _TOTALS + "test_a_value_from_before_the_closing_is_no_reading_of_it",
+    ),
+    Bend(
+        "totals",
+        "power < FLOWS:\n            return  #",
+        "True:\n            return  #",
+        _TOTALS + "test_a_load_that_shows_at_once_is_believed_at_once",
+    ),
+    Bend(
+        "charge",
+        "        if not self.touched:\n            doubt = NOT_CLOSED\n        elif",
+        "        if",
+        "scenarios.test_bills:test_a_session_that_never_closed_is_not_exact",
+    ),
     # Magnitudes protect, signs bill
     Bend(
         "seen",

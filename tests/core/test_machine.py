@@ -181,6 +181,7 @@ class Calm(RuleBasedStateMachine):
             closings = 1 + len(record.interruptions)
             assert abs(record.charging - truth) <= closings * (0.3 + world.wake_late), (record, world.print())
             if settled.quality is EnergyQuality.EXACT:
+                assert None not in {record.meter_start, settled.meter_stop}, (record, world.print())
                 drawn = world.energy_between(order.port, began, ended)
                 assert abs(record.energy - drawn) <= 2.0 + 0.7, (record, drawn, world.print())
 

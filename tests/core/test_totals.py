@@ -136,3 +136,36 @@ def test_the_peak_of_the_first_five_minutes_is_kept() -> None:
     totals, _ = charge([(200.0, 300.0), (200.0, 400.0), (10.0, 900.0)])
     assert totals.peak == pytest.approx(900)
     assert totals.peak_first_5_min == pytest.approx(400)
+
+
+def test_the_first_power_holds_back_to_the_closing() -> None:
+    totals = Totals(BOUNDS, WattHours(1.0))
+    totals.close(Instant(0.0))
+    totals.advance(Instant(1.5))
+    totals.hold(Watts(360.0), Instant(2.0))
+    totals.open(Instant(10.0))
+    assert totals.energy == pytest.approx(1.0), "10 s of 360 W"
+    assert [tier.charging for tier in totals.tiers()] == pytest.approx([0.0, 10.0, 0.0])
+    totals.close(Instant(100.0))
+    totals.open(Instant(103.0))
+    assert totals.energy == pytest.approx(1.0), "what nobody has read, the register alone knows"
+    assert totals.charging == pytest.approx(13.0)
+
+
+def test_a_value_from_before_the_closing_is_no_reading_of_it() -> None:
+    for first, drawn in ((0.5, 1.0), (1.0, 0.8)):
+        totals = Totals((), WattHours(1.0), Seconds(1.0))
+        totals.close(Instant(0.0))
+        totals.hold(Watts(1.0), Instant(first))
+        totals.hold(Watts(360.0), Instant(2.0))
+        totals.open(Instant(10.0))
+        assert totals.energy == pytest.approx(drawn, abs=0.01)
+
+
+def test_a_load_that_shows_at_once_is_believed_at_once() -> None:
+    totals = Totals((), WattHours(1.0), Seconds(1.0))
+    totals.close(Instant(0.0))
+    totals.hold(Watts(360.0), Instant(0.5))
+    totals.hold(Watts(0.0), Instant(2.0))
+    totals.open(Instant(10.0))
+    assert totals.energy == pytest.approx(0.2)

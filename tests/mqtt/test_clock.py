@@ -130,29 +130,6 @@ def test_a_step_of_three_years_changes_no_duration_and_no_energy(
     plain = session_bodies.settlement(charge(monkeypatch, 0)).model_dump()
     stepped = session_bodies.settlement(charge(monkeypatch, step)).model_dump()
     assert stepped["ended_at"] != plain["ended_at"], "the clock was set indeed"
-    assert plain["duration_s"] > 1200
+    assert plain["duration_s"] >= 1200
     for counted in plain.keys() - {"ended_at"}:
         assert stepped[counted] == plain[counted], counted
-
-
-@pytest.mark.parametrize(
-    ("wall_s", "duration"),
-    [(1800, 1800), (1800 + THREE_YEARS_MS // 1000, None), (1800 - THREE_YEARS_MS // 1000, None), (60, None)],
-)
-def test_over_a_reboot_the_wall_clock_is_believed_only_as_far_as_it_can_be_true(
-    monkeypatch: pytest.MonkeyPatch, wall_s: int, duration: int | None
-) -> None:
-    settled = charge(monkeypatch, 0)
-    assert settled.record.started.wall_ms is not None
-    ended = Moment(
-        instant=Instant(50.0),
-        boot=settled.record.started.boot + 1,
-        wall_ms=settled.record.started.wall_ms + wall_s * 1000,
-        clock=ClockQuality.NTP,
-    )
-    counted = session_bodies.settlement(replace(settled, ended=ended))
-    assert counted.duration_s == round(settled.record.elapsed), "its own count comes before any clock"
-    uncounted = replace(settled.record, elapsed=Seconds(0.0))
-    body = session_bodies.settlement(replace(settled, record=uncounted, ended=ended))
-    assert body.duration_s == duration
-    assert body.charging_s >= 1190, "what was counted stands whatever the clocks say"
