@@ -13,7 +13,7 @@ from chargerd.core.events import (
 )
 from chargerd.core.faults import FaultKind
 from chargerd.core.plan import Limits, Protection
-from chargerd.core.session import EnergyQuality, Order, Source, StopReason
+from chargerd.core.session import Order, Source, StopReason
 from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
@@ -341,7 +341,7 @@ def test_a_meter_without_two_readings_in_three_seconds_fails_the_start() -> None
     began = world.elapsed
     assert world.run_until("ended start_failed") - began == pytest.approx(3.0)
     assert world.answers("start-1") == ["accepted ok", "failed meter_stale"]
-    assert world.settlement().quality is EnergyQuality.EXACT
+    assert world.settlement().quality_reason == "relay_not_closed"
 
 
 def test_a_register_that_is_not_read_fails_the_start() -> None:
