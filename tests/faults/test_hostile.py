@@ -9,7 +9,8 @@ import pytest
 from chargerd.core.ledger import Reply
 from chargerd.core.units import CommandId
 from tests.faults.hostile import Hostile, Published, Script
-from tests.mqtt.test_link import Ledger, Stage
+from tests.judging import every
+from tests.mqtt.test_link import CLOCK, Ledger, Stage
 
 
 def ledger_rows(broker: Hostile) -> int:
@@ -351,3 +352,16 @@ def test_why_there_was_no_connection_is_in_the_ledger_once_there_is_one() -> Non
         assert reason.what in (stage.events[0].reason or "")
         assert [name for name, _detail in stage.alarms] == ["connection_refused"]
         assert (stage.link.state.connected, stage.link.state.reason) == (True, None)
+
+
+def test_one_who_is_thrown_out_for_what_a_broker_lacks_does_without_for_an_hour() -> None:
+    """It announces nothing, and hangs up on the first message of QoS 1."""
+    with Hostile(Script(farewell=0x9B)) as broker, Stage(broker.port, Ledger(rows=2)) as stage:
+        stage.wait(lambda: any(one.body.get("seq") == 2 for one in broker.published))
+        assert [hello[7] & 0x18 for hello in broker.hellos] == [0x08, 0], "the last will, too"
+        assert every(one.qos == 0 for one in broker.published if one.connection == 2)
+        assert [one.code for one in stage.link.state.shortfalls] == ["no_qos_1"]
+        transport = stage.link._transport  # noqa: SLF001 - what it has learned shows in an hour
+        assert transport is not None
+        [until] = transport._learned.values()  # noqa: SLF001
+        assert 0 < until - CLOCK.now() <= 3600

@@ -78,6 +78,20 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/modbus/test_schedule.py",
     ),
     Mutant(
+        rule="numbers that a lost journal had given out are given out again",
+        module="mqtt/feed.py",
+        old="if said.last > last and not self._renewed:",
+        new="if False:",
+        tests="tests/mqtt/test_own_states.py",
+    ),
+    Mutant(
+        rule="rows go out before it is known whether their numbers were given out before",
+        module="mqtt/drain.py",
+        old="self._own_until = until if own_states else None",
+        new="self._own_until = None",
+        tests="tests/mqtt/test_own_states.py",
+    ),
+    Mutant(
         rule="a retained command is executed",
         module="mqtt/commands.py",
         old="if arrived.retained:",
