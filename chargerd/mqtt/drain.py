@@ -115,6 +115,8 @@ class Drain:
         """The stream is another one, of which nothing has been sent yet."""
         self._renewing = False
         self._reached = span.first - 1
+        # What was acknowledged of the old stream since it was found out does not count in this one.
+        self._acked = span.acked
         self._recent.clear()
         self._replays.forget()
         self._dead.clear()

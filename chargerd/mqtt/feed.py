@@ -22,6 +22,8 @@ from chargerd.mqtt.outgoing import Waiting
 
 ACK_WAIT = Seconds(2.0)
 """How long the drain waits after a connect for the retained acknowledgement."""
+RENEW_AGAIN_AFTER = Seconds(5.0)
+"""How long a journal that did not take a new stream is left alone."""
 PAUSE_REFUSED = Seconds(60.0)
 PAUSE_OTHER = Seconds(5.0)
 REFUSED = frozenset({0x87, 0x97})
@@ -49,8 +51,8 @@ class LedgerSource(Protocol):
     def found_last(self) -> int:
         """The highest number of a row that was given out before this process began."""
 
-    def renew_stream(self, done: Callable[[], None]) -> None:
-        """Go on under a new stream; `done` is called when it is durable."""
+    def renew_stream(self, done: Callable[[bool], None]) -> None:
+        """Go on under a new stream; `done` is told whether it is durable."""
 
 
 class Feed:
@@ -73,6 +75,13 @@ class Feed:
         self._post = post
         self._on_renewed = on_renewed
         self._renewed = False
+        self._renew_again: Callable[[], None] = lambda: None
+        self._renew_at: Instant | None = None
+        """When to ask the journal once more for another stream."""
+        self._spoken = False
+        """Whether this process has been connected, and so may have told of its rows in a retained state."""
+        self._said_last = 0
+        """Up to which row it may have."""
         self._own_states: set[str] = set()
         """Those of our own retained states that have not come yet."""
         self._own_until: Instant | None = None
@@ -95,10 +104,13 @@ class Feed:
         until = after(self._clock.now(), ACK_WAIT)
         self._own_states, self._own_until = set(own_states), until if own_states else None
         self._drain.connected(until, own_states=bool(own_states))
+        self._spoken = True
 
     def disconnected(self) -> None:
         """The connection is gone; the next broker may take what this one did not."""
         self._drain.disconnected()
+        if self._spoken:
+            self._said_last = self._ledger.span().last
         self._own_until = None
         self._gaps.clear()
         self._first.clear()
@@ -128,7 +140,8 @@ class Feed:
         except ValueError:
             said = None  # Another version's, or a stranger's; it proves nothing.
         if said is not None and said.stream == self._ledger.span().stream and self.wants_own_states:
-            last = self._ledger.found_last
+            # What this process has told of in a connection that did not last proves nothing.
+            last = max(self._ledger.found_last, self._said_last)
             if said.last > last and not self._renewed:
                 self._renew(f"{name} of this gateway was told of row {said.last}, and {last} was the last here")
 
@@ -142,6 +155,7 @@ class Feed:
     def fetch_due(self) -> None:
         """Have the next rows fetched if it is time for them."""
         self._look_at_own_states()
+        self._renew_if_due()
         wanted = self._drain.wants(self._ledger.span(), self._clock.now())
         if wanted is not None:
             self._ledger.read_rows(wanted, READ_AHEAD, lambda rows: self._post(lambda: self._drain.fetched(rows)))
@@ -234,7 +248,20 @@ class Feed:
             self._alarms.say("stream_renewed", f"{proof}: the journal is an older one")
             self._on_renewed()
 
-        self._ledger.renew_stream(lambda: self._post(renewed))
+        def done(durable: bool) -> None:
+            self._post(renewed if durable else self._renew_later)
+
+        self._renew_again = lambda: self._ledger.renew_stream(done)
+        self._renew_again()
+
+    def _renew_later(self) -> None:
+        """The disk did not take it: nothing goes under the old stream, so it has to be tried until it does."""
+        self._renew_at = after(self._clock.now(), RENEW_AGAIN_AFTER)
+
+    def _renew_if_due(self) -> None:
+        if self._renew_at is not None and self._clock.now() >= self._renew_at:
+            self._renew_at = None
+            self._renew_again()
 
     def _ack_ahead(self, through: int) -> None:
         # About nothing in particular: a backend that always says one too much is one mistake, not one a row.

@@ -164,8 +164,11 @@ class Journal:
         """The highest number that was given out before this process began."""
         return self.recovery.last
 
-    def renew_stream(self, done: Callable[[], None]) -> None:
-        """Go on under a new stream, since numbers of this one were given out before and lost; `done` when so."""
+    def renew_stream(self, done: Callable[[bool], None]) -> None:
+        """Go on under a new stream, since numbers of this one were given out before and lost.
+
+        `done` is told whether that is durable; if it is not, the stream is the old one and stays so.
+        """
         self._writer.put(RenewStream(stream=self._writer.expect_stream(str(ULID())), done=done))
 
     def count_connection(self, deliver: Callable[[int], None]) -> None:

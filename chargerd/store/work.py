@@ -87,7 +87,7 @@ class RenewStream(Write):
     """Another stream for what the backend has not acknowledged, and all that follows."""
 
     stream: str
-    done: Callable[[], None]
+    done: Callable[[bool], None]
 
     def write(self, tables: Tables) -> None:
         """Renew it."""
@@ -95,10 +95,11 @@ class RenewStream(Write):
 
     def committed(self) -> None:
         """Let rows go again."""
-        self.done()
+        self.done(True)
 
-    def failed(self, backlog: Backlog) -> None:
-        """Do nothing: the next acknowledgement shows the same again."""
+    def failed(self, backlog: Backlog) -> None:  # noqa: ARG002 - whoever holds the rows back asks again
+        """Say that the stream is still the old one."""
+        self.done(False)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -46,6 +46,8 @@ class Ledger:
         self.found: int | None = None
         """The last row of the process before, if rows were made since."""
         self.connections = 0
+        self.full = False
+        """Whether the disk takes no new stream."""
         self.large: set[int] = set()
         self.padding = 20_000
 
@@ -79,9 +81,10 @@ class Ledger:
     def found_last(self) -> int:
         return self.found if self.found is not None else self.last
 
-    def renew_stream(self, done: Callable[[], None]) -> None:
-        self.stream, self.first = "another", self.acked + 1
-        done()
+    def renew_stream(self, done: Callable[[bool], None]) -> None:
+        if not self.full:
+            self.stream, self.first = "another", self.acked + 1
+        done(not self.full)
 
     def count_connection(self, deliver: Callable[[int], None]) -> None:
         self.connections += 1

@@ -7,7 +7,7 @@ import pytest
 
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.feed import ACK_WAIT, Feed
+from chargerd.mqtt.feed import ACK_WAIT, RENEW_AGAIN_AFTER, Feed
 from tests.mqtt.test_clock import WallClock
 from tests.mqtt.test_link import Ledger
 
@@ -84,3 +84,49 @@ def test_what_does_not_come_is_not_waited_for() -> None:
     one.feed.connected()
     one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
     assert len(one.turn()) == 7
+
+
+def test_what_this_process_has_told_of_itself_proves_nothing() -> None:
+    """The connection held for a second: states had gone out, rows had not."""
+    one = Begun()
+    one.feed.disconnected()
+    assert one.feed.wants_own_states
+    one.feed.connected(OWN)
+    one.feed.own_state("state/gateway", b'{"ledger": {"stream": "stream", "last": 7}}')
+    assert not one.turn()
+    assert not one.alarms
+    one.feed.own_state("state/info", b'{"ledger": {"stream": "stream", "last": 8}}')
+    one.turn()
+    assert one.alarms == ["stream_renewed"]
+
+
+def test_a_new_stream_is_asked_for_until_the_disk_takes_it() -> None:
+    one = Begun()
+    one.ledger.full = True
+    one.feed.acknowledged(b'{"stream": "stream", "through": 9}', kept=True)
+    one.feed.own_state("state/info", b"{}")
+    one.feed.own_state("state/gateway", b"{}")
+    for _ in range(3):
+        one.clock.instant = Instant(one.clock.instant + RENEW_AGAIN_AFTER)
+        assert not one.turn(), "nothing goes under numbers that were given out before"
+    one.ledger.full = False
+    assert not one.turn(), "the disk is left alone for a while"
+    one.clock.instant = Instant(one.clock.instant + RENEW_AGAIN_AFTER)
+    assert one.turn() == [("another", seq) for seq in range(1, 8)]
+    assert one.alarms == ["stream_renewed"]
+
+
+def test_an_acknowledgement_of_the_old_stream_holds_back_nothing_of_the_new_one() -> None:
+    """A broker may deliver what it has kept in any order; the journal takes no word on a stream it has left."""
+    one = Begun()
+    held: list[Callable[[bool], None]] = []
+    one.ledger.renew_stream = held.append  # type: ignore[method-assign, assignment]
+    one.feed.own_state("state/info", b'{"ledger": {"stream": "stream", "last": 8}}')
+    one.feed.own_state("state/gateway", b"{}")
+    acknowledge = one.ledger.acknowledge
+    one.ledger.acknowledge = lambda *_: None  # type: ignore[method-assign]
+    one.feed.acknowledged(b'{"stream": "stream", "through": 4}', kept=True)
+    one.ledger.acknowledge = acknowledge  # type: ignore[method-assign]
+    one.ledger.stream = "another"
+    held.pop()(True)
+    assert one.turn() == [("another", seq) for seq in range(1, 8)]

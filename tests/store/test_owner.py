@@ -77,7 +77,11 @@ def test_a_stream_is_renewed_while_the_journal_is_open(open_: Open) -> None:
     opened = open_(owner=FIRST)
     assert opened.journal.found_last == 5
     opened.write(Batch(entries=(entry({"event": "new"}),)))
-    got(lambda deliver: opened.journal.renew_stream(lambda: deliver(None)))
+    opened.break_disk()
+    assert not got(opened.journal.renew_stream)
+    assert opened.journal.span().stream == stream, "a disk that takes nothing leaves the stream as it is"
+    opened.mend_disk()
+    assert got(opened.journal.renew_stream)
     span = opened.journal.span()
     assert span.stream != stream
     assert (span.first, span.last, span.acked) == (3, 6, 2)
