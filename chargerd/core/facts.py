@@ -98,13 +98,14 @@ class PortLockedOut:
 class LatchesCleared:
     """Latches were cleared by a reset; `kept` are those it could not clear.
 
-    `circuit` names the circuit if `port` is the holder of a circuit's latches.
+    `circuit` names the circuit if `port` is the holder of a circuit's latches. Without a `source` nobody has reset
+    it: what had latched it has turned out to be another port's fault.
     """
 
     port: PortId
     circuit: CircuitId | None = None
     functions: tuple[str, ...]
-    source: Source
+    source: Source | None
     reason: str | None = None
     kept: tuple[Latch, ...] = ()
 

@@ -1,23 +1,23 @@
 """Ports whose meters or relays are exchanged: one closes, and the current shows on another one that is open.
 
-The port that closed is opened at once. If the current goes with it, both are held until somebody has looked: which
-of the two wires is wrong cannot be told from here. If it stays, the open one carries it by itself: that is a weld.
+The port that closed is opened and held at once, and so is the other one unless it has a session: a suspicion must
+outlive the process. If the current goes with it, both stay so until somebody has looked: which of the two wires is
+wrong cannot be told from here. If it stays, the open one carries it by itself: that is a weld, the first is free.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chargerd.core.commands import Code, Pace, SetPace
-from chargerd.core.condition import BEYOND_CONTROL, Intervention, Surroundings
-from chargerd.core.events import DeadlineReached, MeterReading
-from chargerd.core.facts import Clearing, Latch, PortTripped, WiringSuspect
+from chargerd.core.commands import Pace, SetPace
+from chargerd.core.condition import BEYOND_CONTROL, Surroundings
+from chargerd.core.events import MeterReading
+from chargerd.core.facts import Clearing, Latch, LatchesCleared, PortTripped, WiringSuspect
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import reached
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase
 from chargerd.core.session import StopDetail, StopReason
-from chargerd.core.table import Trigger, react
 from chargerd.core.units import Amps, Instant, PortId, Seconds, Watts, after
 from chargerd.core.view import PortState
 
@@ -148,10 +148,10 @@ class Wiring:
         self._station.suspects |= {port.id, other.id}
         self._closed.pop(port.id, None)
         self._out.tell(WiringSuspect(ports=(port.id, other.id), detail=detail, session=port.session.order.session))
+        self._hold(port, detail, now)
         if other.charge is None:
+            self._hold(other, detail, now)
             self._out.do(SetPace(port=other.id, pace=Pace.ARMED))
-        port.intervention = Intervention(reason=StopReason.RELAY_FAULT, detail=detail, code=Code.RELAY_FAULT)
-        react(port, Trigger.CIRCUIT_TRIP, DeadlineReached(), now)
         return [port, other]
 
     def _settle(self, suspicion: _Suspicion, now: Moment) -> list[Port]:
@@ -179,8 +179,10 @@ class Wiring:
         self._station.suspects = {one for each in self._pending.values() for one in (each.port.id, each.other.id)}
         if other.charge is None:
             self._out.do(SetPace(port=other.id, pace=Pace.IDLE))
-        if not welded:
-            for each in (port, other):
+        for each in (port, other):
+            if welded:
+                self._release(each, suspicion.detail, now)
+            else:
                 self._hold(each, suspicion.detail, now)
         return [port, other]
 
@@ -198,6 +200,9 @@ class Wiring:
         return all(one is None or (one.closed and reached(one.relay.closed_from, instant)) for one in contactors)
 
     def _hold(self, port: Port, detail: StopDetail, now: Moment) -> None:
+        """Latch a port and end its session, unless it is held already."""
+        if any(latch.function == detail.function for latch in port.latches):
+            return
         latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail)
         if port.charge is not None and port.ending is None:
             port.trip_with(latch, StopReason.RELAY_FAULT, detail, now)
@@ -206,6 +211,18 @@ class Wiring:
         self._out.tell(PortTripped(port=port.id, function=detail.function, detail=detail, latch=latch))
         if port.charge is None:
             port.rest(now)
+
+    def _release(self, port: Port, detail: StopDetail, now: Moment) -> None:
+        """Take back what a suspicion has latched: one of the two is welded, their wires are where they belong."""
+        kept = [latch for latch in port.latches if latch.function != detail.function]
+        if kept != port.latches:
+            port.latches = kept
+            cleared = LatchesCleared(
+                port=port.id, functions=(detail.function,), source=None, reason="relay_welded", kept=tuple(kept)
+            )
+            self._out.tell(cleared)
+            if port.charge is None:
+                port.rest(now)
 
 
 def _loaded(port: Port) -> bool:

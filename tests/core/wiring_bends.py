@@ -9,16 +9,23 @@ _BOTH = _HERE + "test_both_in_use_and_exchanged"
 _WELD = _HERE + "test_a_weld_beside_a_port_that_draws_nothing_yet_is_a_weld"
 _OPEN = _HERE + "test_neither_starts_while_it_is_not_settled_and_a_meter_that_does_not_tell_leaves_it_suspect"
 _NOISE = _HERE + "test_crosstalk_is_not_suspected"
+_OUTLIVES = _HERE + "test_a_suspicion_is_shown_at_once_and_outlives_the_process"
+_ALSO = _HERE + "test_a_session_at_the_other_port_ends_too"
+_NOT_STOPPED = (("stopped", False),)
 
 WIRING_BENDS: tuple[Bend, ...] = (
     Bend("wiring", "for port in self._ports.values() if self._loaded else ():", "for port in ():", _CROSSED),
     Bend("wiring", "self._closed or self._loaded or self._pending", "self._closed or self._pending", _BOTH),
     Bend("wiring", "self._closed or self._loaded or self._pending", "self._closed or self._loaded", _CROSSED),
-    Bend("wiring", "for each in (port, other):", "for each in (port,):", _CROSSED),
-    Bend("wiring", "for each in (port, other):", "for each in (other,):", _CROSSED),
+    Bend("wiring", "for each in (port, other):", "for each in (port,):", _WELD),
+    Bend("wiring", "for each in (port, other):", "for each in (other,):", _WELD),
+    Bend("wiring", "for each in (port, other):", "for each in (port,):", _ALSO, (), _NOT_STOPPED),
+    Bend("wiring", "for each in (port, other):", "for each in (other,):", _OPEN),
     Bend("wiring", "clearing=Clearing.LOCAL", "clearing=Clearing.REMOTE", _CROSSED),
-    Bend("wiring", "react(port, Trigger.CIRCUIT_TRIP, DeadlineReached(), now)", "pass", _CROSSED),
-    Bend("wiring", "if not welded:", "if True:", _WELD),
+    Bend("wiring", "        self._hold(port, detail, now)\n        if other", "        if other", _CROSSED),
+    Bend("wiring", "            self._hold(other, detail, now)\n", "", _OUTLIVES),
+    Bend("wiring", "            if welded:", "            if False:", _WELD),
+    Bend("wiring", "latch.function != detail.function", "latch.function == detail.function", _WELD),
     Bend("wiring", "self._stays.add(other.id)", "pass", _WELD),
     Bend(
         "wiring",
@@ -82,6 +89,8 @@ WIRING_BENDS: tuple[Bend, ...] = (
         "wiring",
         "if port.charge is not None and port.ending is None:",
         "if False:",
-        _HERE + "test_a_session_at_the_other_port_ends_too",
+        _ALSO,
+        (),
+        _NOT_STOPPED,
     ),
 )

@@ -484,6 +484,11 @@ class World(Plant):
         self.run(61)
         return self.journal.warmths[PortId(port)].theta
 
+    @property
+    def suspects(self) -> set[PortId]:
+        """Return the ports whose wires are suspected, as long as that is not settled."""
+        return self.station._surroundings.suspects  # noqa: SLF001 - both are latched meanwhile, and after it
+
     def settlements(self) -> list[Settlement]:
         """Return all settlements so far."""
         return [fact.settlement for _, fact in self.facts if isinstance(fact, SessionEnded)]

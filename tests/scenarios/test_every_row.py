@@ -64,7 +64,7 @@ BY_FUNCTION: dict[str, Scenario] = {
     ),
     "current_before_closing": at("test_relays:test_current_before_closing_fails_the_start"),
     "guards_before_closing": at(
-        "test_relays:test_current_that_comes_up_while_the_session_is_written_keeps_the_relay_open"
+        "test_lines:test_a_start_whose_line_was_away_while_it_was_written_comes_to_nothing"
     ),
     "persist_failed": at("test_requests:test_a_journal_that_refuses_fails_the_start"),
     "not_recovered": at(

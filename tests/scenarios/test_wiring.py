@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargerd.core.facts import Clearing, WiringSuspect
+from chargerd.core.facts import Clearing, LatchesCleared, WiringSuspect
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import PortId
 from chargerd.core.view import PortState
@@ -36,6 +36,7 @@ def test_exchanged_meters_open_the_port_and_hold_both() -> None:
     assert not world.contacts[A01].closed
     world.run(20)
     assert pairs(world) == [(A01, A02)]
+    assert not world.suspects
     settled = world.settlement()
     assert (settled.record.order.session, settled.reason) == (session, StopReason.RELAY_FAULT)
     for port in ("A01", "A02"):
@@ -77,6 +78,14 @@ def test_a_weld_beside_a_port_that_draws_nothing_yet_is_a_weld() -> None:
     world.run(20)
     assert not world.view("A01").latches
     assert world.state("A01") is PortState.AVAILABLE
+    cleared = [fact for _, fact in world.facts if isinstance(fact, LatchesCleared)]
+    assert {(fact.port, fact.source, fact.reason) for fact in cleared} == {
+        (A01, None, "relay_welded"),
+        (A02, None, "relay_welded"),
+    }
+    world.restart()
+    world.run(10)
+    assert (world.state("A01"), world.state("A02")) == (PortState.AVAILABLE, PortState.LOCKED_OUT)
 
 
 def test_a_port_that_draws_itself_is_not_suspected() -> None:
@@ -215,6 +224,7 @@ def test_neither_starts_while_it_is_not_settled_and_a_meter_that_does_not_tell_l
     world.by_hand("A02")
     world.run(5)
     for port in ("A01", "A02"):
+        world.reset(port, source=Source.LOCAL)
         assert "latched" in world.view(port).blocked_by
         assert not world.view(port).latches
     world.run(11)
@@ -222,7 +232,23 @@ def test_neither_starts_while_it_is_not_settled_and_a_meter_that_does_not_tell_l
         assert [latch.function for latch in world.view(port).latches] == ["wiring_suspect"]
 
 
-def test_a_session_at_the_other_port_ends_too() -> None:
+def test_a_suspicion_is_shown_at_once_and_outlives_the_process() -> None:
+    world = crossed()
+    world.start("A01")
+    world.run_until("wiring suspect", within=15)
+    world.by_hand("A02")
+    world.run(4)
+    assert world.suspects
+    assert [world.state(port) for port in ("A01", "A02")] == [PortState.TRIPPED] * 2
+    world.restart()
+    world.run(10)
+    assert not world.suspects
+    assert [world.state(port) for port in ("A01", "A02")] == [PortState.TRIPPED] * 2
+    assert "latched" in world.view("A01").blocked_by
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_session_at_the_other_port_ends_too(*, stopped: bool) -> None:
     world = crossed(2.0)
     world.charging("A02")
     world.run(5)
@@ -234,6 +260,30 @@ def test_a_session_at_the_other_port_ends_too() -> None:
     world.by_itself("A02")
     world.run_until("tripped wiring_suspect", within=10)
     assert world.state("A01") is PortState.STOPPING
+    if stopped:
+        world.meters[A02].lost_energy = True
+        world.stop("A02", force=True)
     world.run(10)
     assert world.state("A02") is PortState.TRIPPED
-    assert {one.reason for one in world.settlements()} == {StopReason.RELAY_FAULT}
+    reasons = {one.record.order.port: one.reason for one in world.settlements()}
+    assert reasons == {A01: StopReason.RELAY_FAULT, A02: StopReason.REMOTE if stopped else StopReason.RELAY_FAULT}
+
+
+def test_a_weld_at_a_port_with_a_session_frees_the_one_that_was_suspected_with_it() -> None:
+    world = World(port_plan("A01", 1), port_plan("A02", 2))
+    world.draw(0.0, port="A01")
+    world.charging("A02")
+    world.run(5)
+    world.by_hand("A02")
+    world.run_until("suspended meter_stale", within=10)
+    world.start("A01")
+    world.run_until("started", within=10)
+    world.meters[A01].lost_energy = True
+    while "relay_welded" not in [latch.function for latch in world.view("A02").latches]:
+        world.run(0.25)
+        world.show(2.0, 300.0, port="A02")
+        assert world.elapsed < 40
+    assert pairs(world) == [(A01, A02)]
+    assert (world.state("A01"), world.view("A01").latches) == (PortState.STOPPING, ())
+    world.run(20)
+    assert world.state("A01") is PortState.AVAILABLE
