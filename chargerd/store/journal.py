@@ -296,9 +296,11 @@ def _recover(connection: sqlite3.Connection, boot_id: str, owner: Owner) -> Reco
         tables.count_start(boot_id)
         before = tables.state().owner
         changed = before.differs(owner)
+        if "machine" in changed:
+            tables.note_move()
         if changed:
-            # One of which both differ is a copy: what it had not handed in, its original does.
-            tables.renew_stream(str(ULID()), from_now_on=len(changed) > 1)
+            # One of which both differ, at once or one after the other, is a copy.
+            tables.renew_stream(str(ULID()), renamed="gateway" in changed)
         tables.set_owner(owner.over(before))
     moved = f"another {' and another '.join(changed)} than before" if changed else None
     return replace(_peek(connection, boot_id), moved=moved)

@@ -110,6 +110,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         END""",  # noqa: S608
     ),
     ("CREATE TABLE identities (board TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",),
+    (
+        # The last number that was given out before the machine became another one.
+        "ALTER TABLE state ADD COLUMN moved INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 

@@ -141,13 +141,19 @@ class Tables:
             (stream, settled, salvaged, latches_unknown),
         )
 
-    def renew_stream(self, stream: str, *, from_now_on: bool) -> None:
+    def note_move(self) -> None:
+        """Keep that all there is so far was written on another machine."""
+        self._db.execute("UPDATE state SET moved = last")
+
+    def renew_stream(self, stream: str, *, renamed: bool) -> None:
         """Go on under another stream; numbers go on as they were.
 
-        What the backend has not acknowledged goes out under the new one, or, `from_now_on`, nothing of it does.
+        What the backend has not acknowledged goes out under the new one; if the gateway was `renamed`, only what
+        was written on this machine: what comes from another one, that one hands in, under the old name.
         """
         self._db.execute(
-            "UPDATE state SET stream = ?, begun = CASE WHEN ? THEN last ELSE acked END", (stream, from_now_on)
+            "UPDATE state SET stream = ?, begun = CASE WHEN ? THEN max(acked, moved) ELSE acked END",
+            (stream, renamed),
         )
         self._db.execute("UPDATE state SET acked = begun")
 

@@ -91,7 +91,7 @@ class RenewStream(Write):
 
     def write(self, tables: Tables) -> None:
         """Renew it."""
-        tables.renew_stream(self.stream, from_now_on=False)
+        tables.renew_stream(self.stream, renamed=False)
 
     def committed(self) -> None:
         """Let rows go again."""

@@ -72,6 +72,26 @@ def test_a_copy_does_not_hand_in_what_its_original_owes(open_: Open) -> None:
     assert (span.first, span.last, span.acked) == (6, 6, 5)
 
 
+def test_a_copy_that_runs_under_the_old_name_first_hands_in_under_its_own_only_what_it_has_made(
+    open_: Open,
+) -> None:
+    """A card is flashed, the gateway begins by itself, and only then somebody gives it its own name."""
+    written(open_)
+    opened = open_(owner=replace(FIRST, machine="two"))
+    assert opened.journal.span().first == 3
+    opened.write(Batch(entries=(entry({"event": "own"}),)))
+    opened.close()
+    opened = open_(owner=Owner(gateway="shed-2", machine="two"))
+    assert (opened.journal.span().first, opened.journal.span().last) == (6, 6)
+    opened.journal.acknowledge(opened.journal.span().stream, 6)
+    opened.write(Batch(entries=(entry({"event": "later"}),)))
+    opened.close()
+    opened = open_(owner=Owner(gateway="shed-3", machine="two"))
+    assert (opened.journal.span().first, opened.journal.span().last) == (7, 7), (
+        "its own it hands in after a renaming"
+    )
+
+
 def test_a_stream_is_renewed_while_the_journal_is_open(open_: Open) -> None:
     stream = written(open_)
     opened = open_(owner=FIRST)
