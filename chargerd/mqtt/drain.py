@@ -154,7 +154,9 @@ class Drain:
         advances = through > self._acked
         self.acknowledged(through)
         self._heard = True
-        self._again_at, self._again_after = None, AGAIN_FIRST
+        # What is under way may be lost, and this may be the last word for long.
+        self._again_at = after(now, AGAIN_EVERY) if self._next - 1 > self._acked else None
+        self._again_after = AGAIN_FIRST
         if advances:
             self._ask_after = UNDER_WAY
         self._age(now)

@@ -361,6 +361,15 @@ def test_rows_of_a_replay_that_were_refused_or_lost_go_again_and_only_they() -> 
     assert through(drain, replace(more, acked=1030), at(9)) == [], "the replay is older than all that may be lost"
 
 
+def test_rows_under_way_at_the_last_word_go_again_though_nothing_new_does() -> None:
+    drain = Drain()
+    drain.connected(at(0))
+    assert goes(drain, span(10), at(0)) == list(range(1, 11))
+    drain.answered(at(1), 5)
+    assert goes(drain, span(10, acked=5), at(AGAIN_EVERY)) == []
+    assert goes(drain, span(10, acked=5), at(1 + AGAIN_EVERY)) == [6, 7, 8, 9, 10]
+
+
 def test_a_replay_ends_with_its_stream() -> None:
     drain, where = listening(acked=900, last=900)
     drain.replay(where, 1)
