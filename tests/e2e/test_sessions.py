@@ -245,8 +245,10 @@ def test_a_broker_that_goes_away_and_returns_loses_nothing(
         site.world.socket(port).plug(steady())
         backend.reply(backend.command("start", port=port), "done")
     broker.kill()
+    site.wait(lambda: not site.ask("status")["mqtt"]["connected"], "it does not see that the broker is gone")
     site.wait(
-        lambda: not site.ask("status")["mqtt"]["connected"], "the daemon does not see that the broker is gone"
+        lambda: (site.ask("status")["mqtt"]["reason"] or {}).get("code") == "nobody_listens",
+        "it does not say why there is no connection",
     )
     # Protection goes on, and so does what is written down.
     site.world.socket("A01").plug(resistive("short", 20.0))
@@ -258,9 +260,15 @@ def test_a_broker_that_goes_away_and_returns_loses_nothing(
     assert tripped["offline"] is True
     settled = backend.wait("up/session", lambda body: ended(body) and body["port"] == "A01")
     assert settled["offline"] is True
+    why = backend.wait("up/event", lambda body: body["event"] == "connection_failed")
+    assert "nothing listens" in why["reason"]
+
+    def whole() -> bool:
+        last = site.ask("status")["ledger"]["last"]
+        return [row["seq"] for row in backend.ledger()] == list(range(1, last + 1))
+
+    site.wait(whole, "the ledger has gaps")
     last = site.ask("status")["ledger"]["last"]
-    backend.wait("up/session", lambda body: body["seq"] <= last)
-    site.wait(lambda: [row["seq"] for row in backend.ledger()] == list(range(1, last + 1)), "the ledger has gaps")
     # What was not acknowledged came again; what is acknowledged is through.
     backend.acknowledge(settled["stream"], last)
     site.wait(lambda: site.ask("status")["ledger"]["acked"] == last, "the acknowledgement is not taken")
