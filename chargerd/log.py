@@ -9,11 +9,14 @@ log is configured. What is told before that goes to stderr as plain words.
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from enum import IntEnum
+from io import StringIO
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TextIO
+
+from chargerd.core.text import visible, visible_lines
 
 _OPTIONAL = ("rich", "better_exceptions")
 """What structlog would load where it is installed, to colour tracebacks: 0.18 s of CPU for what is never shown."""
@@ -58,7 +61,14 @@ class _Lines:
         ]
         if self._columns:
             plain = structlog.dev.plain_traceback
-            renderers = [structlog.dev.ConsoleRenderer(colors=self._colours, exception_formatter=plain)]
+
+            def formatted(to: TextIO, cause: Any) -> None:
+                lines = StringIO()
+                plain(lines, cause)
+                to.write(visible_lines(lines.getvalue()))
+
+            columns = structlog.dev.ConsoleRenderer(colors=self._colours, exception_formatter=formatted)
+            renderers = [_visible, columns]
         return structlog.wrap_logger(
             structlog.WriteLogger(_File(self._write)),  # type: ignore[arg-type]  # write and flush are all it uses
             processors=[
@@ -68,6 +78,12 @@ class _Lines:
             ],
             wrapper_class=structlog.make_filtering_bound_logger(Level.DEBUG),
         )
+
+
+def _visible(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Spell out what would do something to the terminal, or to who reads it; machines read JSON, which does."""
+    kept = {"exc_info", "level", "timestamp"}
+    return {name: value if name in kept else visible(str(value)) for name, value in fields.items()}
 
 
 class _File:
@@ -107,11 +123,11 @@ def as_columns(write: Callable[[str], object], *, colours: bool = False) -> Sink
 def in_words(level: Level, event: str, fields: Mapping[str, object]) -> None:
     """Say it on stderr without loading anything: the sink of what has not configured another."""
     told = " ".join(f"{name}={value}" for name, value in fields.items() if name != "exc_info")
-    sys.stderr.write(f"{level.name.lower()}: {event} {told}".rstrip() + "\n")
+    sys.stderr.write(visible(f"{level.name.lower()}: {event} {told}".rstrip()) + "\n")
     cause = fields.get("exc_info")
     if cause:
         raised = cause if isinstance(cause, BaseException) else sys.exception()
-        sys.stderr.write("".join(traceback.format_exception(raised)))
+        sys.stderr.write(visible_lines("".join(traceback.format_exception(raised))))
 
 
 class _Output:

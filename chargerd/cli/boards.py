@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.fields import Fields, entries, number, words
+from chargerd.cli.paper import Paper
+from chargerd.cli.said import echo
 from chargerd.control.client import ControlClient
 from chargerd.core.plain import Json
 
@@ -90,9 +92,9 @@ def command(
         with connect(path, as_json=as_json) as client:
             told = client.call("boards")
         if as_json:
-            click.echo(json.dumps(told))
+            echo(json.dumps(told))
             return
-        console = Console(highlight=False)
+        console = Paper()
         edges = told["latency_up_to_ms"]
         for bus in entries(told["buses"]):
             _show(console, bus, edges)
@@ -113,9 +115,7 @@ def accept_command(
         """Say that the boards which a line has now are the right ones, after looking at each socket of it."""
         with connect(path, as_json=as_json) as client:
             told = client.call("accept-line", bus=bus)
-        click.echo(
-            json.dumps(told) if as_json else f"{bus}: known by {', '.join(words(told['boards']))} as told now"
-        )
+        echo(json.dumps(told) if as_json else f"{bus}: known by {', '.join(words(told['boards']))} as told now")
 
     return accept_line
 
@@ -123,7 +123,8 @@ def accept_command(
 def _show(console: Console, bus: Fields, edges: Json) -> None:
     state = "connected" if bus["connected"] else "not there"
     echo = ", the adapter hears itself" if bus["hears_itself"] else ""
-    console.print(f"[bold]{bus['bus']}[/]: {state}, {bus['transactions']} transactions{echo}")
+    told = f": {state}, {bus['transactions']} transactions{echo}"
+    console.print(Text.assemble((str(bus["bus"]), "bold"), told))
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("BOARD", no_wrap=True)
     untrue = any(board["implausible"] for board in entries(bus["boards"]))

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from chargerd import __version__
 from chargerd.cli import changes
 from chargerd.cli.fields import clock, entries, held_from_above, number, table, why_not
+from chargerd.cli.said import echo
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import SOCKET_NAME
@@ -35,7 +36,7 @@ def _default_socket() -> Path:
 def _client(path: Path, *, as_json: bool) -> Iterator[ControlClient]:
     """Connect; turn what goes wrong into a line a person can act on, and an exit code."""
     try:
-        with ControlClient(path) as client:
+        with ControlClient(path, for_people=not as_json) as client:
             yield client
     except DaemonNotRunning as error:
         _leave(error, NOT_RUNNING, as_json=as_json)
@@ -47,8 +48,8 @@ def _leave(error: ControlFailure, exit_code: int, *, as_json: bool) -> NoReturn:
     """Say what went wrong: to a person on stderr, to a program as its one object."""
     if as_json:
         body = {"code": error.code, "message": str(error), "hint": error.hint}
-        click.echo(json.dumps({"error": body}))
-    click.echo(f"chargerctl: {error}" + (f"; {error.hint}" if error.hint else ""), err=True)
+        echo(json.dumps({"error": body}))
+    echo(f"chargerctl: {error}" + (f"; {error.hint}" if error.hint else ""), err=True)
     sys.exit(exit_code)
 
 
@@ -154,13 +155,12 @@ def status(path: Path, *, as_json: bool) -> None:
     with _client(path, as_json=as_json) as client:
         found = client.call("status")
     if as_json:
-        click.echo(json.dumps(found))
+        echo(json.dumps(found))
     else:
-        from rich.console import Console
-
         from chargerd.cli.ctl_tables import status_view
+        from chargerd.cli.paper import Paper
 
-        Console(highlight=False).print(status_view(found))
+        Paper().print(status_view(found))
 
 
 @main.command()
@@ -181,19 +181,19 @@ def watch(path: Path, seconds: float | None, *, as_json: bool) -> None:
 
 
 def _is_terminal() -> bool:
-    from rich.console import Console
+    from chargerd.cli.paper import Paper
 
-    return Console().is_terminal
+    return Paper().is_terminal
 
 
 def _watch_live(client: ControlClient, path: Path, deadline: float) -> None:
-    from rich.console import Console
     from rich.live import Live
 
     from chargerd.cli.ctl_tables import status_view
+    from chargerd.cli.paper import Paper
 
-    console = Console(highlight=False)
-    with ControlClient(path) as asking:
+    console = Paper()
+    with ControlClient(path, for_people=True) as asking:
         updates = client.stream("watch")
         status = next(updates)
         refresh = time.monotonic() + REFRESH
@@ -220,10 +220,10 @@ def _watch_lines(client: ControlClient, deadline: float, *, as_json: bool) -> No
     update = next(updates)
     while update is not None:
         if as_json:
-            click.echo(json.dumps(update))
+            echo(json.dumps(update))
         else:
             for port in update.get("ports") or [update["port"]]:
-                click.echo(_line(port))
+                echo(_line(port))
         sys.stdout.flush()
         if not _arrives(client, deadline):
             return
@@ -257,13 +257,12 @@ def port(path: Path, port: str, *, as_json: bool) -> None:
         found = _ask_port(client, port)
         circuits = entries(client.call("status").get("circuits")) if held_from_above(found) else []
     if as_json:
-        click.echo(json.dumps(found))
+        echo(json.dumps(found))
     else:
-        from rich.console import Console
-
         from chargerd.cli.ctl_tables import port_view
+        from chargerd.cli.paper import Paper
 
-        Console(highlight=False).print(port_view(found, circuits))
+        Paper().print(port_view(found, circuits))
 
 
 def _ask_port(client: ControlClient, name: str) -> Any:
@@ -339,7 +338,7 @@ def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_js
         try:
             for reply in client.stream(name, **params):
                 last = reply
-                click.echo(json.dumps(reply) if as_json else _sentence(name, about, reply))
+                echo(json.dumps(reply) if as_json else _sentence(name, about, reply))
                 if reply["status"] == "accepted":
                     if not wait:
                         return
@@ -355,13 +354,13 @@ def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_js
 def await_reply(client: ControlClient, port: str) -> None:
     """Wait for the next reply; whoever waits for long is told where to look meanwhile."""
     if not client.ready(PATIENCE):
-        click.echo(f"chargerctl: still waiting; to see for what, elsewhere: chargerctl port {port}", err=True)
+        echo(f"chargerctl: still waiting; to see for what, elsewhere: chargerctl port {port}", err=True)
 
 
 def _not_waiting(name: str, port: str) -> NoReturn:
     """Whoever interrupts the waiting may believe the command gone as well."""
     step = f"stop it with: chargerctl stop {port}" if name == "start" else f"see: chargerctl port {port}"
-    click.echo(f"chargerctl: no longer waiting, but the {name} goes on; {step}", err=True)
+    echo(f"chargerctl: no longer waiting, but the {name} goes on; {step}", err=True)
     sys.exit(REFUSED)
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
 from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain
+from chargerd.cli.paper import Paper
+from chargerd.cli.said import echo, echo_lines
 from chargerd.config.budget import budget, room
 from chargerd.config.document import Echo
 from chargerd.config.loader import DEFAULT_PATH, load
@@ -43,22 +44,22 @@ def command(path: Path, *, as_json: bool) -> None:
     if as_json:
         summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site), room(site))}
         told = {"ok": True, "problems": [], "notes": [_plain(note) for note in notes], "summary": summary}
-        click.echo(json.dumps(told, indent=2))
+        echo_lines(json.dumps(told, indent=2))
     else:
         _show(site, path)
         for note in notes:
-            click.echo(f"note: {note}", err=True)
+            echo(f"note: {note}", err=True)
 
 
 def _refuse(error: ConfigurationError, *, as_json: bool) -> None:
     if as_json:
         problems = [_plain(problem) for problem in error.problems]
-        click.echo(json.dumps({"ok": False, "problems": problems, "notes": [], "summary": None}, indent=2))
+        echo_lines(json.dumps({"ok": False, "problems": problems, "notes": [], "summary": None}, indent=2))
         return
     for problem in error.problems:
-        click.echo(str(problem), err=True)
+        echo(str(problem), err=True)
     count = len(error.problems)
-    click.echo(f"{count} problem{'s' if count > 1 else ''}; the daemon would not start with this file.", err=True)
+    echo(f"{count} problem{'s' if count > 1 else ''}; the daemon would not start with this file.", err=True)
 
 
 def _plain(problem: Problem) -> dict[str, object]:
@@ -101,7 +102,7 @@ def _summary(site: Site) -> dict[str, object]:
 
 
 def _show(site: Site, path: Path) -> None:
-    console = Console(highlight=False, markup=False)
+    console = Paper()
     broker = "none, stand-alone" if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}"
     console.print(f"{path}: gateway {site.gateway.id}, broker {broker}", soft_wrap=True)
     for name, bus in site.buses.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from chargerd.cli.said import echo, echo_lines
 from chargerd.mqtt.asyncapi import document, schemas
 from chargerd.mqtt.messages import KINDS
 from chargerd.mqtt.ocpp import mapping
@@ -51,9 +52,9 @@ def command(*, folder: Path | None, checked: Path | None, as_json: bool) -> None
     """
     if checked is not None:
         stale = differing(checked)
-        click.echo(json.dumps({"differing": stale}) if as_json else "\n".join(stale) or "up to date")
+        echo_lines(json.dumps({"differing": stale}) if as_json else "\n".join(stale) or "up to date")
         if stale and not as_json:
-            click.echo(f"Run: chargerd contract --write {checked}", err=True)
+            echo(f"Run: chargerd contract --write {checked}", err=True)
         sys.exit(1 if stale else 0)
     if folder is None:
         click.echo(_json(document({})), nl=False)
@@ -61,9 +62,9 @@ def command(*, folder: Path | None, checked: Path | None, as_json: bool) -> None
     try:
         written = _write(folder)
     except OSError as error:
-        click.echo(f"contract: {error.filename}: {error.strerror}; name a folder you may write to", err=True)
+        echo(f"contract: {error.filename}: {error.strerror}; name a folder you may write to", err=True)
         sys.exit(1)
-    click.echo(json.dumps({"written": written}) if as_json else f"{len(written)} documents written to {folder}")
+    echo(json.dumps({"written": written}) if as_json else f"{len(written)} documents written to {folder}")
 
 
 def _write(folder: Path) -> list[str]:

@@ -29,6 +29,7 @@ from chargerd.cli.demo_parts import (
 )
 from chargerd.cli.demo_stage import Stage
 from chargerd.cli.demo_view import Lines, Screen, View, print_summary
+from chargerd.cli.said import echo_lines
 from chargerd.cli.simulated_site import MOST_PORTS, SimulatedSite
 from chargerd.config.loader import load
 from chargerd.core.units import Instant, Seconds, after
@@ -171,7 +172,7 @@ class Demo:
         self._play(stage, view, watched)
         self._end(stage, view, driven)
         view.close()
-        print_summary(stage.summary(), click.echo, as_json=options.as_json)
+        print_summary(stage.summary(), echo_lines, as_json=options.as_json)
         return 0
 
     def _view(self, parts: ExitStack, footer: str) -> View:

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
+from chargerd.cli.said import echo
 from chargerd.cli.simulated_site import Address, AddressError
 from chargerd.core.units import Seconds
 
@@ -227,4 +226,4 @@ def keep(log: Path) -> Path | None:
 
 def say(text: str) -> None:
     """Tell the person at the terminal, beside whatever is printed on stdout."""
-    click.echo(text, err=True)
+    echo(text, err=True)

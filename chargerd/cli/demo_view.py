@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.demo_stage import Happening, PortRow, Stage
+from chargerd.cli.paper import Paper
+from chargerd.cli.said import echo
 from chargerd.core.units import Instant, between
 
 STATE_STYLES: Mapping[str, str] = {
@@ -48,7 +49,7 @@ class Lines:
 
     def happened(self, happening: Happening) -> None:
         """Print it."""
-        click.echo(happening.as_json() if self._as_json else _line(happening))
+        echo(happening.as_json() if self._as_json else _line(happening))
 
     def draw(self, stage: Stage, now: Instant) -> None:
         """Lines say all there is."""
@@ -62,7 +63,7 @@ class Screen:
 
     def __init__(self, footer: str) -> None:
         self._footer = footer
-        self._live = Live(console=Console(), refresh_per_second=4, screen=False, transient=False)
+        self._live = Live(console=Paper(), refresh_per_second=4, screen=False, transient=False)
         self._live.start()
 
     def happened(self, happening: Happening) -> None:

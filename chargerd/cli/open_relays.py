@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chargerd.cli.folders import state_folder
+from chargerd.core.text import visible_lines
 from chargerd.modbus.emergency import RELAYS_FILE, open_relays
 from chargerd.runtime.clock import SystemClock
 
@@ -34,12 +35,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         left = open_relays(path, SystemClock())
     except (OSError, ValueError) as error:
-        print(f"chargerd open-relays: {error}", file=sys.stderr)
+        print(visible_lines(f"chargerd open-relays: {error}"), file=sys.stderr)
         return 1
     if left:
         who = f"not confirmed open: {', '.join(left)}"
         then = "if chargerd runs, it holds the lines: stop it and try again; else switch the circuit off by hand"
-        print(f"{who}; {then}", file=sys.stderr)
+        print(visible_lines(f"{who}; {then}"), file=sys.stderr)
         return 1
     print("every relay has been read back open")
     return 0

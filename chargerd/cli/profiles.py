@@ -7,9 +7,10 @@ from typing import NoReturn
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from chargerd.cli.paper import Paper
+from chargerd.cli.said import echo, echo_lines
 from chargerd.config.library import Library, folders_for, load_library
 from chargerd.config.loader import DEFAULT_PATH
 from chargerd.config.problems import ConfigurationError
@@ -50,7 +51,7 @@ def command(name: str | None, path: Path, *, as_json: bool) -> None:
     except ConfigurationError as error:
         _refuse([str(problem) for problem in error.problems], as_json=as_json)
     for note in library.overrides:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     if name is None:
         _list(library, as_json=as_json)
     elif name in library.profiles:
@@ -62,10 +63,10 @@ def command(name: str | None, path: Path, *, as_json: bool) -> None:
 
 def _refuse(problems: list[str], *, as_json: bool) -> NoReturn:
     if as_json:
-        click.echo(json.dumps({"ok": False, "problems": problems}, indent=2))
+        echo_lines(json.dumps({"ok": False, "problems": problems}, indent=2))
     else:
         for problem in problems:
-            click.echo(problem, err=True)
+            echo(problem, err=True)
     sys.exit(1)
 
 
@@ -86,12 +87,12 @@ def _list(library: Library, *, as_json: bool) -> None:
     entries = sorted(library.profiles.items())
     if as_json:
         found = [_summary(profile, library.files[name]) for name, profile in entries]
-        click.echo(json.dumps({"ok": True, "profiles": found}, indent=2))
+        echo_lines(json.dumps({"ok": True, "profiles": found}, indent=2))
         return
     table = _table("profile", "has", "board", "tried on hardware", "file")
     for name, profile in entries:
         table.add_row(name, profile.kind, profile.title, _tried(profile), library.files[name])
-    console = Console(highlight=False, markup=False)
+    console = Paper()
     console.print(table)
     console.print("chargerd profiles NAME shows where a profile is from and each of its rows.")
 
@@ -113,9 +114,9 @@ def _table(*columns: str) -> Table:
 def _show(profile: Profile, file: str, *, as_json: bool) -> None:
     if as_json:
         whole = {**_summary(profile, file), "profile": profile.model_dump(mode="json")}
-        click.echo(json.dumps({"ok": True, **whole}, indent=2))
+        echo_lines(json.dumps({"ok": True, **whole}, indent=2))
         return
-    console = Console(highlight=False, markup=False)
+    console = Paper()
     for line in (
         f"{profile.name}: {profile.title}",
         f"file: {file}",

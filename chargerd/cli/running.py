@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from chargerd import log
 from chargerd.config.loader import load
 from chargerd.config.problems import ConfigurationError
+from chargerd.core.text import visible_lines
 from chargerd.core.units import Seconds
 from chargerd.daemon import Daemon, StartError
 from chargerd.modbus.emergency import Openings
@@ -41,7 +42,7 @@ def run(options: Namespace, first: Openings | None) -> int:
 
 def _refused(why: Iterable[str], first: Openings | None) -> int:
     for line in why:
-        print(line, file=sys.stderr)
+        print(visible_lines(line), file=sys.stderr)
     _hand_over(first)
     return 1
 

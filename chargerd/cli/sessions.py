@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from chargerd.cli.paper import Paper
+from chargerd.cli.said import echo
 from chargerd.control.client import ControlClient
 
 BROKEN = 1
@@ -47,13 +48,13 @@ def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any]) -> 
         found = [one["settlement"] for one in some]
         if as_json:
             for one in found:
-                click.echo(json.dumps(one))
+                echo(json.dumps(one))
         elif found:
-            Console(highlight=False).print(listed(found))
+            Paper().print(listed(found))
         else:
-            click.echo("no settlements")
+            echo("no settlements")
         if last.get("unreadable"):
-            click.echo(f"{last['unreadable']} that cannot be read; see: chargerctl sessions verify", err=True)
+            echo(f"{last['unreadable']} that cannot be read; see: chargerctl sessions verify", err=True)
 
     return list_
 
@@ -68,9 +69,9 @@ def _show(connect: Connect, as_json: Option) -> click.Command:
         with connect(path, as_json=as_json) as client:
             found = next(client.stream("session", session_id=session_id))["settlement"]
         if as_json:
-            click.echo(json.dumps(found))
+            echo(json.dumps(found))
         else:
-            Console(highlight=False).print(detailed(found))
+            Paper().print(detailed(found))
 
     return show
 
@@ -84,11 +85,11 @@ def _verify(connect: Connect, as_json: Option) -> click.Command:
         with connect(path, as_json=as_json) as client:
             found = client.call("verify")
         if as_json:
-            click.echo(json.dumps(found))
+            echo(json.dumps(found))
         else:
             for problem in found["problems"]:
-                click.echo(problem)
-            click.echo(verdict(found))
+                echo(problem)
+            echo(verdict(found))
         if not found["ok"]:
             sys.exit(BROKEN)
 

@@ -22,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd import log
 from chargerd.cli.demo import leaving
+from chargerd.cli.said import echo
 from chargerd.cli.simulate_riders import Crowd
 from chargerd.cli.simulated_site import MOST_PORTS, Address, AddressError, SimulatedSite
 from chargerd.config.loader import load
@@ -98,7 +99,7 @@ def command(*, url: str, orders: str, **more: Any) -> None:
             probe(options.broker)
             Fleet(options, Path(folder)).run(leave)
     except (SimulateError, AddressError, StartError, OSError) as error:
-        click.echo(f"simulate: {error}", err=True)
+        echo(f"simulate: {error}", err=True)
         sys.exit(1)
 
 
@@ -242,7 +243,7 @@ class Fleet:
 
     def _tell(self, figures: dict[str, Any], *, last: bool = False) -> None:
         if self._options.as_json:
-            click.echo(json.dumps(figures))
+            echo(json.dumps(figures))
             return
         text = (
             "{seconds:7.1f} s  {connected}/{gateways} connected  {charging} charging  {ended} ended  "

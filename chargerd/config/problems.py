@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chargerd.core.text import visible
+
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class Problem:
@@ -21,7 +23,7 @@ class Problem:
         """
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         text = f"{place}: {self.what}; {self.hint}"
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+        return visible(text)
 
 
 class ConfigurationError(Exception):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from chargerd.control.protocol import HELLO, LONGEST_REQUEST, LONGEST_RESPONSE
+from chargerd.core.text import visible_all
 
 CHUNK = 65536
 LOG_HINT = "see: journalctl -u chargerd"
@@ -30,14 +31,16 @@ class ControlClient:
     """One connection to the daemon. A context manager.
 
     `timeout` is for the first answer to a request, in seconds. Further ones are waited for as long as they take:
-    a daemon that hangs is ended by its own watchdog, and that is noticed.
+    a daemon that hangs is ended by its own watchdog, and that is noticed. `for_people` has texts in the results
+    made fit for a terminal.
     """
 
-    def __init__(self, path: Path, timeout: float = 10.0) -> None:
+    def __init__(self, path: Path, timeout: float = 10.0, *, for_people: bool = False) -> None:
         self._path = path
         self._number = 0
         self._buffer = b""
         self._timeout = timeout
+        self._for_people = for_people
         self._more = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
@@ -90,7 +93,8 @@ class ControlClient:
         while True:
             response = self._next(patience)
             self._more = response.get("more") is True
-            yield response.get("result")
+            result = response.get("result")
+            yield visible_all(result) if self._for_people else result
             if not self._more:
                 return
             patience = None

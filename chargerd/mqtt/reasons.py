@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from chargerd.config.document import MqttSection
 from chargerd.core.ledger import Json
+from chargerd.core.text import visible
 
 NO_RETAINED, NO_QOS_1 = 0x9A, 0x9B
 TAKEN_OVER, NOT_AUTHORISED = 0x8E, 0x87
@@ -61,7 +62,7 @@ RENEWED = Reason(
 
 def printable(text: str) -> str:
     """Return text from afar on one line, with control and bidi characters made visible."""
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    shown = visible(text)
     return shown if len(shown) <= LONGEST_QUOTE else f"{shown[:LONGEST_QUOTE]}..."
 
 
