@@ -51,6 +51,9 @@ class LedgerSource(Protocol):
     def found_last(self) -> int:
         """The highest number of a row that was given out before this process began."""
 
+    def asked_from(self, start: int) -> None:
+        """Rows are about to be read from here on: let them begin with it, even if a `gap` stands for it."""
+
     def renew_stream(self, done: Callable[[bool], None]) -> None:
         """Go on under a new stream; `done` is told whether it is durable."""
 
@@ -274,6 +277,7 @@ class Feed:
             return f"the stream here is {span.stream}"
         if start > span.last:
             return f"the last row is {span.last}"
+        self._ledger.asked_from(start)
         self._drain.replay(span, start, to)
         log.info("replay", start=start, to=to, first=span.first, last=span.last)
         return None

@@ -25,7 +25,7 @@ from chargerd.store.chain import ChainCheck
 from chargerd.store.errors import StoreError
 from chargerd.store.place import Place, Upkeep
 from chargerd.store.tables import Tables
-from chargerd.store.work import Acknowledge, Append, Ask, CountConnection, RenewStream
+from chargerd.store.work import Acknowledge, Append, Ask, CountConnection, PartGap, RenewStream
 from chargerd.store.writer import Writer
 
 ASK_TIMEOUT_S: Final = 30.0
@@ -163,6 +163,10 @@ class Journal:
     def found_last(self) -> int:
         """The highest number that was given out before this process began."""
         return self.recovery.last
+
+    def asked_from(self, start: int) -> None:
+        """Have rows begin with this number for whoever reads next, even if it lies within a `gap`."""
+        self._writer.put(PartGap(start=start))
 
     def renew_stream(self, done: Callable[[bool], None]) -> None:
         """Go on under a new stream, since numbers of this one were given out before and lost.

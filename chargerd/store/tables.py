@@ -328,13 +328,14 @@ class Tables:
             "INSERT INTO acknowledgements (through, wall_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (through, wall_ms),
         )
-        self._part_gap(through)
+        self.part_gap(through)
 
-    def _part_gap(self, through: int) -> None:
-        """Part a gap that begins among acknowledged rows in two: for these, and for the others.
+    def part_gap(self, through: int) -> None:
+        """Part a gap that stands for this row and the next one in two.
 
         Rows that were acknowledged while nothing came through may have left before the gateway heard of it. With
-        them the gap would count as acknowledged, and nobody would hear of the rows behind.
+        them the gap would count as acknowledged, and nobody would hear of the rows behind. Nor would a backend
+        that asks for these again.
         """
         found = self._db.execute(
             "SELECT seq, CAST(body AS BLOB) FROM ledger WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (through,)

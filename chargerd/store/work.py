@@ -83,6 +83,23 @@ class Acknowledge(Write):
 
 
 @dataclass(slots=True, kw_only=True)
+class PartGap(Write):
+    """Rows are asked for from `start` on: a gap that stands for it, and begins before it, is parted there."""
+
+    start: int
+
+    def write(self, tables: Tables) -> None:
+        """Part it."""
+        tables.part_gap(self.start - 1)
+
+    def committed(self) -> None:
+        """Do nothing: whoever reads next finds it."""
+
+    def failed(self, backlog: Backlog) -> None:
+        """Do nothing: whoever misses the rows asks again."""
+
+
+@dataclass(slots=True, kw_only=True)
 class RenewStream(Write):
     """Another stream for what the backend has not acknowledged, and all that follows."""
 

@@ -46,6 +46,7 @@ class Ledger:
         self.found: int | None = None
         """The last row of the process before, if rows were made since."""
         self.connections = 0
+        self.asked: list[int] = []
         self.full = False
         """Whether the disk takes no new stream."""
         self.large: set[int] = set()
@@ -80,6 +81,9 @@ class Ledger:
     @property
     def found_last(self) -> int:
         return self.found if self.found is not None else self.last
+
+    def asked_from(self, start: int) -> None:
+        self.asked.append(start)
 
     def renew_stream(self, done: Callable[[bool], None]) -> None:
         if not self.full:

@@ -130,3 +130,11 @@ def test_an_acknowledgement_of_the_old_stream_holds_back_nothing_of_the_new_one(
     one.ledger.stream = "another"
     held.pop()(True)
     assert one.turn() == [("another", seq) for seq in range(1, 8)]
+
+
+def test_rows_that_are_asked_for_begin_where_they_were_asked_for() -> None:
+    """A gap may stand for these and for rows before; the journal parts it before it is read."""
+    one = Begun()
+    assert one.feed.replay("stream", 4) is None
+    assert one.feed.replay("stream", 8) is not None
+    assert one.ledger.asked == [4]

@@ -198,3 +198,16 @@ def test_a_disk_that_is_full_while_old_rows_leave_is_told(opened: Opened) -> Non
     opened.wait_for_health(False)
     opened.mend_disk()
     opened.wait_for_health(False, True)
+
+
+def test_a_gap_is_parted_where_rows_are_asked_for(opened: Opened) -> None:
+    """A backend restored from its backup has rows 1 to 3, and has acknowledged all that stood for the others."""
+    opened.journal.append(Batch(entries=tuple(entry() for _ in range(6))))
+    pass_days(opened, 2)
+    pass_days(opened, 91)
+    opened.journal.acknowledge(opened.journal.span().stream, 6)
+    assert seqs(opened) == [1]
+    for start in (4, 4, 1, 7):
+        opened.journal.asked_from(start)
+    parts = [(row.seq, row.body["from"], row.body["to"]) for row in opened.rows()]
+    assert parts == [(1, 1, 3), (4, 4, 6)]
