@@ -327,7 +327,7 @@ class MqttLink:
         self._topics = (*(EVERY_COMMAND if offer.wildcards else EACH_COMMAND), ACK)
         wanted = offer.retained and self._feed.wants_own_states and self._own_asked < MOST_ASKED
         self._own_asked += wanted
-        self._own_subscribed = wanted
+        self._own_subscribed |= wanted
         transport.subscribe(self._generation, self._topics, own=OWN_STATES if wanted else ())
         self._feed.connected(own_states=OWN_STATES if wanted else ())
 
@@ -360,7 +360,6 @@ class MqttLink:
         self.connected = False
         self._generation = 0
         self._connected_at = self._subscribe_at = None
-        self._own_subscribed = False
         self._publisher.closed()
         self._inbox.clear()
         self._feed.disconnected()
@@ -439,7 +438,7 @@ class MqttLink:
         if silent or (waits_since is not None and between(waits_since, now) > STUCK_AFTER):
             self._alarms.say("link_without_progress", f"connected: {self.connected}; the client is made anew")
             self._rebuild(NO_PROGRESS)
-        elif self._own_subscribed and self._feed.own_states_read:
+        elif self._own_subscribed and self.connected and self._feed.own_states_read:
             self._own_subscribed = False
             transport.unsubscribe(self._generation, OWN_STATES)
 
