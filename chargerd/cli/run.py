@@ -1,9 +1,12 @@
 """`chargerd run`: the daemon. Before it reads its configuration it opens the relays it drove last."""
 
 import argparse
+import contextlib
 import fcntl
 import gc
+import importlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,9 +28,21 @@ def main(arguments: Sequence[str]) -> int:
     first = _open_first(options.state_dir / RELAYS_FILE) if alone else None
     # What is loaded now stays: looking for what could go costs a tenth of the start.
     gc.disable()
+    leave_out_openssl()
     from chargerd.cli.running import run  # noqa: PLC0415 - the relays come before anything that takes time to load
 
     return run(options, first)
+
+
+def leave_out_openssl() -> None:
+    """Have hashlib do without OpenSSL, whose library takes 3.5 MB of memory; SHA-256 is Python's own as well.
+
+    Where the broker is spoken to over TLS, `ssl` loads it all the same. A Python built without its own keeps it.
+    """
+    for own in ("_sha2", "_sha256"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(own)
+            sys.modules.setdefault("_hashlib", None)  # type: ignore[arg-type] # `None` keeps a module from loading
 
 
 def _parser() -> argparse.ArgumentParser:

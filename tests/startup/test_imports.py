@@ -71,3 +71,17 @@ def test_the_daemon_loads_nothing_that_draws_and_no_broker_client_before_it_know
     assert {name.partition(".")[0] for name in found} & HEAVY == {"pydantic", "ruamel", "sqlite3", "ulid"}
     assert not found & {"ssl", "chargerd.mqtt.asyncapi", "chargerd.mqtt.client", "chargerd.cli.ctl_tables"}
     assert len(found) <= 440, sorted(found)
+
+
+def test_the_daemon_makes_its_digests_without_openssl_and_speaks_tls_all_the_same() -> None:
+    loaded(
+        """
+from chargerd.cli.run import leave_out_openssl
+leave_out_openssl()
+import chargerd.cli.running, hashlib
+assert hashlib.sha256(b"abc").hexdigest().startswith("ba7816bf8f01cfea")
+assert "libcrypto" not in open("/proc/self/maps").read()
+import paho.mqtt.client, ssl
+ssl.create_default_context()
+"""
+    )
