@@ -144,7 +144,8 @@ def sentence(name: str, about: str, reply: Mapping[str, Any]) -> str | None:
     if name == "limits":
         return f"{about}: the new limits hold"
     if name in {"enable", "reset"}:
-        return f"{about}: {'enabled' if name == 'enable' else 'done'}{message}{_still(name, about, reply)}"
+        made = f"enabled{message}" if name == "enable" else reply.get("message") or "done"
+        return f"{about}: {made}{_still(name, about, reply)}"
     if name != "disable":
         return None
     if reply.get("port") is None:

@@ -271,6 +271,8 @@ def _why_not_lines(port: Fields, circuits: Sequence[Fields]) -> list[Text]:
     for code in obstacles(port):
         if code == "disabled" and port.get("disabled"):
             continue
+        if code == "not_yet_known" and obstacles(port) != [code]:
+            continue  # A start would not wait: the others refuse it.
         sentence, step = obstacle(code, str(port["port"]))
         if held and code in {"latched", "locked_out"} and (code == "locked_out") not in own:
             if latches:

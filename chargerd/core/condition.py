@@ -489,7 +489,7 @@ class PortCondition:
                 fresh=fresh,
                 frozen=self.frozen.flagged,
                 voltage=voltage,
-                opened_at=self.relay.opened_at if self.relay.phase is Phase.OPEN else None,
+                moved_at=self.relay.opened_at if self.relay.phase is Phase.OPEN else self.relay.closed_from,
             ),
             latches=tuple(self.latches),
             blocked_by=self.obstacles(now),

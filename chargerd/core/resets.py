@@ -8,6 +8,9 @@ from chargerd.core.moment import Moment
 from chargerd.core.port import Port
 from chargerd.core.session import Source
 
+NOTHING_HELD = "nothing was held"
+"""Of a reset where no latch was: what was wanted is so, but nothing was cleared."""
+
 
 def clears(request: ResetRequested, latch: Latch) -> bool:
     """Say whether a reset may clear a latch: lock-outs want a reason given on site."""
@@ -41,7 +44,7 @@ def clear(port: Port, event: Event, now: Moment) -> None:
         code = Code.LOCKED_OUT if kept[0].clearing is Clearing.LOCK_OUT else Code.NOT_ALLOWED
         answer_request(port, event, ReplyStatus.REJECTED, code)
     else:
-        answer_request(port, event, ReplyStatus.DONE, Code.OK)
+        answer_request(port, event, ReplyStatus.DONE, Code.OK, "" if cleared else NOTHING_HELD)
     port.rest(now)
     if port.load_unconfirmed(now):
         port.lock_out_unconfirmed(now)

@@ -114,15 +114,15 @@ class Seen:
         old = self.voltage_at is None or between(self.voltage_at, now) > keeps
         return None if old else self.voltage
 
-    def measured(self, *, fresh: bool, frozen: bool, voltage: Volts | None, opened_at: Instant | None) -> Measured:
+    def measured(self, *, fresh: bool, frozen: bool, voltage: Volts | None, moved_at: Instant | None) -> Measured:
         """Return the values as onlookers get them, as old as the older of current and power.
 
-        `opened_at` is when an open relay was read back open: what flowed before is not what flows.
+        `moved_at` is when the relay opened or closed: what flowed before is not what flows.
         """
         known = [at for at in (self.current_at, self.power_at) if at is not None]
         return Measured(
-            current=None if _before(self.current_at, opened_at) else self.current,
-            power=None if _before(self.power_at, opened_at) else self.signed_power,
+            current=None if _before(self.current_at, moved_at) else self.current,
+            power=None if _before(self.power_at, moved_at) else self.signed_power,
             voltage=voltage,
             energy=self.energy,
             at=min(known, default=None),
@@ -131,5 +131,5 @@ class Seen:
         )
 
 
-def _before(at: Instant | None, opened_at: Instant | None) -> bool:
-    return at is not None and opened_at is not None and at < opened_at
+def _before(at: Instant | None, moved_at: Instant | None) -> bool:
+    return at is not None and moved_at is not None and at < moved_at

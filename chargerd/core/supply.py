@@ -45,7 +45,7 @@ from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of, 
 from chargerd.core.plan import Phase as Wire
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
-from chargerd.core.resets import clears
+from chargerd.core.resets import NOTHING_HELD, clears
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.table import Trigger, react
 from chargerd.core.units import Amps, Instant, PortId, Seconds, Volts, Watts
@@ -253,6 +253,7 @@ class Supply:
         if event.command is not None:
             status, code = (ReplyStatus.REJECTED, Code.NOT_ALLOWED) if kept else (ReplyStatus.DONE, Code.OK)
             message = "; ".join(self._why_kept(latch, circuit) for latch in kept)
+            message = message if kept or cleared else NOTHING_HELD
             self._out.do(Answer(command=event.command, name="reset", status=status, code=code, message=message))
         for port in self._below[circuit.plan.id]:
             if port.charge is None:

@@ -30,7 +30,7 @@ class PortState(StrEnum):
 class Measured:
     """The newest value of each quantity and when it was read; `None` where none was read yet.
 
-    Of an open relay current and power are `None` until they have been read since it opened. The voltage is the
+    Current and power are `None` until they have been read since the relay opened or closed. The voltage is the
     meter's own, or that of the nearest meter upstream; `None` if neither has shown one for 10 s.
     `fresh` says whether the port counts as seen by the rule that opens it otherwise; `frozen` that the meter
     answers, but seems not to measure.

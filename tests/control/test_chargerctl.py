@@ -681,3 +681,19 @@ def test_a_session_that_only_waits_says_what_for(daemon: Daemon, tmp_path: Path)
     daemon.ports = [port("A05", "suspended", session=session, session_id="S-2", blocked_by=["busy"])]
     assert ", suspended by undervoltage" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
     assert run(tmp_path, "status").stdout.rstrip().endswith("undervoltage")
+
+
+def test_a_port_that_lacks_more_is_not_said_to_wait_for_what_is_not_yet_known(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    daemon.ports = [port("A05", "unknown", blocked_by=["board_lost", "not_yet_known"])]
+    shown = run(tmp_path, "port", "A05").stdout
+    assert "has just begun" not in shown
+    assert "has not confirmed" in shown
+    daemon.ports = [port("A05", "unknown", blocked_by=["not_yet_known"])]
+    assert "has just begun" in run(tmp_path, "port", "A05").stdout
+
+
+def test_a_reset_where_nothing_was_held_says_so(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.replies = [{**reply("done", "ok", "nothing was held"), "command": "reset"}]
+    assert run(tmp_path, "reset", "A01").stdout == "A01: nothing was held\n"

@@ -236,3 +236,22 @@ def test_a_view_changes_nothing() -> None:
     assert mine is not None
     assert other is not None
     assert replace(mine, at=other.at).energy == pytest.approx(other.energy)
+
+
+def test_what_flowed_before_the_relay_moved_is_not_shown_as_what_flows() -> None:
+    world = World(poll=0.5, separate=True)
+    session = world.charging()
+    world.run(5)
+    assert world.view().measured.power == 300.0
+    world.stop(session=session)
+    world.run(10)
+    assert world.view().measured.power == 0.0
+    world.start()
+    world.run_until("contact closed")
+    while not world.view().relay_closed:
+        world.run(0.01)
+    shown = world.view().measured
+    assert shown.power in {None, 300.0}, "no power of an open relay"
+    assert shown.current != 0.0
+    world.run(5)
+    assert world.view().measured.power == 300.0

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.commands import CloseRelay
+from chargerd.core.commands import Answer, CloseRelay
 from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
@@ -924,3 +924,17 @@ def test_several_ports_and_one_raise() -> None:
     world.update("A02", "session-2", current=3.0)
     world.run(1)
     assert (limits(world, "A01").current, limits(world, "A02").current) == (5.0, 3.0)
+
+
+def test_a_reset_says_whether_anything_was_held() -> None:
+    world = shed()
+    world.ready()
+
+    def said(command: CommandId) -> list[str]:
+        return [told.message for _, told in world.commands if isinstance(told, Answer) and told.command == command]
+
+    assert said(world.reset()) == said(world.reset(HOLDER)) == ["nothing was held"]
+    world.charging()
+    world.draw(9.0, 900.0)
+    world.run_until("state tripped")
+    assert said(world.reset()) == [""]
