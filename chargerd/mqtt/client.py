@@ -37,7 +37,7 @@ from chargerd.mqtt.outgoing import (
 )
 from chargerd.mqtt.parts import json_of, up_ms
 from chargerd.mqtt.publisher import FAILURE, Publisher
-from chargerd.mqtt.reasons import NO_PROGRESS, RENEWED, Reason, not_set_up, place_of
+from chargerd.mqtt.reasons import HUNG_UP, NO_PROGRESS, RENEWED, UNSTEADY, Reason, not_set_up, place_of
 from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, BackOff, Transport
 
 EVERY_COMMAND = ("cmd/+",)
@@ -337,18 +337,22 @@ class MqttLink:
         elif heard.reason.ours_to_mend:
             self._alarms.say("connection_refused", heard.reason.text, heard.reason.code)
         if heard.generation == self._generation and self.connected:
-            self._attempts.lost(heard.reason, heard.pause)
-            self._count_short()
+            steady = self._count_short()
+            self._attempts.lost(heard.reason if steady or heard.reason.code != HUNG_UP else UNSTEADY, heard.pause)
             self._part()
 
-    def _count_short(self) -> None:
-        """Notice connections that never last: a broker that says nothing when another client takes our session."""
+    def _count_short(self) -> bool:
+        """Notice connections that never last: a broker that says nothing when another client takes our session.
+
+        Says whether they do.
+        """
         assert self._connected_at is not None
         if between(self._connected_at, self._clock.now()) <= STEADY_AFTER:
             self._short += 1
         if self._short >= MOST_SHORT:
             self._back_off.unsteady()
             self._alarms.say("connection_unsteady", "another client may be using this gateway's id")
+        return self._short < MOST_SHORT
 
     def _part(self) -> None:
         """The connection is gone; the next one has another number."""

@@ -53,6 +53,13 @@ NO_PROGRESS = Reason(
     what="nothing had come from the broker for too long",
     then="check network and broker; it is tried again at once",
 )
+HUNG_UP = "broke_off"
+"""The code of a connection that ended without a word."""
+UNSTEADY = Reason(
+    code="unsteady",
+    what="no connection lasts: another client may be using this gateway's id",
+    then="look for two gateways with one gateway.id, or a card that was copied; else check the line",
+)
 RENEWED = Reason(
     code="credentials_replaced",
     what="there are new certificates or a new password",

@@ -273,6 +273,12 @@ def test_connections_that_never_last_raise_an_alarm() -> None:
         stage.wait(lambda: any(name == "connection_unsteady" for name, _ in stage.alarms))
         assert broker.connects >= 3
 
+        def told() -> bool:
+            reason = stage.link.state.reason
+            return reason is not None and reason.code == "unsteady"
+
+        stage.wait(told)
+
 
 def test_after_connections_that_never_last_pauses_grow_until_one_has_held_for_long(
     monkeypatch: pytest.MonkeyPatch,
