@@ -15,7 +15,7 @@ from chargerd.core.facts import (
     RelayNotReconciled,
     SessionEnded,
 )
-from chargerd.core.plan import holder_of
+from chargerd.core.plan import Phase, holder_of
 from chargerd.core.units import CircuitId, PortId, SessionId
 from tests.campaign.shed import Shed
 from tests.contract.checking import complaints
@@ -225,6 +225,14 @@ class Truth:
             )
             self._closed_last[circuit] = now
 
+    def closed(self, port: PortId) -> bool:
+        """Say whether a port's relay was told to close, and nothing else since."""
+        return port in self._told_to_close
+
+    def locked(self, port: PortId) -> bool:
+        """Say whether a port is locked out."""
+        return port in self._locked
+
     def check(self, now: float) -> None:
         """Assert what must hold at any time."""
         shed = self.shed
@@ -256,7 +264,10 @@ class Truth:
                     self._said(f"S2: {circuit} has tripped and is fed", port)
                 )
             rating = self._ratings.get(circuit)
-            load = sum(shed.loads[port].amps for port in flows)
+            load = max(
+                sum(shed.loads[port].amps for port in flows if self._ports[port].phase in {phase, Phase.ALL})
+                for phase in (Phase.L1, Phase.L2, Phase.L3)
+            )
             welded = any(shed.contacts[port].welded for port in flows)
             if rating is None or load < rating or welded:
                 self._over_from.pop(circuit, None)

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from chargerd.config.register_map import Quantity
-from chargerd.core.units import PortId, WattHours
+from chargerd.core.units import PortId, WattHours, Watts
 from chargerd.sim import loads
 from tests.campaign.frames import Faults, FrameShed
 from tests.campaign.life import MINUTE, SHORT, Life
@@ -19,6 +19,7 @@ FRAME_FAULTS = (
     "boards without mains",
     "spoilt frames",
     "line gone",
+    "line hangs up",
     "stuck bus",
     "adapter hears itself",
     "deaf relay board",
@@ -49,9 +50,11 @@ class FrameLife(Life):
         """Plug something in."""
         self.framed.world.socket(port).plug(bike)
 
-    def pull(self, port: PortId) -> None:
-        """Pull a plug."""
+    def pull(self, port: PortId, leaves: Watts) -> None:
+        """Pull a plug, or leave a charger in its socket."""
         self.framed.world.socket(port).unplug()
+        if leaves:
+            self.plug(port, loads.resistive("charger alone", leaves / loads.NOMINAL))
 
     def _short(self) -> None:
         """Let a charger that is under way break down, if there is one."""
@@ -77,6 +80,7 @@ class FrameLife(Life):
                 "spoilt frames": self._spoil,
                 "more spoilt frames": self._spoil,
                 "line gone": self._lose_line,
+                "line hangs up": self._hang_up,
                 "stuck bus": self._babble,
                 "adapter hears itself": self._hear,
                 "deaf relay board": self._deafen,
@@ -124,6 +128,12 @@ class FrameLife(Life):
         self._disturb(span)
         self.framed.line.gone = True
         self.framed.later(span, setattr, self.framed.line, "gone", False)
+
+    def _hang_up(self, span: float) -> None:
+        """Let the line be there, and go with whatever is asked first."""
+        self._disturb(span)
+        self.framed.line.hangs_up = True
+        self.framed.later(span, setattr, self.framed.line, "hangs_up", False)
 
     def _babble(self, span: float) -> None:
         span = min(span, 20.0)
@@ -185,7 +195,7 @@ class FrameLife(Life):
         """Mend everything that is broken."""
         shed = self.framed
         shed.line.faults, shed.line.gone, shed.line.stuck_until = Faults(), False, 0.0
-        shed.line.hears_itself, shed.line.deaf = False, 0.0
+        shed.line.hears_itself, shed.line.hangs_up, shed.line.deaf = False, False, 0.0
         for board in shed.world.boards_on("line"):
             board.speak()
             board.power_on()

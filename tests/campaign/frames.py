@@ -76,6 +76,8 @@ class VirtualLine:
     def __init__(self, shed: "FrameShed", seed: int) -> None:
         self.faults = Faults()
         self.gone = False
+        self.hangs_up = False
+        """Whether it can be opened, and goes with the first request."""
         self.stuck_until = 0.0
         self.hears_itself = False
         """Whether the adapter hands over what it sends itself."""
@@ -94,6 +96,8 @@ class VirtualLine:
     def write(self, data: bytes) -> None:
         """Send a request; the boards hear it when it is through and the line has fallen silent."""
         self._alive()
+        if self.hangs_up:
+            raise LineGone("hung up")
         now = self._shed.now
         gap = now - self._last_byte
         if now >= self.stuck_until:

@@ -4,26 +4,15 @@ import abc
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
 
 from chargerd.core.moment import ClockQuality
-from chargerd.core.plan import (
-    CircuitPlan,
-    FeederPlan,
-    InputKind,
-    InputPlan,
-    RelayPlan,
-    StationPlan,
-    holder_of,
-)
-from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, SessionId, Volts, Watts
+from chargerd.core.units import PortId, Seconds, SessionId, Volts, Watts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.cloud import Cloud
 from tests.campaign.outages import Outages
 from tests.campaign.shed import Shed
-from tests.core.plant import Board, Bus, port_plan
+from tests.core.plant import Board, Bus
 
 MINUTE = 60.0
 LOOK_EVERY = 0.7
@@ -50,7 +39,7 @@ BIKES: Mapping[str, tuple[int, Callable[[int], loads.Load]]] = {
     "growing overload": (2, lambda _seed: loads.growing_overload()),
 }
 """What is brought, and how often beside the others."""
-PEOPLE = ("mind changed", "start at the start")
+PEOPLE = ("mind changed", "start at the start", "charger stays")
 """What people do of all that may go wrong."""
 RARE = (
     "killed",
@@ -127,8 +116,8 @@ class Life(abc.ABC):
         """Plug something in."""
 
     @abc.abstractmethod
-    def pull(self, port: PortId) -> None:
-        """Pull a plug."""
+    def pull(self, port: PortId, leaves: Watts) -> None:
+        """Pull a plug, or take the battery alone: its charger stays and goes on drawing what it `leaves`."""
 
     @abc.abstractmethod
     def fault(self) -> None:
@@ -173,7 +162,7 @@ class Life(abc.ABC):
             self._bring(port)
             self.shed.later(rng.uniform(1, 20), self._scan, port)
         elif what < 0.75:
-            self.pull(port)
+            self._take_away(port)
         elif self.shed.dead:
             pass  # Nobody hears them.
         elif what < 0.85:
@@ -182,6 +171,14 @@ class Life(abc.ABC):
             self._scan(port)
         else:
             self.shed.ask_reset(port)
+
+    def _take_away(self, port: PortId) -> None:
+        """Take a bike; some chargers stay behind, and idle at a little power or at more."""
+        rng = self.rng
+        stays = rng.random() < 0.4
+        if stays:
+            self.happened["charger stays"] += 1
+        self.pull(port, Watts(rng.choice((0.7, rng.uniform(2.0, 15.0))) if stays else 0.0))
 
     def _bring(self, port: PortId) -> None:
         weights = [weight for weight, _ in BIKES.values()]
@@ -270,10 +267,10 @@ class ModelledLife(Life):
         """Plug something in; what it draws is followed from now on."""
         self._plugged[port] = (bike, 0.0)
 
-    def pull(self, port: PortId) -> None:
-        """Pull a plug; some chargers stay behind without their pack."""
+    def pull(self, port: PortId, leaves: Watts) -> None:
+        """Pull a plug, or leave a charger in its socket."""
         self._plugged.pop(port, None)
-        self.shed.draw(0.0, 0.7 if self.rng.random() < 0.3 else 0.0, port=port)
+        self.shed.draw(leaves / 138.0, leaves, port=port)
 
     def _follow(self) -> None:
         """Let the loads go on, as far as they are energised."""
@@ -393,6 +390,7 @@ class ModelledLife(Life):
         contact = self.shed.contacts[port]
         contact.welded = how in {"welded", "stuck"}
         contact.jammed = how == "jammed"
+        contact.hidden = False
         if how == "freed":
             self.shed.set_contact(port, closed=contact.coil, by="freed")
 
@@ -409,113 +407,3 @@ class ModelledLife(Life):
             shed.meters[port].script.clear()
             self._thaw(port)
             self.stick(port, "freed")
-
-
-MAIN, LEFT, RIGHT = CircuitId("main"), CircuitId("left"), CircuitId("right")
-TROUBLES = (
-    "detector",
-    "input board silent",
-    "feeder meter silent",
-    "load beside the ports",
-    "wrong voltage",
-    "mains vanish",
-    "crosstalk",
-)
-"""What else can happen in circuits."""
-DETECTORS = {LEFT: "smoke-left", MAIN: "stop-main"}
-
-
-def quarter(count: int = 12) -> StationPlan:
-    """Two sheds below one supply, which is too small for all of their ports at once."""
-    ports = [
-        replace(port_plan(f"A{number:02d}", number), circuit=LEFT if number <= count // 2 else RIGHT)
-        for number in range(1, count + 1)
-    ]
-    switch = RelayPlan(board=BoardId("io-a"), channel=1)
-    inputs = (
-        InputPlan(id=DETECTORS[LEFT], board=BoardId("io-a"), channel=1, kind=InputKind.SMOKE, circuit=LEFT),
-        InputPlan(
-            id=DETECTORS[MAIN], board=BoardId("io-a"), channel=2, kind=InputKind.EMERGENCY_STOP, circuit=MAIN
-        ),
-    )
-    meter = FeederPlan(board=BoardId("feeder"))
-    return StationPlan(
-        ports=tuple(ports),
-        circuits=(
-            CircuitPlan(id=MAIN, rating=Amps(40.0)),
-            CircuitPlan(id=LEFT, parent=MAIN, rating=Amps(20.0), meter=meter, contactor=switch),
-            CircuitPlan(id=RIGHT, parent=MAIN, rating=Amps(16.0), power=Watts(2800.0)),
-        ),
-        inputs=inputs,
-        queue_for=Seconds(300.0),
-        resume_window=Seconds(1800.0),
-    )
-
-
-class QuarterLife(ModelledLife):
-    """Life where circuits fill up, trip, and lose their mains."""
-
-    def __init__(self, seed: int, folder: Path) -> None:
-        super().__init__(seed, Shed(folder, site=quarter()))
-        self._sow(self._trouble, 4 * MINUTE)
-
-    def _trouble(self) -> None:
-        rng, shed = self.rng, self.shed
-        span, which = rng.choice((1.0, 5.0, 20.0, 120.0)), rng.randrange(7)
-        self.happened[TROUBLES[which]] += 1
-        match which:
-            case 0:
-                circuit = rng.choice(list(DETECTORS))
-                shed.danger.add(DETECTORS[circuit])
-                shed.later(span, shed.danger.discard, DETECTORS[circuit])
-                shed.later(span + rng.uniform(1.0, 120.0), self._look_after, circuit)
-            case 1:
-                shed.io.silent = True
-                shed.later(span, setattr, shed.io, "silent", False)
-            case 2:
-                shed.feeders_silent = True
-                shed.later(span, setattr, shed, "feeders_silent", False)
-            case 3:
-                shed.background[LEFT] = (rng.uniform(0.0, 18.0), rng.uniform(0.0, 2000.0))
-                shed.later(span, self._quiet_again)
-            case 4:
-                shed.feeder_volts = (Volts(rng.choice((0.0, 150.0, 230.0, 275.0))),)
-                shed.later(span, setattr, shed, "feeder_volts", (Volts(230.0),))
-            case 5:
-                self._mains_vanish(span)
-            case _:
-                for port in self.names:
-                    self._whisper(port)
-
-    def more_faults(self, port: PortId) -> Mapping[str, Callable[[float], None]]:
-        """Freeze no meter: what nobody measures, no circuit can be relieved of."""
-        return {"meter silent, too": lambda span: self._mains_vanish_at([port], span)}
-
-    def _quiet_again(self) -> None:
-        self.shed.background.pop(LEFT, None)
-
-    def _mains_vanish(self, span: float) -> None:
-        """Take the mains from one shed: its loads draw nothing, its meters say nothing."""
-        self._mains_vanish_at([port for port in self.names if self.shed.plans[port].circuit == RIGHT], span)
-
-    def _mains_vanish_at(self, ports: list[PortId], span: float) -> None:
-        for port in ports:
-            self.shed.meters[port].silent = True
-            self.shed.later(span, setattr, self.shed.meters[port], "silent", False)
-
-    def _whisper(self, port: PortId) -> None:
-        """Let a meter show what its neighbours draw, as channels of one board do."""
-        if self.shed.loads[port].watts < 1.0:
-            self.shed.draw(0.01, self.rng.uniform(0.3, 1.3), port=port)
-
-    def _look_after(self, circuit: CircuitId) -> None:
-        if self._alive and not self.shed.dead:
-            self.shed.ask_reset(holder_of(circuit))
-
-    def mend(self) -> None:
-        """Mend everything that is broken, and clear what has tripped."""
-        super().mend()
-        shed = self.shed
-        shed.danger.clear()
-        shed.background.clear()
-        shed.feeders_silent, shed.io.silent, shed.feeder_volts = False, False, (Volts(230.0),)

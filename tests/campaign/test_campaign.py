@@ -10,8 +10,9 @@ import pytest
 from tests.campaign.frame_life import FRAME_FAULTS, LINE_FAULTS, FrameLife
 from tests.campaign.frames import CHARACTER
 from tests.campaign.gateways import GATEWAY_FAULTS, GatewayLife
-from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, TROUBLES, Life, QuarterLife
+from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, Life
 from tests.campaign.lines_life import LINE_TROUBLES, TwoLinesLife
+from tests.campaign.quarter import TROUBLES, QuarterLife
 from tests.judging import every
 from tests.logs import silence
 

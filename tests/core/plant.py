@@ -36,6 +36,7 @@ from chargerd.core.plan import (
     DeadMan,
     Limits,
     MeterPlan,
+    Phase,
     PortPlan,
     Protection,
     RelayPlan,
@@ -64,6 +65,7 @@ TIMEOUT = 0.2
 """Seconds the bus waits for an answer that does not come."""
 COILS_EVERY = 2.0
 IDLE_POLL = 5.0
+PHASES = (Phase.L1, Phase.L2, Phase.L3)
 
 
 def port_plan(name: str = "A01", channel: int = 1, **changes: object) -> PortPlan:
@@ -440,14 +442,21 @@ class Plant(LogBook):
                 continue
             amps, watts = self.background.get(circuit.id, (0.0, 0.0))
             below = [port for port in self.loads if circuit.id in self._above(port)]
-            now = [self.loads[port].at(self.now) for port in below]
-            amps += sum(flows for flows, _ in now)
-            watts += sum(draws for _, draws in now)
+            now = {port: self.loads[port].at(self.now) for port in below}
+            watts += sum(draws for _, draws in now.values())
+            each = [
+                {phase, Phase.ALL} if circuit.meter.phases > 1 else set(Phase)
+                for phase in PHASES[: circuit.meter.phases]
+            ]
+            currents = tuple(
+                Amps(amps + sum(flows for port, (flows, _) in now.items() if self.plans[port].phase in mine))
+                for mine in each
+            )
             self.tell(
                 CircuitReading(
                     circuit=circuit.id,
                     at=Instant(self.now),
-                    currents=(Amps(amps),),
+                    currents=currents,
                     power=Watts(watts),
                     voltages=self.feeder_volts,
                 )
