@@ -92,6 +92,8 @@ class Circuit:
     """Readings before this instant cannot show yet what the last opening has brought."""
     last_closing: Instant | None = None
     contactor: Contactor | None = None
+    children: list["Circuit"] = field(default_factory=list)
+    """The circuits that hang directly on it."""
     held: bool = False
     """Whether its contactor has to stay open for a relay below that is out of control."""
     unguarded: bool = False
@@ -141,18 +143,25 @@ class Circuit:
 
     def load(self, now: Instant) -> Sum:
         """Return what flows: the larger of measured and summed; a silent meter is stood in for by allocations."""
-        if self.plan.meter is None:
+        if self.plan.meter is None and not self.children:
             return self.drawn
+        flows = self.drawn.plus(self.beside(now))
+        silent = self.plan.meter is not None and not self.feeder_fresh(now)
+        return flows.most(self.allocated) if silent else flows
+
+    def beside(self, now: Instant) -> Sum:
+        """Return what flows beside the ports, as far as its meter shows it, or those of the circuits below."""
+        below = Sum()
+        for circuit in self.children:
+            below = below.plus(circuit.beside(now))
         if not self.feeder_fresh(now):
-            return self.drawn.most(self.allocated)
-        return self.drawn.most(self._measured())
+            return below
+        less = Sum((-self.drawn.currents[0], -self.drawn.currents[1], -self.drawn.currents[2]), -self.drawn.power)
+        return self._measured().plus(less).most(below)
 
     def spoken_for(self, now: Instant) -> Sum:
         """Return what nobody else can be promised: allocations, and what flows beside the ports."""
-        if not self.feeder_fresh(now):
-            return self.allocated
-        less = Sum((-self.drawn.currents[0], -self.drawn.currents[1], -self.drawn.currents[2]), -self.drawn.power)
-        return self.allocated.plus(self._measured().plus(less).most(Sum()))
+        return self.allocated.plus(self.beside(now))
 
     def _measured(self) -> Sum:
         power = self.drawn.power if self.feeder.power is None else self.feeder.power
@@ -167,7 +176,11 @@ class Circuit:
         return self.share(extra) <= ADMIT + ROUNDING
 
     def seen_at(self, at: Instant, now: Instant) -> Instant:
-        """Return when the load was true: that of its own meter is no newer because a port was read at `at`."""
+        """Return when the load was true: what meters show of it is no newer because a port was read at `at`."""
+        nothing = Sum()
+        for circuit in self.children:
+            if circuit.beside(now) != nothing:
+                at = min(at, circuit.seen_at(at, now))
         if self.feeder.at is None or not self.feeder_fresh(now):
             return at
         return self.feeder.at if self.share(self._measured()) >= self.share(self.drawn) else at
@@ -191,8 +204,8 @@ class Circuit:
 
     def settle_time(self) -> Seconds:
         """Return how long after an opening readings do not show it yet."""
-        refresh = 0.0 if self.plan.meter is None else self.plan.meter.refresh
-        return Seconds(2 * refresh + SETTLING)
+        mine = 0.0 if self.plan.meter is None else self.plan.meter.refresh
+        return max([Seconds(2 * mine + SETTLING), *(circuit.settle_time() for circuit in self.children)])
 
     def due(self) -> Instant | None:
         """Return when it has to be looked at though nothing is read."""

@@ -55,11 +55,8 @@ class Circuits:
                 phase = at.phase
             mine = [latch for latch in held if latch.port == holder_of(circuit.id)]
             self._by_id[circuit.id] = Circuit(plan=circuit, phase=phase, latches=mine)
-        for circuit in plan.circuits:
-            chain = [self._by_id[circuit.id]]
-            while (parent := chain[-1].plan.parent) is not None:
-                chain.append(self._by_id[parent])
-            self._chains[circuit.id] = tuple(chain)
+        for name in self._by_id:
+            self._chains[name] = self._hang(name)
         self._places = {port.id: self._place(port.circuit, port.phase) for port in plan.ports}
         self._shares: dict[PortId, Share] = {}
         self._own: dict[CircuitId, list[tuple[PortId, tuple[int, ...]]]] = {it.id: [] for it in plan.circuits}
@@ -67,11 +64,16 @@ class Circuits:
         for port in plan.ports:
             if port.circuit in self._own:
                 self._own[port.circuit].append((port.id, PLACES[self._places[port.id].phase]))
-        self._children = {
-            circuit: tuple(child for child in self._by_id.values() if child.plan.parent == circuit)
-            for circuit in self._by_id
-        }
         self._queue: list[Waiting] = []
+
+    def _hang(self, circuit: CircuitId) -> tuple[Circuit, ...]:
+        """Hang a circuit on the one above; return it with all that are above it, the nearest first."""
+        chain = [self._by_id[circuit]]
+        while (parent := chain[-1].plan.parent) is not None:
+            chain.append(self._by_id[parent])
+        for above in chain[1:2]:
+            above.children.append(chain[0])
+        return tuple(chain)
 
     def _place(self, circuit: CircuitId, phase: Phase) -> Place:
         above = self._chains.get(circuit, ())
@@ -184,7 +186,7 @@ class Circuits:
             allocated_power += share.allocated_power
         circuit.drawn = Sum((drawn[0], drawn[1], drawn[2]), power)
         circuit.allocated = Sum((allocated[0], allocated[1], allocated[2]), allocated_power)
-        for child in self._children[circuit.plan.id]:
+        for child in circuit.children:
             circuit.drawn = circuit.drawn.plus(child.drawn)
             circuit.allocated = circuit.allocated.plus(child.allocated)
 

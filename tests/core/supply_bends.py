@@ -192,8 +192,8 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "circuit",
-        "            return self.drawn.most(self.allocated)",
-        "            return self.drawn",
+        "return flows.most(self.allocated) if silent else flows",
+        "return flows",
         "scenarios.test_circuits:test_a_silent_feeder_meter_is_stood_in_for_by_the_allocations",
         (),
         (),

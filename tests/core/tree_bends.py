@@ -73,21 +73,41 @@ TREE_BENDS: tuple[Bend, ...] = (
     # What a feeder meter shows, and what it does not.
     Bend(
         "circuit",
-        "return self.drawn.most(self._measured())",
-        "return self._measured()",
+        "self._measured().plus(less).most(below)",
+        "self._measured().plus(less)",
         _HERE + "test_a_feeder_that_shows_less_than_its_ports_sheds_by_what_they_show",
     ),
     Bend(
         "circuit",
-        "self._measured().plus(less).most(Sum())",
+        "self._measured().plus(less).most(below)",
         "self._measured().plus(less)",
         _HERE + "test_a_feeder_that_shows_less_than_its_ports_leaves_no_more_room",
     ),
     Bend(
         "circuit",
-        "return self.allocated.plus(self._measured().plus(less).most(Sum()))",
+        "return self.allocated.plus(self.beside(now))",
         "return self.allocated",
         _HERE + "test_what_flows_beside_the_ports_takes_room_from_them",
+    ),
+    Bend(
+        "circuit",
+        "below = below.plus(circuit.beside(now))",
+        "pass",
+        _HERE + "test_what_flows_beside_the_ports_below_takes_room_from_those_above",
+    ),
+    Bend(
+        "circuit",
+        "at = min(at, circuit.seen_at(at, now))",
+        "pass",
+        _HERE + "test_what_a_meter_below_shows_from_before_opens_no_second_port",
+        (0.0,),
+    ),
+    Bend(
+        "circuit",
+        ", *(circuit.settle_time() for circuit in self.children)]",
+        "]",
+        _HERE + "test_what_a_meter_below_shows_from_before_opens_no_second_port",
+        (1.0,),
     ),
     # Phases.
     Bend("circuits", "if circuit.relieved_by(self.place(port).phase, load))[:1]", ")[:1]", _ONE_PHASE),

@@ -165,8 +165,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a command with a known id acts again",
         module="runtime/desk.py",
-        old="            if known is None:\n",
-        new="            if True:\n",
+        old="        if same is None:\n            return False\n",
+        new="        if True:\n            return False\n",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(

@@ -33,9 +33,17 @@ LIMITED = {"phases": 3, "meter": FeederPlan(board=BoardId("feeder"), phases=3)}
 
 
 def tree(
-    *, queue_for: float = 0.0, inputs: tuple[InputPlan, ...] = (), switched: bool = False, **main: object
+    *,
+    queue_for: float = 0.0,
+    inputs: tuple[InputPlan, ...] = (),
+    switched: bool = False,
+    meter: FeederPlan | None = None,
+    **main: object,
 ) -> World:
-    """Two sheds below one main circuit: A01 and A02 on one, B01 on the other; `main` are members of its plan."""
+    """Two sheds below one main circuit: A01 and A02 on one, B01 on the other; `main` are members of its plan.
+
+    `meter` is that of the first shed.
+    """
     ports = (
         port_plan("A01", 1),
         port_plan("A02", 2),
@@ -43,7 +51,7 @@ def tree(
     )
     circuits = (
         CircuitPlan(id=MAIN, **main),  # type: ignore[arg-type]  # the caller names members of CircuitPlan
-        CircuitPlan(id=SHED, parent=MAIN, contactor=SWITCH if switched else None),
+        CircuitPlan(id=SHED, parent=MAIN, contactor=SWITCH if switched else None, meter=meter),
         CircuitPlan(id=OTHER, parent=MAIN),
     )
     return World(
@@ -159,6 +167,45 @@ def test_what_flows_beside_the_ports_takes_room_from_them() -> None:
     world.run(3)
     world.start("A02")
     assert world.answers("start-2") == ["rejected circuit_full"], "5 A, 5 A and 3 A of 10.8 A"
+
+
+def test_what_flows_beside_the_ports_below_takes_room_from_those_above() -> None:
+    world = tree(meter=feeder(), **rated(12.0))
+    world.charging("A01")
+    world.background[SHED] = (3.0, 0.0)
+    world.run(3)
+    assert main_of(world).load_currents[0] == 5.0
+    world.start("B01")
+    assert world.answers("start-2") == ["rejected circuit_full"], "5 A, 5 A and 3 A of 10.8 A"
+
+
+def test_what_flows_beside_the_ports_below_is_shed_above() -> None:
+    world = tree(meter=feeder(), **rated(12.0))
+    all_charging(world, "A01", "B01")
+    world.run(5)
+    world.background[SHED] = (9.0, 0.0)
+    assert world.run_until("suspended circuit_overload", within=4) > 2.0
+    assert world.state("B01") is PortState.SUSPENDED, "the newest of both sheds"
+    world.run(10)
+    assert world.state("A01") is PortState.CHARGING, "11 A of 12 A"
+
+
+@pytest.mark.parametrize("refresh", [0.0, 1.0])
+def test_what_a_meter_below_shows_from_before_opens_no_second_port(refresh: float) -> None:
+    world = tree(meter=feeder(refresh), **rated(17.0))
+    all_charging(world, "B01", "A01", "A02")
+    world.background[SHED] = (0.9, 0.0)
+    world.run(5)
+    for port in ("A01", "A02", "B01"):
+        world.draw(5.4, 700.0, port=port)
+    world.run_until("suspended circuit_overload", within=6)
+    for _ in range(round(2 * refresh / 0.5)):
+        world.run(0.5)
+        measured(world, 11.7)
+    world.feeders_silent = False
+    world.run(20)
+    assert world.count("circuit shed", "A01") + world.count("circuit shed", "B01") == 0
+    assert world.count("circuit shed", "A02") == 1
 
 
 # Phases
