@@ -90,8 +90,8 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "charge",
-        "energy_resolution, made, meter.refresh), made)",
-        "energy_resolution, made, meter.refresh), made)\n        self.totals.charging = Seconds(2 * self.totals.charging)",
+        "made, meter.refresh), made)",
+        "made, meter.refresh), made)\n        self.totals.charging = Seconds(2 * self.totals.charging)",
         _RESUME + "test_what_is_counted_is_counted_once",
     ),
     Bend(
