@@ -405,6 +405,7 @@ class MqttLink:
     def _subscribed(self, heard: SubAck) -> None:
         if heard.generation != self._generation:
             return
+        self._feed.subscribed()
         refused = [code for code in heard.codes[: len(self._topics)] if code >= FAILURE]
         if refused:
             codes = ", ".join(f"0x{code:02x}" for code in refused)

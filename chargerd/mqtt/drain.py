@@ -92,6 +92,13 @@ class Drain:
         self._own_until = until if own_states else None
         self._pause_until = None
 
+    def waits_until(self, until: Instant) -> None:
+        """What is waited for comes before `until`, or not at all."""
+        if self._ack_until is not None:
+            self._ack_until = min(self._ack_until, until)
+        if self._own_until is not None:
+            self._own_until = min(self._own_until, until)
+
     def disconnected(self) -> None:
         """The connection is gone."""
         self._open = False

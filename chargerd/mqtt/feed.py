@@ -20,8 +20,10 @@ from chargerd.mqtt.arguments import AckBody, KeptState
 from chargerd.mqtt.drain import READ_AHEAD, Drain
 from chargerd.mqtt.outgoing import Waiting
 
+SUBSCRIBE_WAIT = Seconds(30.0)
+"""How long the drain waits after a connect for the broker's word on our subscription: on a slow line, seconds."""
 ACK_WAIT = Seconds(2.0)
-"""How long the drain waits after a connect for the retained acknowledgement."""
+"""How long it waits after that for the retained acknowledgement."""
 RENEW_AGAIN_AFTER = Seconds(5.0)
 """How long a journal that did not take a new stream is left alone."""
 PAUSE_REFUSED = Seconds(60.0)
@@ -104,10 +106,20 @@ class Feed:
 
         `own_states` are topics under which the broker may have kept what we have said of the ledger.
         """
-        until = after(self._clock.now(), ACK_WAIT)
+        until = after(self._clock.now(), SUBSCRIBE_WAIT)
         self._own_states, self._own_until = set(own_states), until if own_states else None
         self._drain.connected(until, own_states=bool(own_states))
         self._spoken = True
+
+    def subscribed(self) -> None:
+        """The broker has taken our subscription: what it has kept for us comes right behind, or there is nothing.
+
+        Rows that go before it hide the proof that their numbers were given out before.
+        """
+        until = after(self._clock.now(), ACK_WAIT)
+        self._drain.waits_until(until)
+        if self._own_until is not None:
+            self._own_until = min(self._own_until, until)
 
     def disconnected(self) -> None:
         """The connection is gone; the next broker may take what this one did not."""

@@ -7,7 +7,7 @@ import pytest
 
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.feed import ACK_WAIT, RENEW_AGAIN_AFTER, Feed
+from chargerd.mqtt.feed import ACK_WAIT, RENEW_AGAIN_AFTER, SUBSCRIBE_WAIT, Feed
 from tests.mqtt.test_clock import WallClock
 from tests.mqtt.test_link import Ledger
 
@@ -34,6 +34,7 @@ class Begun:
         self.posted = posted
         self.feed.begin()
         self.feed.connected(OWN)
+        self.feed.subscribed()
 
     def turn(self) -> list[tuple[str, int]]:
         """Let everything happen that is due; return the rows that are sent."""
@@ -82,6 +83,7 @@ def test_what_does_not_come_is_not_waited_for() -> None:
     assert not one.alarms, "rows have gone out under these numbers: only an acknowledgement proves anything now"
     one.feed.disconnected()
     one.feed.connected()
+    one.feed.subscribed()
     one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
     assert len(one.turn()) == 7
 
@@ -92,6 +94,7 @@ def test_what_this_process_has_told_of_itself_proves_nothing() -> None:
     one.feed.disconnected()
     assert one.feed.wants_own_states
     one.feed.connected(OWN)
+    one.feed.subscribed()
     one.feed.own_state("state/gateway", b'{"ledger": {"stream": "stream", "last": 7}}')
     assert not one.turn()
     assert not one.alarms
@@ -138,3 +141,24 @@ def test_rows_that_are_asked_for_begin_where_they_were_asked_for() -> None:
     assert one.feed.replay("stream", 4) is None
     assert one.feed.replay("stream", 8) is not None
     assert one.ledger.asked == [4]
+
+
+def test_a_slow_line_hides_no_proof() -> None:
+    one = Begun()
+    one.feed.disconnected()
+    one.feed.connected()
+    one.clock.instant = Instant(one.clock.instant + ACK_WAIT + 1)
+    assert not one.turn(), "the broker has not said yet that it has our subscription"
+    one.feed.subscribed()
+    one.feed.acknowledged(b'{"stream": "stream", "through": 9}', kept=True)
+    assert {stream for stream, _seq in one.turn()} == {"another"}
+
+
+def test_a_broker_that_says_nothing_of_our_subscription_is_not_waited_for_for_ever() -> None:
+    one = Begun()
+    one.feed.disconnected()
+    one.feed.connected(OWN)
+    one.clock.instant = Instant(one.clock.instant + SUBSCRIBE_WAIT - 1)
+    assert not one.turn()
+    one.clock.instant = Instant(one.clock.instant + 1)
+    assert len(one.turn()) == 7
