@@ -67,6 +67,8 @@ class Store:
         first = row["from"] if gap and row.get("from") else row["seq"]
         upto = row["to"] if gap and row.get("to") else row["seq"]
         with self.db:  # One transaction: after it, and not before, the row may be acknowledged.
+            if gap and first == upto == self.reach(gateway, stream, first):
+                return self.advance(gateway, stream, 0)  # The row itself says more, and may be a settlement.
             if gap:
                 self.db.execute(
                     "DELETE FROM ledger WHERE gateway = ? AND stream = ? AND seq >= ? AND upto <= ?",

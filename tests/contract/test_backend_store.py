@@ -74,6 +74,14 @@ def test_a_row_that_comes_after_all_takes_the_place_of_its_own_gap(store: Any) -
     assert '"ended"' in store.db.execute("SELECT body FROM ledger").fetchone()[0]
 
 
+def test_a_gap_of_one_row_takes_no_settlement_away(store: Any) -> None:
+    """It was stored, not acknowledged, and the next broker does not take it, or the disk has lost it since."""
+    ended = row(1, "ended", session_id="S-1", order_id=None, energy_wh=120, stop_reason="full")
+    gap = row(1, "gap", **{"from": 1, "to": 1})
+    assert [store.add(message) for message in (gap, ended, gap)] == [1, 1, 1]
+    assert '"ended"' in store.db.execute("SELECT body FROM ledger").fetchone()[0]
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[int, list[dict[str, Any]]]:
     """Return how many rows there are, and messages in any order, with repeats, in which none of them is missing.
