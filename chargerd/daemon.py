@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from chargerd import __version__, log
 from chargerd.config.site import Site
 from chargerd.control.server import ControlError, ControlServer
+from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer
 from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
 from chargerd.core.facts import Fact
@@ -37,14 +38,13 @@ from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.runtime import sdnotify, starts
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.backend import Backend
-from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.clockwatch import ClockWatch
 from chargerd.runtime.desk import Desk, Respond
 from chargerd.runtime.engine import BusLike, Engine
+from chargerd.runtime.host import Host, this_machine
 from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
-from chargerd.runtime.machine import machine
-from chargerd.runtime.onlooker import Onlooker
+from chargerd.runtime.onlooker import Onlooker, ViewsListener
 from chargerd.runtime.portrait import Portrait
 from chargerd.runtime.reconcile import fulfilled, interrupted, lost_latches, ports_to_stop, unanswered_starts
 from chargerd.runtime.scribe import Scribe
@@ -58,6 +58,7 @@ from chargerd.store.place import Upkeep
 
 if TYPE_CHECKING:
     from chargerd.mqtt.client import MqttLink
+    from chargerd.mqtt.transport import MakeTransport
 
 SWITCH_INTERVAL = 0.0005
 """How long a thread keeps the interpreter: measured to bring a bus thread's p99 from 42 ms down to 25."""
@@ -105,7 +106,7 @@ class MakeBuses(Protocol):
         self,
         site: Site,
         *,
-        clock: SystemClock,
+        clock: Clock,
         emit: Callable[[BusEvent], None],
         on_crash: Callable[[BaseException], None],
     ) -> Sequence[DrivenBus]:
@@ -116,7 +117,7 @@ class Daemon:
     """The whole daemon. `run` returns its exit code.
 
     A program with several of them calls `start`, looks at `failure` now and then, and calls `stop`; it hands in
-    what makes their buses, and how each journal is kept.
+    what makes their buses, how each journal is kept, and what machine each is to run on (this one by default).
     """
 
     def __init__(
@@ -127,10 +128,14 @@ class Daemon:
         runtime_dir: Path,
         make_buses: MakeBuses = build,
         upkeep: Upkeep = UPKEEP,
+        host: Host | None = None,
+        make_transport: "MakeTransport | None" = None,
     ) -> None:
+        host = this_machine() if host is None else host
         self._site = site
         self._state_dir = state_dir
-        self._clock = SystemClock()
+        self._clock = host.clock
+        self._make_transport = make_transport
         self._leave = threading.Event()
         self._failure: str | None = None
         self._signal: int | None = None
@@ -141,11 +146,11 @@ class Daemon:
             self._journal = Journal.open(
                 state_dir / "journal.db",
                 clock=self._clock,
-                boot_id=boot_id(),
+                boot_id=host.boot_id,
                 on_health=lambda writable: self._engine.dispatch(StoreChanged(writable=writable)),
                 on_crash=self._crashed,
                 upkeep=upkeep,
-                owner=Owner(gateway=site.gateway.id, machine=machine()),
+                owner=Owner(gateway=site.gateway.id, machine=host.machine),
             )
         except StoreError as error:
             raise StartError(str(error)) from error
@@ -235,13 +240,29 @@ class Daemon:
 
     def start(self) -> None:
         """Start everything, without the watch that `run` keeps."""
+        self._begin(by_itself=True)
+        self._onlooker.start()
+        if self._link is not None:
+            self._link.start()
+        try:
+            self._control.start()
+        except ControlError as error:
+            # Protection does not depend on somebody being able to look at it.
+            log.error("no_control_socket", why=str(error))  # noqa: TRY400 - a cause, not a mistake
+        boot = self._journal.recovery.boot
+        log.info("started", version=__version__, ports=len(self._site.ports), boot=boot)
+        sdnotify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
+
+    def _begin(self, *, by_itself: bool) -> None:
+        """Take up what the journal holds, and begin to decide; `by_itself`: in threads of their own."""
         recovery = self._journal.recovery
         for note in self._site.notes:
             log.warning("note_on_the_configuration", what=note.what, hint=note.hint, line=note.line)
         self._engine.connect(
             relays=self._relays, meters=self._meters, note=self._scribe.facts, answer=self._desk.answer
         )
-        self._journal.start()  # Which may have to say at once that it cannot write.
+        if by_itself:
+            self._journal.start()  # Which may have to say at once that it cannot write.
         newest = self._journal.span().last
         self._journal.read_rows(max(0, newest - RECOLLECT), RECOLLECT, self._clock_watch.recollect)
         self._tell_journal(recovery)
@@ -253,7 +274,11 @@ class Daemon:
         )
         unanswered = unanswered_starts(recovery)
         self._engine.begin(
-            cut_short, stopped=ports_to_stop(recovery), unanswered=unanswered, warmths=recovery.warmths
+            cut_short,
+            stopped=ports_to_stop(recovery),
+            unanswered=unanswered,
+            warmths=recovery.warmths,
+            by_itself=by_itself,
         )
         going_on = unanswered & self._under_way()
         self._desk.conclude(recovery.unfinished, self._to_backend, going_on, fulfilled(recovery))
@@ -263,16 +288,6 @@ class Daemon:
         for bus in self._buses:
             bus.start()
         self._onlooker.look()  # So that boards and circuits are told before it is said that we are here.
-        self._onlooker.start()
-        if self._link is not None:
-            self._link.start()
-        try:
-            self._control.start()
-        except ControlError as error:
-            # Protection does not depend on somebody being able to look at it.
-            log.error("no_control_socket", why=str(error))  # noqa: TRY400 - a cause, not a mistake
-        log.info("started", version=__version__, ports=len(self._site.ports), boot=recovery.boot)
-        sdnotify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
 
     def _under_way(self) -> set[CommandId]:
         """Return the starts of the sessions that go on."""
@@ -399,6 +414,8 @@ class Daemon:
             on_crash=self._crashed,
         )
         link.on_event = self._note
+        if self._make_transport is not None:
+            link.make_transport = self._make_transport
         self._backend = Backend(
             link=link, desk=self._desk, clock=self._clock, reading_interval=Seconds(mqtt.reading_interval_s)
         )
@@ -412,7 +429,11 @@ class Daemon:
         self._backend.refused(refusal)
 
     def _make_onlooker(self) -> Onlooker:
-        listeners = [self._clock_watch.looked, self._local.looked]
+        return Onlooker(self._engine.views, self._clock, self._listeners(), self._crashed)
+
+    def _listeners(self) -> list[ViewsListener]:
+        """Return who is told of each look at the station."""
+        listeners: list[ViewsListener] = [self._clock_watch.looked, self._local.looked]
         if self._link is not None:
             listeners.append(self._backend.looked)
             listeners.append(lambda _views, _changed: self._backend.circuits(self._engine.circuit_views()))
@@ -425,7 +446,7 @@ class Daemon:
                 clock=self._clock,
             )
             listeners.append(vitals.looked)
-        return Onlooker(self._engine.views, self._clock, listeners, self._crashed)
+        return listeners
 
     def _make_supervisor(self) -> Supervisor:
         supervisor = Supervisor(self._clock)

@@ -30,9 +30,9 @@ from chargerd.cli.demo_parts import (
 from chargerd.cli.demo_stage import Stage
 from chargerd.cli.demo_view import Lines, Screen, View, print_summary
 from chargerd.cli.said import echo_lines
-from chargerd.cli.simulated_site import MOST_PORTS, SimulatedSite
 from chargerd.config.loader import load
 from chargerd.core.units import Instant, Seconds, after
+from chargerd.fleet.site import MOST_PORTS, SimulatedSite
 from chargerd.runtime.clock import SystemClock
 from chargerd.sim.line import PtyLine
 from chargerd.sim.riders import Riders
@@ -147,7 +147,7 @@ class Demo:
                 prefix=PREFIX,
                 reading_s=1,
                 bus=BUS,
-                line=f'serial: "{folder / BUS}", baudrate: 9600',
+                lines=(f'serial: "{folder / BUS}", baudrate: 9600',),
                 circuit="rating_a: 40, power_w: 7800",
                 ports=options.ports,
                 rate=options.rate,

@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from chargerd.cli.simulated_site import Address
+from chargerd.fleet.site import Address
 
 START_TTL, STOP_TTL = 20, 300
 Payload: TypeAlias = Mapping[str, Any]

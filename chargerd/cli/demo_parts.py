@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chargerd.cli.said import echo
-from chargerd.cli.simulated_site import Address, AddressError
 from chargerd.core.units import Seconds
+from chargerd.fleet.site import Address, AddressError
 
 LOOPBACK = "127.0.0.1"
 BUS = "shed-a"
@@ -84,9 +84,12 @@ def broker(url: str | None, folder: Path) -> Iterator[Broker]:
     """Give a broker: the named one, or one of our own on loopback. Raises `DemoError` if there is none."""
     if url is not None:
         try:
-            yield Broker(Address.parse(url), "named by --broker")
+            named = Address.parse(url)
         except AddressError as error:
             raise DemoError(str(error)) from error
+        if named.tls:
+            raise DemoError("the demo speaks to its broker without TLS; write mqtt://host:port")
+        yield Broker(named, "named by --broker")
         return
     address = Address(host=LOOPBACK, port=_free_port())
     mosquitto = shutil.which("mosquitto", path=_path_with_sbin())

@@ -1,16 +1,16 @@
 """`chargerd simulate`: many gateways in one process, with the real contract code and simulated ports.
 
-Each is the real daemon: station, journal, MQTT link, control socket. Only its bus is none: ports are simulated as
-events. So a backend can be developed and loaded without a board, a serial line or a configuration.
+Each is the real daemon: station, journal, desk, MQTT link. Only its bus is none: ports are simulated as events. So
+a backend can be developed and loaded without a board, a serial line or a configuration.
 """
 
-import json
+import gc
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,38 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd import log
 from chargerd.cli.demo import leaving
-from chargerd.cli.said import echo
-from chargerd.cli.simulate_riders import Crowd
-from chargerd.cli.simulated_site import MOST_PORTS, Address, AddressError, SimulatedSite
-from chargerd.config.loader import load
-from chargerd.core.clock import Clock
-from chargerd.core.units import Instant, PortId, Seconds, after, between
-from chargerd.daemon import Daemon, StartError
-from chargerd.runtime.clock import SystemClock
-from chargerd.sim.fleet import EventBus
-from chargerd.sim.world import World
-from chargerd.store.place import Upkeep
+from chargerd.cli.simulate_figures import Figures, Teller
+from chargerd.config.problems import ConfigurationError
+from chargerd.config.site import Site
+from chargerd.core.units import Seconds, after
+from chargerd.daemon import StartError
+from chargerd.fleet.clock import RealTime, StoryTime
+from chargerd.fleet.crowd import Crowd
+from chargerd.fleet.fleet import Fleet
+from chargerd.fleet.gateway import Gateway
+from chargerd.fleet.network import Network, NetworkCarrier
+from chargerd.fleet.site import Address, AddressError, FleetSites
+from chargerd.fleet.story import Story, StoryError, load_story, named_stories, read_story
+from chargerd.fleet.telling import Telling
+from chargerd.store.retention import LIMIT_BYTES
 
-MOST_GATEWAYS = 100
+MOST_GATEWAYS, MOST_PORTS = 5000, 1000
 ANSWER_WITHIN = 10.0
-TELL_EVERY = Seconds(1.0)
-WORLD_STEP = Seconds(0.25)
+CONNECT_WITHIN, CONNECT_EACH = Seconds(60.0), Seconds(0.1)
+"""How long after the set-up all gateways may take to connect, and how much longer for each."""
+LEAVE_WITHIN, LEAVE_EACH = Seconds(30.0), Seconds(0.25)
+"""How long leaving may take, and how much longer for each gateway."""
+FILES_EACH = 4
+"""Open files of a gateway: its journal, the log of it, its connection, and one to spare."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there, as in any other place
+MEMORY_FREE = 1024**3
+UNSENT = 3
+"""Exit code: rows of the ledger did not reach the broker."""
+UNTOLD = 4
+"""Exit code: a story did not come to its end."""
+RIDERS_RATE, STORY_RATE, MOST_STORY_RATE = 60.0, 10.0, 30.0
+LIST = "List the stories there are, and end."
+CERTIFICATES = "Client certificates: NAME-001.crt and NAME-001.key, and so on."
 
 
 class SimulateError(Exception):
@@ -59,6 +75,16 @@ class Options:
     name: str
     orders: bool
     reading: float
+    ca: str | None
+    certificates: Path | None
+
+
+def list_stories(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Print the stories that come with chargerd, and end."""
+    if wanted:
+        for name, text in named_stories().items():
+            click.echo(f"{name:24}{read_story(text, name).says}")
+        context.exit()
 
 
 @click.command(name="simulate")
@@ -66,11 +92,19 @@ class Options:
 @click.option(
     "--ports", type=click.IntRange(1, MOST_PORTS), default=12, show_default=True, help="Of each gateway."
 )
-@click.option("--broker", "url", metavar="URL", required=True, help="mqtt://[user:password@]host[:port]")
 @click.option(
-    "--rate", type=click.FloatRange(1, 1000), default=60.0, show_default=True, help="Pace of the riders' day."
+    "--broker", "url", metavar="URL", required=True, help="mqtt://[user:password@]host[:port]; mqtts:// for TLS."
 )
-@click.option("--seconds", type=click.FloatRange(min=0), default=0.0, help="End after so long.  [default: Ctrl-C]")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Authority to believe the broker by.")
+@click.option("--certificates", type=click.Path(exists=True, file_okay=False, path_type=Path), help=CERTIFICATES)
+@click.option(
+    "--rate",
+    type=click.FloatRange(1, 1000),
+    help="Pace of the riders' day [default: 60], or with --script of all clocks, up to 30 [default: 10].",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=0.0, help="End so long after all are connected.  [Ctrl-C]"
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed brings the same riders.")
 @click.option("--prefix", default="chargerd/v1", show_default=True, help="Root of all topics.")
 @click.option("--name", default="sim", show_default=True, help="Gateways are called NAME-001 and so on.")
@@ -89,24 +123,65 @@ class Options:
     show_default=True,
     help="Seconds.",
 )
+@click.option("--script", metavar="NAME|FILE", help="Tell a story in place of riders, then end.")
+@click.option("--stories", is_flag=True, is_eager=True, expose_value=False, callback=list_stories, help=LIST)
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
-def command(*, url: str, orders: str, **more: Any) -> None:
-    """Simulate gateways with riders against a broker of yours: a load generator and a stub to develop against."""
+def command(*, url: str, orders: str, ca: str | None, script: str | None, rate: float | None, **more: Any) -> None:
+    """Simulate gateways with riders against a broker of yours: a load generator and a stub to develop against.
+
+    Exit codes: 0, all went well; 1, it could not go on, for the reason it says; 2, it was called wrongly; 3, rows
+    of the ledger did not reach the broker; 4, a story did not come to its end.
+    """
     log.configure(log.Level.CRITICAL)
     try:
-        options = Options(broker=Address.parse(url), orders=orders == "riders", **more)
-        with leaving() as leave, tempfile.TemporaryDirectory(prefix="chargerd-sim-") as folder:
-            probe(options.broker)
-            Fleet(options, Path(folder)).run(leave)
-    except (SimulateError, AddressError, StartError, OSError) as error:
-        echo(f"simulate: {error}", err=True)
+        options = Options(
+            broker=Address.parse(url),
+            orders=orders == "riders",
+            ca=None if ca is None else str(Path(ca).resolve()),
+            rate=rate or (RIDERS_RATE if script is None else STORY_RATE),
+            **more,
+        )
+        story = None if script is None else load_story(script)
+        with leaving() as leave, tempfile.TemporaryDirectory(prefix="chargerd-sim-", dir=in_memory()) as folder:
+            allow_files(options.gateways)
+            probe(options)
+            code = make(options, Path(folder), story).run(leave)
+    except (SimulateError, AddressError, ConfigurationError, StartError, StoryError, OSError) as error:
+        click.echo(f"simulate: {error}", err=True)
         sys.exit(1)
+    sys.exit(code)
 
 
-def probe(broker: Address) -> None:
-    """Connect once, to tell at once why it will not do. Raises `SimulateError`."""
+def allow_files(gateways: int) -> None:
+    """Have the kernel let us open what so many gateways need. Raises `SimulateError` if it does not."""
+    wanted = 256 + FILES_EACH * gateways
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise SimulateError(
+                f"{gateways} gateways need {wanted} open files, and {hard} are allowed; raise `ulimit -Hn`"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def in_memory() -> str | None:
+    """Return where journals that nobody needs afterwards keep no disk busy; `None`: in the usual place."""
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
+        return None
+    return str(MEMORY) if shutil.disk_usage(MEMORY).free >= MEMORY_FREE else None
+
+
+def probe(options: Options) -> None:
+    """Connect once, as the first gateway does, to tell at once why it will not do. Raises `SimulateError`."""
+    broker = options.broker
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        own = FleetSites.certificate_of(options.certificates, gateway_id(options, 1))
+        try:
+            client.tls_set(ca_certs=options.ca, certfile=own.certificate, keyfile=own.key)
+        except (OSError, ValueError) as error:
+            raise SimulateError(f"these keys cannot be used: {error}; look at --ca and --certificates") from error
     answered = threading.Event()
     reasons: list[ReasonCode] = []
 
@@ -131,123 +206,164 @@ def probe(broker: Address) -> None:
         )
 
 
-class Gateway:
-    """One gateway: the daemon, its world, its riders."""
-
-    def __init__(self, number: int, options: Options, folder: Path, clock: Clock) -> None:
-        self.id = f"{options.name}-{number:03}"
-        place = folder / f"{number:03}"
-        place.mkdir()
-        config = place / "chargerd.yaml"
-        config.write_text(site_text(self.id, options, place), encoding="utf-8")
-        site = load(config)
-        world = World(site, seed=options.seed + number, step=WORLD_STEP)
-        self.daemon = Daemon(
-            site,
-            state_dir=place / "state",
-            runtime_dir=place / "run",
-            make_buses=lambda site, *, clock, emit, on_crash: (
-                EventBus(site, world, clock=clock, emit=emit, on_crash=on_crash),
-            ),
-            upkeep=Upkeep(),
-        )
-        self.crowd = Crowd(
-            world=world,
-            socket=place / "run" / "chargerctl.sock",
-            clock=clock,
-            ports=[PortId(port.id) for port in site.ports],
-            seed=options.seed + number,
-            rate=options.rate,
-            order=options.orders,
-        )
-
-    def start(self) -> None:
-        """Start the daemon, then let riders come."""
-        self.daemon.start()
-        self.crowd.start()
-
-    def stop(self) -> None:
-        """Nobody comes any more; sessions are settled, and the daemon leaves."""
-        self.crowd.stop()
-        self.daemon.stop()
+def gateway_id(options: Options, number: int) -> str:
+    """Return what a gateway is called."""
+    return f"{options.name}-{number:03}"
 
 
-def site_text(gateway: str, options: Options, place: Path) -> str:
-    """Return the configuration of one gateway."""
-    site = SimulatedSite(
-        gateway=gateway,
-        name=f"Simulated {gateway}",
-        broker=options.broker,
-        prefix=options.prefix,
-        reading_s=options.reading,
-        bus="simulated",
-        line='tcp: "127.0.0.1:9"',
-        circuit="",
-        ports=options.ports,
-        rate=options.rate,
-    )
-    return site.text(place)
+def make(options: Options, folder: Path, story: Story | None) -> "Simulation":
+    """Return what runs: riders, or a story. Raises `SimulateError`."""
+    if story is None:
+        return Simulation(options, folder, RealTime())
+    if options.rate > MOST_STORY_RATE:
+        raise SimulateError(f"a story may be told at --rate {MOST_STORY_RATE:g} at most: brokers have real clocks")
+    return StorySimulation(options, folder, story)
 
 
-class Fleet:
-    """All gateways."""
+class Simulation:
+    """One run, from the set-up to the last row."""
 
-    def __init__(self, options: Options, folder: Path) -> None:
+    def __init__(self, options: Options, folder: Path, time: RealTime | StoryTime) -> None:
         self._options = options
-        self._clock = SystemClock()
-        self._began = self._clock.now()
-        self._rows = 0
-        numbers = range(1, options.gateways + 1)
-        self._gateways = [Gateway(number, options, folder, self._clock) for number in numbers]
+        self._folder = folder
+        self._time = time
+        self._network = Network(self._time)
+        self._fleet = Fleet(self._time, self._network)
+        self._crowds: list[Crowd] = []
+        self._figures = Figures(self._fleet, self._crowds, options.gateways, self._time)
+        self._teller = Teller(self._figures, self._time, as_json=options.as_json)
 
-    def run(self, leave: threading.Event) -> None:
-        """Run until the time is up or somebody asks to leave. Raises `SimulateError` if a gateway fails."""
-        seconds = self._options.seconds
-        until = after(self._began, Seconds(seconds)) if seconds else Instant(float("inf"))
+    def run(self, leave: threading.Event) -> int:
+        """Run until the time is up or somebody asks to leave; return the exit code. Raises `SimulateError`."""
         try:
-            for gateway in self._gateways:
-                gateway.start()
-            while not leave.wait(TELL_EVERY) and self._clock.now() < until:
-                self._tell(self.figures("progress"))
-                self._watch()
+            self._set_up(leave)
+            self._go_on(leave)
         finally:
-            with ThreadPoolExecutor(max_workers=len(self._gateways)) as pool:
-                list(pool.map(Gateway.stop, self._gateways))
-        self._tell(self.figures("summary"), last=True)
+            self._leave()
+        self._teller.tell("summary", last=True)
+        unsent = self._figures.unsent
+        if unsent:
+            click.echo(f"simulate: {unsent} rows did not reach {self._options.broker}", err=True)
+        return self._verdict() or (UNSENT if unsent else 0)
+
+    def _verdict(self) -> int:
+        """Return the exit code as far as the rows have no part in it."""
+        return 0
+
+    def _set_up(self, leave: threading.Event) -> None:
+        sites = self._sites()
+        for number in range(1, self._options.gateways + 1):
+            if leave.is_set():
+                return
+            self._add(sites, number)
+            self._fleet.turn(wait=False)
+            self._teller.tell_now_and_then("setup")
+        gc.collect()
+        gc.freeze()  # What lives as long as the process need not be looked through again and again.
+
+    def _add(self, sites: FleetSites, number: int) -> None:
+        options = self._options
+        site = sites.site(gateway_id(options, number))
+        place = self._folder / f"{number:04}"
+        place.mkdir()
+        carrier = NetworkCarrier(self._network)
+        gateway = self._gateway(site, place, carrier, options.seed + number)
+        self._fleet.add(gateway)
+
+    def _gateway(self, site: Site, folder: Path, carrier: NetworkCarrier, seed: int) -> Gateway:
+        options = self._options
+        gateway = Gateway(site, folder=folder, time=self._time, seed=seed, carrier=carrier)
+        self._crowds.append(Crowd(gateway, seed=seed, rate=options.rate, order=options.orders))
+        return gateway
+
+    def _sites(self, *, ports: int | None = None, circuit: str = "", rate: float | None = None) -> FleetSites:
+        options = self._options
+        return FleetSites(
+            broker=options.broker,
+            prefix=options.prefix,
+            reading_s=options.reading,
+            ports=ports or options.ports,
+            rate=rate or options.rate,
+            ca=options.ca,
+            certificates=options.certificates,
+            folder=self._folder,
+            circuit=circuit,
+        )
+
+    def _go_on(self, leave: threading.Event) -> None:
+        self._connect(leave)
+        until = after(self._time.now(), Seconds(self._options.seconds or float("inf")))
+        while not leave.is_set() and self._time.now() < until:
+            self._fleet.turn()
+            self._teller.tell_now_and_then("progress")
+            self._watch()
+
+    def _connect(self, leave: threading.Event) -> None:
+        """Wait until all are connected; the time to run counts from then."""
+        real = RealTime()
+        patience = Seconds(CONNECT_WITHIN + CONNECT_EACH * self._options.gateways)
+        until = after(real.now(), patience)
+        while not leave.is_set() and self._figures.connected < self._options.gateways:
+            self._fleet.turn()
+            self._teller.tell_now_and_then("setup")
+            self._watch()
+            if real.now() >= until:
+                there = f"{self._figures.connected} of {self._options.gateways}"
+                raise SimulateError(
+                    f"{there} gateways have connected within {patience:g} s; look at the log of"
+                    f" {self._options.broker}, and at how many connections it allows"
+                )
+        self._figures.begin()
 
     def _watch(self) -> None:
-        for gateway in self._gateways:
-            if gateway.daemon.failure is not None:
-                raise SimulateError(f"{gateway.id} has failed: {gateway.daemon.failure}")
+        for gateway in self._fleet.gateways:
+            if gateway.failure is not None:
+                raise SimulateError(f"{gateway.id} has failed: {gateway.failure}")
 
-    def figures(self, kind: str) -> dict[str, Any]:
-        """Return how it stands. `rows_unacknowledged` grows as long as no backend acknowledges the ledger."""
-        crowds = [gateway.crowd for gateway in self._gateways]
-        ledgers = [crowd.status["ledger"] for crowd in crowds if crowd.status]
-        ports = [port for crowd in crowds if crowd.status for port in crowd.status["ports"]]
-        rows = sum(ledger["last"] for ledger in ledgers)
-        return {
-            "kind": kind,
-            "seconds": round(between(self._began, self._clock.now()), 1),
-            "gateways": len(self._gateways),
-            "connected": sum(gateway.daemon.connected for gateway in self._gateways),
-            "charging": sum(port["state"] == "charging" for port in ports),
-            "orders": sum(crowd.orders for crowd in crowds),
-            "refused": sum(crowd.refused for crowd in crowds),
-            "ended": sum(crowd.ended for crowd in crowds),
-            "rows": rows,
-            "rows_unacknowledged": rows - sum(ledger["acked"] for ledger in ledgers),
-            "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-            "cpu_s": round(sum(os.times()[:2]), 1),
-        }
+    def _leave(self) -> None:
+        """Nobody comes any more; sessions are settled, and all daemons leave."""
+        for gateway in self._fleet.gateways:
+            gateway.leave()
+        self._time.pace = 1.0  # Brokers have real clocks.
+        until = after(self._time.now(), Seconds(LEAVE_WITHIN + LEAVE_EACH * len(self._fleet.gateways)))
+        while self._time.now() < until and not all(gateway.gone for gateway in self._fleet.gateways):
+            self._fleet.turn()
+        self._network.close()
+        gc.unfreeze()
 
-    def _tell(self, figures: dict[str, Any], *, last: bool = False) -> None:
-        if self._options.as_json:
-            echo(json.dumps(figures))
-            return
-        text = (
-            "{seconds:7.1f} s  {connected}/{gateways} connected  {charging} charging  {ended} ended  "
-            "{rows} rows, {rows_unacknowledged} unacknowledged  {memory_mib} MiB"
-        ).format(**figures)
-        live = sys.stdout.isatty() and not last
-        click.echo(f"\r{text}" if sys.stdout.isatty() else text, nl=not live)
+
+class StorySimulation(Simulation):
+    """A run in which each gateway is told the same story, and leaves when that is over."""
+
+    def __init__(self, options: Options, folder: Path, story: Story) -> None:
+        super().__init__(options, folder, StoryTime(options.rate))
+        self._story = story
+        self._tellings: list[Telling] = []
+
+    def _sites(self, *, ports: int | None = None, circuit: str = "", rate: float | None = None) -> FleetSites:
+        del ports, circuit, rate
+        return super()._sites(ports=self._story.ports, circuit=self._story.circuit, rate=RIDERS_RATE)
+
+    def _gateway(self, site: Site, folder: Path, carrier: NetworkCarrier, seed: int) -> Gateway:
+        limit = LIMIT_BYTES if self._story.journal_kib is None else self._story.journal_kib * 1024
+        gateway = Gateway(site, folder=folder, time=self._time, seed=seed, carrier=carrier, limit_bytes=limit)
+        self._tellings.append(
+            Telling(self._story, gateway, carrier, lambda text: self._teller.tell_of(gateway.id, text))
+        )
+        return gateway
+
+    def _go_on(self, leave: threading.Event) -> None:
+        self._connect(leave)
+        while not leave.is_set() and not all(telling.over for telling in self._tellings):
+            for telling in self._tellings:
+                telling.turn()
+            self._fleet.turn()
+            self._watch()
+
+    def _verdict(self) -> int:
+        for telling in self._tellings:
+            if not telling.told:
+                click.echo(
+                    f"simulate: {telling.gateway}: {telling.failure or 'it was ended before its end'}", err=True
+                )
+        return 0 if all(telling.told for telling in self._tellings) else UNTOLD

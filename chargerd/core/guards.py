@@ -38,8 +38,8 @@ def verdict_is(*results: Result) -> Callable[[Port, Event, Moment], bool]:
 
 
 def blocked(port: Port, _event: Event, now: Moment) -> bool:
-    """Hold if a start must be refused; for what is not yet known it waits instead."""
-    return any(code is not Code.NOT_YET_KNOWN for code in port.obstacles(now))
+    """Hold if a start must be refused; for what is not yet known it waits instead, and may wait for room."""
+    return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))
 
 
 def not_yet_known(port: Port, event: Event, now: Moment) -> bool:

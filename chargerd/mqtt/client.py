@@ -38,7 +38,7 @@ from chargerd.mqtt.outgoing import (
 from chargerd.mqtt.parts import json_of, up_ms
 from chargerd.mqtt.publisher import FAILURE, Publisher
 from chargerd.mqtt.reasons import HUNG_UP, NO_PROGRESS, RENEWED, UNSTEADY, Reason, not_set_up, place_of
-from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, BackOff, Transport
+from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, BackOff, MakeTransport, Transport
 
 EVERY_COMMAND = ("cmd/+",)
 EACH_COMMAND = tuple(f"cmd/{name}" for name in KNOWN)
@@ -89,6 +89,8 @@ class MqttLink:
         self._on_command = on_command
         self._on_refused = on_refused
         self._on_crash = on_crash
+        self.make_transport: MakeTransport = Transport
+        """What makes its connections; before `start`, it may be given another."""
         self._alarms = Alarms(clock, on_alarm)
         self._attempts = Attempts(clock, place_of(config), self._alarms.pass_on)
         self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
@@ -126,10 +128,56 @@ class MqttLink:
         self._own_asked = 0
         self._own_subscribed = False
         self._progress_at = clock.now()
+        self._said_goodbye = False
         self.connected = False
         self.last_turn: Instant = clock.now()
 
+    # Where time is turned by hand, in place of `start` and `stop`
+
+    def begin(self) -> None:
+        """Begin to connect; nothing is done without `turn`."""
+        self._begin()
+
+    def turn(self) -> None:
+        """Do what is due, in the caller's thread, and wait for nothing."""
+        self._turn(0.0)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether somebody has handed in something that no turn has dealt with."""
+        return not self._words.empty()
+
+    def say_goodbye(self) -> None:
+        """Send what waits, apart from the ledger, and then that we leave; `end` follows some turns later."""
+        self._feed.disconnected()
+        self._turn(0.0)
+        if self._publisher.has_room:
+            self._said_goodbye = self._publisher.publish(self._out.goodbye(self._conn_said))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all is sent that may be, and the rest waits for a backend that says nothing."""
+        return self._feed.exhausted and self._publisher.idle
+
+    @property
+    def settled(self) -> bool:
+        """Whether the broker has confirmed everything it was sent."""
+        return self._publisher.idle
+
+    def end(self) -> None:
+        """Leave the broker; a goodbye it has not confirmed leaves the last will in force."""
+        transport, self._transport = self._transport, None
+        self.connected = False
+        if transport is not None:
+            transport.retire(with_will=not (self._said_goodbye and self._publisher.idle))()
+
     # For everybody
+
+    @property
+    def unsent(self) -> int:
+        """How many rows of the ledger no broker has confirmed, and no backend either."""
+        span = self._ledger.span()
+        return max(0, span.last - max(span.acked, self._feed.confirmed))
 
     @property
     def on_event(self) -> Callable[[EventBody], None] | None:
@@ -228,18 +276,21 @@ class MqttLink:
 
     def _run(self) -> None:
         try:
-            self._feed.begin()
-            self._build_at = after(self._clock.now(), COUNT_WAIT)
-            self._count(self._first_counted)
+            self._begin()
             while not self._stopping.is_set():
-                self._turn()
+                self._turn(TURN)
             self._leave()
         except BaseException as error:  # noqa: BLE001 - the thread's last word, passed on to the supervisor
             self._on_crash(error)
 
-    def _turn(self) -> None:
+    def _begin(self) -> None:
+        self._feed.begin()
+        self._build_at = after(self._clock.now(), COUNT_WAIT)
+        self._count(self._first_counted)
+
+    def _turn(self, timeout: float) -> None:
         self.last_turn = self._clock.now()
-        self._listen(TURN)
+        self._listen(timeout)
         self._keep_house(self._clock.now())
         self._publisher.pump(self._conn_said)
 
@@ -272,7 +323,7 @@ class MqttLink:
         now = self._clock.now()
         self._progress_at, self._build_at = now, None
         try:
-            self._transport = Transport(
+            self._transport = self.make_transport(
                 config=self._config,
                 client_id=self._gateway,
                 root=self._root,

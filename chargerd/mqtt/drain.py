@@ -257,6 +257,11 @@ class Drain:
             self._again_at = after(now, AGAIN_EVERY if self._heard else self._again_after)
         self._room -= 1
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more goes before the backend says a word, or for a long time."""
+        return not self._heard and self._room <= 0
+
     def sent_through(self, span: LedgerSpan) -> bool:
         """Say whether there is no row left to send."""
         return not self._rows and self._replays.next is None and self._first_wanted(span) > span.last

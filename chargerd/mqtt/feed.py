@@ -17,7 +17,7 @@ from chargerd.core.units import Instant, Seconds, after
 from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.arguments import AckBody, KeptState
-from chargerd.mqtt.drain import READ_AHEAD, Drain
+from chargerd.mqtt.drain import READ_AHEAD, Drain, covered_by
 from chargerd.mqtt.outgoing import Waiting
 
 SUBSCRIBE_WAIT = Seconds(30.0)
@@ -94,6 +94,8 @@ class Feed:
         self._drain = Drain()
         self._gaps: dict[int, str] = {}
         """Rows this connection's broker will not take, and why."""
+        self.confirmed = 0
+        """The highest number a broker has confirmed in this stream since the process began."""
         self._first: deque[Waiting] = deque()
         """Gaps that take the place of rows just refused."""
 
@@ -165,6 +167,11 @@ class Feed:
             self._own_until, self._own_read = None, True
             self._drain.own_states_read()
 
+    @property
+    def exhausted(self) -> bool:
+        """Say whether nothing more goes before the backend says a word, or for a long time."""
+        return not self._first and self._drain.exhausted
+
     # Rows
 
     def fetch_due(self) -> None:
@@ -193,6 +200,11 @@ class Feed:
         return Waiting(topic="up/event", payload=payload, row=row, gap=True)
 
     # What became of them
+
+    def taken(self, waiting: Waiting) -> None:
+        """The broker has confirmed a row."""
+        if waiting.row is not None:
+            self.confirmed = max(self.confirmed, covered_by(waiting.row))
 
     def refused(self, waiting: Waiting, code: int) -> None:
         """The broker has refused a row: wait, or send a gap in its place if it will never be taken."""
@@ -259,6 +271,7 @@ class Feed:
         self._drain.hold()
 
         def renewed() -> None:
+            self.confirmed = 0
             self._drain.renewed(self._ledger.span())
             self._alarms.say("stream_renewed", f"{proof}: the journal is an older one")
             self._on_renewed()

@@ -99,7 +99,10 @@ class Publisher:
             return
         self._confirmed_at = self._clock.now()
         sent = self._in_flight.pop(heard.mid, None)
-        if sent is None or heard.code < FAILURE:
+        if sent is None:
+            return
+        if heard.code < FAILURE:
+            self._feed.taken(sent)
             return
         if sent.row is not None:
             self._feed.refused(sent, heard.code)

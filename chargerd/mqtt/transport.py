@@ -137,7 +137,14 @@ class Transport:
             clean_start=False,
             properties=properties,
         )
+        self._run()
+
+    def _run(self) -> None:
+        """Have the network served until `_cease`; whoever does so also connects anew after `pause`."""
         self._client.loop_start()
+
+    def _cease(self) -> None:
+        self._client.loop_stop()
 
     def subscribe(self, generation: int, topics: Sequence[str], *, own: Sequence[str] = ()) -> None:
         """Subscribe below the root, and to what of our `own` the broker has kept; `SubAck` tells what came of it.
@@ -185,9 +192,9 @@ class Transport:
             self._client.disconnect(reasoncode=ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
         else:
             self._client.disconnect()
-        return self._client.loop_stop
+        return self._cease
 
-    def _make(self, client_id: str) -> paho.Client:
+    def _make(self, client_id: str) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True)
         client.on_failure = self._when_failed
         client.suppress_exceptions = True
@@ -350,6 +357,23 @@ def _said(properties: Properties | None) -> str | None:
     """Return what a broker has put beside a code."""
     said = getattr(properties, "ReasonString", None)
     return None if said is None else str(said)
+
+
+class MakeTransport(Protocol):
+    """Makes what carries a gateway's messages: a client with a thread of its own, or another."""
+
+    def __call__(
+        self,
+        *,
+        config: MqttSection,
+        client_id: str,
+        root: str,
+        generations: Iterator[int],
+        back_off: BackOff,
+        clock: Clock,
+        owner: Owner,
+    ) -> Transport:
+        """Make it; nothing is connected yet. Raises as `Transport` does."""
 
 
 def properties_of(packet: int) -> Properties:

@@ -71,6 +71,13 @@ class Onlooker:
         for listener in self._listeners:
             listener(views, changed)
 
+    def turn(self, *, beat: bool) -> None:
+        """Look if nudged, or on the `beat`: in place of `start`, where time is turned by hand."""
+        if beat or self._nudged.is_set():
+            self._nudged.clear()
+            self.last_turn = self._clock.now()
+            self.look()
+
     def _run(self) -> None:
         try:
             while not self._stopped.is_set():

@@ -35,7 +35,8 @@ class World:
         self._step_for = step
         self.lock = threading.RLock()
         self.log: list[Happening] = []
-        self.voltage = MAINS
+        self.mains = self.voltage = MAINS
+        """Mains as they are meant to be, and as they are at this moment."""
         self._site = site
         self._random = random.Random(seed)  # noqa: S311 - a simulation has no secrets
         self._begin = begin
@@ -164,7 +165,7 @@ class World:
     def _stir(self) -> None:
         """Draw new noise, on the grid only."""
         swing = 2.0 * math.sin(2 * math.pi * self._steps * self._step_for / 600.0)
-        self.voltage = Volts(MAINS + swing + self._random.gauss(0.0, 0.3))
+        self.voltage = Volts(self.mains + swing + self._random.gauss(0.0, 0.3))
         for port in self._sockets:
             self._jitter[port] = self._random.gauss(0.0, 1.0)
         for port in self._sockets:

@@ -100,6 +100,15 @@ class Journal:
         return self._writer.close(timeout)
 
     @property
+    def busy(self) -> bool:
+        """Whether something waits to be written or answered."""
+        return self._writer.busy
+
+    def abandon(self) -> None:
+        """Close the file where it stands and forget what waits, as a kill does; where there is no thread."""
+        self._writer.abandon()
+
+    @property
     def why_not(self) -> str | None:
         """Why nothing can be written, `None` while it can."""
         return self._writer.why_not

@@ -39,13 +39,15 @@ class Upkeep:
     """What is done for the file beside writing it.
 
     `copies` are made daily and so many kept, `ballast_bytes` are held for a full disk, `limit_bytes` is how large
-    the file may grow. With `lenient` a file that cannot be used keeps nobody from starting.
+    the file may grow. With `lenient` a file that cannot be used keeps nobody from starting. One that is not
+    `durable` outlives its process, but no power cut.
     """
 
     copies: int = 0
     ballast_bytes: int = 0
     limit_bytes: int = retention.LIMIT_BYTES
     lenient: bool = False
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,8 @@ class Place:
 
     def _open_file(self, load: Load) -> Opened:
         connection, recovery = files.open_file(self.path, load)
+        if not self.upkeep.durable:
+            connection.execute("PRAGMA synchronous = OFF")
         found = self.path.stat()
         self._identity = (found.st_dev, found.st_ino)
         return Opened(connection=connection, recovery=recovery)

@@ -152,6 +152,19 @@ class Writer:
             self._turn()
         self._recover()
 
+    @property
+    def busy(self) -> bool:
+        """Say whether something waits."""
+        return bool(self._waiting)
+
+    def abandon(self) -> None:
+        """Close the file and take nothing any more; what waits is forgotten. Only without its thread."""
+        assert not self.running
+        with self._changed:
+            self._closing = self._closed = True
+            self._waiting.clear()
+        self._close_file()
+
     def close(self, timeout: float) -> bool:
         """Write what is waiting, close the file, and say whether all was written within `timeout` seconds."""
         with self._changed:

@@ -16,8 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from chargerd.cli.simulate import command
+from chargerd.fleet.story import named_stories
 from tests.backend import Backend
 from tests.broker import Mosquitto, free_port
+from tests.mqtt.pki import Authority
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
@@ -128,7 +130,44 @@ def test_riders_order_on_site_and_every_session_is_settled_at_the_end(broker: Mo
         started = {body["session_id"] for body in said if body["event"] == "started"}
         assert started <= {body["session_id"] for body in said if body["event"] == "ended"}
         assert "shutdown" in {body["stop_reason"] for body in said if body["event"] == "ended"}
-    assert figures()["kind"] == "summary"
+        rows = {(body["gateway"], body["seq"]) for body in [*said, *listener.of("up/event")]}
+    summary = figures()
+    assert summary["kind"] == "summary"
+    ended = {body["session_id"] for body in said if body["event"] == "ended"}
+    assert (summary["started"], summary["ended"]) == (len(started), len(ended)), "as the ledgers say"
+    assert (summary["rows"], summary["rows_unsent"]) == (len(rows), 0)
+
+
+def test_a_story_is_told_over_tls_to_a_broker_that_wants_certificates(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    authority.issue("server")
+    authority.issue("sim-001")
+    server = authority.folder / "server"
+    settings = (
+        f"cafile {authority.certificate}\ncertfile {server}.crt\nkeyfile {server}.key\n"
+        "require_certificate true\nuse_identity_as_username true\n"
+    )
+    for folder in (tmp_path, *tmp_path.parents[:2], authority.folder):
+        folder.chmod(0o755)  # The broker may run as another user.
+    with Mosquitto(tmp_path / "broker", settings=settings) as strict:
+        told = ["--ca", str(authority.certificate), "--certificates", str(authority.folder), "--json"]
+        args = ["--broker", f"mqtts://127.0.0.1:{strict.port}", "--script", "no_load", "--rate", "30"]
+        result = CliRunner().invoke(command, [*args, *told])
+        assert result.exit_code == 0, result.output
+        assert "u'sim-001'" in (strict.folder / "mosquitto.log").read_text(), "it was told by its certificate"
+        lines = [json.loads(line) for line in result.output.splitlines()]
+        assert any("no_load" in line["text"] for line in lines if line["kind"] == "story")
+        assert lines[-1]["kind"] == "summary"
+        assert (lines[-1]["ended"], lines[-1]["rows_unsent"]) == (1, 0)
+
+
+def test_what_is_wrong_with_a_call_is_told_before_anything_begins() -> None:
+    result = CliRunner().invoke(command, ["--broker", "mqtt://127.0.0.1:1", "--script", "nonsuch"])
+    assert result.exit_code == 1
+    assert "neither a file" in result.output
+    stories = CliRunner().invoke(command, ["--stories"])
+    assert stories.exit_code == 0
+    assert [line.split()[0] for line in stories.output.splitlines()] == list(named_stories())
 
 
 def test_a_broker_that_is_not_there_is_told_with_the_next_step() -> None:

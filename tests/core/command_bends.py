@@ -176,7 +176,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "guards",
-        "return any(code is not Code.NOT_YET_KNOWN for code in port.obstacles(now))",
+        "return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))",
         "return bool(port.obstacles(now))",
         _BEGUN + "test_a_start_in_the_moment_of_the_beginning_is_accepted_and_waits",
     ),

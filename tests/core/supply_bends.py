@@ -279,6 +279,12 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
+        "guards",
+        "code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL}",
+        "code is not Code.NOT_YET_KNOWN",
+        "scenarios.test_queues:test_a_start_that_is_willing_to_wait_waits_where_none_would_by_itself",
+    ),
+    Bend(
         "table",
         'Rule("queue_timeout", when.step_timed_out, do.give_up_waiting), ',
         'Rule("queue_timeout", when.step_timed_out, do.nothing), ',

@@ -19,7 +19,7 @@ from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.daemon import GAVE_UP, Daemon
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.supervisor import Supervisor
-from chargerd.sim.fleet import EventBus
+from chargerd.sim.event_bus import EventBus
 from chargerd.sim.world import World
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
@@ -41,7 +41,24 @@ ports: [{id: A01, relay: relay/1, meter: meter, circuit: shed}]
 
 
 class TalkingBus(EventBus):
-    """Tells what it reads back while it opens everything, as a bus with a line does."""
+    """In a thread of its own, it tells what it reads back while it opens everything, as a bus with a line does."""
+
+    def __init__(self, site: Site, world: World, *, clock: Clock, emit: Callable[[BusEvent], None]) -> None:
+        super().__init__("line", site, world, clock=clock, emit=emit)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        super().start()
+        self._thread.start()
+
+    def stop(self, timeout: Seconds) -> None:
+        self._stopped.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(0.02):
+            self.turn()
 
     def open_all(self, within: Seconds) -> tuple[PortId, ...]:
         left = super().open_all(within)
@@ -89,7 +106,7 @@ def daemon(
         site: Site, *, clock: Clock, emit: Callable[[BusEvent], None], on_crash: Callable[[BaseException], None]
     ) -> tuple[TalkingBus]:
         crashes.append(on_crash)
-        return (TalkingBus(site, world, clock=clock, emit=emit, on_crash=on_crash),)
+        return (TalkingBus(site, world, clock=clock, emit=emit),)
 
     with capture_logs():
         yield Daemon(

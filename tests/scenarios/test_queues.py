@@ -1,12 +1,13 @@
 """Ports that wait for their circuit, and what ports do, whatever they are about, when their circuit opens."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chargerd.core.facts import RelayUnexpected
 from chargerd.core.session import Source, StopReason
-from chargerd.core.units import PortId
+from chargerd.core.units import CommandId, PortId, Seconds, SessionId
 from chargerd.core.view import PortState
 from tests.core.sheds import SMOKE, rated, shed
 from tests.core.world import World
@@ -26,6 +27,23 @@ def test_what_waits_refuses_what_a_busy_port_refuses() -> None:
     world.start("A02")
     assert world.answers("start-3") == ["rejected busy"]
     assert world.answers(world.reset("A02")) == ["rejected busy"]
+
+
+def test_a_start_that_is_willing_to_wait_waits_where_none_would_by_itself() -> None:
+    world = shed(**rated(6.0))
+    world.charging("A01")
+    world.start("A02")
+    assert world.answers("start-2") == ["rejected circuit_full"]
+    heard = world.hear_start("A02")
+    order = replace(
+        heard.order, queue_for=Seconds(60.0), command=CommandId("patient"), session=SessionId("patient")
+    )
+    world.tell(replace(heard, order=order))
+    assert world.answers("patient") == ["accepted ok"]
+    assert world.state("A02") is PortState.QUEUED
+    world.stop("A01", force=True)
+    world.run(10)
+    assert world.state("A02") is PortState.CHARGING
 
 
 def test_what_waits_ends_when_the_daemon_leaves() -> None:

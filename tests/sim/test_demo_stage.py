@@ -10,8 +10,8 @@ from rich.console import Console
 from chargerd.cli.demo_backend import Heard, Ledger, OperatorBackend
 from chargerd.cli.demo_stage import RESET_AFTER, Happening, Stage
 from chargerd.cli.demo_view import Lines, log_panel, ports_table, print_summary
-from chargerd.cli.simulated_site import Address
 from chargerd.core.units import Instant, PortId, Seconds
+from chargerd.fleet.site import Address
 from chargerd.sim.loads import Load, kettle
 from chargerd.sim.riders import (
     Action,

@@ -1,0 +1,86 @@
+"""Every told story on a virtual clock: it happens, every message is the contract's, and no row is missing."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from chargerd.fleet.story import StoryError, load_story, named_stories, read_story
+from tests.fleet.rig import Rig
+
+
+@pytest.mark.parametrize("name", list(named_stories()))
+def test_a_told_story_happens_and_says_nothing_the_contract_does_not_know(name: str, tmp_path: Path) -> None:
+    # What a backend is to be shown has been heard when the story is over: it waits for just that.
+    rig = Rig.of(load_story(name), tmp_path).start()
+    rig.run(10_000.0)
+    assert rig.telling is not None
+    assert rig.telling.failure is None
+    assert rig.telling.over
+    rig.close()
+    assert not rig.broker.wrong, rig.broker.wrong[:5]
+    for stream, rows in rig.broker.rows.items():
+        assert sorted(rows) == list(range(min(rows), max(rows) + 1)), f"a hole in {stream}"
+    sessions = [body for rows in rig.broker.rows.values() for body in rows.values() if "started_at" in body]
+    ended = Counter(body["session_id"] for body in sessions if body["event"] == "ended")
+    assert set(ended.values()) <= {1}
+    assert {body["session_id"] for body in sessions} == set(ended), "what was begun is settled"
+    assert rig.gateway.rows[2] == 0, "unsent"
+
+
+def test_the_manual_has_each_story_with_its_words() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backend" / "simulate.md").read_text()
+    for name, text in named_stories().items():
+        assert f"| `{name}` | {read_story(text, name).says} |" in page
+
+
+def test_the_story_of_the_manual_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backend" / "simulate.md").read_text()
+    rig = Rig.of(read_story(page.split("```yaml\n")[1].split("```")[0], "manual"), tmp_path).start()
+    rig.run(1000.0)
+    assert rig.telling is not None
+    assert rig.telling.told, rig.telling.failure
+
+
+NEVER = """
+says: It waits for what does not come.
+steps:
+  - wait: {topic: state/gateway, where: {status: online}}
+  - plug: {port: A01}
+  - wait: {topic: up/session, where: {event: started}, within_s: 30}
+"""
+
+
+def test_a_story_that_waits_in_vain_says_for_what(tmp_path: Path) -> None:
+    rig = Rig.of(read_story(NEVER, "never"), tmp_path).start()
+    rig.run(100.0)
+    assert rig.telling is not None
+    assert not rig.telling.told
+    assert rig.telling.failure is not None
+    assert 'step 3: nothing on up/session with {"event": "started"} within 30 s' in rig.telling.failure
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("says: x\nsteps: [{plug: {port: A01}, unplug: A01}]", "one thing a step; plug, unplug given"),
+        ("says: x\nsteps: []", "steps"),
+        ("says: x\nsteps: [{jump: 1}]", "steps.0.jump"),
+        ("says: [", "this is no YAML"),
+    ],
+)
+def test_what_is_no_story_is_told_with_its_place(text: str, told: str) -> None:
+    with pytest.raises(StoryError, match="mine: ") as caught:
+        read_story(text, "mine")
+    assert told in str(caught.value)
+
+
+def test_a_story_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(StoryError, match=r"neither a file .* nor one of circuit_full, .*--stories"):
+        load_story("nonsuch")
+
+
+def test_a_story_may_be_a_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(NEVER)
+    assert load_story(str(path)).says == "It waits for what does not come."
