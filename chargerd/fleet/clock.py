@@ -29,6 +29,8 @@ class RealTime(Time):
     """The machine's own time."""
 
     pace = 1.0
+    longest_wait = 0.1
+    """Seconds of the machine's that may be waited at once, so that somebody who asks to leave is heard."""
 
     def advance(self) -> None:
         """Do nothing: it goes by itself."""
@@ -54,6 +56,11 @@ class StoryTime(Time):
         self._real = RealTime()
         self._seen = self._now = self._began = self._real.now()
         self._wall_ms = self._real.wall_ms()
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds of the machine's that may be waited at once: a step of this time."""
+        return LONGEST_STEP / self.pace
 
     def advance(self) -> None:
         """Let the time pass that has passed."""

@@ -10,8 +10,6 @@ from chargerd.fleet.clock import RealTime, StoryTime
 from chargerd.fleet.gateway import Gateway
 from chargerd.fleet.network import Network
 
-LONGEST_WAIT = 0.1
-"""Seconds: how long the network is waited for at most, so that somebody who asks to leave is heard."""
 AT_ONCE = 20
 """How many gateways are turned before the network is served again."""
 
@@ -85,6 +83,6 @@ class Fleet:
         if self._wanted:
             return 0.0
         if not self._plan:
-            return LONGEST_WAIT
+            return self._time.longest_wait
         left = (self._plan[0][0] - self._time.now()) / self._time.pace
-        return min(LONGEST_WAIT, max(0.0, left))
+        return min(self._time.longest_wait, max(0.0, left))
