@@ -22,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd import log
 from chargerd.cli.demo import leaving
+from chargerd.cli.said import echo
 from chargerd.cli.simulate_figures import Figures, Teller
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Site
@@ -83,7 +84,7 @@ def list_stories(context: click.Context, _option: click.Parameter, wanted: bool)
     """Print the stories that come with chargerd, and end."""
     if wanted:
         for name, text in named_stories().items():
-            click.echo(f"{name:24}{read_story(text, name).says}")
+            echo(f"{name:24}{read_story(text, name).says}")
         context.exit()
 
 
@@ -147,7 +148,7 @@ def command(*, url: str, orders: str, ca: str | None, script: str | None, rate: 
             probe(options)
             code = make(options, Path(folder), story).run(leave)
     except (SimulateError, AddressError, ConfigurationError, StartError, StoryError, OSError) as error:
-        click.echo(f"simulate: {error}", err=True)
+        echo(f"simulate: {error}", err=True)
         sys.exit(1)
     sys.exit(code)
 
@@ -243,7 +244,7 @@ class Simulation:
         self._teller.tell("summary", last=True)
         unsent = self._figures.unsent
         if unsent:
-            click.echo(f"simulate: {unsent} rows did not reach {self._options.broker}", err=True)
+            echo(f"simulate: {unsent} rows did not reach {self._options.broker}", err=True)
         return self._verdict() or (UNSENT if unsent else 0)
 
     def _verdict(self) -> int:

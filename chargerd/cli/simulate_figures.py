@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from chargerd.cli.said import echo
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.fleet.clock import Time
 from chargerd.fleet.crowd import Crowd
@@ -93,7 +94,7 @@ class Teller:
         """Tell how it stands."""
         figures = self._figures.now(kind)
         if self._as_json:
-            click.echo(json.dumps(figures))
+            echo(json.dumps(figures))
             return
         text = f"{figures['set_up']} set up  {TEXT}" if kind == "setup" else TEXT
         live = sys.stdout.isatty() and not last
@@ -103,6 +104,6 @@ class Teller:
         """Tell what a story does at a gateway, or has heard from it."""
         at = round(self._figures.seconds, 1)
         if self._as_json:
-            click.echo(json.dumps({"kind": "story", "seconds": at, "gateway": gateway, "text": text}))
+            echo(json.dumps({"kind": "story", "seconds": at, "gateway": gateway, "text": text}))
         else:
-            click.echo(f"{at:7.1f} s  {gateway}  {text}")
+            echo(f"{at:7.1f} s  {gateway}  {text}")
