@@ -265,12 +265,14 @@ class Tables:
     def carry_over(self, whole: Batch, *, complete: bool) -> None:
         """Write what a process knows into a file it has opened anew, within a transaction.
 
-        One that has read its journal at the start knows of all latches and of all that is disabled: nothing older
-        that the file may hold of them stands beside that. One that has not (`complete` is false) adds what it has,
-        and what was unknown of the file's own stays so, whatever latches are written by it.
+        One that has read its journal at the start knows of all open sessions, latches, and what is disabled:
+        nothing older that the file may hold of them stands beside that, lest a session that has ended go on at a
+        socket that is somebody else's by now. One that has not (`complete` is false) adds what it has, and what
+        was unknown of the file's own stays so, whatever latches are written by it.
         """
         self.in_doubt = not complete
         if complete:
+            self._db.execute("DELETE FROM sessions")
             self._db.execute("DELETE FROM latches")
             self._db.execute("DELETE FROM disabled")
             self._db.execute("UPDATE state SET latches_unknown = 0")

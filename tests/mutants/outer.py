@@ -496,6 +496,13 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/store/test_upkeep.py",
     ),
     Mutant(
+        rule="an older file put in the journal's place brings back a session that has ended",
+        module="store/tables.py",
+        old='            self._db.execute("DELETE FROM sessions")\n',
+        new="",
+        tests="tests/store/test_upkeep.py -k older_file",
+    ),
+    Mutant(
         rule="a latch that was cleared comes back with an older file",
         module="store/tables.py",
         old='            self._db.execute("DELETE FROM latches")\n',

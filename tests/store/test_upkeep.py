@@ -563,13 +563,14 @@ def test_latches_lost_while_it_is_open_are_those_the_process_knows_of_also_if_it
     again.close()
 
 
-def test_an_older_file_put_in_its_place_brings_no_latches_back(path: Path, opened: Opened) -> None:
+def test_an_older_file_put_in_its_place_brings_nothing_back_that_is_over(path: Path, opened: Opened) -> None:
     old = path.with_name("old.db")
-    assert opened.write(Batch(latches=(latch(),), disabled=(disabled(),)))
+    assert opened.write(Batch(sessions=(record("s1"), record("s2")), latches=(latch(),), disabled=(disabled(),)))
     at_rest(opened)
     connection_of(opened.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(path, old)
-    assert opened.write(Batch(cleared=(latch().port,), enabled=(disabled().holder,)))
+    over = Batch(ended=(SessionId("s1"),), cleared=(latch().port,), enabled=(disabled().holder,))
+    assert opened.write(over)
     path.unlink()
     path.with_name("journal.db-wal").unlink()
     old.rename(path)
@@ -577,6 +578,7 @@ def test_an_older_file_put_in_its_place_brings_no_latches_back(path: Path, opene
     assert opened.close()
     again = open_journal(path)
     assert (again.journal.recovery.latches, again.journal.recovery.disabled) == ((), ())
+    assert again.journal.recovery.sessions == (record("s2"),), "no relay closes for what has ended"
     again.close()
 
 
