@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from ulid import ULID
 
 from chargerd import log
-from chargerd.core.ledger import RowKind
+from chargerd.core.ledger import Owner, RowKind
 from chargerd.core.moment import ClockQuality
 from chargerd.store import schema
 from chargerd.store.codec import COMMAND, DISABLED, IDENTITY, LATCH, SESSION, WARMTH, dump_body, load_body
@@ -53,6 +53,9 @@ class Salvage:
     acked: int = 0
     settled: str | None = None
     connections: int = 0
+    owner: Owner = field(default_factory=Owner)
+    moved: int = 0
+    """The last number from before the machine became another one."""
     latches_unknown: bool = True
 
 
@@ -78,6 +81,14 @@ def _read_state(connection: sqlite3.Connection, salvage: Salvage) -> None:
         if row is not None:
             salvage.acked, salvage.settled, salvage.connections = int(row[0]), row[1], int(row[2])
             salvage.latches_unknown = bool(row[3])
+    with suppress(sqlite3.Error):  # Older files do not say whose they are.
+        row = connection.execute("SELECT gateway, machine FROM state").fetchone()
+        if row is not None:
+            gateway, machine = (one if isinstance(one, str) else None for one in row)
+            salvage.owner = Owner(gateway=gateway, machine=machine)
+    with suppress(sqlite3.Error):
+        row = connection.execute("SELECT moved FROM state").fetchone()
+        salvage.moved = 0 if row is None else int(row[0])
 
 
 def _read_table(connection: sqlite3.Connection, table: str, salvage: Salvage) -> bool:
@@ -197,13 +208,17 @@ def _fill(connection: sqlite3.Connection, tables: Tables, salvage: Salvage | Non
         return
     tables.found(stream, settled=_newest_digest(salvage), salvaged=str(moved_to))
     tables.set_connections(salvage.connections)
-    refused = {table: _insert(connection, table, rows) for table, rows in _owed(salvage).items()}
+    # A card that was copied while it ran holds a damaged journal, as likely as not: it is a copy all the same.
+    tables.set_owner(salvage.owner)
+    owed = _owed(salvage)
+    refused = {table: _insert(connection, table, rows) for table, rows in owed.items()}
     tables.keep_finished()
     log.warning("journal_rows_refused", **refused)
     _count_boots_on(connection, salvage)
     unknown = salvage.latches_unknown or refused["latches"] > 0
     connection.execute(
-        "UPDATE state SET latches_unknown = ?, last = (SELECT coalesce(max(seq), 0) FROM ledger)", (unknown,)
+        "UPDATE state SET latches_unknown = ?, last = (SELECT coalesce(max(seq), 0) FROM ledger), moved = ?",
+        (unknown, sum(isinstance(row[0], int) and row[0] <= salvage.moved for row in owed["ledger"])),
     )
 
 

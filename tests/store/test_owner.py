@@ -8,6 +8,7 @@ import pytest
 
 from chargerd.core.ledger import Batch, Owner
 from chargerd.runtime import machine
+from chargerd.store.backup import MARK, MARK_AT
 from tests.store.kit import Opened, entry, got, record
 
 Open = Callable[..., Opened]
@@ -90,6 +91,22 @@ def test_a_copy_that_runs_under_the_old_name_first_hands_in_under_its_own_only_w
     assert (opened.journal.span().first, opened.journal.span().last) == (7, 7), (
         "its own it hands in after a renaming"
     )
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_copy_whose_journal_is_damaged_is_a_copy_all_the_same(open_: Open, path: Path, at_once: bool) -> None:
+    """A card was copied while the gateway ran. The mark of a backup stands for damage: both are taken over."""
+    written(open_)
+    if not at_once:
+        open_(owner=replace(FIRST, machine="two")).close()
+    with path.open("r+b") as file:
+        file.seek(MARK_AT)
+        file.write(MARK)
+    opened = open_(owner=Owner(gateway="shed-2", machine="two"))
+    assert opened.journal.recovery.salvaged is not None
+    assert opened.journal.recovery.moved is not None
+    span = opened.journal.span()
+    assert (span.first, span.last, span.acked) == (4, 3, 3), "what its original owes is not its own"
 
 
 def test_a_stream_is_renewed_while_the_journal_is_open(open_: Open) -> None:
