@@ -16,7 +16,6 @@ from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
 from chargerd.cli.sessions import detailed, listed
 from chargerd.core.ledger import Json
-from chargerd.core.text import visible, visible_all
 from tests.control.test_chargerctl import PORTS, Daemon, daemon, reply, run
 
 __all__ = ["daemon"]  # the fixture
@@ -28,12 +27,6 @@ DOES_SOMETHING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u
 
 def harmless(text: str) -> bool:
     return "owned" in text and DOES_SOMETHING.search(text) is None
-
-
-def test_what_has_no_picture_is_spelt_out_and_all_else_stays() -> None:
-    assert visible(f"{EVIL}\ud800") == (r"\x1b]0;owned\x07\x1b[2J\r\n\u202e123\u2066\x9b5m[red]x[/nowhere]\ud800")
-    assert visible("Tür 3 · 东01 é") == "Tür 3 · 东01 é"
-    assert visible_all({"a": ["\x1b", 1, None, {"\x07": True}]}) == {"a": ["\\x1b", 1, None, {"\\x07": True}]}
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("watch", "--seconds", "1"), ("port", "A02")])
