@@ -57,7 +57,7 @@ def command(*, folder: Path | None, checked: Path | None, as_json: bool) -> None
             echo(f"Run: chargerd contract --write {checked}", err=True)
         sys.exit(1 if stale else 0)
     if folder is None:
-        click.echo(_json(document({})), nl=False)
+        echo_lines(_json(document({})).rstrip("\n"))
         return
     try:
         written = _write(folder)

@@ -1,5 +1,7 @@
 """What the commands print: nothing in it does anything to the terminal, whoever it comes from."""
 
+import sys
+
 import click
 
 from chargerd.core.text import visible, visible_lines
@@ -13,3 +15,9 @@ def echo(text: object, *, err: bool = False) -> None:
 def echo_lines(text: str) -> None:
     """Print lines that were made here."""
     click.echo(visible_lines(text))
+
+
+def echo_over(text: str, *, last: bool) -> None:
+    """Print a line over the one before where there is a terminal, else below it."""
+    live = sys.stdout.isatty()
+    click.echo(("\r" if live else "") + visible(text), nl=last or not live)

@@ -364,7 +364,5 @@ class StorySimulation(Simulation):
     def _verdict(self) -> int:
         for telling in self._tellings:
             if not telling.told:
-                click.echo(
-                    f"simulate: {telling.gateway}: {telling.failure or 'it was ended before its end'}", err=True
-                )
+                echo(f"simulate: {telling.gateway}: {telling.failure or 'it was ended before its end'}", err=True)
         return 0 if all(telling.told for telling in self._tellings) else UNTOLD

@@ -3,13 +3,10 @@
 import json
 import os
 import resource
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
-from chargerd.cli.said import echo
+from chargerd.cli.said import echo, echo_over
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.fleet.clock import Time
 from chargerd.fleet.crowd import Crowd
@@ -97,8 +94,7 @@ class Teller:
             echo(json.dumps(figures))
             return
         text = f"{figures['set_up']} set up  {TEXT}" if kind == "setup" else TEXT
-        live = sys.stdout.isatty() and not last
-        click.echo(f"\r{text.format(**figures)}" if sys.stdout.isatty() else text.format(**figures), nl=not live)
+        echo_over(text.format(**figures), last=last)
 
     def tell_of(self, gateway: str, text: str) -> None:
         """Tell what a story does at a gateway, or has heard from it."""
