@@ -30,6 +30,8 @@ class Crowd:
         self._sessions: dict[PortId, SessionId] = {}
         self._charging: set[PortId] = set()
         self._reset_at: dict[PortId, Instant] = {}
+        self._waiting: set[PortId] = set()
+        """Where somebody waits for the first answer to an order."""
         gateway.looks.append(self.looked)
         gateway.beats.append(self.turn)
         if self._riders is None:
@@ -89,6 +91,7 @@ class Crowd:
                 wanted: dict[str, Json] = {"port": visit.port, "duration_s": float(visit.duration)}
                 if visit.energy is not None:
                     wanted["energy_wh"] = visit.energy
+                self._waiting.add(visit.port)
                 self._gateway.ask("start", lambda answer: self._answered(answer, visit.port, riders), **wanted)
             case PhonesStop():
                 self._gateway.ask("stop", port=visit.port)
@@ -96,6 +99,9 @@ class Crowd:
                 pass
 
     def _answered(self, answer: Mapping[str, Json], port: PortId, riders: Riders) -> None:
+        if port not in self._waiting:
+            return  # It was accepted before: what becomes of it is seen at the port.
+        self._waiting.discard(port)
         if answer.get("status") in REFUSED:
             self.refused += 1
             riders.ended(port, self._gateway.time.now())

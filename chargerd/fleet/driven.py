@@ -31,8 +31,8 @@ from chargerd.store.place import Upkeep
 
 LOOK_EVERY = Seconds(5.0)
 """How often the ports are looked at when nothing happens: what happens has them looked at anyway."""
-PROGRESS_WITHIN = Seconds(20.0)
-"""How long one that leaves waits for the broker to take another row."""
+PROGRESS_WITHIN = Seconds(120.0)
+"""How long one that leaves waits for the broker to take another row: hundreds that leave together are busy."""
 ROUNDS = 50
 """How often a turn goes round at most until nothing is left to do: what one part says may be news to another."""
 
