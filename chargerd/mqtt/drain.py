@@ -156,7 +156,7 @@ class Drain:
         """A word of a backend that is there: let everything go, and again what it should have by now.
 
         One that acknowledges nothing new time after time waits for a row it will not take; its questions are
-        answered less and less often.
+        answered less and less often, and with the oldest rows alone.
         """
         advances = through > self._acked
         self.acknowledged(through)
@@ -173,8 +173,20 @@ class Drain:
             if between(self._asked_at, now) < self._ask_after:
                 return
             self._ask_after = min(Seconds(2 * self._ask_after), ASK_MOST)
+            self._answer_in_brief(now)
+            return
         self._asked_at, self._due_through = now, 0
         self._next = 1
+        self._rows.clear()
+
+    def _answer_in_brief(self, now: Instant) -> None:
+        """The row it waits for is the next one: all there is above would go again for each question.
+
+        Once it has taken that one it acknowledges more, and gets the rest.
+        """
+        count = WINDOW if self._ask_after < ASK_MOST else PROBE
+        self._asked_at = now
+        self._replays.ask(self._acked + 1, min(self._acked + count, self._due_through))
         self._rows.clear()
 
     def pause(self, seq: int, until: Instant) -> None:

@@ -175,6 +175,25 @@ def test_a_backend_that_waits_for_a_hole_does_not_have_everything_sent_for_each_
     assert goes(drain, span(43), at(606)) == [43], "one that stores again is answered at once again"
 
 
+def test_a_backend_that_waits_for_a_hole_gets_the_oldest_rows_and_the_rest_once_it_is_closed() -> None:
+    drain, where = Drain(), span(400)
+    drain.connected(at(0))
+    drain.answered(at(0))
+    assert len(goes(drain, where, at(0))) == 400
+    drain.answered(at(10))
+    assert len(goes(drain, where, at(10))) == 400, "it may have been away"
+    counts = []
+    for second in range(20, 2000, 20):
+        drain.answered(at(second))
+        again = goes(drain, where, at(second))
+        assert again == list(range(1, len(again) + 1))
+        counts += [len(again)] if again else []
+    assert counts[0] == WINDOW
+    assert set(counts[5:]) == {PROBE}
+    drain.answered(at(2000), PROBE)
+    assert goes(drain, where, at(2000)) == list(range(PROBE + 1, 401)), "what else was lost comes with it"
+
+
 def test_a_backend_that_falls_silent_gets_the_window_after_half_an_hour_and_then_waits() -> None:
     drain = Drain()
     drain.connected(at(0))
