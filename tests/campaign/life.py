@@ -222,6 +222,7 @@ class Life(abc.ABC):
             return
         self.break_down(
             {
+                **self.more_rare_ones(),
                 "killed": lambda _span: self.begin_anew(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False),
                 "power cut": lambda _span: self.begin_anew(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True),
                 "clock jumps": lambda _span: self._let_clock_jump(),
@@ -230,7 +231,6 @@ class Life(abc.ABC):
                 "stuck": lambda _span: self._let_stick(self._port(), "stuck"),
                 "jammed": lambda _span: self._let_stick(self._port(), "jammed"),
                 "broker away": lambda _span: self.cloud.go_away(rng.choice((5.0, 300.0, 3600.0))),
-                **self.more_rare_ones(),
             }
         )
 
