@@ -16,7 +16,8 @@ AFTER = Seconds(1.0)
 """So long the first openings and their read-backs have the line to themselves."""
 AGAIN = Seconds(120.0)
 WITHIN = Seconds(60.0)
-"""So long it goes after everything else that is due; a session that may go on has twice that for its proof."""
+"""So long it goes after everything else that is due where a relay is closed; a session that may go on has twice
+that for its proof."""
 APART = Seconds(2.0)
 """Where there is other work: a line with nothing else to do is asked one board after the other."""
 TRIES = 2
@@ -47,15 +48,18 @@ class Identities:
         for name in self._registers if board is None else {board} & self._registers.keys():
             self._restart(name, after(now, AFTER))
 
-    def due(self, now: Instant, *, idle: bool, alone: bool) -> Iterator[tuple[Instant, Identify]]:
+    def due(
+        self, now: Instant, *, idle: bool, alone: bool, calm: bool = False
+    ) -> Iterator[tuple[Instant, Identify]]:
         """Yield what is to be asked, the longest due first, and by when.
 
-        `alone`: nothing else with a deadline is due. `idle`: nor is any reading of a closed port.
+        `alone`: nothing else with a deadline is due. `idle`: nor is any reading of a closed port. `calm`: no relay
+        is closed, and a start may be waiting for it.
         """
-        if not idle and now < self._not_before:
+        if not (idle or calm) and now < self._not_before:
             return
         for job in sorted(self.jobs, key=lambda job: job.begins):
-            by = after(job.begins, WITHIN)
+            by = after(job.begins, Seconds(0.0) if calm else WITHIN)
             if job.begins <= now and (alone or by <= now):
                 yield by, job
 

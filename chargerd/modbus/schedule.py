@@ -364,13 +364,19 @@ class Schedule:
                 yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=Coils(board=board))
 
     def _to_identify(self, now: Instant, *, idle: bool, alone: bool) -> list[_Due]:
-        """Return the next board that is to be asked who it is, if it is time for that."""
+        """Return the next board that is to be asked who it is, if it is time for that.
+
+        Where no relay is closed it takes its turn with the rest, since a start waits for it.
+        """
+        if all(job.begins > now for job in self.identities.jobs):
+            return []
+        calm = all(port.pace is not Pace.CLOSED for port in self._ports.values())
         asked = (
-            one
-            for one in self.identities.due(now, idle=idle, alone=alone)
-            if self.back_offs.may(one[1].board, now)
+            _Due(by=by, job=job, starting=calm)
+            for by, job in self.identities.due(now, idle=idle, alone=alone, calm=calm)
+            if self.back_offs.may(job.board, now)
         )
-        return [_Due(by=by, job=job) for by, job in itertools.islice(asked, 1)]
+        return list(itertools.islice(asked, 1))
 
     def _note_lateness(self, job: Job, now: Instant) -> None:
         """Count what is done late while its board has been answering: the line is short of time then."""

@@ -3,7 +3,7 @@
 import pytest
 
 from chargerd.config.profiles import IdentityRegister
-from chargerd.core.commands import OpenRelay
+from chargerd.core.commands import OpenRelay, Pace, SetPace
 from chargerd.core.events import BoardIdentified, RelayWritten
 from chargerd.core.units import BoardId, Instant, PortId
 from chargerd.modbus.identity import AFTER, AGAIN, APART, TRIES, WITHIN, Identities
@@ -99,6 +99,15 @@ def test_an_opening_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     bench.bus.execute(OpenRelay(port=PortId("A01")))
     bench.turns(1)
     assert [event.port for event in bench.told(RelayWritten)] == ["A01"]
+
+
+def test_a_start_on_a_line_just_found_waits_for_no_turns_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as nothing charges there; all is known well within a start's time for its first step."""
+    bench = Bench(monkeypatch, site(12))
+    bench.boards.serials = {unit: unit for unit in range(11, 23)}
+    bench.bus.execute(SetPace(port=PortId("A01"), pace=Pace.ARMED))
+    bench.run(AFTER + 1.5)
+    assert len({board for board, _words in who(bench)}) == 12
 
 
 def identities(*boards: BoardId) -> Identities:

@@ -15,6 +15,13 @@ from tests.mutants.unnoticed import UNNOTICED
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="a start waits for who the boards are as long as beside a charge",
+        module="modbus/schedule.py",
+        old="idle=idle, alone=alone, calm=calm)",
+        new="idle=idle, alone=alone)",
+        tests="tests/modbus/test_identity.py -k turns_apart",
+    ),
+    Mutant(
         rule="a relay board that is silent to a setting is never read back",
         module="modbus/exchange.py",
         old=" or (preparing.unheard and isinstance(job, Coils))",
