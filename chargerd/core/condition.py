@@ -170,6 +170,8 @@ class PortCondition:
         self.board_lost = False
         self.unconfirmed_told: Instant | None = None
         """The opening of which it was told that nobody could read it back."""
+        self.astray = False
+        """Whether its relay was closed, and only what may be another line's board says since that it is open."""
         self.unbidden = 0
         self.sequence_from = now.instant
         """Readings before this instant do not count for the start sequence under way."""
@@ -445,8 +447,10 @@ class PortCondition:
         """Say whether only the contactor above can still open this port."""
         if any(latch.function in BEYOND_CONTROL for latch in self.latches):
             return True
-        if self.relay.phase is Phase.OPEN or self.station.lapses(self.plan.relay):
+        if self.station.lapses(self.plan.relay):
             return False
+        if self.relay.phase is Phase.OPEN:
+            return self.astray
         if self.board_lost or (self.unconfirmed(now) and self.blind(now)):
             return True
         # Below an open contactor a meter shows nothing whatever its relay does: only a read-back tells.

@@ -19,6 +19,15 @@ def of_another_line(signal: Signal | None) -> Signal | None:
     return Signal.LEASE_LOST if signal is Signal.STAYED_OPEN else signal
 
 
+def note_astray(port: Port, signal: Signal | None) -> None:
+    """Take in that a relay was read: what may be another line's shows nothing of one that was closed before.
+
+    It is known to be open again once its own line has shown it.
+    """
+    shown = signal is Signal.OPENED and port.relay.closed_from is not None
+    port.astray = not port.station.lines.vouched(port.plan.relay.board) and (port.astray or shown)
+
+
 def follow(said: LineChanged | LineRestored, ports: Iterable[Port], now: Moment) -> None:
     """Open every relay on a line that has changed, its sessions wait; on one that is itself again they may go on.
 

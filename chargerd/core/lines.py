@@ -137,18 +137,16 @@ class Lines:
 
     def pending(self, port: PortId) -> bool:
         """Say whether a board of a port's lines is there that has yet to tell who it is."""
-        return any(
-            known.tells
-            and board in self._kept
-            and board not in self._told
-            and board not in self._dead
-            and known.line in self._lines(port)
-            for board, known in self._boards.items()
-        )
+        return any(self._is_pending(line) for line in self._lines(port))
 
     def steady(self, port: PortId) -> bool:
         """Say whether nothing speaks against a closing."""
         return not self.changed(port) and not self.pending(port)
+
+    def vouched(self, board: BoardId) -> bool:
+        """Say whether nothing speaks against its being this board that answers in its place."""
+        known = self._boards.get(board)
+        return known is None or not (self._is_changed(known.line) or self._is_pending(known.line))
 
     def recognised(self, port: PortId) -> bool:
         """Say whether a session may go on: each line with anything kept of it has shown that it is the same."""
@@ -161,6 +159,16 @@ class Lines:
         kept = [board for board in self._kept if self._boards[board].line == line and self._boards[board].tells]
         sure = [board for board in kept if self._boards[board].unique] or kept
         return not sure or any(self._told.get(board) == self._kept[board] for board in sure)
+
+    def _is_pending(self, line: str) -> bool:
+        return any(
+            known.tells
+            and board in self._kept
+            and board not in self._told
+            and board not in self._dead
+            and known.line == line
+            for board, known in self._boards.items()
+        )
 
     def _is_changed(self, line: str) -> bool:
         return any(self._boards[board].line == line for board in self._changed)

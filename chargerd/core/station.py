@@ -33,6 +33,7 @@ from chargerd.core.events import (
     PortRequest,
     PreparationFailed,
     RelayEvent,
+    RelayReadBack,
     Report,
     Request,
     RequestNews,
@@ -301,6 +302,8 @@ class Station:
 
     def _signal(self, port: Port, event: RelayEvent, now: Moment) -> Signal | None:
         signal = port.relay.note(event, now.instant, self._out)
+        if isinstance(event, RelayReadBack):
+            line_sessions.note_astray(port, signal)
         steady = self._surroundings.lines.steady(port.id)
         return signal if steady else line_sessions.of_another_line(signal)
 

@@ -382,7 +382,7 @@ class Supply:
         contactor.settle(
             now.instant,
             self._out,
-            wanted=any(needs_power(port) for port in below),
+            wanted=any(needs_power(port) and self._station.lines.steady(port.id) for port in below),
             loaded=contactor.watched_until is not None or any(self._needs_above(port, now) for port in below),
             held=any(above.held or above.latches for above in chain),
         )
@@ -403,7 +403,8 @@ class Supply:
         """Let those begin that have waited, the longest first, as far as their circuits can take them."""
         begun = []
         for port in (self._ports[name] for name in self._circuits.waiting()):
-            if port.state is not PortState.QUEUED or not port.may_return(now):
+            ready = port.may_return(now) and self._station.lines.steady(port.id)
+            if port.state is not PortState.QUEUED or not ready:
                 continue
             react(port, Trigger.ADMITTED, DeadlineReached(), now)
             self._weigh([port], now)

@@ -18,6 +18,11 @@ _BACK = _EXCHANGED + "test_a_session_waits_with_every_relay_open_and_goes_on_whe
 _RESTARTED = _EXCHANGED + "test_a_session_is_not_resumed_on_the_other_socket_after_a_restart"
 _ON_THE_WAY = _HERE + "test_a_start_whose_line_was_away_while_it_was_written_comes_to_nothing"
 _LATE = _HERE + "test_a_session_has_its_time_to_recover_once_its_line_is_itself_again"
+_QUEUED = _HERE + "test_no_contactor_closes_for_a_start_that_has_waited_on_a_line_that_has_changed"
+_KEPT_OPEN = _HERE + "test_nor_for_one_under_way_while_nobody_knows_what_hangs_on_its_line"
+_ASTRAY = _HERE + "test_a_contactor_stays_open_above_a_relay_that_only_another_lines_board_calls_open"
+MINE, OTHERS = (1, 2), (3, 4)
+_STAYS_OPEN, _CLOSES = (("closes", False),), (("closes", True),)
 
 LINE_BENDS: tuple[Bend, ...] = (
     Bend("condition", "self.station.lines.changed(self.id)", "False", _ANOTHER),
@@ -94,5 +99,20 @@ LINE_BENDS: tuple[Bend, ...] = (
         "boards += [] if circuit.contactor is None else [circuit.contactor.board]",
         "pass",
         _HERE + "test_a_contactors_line_counts_for_the_ports_below",
+    ),
+    Bend("supply", "needs_power(port) and self._station.lines.steady(port.id)", "needs_power(port)", _KEPT_OPEN),
+    Bend("supply", "and self._station.lines.steady(port.id)\n", "\n", _QUEUED),
+    Bend("condition", "return self.astray", "return False", _ASTRAY, (OTHERS,), _STAYS_OPEN),
+    Bend("line_sessions", "and (port.astray or shown)", "and shown", _ASTRAY, (OTHERS,), _STAYS_OPEN),
+    Bend(
+        "line_sessions", "not port.station.lines.vouched(port.plan.relay.board)", "True", _ASTRAY, (MINE,), _CLOSES
+    ),
+    Bend(
+        "lines",
+        "(self._is_changed(known.line) or self._is_pending(known.line))",
+        "False",
+        _ASTRAY,
+        (OTHERS,),
+        _STAYS_OPEN,
     ),
 )

@@ -1,5 +1,7 @@
 """Lines that have other boards than before: nothing closes on them, whoever has plugged in what."""
 
+from dataclasses import replace
+
 import pytest
 
 from chargerd.core.commands import Checkpoint
@@ -10,7 +12,7 @@ from chargerd.core.identity import Identity
 from chargerd.core.moment import ClockQuality
 from chargerd.core.plan import CircuitPlan, LinePlan, StationPlan
 from chargerd.core.session import StopReason
-from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds
+from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
 from tests.core.world import World
@@ -335,3 +337,78 @@ def test_an_outage_that_is_not_proved_in_time_is_over_whatever_its_line_is() -> 
     world.says(OTHERS)
     world.run(130)
     assert [one.reason for one in world.settlements()] == [StopReason.POWER_LOSS]
+
+
+def below_a_contactor(*lines: LinePlan, lease: float | None = 6.0) -> World:
+    """Two ports, each on a line of its own, and one contactor above both; who boards are is told by hand."""
+    contactor = replace(port_plan("K").relay, board=BoardId("k"))
+    ports = [port_plan(lease=None) if lease is None else PLAN, port_plan("C01")]
+    ports[1] = replace(ports[1], relay=replace(ports[1].relay, board=BoardId("relay-c")))
+    circuit = CircuitPlan(id=CircuitId("shed"), rating=Amps(6.0), contactor=contactor)
+    site = StationPlan(ports=tuple(ports), circuits=(circuit,), lines=lines, queue_for=Seconds(600.0))
+    world = World(site=site, begin=False)
+    world.adapters.by_hand = True
+    world.begin()
+    return world
+
+
+def test_no_contactor_closes_for_a_start_that_has_waited_on_a_line_that_has_changed() -> None:
+    world = below_a_contactor(LinePlan(id="line-k", boards=(BoardId("k"),), telling=frozenset({BoardId("k")})))
+
+    def says(words: tuple[int, ...]) -> None:
+        world.tell(BoardIdentified(board=BoardId("k"), at=Instant(world.now), words=words))
+
+    contactor = world.contacts[PortId("contactor/shed")]
+    says(MINE)
+    world.charging()
+    world.start("C01")
+    says(OTHERS)
+    world.run(10)
+    world.stop(force=True)
+    world.run(60)
+    assert world.state("C01") is PortState.QUEUED
+    assert [closed for _, closed, _ in contactor.edges] == [True, False]
+    says(MINE)
+    world.run(10)
+    assert world.state("C01") is PortState.CHARGING
+
+
+def test_nor_for_one_under_way_while_nobody_knows_what_hangs_on_its_line() -> None:
+    world = below_a_contactor(LinePlan(id="line-k", boards=(BoardId("k"), BESIDE), telling=frozenset({BESIDE})))
+    contactor = world.contacts[PortId("contactor/shed")]
+    world.tell(BoardIdentified(board=BESIDE, at=Instant(world.now), words=MINE))
+    world.charging()
+    world.stop(force=True)
+    for _ in range(2):  # The port's, then the contactor's, that has yet to be read back.
+        world.run_until("contact open", within=10)
+    assert contactor.edges[-1][1] is False
+    world.start()
+    for event in (
+        BoardLost(board=BESIDE, at=Instant(world.now), kind=FaultKind.OFFLINE),
+        BoardBack(board=BESIDE, at=Instant(world.now)),
+    ):
+        world.tell(event)
+    world.run(10)
+    assert world.answers("start-2")[0] == "accepted ok"
+    assert [closed for _, closed, _ in contactor.edges] == [True, False]
+
+
+@pytest.mark.parametrize(("words", "closes"), [(MINE, True), (OTHERS, False)])
+def test_a_contactor_stays_open_above_a_relay_that_only_another_lines_board_calls_open(
+    words: tuple[int, ...], *, closes: bool
+) -> None:
+    telling = frozenset({METER})
+    world = below_a_contactor(LinePlan(id="line-a", boards=(RELAY, METER), telling=telling), lease=None)
+    world.tell(BoardIdentified(board=METER, at=Instant(world.now), words=MINE))
+    world.charging(current=2.5, power=300.0)
+    world.charging("C01", current=2.5, power=300.0)
+    for board in (RELAY, METER):
+        world.tell(BoardLost(board=board, at=Instant(world.now), kind=FaultKind.OFFLINE))
+    world.board.lost = True
+    world.run(60)
+    assert (world.view().relay_closed, world.state("C01")) == (False, PortState.SUSPENDED)
+    assert not world.contacts[PortId("contactor/shed")].closed
+    world.tell(BoardIdentified(board=METER, at=Instant(world.now), words=words))
+    world.run(60)
+    assert world.contacts[PortId("contactor/shed")].closed is closes
+    assert (world.state("C01") is PortState.CHARGING) is closes
