@@ -280,6 +280,8 @@ class Daemon:
             warmths=recovery.warmths,
             by_itself=by_itself,
         )
+        if recovery.moved is not None:
+            self._journal.append(Batch(settled_all=True))
         going_on = unanswered & self._under_way()
         self._desk.conclude(recovery.unfinished, self._to_backend, going_on, fulfilled(recovery))
         if self._link is not None and starts.cut_off(recovery):

@@ -127,7 +127,8 @@ class Batch:
 
     `sessions` are written or overwritten as open, `ended` are closed. `cleared` removes all latches of a port,
     then `latches` are set; `enabled` and `disabled` are the same for what is out of service. `replies` are stored
-    with their commands, `True` marking a final one.
+    with their commands, `True` marking a final one. `settled_all`: of what the start found open all that could
+    not go on is settled, by this batch and those before.
     """
 
     sessions: tuple[SessionRecord, ...] = ()
@@ -141,6 +142,7 @@ class Batch:
     warmths: tuple[Warmth, ...] = ()
     identities: tuple[Identity, ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
+    settled_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,12 @@ class Recovery:
     """Whether latches may have been lost with a damaged journal; stands until a batch with latches is written."""
     last: int = 0
     """The highest number that was given out before this start."""
+    begun: bool = False
+    """Whether the stream began with this start: what was said of another one before says nothing against it."""
     moved: str | None = None
-    """Why the journal is taken for another gateway's, if it is: its sessions are over, and its stream is new."""
+    """Why the journal is taken for another gateway's, if it is: its stream is new, and its sessions are over.
+
+    Told at each start until a batch says that they are settled.
+    """
     newest: Body | None = None
     """The ledger's last row, a `gap` if it cannot be read; `None` if there is none."""

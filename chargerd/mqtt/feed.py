@@ -53,6 +53,10 @@ class LedgerSource(Protocol):
     def found_last(self) -> int:
         """The highest number of a row that was given out before this process began."""
 
+    @property
+    def stream_begun(self) -> bool:
+        """Whether the stream found then had only just begun, with this process."""
+
     def asked_from(self, start: int) -> None:
         """Rows are about to be read from here on: let them begin with it, even if a `gap` stands for it."""
 
@@ -150,17 +154,26 @@ class Feed:
         return self._own_read
 
     def own_state(self, name: str, payload: bytes) -> None:
-        """Take in a retained state of our own: a number beyond the last one here has been lost here."""
+        """Take in a retained state of our own: what it tells of and is not here has been lost here.
+
+        That is a number beyond the last one, or another stream than the one this process has found: this journal
+        has gone on under that one already, and was put back since.
+        """
         self._own_states.discard(name)
         try:
             said = KeptState.model_validate_json(payload).ledger
         except ValueError:
             said = None  # Another version's, or a stranger's; it proves nothing.
-        if said is not None and said.stream == self._ledger.span().stream and self.wants_own_states:
-            # What this process has told of in a connection that did not last proves nothing.
-            last = max(self._ledger.found_last, self._said_last)
-            if said.last > last and not self._renewed:
-                self._renew(f"{name} of this gateway was told of row {said.last}, and {last} was the last here")
+        if said is None or self._renewed or not self.wants_own_states:
+            return
+        stream = self._ledger.span().stream
+        # What this process has told of in a connection that did not last proves nothing.
+        last = max(self._ledger.found_last, self._said_last)
+        if said.stream != stream:
+            if not self._ledger.stream_begun:
+                self._renew(f"{name} of this gateway was told of {said.stream}, and {stream} was found here")
+        elif said.last > last:
+            self._renew(f"{name} of this gateway was told of row {said.last}, and {last} was the last here")
 
     def _look_at_own_states(self) -> None:
         if self._own_until is not None and (not self._own_states or self._clock.now() >= self._own_until):
@@ -180,7 +193,12 @@ class Feed:
         self._renew_if_due()
         wanted = self._drain.wants(self._ledger.span(), self._clock.now())
         if wanted is not None:
-            self._ledger.read_rows(wanted, READ_AHEAD, lambda rows: self._post(lambda: self._drain.fetched(rows)))
+            self._ledger.read_rows(wanted, READ_AHEAD, lambda rows: self._post(lambda: self._fetched(rows)))
+
+    def _fetched(self, rows: Sequence[LedgerRow]) -> None:
+        # Those of another stream are of a file that is not ours yet, or not told of: as if it could not be read.
+        stream = self._ledger.span().stream
+        self._drain.fetched([row for row in rows if row.stream == stream])
 
     def next(self) -> Waiting | None:
         """Return the next row to publish, or the gap that stands for it."""

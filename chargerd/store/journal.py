@@ -8,10 +8,8 @@ already happened is kept in memory and tried again, ahead of everything newer.
 """
 
 import queue
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -24,6 +22,7 @@ from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import ChainCheck
 from chargerd.store.errors import StoreError
 from chargerd.store.place import Place, Upkeep
+from chargerd.store.start import Start
 from chargerd.store.tables import Tables
 from chargerd.store.work import Acknowledge, Append, Ask, CountConnection, PartGap, RenewStream
 from chargerd.store.writer import Writer
@@ -39,9 +38,6 @@ NOT_TO_BE_HAD: Final[tuple[RememberedCommand | None, bool]] = (None, True)
 UNREADABLE: Final[tuple[str, ...]] = (
     "the settlements cannot be read: the journal is closed, or its disk does not answer",
 )
-
-LAST_WORDS = 16
-"""Newest final replies told of at a start: more than a process has under way when it is killed."""
 
 T = TypeVar("T")
 
@@ -77,14 +73,10 @@ class Journal:
         journal whose `owner` is another one, as on a cloned card, goes on under a new stream. Raises
         `StoreError`, with what to do, if the file is in use or cannot be used.
         """
-        place = Place(
-            path,
-            lambda connection: _recover(connection, boot_id, owner),
-            lambda connection: _peek(connection, boot_id),
-            upkeep,
-        )
+        start = Start(boot_id=boot_id, owner=owner)
+        place = Place(path, start.load, start.peek, upkeep)
         opened = place.open()
-        writer = Writer(opened, place, clock=clock, boot_id=boot_id, on_health=on_health, on_crash=on_crash)
+        writer = Writer(opened, place, clock=clock, start=start, on_health=on_health, on_crash=on_crash)
         return cls(writer, opened.recovery, clock)
 
     def start(self) -> None:
@@ -172,6 +164,11 @@ class Journal:
     def found_last(self) -> int:
         """The highest number that was given out before this process began."""
         return self.recovery.last
+
+    @property
+    def stream_begun(self) -> bool:
+        """Whether the stream that this process found began with its own start."""
+        return self.recovery.begun
 
     def asked_from(self, start: int) -> None:
         """Have rows begin with this number for whoever reads next, even if it lies within a `gap`."""
@@ -301,46 +298,3 @@ class Journal:
 
     def _release(self, answered: set[CommandId]) -> None:
         self._reserved = {session: by for session, by in self._reserved.items() if by not in answered}
-
-
-def _recover(connection: sqlite3.Connection, boot_id: str, owner: Owner) -> Recovery:
-    tables = Tables(connection)
-    with tables.transaction():
-        tables.count_start(boot_id)
-        before = tables.state().owner
-        changed = before.differs(owner)
-        if "machine" in changed:
-            tables.note_move()
-        if changed:
-            # One of which both differ, at once or one after the other, is a copy.
-            tables.renew_stream(str(ULID()), renamed="gateway" in changed)
-        tables.set_owner(owner.over(before))
-    moved = f"another {' and another '.join(changed)} than before" if changed else None
-    return replace(_peek(connection, boot_id), moved=moved)
-
-
-def _peek(connection: sqlite3.Connection, boot_id: str) -> Recovery:
-    tables = Tables(connection)
-    sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.unfinished()
-    known = tables.command_digests()
-    state = tables.state()
-    open_ids = {record.order.session for record in sessions}
-    started = {command.session for command in unfinished if command.session is not None}
-    return Recovery(
-        boot=tables.number_of_boot(boot_id),
-        stream=state.stream,
-        starts=state.starts,
-        sessions=sessions,
-        latches=latches,
-        warmths=tables.warmths(),
-        identities=tables.identities(),
-        disabled=tables.disabled(),
-        unfinished=unfinished,
-        last_words=tables.last_words(LAST_WORDS),
-        settled=frozenset(one for one in started - open_ids if tables.session_used(one)),
-        known_ids=known,
-        salvaged=state.salvaged if state.starts == 1 else None,
-        latches_unknown=state.latches_unknown,
-        last=state.last,
-        newest=tables.newest(),
-    )

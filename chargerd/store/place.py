@@ -151,6 +151,7 @@ class Mirror:
     disabled: dict[PortId, Disabled] = field(default_factory=dict)
     warmths: dict[PortId, Warmth] = field(default_factory=dict)
     identities: dict[BoardId, Identity] = field(default_factory=dict)
+    settled_all: bool = False
 
     def take(self, batch: Batch) -> None:
         """Follow a batch that was written, or will be."""
@@ -169,6 +170,7 @@ class Mirror:
         for warmth in batch.warmths:
             self.warmths[warmth.port] = warmth
         self.identities |= {one.board: one for one in batch.identities}
+        self.settled_all |= batch.settled_all
 
     def whole(self) -> Batch:
         """Return all of it as one batch."""
@@ -178,6 +180,7 @@ class Mirror:
             disabled=tuple(self.disabled.values()),
             warmths=tuple(self.warmths.values()),
             identities=tuple(self.identities.values()),
+            settled_all=self.settled_all,
         )
 
 

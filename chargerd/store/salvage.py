@@ -56,6 +56,8 @@ class Salvage:
     owner: Owner = field(default_factory=Owner)
     moved: int = 0
     """The last number from before the machine became another one."""
+    unsettled: str | None = None
+    """Why what is open cannot go on, until it is settled."""
     latches_unknown: bool = True
 
 
@@ -89,6 +91,9 @@ def _read_state(connection: sqlite3.Connection, salvage: Salvage) -> None:
     with suppress(sqlite3.Error):
         row = connection.execute("SELECT moved FROM state").fetchone()
         salvage.moved = 0 if row is None else int(row[0])
+    with suppress(sqlite3.Error):
+        row = connection.execute("SELECT unsettled FROM state").fetchone()
+        salvage.unsettled = row[0] if row is not None and isinstance(row[0], str) else None
 
 
 def _read_table(connection: sqlite3.Connection, table: str, salvage: Salvage) -> bool:
@@ -210,6 +215,7 @@ def _fill(connection: sqlite3.Connection, tables: Tables, salvage: Salvage | Non
     tables.set_connections(salvage.connections)
     # A card that was copied while it ran holds a damaged journal, as likely as not: it is a copy all the same.
     tables.set_owner(salvage.owner)
+    tables.note_unsettled(salvage.unsettled)
     owed = _owed(salvage)
     refused = {table: _insert(connection, table, rows) for table, rows in owed.items()}
     tables.keep_finished()

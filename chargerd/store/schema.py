@@ -114,6 +114,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # The last number that was given out before the machine became another one.
         "ALTER TABLE state ADD COLUMN moved INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # Why what is open in a journal that was another one's cannot go on, until it is settled.
+        "ALTER TABLE state ADD COLUMN unsettled TEXT",
+    ),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 

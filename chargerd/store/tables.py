@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from chargerd import log
@@ -67,6 +67,8 @@ class State:
     begun: int
     """The last number that was given out before the stream began."""
     owner: Owner
+    unsettled: str | None
+    """Why what is open in it cannot go on, until it is settled."""
     command_bytes: int
     """How much of the file remembered commands take up."""
 
@@ -98,7 +100,7 @@ class Tables:
         """Return where the journal stands. Raises `DamagedError` if it does not know."""
         row = self._db.execute(
             "SELECT stream, last, acked, settled, starts, salvaged, latches_unknown, begun, gateway, machine,"
-            " command_bytes"
+            " command_bytes, unsettled"
             " FROM state"
         ).fetchone()
         if row is None:
@@ -114,17 +116,20 @@ class Tables:
             begun=row[7],
             owner=Owner(gateway=row[8], machine=row[9]),
             command_bytes=row[10],
+            unsettled=row[11],
         )
 
     def span(self) -> LedgerSpan:
         """Return what the ledger holds."""
         state = self.state()
+        return replace(self.span_from(state.begun, state.stream), acked=state.acked)
+
+    def span_from(self, begun: int, stream: str) -> LedgerSpan:
+        """Return what the ledger holds behind row `begun`, under this stream, of which nothing is acknowledged."""
+        last = self.state().last
         first = self._db.execute("SELECT min(seq) FROM ledger").fetchone()[0]
         return LedgerSpan(
-            stream=state.stream,
-            first=state.last + 1 if first is None else max(first, state.begun + 1),
-            last=state.last,
-            acked=state.acked,
+            stream=stream, first=last + 1 if first is None else max(first, begun + 1), last=last, acked=begun
         )
 
     def found(
@@ -151,11 +156,17 @@ class Tables:
         What the backend has not acknowledged goes out under the new one; if the gateway was `renamed`, only what
         was written on this machine: what comes from another one, that one hands in, under the old name.
         """
-        self._db.execute(
-            "UPDATE state SET stream = ?, begun = CASE WHEN ? THEN max(acked, moved) ELSE acked END",
-            (stream, renamed),
-        )
-        self._db.execute("UPDATE state SET acked = begun")
+        begun = self.begins_after(moved=False, renamed=renamed)
+        self._db.execute("UPDATE state SET stream = ?1, begun = ?2, acked = ?2", (stream, begun))
+
+    def begins_after(self, *, moved: bool, renamed: bool) -> int:
+        """Return behind which row another stream would begin, if the machine is another one, or the name is."""
+        acked, last, before = self._db.execute("SELECT acked, last, moved FROM state").fetchone()
+        return int(max(acked, last if moved else before) if renamed else acked)
+
+    def note_unsettled(self, why: str | None) -> None:
+        """Keep why what is open in the journal cannot go on; `None` once that is settled."""
+        self._db.execute("UPDATE state SET unsettled = ?", (why,))
 
     def set_owner(self, owner: Owner) -> None:
         """Keep whose journal this is."""
@@ -245,6 +256,8 @@ class Tables:
                 for reply, final in batch.replies
             ],
         )
+        if batch.settled_all:
+            self.note_unsettled(None)
         if batch.entries:
             self._write_entries(batch.entries)
 

@@ -18,6 +18,7 @@ from chargerd.store.backlog import Backlog
 from chargerd.store.errors import StoreError
 from chargerd.store.place import GONE, NO_BOOT, SHAKEN, Mirror, Opened, Place, close_quietly, stand_in
 from chargerd.store.retention import DAY_MS, SLICE, Retention
+from chargerd.store.start import Start
 from chargerd.store.tables import Tables
 from chargerd.store.work import Append, Ask, Write
 
@@ -50,7 +51,7 @@ class Writer:
         place: Place,
         *,
         clock: Clock,
-        boot_id: str,
+        start: Start,
         on_health: Callable[[bool], None],
         on_crash: Callable[[BaseException], None],
     ) -> None:
@@ -59,7 +60,7 @@ class Writer:
         """Why the journal takes nothing, `None` while it does."""
         self.restart_wanted = False
         """Whether the process should begin anew once it is idle: what it knows is not what the file tells."""
-        self.span: LedgerSpan = self.tables.span()
+        self.span: LedgerSpan = start.span(self.tables, opened.recovery.stream)
         """What the ledger holds; replaced as a whole, so that any thread may read it."""
         self._expected: str | None = None
         """The stream it is to go on under once that is written, if it is to be another one."""
@@ -84,10 +85,11 @@ class Writer:
                     disabled=known.disabled,
                     warmths=known.warmths,
                     identities=known.identities,
+                    settled_all=known.moved is None,
                 )
             )
         self._clock = clock
-        self._boot_id = boot_id
+        self._start = start
         self._boot = opened.recovery.boot
         self._start_owed = opened.why_not is not None
         self._on_health = on_health
@@ -315,14 +317,16 @@ class Writer:
             return True
         if self._clock.now() < self._retry_at or not self._reopened_if_lost():
             return False
+        if self._start_owed and not self._commit(lambda: self._start.write(self.tables, self.span.stream)):
+            return False
+        self._start_owed = False
         while self._backlog:
             owed = self._backlog.first(GROUP)
             if not self._commit(partial(self._write_all, owed)):
                 return False
             self._backlog.written(len(owed))
-        if not self._commit(self._touch):
+        if not self._commit(self.tables.touch):
             return False
-        self._start_owed = False
         log.info("journal_written_again", restart_wanted=self.restart_wanted)
         self._healthy = True
         self._pause = RETRY_FIRST
@@ -355,7 +359,7 @@ class Writer:
 
     def _carry_over(self, whole: Batch) -> None:
         self.tables.carry_over(whole, complete=self._knows_all)
-        self.tables.count_on(self._boot_id, self._boot)
+        self.tables.count_on(self._start.boot_id, self._boot)
 
     def _use(self, connection: sqlite3.Connection, *, stands_in: bool) -> None:
         self._db, self.tables, self._stand_in = connection, Tables(connection), stands_in
@@ -365,12 +369,6 @@ class Writer:
         self.why_not = why
         self._retry_at = after(self._clock.now(), self._pause)
         self._pause = min(RETRY_LONGEST, Seconds(self._pause * 2))
-
-    def _touch(self) -> None:
-        if self._start_owed:
-            self.tables.count_start(self._boot_id)
-        else:
-            self.tables.touch()
 
     def _write_all(self, batches: Sequence[Batch]) -> None:
         for batch in batches:

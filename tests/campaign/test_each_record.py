@@ -25,8 +25,8 @@ from chargerd.core.units import Amps, CircuitId, CommandId, Instant, PortId, Sec
 from chargerd.core.view import PortState
 from chargerd.runtime.desk import FINAL
 from chargerd.runtime.reconcile import fulfilled, interrupted, ports_to_stop
-from chargerd.store import journal
-from chargerd.store.journal import Journal
+from chargerd.store.journal import NOBODY, Journal
+from chargerd.store.start import Start
 from chargerd.store.work import Append
 from tests.campaign import shed as campaign
 from tests.campaign.shed import Shed
@@ -242,7 +242,7 @@ class Reader:
 
     def look(self) -> None:
         """Compare."""
-        found = journal._peek(connection_of(self.opened.journal), "boot-z")  # noqa: SLF001 - as it begins
+        found = Start(boot_id="boot-z", owner=NOBODY).peek(connection_of(self.opened.journal))  # As it begins.
         left = [record.order.session for record in interrupted(found)]
         assert len(left) == len(set(left)), left
         for session in {*self.settled, *left, *self.accepted.values()}:

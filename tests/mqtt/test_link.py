@@ -45,6 +45,7 @@ class Ledger:
         self.stream, self.first = "stream", 1
         self.found: int | None = None
         """The last row of the process before, if rows were made since."""
+        self.stream_begun = False
         self.connections = 0
         self.asked: list[int] = []
         self.full = False

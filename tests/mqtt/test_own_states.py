@@ -1,12 +1,15 @@
 """What the broker has kept of a gateway's own words, and what they prove of its journal."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
+from chargerd.core.ledger import LedgerRow
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
+from chargerd.mqtt.drain import UNREADABLE_WAIT
 from chargerd.mqtt.feed import ACK_WAIT, RENEW_AGAIN_AFTER, SUBSCRIBE_WAIT, Feed
 from tests.mqtt.test_clock import WallClock
 from tests.mqtt.test_link import Ledger
@@ -54,7 +57,7 @@ class Begun:
     [
         ({"ledger": {"stream": "stream", "first": 1, "last": 6}}, True),
         ({"ledger": {"stream": "stream", "first": 1, "last": 5}}, False),
-        ({"ledger": {"stream": "an older one", "first": 1, "last": 60}}, False),
+        ({"ledger": {"stream": "another than here", "first": 1, "last": 2}}, True),
         ({"ledger": {"stream": "stream"}}, False),
         ({"ledger": None}, False),
         ({}, False),
@@ -72,6 +75,45 @@ def test_a_number_beyond_the_last_one_here_begins_a_new_stream(name: str, said: 
     assert one.alarms == (["stream_renewed"] if renewed else [])
     assert one.feed.own_states_read
     assert not one.feed.wants_own_states
+
+
+def test_another_stream_proves_nothing_against_one_that_this_process_has_begun() -> None:
+    """The broker has kept the one before. A process that renews does so once, whatever it is told of."""
+    one = Begun()
+    one.ledger.stream_begun = True
+    one.feed.own_state("state/info", b'{"ledger": {"stream": "the one before", "last": 60}}')
+    one.feed.own_state("state/gateway", b'{"ledger": {"stream": "stream", "last": 6}}')
+    one.turn()
+    assert one.alarms == ["stream_renewed"]
+    one.feed.own_state("state/info", b'{"ledger": {"stream": "stream", "last": 7}}')
+    one.turn()
+    assert one.alarms == ["stream_renewed"]
+    one = Begun()
+    one.ledger.stream_begun = True
+    for name in OWN:
+        one.feed.own_state(name, b'{"ledger": {"stream": "the one before", "last": 60}}')
+    one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
+    assert {stream for stream, _seq in one.turn()} == {"stream"}
+    assert not one.alarms
+
+
+def test_rows_of_a_file_that_is_under_another_stream_yet_are_not_asked_for_all_the_time() -> None:
+    """A card that was moved, and is full: its rows go once it could be made this gateway's own."""
+    one = Begun()
+    asked: list[int] = []
+    row = replace(one.ledger.row(1), stream="its original's")
+
+    def read(after: int, _limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
+        asked.append(after)
+        deliver([row])
+
+    one.ledger.read_rows = read  # type: ignore[method-assign]
+    one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
+    assert not one.turn()
+    assert asked == [0]
+    del one.ledger.read_rows
+    one.clock.instant = Instant(one.clock.instant + UNREADABLE_WAIT)
+    assert len(one.turn()) == 7
 
 
 def test_what_does_not_come_is_not_waited_for() -> None:

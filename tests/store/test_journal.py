@@ -10,7 +10,7 @@ from chargerd.core.ledger import Batch, LedgerSpan, Reply, RowKind
 from chargerd.core.units import CommandId, PortId, SessionId
 from chargerd.mqtt.contract import EventBody
 from chargerd.store.errors import StoreError
-from chargerd.store.journal import LAST_WORDS
+from chargerd.store.start import LAST_WORDS
 from tests.judging import every
 from tests.patience import PATIENCE_S
 from tests.store.kit import (

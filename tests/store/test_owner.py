@@ -1,5 +1,6 @@
 """A journal on another gateway than the one that wrote it: a cloned card, a moved one, a renamed gateway."""
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,11 @@ import pytest
 from chargerd.core.ledger import Batch, Owner
 from chargerd.runtime import machine
 from chargerd.store.backup import MARK, MARK_AT
+from chargerd.store.place import Upkeep
+from chargerd.store.tables import Tables
+from tests.patience import PATIENCE_S
 from tests.store.kit import Opened, entry, got, record
+from tests.store.test_upkeep import notice
 
 Open = Callable[..., Opened]
 FIRST = Owner(gateway="shed-1", machine="one")
@@ -24,6 +29,20 @@ def written(open_: Open) -> str:
     opened.settle()
     opened.close()
     return stream
+
+
+def spoil(path: Path) -> None:
+    """Have the file taken for a damaged one: the mark of a backup does."""
+    with path.open("r+b") as file:
+        file.seek(MARK_AT)
+        file.write(MARK)
+
+
+def refuse(*_: object) -> None:
+    """Fail as a full disk does."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    raise error
 
 
 @pytest.mark.parametrize(
@@ -58,9 +77,87 @@ def test_a_renamed_gateway_or_a_moved_card_hands_in_what_is_owed_under_a_new_str
     assert opened.journal.recovery.moved == why
     assert [one.order.session for one in opened.journal.recovery.sessions] == ["s1"]
     assert [(row.stream, row.seq) for row in opened.rows(after=2)] == [(span.stream, seq) for seq in (3, 4, 5)]
+    opened.write(Batch(settled_all=True))
     opened.close()
     again = open_(owner=owner).journal
     assert (again.span(), again.recovery.moved) == (span, None)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_start_that_ends_before_it_has_settled_leaves_that_to_the_next_one(
+    open_: Open, path: Path, damaged: bool
+) -> None:
+    written(open_)
+    owner = Owner(gateway="shed-2", machine="two")
+    first = open_(owner=owner)
+    why, span = first.journal.recovery.moved, first.journal.span()
+    first.close()
+    if damaged:
+        spoil(path)
+    second = open_(owner=owner)
+    assert second.journal.recovery.moved == why is not None
+    assert [one.order.session for one in second.journal.recovery.sessions] == ["s1"]
+    assert damaged or second.journal.span() == span, "it is the same copy, and no other one once more"
+    second.break_disk()
+    second.journal.append(Batch(ended=(record().order.session,), entries=(entry(settlement=True),)))
+    second.journal.append(Batch(settled_all=True))
+    second.settle()
+    second.mend_disk()
+    second.wait_for_health(False, True)
+    second.close()
+    third = open_(owner=owner).journal.recovery
+    assert (third.moved, third.sessions) == (None, ())
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_what_is_to_be_settled_is_so_in_a_file_that_takes_the_place_of_the_one_that_was_found(
+    open_: Open, path: Path, settled: bool
+) -> None:
+    written(open_)
+    image = path.read_bytes()
+    owner = replace(FIRST, machine="two")
+    opened = open_(owner=owner)
+    opened.write(Batch(settled_all=settled))
+    path.rename(path.with_name("gone.db"))
+    path.with_name("journal.db-wal").unlink()
+    path.write_bytes(image)
+    opened.journal.append(Batch())
+    notice(opened)
+    opened.close()
+    assert (open_(owner=owner).journal.recovery.moved is None) == settled
+
+
+def test_a_journal_that_takes_nothing_yet_hands_in_nothing_under_its_original_s_stream(
+    open_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card that was moved to another machine, or cloned, and is full."""
+    stream = written(open_)
+    for owner, first in ((replace(FIRST, machine="two"), 3), (Owner(gateway="shed-2", machine="three"), 7)):
+        with monkeypatch.context() as full:
+            full.setattr(Tables, "count_start", refuse)
+            opened = open_(owner=owner, upkeep=Upkeep(lenient=True))
+        journal = opened.journal
+        assert journal.why_not is not None
+        assert journal.recovery.moved is not None
+        assert journal.recovery.begun
+        span = journal.span()
+        assert span.stream == journal.recovery.stream != stream
+        assert span.first == first, "what is owed is told as it will be"
+        assert {row.stream for row in opened.rows()} == {stream}, "which the link takes for rows not to be had"
+        journal.append(Batch(ended=(record().order.session,), entries=(entry(settlement=True),)))
+        opened.clock.advance(60.0)
+        opened.wait_for_health(True)
+        assert (journal.span().stream, journal.span().first) == (span.stream, first), "and so it goes on"
+        assert not journal.restart_wanted
+        assert {row.stream for row in opened.rows()} == {span.stream}
+        assert journal.verify_settlements() == ()
+        opened.close()
+        again = open_(owner=owner).journal
+        assert again.span() == journal.span()
+        assert not again.recovery.begun
+        assert again.recovery.starts == 1 + 2 * (1 if first == 3 else 2)
+        stream = span.stream
+        again.close(PATIENCE_S)
 
 
 def test_a_copy_does_not_hand_in_what_its_original_owes(open_: Open) -> None:
@@ -99,9 +196,7 @@ def test_a_copy_whose_journal_is_damaged_is_a_copy_all_the_same(open_: Open, pat
     written(open_)
     if not at_once:
         open_(owner=replace(FIRST, machine="two")).close()
-    with path.open("r+b") as file:
-        file.seek(MARK_AT)
-        file.write(MARK)
+    spoil(path)
     opened = open_(owner=Owner(gateway="shed-2", machine="two"))
     assert opened.journal.recovery.salvaged is not None
     assert opened.journal.recovery.moved is not None
