@@ -103,9 +103,9 @@ def test_rows_of_a_file_that_is_under_another_stream_yet_are_not_asked_for_all_t
     asked: list[int] = []
     row = replace(one.ledger.row(1), stream="its original's")
 
-    def read(after: int, _limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
+    def read(after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
         asked.append(after)
-        deliver([row])
+        deliver([row][:limit])
 
     one.ledger.read_rows = read  # type: ignore[method-assign]
     one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
