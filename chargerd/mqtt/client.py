@@ -117,7 +117,12 @@ class MqttLink:
         self._keys = KeyWatch(config, clock, self._alarms)
         self._look_at_keys_at = clock.now()
         self._out = Outgoing(
-            clock=clock, gateway=gateway, states=states, about_link=self._about, ledger=ledger.span
+            clock=clock,
+            gateway=gateway,
+            states=states,
+            about_link=self._about,
+            ledger=ledger.span,
+            may_tell=lambda: self._feed.may_tell,
         )
         self._publisher = Publisher(clock=clock, out=self._out, feed=self._feed, alarms=self._alarms)
         self._inbox = Inbox(self._acknowledge)

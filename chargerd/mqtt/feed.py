@@ -95,6 +95,9 @@ class Feed:
         """Those of our own retained states that have not come yet."""
         self._own_until: Instant | None = None
         self._own_read = False
+        self._own_awaited = False
+        self._renewing = False
+        """Whether a new stream has been asked for, and the journal has not said yet what came of it."""
         self._drain = Drain()
         self._gaps: dict[int, str] = {}
         """Rows this connection's broker will not take, and why."""
@@ -114,6 +117,7 @@ class Feed:
         """
         until = after(self._clock.now(), SUBSCRIBE_WAIT)
         self._own_states, self._own_until = set(own_states), until if own_states else None
+        self._own_awaited = bool(own_states)
         self._drain.connected(until, own_states=bool(own_states))
         self._spoken = True
 
@@ -153,6 +157,15 @@ class Feed:
         """Whether they have come, or will not come any more."""
         return self._own_read
 
+    @property
+    def may_tell(self) -> bool:
+        """Whether what we say of the ledger may take the place of what the broker has kept.
+
+        Not before that is read, and what it proves is durable: it is gone then, and this connection, or this
+        process, may be as well.
+        """
+        return not (self._own_awaited or self._renewing)
+
     def own_state(self, name: str, payload: bytes) -> None:
         """Take in a retained state of our own: what it tells of and is not here has been lost here.
 
@@ -177,7 +190,7 @@ class Feed:
 
     def _look_at_own_states(self) -> None:
         if self._own_until is not None and (not self._own_states or self._clock.now() >= self._own_until):
-            self._own_until, self._own_read = None, True
+            self._own_until, self._own_read, self._own_awaited = None, True, False
             self._drain.own_states_read()
 
     @property
@@ -285,10 +298,11 @@ class Feed:
 
         Once in a process: a backend that always acknowledges one too much is no proof a second time.
         """
-        self._renewed = True
+        self._renewed = self._renewing = True
         self._drain.hold()
 
         def renewed() -> None:
+            self._renewing = False
             self.confirmed = 0
             self._drain.renewed(self._ledger.span())
             self._alarms.say("stream_renewed", f"{proof}: the journal is an older one")
@@ -302,6 +316,7 @@ class Feed:
 
     def _renew_later(self) -> None:
         """The disk did not take it: nothing goes under the old stream, so it has to be tried until it does."""
+        self._renewing = False
         self._renew_at = after(self._clock.now(), RENEW_AGAIN_AFTER)
 
     def _renew_if_due(self) -> None:

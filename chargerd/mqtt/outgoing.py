@@ -76,12 +76,15 @@ class Outgoing:
         states: StateSource,
         about_link: Callable[[], dict[str, Json]],
         ledger: Callable[[], LedgerSpan],
+        may_tell: Callable[[], bool],
     ) -> None:
         self._clock = clock
         self._gateway = gateway
         self._states = states
         self._about_link = about_link
         self._ledger = ledger
+        self._may_tell = may_tell
+        """Whether what tells of the ledger may be published: it takes the place of what the broker has kept."""
         self._dirty: dict[str, None] = {}
         self._given: dict[str, Body] = {}
         """Newest states of boards and circuits, which are handed in rather than asked for."""
@@ -142,11 +145,12 @@ class Outgoing:
         reply = self._first_of(self.replies)
         if reply is not None:
             return reply
-        if self._dirty:
-            topic = next(iter(self._dirty))
+        may_tell = self._may_tell()
+        topic = next((one for one in self._dirty if one != INFO or may_tell), None)
+        if topic is not None:
             del self._dirty[topic]
             return self._state(topic)
-        if self._presence_at is not None and now.instant >= self._presence_at:
+        if may_tell and self._presence_at is not None and now.instant >= self._presence_at:
             self._presence_at = after(now.instant, PRESENCE_EVERY)
             body = PresenceBody(status="online", conn=conn, ledger=self._span())
             return self._presence(body, PRESENCE_EXPIRY)

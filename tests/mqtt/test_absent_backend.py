@@ -61,7 +61,12 @@ class Gateway:
             on_renewed=lambda: None,
         )
         out = Outgoing(
-            clock=self.clock, gateway="shed-1", states=States(), about_link=dict, ledger=self.ledger.span
+            clock=self.clock,
+            gateway="shed-1",
+            states=States(),
+            about_link=dict,
+            ledger=self.ledger.span,
+            may_tell=lambda: True,
         )
         self._publisher = Publisher(clock=self.clock, out=out, feed=self.feed, alarms=alarms)
         self.feed.begin()

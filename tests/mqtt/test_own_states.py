@@ -11,8 +11,9 @@ from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.drain import UNREADABLE_WAIT
 from chargerd.mqtt.feed import ACK_WAIT, RENEW_AGAIN_AFTER, SUBSCRIBE_WAIT, Feed
+from chargerd.mqtt.outgoing import Outgoing
 from tests.mqtt.test_clock import WallClock
-from tests.mqtt.test_link import Ledger
+from tests.mqtt.test_link import Ledger, States
 
 OWN = ("state/info", "state/gateway")
 
@@ -114,6 +115,41 @@ def test_rows_of_a_file_that_is_under_another_stream_yet_are_not_asked_for_all_t
     del one.ledger.read_rows
     one.clock.instant = Instant(one.clock.instant + UNREADABLE_WAIT)
     assert len(one.turn()) == 7
+
+
+def test_nothing_is_said_of_the_ledger_before_what_the_broker_has_kept_is_read_and_what_it_proves_durable() -> (
+    None
+):
+    """What is said takes its place, and a connection or a process may end before anything came of it."""
+    one = Begun()
+    out = Outgoing(
+        clock=one.clock,
+        gateway="shed-1",
+        states=States(),
+        about_link=dict,
+        ledger=one.ledger.span,
+        may_tell=lambda: one.feed.may_tell,
+    )
+    out.connected(one.clock.now())
+
+    def said() -> list[str]:
+        one.feed.fetch_due()
+        return [waiting.topic for waiting in iter(lambda: out.urgent(1), None)]
+
+    assert said() == ["state/port/A01", "state/port/A02"]
+    one.feed.own_state("state/info", b'{"ledger": {"stream": "stream", "last": 99}}')
+    one.feed.own_state("state/gateway", b"{}")
+    assert said() == [], "the journal has not taken it yet"
+    one.turn()
+    assert said() == ["state/info", "state/gateway"]
+    one = Begun()
+    one.ledger.full = True
+    out.connected(one.clock.now())
+    assert said() == ["state/port/A01", "state/port/A02"]
+    one.feed.own_state("state/info", b'{"ledger": {"stream": "stream", "last": 99}}')
+    one.clock.instant = Instant(one.clock.instant + ACK_WAIT)
+    one.turn()
+    assert said() == ["state/info", "state/gateway"], "a disk that takes nothing hides no gateway"
 
 
 def test_what_does_not_come_is_not_waited_for() -> None:

@@ -169,6 +169,20 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/runtime/test_taken_over.py",
     ),
     Mutant(
+        rule="what a gateway says at its first connection hides what it had said in an earlier life",
+        module="mqtt/outgoing.py",
+        old="if one != INFO or may_tell",
+        new="if True",
+        tests="tests/mqtt/test_own_states.py",
+    ),
+    Mutant(
+        rule="what proves that a journal is an older one is gone before the new stream is durable",
+        module="mqtt/feed.py",
+        old="return not (self._own_awaited or self._renewing)",
+        new="return not self._own_awaited",
+        tests="tests/mqtt/test_own_states.py",
+    ),
+    Mutant(
         rule="rows go out before it is known whether their numbers were given out before",
         module="mqtt/drain.py",
         old="self._own_until = until if own_states else None",
