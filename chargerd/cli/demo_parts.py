@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chargerd.cli.said import echo
+from chargerd.cli.said import echo_lines
 from chargerd.core.units import Seconds
 from chargerd.fleet.site import Address, AddressError
 
@@ -229,4 +229,4 @@ def keep(log: Path) -> Path | None:
 
 def say(text: str) -> None:
     """Tell the person at the terminal, beside whatever is printed on stdout."""
-    echo(text, err=True)
+    echo_lines(text, err=True)

@@ -12,9 +12,9 @@ def echo(text: object, *, err: bool = False) -> None:
     click.echo(visible(str(text)), err=err)
 
 
-def echo_lines(text: str) -> None:
-    """Print lines that were made here."""
-    click.echo(visible_lines(text))
+def echo_lines(text: str, *, err: bool = False) -> None:
+    """Print lines that were made here, on stderr if `err`."""
+    click.echo(visible_lines(text), err=err)
 
 
 def echo_over(text: str, *, last: bool) -> None:
