@@ -95,7 +95,7 @@ def test_energy_is_told_when_asked_for(small: Bench) -> None:
 
 
 def test_energy_is_asked_for_until_it_is_there(small: Bench) -> None:
-    small.run(1.0)
+    small.run(2.0)
     small.boards.silent = {11}
     small.bus.execute(ReadEnergy(port=A01))
     small.run(0.6)
