@@ -170,8 +170,11 @@ class PortCondition:
         self.board_lost = False
         self.unconfirmed_told: Instant | None = None
         """The opening of which it was told that nobody could read it back."""
-        self.astray = False
-        """Whether its relay was closed, and only what may be another line's board says since that it is open."""
+        self.shown_open: bool | None = None
+        """Whether its own line has shown its relay open since it was to close; `None`: nothing since the process
+        began."""
+        self.shown_open_at = now.instant
+        """When its own line was first asked of those times at which it has shown that."""
         self.unbidden = 0
         self.sequence_from = now.instant
         """Readings before this instant do not count for the start sequence under way."""
@@ -450,7 +453,7 @@ class PortCondition:
         if self.station.lapses(self.plan.relay):
             return False
         if self.relay.phase is Phase.OPEN:
-            return self.astray
+            return self.shown_open is False  # Only what may be another line's board has called it open.
         if self.board_lost or (self.unconfirmed(now) and self.blind(now)):
             return True
         # Below an open contactor a meter shows nothing whatever its relay does: only a read-back tells.

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from chargerd.core.commands import Code
 from chargerd.core.condition import Intervention
-from chargerd.core.events import DeadlineReached
+from chargerd.core.events import DeadlineReached, RelayReadBack
 from chargerd.core.facts import LineChanged, LineRestored
 from chargerd.core.moment import Moment
 from chargerd.core.port import Port
-from chargerd.core.relay import Signal
+from chargerd.core.relay import Phase, Signal
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.table import Trigger, react
 from chargerd.core.units import after
@@ -19,13 +19,21 @@ def of_another_line(signal: Signal | None) -> Signal | None:
     return Signal.LEASE_LOST if signal is Signal.STAYED_OPEN else signal
 
 
-def note_astray(port: Port, signal: Signal | None) -> None:
-    """Take in that a relay was read: what may be another line's shows nothing of one that was closed before.
+def note_shown(port: Port, event: RelayReadBack) -> None:
+    """Take in that a relay was read: what may be another line's board shows nothing of it."""
+    if not port.station.lines.vouched(port.plan.relay.board):
+        return
+    if event.closed:
+        port.shown_open = False
+    elif port.relay.phase is Phase.OPEN and not port.shown_open:
+        port.shown_open, port.shown_open_at = True, event.sent_at
 
-    It is known to be open again once its own line has shown it.
-    """
-    shown = signal is Signal.OPENED and port.relay.closed_from is not None
-    port.astray = not port.station.lines.vouched(port.plan.relay.board) and (port.astray or shown)
+
+def _unshow(port: Port) -> None:
+    """Forget what was shown of a relay, if its line has changed, since that was last known to be itself."""
+    since = port.station.lines.another_since(port.plan.relay.board)
+    if since is not None and (port.shown_open is None or port.shown_open_at >= since):
+        port.shown_open = False
 
 
 def follow(said: LineChanged | LineRestored, ports: Iterable[Port], now: Moment) -> None:
@@ -36,6 +44,7 @@ def follow(said: LineChanged | LineRestored, ports: Iterable[Port], now: Moment)
     for port in ports:
         patience = port.plan.protection.recover_within
         if isinstance(said, LineChanged):
+            _unshow(port)
             detail = StopDetail(function="line_changed")
             port.intervention = Intervention(
                 reason=StopReason.BOARD_LOST, detail=detail, code=Code.LINE_CHANGED, patience=patience

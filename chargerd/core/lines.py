@@ -17,7 +17,7 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.identity import Identity
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import CircuitPlan, StationPlan
-from chargerd.core.units import BoardId, CircuitId, PortId
+from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId
 
 Words = tuple[int, ...]
 Said = TypeVar("Said", LineChanged, LineRestored)
@@ -47,6 +47,8 @@ class Lines:
             one.board: one.words for one in kept if one.board in self._boards and one.words
         }
         self._told: dict[BoardId, Words | None] = {}
+        self._itself_at: dict[str, Instant] = {}
+        """When a board that shows that a line is itself last did."""
         self._lost: set[BoardId] = set()
         self._dead: set[BoardId] = set()
         """Those of the lost that do not answer on a line that is there."""
@@ -65,6 +67,7 @@ class Lines:
             return None
         self._told[board] = words
         if words == self._kept.get(board):
+            self._note_itself(board, event.at)
             if self._changed.pop(board, None) is None or self._is_changed(known.line):
                 return None
             return self._say(LineRestored(line=known.line, kind="itself"))
@@ -148,6 +151,13 @@ class Lines:
         known = self._boards.get(board)
         return known is None or not (self._is_changed(known.line) or self._is_pending(known.line))
 
+    def another_since(self, board: BoardId) -> Instant | None:
+        """Return since when a board's line, which has changed, may be another one; `None`: it has not changed."""
+        known = self._boards.get(board)
+        if known is None or not self._is_changed(known.line):
+            return None
+        return self._itself_at.get(known.line, LONG_AGO)
+
     def recognised(self, port: PortId) -> bool:
         """Say whether a session may go on: each line with anything kept of it has shown that it is the same."""
         return self.steady(port) and all(self._is_itself(line) for line in self._lines(port))
@@ -156,9 +166,18 @@ class Lines:
         return self._of_port.get(port, frozenset())
 
     def _is_itself(self, line: str) -> bool:
-        kept = [board for board in self._kept if self._boards[board].line == line and self._boards[board].tells]
-        sure = [board for board in kept if self._boards[board].unique] or kept
+        sure = self._sure(line)
         return not sure or any(self._told.get(board) == self._kept[board] for board in sure)
+
+    def _note_itself(self, board: BoardId, at: Instant) -> None:
+        line = self._boards[board].line
+        if board in self._sure(line):
+            self._itself_at[line] = at
+
+    def _sure(self, line: str) -> list[BoardId]:
+        """Return the boards that show best that a line is itself."""
+        kept = [board for board in self._kept if self._boards[board].line == line and self._boards[board].tells]
+        return [board for board in kept if self._boards[board].unique] or kept
 
     def _is_pending(self, line: str) -> bool:
         return any(

@@ -157,6 +157,7 @@ class Port(PortCondition):
         self.session.touched = True
         self.session.image.close(now.instant)
         self.take_step(Step.CLOSE, self.step_deadline(now))
+        self.shown_open = False
         self.out.do(SetPace(port=self.id, pace=Pace.CLOSED))
         self.relay.close(now.instant, self.plan.protection.step_timeout, self.out)
 

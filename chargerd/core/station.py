@@ -303,7 +303,7 @@ class Station:
     def _signal(self, port: Port, event: RelayEvent, now: Moment) -> Signal | None:
         signal = port.relay.note(event, now.instant, self._out)
         if isinstance(event, RelayReadBack):
-            line_sessions.note_astray(port, signal)
+            line_sessions.note_shown(port, event)
         steady = self._surroundings.lines.steady(port.id)
         return signal if steady else line_sessions.of_another_line(signal)
 

@@ -21,6 +21,11 @@ _LATE = _HERE + "test_a_session_has_its_time_to_recover_once_its_line_is_itself_
 _QUEUED = _HERE + "test_no_contactor_closes_for_a_start_that_has_waited_on_a_line_that_has_changed"
 _KEPT_OPEN = _HERE + "test_nor_for_one_under_way_while_nobody_knows_what_hangs_on_its_line"
 _ASTRAY = _HERE + "test_a_contactor_stays_open_above_a_relay_that_only_another_lines_board_calls_open"
+_BEGUN = _HERE + "test_nor_does_it_close_above_a_line_that_has_changed_after_a_restart"
+_LATELY = _HERE + "test_a_contactor_opens_above_a_relay_that_was_open_only_since_its_line_was_last_known"
+_UNREAD = _HERE + "test_a_relay_whose_closing_nobody_has_read_back_counts_as_closed"
+_NEVER_READ = _HERE + "test_so_does_one_that_nobody_has_read_since_the_daemon_began"
+_FOUND_CLOSED = _HERE + "test_a_relay_found_closed_is_known_to_be_open_once_its_own_line_has_shown_it"
 MINE, OTHERS = (1, 2), (3, 4)
 _STAYS_OPEN, _CLOSES = (("closes", False),), (("closes", True),)
 
@@ -102,8 +107,8 @@ LINE_BENDS: tuple[Bend, ...] = (
     ),
     Bend("supply", "needs_power(port) and self._station.lines.steady(port.id)", "needs_power(port)", _KEPT_OPEN),
     Bend("supply", "and self._station.lines.steady(port.id)\n", "\n", _QUEUED),
-    Bend("condition", "return self.astray", "return False", _ASTRAY, (OTHERS,), _STAYS_OPEN),
-    Bend("line_sessions", "and (port.astray or shown)", "and shown", _ASTRAY, (OTHERS,), _STAYS_OPEN),
+    Bend("condition", "return self.shown_open is False", "return False", _ASTRAY, (OTHERS,), _STAYS_OPEN),
+    Bend("port", "        self.shown_open = False\n", "", _UNREAD),
     Bend(
         "line_sessions", "not port.station.lines.vouched(port.plan.relay.board)", "True", _ASTRAY, (MINE,), _CLOSES
     ),
@@ -114,5 +119,23 @@ LINE_BENDS: tuple[Bend, ...] = (
         _ASTRAY,
         (OTHERS,),
         _STAYS_OPEN,
+    ),
+    Bend(
+        "line_sessions",
+        "if event.closed:\n        port.shown_open = False",
+        "if event.closed:\n        pass",
+        _FOUND_CLOSED,
+    ),
+    Bend("condition", "return self.shown_open is False", "return not self.shown_open", _BEGUN, (MINE, 1800.0)),
+    Bend("line_sessions", "port.shown_open is None or port.shown_open_at", "port.shown_open_at", _NEVER_READ),
+    Bend("line_sessions", "_unshow(port)", "pass", _LATELY, (), (("told_again", False),)),
+    Bend("line_sessions", "or port.shown_open_at >= since", "or True", _LATELY, (), (("told_again", True),)),
+    Bend(
+        "lines",
+        "self._note_itself(board, event.at)",
+        "pass",
+        _LATELY,
+        (),
+        (("told_again", True),),
     ),
 )

@@ -6,7 +6,7 @@ import pytest
 
 from chargerd.core.commands import Checkpoint
 from chargerd.core.events import BoardBack, BoardIdentified, BoardLost, LineAccepted
-from chargerd.core.facts import LineChanged, LineRestored
+from chargerd.core.facts import CircuitTripped, LineChanged, LineRestored
 from chargerd.core.faults import FaultKind
 from chargerd.core.identity import Identity
 from chargerd.core.moment import ClockQuality
@@ -339,13 +339,19 @@ def test_an_outage_that_is_not_proved_in_time_is_over_whatever_its_line_is() -> 
     assert [one.reason for one in world.settlements()] == [StopReason.POWER_LOSS]
 
 
-def below_a_contactor(*lines: LinePlan, lease: float | None = 6.0) -> World:
+def below_a_contactor(*lines: LinePlan, lease: float | None = 6.0, window: float = 0.0) -> World:
     """Two ports, each on a line of its own, and one contactor above both; who boards are is told by hand."""
     contactor = replace(port_plan("K").relay, board=BoardId("k"))
     ports = [port_plan(lease=None) if lease is None else PLAN, port_plan("C01")]
     ports[1] = replace(ports[1], relay=replace(ports[1].relay, board=BoardId("relay-c")))
     circuit = CircuitPlan(id=CircuitId("shed"), rating=Amps(6.0), contactor=contactor)
-    site = StationPlan(ports=tuple(ports), circuits=(circuit,), lines=lines, queue_for=Seconds(600.0))
+    site = StationPlan(
+        ports=tuple(ports),
+        circuits=(circuit,),
+        lines=lines,
+        queue_for=Seconds(600.0),
+        resume_window=Seconds(window),
+    )
     world = World(site=site, begin=False)
     world.adapters.by_hand = True
     world.begin()
@@ -412,3 +418,117 @@ def test_a_contactor_stays_open_above_a_relay_that_only_another_lines_board_call
     world.run(60)
     assert world.contacts[PortId("contactor/shed")].closed is closes
     assert (world.state("C01") is PortState.CHARGING) is closes
+
+
+SHARED = PortId("contactor/shed")
+LINE_A = LinePlan(id="line-a", boards=(RELAY, METER), telling=frozenset({METER}))
+
+
+def tells(world: World, words: tuple[int, ...]) -> None:
+    world.tell(BoardIdentified(board=METER, at=Instant(world.now), words=words))
+
+
+def out_of_control(world: World) -> list[PortId | None]:
+    return [fact.port for _, fact in world.facts if isinstance(fact, CircuitTripped)]
+
+
+@pytest.mark.parametrize("window", [0.0, 1800.0])
+@pytest.mark.parametrize("words", [MINE, OTHERS])
+def test_nor_does_it_close_above_a_line_that_has_changed_after_a_restart(
+    words: tuple[int, ...], window: float
+) -> None:
+    world = below_a_contactor(LINE_A, lease=None, window=window)
+    tells(world, MINE)
+    for port in (PORT, PortId("C01")):
+        world.charging(port, current=2.5, power=300.0)
+    world.run(60)
+    world.restart(after=5.0)
+    world.run(0.5)
+    tells(world, words)
+    world.run(30)
+    if not window:
+        world.start("C01")
+    world.run(30)
+    closes = words == MINE
+    assert out_of_control(world) == ([] if closes else [PORT])
+    assert (world.contacts[SHARED].closed, world.state("C01") is PortState.CHARGING) == (closes, closes)
+    world.tell(LineAccepted(line="line-a"))
+    world.run(5)
+    world.start("C01")
+    world.run(30)
+    assert (world.contacts[SHARED].closed, world.state("C01")) == (True, PortState.CHARGING)
+
+
+@pytest.mark.parametrize("told_again", [True, False])
+def test_a_contactor_opens_above_a_relay_that_was_open_only_since_its_line_was_last_known(
+    *, told_again: bool
+) -> None:
+    world = below_a_contactor(LINE_A, lease=None)
+    tells(world, MINE)
+    for port in (PORT, PortId("C01")):
+        world.charging(port, current=2.5, power=300.0)
+    world.set_contact(PORT, closed=False, by="power")  # Or it is the other line's that reads open.
+    world.run(10)
+    assert (world.state(), world.state("C01")) == (PortState.TRIPPED, PortState.CHARGING)
+    if told_again:
+        tells(world, MINE)
+        world.run(10)
+    tells(world, OTHERS)
+    world.run(30)
+    assert world.contacts[SHARED].closed is told_again
+    assert out_of_control(world) == ([] if told_again else [PORT])
+
+
+def test_a_relay_found_closed_is_known_to_be_open_once_its_own_line_has_shown_it() -> None:
+    world = below_a_contactor(LINE_A, lease=None)
+    tells(world, MINE)
+    world.charging("C01", current=2.5, power=300.0)
+    tells(world, MINE)
+    world.set_contact(PORT, closed=True, by="hand")
+    world.run_until("contact open", within=10)
+    tells(world, OTHERS)
+    world.run(30)
+    assert not world.contacts[SHARED].closed
+    assert out_of_control(world) == [PORT]
+
+
+def lose_relay(world: World) -> None:
+    world.board.lost = True
+    world.tell(BoardLost(board=RELAY, at=Instant(world.now), kind=FaultKind.OFFLINE))
+
+
+def test_a_relay_whose_closing_nobody_has_read_back_counts_as_closed() -> None:
+    world = below_a_contactor(LINE_A, lease=None)
+    for _ in range(2):
+        world.run(1)
+        tells(world, MINE)
+    world.start()
+    for _ in range(2):  # The contactor's, then the port's, that has yet to be read back.
+        world.run_until("contact closed", within=10)
+    assert world.contacts[PORT].closed
+    lose_relay(world)
+    tells(world, OTHERS)
+    world.set_contact(PORT, closed=False, by="power")
+    world.board.lost = False
+    world.tell(BoardBack(board=RELAY, at=Instant(world.now)))
+    world.run(10)
+    world.start("C01")
+    world.run(30)
+    assert (world.view().relay_closed, world.contacts[SHARED].closed) == (False, False)
+
+
+def test_so_does_one_that_nobody_has_read_since_the_daemon_began() -> None:
+    world = below_a_contactor(LINE_A, lease=None)
+    tells(world, MINE)
+    world.charging()
+    world.restart()
+    lose_relay(world)
+    world.run(1)
+    tells(world, MINE)
+    tells(world, OTHERS)
+    world.board.lost = False
+    world.tell(BoardBack(board=RELAY, at=Instant(world.now)))
+    world.run(5)
+    world.start("C01")
+    world.run(30)
+    assert (world.view().relay_closed, world.contacts[SHARED].closed) == (False, False)
