@@ -138,7 +138,7 @@ def test_a_pzem_answers_everything_in_one_frame_with_the_low_word_first(site: Wo
         (11, "02 00 00 00 08", "82 01"),
         (11, "05 00 00 FF 00", "85 01"),
         (11, "0F 00 00 00 01 01 01", "8F 01"),
-        (11, "03 00 00 00 02", "83 01"),
+        (11, "06 00 00 00 01", "86 01"),
         (11, "04 00 00 00 01", "84 03"),  # odd counts are not answered
         (11, "04 00 00 00 60", "84 03"),  # longer than it can
         (11, "04 01 00 00 02", "84 02"),
