@@ -28,7 +28,7 @@ from paho.mqtt.properties import Properties
 ROOT = "chargerd/v1"
 SHARED = f"$share/backend/{ROOT}"
 TTL_S = 30
-ASK_AGAIN_S = 10
+ASK_AGAIN_S, ASK_AT_LAST_S = 10, 3600
 SAY_EVERY_S = 10
 SESSION_S = 7 * 86400
 MOST_WAITING = 1000
@@ -138,7 +138,8 @@ class Backend:
         # When it is full, paho waits: what a gateway sends faster than we store it waits at the broker, which has
         # a limit for that.
         self.arrived: queue.Queue[paho.MQTTMessage] = queue.Queue(MOST_WAITING)
-        self.asked: dict[tuple[str, str], float] = {}
+        self.asked: dict[tuple[str, str], tuple[int, float, float]] = {}
+        self.stood: dict[tuple[str, str], int] = {}
         self.unanswered: dict[str, tuple[str, str, float]] = {}
         self.stored = 0
         self.say_at = time.monotonic() + SAY_EVERY_S
@@ -208,15 +209,21 @@ class Backend:
                 self.ask_for(gateway, body["stream"], through + 1, body["seq"] - 1)
 
     def present(self, gateway: str, body: dict[str, Any]) -> None:
-        """Ask for what a gateway has and we have not: an `ack` makes it send everything above it at once.
+        """Ask for what a gateway has and we have not: an `ack` makes it send what nobody has acknowledged at once.
 
-        The retained presence comes with each subscription, so this is also what we say after a connect.
+        The retained presence comes with each subscription, so this is also what we say after a connect. What is
+        still away at the next presence, within 60 s, was acknowledged: a database that was put back has lost it,
+        and no `ack` brings it again.
         """
         if body["status"] == "online":
-            ledger = body["ledger"]
-            through = self.store.begin(gateway, ledger["stream"], ledger["first"])
-            if through < ledger["last"]:
-                self.acknowledge(gateway, ledger["stream"], through)
+            stream, last = body["ledger"]["stream"], body["ledger"]["last"]
+            through = self.store.begin(gateway, stream, body["ledger"]["first"])
+            stood = self.stood.pop((gateway, stream), None)
+            if through < last:
+                self.stood[gateway, stream] = through
+                self.acknowledge(gateway, stream, through)
+                if through == stood:
+                    self.ask_for(gateway, stream, through + 1, last)
 
     def acknowledge(self, gateway: str, stream: str, through: int) -> None:
         """Tell the gateway up to where we have everything."""
@@ -224,11 +231,19 @@ class Backend:
         self.client.publish(f"{ROOT}/{gateway}/ack", json.dumps(ack), qos=1, retain=True)
 
     def ask_for(self, gateway: str, stream: str, first: int, last: int) -> None:
-        """Have rows sent again that we have not: they would come by themselves, but only within half an hour."""
+        """Have rows sent again that we have not, acknowledged or not.
+
+        While the first of them stays away, as one that we cannot take does, less and less often: each time the
+        gateway sends all of them.
+        """
         now = time.monotonic()
-        if now - self.asked.get((gateway, stream), -ASK_AGAIN_S) >= ASK_AGAIN_S:
-            self.asked[gateway, stream] = now
-            self.command(gateway, "replay", stream=stream, **{"from": first, "to": last})
+        missed, asked_at, wait = self.asked.get((gateway, stream), (0, 0.0, 0.0))
+        if missed != first:
+            wait = 0.0
+        elif now < asked_at + wait:
+            return
+        self.asked[gateway, stream] = first, now, min(max(2 * wait, ASK_AGAIN_S), ASK_AT_LAST_S)
+        self.command(gateway, "replay", stream=stream, **{"from": first, "to": last})
 
     def command(self, gateway: str, name: str, **args: Any) -> str:
         """Send a command; its id is never used again. The broker keeps it for no longer than it is good."""

@@ -153,7 +153,7 @@ def unconnected(store: Any) -> Any:
     """Return the example without its connection."""
     module = example()
     backend = module.Backend.__new__(module.Backend)
-    backend.store, backend.asked, backend.arrived = store, {}, queue.Queue()
+    backend.store, backend.asked, backend.stood, backend.arrived = store, {}, {}, queue.Queue()
     backend.unanswered, backend.stored, backend.say_at = {}, 0, 0.0
     return backend
 
@@ -213,6 +213,63 @@ def test_a_new_backend_waits_for_no_row_the_gateway_has_no_more(store: Any) -> N
     assert store.add(row(17)) == 18
     assert store.begin("shed-1", "s", 3) == 18, "what is stored stays so"
     assert store.begin("shed-1", "another", 1) == 0
+
+
+def presence(last: int) -> dict[str, Any]:
+    return {"status": "online", "ledger": {"stream": "s", "first": 1, "last": last}}
+
+
+class Clock:
+    """Stands where the example has `time`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def asking(store: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[tuple[int, int]], Clock]:
+    """Give the example, what it asks for, and its clock."""
+    backend, asked, clock = unconnected(store), [], Clock()
+    monkeypatch.setitem(type(backend).present.__globals__, "time", clock)
+    backend.acknowledge = lambda *_ack: None
+    backend.command = lambda _gateway, _name, **span: asked.append((span["from"], span["to"]))
+    return backend, asked, clock
+
+
+def test_what_no_ack_brings_is_asked_for_though_no_row_comes(
+    store: Any, asking: tuple[Any, list[tuple[int, int]], Clock]
+) -> None:
+    """A database that was put back: its last rows were acknowledged, and nothing happens at the gateway."""
+    backend, asked, clock = asking
+    backend.take("shed-1", "up/event", row(1))
+    backend.take("shed-1", "state/gateway", presence(6))
+    assert asked == [], "what nobody has acknowledged comes for the ack"
+    clock.now += 60
+    backend.take("shed-1", "state/gateway", presence(6))
+    assert asked == [(2, 6)]
+    for seq in range(2, 7):
+        backend.take("shed-1", "up/event", row(seq))
+    for last in (6, 9, 9):
+        clock.now += 60
+        backend.take("shed-1", "state/gateway", presence(last))
+    assert asked == [(2, 6), (7, 9)]
+    assert store.begin("shed-1", "s", 1) == 6
+
+
+def test_rows_that_stay_away_are_asked_for_less_and_less_often(
+    asking: tuple[Any, list[tuple[int, int]], Clock],
+) -> None:
+    backend, asked, clock = asking
+    for _minute in range(24 * 60):
+        backend.take("shed-1", "state/gateway", presence(6))
+        clock.now += 60
+    assert 24 <= len(asked) <= 34
+    backend.take("shed-1", "up/event", row(1))
+    backend.take("shed-1", "up/event", row(4))
+    assert asked[-1] == (2, 3), "another hole is asked for at once"
 
 
 @pytest.mark.parametrize("wanted", [[], ["fly", "shed-1", "A01"]])
