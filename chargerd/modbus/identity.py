@@ -40,6 +40,8 @@ class Identities:
         self._words: dict[BoardId, list[int]] = {board: [] for board in self._registers}
         self._place = dict.fromkeys(self._registers, 0)
         self._misses = dict.fromkeys(self._registers, 0)
+        self._awaited: set[BoardId] = set()
+        """Boards asked in the round they are in: what comes from another belongs to the round before."""
         self._have_told: set[BoardId] = set()
         self._not_before = LONG_AGO
 
@@ -70,11 +72,18 @@ class Identities:
 
     def request(self, board: BoardId) -> Request:
         """Return what asks a board for its next register."""
+        self._awaited.add(board)
         register = self._registers[board][self._place[board]]
         return read_registers(self._units[board], register.function, register.address, register.count)
 
     def answered(self, board: BoardId, pdu: bytes, now: Instant) -> tuple[Words | None] | None:
-        """Take in an answer; return the words when that was the last one (in a tuple: it may tell none)."""
+        """Take in an answer; return the words when that was the last one (in a tuple: it may tell none).
+
+        One that has brought its board back has begun a new round by that, and says nothing in it.
+        """
+        if board not in self._awaited:
+            return None
+        self._awaited.discard(board)
         self._words[board] += registers_of(pdu)
         self._place[board] += 1
         if self._place[board] < len(self._registers[board]):
@@ -87,6 +96,9 @@ class Identities:
 
     def failed(self, board: BoardId, now: Instant, *, refused: bool) -> bool:
         """Take in that there was no answer; say whether the board tells none."""
+        if board not in self._awaited:
+            return False
+        self._awaited.discard(board)
         self._misses[board] += 1
         if refused or self._misses[board] >= TRIES:
             self._restart(board, after(now, AGAIN) if board in self._have_told else NEVER)
@@ -97,3 +109,4 @@ class Identities:
     def _restart(self, board: BoardId, begins: Instant) -> None:
         self._words[board], self._place[board], self._misses[board] = [], 0, 0
         self._of[board].begins = begins
+        self._awaited.discard(board)

@@ -132,6 +132,22 @@ def test_all_registers_together_are_who_it_is() -> None:
     assert known.jobs[0].begins == later + AGAIN
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_an_answer_that_brings_its_board_back_says_nothing_in_the_new_round(*, refused: bool) -> None:
+    known = identities(METER)
+    known.begin(NOW)
+    known.request(METER)
+    assert known.answered(METER, bytes([3, 2, 0, 5]), NOW) is None
+    known.request(METER)
+    known.begin(NOW, METER)  # Told by the very answer to the second.
+    if refused:
+        assert not known.failed(METER, NOW, refused=True)
+    else:
+        assert known.answered(METER, bytes([3, 4, 0, 6, 0, 7]), NOW) is None
+    assert asked(known, Instant(NOW + AFTER)) == [METER]
+    assert known.request(METER).pdu == bytes([3, 0, 1, 0, 1])
+
+
 def test_among_other_work_they_are_asked_apart_and_at_last_before_it() -> None:
     known = identities(METER, RELAY)
     known.begin(NOW)
