@@ -8,6 +8,15 @@ def _openssl(*arguments: object) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
+EXTENSIONS = """subjectAltName=IP:127.0.0.1
+basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature
+subjectKeyIdentifier=hash
+authorityKeyIdentifier=keyid
+"""
+"""What Python 3.13, strict by default, wants of a certificate."""
+
+
 class Authority:
     """Makes certificates in a folder of its own."""
 
@@ -18,7 +27,8 @@ class Authority:
         self._key = folder / f"{name}.key"
         _openssl(
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 365,
-            "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.certificate,
+            "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self._key, "-out", self.certificate,
         )  # fmt: skip
 
     def issue(self, name: str, *, days: int = 100, file: str | None = None) -> tuple[Path, Path]:
@@ -29,7 +39,7 @@ class Authority:
         stem = file or name
         key, request, certificate = (self.folder / f"{stem}.{end}" for end in ("key", "csr", "crt"))
         extensions = self.folder / f"{stem}.ext"
-        extensions.write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+        extensions.write_text(EXTENSIONS)
         _openssl(
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
             "-keyout", key, "-out", request,
