@@ -12,7 +12,7 @@ from statistics import fmean, median, stdev
 
 from chargerd.core.plan import ChargeEnd
 from chargerd.core.session import StopReason
-from chargerd.core.tail import Tail
+from chargerd.core.tail import CROSSTALK, Tail
 from chargerd.core.units import Instant, Seconds, WattHours, Watts, between
 
 LEVEL_SPAN = Seconds(90.0)
@@ -33,8 +33,6 @@ STEP_SPAN = Seconds(120.0)
 """No taper falls from half of the peak to a low level within it; a median of 90 s does, after a step."""
 SMALL_STEP = 0.2
 """Of the level: the fastest taper falls by less within that span."""
-CROSSTALK = Watts(1.5)
-"""Neighbours show as 1 W on an empty socket; a threshold lies above that and above one step of the meter."""
 RESTLESS = Watts(5.0)
 """An empty socket, its neighbours' crosstalk included, never shows more."""
 IDLE_MOST = Watts(15.0)

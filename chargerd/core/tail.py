@@ -14,6 +14,10 @@ MOVE = Watts(6.0)
 """More than the decaying hump of a charger that cuts off by itself; a load at rest does not move by so much."""
 COARSE = 1.5
 """And more than this many steps of its meter: one that dithers between two of them moves by one."""
+CROSSTALK = Watts(1.5)
+"""Neighbours show as 1 W; a threshold lies above that and above one step of the meter."""
+HALVED = 0.5
+"""Of its level: a small step to less than this is the charger's own end; no taper falls so far in two minutes."""
 SETTLING = Seconds(90.0)
 """So long a level is still on its way, since it is taken over such a span."""
 RESTED = Seconds(300.0)
@@ -46,7 +50,9 @@ class Tail:
         self.level = level
         self._anchor = level
         self._move = Watts(max(MOVE, COARSE * step))
-        self._minutes: deque[Watts] = deque()
+        self._crosstalk = Watts(CROSSTALK + step)
+        self._minutes: deque[tuple[Seconds, Watts]] = deque()
+        """How long each minute took by its readings, and what it drew on average; the newest is the last."""
         self._minute: list[Watts] = []
         self._since = Seconds(0.0)
 
@@ -65,7 +71,8 @@ class Tail:
         A difference of `noise` is none.
         """
         self.level = level
-        self._stopped = self._stopped or fallen > max(self._move, noise)
+        halved = level < HALVED * (level + fallen) and fallen > max(self._crosstalk, 2 * noise)
+        self._stopped = self._stopped or halved or fallen > max(self._move, noise)
         if abs(level - self._anchor) <= max(self._move, noise):
             if self.rested < SETTLING:
                 self._anchor, self.rested = level, max(self.rested, rested)
@@ -73,14 +80,28 @@ class Tail:
         if level > self._anchor:  # Something draws again: what it stepped down from does not tell any more.
             self.topped = self.topped or self.rested >= RESTED
             self.before, self.smooth, self._stopped = self._anchor, False, False
-        self._anchor, self.rested = level, rested
+        self._anchor, self.rested = level, max(rested, self._still(level))
+
+    def _still(self, level: Watts) -> Seconds:
+        """Return for how long it has lain there but for its neighbours' crosstalk; zero if that may be a taper.
+
+        Its anchor may lie at the edge of what a load at rest moves by: a watt of crosstalk then tips it over.
+        """
+        lowest = highest = level
+        lasted = Seconds(0.0)
+        for took, watts in reversed(self._minutes):
+            if max(highest, watts) - min(lowest, watts) > self._crosstalk:
+                break
+            lowest, highest = min(lowest, watts), max(highest, watts)
+            lasted = Seconds(lasted + took)
+        return lasted if level * lasted >= SLOWEST * (highest - lowest) else Seconds(0.0)
 
     def note(self, watts: Watts, span: Seconds) -> None:
         """Take in one more reading. Only the last `span` says whether it still falls."""
         self._minute.append(watts)
         if self._since < MINUTE:
             return
-        self._minutes.append(Watts(fmean(self._minute)))
+        self._minutes.append((self._since, Watts(fmean(self._minute))))
         self._minute, self._since = [], Seconds(0.0)
         while len(self._minutes) * MINUTE > span:
             self._minutes.popleft()
@@ -101,7 +122,7 @@ class Tail:
         third = len(self._minutes) // THIRDS
         if self._stopped or third < THIRDS:
             return None
-        minutes = [*self._minutes]
+        minutes = [watts for _, watts in self._minutes]
         parts = [minutes[:third], minutes[third:-third], minutes[-third:]]
         first, middle, last = map(fmean, parts)
         noise = sqrt((pstdev(parts[0]) ** 2 + pstdev(parts[2]) ** 2) / third)

@@ -253,6 +253,33 @@ def test_a_movement_of_more_than_six_watts_starts_the_time_anew() -> None:
         assert reason(reel.play(9 if move > 0 else 9 + move, 4 * MINUTE)) == says, move
 
 
+def test_a_watt_of_crosstalk_at_the_edge_of_six_restarts_nothing() -> None:
+    for crosstalk, over in ((1.0, True), (4.0, False)):
+        reel = Reel()
+        reel.play(180, 60 * MINUTE)
+        reel.taper(180, 20.5, 30 * MINUTE)
+        reel.play(19.1, 35 * MINUTE)
+        assert (reel.play(19.1 - crosstalk, 14 * MINUTE) is not None) is over, crosstalk
+
+
+def test_what_falls_through_the_edge_of_six_watts_was_not_at_rest_before() -> None:
+    reel = Reel()
+    reel.play(180, 60 * MINUTE)
+    reel.taper(180, 6.5, 60 * MINUTE)
+    assert reel.play(6.3, 35 * MINUTE) is None
+    assert reason(reel.play(6.3, 10 * MINUTE)) == "full"
+
+
+def test_a_small_step_to_under_half_is_an_end_and_no_taper_goes_on_there() -> None:
+    for level, last, over in ((6.0, 2.0, True), (6.0, 3.5, False)):
+        reel = Reel()
+        reel.play(100, 30 * MINUTE)
+        reel.taper(100, level, 30 * MINUTE)
+        reel.play(last + 0.8, 18 * MINUTE)
+        reel.play(last + 0.4, 14 * MINUTE)
+        assert (reel.play(last, 14 * MINUTE) is not None) is over, last
+
+
 def test_a_full_port_stays_on_for_as_long_as_asked() -> None:
     tapered = Reel(float_for=1800.0)
     tapered.play(150, 60 * MINUTE)
@@ -459,6 +486,11 @@ BENT = (
     ("tail", "RESTED = Seconds(300.0)", "RESTED = Seconds(30.0)", test_a_full_battery_that_is_topped_up_is_surely_one_and_a_pause_is_no_rest),
     ("shape", "self._topped and level < STEP_SHARE * self.peak", "self._topped", test_a_full_battery_that_is_topped_up_is_surely_one_and_a_pause_is_no_rest),
     ("tail", "SLOWEST = Seconds(21600.0)", "SLOWEST = Seconds(216000.0)", test_a_drift_is_no_taper_and_a_fall_that_is_over_is_none),
+    ("tail", "max(rested, self._still(level))", "rested", test_a_watt_of_crosstalk_at_the_edge_of_six_restarts_nothing),
+    ("tail", "CROSSTALK = Watts(1.5)", "CROSSTALK = Watts(0.4)", test_a_watt_of_crosstalk_at_the_edge_of_six_restarts_nothing),
+    ("tail", "lasted if level * lasted >= SLOWEST * (highest - lowest) else Seconds(0.0)", "lasted", test_what_falls_through_the_edge_of_six_watts_was_not_at_rest_before),
+    ("tail", "self._stopped or halved or", "self._stopped or", test_a_small_step_to_under_half_is_an_end_and_no_taper_goes_on_there),
+    ("tail", "HALVED = 0.5", "HALVED = 0.9", test_a_small_step_to_under_half_is_an_end_and_no_taper_goes_on_there),
     ("tail", "LASTING = 0.3", "LASTING = 0.0", test_a_drift_is_no_taper_and_a_fall_that_is_over_is_none),
 )  # fmt: skip
 
