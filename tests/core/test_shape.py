@@ -270,6 +270,15 @@ def test_what_falls_through_the_edge_of_six_watts_was_not_at_rest_before() -> No
     assert reason(reel.play(6.3, 10 * MINUTE)) == "full"
 
 
+def test_a_fall_that_pauses_for_less_than_a_minute_is_timed_from_its_bottom() -> None:
+    reel = Reel()
+    reel.play(180, 60 * MINUTE)
+    reel.play(24, 50)
+    began = reel.now
+    assert reason(reel.play(14, 12 * MINUTE)) == "unplugged"
+    assert reel.now - began == pytest.approx(10 * MINUTE, abs=10)
+
+
 def test_a_small_step_to_under_half_is_an_end_and_no_taper_goes_on_there() -> None:
     for level, last, over in ((6.0, 2.0, True), (6.0, 3.5, False)):
         reel = Reel()
