@@ -44,11 +44,21 @@ class Identities:
         """Boards asked in the round they are in: what comes from another belongs to the round before."""
         self._have_told: set[BoardId] = set()
         self._not_before = LONG_AGO
+        self.urgent: BoardId | None = None
+        """The board that is asked at once: its line may have been exchanged just now."""
 
     def begin(self, now: Instant, board: BoardId | None = None) -> None:
         """Ask all boards anew, or one: they may be others than before."""
         for name in self._registers if board is None else {board} & self._registers.keys():
             self._restart(name, after(now, AFTER))
+
+    def doubt(self, now: Instant) -> None:
+        """Ask one board at once that has told before, one with a serial number if there is any."""
+        told = [board for board in self._registers if board in self._have_told]
+        surest = [board for board in told if any(one.unique for one in self._registers[board])] or told
+        if surest and self.urgent is None:
+            self._restart(surest[0], now)
+            self.urgent = surest[0]
 
     def due(
         self, now: Instant, *, idle: bool, alone: bool, calm: bool = False
@@ -58,10 +68,11 @@ class Identities:
         `alone`: nothing else with a deadline is due. `idle`: nor is any reading of a closed port. `calm`: no relay
         is closed, and a start may be waiting for it.
         """
-        if not (idle or calm) and now < self._not_before:
-            return
-        for job in sorted(self.jobs, key=lambda job: job.begins):
-            by = after(job.begins, Seconds(0.0) if calm else WITHIN)
+        for job in sorted(self.jobs, key=lambda job: (job.board != self.urgent, job.begins)):
+            hurried = calm or job.board == self.urgent
+            if not (idle or hurried) and now < self._not_before:
+                return
+            by = after(job.begins, Seconds(0.0) if hurried else WITHIN)
             if job.begins <= now and (alone or by <= now):
                 yield by, job
 
@@ -110,3 +121,5 @@ class Identities:
         self._words[board], self._place[board], self._misses[board] = [], 0, 0
         self._of[board].begins = begins
         self._awaited.discard(board)
+        if board == self.urgent:
+            self.urgent = None

@@ -57,6 +57,8 @@ class Worker:
         """`lock` guards `schedule`."""
         self.opened: dict[PortId, Instant] = {}
         """When the request was sent whose answer last showed a relay open."""
+        self._shown: dict[PortId, bool] = {}
+        """Whether a relay was last read back closed, as long as nothing has been written to it since."""
         self._boards = boards
         self._wiring = wiring
         self._supply = supply
@@ -86,6 +88,7 @@ class Worker:
     def _cut(self, job: Cut) -> None:
         board, channel = self._relay_of(job.port)
         assert board.relays is not None
+        self._shown.pop(job.port, None)
         result = self._exchange.ask(board, board.relays.open(channel), urgent=True)
         if self._is_repeated(job, result):
             return
@@ -134,6 +137,8 @@ class Worker:
         command = job.command
         board, channel = self._relay_of(command.port)
         assert board.relays is not None
+        if isinstance(command, CloseRelay):
+            self._shown.pop(command.port, None)
         request = board.relays.close(channel, command.lease)
         result = self._exchange.ask(board, request, not_after=command.not_after)
         if isinstance(result, Answered):
@@ -157,10 +162,18 @@ class Worker:
         assert isinstance(result, Answered)
         for channel, port in board.relay_ports.items():
             closed = states[channel - 1]
+            self._note_shown(port, closed=closed, at=result.at)
             self._tell(RelayReadBack(port=port, closed=closed, sent_at=result.sent_at, at=result.at))
             if not closed:
                 self.opened[port] = result.sent_at
                 self._forget_renewal(port, result.at)
+
+    def _note_shown(self, port: PortId, *, closed: bool, at: Instant) -> None:
+        """A relay that has moved without being written to may be another line's: have a board say who it is."""
+        if self._shown.get(port, closed) is not closed:
+            with self._lock:
+                self._schedule.identities.doubt(at)
+        self._shown[port] = closed
 
     def _forget_renewal(self, port: PortId, at: Instant) -> None:
         """A relay reads open: what would renew its lease would close it."""

@@ -3,12 +3,12 @@
 import pytest
 
 from chargerd.config.profiles import IdentityRegister
-from chargerd.core.commands import OpenRelay, Pace, SetPace
+from chargerd.core.commands import CloseRelay, OpenRelay, Pace, SetPace
 from chargerd.core.events import BoardIdentified, RelayWritten
-from chargerd.core.units import BoardId, Instant, PortId
+from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.modbus.identity import AFTER, AGAIN, APART, TRIES, WITHIN, Identities
 from chargerd.modbus.jobs import NEVER
-from tests.modbus.kit import SERIAL, SILENCE, TURNAROUND, Bench, Reply, crc, site
+from tests.modbus.kit import SERIAL, SILENCE, TURNAROUND, Bench, Reply, crc, names, site
 
 METER, RELAY = BoardId("meter1"), BoardId("relay")
 NOW = Instant(100.0)
@@ -161,3 +161,50 @@ def test_among_other_work_they_are_asked_apart_and_at_last_before_it() -> None:
     assert asked(known, later) == [RELAY]
     assert asked(known, Instant(later + APART), idle=False) == [RELAY]
     assert asked(known, Instant(later + WITHIN), idle=False, alone=False) == [RELAY]
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_relay_that_moves_by_itself_has_one_board_say_at_once_who_it_is(
+    monkeypatch: pytest.MonkeyPatch, *, moves: bool
+) -> None:
+    bench = Bench(monkeypatch, site(12))
+    bench.run(5.0)
+    for port in names(12):
+        bench.bus.execute(SetPace(port=port, pace=Pace.CLOSED))
+    bench.bus.execute(CloseRelay(port=PortId("A01"), lease=Seconds(600.0), not_after=Instant(1e9)))
+    bench.run(5.0)
+    bench.line.sent.clear()
+    if moves:
+        bench.boards.lapses[0] = 0.0
+    bench.run(2.5)
+    assert serials_asked(bench) == ([11] if moves else [])
+
+
+def test_what_was_opened_was_not_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(3))
+    bench.bus.execute(CloseRelay(port=PortId("A01"), lease=Seconds(600.0), not_after=Instant(1e9)))
+    bench.run(10.0)
+    bench.line.sent.clear()
+    bench.bus.execute(OpenRelay(port=PortId("A01")))
+    bench.run(5.0)
+    bench.bus.execute(CloseRelay(port=PortId("A01"), lease=Seconds(600.0), not_after=Instant(1e9)))
+    bench.run(5.0)
+    assert bench.boards.closed(0)
+    assert serials_asked(bench) == []
+
+
+def test_the_one_with_a_serial_number_that_has_told_is_asked_first() -> None:
+    plain = (IdentityRegister(address=1, unique=False),)
+    known = Identities({RELAY: (1, plain), METER: (11, (IdentityRegister(address=1),)), BoardId("x"): (2, plain)})
+    known.doubt(NOW)
+    known.begin(NOW)
+    assert asked(known, NOW) == [], "nobody has told yet"
+    for board in (RELAY, METER):
+        known.request(board)
+        known.answered(board, bytes([3, 2, 0, 5]), NOW)
+    known.asked(known.jobs[0], NOW)
+    known.doubt(NOW)
+    assert asked(known, NOW, idle=False, alone=False) == [METER]
+    known.request(METER)
+    assert known.answered(METER, bytes([3, 2, 0, 5]), NOW) == ((5,),)
+    assert asked(known, NOW, idle=False, alone=False) == []
