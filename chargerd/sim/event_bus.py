@@ -1,6 +1,6 @@
 """A bus without a line: relays and meters that answer as events, so that one process can hold many gateways.
 
-What it leaves out against `sim.line` are the frames: no byte is sent, and no transaction takes time. It drives the
+What it leaves out against `sim.line` are the frames: no byte is sent, and a write takes no time. It drives the
 same world of sockets and loads, and tells what a real bus tells: writes, read-backs, readings, boards that do not
 answer. Time is turned by hand: `turn` does what is due, `due` says when that is.
 """
@@ -44,6 +44,13 @@ BEAT = Seconds(2.0)
 """Meters are read on a beat, all of a gateway together, unless a port is about to close."""
 EVERY = {Pace.IDLE: Seconds(10.0), Pace.ARMED: Seconds(0.5), Pace.CLOSED: Seconds(4.0)}
 """How often a meter is read."""
+ANSWERS_AFTER = Seconds(0.0625)
+"""How long a reading that was asked for takes: about what a frame and its answer do at 9600 Bd.
+
+A clock that is turned by hand stands still within a turn, and a reading of the very instant it was asked for at
+counts as one from before: sessions would be settled without their registers. A binary fraction, so that no clock
+that is a sum of such steps ever stops a bit short of it.
+"""
 COILS_EVERY = Seconds(10.0)
 LOST_AFTER = Seconds(3.0)
 """How long a board keeps silent before it counts as lost."""
@@ -199,11 +206,10 @@ class EventBus:
             case ReadRelay():
                 self._read_back(port)
             case ReadEnergy():
-                self._world.advance(self._world_time())
-                self._read(port)
+                self._due[port] = after(self._clock.now(), ANSWERS_AFTER)
             case SetPace():
                 self._pace[port] = command.pace
-                self._due[port] = self._clock.now()
+                self._due[port] = after(self._clock.now(), ANSWERS_AFTER)
 
     def _hold(self, command: CloseRelay | RenewLease, action: RelayAction) -> None:
         now = self._clock.now()

@@ -8,6 +8,13 @@ import pytest
 from chargerd.fleet.story import StoryError, load_story, named_stories, read_story
 from tests.fleet.rig import Rig
 
+ESTIMATED = {
+    "queue_timeout": "relay_not_closed",
+    "stale": "register_not_read",
+    "too_long_without_power": "interrupted",
+}
+"""Why the energy of a session is estimated, in the stories that bring that about: each other one is exact."""
+
 
 @pytest.mark.parametrize("name", list(named_stories()))
 def test_a_told_story_happens_and_says_nothing_the_contract_does_not_know(name: str, tmp_path: Path) -> None:
@@ -26,6 +33,8 @@ def test_a_told_story_happens_and_says_nothing_the_contract_does_not_know(name: 
     assert set(ended.values()) <= {1}
     assert {body["session_id"] for body in sessions} == set(ended), "what was begun is settled"
     assert rig.gateway.rows[2] == 0, "unsent"
+    reasons = {body["energy_quality_reason"] for body in sessions if body["event"] == "ended"}
+    assert reasons - {None} == ({ESTIMATED[name]} if name in ESTIMATED else set())
 
 
 def test_the_manual_has_each_story_with_its_words() -> None:
