@@ -11,7 +11,7 @@ from rich.table import Table
 
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
-from chargerd.config.library import Library, folders_for, load_library
+from chargerd.config.library import Library, folders_for, load_library, whereabouts
 from chargerd.config.loader import DEFAULT_PATH
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.profiles import (
@@ -77,6 +77,7 @@ def _summary(profile: Profile, file: str) -> dict[str, object]:
         "title": profile.title,
         "kind": profile.kind,
         "file": file,
+        "path": str(whereabouts(file)),
         "source": profile.source,
         "verified": profile.verified,
         "rows": rows,
@@ -94,6 +95,11 @@ def _list(library: Library, *, as_json: bool) -> None:
         table.add_row(name, profile.kind, profile.title, _tried(profile), library.files[name])
     console = Paper()
     console.print(table)
+    for short, folder in sorted(
+        {(Path(file).parent, whereabouts(file).parent) for file in library.files.values()}
+    ):
+        if short != folder:
+            console.print(f"{short}/ in column file is {folder}/", soft_wrap=True)
     console.print("chargerd profiles NAME shows where a profile is from and each of its rows.")
 
 
@@ -119,7 +125,7 @@ def _show(profile: Profile, file: str, *, as_json: bool) -> None:
     console = Paper()
     for line in (
         f"{profile.name}: {profile.title}",
-        f"file: {file}",
+        f"file: {whereabouts(file)}",
         f"source: {profile.source}",
         f"verified: {profile.verified}",
     ):

@@ -84,6 +84,13 @@ class Library:
             self.own[name], self.files[name] = profile, source.name
 
 
+def whereabouts(file: str) -> Path:
+    """Return where a file of `Library.files` is on this machine."""
+    if file not in _shipped_files().values():
+        return Path(file).absolute()
+    return Path(str(files(_PACKAGE).joinpath(file.removeprefix(f"{_SHIPPED}/"))))
+
+
 def folders_for(path: Path, folders: Sequence[Path] = SITE_PROFILES) -> tuple[Path, ...]:
     """Return where the profiles for a configuration lie: `folders`, then `profiles.d` next to it, each once."""
     return tuple(dict.fromkeys((*folders, path.parent / "profiles.d")))

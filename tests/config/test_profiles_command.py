@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from chargerd.cli.commands import group
@@ -30,6 +31,22 @@ def test_names_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
         group, ["profiles", "--config", str(tmp_path / "site.yaml")], env={"COLUMNS": "80"}
     )
     assert set(shipped()) <= set(result.stdout.split())
+
+
+def test_in_a_pipe_each_profile_is_one_line_and_its_file_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    arguments = ["profiles", "--config", str(tmp_path / "site.yaml")]
+    shown = CliRunner().invoke(group, arguments).stdout.splitlines()
+    table, (where, _hint) = shown[:-2], shown[-2:]
+    short, folder = where.split(" in column file is ")
+    lines = [line.split() for line in table if line.split()[-1:] and short in line]
+    assert {line[0] for line in lines} == set(shipped())
+    assert all(Path(folder, line[-1].removeprefix(short)).is_file() for line in lines)
+    told = json.loads(CliRunner().invoke(group, [*arguments, "pzem-016", "--json"]).stdout)
+    assert f"file: {told['path']}" in CliRunner().invoke(group, [*arguments, "pzem-016"]).stdout
+    assert Path(told["path"]).is_file()
 
 
 def test_each_can_be_shown_with_every_row(tmp_path: Path) -> None:
