@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from chargerd import __version__
 from chargerd.cli import changes
 from chargerd.cli.fields import clock, entries, held_from_above, number, table, why_not
+from chargerd.cli.groups import Group
 from chargerd.cli.said import echo
 from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
@@ -91,7 +92,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 port_argument = click.argument("port", shell_complete=_complete_port)
 
 
-class Lazy(click.Group):
+class Lazy(Group):
     """A group some of whose commands are loaded when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -112,7 +113,7 @@ def _boards() -> click.Command:
 def _sessions() -> click.Command:
     from chargerd.cli import sessions
 
-    return sessions.group(_client, as_json, _complete_port)
+    return sessions.group(_client, as_json, _complete_port, _ask_port)
 
 
 def _accept_line() -> click.Command:

@@ -53,9 +53,11 @@ def command(path: Path, *, as_json: bool) -> None:
 
 def _refuse(error: ConfigurationError, *, as_json: bool) -> None:
     if as_json:
-        problems = [_plain(problem) for problem in error.problems]
-        echo_lines(json.dumps({"ok": False, "problems": problems, "notes": [], "summary": None}, indent=2))
+        problems, notes = ([_plain(one) for one in told] for told in (error.problems, error.notes))
+        echo_lines(json.dumps({"ok": False, "problems": problems, "notes": notes, "summary": None}, indent=2))
         return
+    for note in error.notes:
+        echo(f"note: {note}", err=True)
     for problem in error.problems:
         echo(str(problem), err=True)
     count = len(error.problems)

@@ -7,6 +7,7 @@ import click
 
 from chargerd import __version__
 from chargerd.cli.chargerd import QUICK
+from chargerd.cli.groups import Group
 
 COMMANDS = {
     "simulate": "chargerd.cli.simulate",
@@ -18,7 +19,7 @@ COMMANDS = {
 """Modules with a click command named `command`."""
 
 
-class Lazy(click.Group):
+class Lazy(Group):
     """A group of the commands above, and of the quick ones, which read their options themselves."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

@@ -295,7 +295,8 @@ class Stage:
             self._riders.block(PortId(port))
             self._say(event, port, f"locked out: {body['function']}")
         else:
-            self._say(event, port, f"{event} {body.get('board') or ''}".strip())
+            about = {name: body[name] for name in ("board", "function") if body.get(name) is not None}
+            self._say(event, port, " ".join((event, *about.values())), **about)
 
     def _tripped(self, port: PortId, body: Payload) -> None:
         detail = body["detail"] or {}

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from chargerd.cli.groups import Group
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo
 from chargerd.control.client import ControlClient
@@ -19,22 +20,26 @@ MOST = 1000
 
 Option = Callable[[Any], Any]
 Connect = Callable[..., AbstractContextManager[ControlClient]]
+AskPort = Callable[[ControlClient, str], Any]
 
 
-def group(connect: Connect, as_json: Option, port_names: Callable[..., Any]) -> click.Group:
-    """Return the commands; `connect` opens the daemon's socket and leaves with the right exit code."""
+def group(connect: Connect, as_json: Option, port_names: Callable[..., Any], ask_port: AskPort) -> click.Group:
+    """Return the commands; `connect` opens the daemon's socket and leaves with the right exit code.
 
-    @click.group()
+    `ask_port` fails where there is no such port.
+    """
+
+    @click.group(cls=Group)
     def sessions() -> None:
         """List, show and verify what was charged and settled."""
 
-    sessions.add_command(_list(connect, as_json, port_names))
+    sessions.add_command(_list(connect, as_json, port_names, ask_port))
     sessions.add_command(_show(connect, as_json))
     sessions.add_command(_verify(connect, as_json))
     return sessions
 
 
-def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any]) -> click.Command:
+def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any], ask_port: AskPort) -> click.Command:
     @click.command("list")
     @click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many.")
     @click.option("--port", shell_complete=port_names, help="Only those of this port.")
@@ -45,6 +50,8 @@ def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any]) -> 
         params: dict[str, Any] = {"limit": limit} if port is None else {"limit": limit, "port": port}
         with connect(path, as_json=as_json) as client:
             *some, last = client.stream("sessions", **params)
+            if port is not None and not some:  # One that is no longer there may have settlements all the same.
+                ask_port(client, port)
         found = [one["settlement"] for one in some]
         if as_json:
             for one in found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chargerd.config import plans
 from chargerd.config.document import ChargeEndSection, Document, PortSection, ProtectionSection
-from chargerd.config.notes import note_all
+from chargerd.config.notes import note_all, note_lines
 from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.config.source import Path
 from chargerd.config.wiring import check_buses, check_phase, resolve_boards, resolve_channel, resolve_circuits
@@ -39,6 +39,7 @@ class _Ports:
 def expand(document: Document, work: Work) -> Site | None:
     """Return the checked site, or nothing if `work` has problems then."""
     check_buses(document, work)
+    note_lines(document, work)
     boards = resolve_boards(document, work)
     circuits = resolve_circuits(document, boards, work)
     _site_contradictions(document, work)

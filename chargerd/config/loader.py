@@ -31,7 +31,10 @@ def load(path: Path, *, profile_folders: Sequence[Path] = SITE_PROFILES) -> Site
     """
     text = read_text(path, MISSING_HINT)
     library = load_library(folders_for(path, profile_folders))
-    site = load_text(text, str(path), profiles=library.profiles)
+    try:
+        site = load_text(text, str(path), profiles=library.profiles)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.problems, (*error.notes, *library.overrides)) from error
     return replace(site, notes=(*site.notes, *library.overrides))
 
 
@@ -49,12 +52,12 @@ def load_text(text: str, name: str, *, profiles: Mapping[str, Profile] | None = 
     document = _read(source.data, work, problems)
     site = expand(document, work)
     if site is None or problems:
-        raise ConfigurationError([*problems, *work.problems])
+        raise ConfigurationError([*problems, *work.problems], work.notes)
     contradictions(site, document, work)
     reach(site, document, work)
     refuse(site, document, work)
     if work.problems:
-        raise ConfigurationError(work.problems)
+        raise ConfigurationError(work.problems, work.notes)
     return replace(site, notes=tuple(sorted(work.notes)))
 
 

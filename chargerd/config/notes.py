@@ -19,9 +19,13 @@ def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequenc
     _circuits(document, ports, work)
     _dead_man(document, boards, ports, work)
     _phases(document, work)
+    _alike(document, boards, work)
+
+
+def note_lines(document: Document, work: Work) -> None:
+    """Note what an installer must know of the lines, whatever mistakes there are elsewhere in the file."""
     _adapters(document, work)
     _lines(document, work)
-    _alike(document, boards, work)
 
 
 def _alike(document: Document, boards: Mapping[BoardId, Board], work: Work) -> None:

@@ -27,8 +27,12 @@ class Problem:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; `problems` has every reason once, in the order of the file."""
+    """The configuration cannot be used; `problems` has every reason once, in the order of the file.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    `notes` has what else could be told of it in spite of them.
+    """
+
+    def __init__(self, problems: Iterable[Problem], notes: Iterable[Problem] = ()) -> None:
         self.problems = tuple(sorted(set(problems)))
+        self.notes = tuple(sorted(set(notes)))
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -1,9 +1,12 @@
 """What is written and does nothing is said aloud: a detector believed to work is worse than none."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from chargerd.cli.check import command as check
 from chargerd.config.adapters import by_path
 from chargerd.core.plan import DeadMan
 from tests.config.sites import BASE, changed, shipped, site, unmarked
@@ -101,6 +104,18 @@ def test_an_adapter_named_in_the_order_of_discovery_is_noted(device: str, monkey
     assert notes(text) == [f"{places[0]}: {said}; write its name in /dev/serial/by-path"]
     monkeypatch.setattr("chargerd.config.notes.by_path", lambda _device: "/dev/serial/by-path/usb-0:1.2-port0")
     assert notes(text) == [f"{places[0]}: {said}; write /dev/serial/by-path/usb-0:1.2-port0"]
+
+
+def test_what_is_to_be_told_of_a_line_is_told_of_a_file_with_mistakes_too(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    for old, new in (("phases: 3", "phases: 5"), ("parent: main, phase: L1", "parent: nothing, phase: L1")):
+        path.write_text(changed(old, new, changed("/dev/line-a", "/dev/ttyUSB0")))
+        result = CliRunner().invoke(check, [str(path)])
+        assert result.exit_code == 1
+        assert "note: " in result.stderr
+        assert "/dev/ttyUSB0 is whichever adapter is found first" in result.stderr
+        told = json.loads(CliRunner().invoke(check, [str(path), "--json"]).stdout)
+        assert (told["ok"], len(told["notes"])) == (False, 1)
 
 
 @pytest.mark.parametrize("device", ["/dev/ttyS0", "/dev/serial/by-path/usb-0:1.2-port0", "/dev/ttyUSB-left"])

@@ -93,12 +93,25 @@ class Daemon:
         self.bus = BUS
         self.ports = list(PORTS)
         self.ledger: Json = None
+        self.settled: tuple[str, ...] = ()
         self.circuits: list[Json] = []
         self.endless = False
         self.watchers: list[Responder] = []
 
     def call(self, method: str, params: Mapping[str, Json], _peer: Peer, respond: Responder) -> None:
         self.calls.append((method, dict(params)))
+        if method == "sessions":
+            self._sessions(params, respond)
+        else:
+            self._answer(method, params, respond)
+
+    def _sessions(self, params: Mapping[str, Json], respond: Responder) -> None:
+        for name in self.settled:
+            if params.get("port") in {None, name}:
+                respond.send({"settlement": {"session_id": "S-1", "port": name}}, more=True)
+        respond.send({"unreadable": 0})
+
+    def _answer(self, method: str, params: Mapping[str, Json], respond: Responder) -> None:
         found = next((one for one in self.ports if one["port"] == params.get("port")), None)
         if "port" in params and found is None:
             respond.fail("unknown_port", f"there is no port {params['port']!r}", "the ports are A01, A02")
@@ -697,3 +710,26 @@ def test_a_port_that_lacks_more_is_not_said_to_wait_for_what_is_not_yet_known(
 def test_a_reset_where_nothing_was_held_says_so(daemon: Daemon, tmp_path: Path) -> None:
     daemon.replies = [{**reply("done", "ok", "nothing was held"), "command": "reset"}]
     assert run(tmp_path, "reset", "A01").stdout == "A01: nothing was held\n"
+
+
+def test_sessions_of_a_port_that_is_not_there_are_an_error(daemon: Daemon, tmp_path: Path) -> None:
+    result = run(tmp_path, "sessions", "list", "--port", "A11")
+    assert result.exit_code == 1
+    assert "there is no port 'A11'; did you mean" in result.stderr
+    assert json.loads(run(tmp_path, "sessions", "list", "--port", "A11", "--json").stdout)["error"]["code"] == (
+        "unknown_port"
+    )
+    assert run(tmp_path, "sessions", "list", "--port", "A01").stdout == "no settlements\n"
+    daemon.settled = ("A11",)
+    gone = run(tmp_path, "sessions", "list", "--port", "A11")
+    assert (gone.exit_code, "S-1" in gone.stdout) == (0, True), "what a port has charged stays when it is gone"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["--json", "status"], "status"), (["sessions", "--json", "list"], "sessions list")]
+)
+def test_json_before_the_command_is_told_where_it_belongs(typed: list[str], meant: str) -> None:
+    result = CliRunner().invoke(main, typed, prog_name="chargerctl")
+    assert result.exit_code == 2
+    assert f"put --json after the command: chargerctl {meant} --json" in result.stderr
+    assert "No such option" in CliRunner().invoke(main, ["--jsn", "status"]).stderr

@@ -264,6 +264,7 @@ def test_other_events_are_told_as_they_come() -> None:
     demo = Demo()
     demo.hear("up/event", event="port_locked_out", port="A01", function="relay_welded")
     demo.hear("up/event", event="board_lost", port=None, board="relay-a")
+    demo.hear("up/event", event="local_action", port="A01", board=None, function="stop")
     demo.hear("up/session", event="suspended", port="A01", reason="meter_stale")
     demo.hear("up/session", event="started", port="A01", reason=None)
     demo.hear("state/info", software="chargerd")
@@ -272,6 +273,7 @@ def test_other_events_are_told_as_they_come() -> None:
     assert [one.text for one in demo.told[1:]] == [
         "locked out: relay_welded",
         "board_lost relay-a",
+        "local_action stop",
         "session suspended",
         "the gateway is offline",
     ]
