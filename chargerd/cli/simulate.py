@@ -8,6 +8,8 @@ import gc
 import os
 import resource
 import shutil
+import socket
+import ssl
 import sys
 import tempfile
 import threading
@@ -23,7 +25,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from chargerd import log
 from chargerd.cli.demo import leaving
 from chargerd.cli.said import echo
-from chargerd.cli.simulate_figures import Figures, Teller
+from chargerd.cli.simulate_figures import Figures, Teller, tell_error
+from chargerd.config.document import MqttSection, TlsSection
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Site
 from chargerd.core.units import Seconds, after
@@ -36,6 +39,7 @@ from chargerd.fleet.network import Network, NetworkCarrier
 from chargerd.fleet.site import Address, AddressError, FleetSites
 from chargerd.fleet.story import Story, StoryError, load_story, named_stories, read_story
 from chargerd.fleet.telling import Telling
+from chargerd.mqtt.reasons import NO_TLS_THERE, of_error
 from chargerd.store.retention import LIMIT_BYTES
 
 MOST_GATEWAYS, MOST_PORTS = 5000, 1000
@@ -48,6 +52,8 @@ FILES_EACH = 4
 """Open files of a gateway: its journal, the log of it, its connection, and one to spare."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there, as in any other place
 MEMORY_FREE = 1024**3
+CALLED_WRONGLY = 2
+"""Exit code: an address, a story, keys or a rate that are none. Click has the same for options."""
 UNSENT = 3
 """Exit code: rows of the ledger did not reach the broker."""
 UNTOLD = 4
@@ -59,6 +65,10 @@ CERTIFICATES = "Client certificates: NAME-001.crt and NAME-001.key, and so on."
 
 class SimulateError(Exception):
     """It cannot go on; the message says what to do."""
+
+
+class CallError(Exception):
+    """It was called wrongly; the message says what to give."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +137,9 @@ def list_stories(context: click.Context, _option: click.Parameter, wanted: bool)
 @click.option("--script", metavar="NAME|FILE", help="Tell a story in place of riders, then end.")
 @click.option("--stories", is_flag=True, is_eager=True, expose_value=False, callback=list_stories, help=LIST)
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
-def command(*, url: str, orders: str, ca: str | None, script: str | None, rate: float | None, **more: Any) -> None:
+def command(
+    *, url: str, orders: str, ca: str | None, script: str | None, rate: float | None, as_json: bool, **more: Any
+) -> None:
     """Simulate gateways with riders against a broker of yours: a load generator and a stub to develop against.
 
     Exit codes: 0, all went well; 1, it could not go on, for the reason it says; 2, it was called wrongly; 3, rows
@@ -138,6 +150,7 @@ def command(*, url: str, orders: str, ca: str | None, script: str | None, rate: 
         options = Options(
             broker=Address.parse(url),
             orders=orders == "riders",
+            as_json=as_json,
             ca=None if ca is None else str(Path(ca).resolve()),
             rate=rate or (RIDERS_RATE if script is None else STORY_RATE),
             **more,
@@ -147,8 +160,14 @@ def command(*, url: str, orders: str, ca: str | None, script: str | None, rate: 
             allow_files(options.gateways)
             probe(options)
             code = make(options, Path(folder), story).run(leave)
-    except (SimulateError, AddressError, ConfigurationError, StartError, StoryError, OSError) as error:
-        echo(f"simulate: {error}", err=True)
+    except ConfigurationError as error:
+        tell_error(str(error), error.problems, as_json=as_json)
+        sys.exit(CALLED_WRONGLY)
+    except (CallError, AddressError, StoryError) as error:
+        tell_error(str(error), as_json=as_json)
+        sys.exit(CALLED_WRONGLY)
+    except (SimulateError, StartError, OSError) as error:
+        tell_error(str(error), as_json=as_json)
         sys.exit(1)
     sys.exit(code)
 
@@ -173,16 +192,15 @@ def in_memory() -> str | None:
 
 
 def probe(options: Options) -> None:
-    """Connect once, as the first gateway does, to tell at once why it will not do. Raises `SimulateError`."""
+    """Connect once, as the first gateway does, to tell at once why it will not do.
+
+    Raises `SimulateError`, or `CallError` for keys that cannot be used.
+    """
     broker = options.broker
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.username_pw_set(broker.username, broker.password)
     if broker.tls:
-        own = FleetSites.certificate_of(options.certificates, gateway_id(options, 1))
-        try:
-            client.tls_set(ca_certs=options.ca, certfile=own.certificate, keyfile=own.key)
-        except (OSError, ValueError) as error:
-            raise SimulateError(f"these keys cannot be used: {error}; look at --ca and --certificates") from error
+        client.tls_set_context(shake_hands(options))
     answered = threading.Event()
     reasons: list[ReasonCode] = []
 
@@ -207,17 +225,45 @@ def probe(options: Options) -> None:
         )
 
 
+def shake_hands(options: Options) -> ssl.SSLContext:
+    """Return what TLS is spoken with, once a broker has taken it. Raises `SimulateError`, or `CallError` for keys.
+
+    A connection of its own: paho leaves the socket of a handshake that fails open.
+    """
+    broker, own = options.broker, FleetSites.certificate_of(options.certificates, gateway_id(options, 1))
+    try:
+        context = ssl.create_default_context(cafile=options.ca)
+        if own.certificate is not None:
+            context.load_cert_chain(own.certificate, own.key)
+    except (OSError, ValueError) as error:
+        raise CallError(f"these keys cannot be used: {error}; look at --ca and --certificates") from error
+    try:
+        with (
+            socket.create_connection((broker.host, broker.port), ANSWER_WITHIN) as plain,
+            context.wrap_socket(plain, server_hostname=broker.host),
+        ):
+            return context
+    except OSError as error:
+        reason = of_error(error, MqttSection(host=broker.host, port=broker.port, tls=TlsSection(ca=options.ca)))
+        if reason.code == NO_TLS_THERE:
+            hint = "write mqtt:// if that is the broker, or give its port for TLS (8883 is usual)"
+            raise SimulateError(f"{broker}: a broker, if it is one, answers there without TLS; {hint}") from error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise SimulateError(f"{broker}: {reason.what}; give its authority with --ca") from error
+        raise SimulateError(f"no broker answers at {broker}: {error}; start one, or name another") from error
+
+
 def gateway_id(options: Options, number: int) -> str:
     """Return what a gateway is called."""
     return f"{options.name}-{number:03}"
 
 
 def make(options: Options, folder: Path, story: Story | None) -> "Simulation":
-    """Return what runs: riders, or a story. Raises `SimulateError`."""
+    """Return what runs: riders, or a story. Raises `CallError`."""
     if story is None:
         return Simulation(options, folder, RealTime())
     if options.rate > MOST_STORY_RATE:
-        raise SimulateError(f"a story may be told at --rate {MOST_STORY_RATE:g} at most: brokers have real clocks")
+        raise CallError(f"a story may be told at --rate {MOST_STORY_RATE:g} at most: brokers have real clocks")
     return StorySimulation(options, folder, story)
 
 
@@ -241,11 +287,12 @@ class Simulation:
             self._go_on(leave)
         finally:
             self._leave()
-        self._teller.tell("summary", last=True)
         unsent = self._figures.unsent
+        code = self._verdict() or (UNSENT if unsent else 0)
         if unsent:
-            echo(f"simulate: {unsent} rows did not reach {self._options.broker}", err=True)
-        return self._verdict() or (UNSENT if unsent else 0)
+            self._teller.tell_trouble(f"{unsent} rows did not reach {self._options.broker}")
+        self._teller.tell("summary", last=True)
+        return code
 
     def _verdict(self) -> int:
         """Return the exit code as far as the rows have no part in it."""
@@ -364,5 +411,6 @@ class StorySimulation(Simulation):
     def _verdict(self) -> int:
         for telling in self._tellings:
             if not telling.told:
-                echo(f"simulate: {telling.gateway}: {telling.failure or 'it was ended before its end'}", err=True)
+                why = telling.failure or "it was ended before its end"
+                self._teller.tell_trouble(f"{telling.gateway}: {why}")
         return 0 if all(telling.told for telling in self._tellings) else UNTOLD

@@ -4,9 +4,11 @@ import json
 import os
 import resource
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from chargerd.cli.said import echo, echo_over
+from chargerd.config.problems import Problem
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.fleet.clock import Time
 from chargerd.fleet.crowd import Crowd
@@ -72,6 +74,16 @@ class Figures:
         }
 
 
+def tell_error(text: str, problems: Sequence[Problem] = (), *, as_json: bool) -> None:
+    """Tell why it does not go on: for people on stderr, for programs as an object like all others."""
+    if as_json:
+        found = [asdict(problem) for problem in problems]
+        echo(json.dumps({"kind": "error", "message": text, "problems": found}))
+        return
+    for line in [str(problem) for problem in problems] or [text]:
+        echo(f"simulate: {line}", err=True)
+
+
 class Teller:
     """Tells them, as lines for people or as JSON."""
 
@@ -95,6 +107,10 @@ class Teller:
             return
         text = f"{figures['set_up']} set up  {TEXT}" if kind == "setup" else TEXT
         echo_over(text.format(**figures), last=last)
+
+    def tell_trouble(self, text: str) -> None:
+        """Tell what has gone wrong."""
+        tell_error(text, as_json=self._as_json)
 
     def tell_of(self, gateway: str, text: str) -> None:
         """Tell what a story does at a gateway, or has heard from it."""

@@ -26,34 +26,34 @@ def path_of(detail: ErrorDetails) -> Path:
     return tuple(part for part in detail["loc"] if part != "[key]")
 
 
-def explain(details: Iterable[ErrorDetails], source: Source) -> list[Problem]:
-    """Return the problems behind validation errors."""
+def explain(details: Iterable[ErrorDetails], source: Source, root: type[BaseModel] = Document) -> list[Problem]:
+    """Return the problems behind validation errors of a document, or of another `root`."""
     details = list(details)
     misspelt = {
         (*path[:-1], guess)
         for detail in details
         if detail["type"] == "extra_forbidden"
         for path in [path_of(detail)]
-        for guess in _guesses(path)
+        for guess in _guesses(path, root)
     }
     return [
-        _problem(detail, source)
+        _problem(detail, source, root)
         for detail in details
         # What is missing because it is misspelt is said once.
         if detail["type"] != "missing" or path_of(detail) not in misspelt
     ]
 
 
-def _guesses(path: Path) -> list[str]:
-    hint = near(str(path[-1]), keys_at(path[:-1]), "key")
+def _guesses(path: Path, root: type[BaseModel]) -> list[str]:
+    hint = near(str(path[-1]), keys_at(path[:-1], root), "key")
     return hint.removeprefix("did you mean ").removesuffix("?").split(", ") if hint.startswith("did") else []
 
 
-def _problem(detail: ErrorDetails, source: Source) -> Problem:
+def _problem(detail: ErrorDetails, source: Source, root: type[BaseModel]) -> Problem:
     path = path_of(detail)
     name = shown_path(path)
     if detail["type"] == "extra_forbidden":
-        hint = near(str(path[-1]), keys_at(path[:-1]), "key")
+        hint = near(str(path[-1]), keys_at(path[:-1], root), "key")
         return source.problem(path, f"unknown key {path[-1]!r}", hint, key=True)
     if detail["type"] == "missing":
         return source.problem(path[:-1], f"{name} is missing", f"add {path[-1]}", key=True)

@@ -149,7 +149,7 @@ class Gateway:
                 bus.silent = boards
 
     def ask(
-        self, method: str, answer: "Callable[[Mapping[str, Json]], None] | None" = None, **params: Json
+        self, method: str, answer: "Callable[[Mapping[str, Json]], None] | None" = None, /, **params: Json
     ) -> None:
         """Ask on site; nobody answers while the daemon is not there."""
         if self.daemon is not None and not self.daemon.gone:

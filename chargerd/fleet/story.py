@@ -11,10 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from chargerd.config.explain import explain, path_of
+from chargerd.config.problems import ConfigurationError, Problem
+from chargerd.config.source import Path as Place
+from chargerd.config.source import Source, parse
 from chargerd.core.moment import ClockQuality
 
 Name = Annotated[str, Field(min_length=1, max_length=32)]
@@ -22,7 +25,7 @@ Span = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
 
 class StoryError(Exception):
-    """There is no such story, or it is none; the message says where and what to do."""
+    """There is no such story; the message says what to do."""
 
 
 class Part(BaseModel):
@@ -31,11 +34,22 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+LOADS = ("charger", "nearly_full")
+MOST_AMPERES = 32
+
+
+def _a_load(value: object) -> object:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value in LOADS or (number and 0 < value <= MOST_AMPERES):  # type: ignore[operator]  # It is a number.
+        return value
+    raise ValueError(f"is no load; give {', '.join(LOADS)}, or amperes up to {MOST_AMPERES}")
+
+
 class Plug(Part):
     """Something is plugged in: a charger that goes on for hours, or soon is full, or a load of so many amperes."""
 
     port: Name
-    load: Literal["charger", "nearly_full"] | Annotated[float, Field(gt=0, le=32)] = "charger"
+    load: Annotated[Any, AfterValidator(_a_load)] = "charger"
 
 
 class Ask(Part):
@@ -75,6 +89,12 @@ class Down(Part):
     for_s: Span = 10.0
 
 
+STEPS_ARE = (
+    "a step is one of ask, clock, clock_error_s, command, down, mains_v, network, plug, silent, unplug, wait,"
+    " wait_s"
+)
+
+
 class Step(Part):
     """One step: exactly one of these."""
 
@@ -96,14 +116,23 @@ class Step(Part):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            raise ValueError(f"one thing a step; {', '.join(sorted(self.model_fields_set)) or 'none'} given")
+        given = sorted(self.model_fields_set)
+        if len(given) > 1:
+            raise ValueError(f"has {' and '.join(given)} at once; give each a step of its own")
+        if not given or getattr(self, given[0]) is None:
+            raise ValueError(f"is an empty step; {STEPS_ARE}")
         return self
 
     @property
     def kind(self) -> str:
         """What it is."""
         return next(iter(self.model_fields_set))
+
+
+def _some(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    if not steps:
+        raise ValueError("is empty; give at least one")
+    return steps
 
 
 class Story(Part):
@@ -118,7 +147,17 @@ class Story(Part):
     silent: tuple[Name, ...] = ()
     """Boards that do not answer from the start."""
     clock: ClockQuality = ClockQuality.NTP
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    steps: Annotated[tuple[Step, ...], AfterValidator(_some)]
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """How the ports of its gateway are called."""
+        return tuple(f"A{number:02}" for number in range(1, self.ports + 1))
+
+    @property
+    def board_names(self) -> tuple[str, ...]:
+        """How the boards of its gateway are called."""
+        return ("relay-a", *(f"meter-a{number}" for number in range(1, self.ports + 1)))
 
 
 def named_stories() -> Mapping[str, str]:
@@ -129,7 +168,7 @@ def named_stories() -> Mapping[str, str]:
 
 
 def load_story(name: str) -> Story:
-    """Return a story by its name, or from a file. Raises `StoryError`."""
+    """Return a story by its name, or from a file. Raises `StoryError`, or `ConfigurationError` if it is none."""
     known = named_stories()
     if name in known:
         return read_story(known[name], name)
@@ -140,16 +179,69 @@ def load_story(name: str) -> Story:
         raise StoryError(
             f"{name}: neither a file ({error.strerror}) nor one of {', '.join(known)}; --stories tells of each"
         ) from error
+    except UnicodeDecodeError as error:
+        raise StoryError(f"{name}: this is no UTF-8 text; name a file of YAML") from error
 
 
 def read_story(text: str, name: str) -> Story:
-    """Return the story a text tells. Raises `StoryError`."""
+    """Return the story a text tells. Raises `ConfigurationError` with all that keeps it from being one."""
+    source = parse(text, name)
+    if not isinstance(source.data, dict):
+        what = "the file is empty" if source.data is None else "this is no story"
+        raise ConfigurationError([source.problem((), what, "begin with says and steps"), *source.problems])
     try:
-        data = YAML(typ="safe", pure=True).load(text)
-        return Story.model_validate_json(json.dumps(data, default=str))
-    except YAMLError as error:
-        raise StoryError(f"{name}: this is no YAML: {error}") from error
+        story = Story.model_validate_json(json.dumps(source.data))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StoryError(f"{name}: {where}: {first['msg']}") from error
+        problems = _explain(error.errors(), source)
+        raise ConfigurationError([*source.problems, *problems]) from error
+    problems = [*source.problems, *_strangers(story, source)]
+    if problems:
+        raise ConfigurationError(problems)
+    return story
+
+
+def _explain(details: list[ErrorDetails], source: Source) -> list[Problem]:
+    """Return the problems behind validation errors; for a step that is none, with those there are."""
+    unknown = [detail for detail in details if _is_unknown_step(detail)]
+    problems = explain((detail for detail in details if detail not in unknown), source, Story)
+    for detail in unknown:
+        path = path_of(detail)
+        problems.append(source.problem(path, f"unknown step {path[-1]!r}", STEPS_ARE, key=True))
+    return problems
+
+
+def _is_unknown_step(detail: ErrorDetails) -> bool:
+    return detail["type"] == "extra_forbidden" and detail["loc"][0] == "steps" and len(detail["loc"]) == STEP_DEPTH
+
+
+STEP_DEPTH = 3
+"""`steps`, which of them, and its one key."""
+PORT_STATE = "state/port/"
+
+
+def _strangers(story: Story, source: Source) -> list[Problem]:
+    """Return what is said of ports and boards its gateway has not; a command may name them, as backends may."""
+    ports = [place for index, step in enumerate(story.steps) for place in _ports_of(step, index)]
+    boards: list[tuple[Place, str]] = [(("silent", index), board) for index, board in enumerate(story.silent)]
+    for number, step in enumerate(story.steps):
+        boards += [(("steps", number, "silent", index), board) for index, board in enumerate(step.silent or ())]
+    return [
+        source.problem(place, f"there is no {kind} {name!r}", f"there are {', '.join(known)}; `ports` makes more")
+        for kind, known, found in (("port", story.port_names, ports), ("board", story.board_names, boards))
+        for place, name in found
+        if name not in known
+    ]
+
+
+def _ports_of(step: Step, index: int) -> list[tuple[Place, str]]:
+    """Return which port a step is about, and where it says so."""
+    here: Place = ("steps", index, step.kind)
+    if step.plug is not None:
+        return [((*here, "port"), step.plug.port)]
+    if step.unplug is not None:
+        return [(here, step.unplug)]
+    if step.ask is not None and "port" in step.ask.args:
+        return [((*here, "args", "port"), str(step.ask.args["port"]))]
+    if step.wait is not None and step.wait.topic.startswith(PORT_STATE):
+        return [((*here, "topic"), step.wait.topic.removeprefix(PORT_STATE))]
+    return []

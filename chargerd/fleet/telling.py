@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from chargerd.core.ledger import Json
 from chargerd.core.units import BoardId, Instant, Seconds, Volts, Watts, after
 from chargerd.fleet.gateway import NOT_YET, Gateway
 from chargerd.fleet.story import Ask, CommandStep, Down, Step, Story, Wait
@@ -13,8 +14,6 @@ PLAIN = Watts(150.0)
 HASTE = 12.0
 """How much sooner a nearly full pack is full than it would be: the sites of stories judge by minutes, too."""
 STATES = "state/"
-SHOWN = 3
-"""How many of the messages that did not suit are shown when none did."""
 
 
 class Cable(Protocol):
@@ -86,7 +85,8 @@ class Telling:
             return self._passed(step.wait_s)
         if step.wait is not None:
             return self._has_come(step.wait)
-        self._tell(f"{step.kind}: {step.model_dump(exclude_unset=True)[step.kind]}")
+        what = step.model_dump(mode="json", exclude_unset=True)[step.kind]
+        self._say(f"{step.kind} {what if isinstance(what, str) else json.dumps(what)}")
         self._heard.clear()
         self._act(step)
         return True
@@ -120,8 +120,22 @@ class Telling:
             gateway.clock.error_ms = round(step.clock_error_s * 1000)
 
     def _ask(self, ask: Ask) -> None:
+        refusals: set[str] = set()
+
+        def answered(answer: Mapping[str, Json]) -> None:
+            """Tell why nothing came of it, of the same reason once."""
+            if answer.get("status") in {"rejected", "failed"}:
+                why = f"{ask.method} {answer['status']}: {answer.get('message') or answer.get('code')}"
+                if why not in refusals:
+                    refusals.add(why)
+                    self._tell(f"{step}: {why}")
+
+        step = f"step {self._at + 1}"
         for _ in range(ask.times):
-            self._gateway.ask(ask.method, **ask.args)
+            self._gateway.ask(ask.method, answered, **ask.args)
+
+    def _say(self, text: str) -> None:
+        self._tell(f"step {self._at + 1}: {text}")
 
     def _command(self, command: CommandStep) -> None:
         self._commands += 1
@@ -147,24 +161,30 @@ class Telling:
         news = [body for topic, body in self._heard[self._looked_through :] if topic == wait.topic]
         for body in news if standing is None else [*news, standing]:
             if all(_suits(body, name, value) for name, value in wait.where.items()):
-                self._tell(f"heard: {wait.topic} {json.dumps(wait.where)}")
+                self._say(f"heard {wait.topic} {json.dumps(wait.where)}")
                 return True
         self._looked_through = len(self._heard)
         if self._passed(wait.within_s):
-            others = [body for topic, body in self._heard if topic == wait.topic][-SHOWN:]
+            others = [body for topic, body in self._heard if topic == wait.topic]
+            last = json.dumps({name: _found(others[-1], name) for name in wait.where}) if others else ""
             self.failure = (
                 f"step {self._at + 1}: nothing on {wait.topic} with {json.dumps(wait.where)} within"
-                f" {wait.within_s:g} s; the last there: {json.dumps(others) if others else 'none'}"
+                f" {wait.within_s:g} s; {f'the last there had {last}' if last else 'none came there'}"
             )
         return False
 
 
-def _suits(body: Mapping[str, Any], name: str, wanted: Any) -> bool:
+def _found(body: Mapping[str, Any], name: str) -> Any:
     found: Any = body
     for part in name.split("."):
         if not isinstance(found, Mapping):
-            return False
+            return None
         found = found.get(part)
+    return found
+
+
+def _suits(body: Mapping[str, Any], name: str, wanted: Any) -> bool:
+    found = _found(body, name)
     if isinstance(wanted, list) and wanted and isinstance(found, list):
         return all(one in found for one in wanted)
     return bool(found == wanted)

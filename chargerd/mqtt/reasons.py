@@ -53,6 +53,7 @@ NO_PROGRESS = Reason(
     what="nothing had come from the broker for too long",
     then="check network and broker; it is tried again at once",
 )
+NO_TLS_THERE = "no_tls_there"
 HUNG_UP = "broke_off"
 """The code of a connection that ended without a word."""
 UNSTEADY = Reason(
@@ -217,7 +218,7 @@ def _tls(error: ssl.SSLError, config: MqttSection) -> Reason:
 
 def _hung_up_on_tls(config: MqttSection) -> Reason:
     return Reason(
-        code="no_tls_there",
+        code=NO_TLS_THERE,
         what=f"{place_of(config)} does not speak TLS: it hung up when it was spoken to in TLS",
         then="give the broker's port for TLS as mqtt.port (8883 is usual), or leave out mqtt.tls for plain text",
         ours_to_mend=True,

@@ -161,10 +161,21 @@ def test_a_story_is_told_over_tls_to_a_broker_that_wants_certificates(tmp_path: 
         assert (lines[-1]["ended"], lines[-1]["rows_unsent"]) == (1, 0)
 
 
-def test_what_is_wrong_with_a_call_is_told_before_anything_begins() -> None:
+def test_what_is_wrong_with_a_call_is_told_before_anything_begins(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["--broker", "mqtt://127.0.0.1:1", "--script", "nonsuch"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "neither a file" in result.output
+    address = CliRunner().invoke(command, ["--broker", "http://127.0.0.1", "--json"])
+    assert address.exit_code == 2
+    assert json.loads(address.output)["kind"] == "error"
+    story = tmp_path / "mine.yaml"
+    story.write_text("says: x\nsteps:\n  - jump: 1\n")
+    args = ["--broker", "mqtt://127.0.0.1:1", "--script", str(story)]
+    result = CliRunner().invoke(command, args)
+    assert result.exit_code == 2
+    assert f"simulate: {story}:3:5: unknown step 'jump'; " in result.output
+    told = json.loads(CliRunner().invoke(command, [*args, "--json"]).output)
+    assert [problem["line"] for problem in told["problems"]] == [3]
     stories = CliRunner().invoke(command, ["--stories"])
     assert stories.exit_code == 0
     assert [line.split()[0] for line in stories.output.splitlines()] == list(named_stories())
@@ -175,6 +186,12 @@ def test_a_broker_that_is_not_there_is_told_with_the_next_step() -> None:
     assert result.exit_code == 1
     assert "no broker answers at mqtt://127.0.0.1" in result.output
     assert "start one, or name another" in result.output
+
+
+def test_a_broker_without_tls_is_told_apart_from_none(broker: Mosquitto) -> None:
+    result = CliRunner().invoke(command, ["--broker", f"mqtts://127.0.0.1:{broker.port}"])
+    assert result.exit_code == 1
+    assert "answers there without TLS; write mqtt://" in result.output
 
 
 def test_a_broker_that_refuses_is_told(tmp_path: Path) -> None:

@@ -192,11 +192,11 @@ class Rig:
         self.gateway.on_wanted = self._want
 
     @classmethod
-    def of(cls, story: Story, folder: Path) -> "Rig":
+    def of(cls, story: Story, folder: Path, tell: Callable[[str], None] = lambda _line: None) -> "Rig":
         """A gateway for a story, which is told from its start on."""
         limit = {} if story.journal_kib is None else {"limit_bytes": story.journal_kib * 1024}
         rig = cls(folder, ports=story.ports, circuit=story.circuit, **limit)
-        rig.telling = Telling(story, rig.gateway, rig.carrier, lambda _line: None)
+        rig.telling = Telling(story, rig.gateway, rig.carrier, tell)
         return rig
 
     def start(self) -> "Rig":

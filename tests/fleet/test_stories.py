@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chargerd.config.problems import ConfigurationError
 from chargerd.fleet.story import StoryError, load_story, named_stories, read_story
 from tests.fleet.rig import Rig
 
@@ -72,16 +73,52 @@ def test_a_story_that_waits_in_vain_says_for_what(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("says: x\nsteps: [{plug: {port: A01}, unplug: A01}]", "one thing a step; plug, unplug given"),
-        ("says: x\nsteps: []", "steps"),
-        ("says: x\nsteps: [{jump: 1}]", "steps.0.jump"),
-        ("says: [", "this is no YAML"),
+        (
+            "says: x\nsteps: [{plug: {port: A01}, unplug: A01}]",
+            "mine:2:9: steps.1 has plug and unplug at once; give each a step of its own",
+        ),
+        ("says: x\nsteps: []", "mine:2:8: steps is empty; give at least one"),
+        ("says: x\nsteps:\n  - unplug: A01\n  - jump: 1", "mine:4:5: unknown step 'jump'; a step is one of ask, "),
+        ("says: x\nsteps:\n  - plug: {prt: A01}", "mine:3:12: unknown key 'prt'; did you mean port?"),
+        ("says: x\nsteps:\n  - plug: {port: A01, load: iron}", "steps.1.plug.load is no load; give charger, "),
+        ("says: x\nsteps:\n  - wait:", "is an empty step; a step is one of ask, "),
+        (
+            "says: x\nsteps: [{plug: {port: A03}}]",
+            "no port 'A03'; there are A01, A02; `ports` makes more",
+        ),
+        ("says: x\nsteps: [{unplug: A03}]", "mine:2:18: there is no port 'A03'"),
+        ("says: x\nsteps: [{ask: {method: stop, args: {port: B01}}}]", "there is no port 'B01'"),
+        ("says: x\nsteps: [{wait: {topic: state/port/A09}}]", "there is no port 'A09'"),
+        ("says: x\nsteps: [{silent: [meter-a3]}]", "there is no board 'meter-a3'"),
+        ("says: [", "mine:1:8: "),
+        ("- x", "mine:1:1: this is no story; begin with says and steps"),
     ],
 )
 def test_what_is_no_story_is_told_with_its_place(text: str, told: str) -> None:
-    with pytest.raises(StoryError, match="mine: ") as caught:
+    with pytest.raises(ConfigurationError, match=r"^mine:") as caught:
         read_story(text, "mine")
     assert told in str(caught.value)
+
+
+REFUSED = """
+says: Somebody asks for what is refused.
+steps:
+  - wait: {topic: state/port/A01, where: {state: available}}
+  - ask: {method: stop, args: {port: A01, answer: none}, times: 2}
+  - wait: {topic: up/session, where: {event: started}, within_s: 1}
+"""
+
+
+def test_what_is_asked_in_vain_is_told_once_and_no_line_has_python_in_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    rig = Rig.of(read_story(REFUSED, "refused"), tmp_path, told.append).start()
+    rig.run(100.0)
+    assert [line for line in told if line.startswith("step 2: stop rejected: ")] == told[-1:]
+    assert 'step 2: ask {"method": "stop", "args": {"port": "A01", "answer": "none"}, "times": 2}' in told
+    assert rig.telling is not None
+    assert rig.telling.failure == (
+        'step 3: nothing on up/session with {"event": "started"} within 1 s; none came there'
+    )
 
 
 def test_a_story_that_is_not_there_is_told_with_those_that_are() -> None:
