@@ -165,8 +165,8 @@ class Telling:
                 return True
         self._looked_through = len(self._heard)
         if self._passed(wait.within_s):
-            others = [body for topic, body in self._heard if topic == wait.topic]
-            last = json.dumps({name: _found(others[-1], name) for name in wait.where}) if others else ""
+            newest = next((body for topic, body in reversed(self._heard) if topic == wait.topic), standing)
+            last = "" if newest is None else json.dumps({name: _found(newest, name) for name in wait.where})
             self.failure = (
                 f"step {self._at + 1}: nothing on {wait.topic} with {json.dumps(wait.where)} within"
                 f" {wait.within_s:g} s; {f'the last there had {last}' if last else 'none came there'}"

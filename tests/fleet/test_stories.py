@@ -121,6 +121,23 @@ def test_what_is_asked_in_vain_is_told_once_and_no_line_has_python_in_it(tmp_pat
     )
 
 
+STANDING = """
+says: It waits for a state other than the one that stands.
+steps:
+  - wait: {topic: state/port/A01, where: {state: available}}
+  - mains_v: 231
+  - wait: {topic: state/port/A01, where: {state: charging}, within_s: 0}
+"""
+
+
+def test_a_wait_in_vain_says_how_the_state_stands_that_nobody_changed(tmp_path: Path) -> None:
+    rig = Rig.of(read_story(STANDING, "standing"), tmp_path).start()
+    rig.run(100.0)
+    assert rig.telling is not None
+    assert rig.telling.failure is not None
+    assert rig.telling.failure.endswith('within 0 s; the last there had {"state": "available"}')
+
+
 def test_a_story_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(StoryError, match=r"neither a file .* nor one of circuit_full, .*--stories"):
         load_story("nonsuch")
