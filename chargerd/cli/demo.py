@@ -44,6 +44,8 @@ STOP_WITHIN = Seconds(5.0)
 """How long sessions that are stopped at the end may take to be settled."""
 HEAR_FOR = Seconds(1.0)
 """How long the backend listens on after the daemon is gone: its last messages may be under way."""
+UNWATCHED_S = 60.0
+"""How long it lasts where nobody is there to press Ctrl-C."""
 FOREVER = Instant(float("inf"))
 LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -65,8 +67,7 @@ class Options:
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
-    default=0.0,
-    help="End so long after the gateway is online.  [default: Ctrl-C]",
+    help=f"End so long after the gateway is online; 0: at Ctrl-C.  [default: 0; no terminal: {UNWATCHED_S:.0f}]",
 )
 @click.option("--headless", is_flag=True, help="Print a line for each happening, and a summary.")
 @click.option(
@@ -81,9 +82,20 @@ class Options:
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object a line; implies --headless.")
 def command(
-    *, seconds: float, headless: bool, rate: float, seed: int, broker_url: str | None, ports: int, as_json: bool
+    *,
+    seconds: float | None,
+    headless: bool,
+    rate: float,
+    seed: int,
+    broker_url: str | None,
+    ports: int,
+    as_json: bool,
 ) -> None:
     """Show a station at work: the real daemon on a simulated line, with riders who charge and misbehave."""
+    if seconds is None:
+        seconds = 0.0 if sys.stdout.isatty() else UNWATCHED_S
+        if seconds and not as_json:
+            say(f"ends     {seconds:.0f} s after the gateway is online: no terminal watches; --seconds 0 goes on")
     options = Options(
         seconds=seconds,
         headless=headless or as_json or not sys.stdout.isatty(),

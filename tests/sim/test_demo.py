@@ -16,8 +16,9 @@ from typing import Any
 
 import pexpect
 import pytest
+from click.testing import CliRunner
 
-from chargerd.cli.demo import Demo, Options, leaving
+from chargerd.cli.demo import UNWATCHED_S, Demo, Options, command, leaving
 from chargerd.cli.demo_parts import broker
 from chargerd.cli.demo_stage import Happening
 from chargerd.cli.demo_view import Lines
@@ -203,6 +204,28 @@ def test_a_session_on_one_port(
     assert "settled: remote" in out
     assert "Wh settled" in out
     clean(here)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lasts"), [((), UNWATCHED_S), (("--seconds", "0"), 0.0), (("--seconds", "7"), 7.0)]
+)
+def test_it_ends_by_itself_where_no_terminal_watches(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], lasts: float
+) -> None:
+    asked: list[Options] = []
+
+    class Recorder:
+        def __init__(self, options: Options, _leave: threading.Event) -> None:
+            asked.append(options)
+
+        def run(self) -> int:
+            return 0
+
+    monkeypatch.setattr("chargerd.cli.demo.Demo", Recorder)
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0
+    assert [one.seconds for one in asked] == [lasts]
+    assert ("no terminal watches" in result.output) is (not arguments)
 
 
 def test_the_live_view_is_drawn(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
