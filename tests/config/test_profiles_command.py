@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from chargerd.cli.commands import group
 from tests.config.sites import shipped
 from tests.config.test_library import OWN
+from tests.judging import every
 
 
 def profiles(tmp_path: Path, *arguments: str) -> Result:
@@ -43,7 +44,7 @@ def test_in_a_pipe_each_profile_is_one_line_and_its_file_can_be_opened(
     short, folder = where.split(" in column file is ")
     lines = [line.split() for line in table if line.split()[-1:] and short in line]
     assert {line[0] for line in lines} == set(shipped())
-    assert all(Path(folder, line[-1].removeprefix(short)).is_file() for line in lines)
+    assert every(Path(folder, line[-1].removeprefix(short)).is_file() for line in lines)
     told = json.loads(CliRunner().invoke(group, [*arguments, "pzem-016", "--json"]).stdout)
     assert f"file: {told['path']}" in CliRunner().invoke(group, [*arguments, "pzem-016"]).stdout
     assert Path(told["path"]).is_file()

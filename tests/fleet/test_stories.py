@@ -50,6 +50,7 @@ def test_the_story_of_the_manual_is_one(tmp_path: Path) -> None:
     rig.run(1000.0)
     assert rig.telling is not None
     assert rig.telling.told, rig.telling.failure
+    rig.close()
 
 
 NEVER = """
@@ -68,6 +69,7 @@ def test_a_story_that_waits_in_vain_says_for_what(tmp_path: Path) -> None:
     assert not rig.telling.told
     assert rig.telling.failure is not None
     assert 'step 3: nothing on up/session with {"event": "started"} within 30 s' in rig.telling.failure
+    rig.close()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,7 @@ def test_what_is_asked_in_vain_is_told_once_and_no_line_has_python_in_it(tmp_pat
     assert rig.telling.failure == (
         'step 3: nothing on up/session with {"event": "started"} within 1 s; none came there'
     )
+    rig.close()
 
 
 STANDING = """
@@ -136,6 +139,7 @@ def test_a_wait_in_vain_says_how_the_state_stands_that_nobody_changed(tmp_path: 
     assert rig.telling is not None
     assert rig.telling.failure is not None
     assert rig.telling.failure.endswith('within 0 s; the last there had {"state": "available"}')
+    rig.close()
 
 
 def test_a_story_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -16,6 +16,19 @@ authorityKeyIdentifier=keyid
 """
 """What Python 3.13, strict by default, wants of a certificate."""
 
+CA_SETTINGS = """[ca]
+default_ca = this
+[this]
+database = {index}
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+unique_subject = no
+policy = names
+[names]
+commonName = supplied
+"""
+
 
 class Authority:
     """Makes certificates in a folder of its own."""
@@ -44,10 +57,24 @@ class Authority:
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
             "-keyout", key, "-out", request,
         )  # fmt: skip
-        _openssl(
-            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
-            "-days", days, "-extfile", extensions, "-out", certificate,
-        )  # fmt: skip
+        if days < 0:
+            self._issue_expired(request, extensions, certificate)
+        else:
+            _openssl(
+                "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
+                "-days", days, "-extfile", extensions, "-out", certificate,
+            )  # fmt: skip
         for file_made in (key, certificate):
             file_made.chmod(0o644)
         return certificate, key
+
+    def _issue_expired(self, request: Path, extensions: Path, certificate: Path) -> None:
+        """Sign for a month that is over; `openssl x509 -req` of Debian 13 refuses a number of days below 0."""
+        settings, index = self.folder / "ca.cnf", self.folder / "index.txt"
+        settings.write_text(CA_SETTINGS.format(folder=self.folder, index=index))
+        index.touch()
+        _openssl(
+            "ca", "-batch", "-notext", "-config", settings, "-cert", self.certificate, "-keyfile", self._key,
+            "-startdate", "20200101000000Z", "-enddate", "20200201000000Z", "-extfile", extensions,
+            "-in", request, "-out", certificate,
+        )  # fmt: skip

@@ -23,7 +23,10 @@ class Handler:
         self._accounts = accounts
 
     def call(self, method: str, params: Mapping[str, Json], _peer: Peer, respond: Responder) -> None:
-        self._accounts.methods[method](checked(method, params), respond)
+        if method in self._accounts.methods:
+            self._accounts.methods[method](checked(method, params), respond)
+        else:  # Whether there is a port of whose settlements there are none.
+            respond.fail("unknown_port", "there is no such port")
 
 
 def settlement(number: int) -> Body:
@@ -67,7 +70,9 @@ def test_those_of_one_port_are_found_however_far_back(chargerctl: Callable[..., 
     assert COUNT > 2 * SLICE
     found = chargerctl("list", "--port", "A02", "--limit", "1000", "--json").stdout.splitlines()
     assert [json.loads(line)["session_id"] for line in found] == [f"S-{n}" for n in range(247, 0, -5)]
-    assert chargerctl("list", "--port", "B1").stdout == "no settlements\n"
+    none = chargerctl("list", "--port", "B1")
+    assert none.exit_code == 1
+    assert "there is no such port" in none.stderr
 
 
 def test_one_that_cannot_be_read_hides_no_other(opened: Opened, chargerctl: Callable[..., Result]) -> None:
