@@ -153,11 +153,14 @@ class Invariants:
                 self._closed.add(command.port)
                 self._blind_from = min(self._blind_from, self._blind_at(command.port))
             case RenewLease():
-                self._check_closing(command, now)
-                if command.port not in self._closed:
-                    raise InvariantViolated(f"S1: {command.port} is renewed, and nothing has closed it")
+                self._check_renewal(command, now)
             case _:
                 pass
+
+    def _check_renewal(self, command: RenewLease, now: Moment) -> None:
+        self._check_closing(command, now)
+        if command.port not in self._closed:
+            raise InvariantViolated(f"S1: {command.port} is renewed, and nothing has closed it")
 
     def _check_closing(self, command: CloseRelay | RenewLease, now: Moment) -> None:
         port, what = command.port, f"{type(command).__name__} for {command.port}"

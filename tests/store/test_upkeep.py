@@ -103,6 +103,7 @@ def test_rows_the_backend_has_go_before_any_it_has_not(path: Path) -> None:
         opened.journal.append(Batch(entries=(entry({"event": "x", "text": "y" * 3000}),)))
     opened.settle()
     opened.journal.acknowledge(opened.journal.span().stream, 60)
+    opened.settle()
     opened.clock.advance(61.0)
     for _ in range(5):
         opened.settle()
