@@ -174,6 +174,7 @@ def test_a_gap_acknowledged_in_part_goes_on_to_stand_for_the_rest(opened: Opened
     at_rest(opened)
     assert [row.seq for row in opened.rows()] == [3], "nor does it leave with the acknowledged ones"
     opened.journal.acknowledge(opened.journal.span().stream, 6)
+    opened.settle()
     opened.clock.advance(8 * DAY_S)
     at_rest(opened)
     assert not opened.rows()
@@ -193,6 +194,7 @@ def test_a_year_of_rows_to_let_go_holds_up_no_commit(opened: Opened) -> None:
     rows = 20_000
     assert opened.write(Batch(entries=tuple(entry({"event": "x"}) for _ in range(rows))))
     opened.journal.acknowledge(opened.journal.span().stream, rows)
+    opened.settle()
     opened.clock.advance(8 * DAY_S)
     waited = []
     for _ in range(20):
