@@ -223,7 +223,7 @@ class Wild(Calm):
         """Nobody can know the truth here."""
 
 
-EXAMPLES = int(os.environ.get("CHARGERD_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("CHARGERD_EXAMPLES", "100"))
 """How many stories of each kind are told; a hunt tells some thousands."""
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
 TestCalm = Calm.TestCase
