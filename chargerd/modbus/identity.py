@@ -43,6 +43,8 @@ class Identities:
         self._awaited: set[BoardId] = set()
         """Boards asked in the round they are in: what comes from another belongs to the round before."""
         self._have_told: set[BoardId] = set()
+        self._in_vain = False
+        """The last one that was asked has not answered: no start is kept waiting for others of its kind."""
         self._not_before = LONG_AGO
         self.urgent: BoardId | None = None
         """The board that is asked at once: its line may have been exchanged just now."""
@@ -69,7 +71,7 @@ class Identities:
         is closed, and a start may be waiting for it.
         """
         for job in sorted(self.jobs, key=lambda job: (job.board != self.urgent, job.begins)):
-            hurried = calm or job.board == self.urgent
+            hurried = (calm and not self._in_vain) or job.board == self.urgent
             if not (idle or hurried) and now < self._not_before:
                 return
             by = after(job.begins, Seconds(0.0) if hurried else WITHIN)
@@ -102,6 +104,7 @@ class Identities:
             return None
         words = tuple(self._words[board])
         self._have_told.add(board)
+        self._in_vain = False
         self._restart(board, after(now, AGAIN))
         return (None if set(words) in MEANINGLESS else words,)
 
@@ -111,6 +114,7 @@ class Identities:
             return False
         self._awaited.discard(board)
         self._misses[board] += 1
+        self._in_vain = not refused
         if refused or self._misses[board] >= TRIES:
             self._restart(board, after(now, AGAIN) if board in self._have_told else NEVER)
             return True

@@ -372,7 +372,7 @@ class Schedule:
             return []
         calm = all(port.pace is not Pace.CLOSED for port in self._ports.values())
         asked = (
-            _Due(by=by, job=job, starting=calm)
+            _Due(by=by, job=job)
             for by, job in self.identities.due(now, idle=idle, alone=alone, calm=calm)
             if self.back_offs.may(job.board, now)
         )

@@ -110,6 +110,15 @@ def test_a_start_on_a_line_just_found_waits_for_no_turns_apart(monkeypatch: pyte
     assert len({board for board, _words in who(bench)}) == 12
 
 
+def test_boards_that_are_silent_to_it_keep_no_start_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(12))
+    usual = bench.boards.script
+    bench.line.script = lambda request: [] if request[2:4] == SERIAL.to_bytes(2, "big") else usual(request)
+    bench.bus.execute(SetPace(port=PortId("A01"), pace=Pace.ARMED))
+    bench.run(AFTER + 2.0)
+    assert len(serials_asked(bench)) <= 2
+
+
 def identities(*boards: BoardId) -> Identities:
     registers = (IdentityRegister(address=1), IdentityRegister(address=7, count=2))
     return Identities(dict.fromkeys(boards, (11, registers)))
