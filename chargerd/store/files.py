@@ -41,13 +41,12 @@ def open_file(path: Path, load: Callable[[sqlite3.Connection], T]) -> tuple[sqli
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         _finish_swap(path)
-        if not path.exists():
+        if path.exists():
+            schema.refuse_newer(path)
+            if backup.is_copy(path):
+                _restore(path)
+        else:
             _make(path)
-        elif backup.is_copy(path):
-            log.critical("journal_restored", path=str(path))
-            # The log beside it belongs to the file it was copied over.
-            _move_log(path, _aside(path))
-            _replace(path, restored=True)
         try:
             return _open_sound(path, load)
         except DamagedError as error:
@@ -76,6 +75,13 @@ def _open_sound(path: Path, load: Callable[[sqlite3.Connection], T]) -> tuple[sq
         path.chmod(FILE_MODE)
         on_error.pop_all()
     return connection, loaded
+
+
+def _restore(path: Path) -> None:
+    log.critical("journal_restored", path=str(path))
+    # The log beside it belongs to the file it was copied over.
+    _move_log(path, _aside(path))
+    _replace(path, restored=True)
 
 
 def _replace(path: Path, *, restored: bool = False) -> None:

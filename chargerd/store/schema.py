@@ -14,6 +14,9 @@ DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite
 """Codes of a file that is not what was written. The last one is what missing tables are reported as."""
 PRIMARY: Final = 0xFF
 """The primary result code within an extended one (sqlite.org/rescode.html)."""
+MAGIC: Final = b"SQLite format 3\0"
+VERSION_AT: Final = slice(60, 64)
+"""Where a file of SQLite has its `user_version` (sqlite.org/fileformat.html, section 1.3)."""
 SHORT_HOURS: Final = 2
 LONG_HOURS: Final = 7 * 24 + 1
 """How many counted hours the id of a command is kept at most: the one under way has partly gone."""
@@ -172,15 +175,31 @@ def explain(path: Path, error: sqlite3.Error) -> StoreError | DamagedError:
     )
 
 
+def refuse_newer(path: Path) -> None:
+    """Raise `RefusedError` if the file says that a newer program has written it, `OSError` if it cannot be read.
+
+    It is asked without SQLite, which would play the log beside it into the file, and whatever else is wrong with
+    it: an older program can take over neither a copy nor a damaged journal of a schema it does not know.
+    """
+    with path.open("rb") as file:
+        header = file.read(VERSION_AT.stop)
+    if header.startswith(MAGIC):
+        _refuse_newer(path, int.from_bytes(header[VERSION_AT], signed=True))
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > len(MIGRATIONS):
+        raise RefusedError(
+            f"{path}: written by a newer chargerd (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "install that version again, or move the file aside"
+        )
+
+
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Look through the whole file. Raises `DamagedError` if anything in it is out of place, `StoreError`."""
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise RefusedError(
-                f"{path}: written by a newer chargerd (schema {version}, this one knows {len(MIGRATIONS)}); "
-                "install that version again, or move the file aside"
-            )
+        _refuse_newer(path, version)
         finding = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
         raise explain(path, error) from error

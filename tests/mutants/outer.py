@@ -141,6 +141,13 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/store/test_owner.py",
     ),
     Mutant(
+        rule="a newer program's copy in the journal's place is salvaged into an older schema",
+        module="store/files.py",
+        old="            schema.refuse_newer(path)\n",
+        new="",
+        tests="tests/store/test_files.py -k newer_program_s",
+    ),
+    Mutant(
         rule="a clone's first start that is cut short hides from the next that it is one",
         module="store/start.py",
         old="            tables.note_unsettled(_why(changed))\n",

@@ -10,8 +10,10 @@ import pytest
 
 from chargerd.core.ledger import Batch, Body
 from chargerd.store import files, salvage, schema
+from chargerd.store.backup import MARK, MARK_AT
 from chargerd.store.codec import SESSION
-from chargerd.store.errors import DamagedError, StoreError
+from chargerd.store.errors import DamagedError, RefusedError, StoreError
+from chargerd.store.place import Upkeep
 from chargerd.store.tables import Tables
 from tests.judging import every
 from tests.store.kit import Opened, command, entry, latch, open_journal, record
@@ -388,6 +390,23 @@ def test_a_file_of_a_newer_program_is_left_alone(path: Path, filled: str) -> Non
     ):
         open_journal(path)
     assert not aside(path).exists()
+    assert filled
+
+
+@pytest.mark.parametrize(("at", "spoilt"), [(MARK_AT, MARK), (100, b"\xff" * 1000)], ids=["a copy", "damaged"])
+def test_a_newer_program_s_copy_or_damaged_file_is_left_alone_with_the_log_beside_it(
+    path: Path, filled: str, at: int, spoilt: bytes
+) -> None:
+    run(path, "PRAGMA user_version = 99")
+    overwrite(path, at, spoilt)
+    files.log_of(path).write_bytes(b"the log of the file it was copied over")
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="newer chargerd"):
+            open_journal(path, upkeep=Upkeep(lenient=True))
+    assert path.read_bytes() == before
+    assert files.log_of(path).read_bytes() == b"the log of the file it was copied over"
+    assert sorted(one.name for one in path.parent.iterdir()) == ["journal.db", "journal.db-wal"]
     assert filled
 
 
