@@ -57,12 +57,12 @@ class Start:
 
     def span(self, tables: Tables, stream: str) -> LedgerSpan:
         """Return what a file's ledger holds, or is to hold under `stream` once the start is written."""
-        changed = tables.state().owner.differs(self.owner)
-        if not changed:
-            return tables.span()
-        return tables.span_from(
-            tables.begins_after(moved="machine" in changed, renamed="gateway" in changed), stream
-        )
+        state = tables.state()
+        changed = state.owner.differs(self.owner)
+        if changed:
+            begun = tables.begins_after(moved="machine" in changed, renamed="gateway" in changed)
+            state = replace(state, stream=stream, begun=begun, acked=begun)
+        return tables.span_of(state)
 
     def _found(self, tables: Tables) -> Recovery:
         sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.unfinished()

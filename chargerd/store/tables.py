@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from chargerd import log
@@ -119,17 +119,14 @@ class Tables:
             unsettled=row[11],
         )
 
-    def span(self) -> LedgerSpan:
-        """Return what the ledger holds."""
-        state = self.state()
-        return replace(self.span_from(state.begun, state.stream), acked=state.acked)
-
-    def span_from(self, begun: int, stream: str) -> LedgerSpan:
-        """Return what the ledger holds behind row `begun`, under this stream, of which nothing is acknowledged."""
-        last = self.state().last
+    def span_of(self, state: State) -> LedgerSpan:
+        """Return what the ledger holds, standing so."""
         first = self._db.execute("SELECT min(seq) FROM ledger").fetchone()[0]
         return LedgerSpan(
-            stream=stream, first=last + 1 if first is None else max(first, begun + 1), last=last, acked=begun
+            stream=state.stream,
+            first=state.last + 1 if first is None else max(first, state.begun + 1),
+            last=state.last,
+            acked=state.acked,
         )
 
     def found(

@@ -280,8 +280,9 @@ class Writer:
     def _transact(self, write: Callable[[], object]) -> None:
         with self.tables.transaction():
             write()
-            span = self.tables.span()
-            self.command_bytes = self.tables.state().command_bytes
+            state = self.tables.state()
+            span = self.tables.span_of(state)
+        self.command_bytes = state.command_bytes
         before = self.span
         if span.stream not in {before.stream, self._expected}:
             # Another stream than the one the backend was told of: nothing is sent of it before a restart.
