@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from chargerd.core.clock import Clock
+from chargerd.core.ledger import READING
 from chargerd.core.units import CommandId, Instant, Seconds, between
 
 MOST = 60_000
@@ -21,7 +22,6 @@ SHARE_BYTES = 48 * 1024 * 1024
 """Of the journal, beside what its rows may take up."""
 FLEETING_FOR = Seconds(3600.0)
 """How long an id is known that the journal does not keep: no command acts later than 600 s after its receipt."""
-READING = frozenset({"get", "replay"})
 ALWAYS = frozenset({"stop", "disable", "update_limits"})
 """Commands that are safe, or as far as they are: these act whether or not there is room."""
 

@@ -232,7 +232,7 @@ class Journal:
         """Deliver the newest reply to a command, `None` if there is none."""
 
         def reply(tables: Tables) -> Reply | None:
-            known = tables.command(command)
+            known = tables.commands.find(command)
             return None if known is None else known.reply
 
         self._ask(reply, deliver, None)
@@ -255,7 +255,7 @@ class Journal:
 
         def look(tables: Tables) -> tuple[RememberedCommand | None, bool]:
             used = session_id is not None and self._taken(tables, session_id, command_id)
-            return tables.command(command_id), used
+            return tables.commands.find(command_id), used
 
         # Without any file the start goes on to be refused for what it is: the batch with its id is not durable.
         self._writer.put(

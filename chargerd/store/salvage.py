@@ -218,7 +218,7 @@ def _fill(connection: sqlite3.Connection, tables: Tables, salvage: Salvage | Non
     tables.note_unsettled(salvage.unsettled)
     owed = _owed(salvage)
     refused = {table: _insert(connection, table, rows) for table, rows in owed.items()}
-    tables.keep_finished()
+    tables.commands.keep_finished()
     log.warning("journal_rows_refused", **refused)
     _count_boots_on(connection, salvage)
     unknown = salvage.latches_unknown or refused["latches"] > 0

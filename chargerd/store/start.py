@@ -65,8 +65,8 @@ class Start:
         return tables.span_of(state)
 
     def _found(self, tables: Tables) -> Recovery:
-        sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.unfinished()
-        known = tables.command_digests()
+        sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.commands.unfinished()
+        known = tables.commands.digests()
         state = tables.state()
         open_ids = {record.order.session for record in sessions}
         started = {command.session for command in unfinished if command.session is not None}
@@ -80,7 +80,7 @@ class Start:
             identities=tables.identities(),
             disabled=tables.disabled(),
             unfinished=unfinished,
-            last_words=tables.last_words(LAST_WORDS),
+            last_words=tables.commands.last_words(LAST_WORDS),
             settled=frozenset(one for one in started - open_ids if tables.session_used(one)),
             known_ids=known,
             salvaged=state.salvaged if state.starts == 1 else None,

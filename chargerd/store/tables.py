@@ -2,30 +2,26 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from chargerd import log
-from chargerd.core.commands import ReplyStatus
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
 from chargerd.core.ledger import (
-    ON_SITE,
     Batch,
     Body,
     LedgerEntry,
     LedgerRow,
     LedgerSpan,
     Owner,
-    RememberedCommand,
-    Reply,
     RowKind,
 )
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
-from chargerd.core.units import CommandId, Instant, SessionId
+from chargerd.core.units import Instant, SessionId
 from chargerd.store.chain import Link, problems_of, sealed
 from chargerd.store.codec import (
     DISABLED,
@@ -33,18 +29,13 @@ from chargerd.store.codec import (
     LATCH,
     SESSION,
     WARMTH,
-    CodecError,
     dump_body,
-    dump_command,
     key,
     load_body,
-    load_command,
 )
+from chargerd.store.commands import Commands
 from chargerd.store.errors import DamagedError
-from chargerd.store.schema import LONG_HOURS, SHORT_HOURS
 
-EFFECTIVE = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED})
-WITHOUT_EFFECT = frozenset({"get", "replay"})
 BEYOND = 2**62
 """More than any number of a row."""
 COLUMNS = "seq, kind, body, instant, boot, wall_ms, clock, offline"
@@ -78,6 +69,7 @@ class Tables:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.commands = Commands(connection)
         self.in_doubt = False
         """Whether latches that are written do not make those known that the file may have lost."""
 
@@ -241,36 +233,12 @@ class Tables:
         )
         if batch.latches and not self.in_doubt:
             self._db.execute("UPDATE state SET latches_unknown = 0")
-        self._db.executemany(
-            "INSERT INTO commands (command, digest, data, reply, final, wall_ms) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            [_command_row(command) for command in batch.commands],
-        )
-        self._db.executemany(
-            "UPDATE commands SET reply = ?, final = ?, leaves = (SELECT hours FROM state) + ? WHERE command = ?",
-            [
-                (dump_body(reply.body), final, _hours_kept(reply) if final else None, key(reply.command))
-                for reply, final in batch.replies
-            ],
-        )
+        self.commands.add(batch.commands)
+        self.commands.reply(batch.replies)
         if batch.settled_all:
             self.note_unsettled(None)
         if batch.entries:
             self._write_entries(batch.entries)
-
-    def pass_hours(self, hours: int) -> None:
-        """Count hours in which the daemon ran; commands whose time is over then may be forgotten."""
-        self._db.execute("UPDATE state SET hours = hours + ?", (hours,))
-
-    def forget(self, limit: int) -> tuple[CommandId, ...]:
-        """Forget up to `limit` commands that were kept for their time, and return their ids."""
-        query = """DELETE FROM commands WHERE rowid IN (
-            SELECT rowid FROM commands WHERE leaves <= (SELECT hours FROM state) LIMIT ?) RETURNING command"""
-        return tuple(CommandId(command) for (command,) in self._db.execute(query, (limit,)).fetchall())
-
-    def keep_finished(self) -> None:
-        """Give commands that were taken over from another file the longest time."""
-        self._db.execute("UPDATE commands SET leaves = ? WHERE final = 1 AND leaves IS NULL", (LONG_HOURS,))
 
     def carry_over(self, whole: Batch, *, complete: bool) -> None:
         """Write what a process knows into a file it has opened anew, within a transaction.
@@ -435,39 +403,6 @@ class Tables:
         found = self._db.execute("SELECT record FROM identities ORDER BY board")
         return tuple(IDENTITY.load(text) for (text,) in found)
 
-    def unfinished(self) -> tuple[RememberedCommand, ...]:
-        """Return commands without a final reply, oldest first. Raises `CodecError`."""
-        found = self._db.execute("SELECT data, reply, final FROM commands WHERE final = 0 ORDER BY rowid")
-        return tuple(_command(*row) for row in found)
-
-    def last_words(self, limit: int) -> tuple[RememberedCommand, ...]:
-        """Return the newest commands with a final reply, oldest first, without those that cannot be read."""
-        found = self._db.execute(
-            "SELECT data, reply, final FROM commands WHERE final = 1 ORDER BY rowid DESC LIMIT ?", (limit,)
-        ).fetchall()
-        words: list[RememberedCommand] = []
-        for row in reversed(found):
-            with suppress(CodecError):
-                words.append(_command(*row))
-        return tuple(words)
-
-    def command(self, command: CommandId) -> RememberedCommand | None:
-        """Return a command with its newest reply. Raises `CodecError`."""
-        row = self._db.execute(
-            "SELECT data, reply, final FROM commands WHERE command = ?", (key(command),)
-        ).fetchone()
-        return None if row is None else _command(*row)
-
-    def knows(self, command: CommandId) -> bool:
-        """Say whether a command of this id is remembered."""
-        query = "SELECT 1 FROM commands WHERE command = ?"
-        return self._db.execute(query, (key(command),)).fetchone() is not None
-
-    def command_digests(self) -> dict[CommandId, str]:
-        """Return ids and digests of all commands that are remembered."""
-        found = self._db.execute("SELECT command, digest FROM commands")
-        return {CommandId(command): digest for command, digest in found}
-
     def session_used(self, session: SessionId) -> bool:
         """Say whether a session of this id was ever begun, as far back as ids are kept."""
         query = "SELECT 1 FROM session_ids WHERE session = ?"
@@ -507,22 +442,3 @@ def _row_or_gap(stream: str, columns: Columns) -> LedgerRow:
             moment=Moment(instant=Instant(instant), boot=boot, wall_ms=None, clock=ClockQuality.NONE),
             offline=True,
         )
-
-
-def _hours_kept(reply: Reply) -> int:
-    """Return how long the id of an answered command is kept: long if it may have had an effect, and comes again.
-
-    What was given on site has an id nobody repeats.
-    """
-    effect = reply.body.get("status") in EFFECTIVE and reply.body.get("command") not in WITHOUT_EFFECT
-    return LONG_HOURS if effect and not reply.command.startswith(ON_SITE) else SHORT_HOURS
-
-
-def _command_row(command: RememberedCommand) -> tuple[str, str, str, str | None, bool, int | None]:
-    reply = None if command.reply is None else dump_body(command.reply.body)
-    data = dump_command(command)
-    return (key(command.command), command.digest, data, reply, command.final, command.moment.wall_ms)
-
-
-def _command(data: str, reply: str | None, final: int) -> RememberedCommand:
-    return load_command(data, reply, bool(final))

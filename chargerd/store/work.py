@@ -35,7 +35,7 @@ class Append(Write):
 
     def write(self, tables: Tables) -> None:
         """Write the batch, unless someone waits to carry out a command that was carried out before."""
-        known = self.done is not None and any(tables.knows(one.command) for one in self.batch.commands)
+        known = self.done is not None and any(tables.commands.knows(one.command) for one in self.batch.commands)
         if known:
             self.refused = True
         else:

@@ -395,11 +395,11 @@ class Writer:
     def _forget(self, now: Instant) -> None:
         """Forget commands that were kept for their time, counted in hours of running, a slice at a time."""
         hours = int(between(self._hours_from, now) / HOUR)
-        if hours > 0 and self._commit(lambda: self.tables.pass_hours(hours)):
+        if hours > 0 and self._commit(lambda: self.tables.commands.pass_hours(hours)):
             self._hours_from = after(self._hours_from, Seconds(hours * HOUR))
             self._forgetting = True
         forgotten: list[CommandId] = []
-        if self._forgetting and self._commit(lambda: forgotten.extend(self.tables.forget(SLICE))):
+        if self._forgetting and self._commit(lambda: forgotten.extend(self.tables.commands.forget(SLICE))):
             self._forgetting = len(forgotten) >= SLICE
         if forgotten and self.on_forgotten is not None:
             self.on_forgotten(forgotten)
