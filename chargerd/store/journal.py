@@ -197,13 +197,13 @@ class Journal:
 
     def read_rows(self, after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
         """Deliver up to `limit` rows with numbers above `after`, in order; none if they cannot be read."""
-        self._ask(lambda tables: tables.rows(after, limit), deliver, NO_ROWS)
+        self._ask(lambda tables: tables.ledger.rows(after, limit), deliver, NO_ROWS)
 
     def history(
         self, limit: int, deliver: Callable[[Sequence[LedgerRow] | None], None], before: int | None = None
     ) -> None:
         """Deliver up to `limit` settlements, newest first, with numbers below `before`; `None` if unreadable."""
-        self._ask(lambda tables: tables.settlements(limit, before), deliver, None)
+        self._ask(lambda tables: tables.ledger.settlements(limit, before), deliver, None)
 
     def verify(self, deliver: Callable[[int, bool, Sequence[str] | None], None]) -> None:
         """Look through the chain of settlements in slices, so that nobody's commit waits for it.
@@ -214,7 +214,7 @@ class Journal:
         check = ChainCheck()
 
         def look(tables: Tables) -> bool:
-            links = tables.links(0 if check.before is None else check.before.seq, VERIFY_SLICE)
+            links = tables.ledger.links(0 if check.before is None else check.before.seq, VERIFY_SLICE)
             check.take(links)
             last = len(links) < VERIFY_SLICE
             if last:
@@ -273,9 +273,9 @@ class Journal:
         settlements cannot be read.
         """
         if not self._writer.running and not self._writer.closed:
-            return self._writer.tables.settlement_problems()
+            return self._writer.tables.ledger.problems()
         answers: queue.SimpleQueue[tuple[str, ...]] = queue.SimpleQueue()
-        self._ask(Tables.settlement_problems, answers.put, UNREADABLE)
+        self._ask(lambda tables: tables.ledger.problems(), answers.put, UNREADABLE)
         with suppress(queue.Empty):
             problems = answers.get(timeout=ASK_TIMEOUT_S)
             if problems is not UNREADABLE:

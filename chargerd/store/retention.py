@@ -22,7 +22,8 @@ from chargerd.core.ledger import LedgerEntry, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import Instant, Seconds, between
 from chargerd.store.codec import dump_body
-from chargerd.store.tables import Tables, gap_body
+from chargerd.store.ledger import gap_body
+from chargerd.store.tables import Tables
 
 DAY_MS: Final = 86_400_000
 ACKNOWLEDGED_MS: Final = 7 * DAY_MS
@@ -164,6 +165,6 @@ def _drop(tables: Tables, seqs: Sequence[int], moment: Moment, reason: str) -> N
         tables.execute("DELETE FROM ledger WHERE seq BETWEEN :first AND :last", {"first": first, "last": last})
         body = gap_body(first, last, reason)
         gap = LedgerEntry(kind=RowKind.EVENT, body=body, moment=moment, offline=True)
-        tables.insert_row(first, gap, dump_body(body), None)
+        tables.ledger.insert(first, gap, dump_body(body), None)
     if runs:
         tables.execute("UPDATE state SET dropped = :through", {"through": runs[-1][1]})

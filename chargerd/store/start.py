@@ -62,7 +62,7 @@ class Start:
         if changed:
             begun = tables.begins_after(moved="machine" in changed, renamed="gateway" in changed)
             state = replace(state, stream=stream, begun=begun, acked=begun)
-        return tables.span_of(state)
+        return tables.ledger.span_of(state)
 
     def _found(self, tables: Tables) -> Recovery:
         sessions, latches, unfinished = tables.sessions(), tables.latches(), tables.commands.unfinished()
@@ -87,7 +87,7 @@ class Start:
             latches_unknown=state.latches_unknown,
             last=state.last,
             moved=state.unsettled,
-            newest=tables.newest(),
+            newest=tables.ledger.newest(),
         )
 
 

@@ -1,67 +1,22 @@
-"""Every statement the journal runs on its tables. One connection, one thread at a time."""
+"""The journal's tables: where it stands, what is open or latched, and how a batch is written over all of them.
+
+One connection, one thread at a time.
+"""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeAlias
 
-from chargerd import log
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
-from chargerd.core.ledger import (
-    Batch,
-    Body,
-    LedgerEntry,
-    LedgerRow,
-    LedgerSpan,
-    Owner,
-    RowKind,
-)
-from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.ledger import Batch, Owner
 from chargerd.core.session import SessionRecord
 from chargerd.core.thermal import Warmth
-from chargerd.core.units import Instant, SessionId
-from chargerd.store.chain import Link, problems_of, sealed
-from chargerd.store.codec import (
-    DISABLED,
-    IDENTITY,
-    LATCH,
-    SESSION,
-    WARMTH,
-    dump_body,
-    key,
-    load_body,
-)
+from chargerd.core.units import SessionId
+from chargerd.store.codec import DISABLED, IDENTITY, LATCH, SESSION, WARMTH, key
 from chargerd.store.commands import Commands
-from chargerd.store.errors import DamagedError
-
-BEYOND = 2**62
-"""More than any number of a row."""
-COLUMNS = "seq, kind, body, instant, boot, wall_ms, clock, offline"
-READ = "seq, CAST(kind AS BLOB), CAST(body AS BLOB), instant, boot, wall_ms, CAST(clock AS BLOB), offline"
-"""The same as bytes: text that is no UTF-8 any more must not keep the rows beside it from being read."""
-Columns: TypeAlias = tuple[int, bytes, bytes, float, int, int | None, bytes, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """The one row that says where the journal stands; `settled` is the digest of the newest settlement."""
-
-    stream: str
-    last: int
-    acked: int
-    settled: str | None
-    starts: int
-    salvaged: str | None
-    latches_unknown: bool
-    begun: int
-    """The last number that was given out before the stream began."""
-    owner: Owner
-    unsettled: str | None
-    """Why what is open in it cannot go on, until it is settled."""
-    command_bytes: int
-    """How much of the file remembered commands take up."""
+from chargerd.store.ledger import Ledger
+from chargerd.store.state import State, read_state
 
 
 class Tables:
@@ -70,6 +25,7 @@ class Tables:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self.commands = Commands(connection)
+        self.ledger = Ledger(connection)
         self.in_doubt = False
         """Whether latches that are written do not make those known that the file may have lost."""
 
@@ -90,36 +46,7 @@ class Tables:
 
     def state(self) -> State:
         """Return where the journal stands. Raises `DamagedError` if it does not know."""
-        row = self._db.execute(
-            "SELECT stream, last, acked, settled, starts, salvaged, latches_unknown, begun, gateway, machine,"
-            " command_bytes, unsettled"
-            " FROM state"
-        ).fetchone()
-        if row is None:
-            raise DamagedError("the row that says where the journal stands is missing")
-        return State(
-            stream=row[0],
-            last=row[1],
-            acked=row[2],
-            settled=row[3],
-            starts=row[4],
-            salvaged=row[5],
-            latches_unknown=bool(row[6]),
-            begun=row[7],
-            owner=Owner(gateway=row[8], machine=row[9]),
-            command_bytes=row[10],
-            unsettled=row[11],
-        )
-
-    def span_of(self, state: State) -> LedgerSpan:
-        """Return what the ledger holds, standing so."""
-        first = self._db.execute("SELECT min(seq) FROM ledger").fetchone()[0]
-        return LedgerSpan(
-            stream=state.stream,
-            first=state.last + 1 if first is None else max(first, state.begun + 1),
-            last=state.last,
-            acked=state.acked,
-        )
+        return read_state(self._db)
 
     def found(
         self,
@@ -238,7 +165,7 @@ class Tables:
         if batch.settled_all:
             self.note_unsettled(None)
         if batch.entries:
-            self._write_entries(batch.entries)
+            self.ledger.append(batch.entries)
 
     def carry_over(self, whole: Batch, *, complete: bool) -> None:
         """Write what a process knows into a file it has opened anew, within a transaction.
@@ -269,114 +196,11 @@ class Tables:
         )
         self._db.executemany("DELETE FROM sessions WHERE session = ?", [(key(ended),) for ended in batch.ended])
 
-    def _write_entries(self, entries: Iterable[LedgerEntry]) -> None:
-        state = self.state()
-        seq, settled = state.last, state.settled
-        for entry in entries:
-            seq += 1
-            previous = settled if entry.settlement else None
-            body = entry.body
-            if entry.settlement:
-                body = sealed(body, gateway=state.owner.gateway, previous=previous)
-                settled = str(body["digest"])
-            self.insert_row(seq, entry, dump_body(body), previous)
-        self._db.execute("UPDATE state SET last = ?, settled = ?", (seq, settled))
-
-    def insert_row(self, seq: int, entry: LedgerEntry, text: str, previous: str | None) -> None:
-        """Put one row into the ledger under this number."""
-        moment = entry.moment
-        self._db.execute(
-            f"INSERT INTO ledger ({COLUMNS}, settlement, previous) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - COLUMNS is a constant
-            (
-                seq,
-                entry.kind.value,
-                text,
-                moment.instant,
-                moment.boot,
-                moment.wall_ms,
-                moment.clock.value,
-                entry.offline,
-                entry.settlement,
-                previous,
-            ),
-        )
-
-    def acknowledge(self, through: int, wall_ms: int | None) -> None:
-        """Keep that the backend has everything up to this number, and when it said so."""
-        self._db.execute("UPDATE state SET acked = ?", (through,))
-        self._db.execute(
-            "INSERT INTO acknowledgements (through, wall_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            (through, wall_ms),
-        )
-        self.part_gap(through)
-
-    def part_gap(self, through: int) -> None:
-        """Part a gap that stands for this row and the next one in two.
-
-        Rows that were acknowledged while nothing came through may have left before the gateway heard of it. With
-        them the gap would count as acknowledged, and nobody would hear of the rows behind. Nor would a backend
-        that asks for these again.
-        """
-        found = self._db.execute(
-            "SELECT seq, CAST(body AS BLOB) FROM ledger WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (through,)
-        ).fetchone()
-        try:
-            body = {} if found is None else load_body(found[1])
-        except ValueError:
-            return  # It is a gap of its own then, of one row.
-        to = body.get("to")
-        if body.get("event") == "gap" and isinstance(to, int) and to > through:
-            self._db.execute(
-                """INSERT INTO ledger
-                (seq, kind, body, instant, boot, wall_ms, clock, offline, settlement, previous)
-                SELECT ?1, kind, ?2, instant, boot, wall_ms, clock, offline, settlement, previous
-                FROM ledger WHERE seq = ?3""",
-                (through + 1, dump_body({**body, "from": through + 1}), found[0]),
-            )
-            known = dump_body({**body, "to": through})
-            self._db.execute("UPDATE ledger SET body = ?1 WHERE seq = ?2", (known, found[0]))
-
     def execute(self, statement: str, parameters: Mapping[str, object]) -> sqlite3.Cursor:
         """Run a statement of another module of the store, within a transaction."""
         return self._db.execute(statement, parameters)
 
     # Reading
-
-    def rows(self, after: int, limit: int) -> tuple[LedgerRow, ...]:
-        """Return up to `limit` rows with numbers above `after`, in order.
-
-        In the place of a row that cannot be read stands a `gap` with its number, so that nobody waits for it.
-        """
-        query = f"SELECT {READ} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
-        stream = self.state().stream
-        return tuple(_row_or_gap(stream, columns) for columns in self._db.execute(query, (after, limit)))
-
-    def newest(self) -> Body | None:
-        """Return the ledger's last row, a `gap` if it cannot be read; `None` if there is none."""
-        rows = self.rows(self.state().last - 1, 1)
-        return rows[-1].body if rows else None
-
-    def settlements(self, limit: int, before: int | None = None) -> tuple[LedgerRow, ...]:
-        """Return up to `limit` settlements, newest first, with numbers below `before`.
-
-        In the place of one that cannot be read stands a `gap`, as in `rows`.
-        """
-        query = f"SELECT {READ} FROM ledger WHERE settlement = 1 AND seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
-        found = self._db.execute(query, (BEYOND if before is None else before, limit))
-        stream = self.state().stream
-        return tuple(_row_or_gap(stream, columns) for columns in found)
-
-    def settlement_problems(self) -> tuple[str, ...]:
-        """Return what is wrong with the chain of settlements; empty if nothing is."""
-        return problems_of(self.links(0, BEYOND), self.state().settled)
-
-    def links(self, after: int, limit: int) -> tuple[Link, ...]:
-        """Return up to `limit` settlements with numbers above `after`, in order, as they stand in their chain."""
-        found = self._db.execute(
-            "SELECT seq, body, previous FROM ledger WHERE settlement = 1 AND seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
-        )
-        return tuple(Link(seq=seq, text=body, previous=previous) for seq, body, previous in found)
 
     def sessions(self) -> tuple[SessionRecord, ...]:
         """Return the open sessions in the order in which they were begun. Raises `CodecError`."""
@@ -407,38 +231,3 @@ class Tables:
         """Say whether a session of this id was ever begun, as far back as ids are kept."""
         query = "SELECT 1 FROM session_ids WHERE session = ?"
         return self._db.execute(query, (key(session),)).fetchone() is not None
-
-
-def gap_body(first: int, last: int, reason: str) -> Body:
-    """Return the body of the row that takes the place of rows `first` to `last`."""
-    return {"event": "gap", "severity": "alarm", "from": first, "to": last, "reason": reason}
-
-
-def _row(stream: str, columns: Columns) -> LedgerRow:
-    """Return a row as it stands in the ledger. Raises `ValueError` if it cannot be read."""
-    seq, kind, body, instant, boot, wall_ms, clock, offline = columns
-    quality = ClockQuality(clock.decode())
-    return LedgerRow(
-        stream=stream,
-        seq=seq,
-        kind=RowKind(kind.decode()),
-        body=load_body(body),
-        moment=Moment(instant=Instant(instant), boot=boot, wall_ms=wall_ms, clock=quality),
-        offline=bool(offline),
-    )
-
-
-def _row_or_gap(stream: str, columns: Columns) -> LedgerRow:
-    try:
-        return _row(stream, columns)
-    except ValueError as error:
-        seq, _, _, instant, boot, *_ = columns
-        log.warning("ledger_row_unreadable", seq=seq, error=str(error))
-        return LedgerRow(
-            stream=stream,
-            seq=seq,
-            kind=RowKind.EVENT,
-            body=gap_body(seq, seq, "the row cannot be read any more"),
-            moment=Moment(instant=Instant(instant), boot=boot, wall_ms=None, clock=ClockQuality.NONE),
-            offline=True,
-        )

@@ -71,7 +71,7 @@ class Acknowledge(Write):
             return
         self.ahead = self.through > state.last
         if state.acked < self.through <= state.last:
-            tables.acknowledge(self.through, self.wall_ms)
+            tables.ledger.acknowledge(self.through, self.wall_ms)
 
     def committed(self) -> None:
         """Complain of a number nobody has written."""
@@ -90,7 +90,7 @@ class PartGap(Write):
 
     def write(self, tables: Tables) -> None:
         """Part it."""
-        tables.part_gap(self.start - 1)
+        tables.ledger.part_gap(self.start - 1)
 
     def committed(self) -> None:
         """Do nothing: whoever reads next finds it."""

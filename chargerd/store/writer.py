@@ -281,7 +281,7 @@ class Writer:
         with self.tables.transaction():
             write()
             state = self.tables.state()
-            span = self.tables.span_of(state)
+            span = self.tables.ledger.span_of(state)
         self.command_bytes = state.command_bytes
         before = self.span
         if span.stream not in {before.stream, self._expected}:

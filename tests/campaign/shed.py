@@ -278,12 +278,12 @@ class Shed(World):
 
     def settlement_rows(self) -> list[SessionId]:
         """Return whose settlements are in the file."""
-        rows = self.real._writer.tables.settlements(1_000_000)  # noqa: SLF001 - as above
+        rows = self.real._writer.tables.ledger.settlements(1_000_000)  # noqa: SLF001 - as above
         return [SessionId(str(row.body["session_id"])) for row in rows]
 
     def payloads(self) -> list[tuple[str, dict[str, Json]]]:
         """Return topic and payload of each row in the file, as the backend would get them."""
-        rows = self.real._writer.tables.rows(0, 1_000_000)  # noqa: SLF001 - as above
+        rows = self.real._writer.tables.ledger.rows(0, 1_000_000)  # noqa: SLF001 - as above
         return [(f"up/{row.kind.value}", bodies.ledger_payload("shed-1", row)) for row in rows]
 
     # Time

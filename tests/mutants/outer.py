@@ -165,7 +165,7 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="a full card that has moved hands in under its original's stream",
         module="store/writer.py",
         old="start.span(self.tables, opened.recovery.stream)",
-        new="self.tables.span_of(self.tables.state())",
+        new="self.tables.ledger.span_of(self.tables.state())",
         tests="tests/store/test_owner.py",
     ),
     Mutant(
