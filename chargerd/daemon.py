@@ -39,7 +39,8 @@ from chargerd.runtime import sdnotify, starts
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.clockwatch import ClockWatch
-from chargerd.runtime.desk import Desk, Respond
+from chargerd.runtime.command_memory import Respond
+from chargerd.runtime.desk import Desk
 from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.host import Host, this_machine
 from chargerd.runtime.lines import Lines
@@ -174,7 +175,7 @@ class Daemon:
             reply_of=self._reply,
             known=recovery.known_ids,
         )
-        self._journal.on_forgotten = self._desk.forgotten
+        self._journal.on_forgotten = self._desk.memory.forget
         self._portrait = Portrait(
             site=site,
             engine=self._engine,

@@ -29,7 +29,8 @@ from chargerd.mqtt.arguments import (
     UpdateLimitsArgs,
 )
 from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.runtime.desk import Desk, Respond
+from chargerd.runtime.command_memory import Respond
+from chargerd.runtime.desk import Desk
 from chargerd.runtime.onlooker import Every
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Backend:
         """Answer a message that is no command, or none that may act any more: one that did has its own answer."""
         respond = self.respond_with(refusal.correlation)
         number, digest = refusal.id, refusal.digest
-        if number is None or digest is None or not self._desk.repeated(number, refusal.name, digest, respond):
+        memory = self._desk.memory
+        if number is None or digest is None or not memory.repeated(number, refusal.name, digest, respond):
             self._desk.refuse(refusal.answer(), respond)
 
     def command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:

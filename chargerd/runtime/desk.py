@@ -7,9 +7,9 @@ reply again and does nothing.
 """
 
 import threading
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from ulid import ULID
 
@@ -29,43 +29,19 @@ from chargerd.core.events import (
     UnsafeRequest,
     UpdateRequested,
 )
-from chargerd.core.ledger import ON_SITE, Batch, RememberedCommand, Reply
+from chargerd.core.ledger import ON_SITE, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits, StationPlan, circuit_of
 from chargerd.core.session import Order, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.mqtt.arguments import LimitsArgs
-from chargerd.runtime.known import ALWAYS, Known
+from chargerd.runtime.command_memory import CommandMemory, JournalOfCommands, Respond
 from chargerd.runtime.meeting import Meeting
-
-MOST_CORRELATION = 1024
-"""Bytes of a command's Correlation Data that are kept over a crash; what is longer is echoed until then alone."""
 
 FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, ReplyStatus.EXPIRED})
 
 Received: TypeAlias = Callable[[], None]
 """Called when a command's id is durable, or cannot be made so: whoever has brought it may forget it."""
-Respond: TypeAlias = Callable[[Reply, bool], None]
-"""Gets each reply to a command, and whether it is the last one."""
-
-
-class JournalForDesk(Protocol):
-    """What the desk needs of the journal."""
-
-    @property
-    def command_bytes(self) -> int:
-        """How much of the file remembered commands take up."""
-
-    def append(self, batch: Batch, done: Callable[[bool], None] | None = None) -> None:
-        """Queue a batch without blocking; `done` is told whether it is durable."""
-
-    def desk_lookup(
-        self,
-        command_id: CommandId,
-        session_id: SessionId | None,
-        deliver: Callable[[RememberedCommand | None, bool], None],
-    ) -> None:
-        """Tell what is known of a command, and whether a session of this id was ever used."""
 
 
 class Desk:
@@ -76,7 +52,7 @@ class Desk:
         *,
         plan: StationPlan,
         clock: Clock,
-        journal: JournalForDesk,
+        journal: JournalOfCommands,
         dispatch: Callable[[Event], None],
         reply_of: Callable[[Answer], Reply],
         known: Mapping[CommandId, str],
@@ -87,13 +63,9 @@ class Desk:
         self._journal = journal
         self._dispatch = dispatch
         self._reply_of = reply_of
+        self.memory = CommandMemory(clock=clock, journal=journal, reply_of=reply_of, kept=known)
         self._lock = threading.Lock()
-        self._known = Known(clock=clock, shelf=journal, kept=known)
         self._open: dict[CommandId, Respond] = {}
-        self._correlations: dict[CommandId, bytes] = {}
-        """Of commands that are not remembered yet."""
-        self._last_words: dict[CommandId, Reply] = {}
-        """Final replies that are not durable yet, for whoever asks again."""
 
     # Coming in
 
@@ -146,32 +118,12 @@ class Desk:
         Then its reply is repeated, the conflict called by its name, or the command refused. What is safe is taken
         in without any room.
         """
-        if self.repeated(command, name, digest, respond):
+        if self.memory.repeated(command, name, digest, respond):
             return True
-        with self._lock:
-            if self._known.room_for(name) or name in ALWAYS:
-                self._known.add(command, name, digest)
-                if correlation is not None and len(correlation) <= MOST_CORRELATION:
-                    self._correlations[command] = correlation
-                return False
+        if self.memory.take_in(command, name, digest, correlation):
+            return False
         self.refuse(_refused(command, name, Code.TOO_MANY_COMMANDS), respond)
         return True
-
-    def repeated(self, command: CommandId, name: str, digest: str, respond: Respond) -> bool:
-        """Say whether this id was used before; if so, repeat its reply, or call the conflict by its name."""
-        with self._lock:
-            for gone in self._known.forget_fleeting():
-                self._last_words.pop(gone, None)
-            same = self._known.same(command, digest)
-        if same is None:
-            return False
-        self._repeat(command, name, same, respond)
-        return True
-
-    def forgotten(self, commands: Sequence[CommandId]) -> None:
-        """The journal keeps these ids no longer."""
-        with self._lock:
-            self._known.forget(commands)
 
     def start(
         self, order: Order, respond: Respond, *, digest: str, expires: Instant | None, received: Callable[[], None]
@@ -198,10 +150,10 @@ class Desk:
         def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
             if session_used:
                 # Remembered with its refusal, so that the same id gets the same answer again.
-                self._keep(remembered, lambda _done: received())
+                self.memory.keep(remembered, lambda _done: received())
                 refuse(ReplyStatus.REJECTED, Code.SESSION_EXISTS)
             else:
-                self._keep(remembered, durable)
+                self.memory.keep(remembered, durable)
 
         self._journal.desk_lookup(command, order.session, looked_up)
 
@@ -263,8 +215,7 @@ class Desk:
             if answered:
                 return
             if not kept[0]:
-                with self._lock:
-                    room = self._known.room_for("update_limits")
+                room = self.memory.room_for("update_limits")
                 refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE if room else Code.TOO_MANY_COMMANDS)
             elif expires is None:
                 refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)
@@ -305,11 +256,10 @@ class Desk:
             if done:
                 act()
                 return
-            answer = Answer(command=command, name=name, status=ReplyStatus.REJECTED, code=Code.STORE_UNAVAILABLE)
-            self.answer(answer, self._clock.moment())
+            self.answer(_refused(command, name, Code.STORE_UNAVAILABLE), self._clock.moment())
 
         remembered = RememberedCommand(command=command, name=name, digest=digest, moment=self._clock.moment())
-        self._keep(remembered, durable)
+        self.memory.keep(remembered, durable)
 
     def refuse(self, answer: Answer, respond: Respond) -> None:
         """Answer a message that is no command, or comes too late. Nothing of it is kept."""
@@ -325,19 +275,11 @@ class Desk:
         with self._lock:
             respond = self._open.pop(answer.command, None) if final else self._open.get(answer.command)
 
-        if final:
-            with self._lock:
-                self._last_words[answer.command] = reply
-
-        def told(durable: bool) -> None:
-            with self._lock:
-                # What the journal does not keep is repeated from here.
-                if durable and not self._known.is_fleeting(answer.command):
-                    self._last_words.pop(answer.command, None)
+        def told() -> None:
             if respond is not None:
                 respond(reply, final)
 
-        self._journal.append(Batch(replies=((reply, final),)), told)
+        self.memory.keep_reply(reply, told, final=final)
 
     def conclude(
         self,
@@ -428,25 +370,6 @@ class Desk:
 
         return durable
 
-    def _repeat(self, command: CommandId, name: str, same: bool, respond: Respond) -> None:
-        def deliver(known: RememberedCommand | None, _session_used: bool) -> None:
-            with self._lock:
-                unwritten = self._last_words.get(command)
-            reply = unwritten or (known.reply if known is not None else None)
-            stored = None if reply is None else reply.body
-            if not same or stored is None:
-                code = Code.DUPLICATE if same else Code.CONFLICT
-                message = "still being worked on" if same else "this id was used before with another body"
-                status = ReplyStatus.ACCEPTED if same else ReplyStatus.REJECTED
-                answer = Answer(command=command, name=name, status=status, code=code, message=message)
-                respond(self._reply_of(answer), True)
-                return
-            message = f"said before: {stored.get('code')}"
-            body = {**stored, "code": Code.DUPLICATE.value, "message": message}
-            respond(Reply(command=command, body=body), True)
-
-        self._journal.desk_lookup(command, None, deliver)
-
     def _remember(
         self,
         event: StopRequested | ResetRequested | UpdateRequested | AvailabilityRequest,
@@ -465,30 +388,7 @@ class Desk:
                 current=event.current, power=event.power, duration=event.duration, energy=event.energy
             )
             remembered = replace(remembered, limits=limits)
-        self._keep(remembered, done)
-
-    def _keep(self, remembered: RememberedCommand, done: Callable[[bool], None]) -> None:
-        """Have the journal keep a command; one it has no room for is known here alone, for a while."""
-
-        def written(durable: bool) -> None:
-            if not durable:
-                with self._lock:
-                    self._known.not_kept(remembered.command)
-            done(durable)
-
-        with self._lock:
-            keep = self._known.is_to_be_kept(remembered.command)
-        remembered = self._bearing(remembered)
-        if keep:
-            self._journal.append(Batch(commands=(remembered,)), written)
-        else:
-            written(False)
-
-    def _bearing(self, remembered: RememberedCommand) -> RememberedCommand:
-        """Return it with the Correlation Data it came with."""
-        with self._lock:
-            correlation = self._correlations.pop(remembered.command, None)
-        return remembered if correlation is None else replace(remembered, correlation=correlation.hex())
+        self.memory.keep(remembered, done)
 
     def _drops(
         self, event: UnsafeRequest, refuse: Callable[[ReplyStatus, Code], None]

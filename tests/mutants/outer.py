@@ -269,7 +269,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a command with a known id acts again",
-        module="runtime/desk.py",
+        module="runtime/command_memory.py",
         old="        if same is None:\n            return False\n",
         new="        if True:\n            return False\n",
         tests="tests/runtime/test_desk.py",

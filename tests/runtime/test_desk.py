@@ -327,9 +327,9 @@ def test_ids_are_known_until_the_journal_lets_them_go(stage: Stage) -> None:
     assert not stage.desk.seen_before(ID, "start", "d", stage.respond)
     stage.clock.sleep(Seconds(8 * 86_400))
     assert stage.desk.seen_before(ID, "start", "d", stage.respond)
-    stage.desk.forgotten([ID])
+    stage.desk.memory.forget([ID])
     assert not stage.desk.seen_before(ID, "start", "d", stage.respond)
-    assert len(stage.desk._known) == 1  # noqa: SLF001 - what memory holds shows nowhere else
+    assert len(stage.desk.memory) == 1
 
 
 def update(**more: object) -> UpdateRequested:

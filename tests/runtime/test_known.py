@@ -47,7 +47,7 @@ class Gateway:
             reply_of=lambda answer: bodies.reply(answer, None),
             known=self.journal.recovery.known_ids,
         )
-        self.journal.on_forgotten = self.desk.forgotten
+        self.journal.on_forgotten = self.desk.memory.forget
 
     def take(self, event: Event) -> None:
         """Stand in for a station that obeys each stop, and whose port is busy."""
@@ -91,7 +91,7 @@ class Gateway:
             self.desk.start(order, self.respond, digest="d", expires=Instant(1e9), received=lambda: None)
 
     def remembered(self) -> int:
-        return len(self.desk._known)  # noqa: SLF001 - what memory holds shows nowhere else
+        return len(self.desk.memory)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_week_of_commands_pushes_out_no_row_and_no_id(gateway: Gateway, monkey
     # Each that had an effect is known for seven days, and nothing for much longer.
     for at, name in with_effect:
         age = gateway.clock.instant - at
-        seen = gateway.desk.repeated(CommandId(name), "stop", "d", gateway.respond)
+        seen = gateway.desk.memory.repeated(CommandId(name), "stop", "d", gateway.respond)
         assert seen or age > 7 * 24 * HOUR_S, (name, age)
         assert not seen or age < (7 * 24 + 2 + STEP_H) * HOUR_S, (name, age)
     assert gateway.remembered() < len(with_effect) + 100
