@@ -48,7 +48,7 @@ from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker, ViewsListener
 from chargerd.runtime.portrait import Portrait
 from chargerd.runtime.reconcile import fulfilled, interrupted, lost_latches, ports_to_stop, unanswered_starts
-from chargerd.runtime.scribe import Scribe
+from chargerd.runtime.scribe import LEVELS, Scribe
 from chargerd.runtime.stopping import Stoppable, stop_buses
 from chargerd.runtime.supervisor import Supervisor
 from chargerd.runtime.vitals import Vitals, Watched
@@ -488,8 +488,8 @@ class Daemon:
 
     def _note(self, body: EventBody) -> None:
         """Write an event of the gateway itself into the ledger."""
-        say = {Severity.ALARM: log.error, Severity.WARNING: log.warning, Severity.INFO: log.info}[body.severity]
-        say(body.event, **body.model_dump(exclude_none=True, exclude={"event", "severity"}))
+        fields = body.model_dump(exclude_none=True, exclude={"event", "severity"})
+        log.tell(LEVELS[body.severity], body.event, **fields)
         entry = LedgerEntry(
             kind=RowKind.EVENT, body=bodies.plain(body), moment=self._clock.moment(), offline=not self._online()
         )
