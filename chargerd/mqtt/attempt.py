@@ -13,11 +13,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd.config.document import MqttSection
-from chargerd.mqtt.reasons import HUNG_UP, Reason, garbled, hung_up, mute, of_code, of_error
+from chargerd.mqtt.reasons import BROKE_OFF, FAILURE, Reason, garbled, hung_up, mute, of_code, of_error
 
 MOST_LEFT = 65536
 """Bytes that are read for a last word at most."""
-FAILURE = 0x80
 SILENCE, NONSENSE = 0x8D, 0x82
 """paho's own words for a broker that says nothing any more, and for what it cannot read."""
 CONTINUES, BITS, LONGEST_LENGTH = 0x80, 7, 4
@@ -101,7 +100,7 @@ class Attempt:
             then = "check network and broker; it is tried again"
             return Reason(code="keep_alive_timeout", what="the broker answers no more", then=then)
         what = "the connection broke off" if self._error is not None else "the broker hung up without a word"
-        return Reason(code=HUNG_UP, what=what, then="it is tried again; the broker's log may tell why")
+        return Reason(code=BROKE_OFF, what=what, then="it is tried again; the broker's log may tell why")
 
     def _word(self, code: ReasonCode, *, by_broker: bool, said: str | None) -> Reason:
         number = int(code.value) if by_broker or self.last_code is None else self.last_code

@@ -36,8 +36,17 @@ from chargerd.mqtt.outgoing import (
     Waiting,
 )
 from chargerd.mqtt.parts import json_of, up_ms
-from chargerd.mqtt.publisher import FAILURE, Publisher
-from chargerd.mqtt.reasons import HUNG_UP, NO_PROGRESS, RENEWED, UNSTEADY, Reason, not_set_up, place_of
+from chargerd.mqtt.publisher import Publisher
+from chargerd.mqtt.reasons import (
+    BROKE_OFF,
+    FAILURE,
+    NO_PROGRESS,
+    RENEWED,
+    UNSTEADY,
+    Reason,
+    not_set_up,
+    place_of,
+)
 from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, BackOff, MakeTransport, Transport
 
 EVERY_COMMAND = ("cmd/+",)
@@ -394,7 +403,9 @@ class MqttLink:
             self._alarms.say("connection_refused", heard.reason.text, heard.reason.code)
         if heard.generation == self._generation and self.connected:
             steady = self._count_short()
-            self._attempts.lost(heard.reason if steady or heard.reason.code != HUNG_UP else UNSTEADY, heard.pause)
+            self._attempts.lost(
+                heard.reason if steady or heard.reason.code != BROKE_OFF else UNSTEADY, heard.pause
+            )
             self._part()
 
     def _count_short(self) -> bool:

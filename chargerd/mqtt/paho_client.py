@@ -8,8 +8,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd import log
+from chargerd.mqtt.reasons import FAILURE
 
-REFUSALS = range(0x80, 0x100)
+REFUSALS = range(FAILURE, 0x100)
 ANSWERS = (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
 
 

@@ -16,10 +16,8 @@ from chargerd.mqtt.heard import Connected, PubAck
 from chargerd.mqtt.offer import Offer
 from chargerd.mqtt.outgoing import Outgoing, Waiting
 from chargerd.mqtt.parts import json_of
+from chargerd.mqtt.reasons import FAILURE
 from chargerd.mqtt.transport import WINDOW, Transport, properties_of
-
-FAILURE = 0x80
-"""Reason codes from here on say that something was not done (MQTT 5, 2.4)."""
 
 
 class Publisher:

@@ -10,6 +10,8 @@ from chargerd.config.document import MqttSection
 from chargerd.core.ledger import Json
 from chargerd.core.text import visible
 
+FAILURE = 0x80
+"""Reason codes from here on say that something was not done (MQTT 5, 2.4)."""
 NO_RETAINED, NO_QOS_1 = 0x9A, 0x9B
 TAKEN_OVER, NOT_AUTHORISED = 0x8E, 0x87
 NOT_VALID_YET, HAS_EXPIRED = 9, 10
@@ -54,7 +56,7 @@ NO_PROGRESS = Reason(
     then="check network and broker; it is tried again at once",
 )
 NO_TLS_THERE = "no_tls_there"
-HUNG_UP = "broke_off"
+BROKE_OFF = "broke_off"
 """The code of a connection that ended without a word."""
 UNSTEADY = Reason(
     code="unsteady",
@@ -279,17 +281,15 @@ def mute(config: MqttSection) -> Reason:
 
 CREDENTIALS = "compare mqtt.username and the first line of mqtt.password_file with what the broker has"
 WAIT = "it is tried again; look at the broker's log if it stays so"
+NO_MQTT_5 = (
+    "no_mqtt_5",
+    "the broker takes no MQTT 5",
+    "let it accept protocol version 5: chargerd speaks no other",
+)
+"""In the words of MQTT 3.1.1 and in those of MQTT 5."""
 _CODES: Mapping[int, tuple[str, str, str]] = {
-    0x01: (
-        "no_mqtt_5",
-        "the broker takes no MQTT 5",
-        "let it accept protocol version 5: chargerd speaks no other",
-    ),
-    0x84: (
-        "no_mqtt_5",
-        "the broker takes no MQTT 5",
-        "let it accept protocol version 5: chargerd speaks no other",
-    ),
+    0x01: NO_MQTT_5,
+    0x84: NO_MQTT_5,
     0x85: (
         "client_id_refused",
         "the broker does not take this client id",
