@@ -49,7 +49,8 @@ class Drain:
         self._fetched_none = False
         self._open = False
         self._ack_until: Instant | None = None
-        self._own_until: Instant | None = None
+        self._own_awaited = False
+        """Whether what we have said of ourselves in an earlier life is not known yet, and may still come."""
         self._pause_until: Instant | None = None
         self._read_after: Instant | None = None
         self._heard = False
@@ -78,7 +79,7 @@ class Drain:
     def connected(self, until: Instant, *, own_states: bool = False) -> None:
         """A connection is new: send nothing before `until`, or before an acknowledgement has come.
 
-        With `own_states` what we have said of ourselves in an earlier life is waited for in the same way.
+        With `own_states` nothing goes either before `own_states_read` tells that none are waited for any more.
         """
         self._recent.clear()
         self._replays.lost()
@@ -89,15 +90,13 @@ class Drain:
         self._asked_at, self._ask_after = None, UNDER_WAY
         self._open = True
         self._ack_until = until
-        self._own_until = until if own_states else None
+        self._own_awaited = own_states
         self._pause_until = None
 
     def waits_until(self, until: Instant) -> None:
-        """What is waited for comes before `until`, or not at all."""
+        """The acknowledgement comes before `until`, or not at all."""
         if self._ack_until is not None:
             self._ack_until = min(self._ack_until, until)
-        if self._own_until is not None:
-            self._own_until = min(self._own_until, until)
 
     def disconnected(self) -> None:
         """The connection is gone."""
@@ -130,8 +129,8 @@ class Drain:
         self._rewind()
 
     def own_states_read(self) -> None:
-        """What we have said of ourselves in an earlier life is known."""
-        self._own_until = None
+        """What we have said of ourselves in an earlier life is known, or will not come any more."""
+        self._own_awaited = False
 
     @property
     def untouched(self) -> bool:
@@ -283,11 +282,11 @@ class Drain:
         return max(self._next, self._acked + 1, span.acked + 1)
 
     def _held(self, now: Instant) -> bool:
-        if self._renewing:
+        if self._renewing or self._own_awaited:
             return True
         if not self._heard and self._room <= 0 and self._replays.next is None:
             return True
-        waits = (self._ack_until, self._own_until, self._pause_until, self._read_after)
+        waits = (self._ack_until, self._pause_until, self._read_after)
         return any(at is not None and now < at for at in waits)
 
     def _age(self, now: Instant) -> None:

@@ -192,8 +192,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="rows go out before it is known whether their numbers were given out before",
         module="mqtt/drain.py",
-        old="self._own_until = until if own_states else None",
-        new="self._own_until = None",
+        old="self._own_awaited = own_states",
+        new="self._own_awaited = False",
         tests="tests/mqtt/test_own_states.py",
     ),
     Mutant(
