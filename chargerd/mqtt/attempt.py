@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from socket import socket
 
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import MalformedPacket, VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd.config.document import MqttSection
@@ -19,8 +20,8 @@ MOST_LEFT = 65536
 """Bytes that are read for a last word at most."""
 SILENCE, NONSENSE = 0x8D, 0x82
 """paho's own words for a broker that says nothing any more, and for what it cannot read."""
-CONTINUES, BITS, LONGEST_LENGTH = 0x80, 7, 4
-"""Of the length in a packet's head (MQTT 5, 1.5.5)."""
+LONGEST_LENGTH = 4
+"""Bytes of the length in a packet's head, at most (MQTT 5, 1.5.5)."""
 
 
 class Attempt:
@@ -125,15 +126,12 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Give kind and contents of each whole packet."""
     rest = data
     while rest:
-        length, at = 0, 1
-        while at <= LONGEST_LENGTH and at < len(rest):
-            length |= (rest[at] & ~CONTINUES) << (BITS * (at - 1))
-            at += 1
-            if not rest[at - 1] & CONTINUES:
-                break
-        else:
+        try:
+            length, size = VariableByteIntegers.decode(rest[1 : 1 + LONGEST_LENGTH])  # type: ignore[no-untyped-call]
+        except MalformedPacket:
             return
-        if at + length > len(rest):
+        begin, end = 1 + size, 1 + size + length
+        if end > len(rest):
             return
-        yield rest[0] >> 4, rest[at : at + length]
-        rest = rest[at + length :]
+        yield rest[0] >> 4, rest[begin:end]
+        rest = rest[end:]
