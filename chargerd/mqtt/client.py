@@ -18,6 +18,7 @@ from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.attempts import Attempts, LinkState
+from chargerd.mqtt.back_off import BackOff, Steadiness
 from chargerd.mqtt.commands import KNOWN, Arrived, Incoming, Refusal, parse
 from chargerd.mqtt.contract import ClockAnchorBody, EventBody, PresenceBody
 from chargerd.mqtt.feed import Feed, LedgerSource
@@ -47,7 +48,7 @@ from chargerd.mqtt.reasons import (
     not_set_up,
     place_of,
 )
-from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, BackOff, MakeTransport, Transport
+from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, MakeTransport, Transport
 
 EVERY_COMMAND = ("cmd/+",)
 EACH_COMMAND = tuple(f"cmd/{name}" for name in KNOWN)
@@ -58,12 +59,6 @@ MOST_ASKED = 2
 """How often we ask for them: a broker may hang up on whom it does not let read them."""
 COUNT_WAIT = Seconds(2.0)
 """How long the first connection waits for its number, which the journal makes durable."""
-STEADY_AFTER = Seconds(10.0)
-"""A connection that held this long resets the back-off."""
-MOST_SHORT = 3
-"""So many connections lost sooner than that, one after the other, are no accident."""
-CALM_AFTER = Seconds(300.0)
-"""After such ones it takes a connection that held this long: those of two clients of one id grow, too."""
 STUCK_AFTER = Seconds(3.0 * KEEPALIVE)
 SET_UP_AGAIN_AFTER = Seconds(60.0)
 SUBSCRIBE_AGAIN_AFTER = Seconds(60.0)
@@ -107,6 +102,7 @@ class MqttLink:
         self._stopping = threading.Event()
         self._cause = "shutdown"
         self._back_off = BackOff(gateway + str(clock.now()))
+        self._steadiness = Steadiness(self._back_off)
         self._generations = itertools.count(1)
         self._transport: Transport | None = None
         self._build_at: Instant | None = None
@@ -135,8 +131,6 @@ class MqttLink:
         )
         self._publisher = Publisher(clock=clock, out=self._out, feed=self._feed, alarms=self._alarms)
         self._inbox = Inbox(self._acknowledge)
-        self._connected_at: Instant | None = None
-        self._short = 0
         self._subscribe_at: Instant | None = None
         self._topics: tuple[str, ...] = ()
         self._own_asked = 0
@@ -381,7 +375,7 @@ class MqttLink:
         self._generation = heard.generation
         self._conn_said = heard.conn
         self._publisher.opened(self._transport, heard)
-        self._connected_at = now
+        self._steadiness.connected(now)
         self.connected = True
         self._attempts.connected(heard.conn, shortfalls(heard.offer, self._config, asked_session_s=SESSION_EXPIRY))
         self._subscribe(self._transport, heard.offer)
@@ -402,24 +396,12 @@ class MqttLink:
         elif heard.reason.ours_to_mend:
             self._alarms.say("connection_refused", heard.reason.text, heard.reason.code)
         if heard.generation == self._generation and self.connected:
-            steady = self._count_short()
-            self._attempts.lost(
-                heard.reason if steady or heard.reason.code != BROKE_OFF else UNSTEADY, heard.pause
-            )
+            reason = heard.reason
+            if not self._steadiness.lost(self._clock.now()):
+                self._alarms.say("connection_unsteady", "another client may be using this gateway's id")
+                reason = UNSTEADY if reason.code == BROKE_OFF else reason
+            self._attempts.lost(reason, heard.pause)
             self._part()
-
-    def _count_short(self) -> bool:
-        """Notice connections that never last: a broker that says nothing when another client takes our session.
-
-        Says whether they do.
-        """
-        assert self._connected_at is not None
-        if between(self._connected_at, self._clock.now()) <= STEADY_AFTER:
-            self._short += 1
-        if self._short >= MOST_SHORT:
-            self._back_off.unsteady()
-            self._alarms.say("connection_unsteady", "another client may be using this gateway's id")
-        return self._short < MOST_SHORT
 
     def _part(self) -> None:
         """The connection is gone; the next one has another number."""
@@ -430,7 +412,8 @@ class MqttLink:
     def _forget_connection(self) -> None:
         self.connected = False
         self._generation = 0
-        self._connected_at = self._subscribe_at = None
+        self._subscribe_at = None
+        self._steadiness.disconnected()
         self._publisher.closed()
         self._inbox.clear()
         self._feed.disconnected()
@@ -484,10 +467,7 @@ class MqttLink:
     def _keep_house(self, now: Instant) -> None:
         if self._build_at is not None and now >= self._build_at:
             self._build()
-        held_enough = CALM_AFTER if self._short >= MOST_SHORT else STEADY_AFTER
-        if self._connected_at is not None and between(self._connected_at, now) > held_enough:
-            self._back_off.reset()
-            self._short = 0
+        self._steadiness.look(now)
         if now >= self._look_at_keys_at:
             self._look_at_keys(now)
             self._attempts.look()

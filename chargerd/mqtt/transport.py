@@ -10,7 +10,6 @@ taken for the present one's, and nothing is written between two connections, whe
 CONNECT.
 """
 
-import random
 import socket
 import sys
 import traceback
@@ -29,6 +28,7 @@ from chargerd.config.document import MqttSection
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.mqtt.attempt import Attempt
+from chargerd.mqtt.back_off import BackOff
 from chargerd.mqtt.contract import LARGEST
 from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
 from chargerd.mqtt.offer import offer_of
@@ -43,43 +43,12 @@ WINDOW = 20
 """Unacknowledged publications at most, or the broker's Receive Maximum if that is less."""
 INBOX = 256
 """Commands the broker may deliver before we have acknowledged any: stops for all ports wait for no slow disk."""
-BACK_OFF_FIRST, BACK_OFF_MOST, BACK_OFF_LEAST = Seconds(5.0), Seconds(120.0), Seconds(0.1)
-"""The first bound already spreads a site's gateways after their broker's restart, the last one a country's."""
-TAKEN_OVER_BACK_OFF = (Seconds(120.0), Seconds(300.0))
-UNSTEADY_MOST = TAKEN_OVER_BACK_OFF[1]
-"""The last bound while no connection lasts: some brokers do not say that another client has taken the session."""
 LEARNED_FOR = Seconds(3600.0)
 """How long a broker's refusal of retained messages or QoS 1 is believed: then it is asked again."""
 DISCONNECT_WITH_WILL = 0x04
 USER_TIMEOUT_MS = 20_000
 PACKET_HEAD = 5 + 2 + 2
 """Bytes of a PUBLISH besides topic, properties and payload: fixed header, topic's length, packet number."""
-
-
-class BackOff:
-    """How long to wait before the next attempt: anywhere up to a bound that doubles (full jitter)."""
-
-    def __init__(self, seed: str) -> None:
-        self._jitter = random.Random(seed)  # noqa: S311 - spreads reconnects, guards nothing
-        self._failures = 0
-        self._most = BACK_OFF_MOST
-
-    def next(self, *, taken_over: bool = False) -> Seconds:
-        """Return a pause; minutes if another client has our session, lest the two throw each other out forever."""
-        if taken_over:
-            return Seconds(self._jitter.uniform(*TAKEN_OVER_BACK_OFF))
-        bound = min(self._most, BACK_OFF_FIRST * 2**self._failures)
-        self._failures = min(self._failures + 1, 10)
-        return Seconds(self._jitter.uniform(BACK_OFF_LEAST, bound))
-
-    def unsteady(self) -> None:
-        """Let pauses grow to minutes: another client may have our session, though nobody says so."""
-        self._most = UNSTEADY_MOST
-
-    def reset(self) -> None:
-        """Begin anew: a connection has held."""
-        self._failures = 0
-        self._most = BACK_OFF_MOST
 
 
 class Owner(Protocol):

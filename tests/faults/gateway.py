@@ -14,7 +14,7 @@ from pathlib import Path
 from chargerd.config.document import MqttSection
 from chargerd.core.ledger import Batch, Body, LedgerEntry, RowKind
 from chargerd.core.units import PortId, Seconds
-from chargerd.mqtt import transport
+from chargerd.mqtt import back_off
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.heard import PubAck
 from chargerd.mqtt.publisher import Publisher
@@ -77,8 +77,8 @@ def bend(journal: Journal) -> None:
 def main() -> None:
     path, port, rows, per_s = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     clock = SystemClock()
-    transport.BACK_OFF_FIRST = Seconds(0.5)
-    transport.BACK_OFF_MOST = Seconds(2.0)
+    back_off.BACK_OFF_FIRST = Seconds(0.5)
+    back_off.BACK_OFF_MOST = Seconds(2.0)
     journal = Journal.open(path, clock=clock, boot_id=boot_id(), on_health=lambda _well: None, on_crash=fail)
     link = MqttLink(
         config=MqttSection(host="127.0.0.1", port=port),

@@ -284,7 +284,7 @@ def test_after_connections_that_never_last_pauses_grow_until_one_has_held_for_lo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """mosquitto does not say that another client has taken the session: two of one id would fight for ever."""
-    monkeypatch.setattr("chargerd.mqtt.client.STEADY_AFTER", 0.2)
+    monkeypatch.setattr("chargerd.mqtt.back_off.STEADY_AFTER", 0.2)
     monkeypatch.setattr("chargerd.mqtt.client.TURN", 0.05)
     script = Script(hang_up_every=3)
     with Hostile(script) as broker, Stage(broker.port, Ledger()) as stage:
@@ -295,7 +295,7 @@ def test_after_connections_that_never_last_pauses_grow_until_one_has_held_for_lo
         began = time.monotonic()
         stage.wait(lambda: time.monotonic() - began > 0.5)
         assert back_off._failures >= 3, "it has held longer than a steady one, but not for long"  # noqa: SLF001
-        monkeypatch.setattr("chargerd.mqtt.client.CALM_AFTER", 0.6)
+        monkeypatch.setattr("chargerd.mqtt.back_off.CALM_AFTER", 0.6)
         stage.wait(lambda: back_off._failures == 0)  # noqa: SLF001
 
 

@@ -17,13 +17,14 @@ from chargerd.config.document import MqttSection, TlsSection
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, Reply, RowKind
 from chargerd.core.units import CommandId, PortId, Seconds
+from chargerd.mqtt.back_off import BackOff
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.commands import Incoming, Refusal
 from chargerd.mqtt.contract import EventBody
 from chargerd.mqtt.feed import ACK_WAIT, LedgerSource
 from chargerd.mqtt.heard import Connected, Heard, Lost
 from chargerd.mqtt.reasons import NO_PROGRESS
-from chargerd.mqtt.transport import BackOff, Transport
+from chargerd.mqtt.transport import Transport
 from chargerd.runtime.clock import SystemClock
 from chargerd.store.journal import Journal
 from tests.backend import Backend
@@ -571,7 +572,7 @@ class Pauses(BackOff):
 def test_eighty_five_gateways_do_not_come_back_within_one_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargerd.mqtt.transport.BACK_OFF_FIRST", 5.0)
+    monkeypatch.setattr("chargerd.mqtt.back_off.BACK_OFF_FIRST", 5.0)
     with Mosquitto(tmp_path / "broker") as broker:
         config = MqttSection.model_validate({"host": "127.0.0.1", "port": broker.port})
         owners = [Arrivals() for _ in range(85)]
