@@ -19,13 +19,13 @@ from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.attempts import Attempts, LinkState
 from chargerd.mqtt.back_off import BackOff, Steadiness
-from chargerd.mqtt.commands import KNOWN, Arrived, Incoming, Refusal, parse
+from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
 from chargerd.mqtt.contract import ClockAnchorBody, EventBody, PresenceBody
 from chargerd.mqtt.feed import Feed, LedgerSource
 from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
 from chargerd.mqtt.inbox import Inbox, Received
 from chargerd.mqtt.keys import KeyWatch
-from chargerd.mqtt.offer import Offer, shortfalls
+from chargerd.mqtt.offer import shortfalls
 from chargerd.mqtt.outgoing import (
     BOARD,
     CIRCUIT,
@@ -40,7 +40,6 @@ from chargerd.mqtt.parts import json_of, up_ms
 from chargerd.mqtt.publisher import Publisher
 from chargerd.mqtt.reasons import (
     BROKE_OFF,
-    FAILURE,
     NO_PROGRESS,
     RENEWED,
     UNSTEADY,
@@ -48,20 +47,13 @@ from chargerd.mqtt.reasons import (
     not_set_up,
     place_of,
 )
+from chargerd.mqtt.subscriptions import OWN_STATES, Subscriptions
 from chargerd.mqtt.transport import ACK, KEEPALIVE, SESSION_EXPIRY, MakeTransport, Transport
 
-EVERY_COMMAND = ("cmd/+",)
-EACH_COMMAND = tuple(f"cmd/{name}" for name in KNOWN)
-"""The same for a broker that knows no wildcards."""
-OWN_STATES = ("state/info", "state/gateway")
-"""What we have said of our ledger in an earlier life: the broker keeps it longer than a broken card does."""
-MOST_ASKED = 2
-"""How often we ask for them: a broker may hang up on whom it does not let read them."""
 COUNT_WAIT = Seconds(2.0)
 """How long the first connection waits for its number, which the journal makes durable."""
 STUCK_AFTER = Seconds(3.0 * KEEPALIVE)
 SET_UP_AGAIN_AFTER = Seconds(60.0)
-SUBSCRIBE_AGAIN_AFTER = Seconds(60.0)
 LOOK_AT_KEYS_EVERY = Seconds(60.0)
 FAREWELL = Seconds(1.0)
 TURN = 1.0
@@ -130,11 +122,8 @@ class MqttLink:
             may_tell=lambda: self._feed.may_tell,
         )
         self._publisher = Publisher(clock=clock, out=self._out, feed=self._feed, alarms=self._alarms)
+        self._subscriptions = Subscriptions(clock=clock, feed=self._feed, alarms=self._alarms)
         self._inbox = Inbox(self._acknowledge)
-        self._subscribe_at: Instant | None = None
-        self._topics: tuple[str, ...] = ()
-        self._own_asked = 0
-        self._own_subscribed = False
         self._progress_at = clock.now()
         self._said_goodbye = False
         self.connected = False
@@ -366,7 +355,7 @@ class MqttLink:
             case PubAck():
                 self._publisher.confirmed(heard)
             case SubAck():
-                self._subscribed(heard)
+                self._subscriptions.answered(heard)
 
     def _connected(self, heard: Connected) -> None:
         assert self._transport is not None
@@ -378,17 +367,8 @@ class MqttLink:
         self._steadiness.connected(now)
         self.connected = True
         self._attempts.connected(heard.conn, shortfalls(heard.offer, self._config, asked_session_s=SESSION_EXPIRY))
-        self._subscribe(self._transport, heard.offer)
+        self._subscriptions.opened(self._transport, heard)
         self._out.connected(now, heard.offer.room)
-
-    def _subscribe(self, transport: Transport, offer: Offer) -> None:
-        """Subscribe to commands and `ack`; the first time also to what the broker has of our own states."""
-        self._topics = (*(EVERY_COMMAND if offer.wildcards else EACH_COMMAND), ACK)
-        wanted = offer.retained and self._feed.wants_own_states and self._own_asked < MOST_ASKED
-        self._own_asked += wanted
-        self._own_subscribed |= wanted
-        transport.subscribe(self._generation, self._topics, own=OWN_STATES if wanted else ())
-        self._feed.connected(own_states=OWN_STATES if wanted else ())
 
     def _lost(self, heard: Lost) -> None:
         if heard.reason.code == "taken_over":
@@ -412,9 +392,9 @@ class MqttLink:
     def _forget_connection(self) -> None:
         self.connected = False
         self._generation = 0
-        self._subscribe_at = None
         self._steadiness.disconnected()
         self._publisher.closed()
+        self._subscriptions.closed()
         self._inbox.clear()
         self._feed.disconnected()
 
@@ -452,16 +432,6 @@ class MqttLink:
         if self._transport is not None:
             self._transport.acknowledge(generation, mid, qos)
 
-    def _subscribed(self, heard: SubAck) -> None:
-        if heard.generation != self._generation:
-            return
-        self._feed.subscribed()
-        refused = [code for code in heard.codes[: len(self._topics)] if code >= FAILURE]
-        if refused:
-            codes = ", ".join(f"0x{code:02x}" for code in refused)
-            self._alarms.say("subscription_refused", f"no commands will come; the broker says {codes}")
-            self._subscribe_at = after(self._clock.now(), SUBSCRIBE_AGAIN_AFTER)
-
     # What is due
 
     def _keep_house(self, now: Instant) -> None:
@@ -482,17 +452,13 @@ class MqttLink:
         self._keys.warn()
 
     def _look_after(self, transport: Transport, now: Instant) -> None:
-        if self._subscribe_at is not None and now >= self._subscribe_at:
-            self._subscribe_at = None
-            transport.subscribe(self._generation, self._topics)
         silent = between(self._progress_at, now) > STUCK_AFTER + transport.pause
         waits_since = self._publisher.waits_since
         if silent or (waits_since is not None and between(waits_since, now) > STUCK_AFTER):
             self._alarms.say("link_without_progress", f"connected: {self.connected}; the client is made anew")
             self._rebuild(NO_PROGRESS)
-        elif self._own_subscribed and self.connected and self._feed.own_states_read:
-            self._own_subscribed = False
-            transport.unsubscribe(self._generation, OWN_STATES)
+        else:
+            self._subscriptions.look(now)
 
     def _rebuild(self, why: Reason) -> None:
         """Throw away a client that does nothing any more, or has old keys, and its thread with it."""

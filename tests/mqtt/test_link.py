@@ -676,5 +676,6 @@ def test_what_the_broker_has_kept_of_us_proves_nothing_where_rows_are_there(
     with Stage(broker.port, Ledger(rows=9)) as stage:
         backend.wait("up/event", lambda body: body["seq"] == 9)
         assert not stage.alarms
-        assert len(stage.link._topics) == 2  # noqa: SLF001
-        stage.wait(lambda: not stage.link._own_subscribed)  # noqa: SLF001 - it is told no more of itself
+        subscriptions = stage.link._subscriptions  # noqa: SLF001
+        assert len(subscriptions._topics) == 2  # noqa: SLF001
+        stage.wait(lambda: not subscriptions._own_subscribed)  # noqa: SLF001 - it is told no more of itself
