@@ -133,11 +133,16 @@ class MqttLink:
 
     def begin(self) -> None:
         """Begin to connect; nothing is done without `turn`."""
-        self._begin()
+        self._feed.begin()
+        self._build_at = after(self._clock.now(), COUNT_WAIT)
+        self._count(self._first_counted)
 
-    def turn(self) -> None:
-        """Do what is due, in the caller's thread, and wait for nothing."""
-        self._turn(0.0)
+    def turn(self, timeout: float = 0.0) -> None:
+        """Do what is due, in the caller's thread; wait for news for so many seconds at most."""
+        self.last_turn = self._clock.now()
+        self._listen(timeout)
+        self._keep_house(self._clock.now())
+        self._publisher.pump(self._conn_said)
 
     @property
     def has_news(self) -> bool:
@@ -147,7 +152,7 @@ class MqttLink:
     def say_goodbye(self) -> None:
         """Send what waits, apart from the ledger, and then that we leave; `end` follows some turns later."""
         self._feed.disconnected()
-        self._turn(0.0)
+        self.turn()
         if self._publisher.has_room:
             self._said_goodbye = self._publisher.publish(self._out.goodbye(self._conn_said))
 
@@ -163,10 +168,7 @@ class MqttLink:
 
     def end(self) -> None:
         """Leave the broker; a goodbye it has not confirmed leaves the last will in force."""
-        transport, self._transport = self._transport, None
-        self.connected = False
-        if transport is not None:
-            transport.retire(with_will=not (self._said_goodbye and self._publisher.idle))()
+        self._withdraw()()
 
     # For everybody
 
@@ -273,23 +275,12 @@ class MqttLink:
 
     def _run(self) -> None:
         try:
-            self._begin()
+            self.begin()
             while not self._stopping.is_set():
-                self._turn(TURN)
+                self.turn(TURN)
             self._leave()
         except BaseException as error:  # noqa: BLE001 - the thread's last word, passed on to the supervisor
             self._on_crash(error)
-
-    def _begin(self) -> None:
-        self._feed.begin()
-        self._build_at = after(self._clock.now(), COUNT_WAIT)
-        self._count(self._first_counted)
-
-    def _turn(self, timeout: float) -> None:
-        self.last_turn = self._clock.now()
-        self._listen(timeout)
-        self._keep_house(self._clock.now())
-        self._publisher.pump(self._conn_said)
 
     def _listen(self, timeout: float) -> None:
         try:
@@ -464,7 +455,7 @@ class MqttLink:
         """Throw away a client that does nothing any more, or has old keys, and its thread with it."""
         old, self._transport = self._transport, None
         if old is not None:
-            _retire(old)
+            _see_off(old.retire(with_will=False))
         self._attempts.lost(why, Seconds(0.0))
         self._part()
         self._build()
@@ -480,22 +471,14 @@ class MqttLink:
     # The end
 
     def _leave(self) -> None:
-        """Hand in replies and states that wait, say goodbye, then disconnect; each has a second at most.
-
-        A goodbye the broker has not confirmed leaves the last will in force.
-        """
+        """Hand in replies and states that wait, say goodbye, then disconnect; each has a second at most."""
         self._feed.disconnected()
         self._attempts.tell()
         self._settle()
-        said = False
         if self._cause == "shutdown" and self._publisher.has_room:
-            said = self._publisher.publish(self._out.goodbye(self._conn_said))
+            self._said_goodbye = self._publisher.publish(self._out.goodbye(self._conn_said))
             self._settle()
-            said = said and self._publisher.idle
-        transport, self._transport = self._transport, None
-        self.connected = False
-        if transport is not None:
-            _retire(transport, with_will=not said)
+        _see_off(self._withdraw())
 
     def _settle(self) -> None:
         deadline = after(self._clock.now(), FAREWELL)
@@ -505,10 +488,21 @@ class MqttLink:
             self._listen(0.05)
             self._publisher.pump(self._conn_said)
 
+    def _withdraw(self) -> Callable[[], object]:
+        """Leave the broker; return what then waits for the client to end.
 
-def _retire(transport: Transport, *, with_will: bool = False) -> None:
-    """End a client without waiting for it: its own farewell hangs while a message is unacknowledged."""
-    thread = threading.Thread(target=transport.retire(with_will=with_will), name="mqtt farewell", daemon=True)
+        A goodbye the broker has not confirmed leaves the last will in force.
+        """
+        transport, self._transport = self._transport, None
+        self.connected = False
+        if transport is None:
+            return _nothing
+        return transport.retire(with_will=not (self._said_goodbye and self._publisher.idle))
+
+
+def _see_off(ended: Callable[[], object]) -> None:
+    """Wait for a client to end, but not for long: its own farewell hangs while a message is unacknowledged."""
+    thread = threading.Thread(target=ended, name="mqtt farewell", daemon=True)
     thread.start()
     thread.join(FAREWELL)
 
