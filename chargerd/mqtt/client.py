@@ -19,11 +19,11 @@ from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.attempts import Attempts, LinkState
 from chargerd.mqtt.back_off import BackOff, Steadiness
-from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
+from chargerd.mqtt.commands import Incoming, Refusal
 from chargerd.mqtt.contract import ClockAnchorBody, EventBody, PresenceBody
 from chargerd.mqtt.feed import Feed, LedgerSource
 from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
-from chargerd.mqtt.inbox import Inbox, Received
+from chargerd.mqtt.inbox import Inbox
 from chargerd.mqtt.keys import KeyWatch
 from chargerd.mqtt.offer import shortfalls
 from chargerd.mqtt.outgoing import (
@@ -82,8 +82,6 @@ class MqttLink:
         self._root = f"{config.prefix}/{gateway}"
         self._clock = clock
         self._ledger = ledger
-        self._on_command = on_command
-        self._on_refused = on_refused
         self._on_crash = on_crash
         self.make_transport: MakeTransport = Transport
         """What makes its connections; before `start`, it may be given another."""
@@ -123,7 +121,12 @@ class MqttLink:
         )
         self._publisher = Publisher(clock=clock, out=self._out, feed=self._feed, alarms=self._alarms)
         self._subscriptions = Subscriptions(clock=clock, feed=self._feed, alarms=self._alarms)
-        self._inbox = Inbox(self._acknowledge)
+        self._inbox = Inbox(
+            acknowledge=self._acknowledge,
+            on_command=on_command,
+            on_refused=on_refused,
+            post=self._words.put,
+        )
         self._progress_at = clock.now()
         self._said_goodbye = False
         self.connected = False
@@ -397,27 +400,12 @@ class MqttLink:
         if name in OWN_STATES:
             if message.retain:
                 self._feed.own_state(name, bytes(message.payload))
-            return
-        received = Received(generation=heard.generation, mid=message.mid, qos=message.qos)
-        self._inbox.take(received)
-        if name == ACK:
+        elif name == ACK:
+            received = self._inbox.take(heard)
             self._feed.acknowledged(bytes(message.payload), kept=message.retain)
             self._inbox.done(received)
-            return
-        arrived = Arrived(
-            name=name.removeprefix("cmd/"),
-            payload=bytes(message.payload),
-            retained=message.retain,
-            message_expiry=getattr(message.properties, "MessageExpiryInterval", None),
-            received=heard.received,
-            correlation=getattr(message.properties, "CorrelationData", None),
-        )
-        parsed = parse(arrived)
-        if isinstance(parsed, Refusal):
-            self._on_refused(parsed)
-            self._inbox.done(received)
         else:
-            self._on_command(parsed, lambda: self._words.put(lambda: self._inbox.done(received)))
+            self._inbox.command(name.removeprefix("cmd/"), heard)
 
     def _acknowledge(self, generation: int, mid: int, qos: int) -> None:
         if self._transport is not None:
