@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from chargerd.core.units import WattHours
 from chargerd.mqtt import bodies
 from chargerd.mqtt.contract import SettlementBody
 from chargerd.store.chain import UNCOVERED
+from tests.contract.node import node
 from tests.store.kit import MOMENT, open_journal, record
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -59,10 +59,7 @@ def messages(tmp_path: Path) -> list[Message]:
 
 def verified(messages: list[Message]) -> list[str]:
     lines = "".join(json.dumps(message) + "\n" for message in messages)
-    command = ["node", str(VERIFY), *covered()]
-    return subprocess.run(command, input=lines, text=True, capture_output=True, check=False).stdout.split("\n")[
-        :-1
-    ]
+    return node(VERIFY, *covered(), given=lines, packages=False).stdout.split("\n")[:-1]
 
 
 def test_the_manual_lists_what_is_covered() -> None:

@@ -13,11 +13,12 @@ from chargerd.mqtt.asyncapi import schema, schemas
 from chargerd.mqtt.contract import MAJOR, MINOR
 from chargerd.mqtt.messages import BY_NAME, KINDS, kind_of
 from tests.contract.checking import complaints, validator
+from tests.contract.node import MODULES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "contract"
 HERE = Path(__file__).parent
-OFFICIAL = HERE / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.1.0-without-$id.json"
+OFFICIAL = MODULES / "@asyncapi" / "specs" / "schemas" / "3.1.0-without-$id.json"
 """Without the addresses under which each part would be looked up on the web."""
 RELEASED = sorted((HERE / "released").glob("*/*.json"))
 EXAMPLES = sorted((DOCS / "examples").glob("*.json"))

@@ -4,12 +4,12 @@
 """
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.contract.node import node
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[1] / "docs" / "contract" / "asyncapi.json"
@@ -29,10 +29,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("asyncapi")
     wrong = folder / "wrong.json"
     wrong.write_text(json.dumps(broken(json.loads(DOCUMENT.read_text("utf-8")))), encoding="utf-8")
-    node = shutil.which("node") or shutil.which("nodejs")
-    assert node is not None, "AsyncAPI's parser needs node; run: make npm"
-    assert (HERE / "node_modules").is_dir(), "AsyncAPI's parser is not installed; run: make npm"
-    done = subprocess.run([node, HERE / "parse.js", DOCUMENT, wrong], capture_output=True, check=True, timeout=100)
+    done = node(HERE / "parse.js", DOCUMENT, wrong)
+    assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
 
 

@@ -5,8 +5,6 @@ thinks of, side by side with what reads commands in the gateway.
 """
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from chargerd.mqtt.asyncapi import schema
 from chargerd.mqtt.commands import KNOWN, Arrived, Incoming, Refusal, parse
 from chargerd.mqtt.messages import BY_NAME, KINDS
 from tests.contract.checking import validator
+from tests.contract.node import node
 
 HERE = Path(__file__).parent
 SCHEMAS = HERE.parents[1] / "docs" / "contract" / "schemas"
@@ -34,14 +33,8 @@ SESSION: dict[str, Any] = {**PORT, "session_id": "S-1"}
 
 def ajv(cases: list[tuple[str, Any]]) -> list[str]:
     """What ajv says is wrong with each message; it compiles every schema before it begins."""
-    node = shutil.which("node") or shutil.which("nodejs")
-    assert node is not None, "ajv needs node; run: make npm"
-    assert (HERE / "node_modules").is_dir(), "ajv is not installed; run: make npm"
-    given_ = json.dumps(cases).encode()
-    done = subprocess.run(
-        [node, HERE / "strict.mjs", SCHEMAS], input=given_, capture_output=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    done = node(HERE / "strict.mjs", SCHEMAS, given=json.dumps(cases))
+    assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
 
 

@@ -5,8 +5,6 @@ The generator is set as `docs/backend/types.cjs` sets it for backend developers.
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import cast
 
@@ -15,10 +13,10 @@ import pytest
 from chargerd.core.ledger import Json
 from chargerd.mqtt.asyncapi import schemas, type_name
 from chargerd.mqtt.messages import KINDS
+from tests.contract.node import MODULES, node
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
-MODULES = HERE / "node_modules"
 ENDED = """
 const spoilt: contract.Settlement[] = [
   { ...ended, energy_wh: "5" },
@@ -29,20 +27,11 @@ const spoilt: contract.Settlement[] = [
 """
 
 
-def node(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    found = shutil.which("node") or shutil.which("nodejs")
-    assert found is not None, "the generator needs node; run: make npm"
-    assert MODULES.is_dir(), "the generator is not installed; run: make npm"
-    return subprocess.run(
-        [found, *command], env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("types")
     document = DOCS / "contract" / "asyncapi.json"
-    done = node(DOCS / "backend" / "types.cjs", document, folder, NODE_PATH=str(MODULES))
+    done = node(DOCS / "backend" / "types.cjs", document, folder)
     assert done.returncode == 0, done.stderr
     return folder
 
