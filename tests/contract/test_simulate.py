@@ -142,14 +142,9 @@ def test_a_story_is_told_over_tls_to_a_broker_that_wants_certificates(tmp_path: 
     authority = Authority(tmp_path / "pki")
     authority.issue("server")
     authority.issue("sim-001")
-    server = authority.folder / "server"
-    settings = (
-        f"cafile {authority.certificate}\ncertfile {server}.crt\nkeyfile {server}.key\n"
-        "require_certificate true\nuse_identity_as_username true\n"
-    )
-    for folder in (tmp_path, *tmp_path.parents[:2], authority.folder):
+    for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)  # The broker may run as another user.
-    with Mosquitto(tmp_path / "broker", settings=settings) as strict:
+    with Mosquitto(tmp_path / "broker", settings=authority.listening()) as strict:
         told = ["--ca", str(authority.certificate), "--certificates", str(authority.folder), "--json"]
         args = ["--broker", f"mqtts://127.0.0.1:{strict.port}", "--script", "no_load", "--rate", "30"]
         result = CliRunner().invoke(command, [*args, *told])

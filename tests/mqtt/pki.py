@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from chargerd.config.document import TlsSection
+
 
 def _openssl(*arguments: object) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
@@ -35,6 +37,7 @@ class Authority:
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)  # A broker may run as another user.
         self.folder = folder
         self.certificate = folder / f"{name}.crt"
         self._key = folder / f"{name}.key"
@@ -67,6 +70,22 @@ class Authority:
         for file_made in (key, certificate):
             file_made.chmod(0o644)
         return certificate, key
+
+    def tls(self, name: str | None = None, *, ca: Path | None = None) -> TlsSection:
+        """Return what one connects with: a certificate, if it is named, and whom one believes, if not us."""
+        believed = str(ca or self.certificate)
+        if name is None:
+            return TlsSection(ca=believed)
+        stem = self.folder / name
+        return TlsSection(ca=believed, certificate=f"{stem}.crt", key=f"{stem}.key")
+
+    def listening(self) -> str:
+        """Return mosquitto's settings to show `server`, and to take a client's name from its certificate."""
+        server = self.folder / "server"
+        return (
+            f"cafile {self.certificate}\ncertfile {server}.crt\nkeyfile {server}.key\n"
+            "require_certificate true\nuse_identity_as_username true\n"
+        )
 
     def _issue_expired(self, request: Path, extensions: Path, certificate: Path) -> None:
         """Sign for a month that is over; `openssl x509 -req` of Debian 13 refuses a number of days below 0."""

@@ -84,10 +84,7 @@ class ShippedBroker:
 
     def tls(self, name: str | None = None) -> TlsSection:
         """Give the authority, and the certificate of somebody if it is wanted."""
-        if name is None:
-            return TlsSection(ca=str(self._authority.certificate))
-        stem = self._authority.folder / name
-        return TlsSection(ca=str(self._authority.certificate), certificate=f"{stem}.crt", key=f"{stem}.key")
+        return self._authority.tls(name)
 
     def __enter__(self) -> Self:
         self.access("init")

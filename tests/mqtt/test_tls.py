@@ -1,6 +1,5 @@
 """TLS with a client certificate, its renewal under way, and its end foretold."""
 
-import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -42,12 +41,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def broker(tmp_path: Path, authority: Authority) -> Iterator[Mosquitto]:
     """A broker as one should be set up: it wants a certificate, and takes the client id from it."""
-    server = authority.folder / "server"
-    settings = (
-        f"cafile {authority.certificate}\ncertfile {server}.crt\nkeyfile {server}.key\n"
-        "require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid true\n"
-    )
-    os.chmod(authority.folder, 0o755)  # noqa: PTH101 - the broker may run as another user
+    settings = authority.listening() + "use_username_as_clientid true\n"
     with Mosquitto(tmp_path / "broker", settings=settings) as one:
         yield one
 
@@ -88,10 +82,10 @@ def test_each_way_of_not_fitting_a_brokers_tls_is_told_apart(
     ours = {"port": broker.port, "host": "127.0.0.1"}
     attempts: list[tuple[str, dict[str, object]]] = [
         ("hung_up, or no_mqtt_there with an alert", ours),
-        ("client_certificate_missing", {**ours, "tls": TlsSection(ca=good.ca)}),
-        ("client_certificate_expired", {**ours, "tls": keys(authority, "old", good.ca)}),
-        ("client_certificate_refused", {**ours, "tls": keys(foreign, "shed-1", good.ca)}),
-        ("broker_certificate_not_trusted", {**ours, "tls": keys(authority, "shed-1", str(foreign.certificate))}),
+        ("client_certificate_missing", {**ours, "tls": authority.tls()}),
+        ("client_certificate_expired", {**ours, "tls": authority.tls("old")}),
+        ("client_certificate_refused", {**ours, "tls": foreign.tls("shed-1", ca=authority.certificate)}),
+        ("broker_certificate_not_trusted", {**ours, "tls": authority.tls("shed-1", ca=foreign.certificate)}),
         ("broker_certificate_of_another", {**ours, "host": "broker.example", "tls": good}),
     ]
     for code, config in attempts:
@@ -105,13 +99,8 @@ def test_each_way_of_not_fitting_a_brokers_tls_is_told_apart(
         assert one.reason().code == "no_tls_there"
 
 
-def keys(authority: Authority, name: str, ca: str | None) -> TlsSection:
-    stem = authority.folder / name
-    return TlsSection(ca=ca, certificate=f"{stem}.crt", key=f"{stem}.key")
-
-
 def test_an_alarm_says_why_the_broker_refuses(authority: Authority, broker: Mosquitto) -> None:
-    with Stage(broker.port, Ledger(), tls=TlsSection(ca=str(authority.certificate))) as stage:
+    with Stage(broker.port, Ledger(), tls=authority.tls()) as stage:
         stage.wait(lambda: bool(stage.alarms))
         assert stage.alarms[0][0] == "connection_refused"
         assert "mqtt.tls.certificate" in stage.alarms[0][1]
