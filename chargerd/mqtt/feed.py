@@ -84,7 +84,8 @@ class Feed:
         self._post = post
         self._on_renewed = on_renewed
         self._renewed = False
-        self._renew_again: Callable[[], None] = lambda: None
+        self._proof = ""
+        """Why the stream is renewed, if it is."""
         self._renew_at: Instant | None = None
         """When to ask the journal once more for another stream."""
         self._spoken = False
@@ -299,20 +300,21 @@ class Feed:
         Once in a process: a backend that always acknowledges one too much is no proof a second time.
         """
         self._renewed = self._renewing = True
+        self._proof = proof
         self._drain.hold()
+        self._ask_for_stream()
 
-        def renewed() -> None:
-            self._renewing = False
-            self.confirmed = 0
-            self._drain.renewed(self._ledger.span())
-            self._alarms.say("stream_renewed", f"{proof}: the journal is an older one")
-            self._on_renewed()
+    def _ask_for_stream(self) -> None:
+        self._ledger.renew_stream(
+            lambda durable: self._post(self._stream_renewed if durable else self._renew_later)
+        )
 
-        def done(durable: bool) -> None:
-            self._post(renewed if durable else self._renew_later)
-
-        self._renew_again = lambda: self._ledger.renew_stream(done)
-        self._renew_again()
+    def _stream_renewed(self) -> None:
+        self._renewing = False
+        self.confirmed = 0
+        self._drain.renewed(self._ledger.span())
+        self._alarms.say("stream_renewed", f"{self._proof}: the journal is an older one")
+        self._on_renewed()
 
     def _renew_later(self) -> None:
         """The disk did not take it: nothing goes under the old stream, so it has to be tried until it does."""
@@ -322,7 +324,7 @@ class Feed:
     def _renew_if_due(self) -> None:
         if self._renew_at is not None and self._clock.now() >= self._renew_at:
             self._renew_at = None
-            self._renew_again()
+            self._ask_for_stream()
 
     def _ack_ahead(self, through: int) -> None:
         # About nothing in particular: a backend that always says one too much is one mistake, not one a row.
