@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 from socket import socket
 
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import MalformedPacket, VariableByteIntegers
+from paho.mqtt.properties import VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd.config.document import MqttSection
