@@ -29,6 +29,8 @@ POLLS = 3
 SETTLING = Seconds(0.5)
 """How long an opening takes until a reading can show it, beside the meter's refresh."""
 PHASES = (Phase.L1, Phase.L2, Phase.L3)
+PLACES = {Phase.ALL: (0, 1, 2), **{phase: (place,) for place, phase in enumerate(PHASES)}}
+"""Where in the currents of a sum a load on this phase counts."""
 ROUNDING = 1e-9
 Currents = tuple[float, float, float]
 NOTHING: Currents = (0.0, 0.0, 0.0)
@@ -117,10 +119,7 @@ class Circuit:
         power, rating = self.plan.power, self.plan.rating
         if power is not None and load.power >= RELIEVED * power:
             return True
-        mine = on(phase, 1.0, 0.0).currents
-        return rating is not None and any(
-            on_it and amps >= RELIEVED * rating for on_it, amps in zip(mine, load.currents, strict=True)
-        )
+        return rating is not None and any(load.currents[place] >= RELIEVED * rating for place in PLACES[phase])
 
     def note(self, reading: CircuitReading) -> bool:
         """Take in a reading of its meter; say whether it holds what counts."""

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from chargerd.core.circuit import OVERLOAD, PHASES, RELIEVED, Circuit, Sum, on
+from chargerd.core.circuit import OVERLOAD, PLACES, RELIEVED, Circuit, Sum, on
 from chargerd.core.facts import Latch
 from chargerd.core.load import NO_SHARE, Share
 from chargerd.core.pickup import Pickup
@@ -18,8 +18,6 @@ RETURN_OVER = Seconds(30.0)
 """After the mains have returned, loads come back in random order over this time."""
 MINUS = -1.0
 ASTRAY = frozenset({RelayPhase.UNKNOWN, RelayPhase.OPENING})
-PLACES = {Phase.ALL: (0, 1, 2), **{phase: (place,) for place, phase in enumerate(PHASES)}}
-"""Where in the currents of a sum a load on this phase counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,7 +129,7 @@ TREE_BENDS: tuple[Bend, ...] = (
         "if False:",
         _HERE + "test_too_much_power_is_relieved_on_whichever_phase",
     ),
-    Bend("circuit", "amps >= RELIEVED * rating for on_it", "amps >= OVERLOAD * rating for on_it", _ONE_PHASE),
+    Bend("circuit", "[place] >= RELIEVED * rating", "[place] >= OVERLOAD * rating", _ONE_PHASE),
     # How relays close.
     Bend(
         "condition",
