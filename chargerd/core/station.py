@@ -273,9 +273,9 @@ class Station:
             if isinstance(event, PortRequest):
                 self._answer_unknown(event)
             return []
-        beside = self._supply.voltage_read(port, event) if isinstance(event, MeterReading) else []
+        beside = self._supply.voltages.read(port, event) if isinstance(event, MeterReading) else []
         if isinstance(event, MeterFault):
-            self._supply.voltage_unheard(port)
+            self._supply.voltages.unheard(port)
         self._to_port(port, event, now)
         return [port, *beside]
 

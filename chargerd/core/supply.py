@@ -4,9 +4,9 @@ After each event the ports that were touched are weighed anew, then protection c
 opened, what is out of control loses its contactor; only then may a start that has waited begin.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from chargerd.core.circuit import PHASES, SHED, Circuit
+from chargerd.core.circuit import SHED, Circuit
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.condition import Intervention, Step, Surroundings
 from chargerd.core.contactor import Contactor
@@ -37,31 +37,21 @@ from chargerd.core.facts import (
 )
 from chargerd.core.inputs import Inputs
 from chargerd.core.load import Share, drawn, ordered, settled, whole
-from chargerd.core.mains import DARK
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import earliest, reached
-from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of, mains_of
-from chargerd.core.plan import Phase as Wire
+from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
 from chargerd.core.resets import NOTHING_HELD, clears
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.table import Trigger, react
-from chargerd.core.units import Amps, Instant, PortId, Seconds, Volts, Watts
+from chargerd.core.units import Amps, Instant, PortId, Watts
 from chargerd.core.view import CircuitView, PortState
+from chargerd.core.voltages import Voltages
 
 NEEDS_POWER = frozenset({PortState.STARTING, PortState.CHARGING})
 """Once its boards are known: above a relay that nobody has read yet, no contactor closes."""
-BESIDE = 100
-"""Rank of a port's own meter where voltages go: after those of all circuits above."""
-
-
-def voltages_of(phase: Wire, voltages: tuple[Volts | None, ...]) -> tuple[Volts | None, ...]:
-    """Return those of a feeder's voltages that a port hangs on: its own phase's, or all where it is not stated."""
-    if len(voltages) == 1 or phase is Wire.ALL:
-        return voltages
-    return voltages[place : place + 1] if (place := PHASES.index(phase)) < len(voltages) else ()
 
 
 def needs_power(port: Port) -> bool:
@@ -108,8 +98,7 @@ class Supply:
         self._rated_above = {
             port: tuple(circuit for circuit in self._circuits.place(port).above if circuit.rated) for port in ports
         }
-        circuits = {circuit.id: circuit for circuit in plan.circuits}
-        self._mains = {port.id: mains_of(port, circuits) for port in plan.ports}
+        self.voltages = Voltages(plan, self._circuits, ports, self._below)
         for contactor in self.contactors.values():
             self._circuit_of(contactor).contactor = contactor
         self._guard()
@@ -140,31 +129,11 @@ class Supply:
                 self._guard()
             case CircuitReading():
                 return self.circuit_read(event)
-            case CircuitFault():
-                self._voltage_unheard(event)
+            case CircuitFault() if (circuit := self._circuits.get(event.circuit)) is not None:
+                self.voltages.feeder_unheard(circuit)
             case _:
                 pass
         return []
-
-    def _voltage_unheard(self, event: CircuitFault) -> None:
-        """A feeder meter has not answered: the ports' own meters tell the voltage at once."""
-        circuit = self._circuits.get(event.circuit)
-        for port in () if circuit is None else self._below[circuit.plan.id]:
-            assert circuit is not None
-            port.mains.unheard(self._circuits.place(port.id).above.index(circuit))
-
-    def voltage_unheard(self, teller: Port) -> None:
-        """A port's meter has not answered: another one tells its voltage, and that of those beside it, at once."""
-        for port, rank in self._told_by(teller):
-            port.mains.unheard(rank)
-
-    def _told_by(self, teller: Port) -> Iterator[tuple[Port, int]]:
-        """Yield the ports whose voltage a port's meter shows, itself first, and how far from it they are."""
-        yield teller, BESIDE
-        mine = self._mains[teller.id]
-        for port in self._ports.values():
-            if port is not teller and self._mains[port.id] == mine:
-                yield port, BESIDE + 1
 
     def inputs_read(self, event: InputsRead, now: Moment) -> list[Port]:
         """Take in the contacts of an input board: one reading opens what it guards."""
@@ -197,27 +166,7 @@ class Supply:
         if circuit is None:
             return []
         circuit.note(event)
-        refresh = Seconds(0.0) if circuit.plan.meter is None else circuit.plan.meter.refresh
-        out = []
-        # One voltage of a circuit of three phases is that of one of them, and nobody says which.
-        vague = len(event.voltages) == 1 and circuit.plan.phases > 1
-        for port in self._below[circuit.plan.id] if event.voltages and not vague else ():
-            place = self._circuits.place(port.id)
-            volts = voltages_of(place.phase, event.voltages)
-            if port.mains.note(volts, event.at, rank=place.above.index(circuit), refresh=refresh):
-                out.append(port)
-        return out
-
-    def voltage_read(self, teller: Port, event: MeterReading) -> list[Port]:
-        """Take in what a port's meter shows of the voltage; return the ports beside it that concerns."""
-        dead = event.voltage is not None and abs(event.voltage) < DARK
-        if event.voltage is None or (dead and not teller.load_absent()):
-            return []  # A channel that shows no voltage while current flows is broken, and no evidence.
-        out, refresh = [], teller.plan.meter.refresh
-        for port, rank in self._told_by(teller):
-            if port.mains.note((event.voltage,), event.at, rank=rank, refresh=refresh) and port is not teller:
-                out.append(port)
-        return out
+        return self.voltages.feeder_read(circuit, event)
 
     def relay(self, contactor: Contactor, event: RelayEvent, now: Moment) -> list[Port]:
         """Take in what the bus reports of a contactor."""

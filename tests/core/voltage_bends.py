@@ -29,7 +29,7 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         _VOLTAGE + "test_in_a_circuit_of_one_phase_one_meter_tells_for_all",
     ),
     Bend(
-        "supply",
+        "voltages",
         "len(event.voltages) == 1 and circuit.plan.phases > 1",
         "False",
         _VOLTAGE + "test_one_voltage_of_a_feeder_of_three_phases_is_no_evidence_for_any",
@@ -49,10 +49,18 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
     ),
     Bend("mains", "            self._rank = FARTHEST\n", "            pass\n", _AT_ONCE, ("meter",)),
     Bend(
-        "supply", "                self._voltage_unheard(event)\n", "                pass\n", _AT_ONCE, ("feeder",)
+        "supply",
+        "                self.voltages.feeder_unheard(circuit)\n",
+        "                pass\n",
+        _AT_ONCE,
+        ("feeder",),
     ),
     Bend(
-        "station", "            self._supply.voltage_unheard(port)\n", "            pass\n", _AT_ONCE, ("meter",)
+        "station",
+        "            self._supply.voltages.unheard(port)\n",
+        "            pass\n",
+        _AT_ONCE,
+        ("meter",),
     ),
     Bend(
         "mains",
@@ -179,13 +187,13 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         _VOLTAGE + "test_the_delay_is_told_by_the_clock_between_two_readings",
     ),
     Bend(
-        "supply",
+        "voltages",
         "or (dead and not teller.load_absent())",
         "",
         _VOLTAGE + "test_a_meter_that_shows_no_voltage_under_load_is_broken",
     ),
     Bend(
-        "supply",
+        "voltages",
         "return voltages[place : place + 1] if (place := PHASES.index(phase)) < len(voltages) else ()",
         "return voltages",
         _VOLTAGE + "test_a_phase_concerns_those_that_hang_on_it",
