@@ -121,7 +121,7 @@ class Circuits:
     def unguarded(self, port: PortId) -> bool:
         """Say whether nobody reads an input that guards a circuit above, or its contactor's board is away."""
         return any(
-            circuit.unguarded or (circuit.contactor is not None and circuit.contactor.board_lost)
+            circuit.unguarded or (circuit.contactor is not None and circuit.contactor.relay.board_lost)
             for circuit in self.place(port).above
         )
 
@@ -130,7 +130,7 @@ class Circuits:
         above = self.place(port).above
         lost = any(circuit.unguarded and not circuit.unread for circuit in above)
         contactors = [circuit.contactor for circuit in above if circuit.contactor is not None]
-        away = any(contactor.board_lost for contactor in contactors)
+        away = any(contactor.relay.board_lost for contactor in contactors)
         unheard = any(circuit.unread for circuit in above) or not all(it.relay.known for it in contactors)
         return unheard and not lost and not away
 

@@ -167,7 +167,6 @@ class PortCondition:
         self.to_judge = True
         """Whether the protective functions are to be asked: once for each thing that happens to the port."""
         self.token: int | None = None
-        self.board_lost = False
         self.unconfirmed_told: Instant | None = None
         """The opening of which it was told that nobody could read it back."""
         self.shown_open: bool | None = None
@@ -248,7 +247,7 @@ class PortCondition:
             Code.BUSY: self.charge is not None,
             Code.DISABLED: self.station.leaving or self.disabled() is not None,
             Code.LINE_CHANGED: self.station.lines.changed(self.id),
-            Code.BOARD_LOST: self.board_lost
+            Code.BOARD_LOST: self.relay.board_lost
             or (self._at_rest and self.relay.known and self.relay.phase is not Phase.OPEN)
             or (circuits.unguarded(self.id) and not unread),
             Code.METER_STALE: (self.meter_known and not self.seen.alive(now.instant)) or self.frozen.dead,
@@ -267,13 +266,13 @@ class PortCondition:
 
     def _not_yet_known(self) -> bool:
         """Say whether something of its own boards has neither answered nor failed to since the process began."""
-        relay = self.relay.known or self.board_lost
+        relay = self.relay.known or self.relay.board_lost
         return not relay or not self.meter_known or self.circuits.unread(self.id)
 
     def room_unclear(self) -> bool:
         """Say whether relays beside it are not known yet: until then each counts as closed, at its limit."""
         beside = [self.station.ports[other] for other in self.circuits.beside(self.id)]
-        return any(not (other.relay.known or other.board_lost) for other in beside)
+        return any(not (other.relay.known or other.relay.board_lost) for other in beside)
 
     def disabled(self) -> Disabled | None:
         """Return why somebody has taken this port out of service, if that is so."""
@@ -297,7 +296,7 @@ class PortCondition:
             and not self.latches
             and self.id not in self.station.suspects
             and self.circuits.allow(self.id)
-            and not self.board_lost
+            and not self.relay.board_lost
             and self.station.lines.steady(self.id)
             and self.station.store_writable
             and self.relay.phase is Phase.OPEN
@@ -454,7 +453,7 @@ class PortCondition:
             return False
         if self.relay.phase is Phase.OPEN:
             return self.shown_open is False  # Only what may be another line's board has called it open.
-        if self.board_lost or (self.unconfirmed(now) and self.blind(now)):
+        if self.relay.board_lost or (self.unconfirmed(now) and self.blind(now)):
             return True
         # Below an open contactor a meter shows nothing whatever its relay does: only a read-back tells.
         cut_off = any(circuit.held for circuit in self.circuits.place(self.id).above)

@@ -26,7 +26,6 @@ class Contactor:
         self.circuit = plan.id
         self.id = contactor_of(plan.id)
         self.relay = RelayWatch(self.id, plan.contactor, OPEN_TRIES)
-        self.board_lost = False
         self._closed_by: Instant | None = None
         self.watched_until: Instant | None = None
         """When it need wait no longer for what a meter below has to show."""
@@ -43,7 +42,7 @@ class Contactor:
         moving = self.relay.phase in {Phase.CLOSING, Phase.CLOSED}
         if moving and (held or not (wanted or loaded)):
             self.open(now, out)
-        elif wanted and not held and not self.board_lost and self.relay.phase is Phase.OPEN:
+        elif wanted and not held and not self.relay.board_lost and self.relay.phase is Phase.OPEN:
             self._closed_by = after(now, CLOSE_WITHIN)
             self.relay.close(now, CLOSE_WITHIN, out)
 

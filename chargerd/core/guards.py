@@ -255,7 +255,7 @@ def restored(port: Port, now: Moment) -> bool:
     """Say whether the relay is open, its board there, and two readings agree: good news needs two."""
     return (
         port.relay.phase is Phase.OPEN
-        and not port.board_lost
+        and not port.relay.board_lost
         and port.station.lines.recognised(port.id)
         and port.station.store_writable
         and port.ready(now)

@@ -374,7 +374,7 @@ class Port(PortCondition):
         `elsewhere` is the current if another port's meter shows it.
         """
         limit, measured = self.plan.protection.weld_current, elsewhere or self.seen.current
-        if self.board_lost:
+        if self.relay.board_lost:
             detail = StopDetail(function="relay_board_lost", measured=measured, limit=limit, unit="a")
         else:
             detail = StopDetail(function="relay_unconfirmed", measured=measured, limit=limit, unit="a")

@@ -83,6 +83,7 @@ class RelayWatch:
         self._open_tries = open_tries
         self._settling = plan.settling
         self.phase = Phase.UNKNOWN
+        self.board_lost = False
         self.known = False
         """Whether it has been read, or asked in vain, since the process began: else nothing is known of it yet."""
         self.read_back: bool | None = None
@@ -129,8 +130,9 @@ class RelayWatch:
         self._forget_leases()
         out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
 
-    def note_board(self, now: Instant, out: Outbox, *, was_lost: bool, lost: bool) -> None:
+    def note_board(self, now: Instant, out: Outbox, *, lost: bool) -> None:
         """Its board is lost, or back. It may have opened its relays: none is renewed unless it reads closed."""
+        was_lost, self.board_lost = self.board_lost, lost
         if lost:
             self._seen_closed_at = None
         elif was_lost:

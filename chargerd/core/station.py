@@ -468,8 +468,7 @@ class Station:
             self._out.tell(BoardReturned(board=event.board))
         self._supply.board(event, now)
         for port in ports:
-            was_lost, port.board_lost = port.board_lost, isinstance(event, BoardLost)
-            port.relay.note_board(now.instant, self._out, was_lost=was_lost, lost=port.board_lost)
+            port.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))
         return ports
 
     def _line(self, said: LineChanged | LineRestored | None, now: Moment) -> list[Port]:

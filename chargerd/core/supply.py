@@ -175,10 +175,8 @@ class Supply:
     def board(self, event: BoardLost | BoardBack, now: Moment) -> None:
         """A board is lost or back: its contactors are opened anew, or read back."""
         for contactor in self.contactors.values():
-            if contactor.plan.board != event.board:
-                continue
-            was_lost, contactor.board_lost = contactor.board_lost, isinstance(event, BoardLost)
-            contactor.relay.note_board(now.instant, self._out, was_lost=was_lost, lost=contactor.board_lost)
+            if contactor.plan.board == event.board:
+                contactor.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))
 
     def reset(self, event: ResetRequested, now: Moment) -> bool:
         """Clear a circuit's latches, those of inputs that still report danger excepted; say whether it is one."""

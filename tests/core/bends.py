@@ -466,7 +466,7 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "condition",
-        "            and not self.board_lost\n",
+        "            and not self.relay.board_lost\n",
         "",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
         (),

@@ -158,8 +158,8 @@ TREE_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "circuits",
-        "circuit.contactor.board_lost)\n            for circuit in self.place(port).above",
-        "circuit.contactor.board_lost)\n            for circuit in self.place(port).above[:1]",
+        "circuit.contactor.relay.board_lost)\n            for circuit in self.place(port).above",
+        "circuit.contactor.relay.board_lost)\n            for circuit in self.place(port).above[:1]",
         _UNREAD,
     ),
     Bend(
@@ -183,7 +183,7 @@ TREE_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "circuits",
-        "circuit.unguarded or (circuit.contactor is not None and circuit.contactor.board_lost)",
+        "circuit.unguarded or (circuit.contactor is not None and circuit.contactor.relay.board_lost)",
         "circuit.unguarded",
         _LOST,
     ),

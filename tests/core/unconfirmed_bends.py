@@ -37,7 +37,12 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
         (("seen", True),),
     ),
     Bend("supply", " and not port.unconfirmed(now)\n", "\n", _DEAD_LINE),
-    Bend("condition", "self.board_lost or (self.unconfirmed(now) and self.blind(now))", "self.board_lost", _BLIND),
+    Bend(
+        "condition",
+        "self.relay.board_lost or (self.unconfirmed(now) and self.blind(now))",
+        "self.relay.board_lost",
+        _BLIND,
+    ),
     Bend(
         "condition",
         "return cut_off and self.relay.told_open_at is not None",
