@@ -53,8 +53,6 @@ from chargerd.core.facts import (
     Fact,
     ForeignAnswers,
     Latch,
-    LineChanged,
-    LineRestored,
     PortTemperatureHigh,
     RelayNotReconciled,
     SessionEnded,
@@ -242,15 +240,20 @@ class Station:
     def _route(self, event: Report, now: Moment) -> list[Port]:
         match event:
             case DeadlineReached():
-                return []
+                pass
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
                 return self._supply.note(event, now)
             case BoardLost() | BoardBack() | BoardPrepared() | PreparationFailed() | ForeignHeard():
                 return self._board(event, now)
-            case BoardIdentified() | StoreChanged() | LineAccepted() | ShutdownRequested():
-                return self._all(event, now)
+            case BoardIdentified() | LineAccepted():
+                return self._line(event, now)
+            case StoreChanged():
+                self._store(event)
+            case ShutdownRequested():
+                return self._shut_down(event, now)
             case _:
                 return self._route_port(event, now)
+        return []
 
     def _asked(self, event: Request | RequestNews, now: Moment) -> list[Port]:
         """Take in what somebody asks for; what is on its way already comes first."""
@@ -471,32 +474,20 @@ class Station:
             port.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))
         return ports
 
-    def _line(self, said: LineChanged | LineRestored | None, now: Moment) -> list[Port]:
+    def _line(self, event: BoardIdentified | LineAccepted, now: Moment) -> list[Port]:
+        """Take in what says which line it is; return the ports on one that has changed, or is itself again."""
+        lines = self._surroundings.lines
+        said = lines.note(event) if isinstance(event, BoardIdentified) else lines.accept(event.line)
         if said is None:
             return []
-        ports = [self._ports[port] for port in self._surroundings.lines.ports_on(said.line)]
+        ports = [self._ports[port] for port in lines.ports_on(said.line)]
         line_sessions.follow(said, ports, now)
         return ports
 
-    def _all(
-        self, event: BoardIdentified | StoreChanged | LineAccepted | ShutdownRequested, now: Moment
-    ) -> list[Port]:
-        """Take in what concerns a line with all its ports, or every port."""
-        match event:
-            case BoardIdentified():
-                return self._line(self._surroundings.lines.note(event), now)
-            case StoreChanged():
-                return self._store(event)
-            case LineAccepted():
-                return self._line(self._surroundings.lines.accept(event.line), now)
-            case _:
-                return self._shut_down(event, now)
-
-    def _store(self, event: StoreChanged) -> list[Port]:
+    def _store(self, event: StoreChanged) -> None:
         if event.writable != self._surroundings.store_writable:
             self._surroundings.store_writable = event.writable
             self._out.tell(StoreRecovered() if event.writable else StoreFailed())
-        return []
 
     def _shut_down(self, event: ShutdownRequested, now: Moment) -> list[Port]:
         self._surroundings.leaving = True
