@@ -9,7 +9,7 @@ from chargerd.core.alarms import implausible, is_known, noticed
 from chargerd.core.availability import Availability, answer
 from chargerd.core.charge import settle_interrupted
 from chargerd.core.circuits import Circuits
-from chargerd.core.commands import Answer, Checkpoint, Code, ReadEnergy, ReplyStatus
+from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.condition import Step, Surroundings
 from chargerd.core.events import (
     AvailabilityRequest,
@@ -54,9 +54,7 @@ from chargerd.core.facts import (
     ForeignAnswers,
     Latch,
     PortTemperatureHigh,
-    RelayNotReconciled,
     SessionEnded,
-    SessionUpdated,
     StoreFailed,
     StoreRecovered,
 )
@@ -74,11 +72,12 @@ from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import Port
 from chargerd.core.relay import Phase, Signal
 from chargerd.core.resuming import Outlook, outlook
+from chargerd.core.rounds import Rounds
 from chargerd.core.session import SessionRecord, StopDetail
 from chargerd.core.supply import Supply
 from chargerd.core.table import Trigger, react
 from chargerd.core.thermal import Warmth, cooled
-from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, WattHours, after, between
+from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, WattHours, between
 from chargerd.core.view import CircuitView, PortState, PortView
 from chargerd.core.wakes import Wakes
 from chargerd.core.wiring import Wiring
@@ -134,6 +133,7 @@ class Station:
         }
         self._surroundings.ports = self._ports
         self._supply = Supply(plan, self._surroundings, self._ports, self._out, now)
+        self._rounds = Rounds(plan, self._ports, self._supply.contactors, self._out)
         self._heard = Heard(self._surroundings.circuits, self._out)
         self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
@@ -144,9 +144,6 @@ class Station:
         self._strangers: dict[tuple[BoardId, str | None], Recurring] = {}
         self._deadline: Instant | None = None
         """Reckoned once after each event: it is asked for far more often."""
-        self._checkpoint_at: Instant | None = None
-        self._update_at: Instant | None = None
-        self._reconciled_by: Instant | None = None
 
     def begin(
         self,
@@ -175,9 +172,7 @@ class Station:
         for port in self._ports.values():
             port.relay.open(now.instant, self._out)
         self._supply.begin(now)
-        self._checkpoint_at = after(now.instant, self._plan.checkpoint_every)
-        self._update_at = after(now.instant, self._plan.update_every)
-        self._reconciled_by = after(now.instant, self._plan.reconcile_within)
+        self._rounds.begin(now.instant)
         return self._conclude(None, self._ports.values(), now)
 
     def handle(self, event: Event, now: Moment) -> Outcome:
@@ -197,8 +192,8 @@ class Station:
         return self._deadline
 
     def _first_deadline(self) -> Instant | None:
-        own = (self._checkpoint_at, self._update_at, self._reconciled_by)
-        return earliest((*own, self._supply.due(), self._wakes.first(), self._flaps.due(), self._wiring.due()))
+        own = (self._rounds.due(), self._flaps.due(), self._wiring.due())
+        return earliest((*own, self._supply.due(), self._wakes.first()))
 
     def views(self, now: Moment) -> tuple[PortView, ...]:
         """Return snapshots of all ports."""
@@ -410,46 +405,8 @@ class Station:
             signal = port.relay.wake(now.instant, self._out)
             if signal is not None:
                 react(port, SIGNALS[signal], event, now)
-        if self._checkpoint_at is not None and now.instant >= self._checkpoint_at:
-            self._checkpoint(now)
-        if self._update_at is not None and now.instant >= self._update_at:
-            self._update(now)
-        if self._reconciled_by is not None and now.instant >= self._reconciled_by:
-            self._report_unreconciled()
+        self._rounds.wake(now)
         return due
-
-    def _checkpoint(self, now: Moment) -> None:
-        self._checkpoint_at = after(now.instant, self._plan.checkpoint_every)
-        records = self._records(now)
-        warmths = tuple(one for port in self._ports.values() if (one := port.warmth(now)) is not None)
-        if records or warmths:
-            self._out.do(Checkpoint(records=records, warmths=warmths))
-        for record in records:
-            self._out.do(ReadEnergy(port=record.order.port))
-
-    def _update(self, now: Moment) -> None:
-        self._update_at = after(now.instant, self._plan.update_every)
-        for record in self._records(now):
-            self._out.tell(SessionUpdated(record=record))
-
-    def _report_unreconciled(self) -> None:
-        """Tell whose relays were not shown open in time; what was not heard of by now is no longer unknown."""
-        self._reconciled_by = None
-        for contactor in self._supply.contactors.values():
-            contactor.relay.known = True
-            if contactor.relay.opened_at is None:
-                self._out.tell(RelayNotReconciled(port=contactor.id, board=contactor.plan.board))
-        for port in self._ports.values():
-            port.meter_known = port.relay.known = True
-            if port.relay.opened_at is None:
-                self._out.tell(RelayNotReconciled(port=port.id, board=port.plan.relay.board))
-
-    def _records(self, now: Moment) -> tuple[SessionRecord, ...]:
-        return tuple(
-            port.record(now)
-            for port in self._ports.values()
-            if port.charge is not None and port.charge.announced and port.charge.kept is None
-        )
 
     def _board(self, event: BoardEvent, now: Moment) -> list[Port]:
         self._surroundings.note_prepared(event)

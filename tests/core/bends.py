@@ -608,7 +608,7 @@ BENDS: tuple[Bend, ...] = (
         _RELAYS + "test_a_relay_read_back_closed_after_three_openings_is_locked_out",
     ),
     Bend(
-        "station",
+        "rounds",
         "if port.relay.opened_at is None:",
         "if port.state is None:",
         _RELAYS + "test_a_relay_that_cannot_be_shown_open_is_reported_after_five_seconds",

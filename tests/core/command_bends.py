@@ -195,7 +195,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
         ("meter", "meter_stale"),
     ),
     Bend(
-        "station",
+        "rounds",
         "port.meter_known = port.relay.known = True",
         "pass",
         _BEGUN + "test_a_line_that_says_nothing_at_all_is_lost_in_the_end",
