@@ -11,19 +11,19 @@ from chargerd.core.availability import Availability
 from chargerd.core.charge import Charge
 from chargerd.core.circuits import BETWEEN_CLOSINGS, Circuits
 from chargerd.core.commands import Code
-from chargerd.core.events import BoardBack, BoardEvent, BoardPrepared, PreparationFailed
+from chargerd.core.dead_men import DeadMen
 from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.lines import Lines
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.pickup import Recurring, earliest, reached
-from chargerd.core.plan import DeadMan, Limits, PortPlan, RelayPlan
+from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.protection import Models, Verdict, next_judgement
 from chargerd.core.relay import Phase, RelayWatch
 from chargerd.core.resuming import Outlook, outlook
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.thermal import START_BELOW
-from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
+from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.core.view import PortState, PortView
 from chargerd.core.weld import REFRESHES, SETTLING, Weld
 
@@ -97,36 +97,11 @@ class Surroundings:
     """How long a start waits whose order does not say."""
     resume_window: Seconds = Seconds(0.0)
     """The longest outage after which a session goes on."""
-    prepared: set[BoardId] = field(default_factory=set)
-    """The boards whose settings were read and were right, since they were last there anew."""
-
+    dead_men: DeadMen = field(default_factory=DeadMen)
     lines: Lines = field(default_factory=Lines)
     """What is known of the lines that boards hang on."""
-
     suspects: set[PortId] = field(default_factory=set)
     """Ports whose meters or relays may be exchanged, while that is not settled."""
-
-    def dead_man(self, relay: RelayPlan) -> DeadMan:
-        """Return how a relay opens when nobody speaks to its board any more: not at all, where nobody knows.
-
-        A board that must be set for that, or that an input may keep closed, has none until it was set and read.
-        """
-        known = relay.prepared or relay.board in self.prepared
-        return relay.dead_man if known else DeadMan.NONE
-
-    def note_prepared(self, event: BoardEvent) -> None:
-        """Take in what an event says of a board's settings: lost it still does what it was set to."""
-        if isinstance(event, BoardPrepared):
-            self.prepared.add(event.board)
-        elif isinstance(event, BoardBack | PreparationFailed):
-            self.prepared.discard(event.board)  # Back it may be another, or have forgotten.
-
-    def lapses(self, relay: RelayPlan) -> bool:
-        """Say whether a relay is known to open by itself when nobody speaks to its board any more.
-
-        A board that opens when it is not polled does not count: it is polled for as long as the daemon lives.
-        """
-        return relay.lease is not None and self.dead_man(relay) is not DeadMan.NONE
 
     def next_token(self) -> int:
         """Return a token nobody has used before."""
@@ -401,7 +376,8 @@ class PortCondition:
 
     def unconfirmed_at(self) -> Instant | None:
         """Return when nobody knows any more where its relay stands; `None` while it is not being opened."""
-        return self.relay.unconfirmed_at(lapses=self.station.lapses(self.plan.relay), shown=self.shown_within())
+        lapses = self.station.dead_men.lapses(self.plan.relay)
+        return self.relay.unconfirmed_at(lapses=lapses, shown=self.shown_within())
 
     def unconfirmed(self, now: Moment) -> bool:
         """Say whether its relay was told to open and nobody knows whether it is."""
@@ -420,7 +396,7 @@ class PortCondition:
         told, until = self.relay.told_open_at, self.unconfirmed_at()
         if told is None or until is None or not reached(until, now.instant) or self.frozen.dead:
             return False
-        since = until if self.station.lapses(self.plan.relay) else after(told, self.shown_within())
+        since = until if self.station.dead_men.lapses(self.plan.relay) else after(told, self.shown_within())
         seen = self.seen
         flows = seen.current_at is not None and seen.current_at >= since and not self.load_absent()
         draws = seen.power_at is not None and seen.power_at >= since and (seen.power or 0.0) > self.weld.least
@@ -449,7 +425,7 @@ class PortCondition:
         """Say whether only the contactor above can still open this port."""
         if any(latch.function in BEYOND_CONTROL for latch in self.latches):
             return True
-        if self.station.lapses(self.plan.relay):
+        if self.station.dead_men.lapses(self.plan.relay):
             return False
         if self.relay.phase is Phase.OPEN:
             return self.shown_open is False  # Only what may be another line's board has called it open.

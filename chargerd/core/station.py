@@ -409,7 +409,7 @@ class Station:
         return due
 
     def _board(self, event: BoardEvent, now: Moment) -> list[Port]:
-        self._surroundings.note_prepared(event)
+        self._surroundings.dead_men.note(event)
         if isinstance(event, BoardPrepared):
             return []
         if isinstance(event, PreparationFailed):

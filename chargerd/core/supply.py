@@ -109,7 +109,7 @@ class Supply:
         return circuit
 
     def _lapses(self, contactor: Contactor) -> bool:
-        return self._station.lapses(contactor.plan)
+        return self._station.dead_men.lapses(contactor.plan)
 
     # What comes in
 

@@ -10,18 +10,12 @@ _UNPREPARED = "scenarios.test_contactors:test_a_board_that_was_not_prepared_coun
 
 RELAY_BENDS: tuple[Bend, ...] = (
     # A dead-man that nobody has set is none.
+    Bend("dead_men", "return known and relay.lease", "return relay.lease", _UNPREPARED, ("never",)),
+    Bend("dead_men", "relay.prepared or relay.board in self._prepared", "relay.prepared", _UNPREPARED, ("set",)),
     Bend(
-        "condition",
-        "return relay.dead_man if known else DeadMan.NONE",
-        "return relay.dead_man",
-        _UNPREPARED,
-        ("never",),
+        "dead_men", "            self._prepared.discard(event.board)", "            pass", _UNPREPARED, ("back",)
     ),
-    Bend("condition", "relay.prepared or relay.board in self.prepared", "relay.prepared", _UNPREPARED, ("set",)),
-    Bend(
-        "condition", "            self.prepared.discard(event.board)", "            pass", _UNPREPARED, ("back",)
-    ),
-    Bend("condition", "BoardBack | PreparationFailed):", "BoardBack):", _UNPREPARED, ("refused",)),
+    Bend("dead_men", "BoardBack | PreparationFailed):", "BoardBack):", _UNPREPARED, ("refused",)),
     Bend(
         "relay",
         "                self._seen_closed_at = None  # It is asked for again in its time.\n",

@@ -51,7 +51,7 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "condition",
-        "if self.station.lapses(self.plan.relay):\n            return False\n        if self.relay",
+        "if self.station.dead_men.lapses(self.plan.relay):\n            return False\n        if self.relay",
         "if self.relay",
         _HERE + "test_a_blind_relay_that_lapses_costs_its_own_port_only",
     ),
