@@ -31,6 +31,7 @@ LINE = LinePlan(
 OTHER = LinePlan(
     id="line-b", boards=(BoardId("b"),), telling=frozenset({BoardId("b")}), unique=frozenset({BoardId("b")})
 )
+LINE_K = LinePlan(id="line-k", boards=(BoardId("k"),), telling=frozenset({BoardId("k")}))
 SITE = StationPlan(
     ports=(PLAN,), circuits=(CircuitPlan(id=CircuitId("shed")),), lines=(LINE, OTHER), resume_window=WINDOW
 )
@@ -62,6 +63,15 @@ def kept(words: tuple[int, ...] = MINE, board: BoardId = METER) -> Identity:
 
 
 CHANGED = LineChanged(line="line-a", board=METER)
+
+
+def in_session(lasts: float) -> Site:
+    """A session that has charged for so many seconds on the line it began on."""
+    world = Site(kept())
+    world.says(MINE)
+    world.charging()
+    world.run(lasts)
+    return world
 
 
 def test_what_boards_tell_first_is_kept_without_a_word() -> None:
@@ -164,10 +174,7 @@ def test_but_not_for_one_that_is_dead_or_does_not_tell() -> None:
 
 
 def test_a_session_that_charges_is_opened_and_waits_for_its_line() -> None:
-    world = Site(kept())
-    world.says(MINE)
-    world.charging()
-    world.run(60)
+    world = in_session(60)
     world.says(OTHERS)
     world.run(1)
     assert (world.state(), world.view().relay_closed) == (PortState.SUSPENDED, False)
@@ -179,10 +186,7 @@ def test_a_session_that_charges_is_opened_and_waits_for_its_line() -> None:
 
 @pytest.mark.parametrize(("words", "goes_on"), [(MINE, True), (OTHERS, False), (None, False)])
 def test_a_session_goes_on_only_on_the_line_it_began_on(words: tuple[int, ...] | None, goes_on: bool) -> None:
-    world = Site(kept())
-    world.says(MINE)
-    world.charging()
-    world.run(200)
+    world = in_session(200)
     world.restart(after=10.0)
     world.run(30)
     assert world.state() is PortState.SUSPENDED  # Nobody has told yet who is there.
@@ -270,14 +274,13 @@ def test_a_start_whose_line_was_away_while_it_was_written_comes_to_nothing() -> 
 
 def test_a_contactors_line_counts_for_the_ports_below() -> None:
     contactor = port_plan("K01").relay
-    above = LinePlan(id="line-k", boards=(BoardId("k"),), telling=frozenset({BoardId("k")}))
     plan = StationPlan(
         ports=(PLAN,),
         circuits=(
             CircuitPlan(id=CircuitId("shed"), parent=CircuitId("site")),
             CircuitPlan(id=CircuitId("site"), contactor=type(contactor)(board=BoardId("k"), channel=1)),
         ),
-        lines=(above,),
+        lines=(LINE_K,),
     )
     world = World(site=plan)
     for words in (MINE, OTHERS):
@@ -313,10 +316,7 @@ def test_what_is_not_there_is_not_accepted() -> None:
 
 
 def test_a_session_has_its_time_to_recover_once_its_line_is_itself_again() -> None:
-    world = Site(kept())
-    world.says(MINE)
-    world.charging()
-    world.run(60)
+    world = in_session(60)
     world.says(OTHERS)
     world.run(239.9)
     world.says(MINE)
@@ -328,15 +328,20 @@ def test_a_session_has_its_time_to_recover_once_its_line_is_itself_again() -> No
 
 
 def test_an_outage_that_is_not_proved_in_time_is_over_whatever_its_line_is() -> None:
-    world = Site(kept())
-    world.says(MINE)
-    world.charging()
-    world.run(60)
+    world = in_session(60)
     world.boot, world.time_from = 2, ClockQuality.NONE
     world.restart()
     world.says(OTHERS)
     world.run(130)
     assert [one.reason for one in world.settlements()] == [StopReason.POWER_LOSS]
+
+
+SHARED = PortId("contactor/shed")
+LINE_A = LinePlan(id="line-a", boards=(RELAY, METER), telling=frozenset({METER}))
+
+
+def tells(world: World, words: tuple[int, ...], board: BoardId = METER) -> None:
+    world.tell(BoardIdentified(board=board, at=Instant(world.now), words=words))
 
 
 def below_a_contactor(*lines: LinePlan, lease: float | None = 6.0, window: float = 0.0) -> World:
@@ -359,30 +364,26 @@ def below_a_contactor(*lines: LinePlan, lease: float | None = 6.0, window: float
 
 
 def test_no_contactor_closes_for_a_start_that_has_waited_on_a_line_that_has_changed() -> None:
-    world = below_a_contactor(LinePlan(id="line-k", boards=(BoardId("k"),), telling=frozenset({BoardId("k")})))
-
-    def says(words: tuple[int, ...]) -> None:
-        world.tell(BoardIdentified(board=BoardId("k"), at=Instant(world.now), words=words))
-
-    contactor = world.contacts[PortId("contactor/shed")]
-    says(MINE)
+    world = below_a_contactor(LINE_K)
+    contactor = world.contacts[SHARED]
+    tells(world, MINE, BoardId("k"))
     world.charging()
     world.start("C01")
-    says(OTHERS)
+    tells(world, OTHERS, BoardId("k"))
     world.run(10)
     world.stop(force=True)
     world.run(60)
     assert world.state("C01") is PortState.QUEUED
     assert [closed for _, closed, _ in contactor.edges] == [True, False]
-    says(MINE)
+    tells(world, MINE, BoardId("k"))
     world.run(10)
     assert world.state("C01") is PortState.CHARGING
 
 
 def test_nor_for_one_under_way_while_nobody_knows_what_hangs_on_its_line() -> None:
     world = below_a_contactor(LinePlan(id="line-k", boards=(BoardId("k"), BESIDE), telling=frozenset({BESIDE})))
-    contactor = world.contacts[PortId("contactor/shed")]
-    world.tell(BoardIdentified(board=BESIDE, at=Instant(world.now), words=MINE))
+    contactor = world.contacts[SHARED]
+    tells(world, MINE, BESIDE)
     world.charging()
     world.stop(force=True)
     for _ in range(2):  # The port's, then the contactor's, that has yet to be read back.
@@ -403,9 +404,8 @@ def test_nor_for_one_under_way_while_nobody_knows_what_hangs_on_its_line() -> No
 def test_a_contactor_stays_open_above_a_relay_that_only_another_lines_board_calls_open(
     words: tuple[int, ...], *, closes: bool
 ) -> None:
-    telling = frozenset({METER})
-    world = below_a_contactor(LinePlan(id="line-a", boards=(RELAY, METER), telling=telling), lease=None)
-    world.tell(BoardIdentified(board=METER, at=Instant(world.now), words=MINE))
+    world = below_a_contactor(LINE_A, lease=None)
+    tells(world, MINE)
     world.charging(current=2.5, power=300.0)
     world.charging("C01", current=2.5, power=300.0)
     for board in (RELAY, METER):
@@ -413,19 +413,11 @@ def test_a_contactor_stays_open_above_a_relay_that_only_another_lines_board_call
     world.board.lost = True
     world.run(60)
     assert (world.view().relay_closed, world.state("C01")) == (False, PortState.SUSPENDED)
-    assert not world.contacts[PortId("contactor/shed")].closed
-    world.tell(BoardIdentified(board=METER, at=Instant(world.now), words=words))
+    assert not world.contacts[SHARED].closed
+    tells(world, words)
     world.run(60)
-    assert world.contacts[PortId("contactor/shed")].closed is closes
+    assert world.contacts[SHARED].closed is closes
     assert (world.state("C01") is PortState.CHARGING) is closes
-
-
-SHARED = PortId("contactor/shed")
-LINE_A = LinePlan(id="line-a", boards=(RELAY, METER), telling=frozenset({METER}))
-
-
-def tells(world: World, words: tuple[int, ...]) -> None:
-    world.tell(BoardIdentified(board=METER, at=Instant(world.now), words=words))
 
 
 def out_of_control(world: World) -> list[PortId | None]:
