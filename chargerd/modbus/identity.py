@@ -21,7 +21,7 @@ that for its proof."""
 APART = Seconds(2.0)
 """Where there is other work: a line with nothing else to do is asked one board after the other."""
 TRIES = 2
-"""Requests in a row without an answer after which a board tells none."""
+"""Requests in a row without an answer after which a board tells none, and others are in no hurry to be asked."""
 MEANINGLESS = ({0x0000}, {0xFFFF})
 """What registers hold that were never written."""
 
@@ -43,14 +43,15 @@ class Identities:
         self._awaited: set[BoardId] = set()
         """Boards asked in the round they are in: what comes from another belongs to the round before."""
         self._have_told: set[BoardId] = set()
-        self._in_vain = False
-        """The last one that was asked has not answered: no start is kept waiting for others of its kind."""
+        self._silences = 0
+        """Requests in a row without an answer, to whichever board: no start waits for more than `TRIES`."""
         self._not_before = LONG_AGO
-        self.urgent: BoardId | None = None
+        self._urgent: BoardId | None = None
         """The board that is asked at once: its line may have been exchanged just now."""
 
     def begin(self, now: Instant, board: BoardId | None = None) -> None:
         """Ask all boards anew, or one: they may be others than before."""
+        self._silences = 0
         for name in self._registers if board is None else {board} & self._registers.keys():
             self._restart(name, after(now, AFTER))
 
@@ -58,9 +59,9 @@ class Identities:
         """Ask one board at once that has told before, one with a serial number if there is any."""
         told = [board for board in self._registers if board in self._have_told]
         surest = [board for board in told if any(one.unique for one in self._registers[board])] or told
-        if surest and self.urgent is None:
+        if surest and self._urgent is None:
             self._restart(surest[0], now)
-            self.urgent = surest[0]
+            self._urgent = surest[0]
 
     def due(
         self, now: Instant, *, idle: bool, alone: bool, calm: bool = False
@@ -70,8 +71,8 @@ class Identities:
         `alone`: nothing else with a deadline is due. `idle`: nor is any reading of a closed port. `calm`: no relay
         is closed, and a start may be waiting for it.
         """
-        for job in sorted(self.jobs, key=lambda job: (job.board != self.urgent, job.begins)):
-            hurried = (calm and not self._in_vain) or job.board == self.urgent
+        for job in sorted(self.jobs, key=lambda job: (job.board != self._urgent, job.begins)):
+            hurried = (calm and self._silences < TRIES) or job.board == self._urgent
             if not (idle or hurried) and now < self._not_before:
                 return
             by = after(job.begins, Seconds(0.0) if hurried else WITHIN)
@@ -97,6 +98,7 @@ class Identities:
         if board not in self._awaited:
             return None
         self._awaited.discard(board)
+        self._silences = 0
         self._words[board] += registers_of(pdu)
         self._place[board] += 1
         if self._place[board] < len(self._registers[board]):
@@ -104,7 +106,6 @@ class Identities:
             return None
         words = tuple(self._words[board])
         self._have_told.add(board)
-        self._in_vain = False
         self._restart(board, after(now, AGAIN))
         return (None if set(words) in MEANINGLESS else words,)
 
@@ -114,7 +115,7 @@ class Identities:
             return False
         self._awaited.discard(board)
         self._misses[board] += 1
-        self._in_vain = not refused
+        self._silences = 0 if refused else self._silences + 1
         if refused or self._misses[board] >= TRIES:
             self._restart(board, after(now, AGAIN) if board in self._have_told else NEVER)
             return True
@@ -125,5 +126,5 @@ class Identities:
         self._words[board], self._place[board], self._misses[board] = [], 0, 0
         self._of[board].begins = begins
         self._awaited.discard(board)
-        if board == self.urgent:
-            self.urgent = None
+        if board == self._urgent:
+            self._urgent = None

@@ -119,6 +119,33 @@ def test_boards_that_are_silent_to_it_keep_no_start_waiting(monkeypatch: pytest.
     assert len(serials_asked(bench)) <= 2
 
 
+def test_some_that_are_silent_to_it_do_not_keep_the_rest_from_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, site(12))
+    usual = bench.boards.script
+    silent = [bytes([unit, 3]) + SERIAL.to_bytes(2, "big") for unit in (11, 14)]
+    bench.line.script = lambda request: [] if request[:4] in silent else usual(request)
+    bench.bus.execute(SetPace(port=PortId("A01"), pace=Pace.ARMED))
+    bench.run(AFTER + 2.0)
+    assert len({board for board, words in who(bench) if words is not None}) == 10
+
+
+def test_what_was_silent_to_it_on_a_line_that_was_away_keeps_nobody_from_being_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(monkeypatch, site(12))
+    usual = bench.boards.script
+    bench.line.script = lambda request: [] if request[2:4] == SERIAL.to_bytes(2, "big") else usual(request)
+    bench.run(10.0)
+    bench.unplug()
+    bench.run(1.5)
+    bench.forget()
+    bench.line.script = usual
+    bench.plug()
+    bench.bus.execute(SetPace(port=PortId("A01"), pace=Pace.ARMED))
+    bench.run(AFTER + 5.0)
+    assert len({board for board, words in who(bench) if words is not None}) == 12
+
+
 def identities(*boards: BoardId) -> Identities:
     registers = (IdentityRegister(address=1), IdentityRegister(address=7, count=2))
     return Identities(dict.fromkeys(boards, (11, registers)))
