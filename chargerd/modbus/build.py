@@ -15,7 +15,8 @@ from chargerd.modbus.connector import connector
 from chargerd.modbus.feeder import Feeder, InputBoard, Supply, ThermometerBoard, readings_of
 from chargerd.modbus.identity import Identities
 from chargerd.modbus.jobs import Kind, Reading, Regular
-from chargerd.modbus.schedule import PortOnBus, Schedule
+from chargerd.modbus.port_on_bus import PortOnBus
+from chargerd.modbus.schedule import Schedule
 
 KINDS = {
     Kind.CURRENT: Quantity.CURRENT,

@@ -10,7 +10,7 @@ Where nothing fast is to be read, the slower ones have the line to themselves.
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from chargerd.config.pacing import (
     COILS_EVERY,
@@ -19,9 +19,7 @@ from chargerd.config.pacing import (
     FAST_EVERY,
     FAST_WITHIN,
     HURRY,
-    IDLE_EVERY,
     START_BETWEEN,
-    VOLTAGE_EVERY,
 )
 from chargerd.core.commands import Pace, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, Instant, PortId, Seconds, after, between
@@ -29,6 +27,8 @@ from chargerd.modbus.back_off import BackOffs
 from chargerd.modbus.identity import Identities
 from chargerd.modbus.jobs import NEVER, Coils, Cut, Hold, Identify, Job, Kind, Reading, Regular
 from chargerd.modbus.lateness import Lateness
+from chargerd.modbus.port_on_bus import PortOnBus
+from chargerd.modbus.voltages import Voltages
 
 LATE_FOR_LONG = Seconds(1.0)
 """How long after its deadline a slower thing is let in after each fast reading: the line is overloaded."""
@@ -43,19 +43,6 @@ class _Due:
     starting: bool = False
     pressing: bool = False
     """Whether it goes before what is late already: an alarm must not wait for a power."""
-
-
-@dataclass(slots=True, kw_only=True)
-class PortOnBus:
-    """A port's pace and its readings on this bus."""
-
-    mains: tuple[str, str]
-    """The same for all ports whose voltage one meter can tell."""
-    pace: Pace = Pace.IDLE
-    untold: bool = False
-    """Whether its meter has failed to tell its voltage when it was last asked for it."""
-    readings: dict[Kind, Reading] = field(default_factory=dict)
-    power_every: Seconds = Seconds(2.0)
 
 
 class PassedOverError(Exception):
@@ -83,6 +70,7 @@ class Schedule:
         self.lateness = Lateness()
         self._settled_at: dict[BoardId, Instant] = {}
         self.back_offs = BackOffs(boards, min_periods or {})
+        self.voltages = Voltages(ports, self.back_offs)
         self._passed_over = 0
         """How many jobs have begun in a row while an opening waited that could have gone out."""
         self._cuts: dict[PortId, Cut] = {}
@@ -93,7 +81,7 @@ class Schedule:
         self._out_of_turn: Job | None = None
         """What was chosen last where slower things have their turn."""
         for port in ports.values():
-            self._set_pace(port, Pace.IDLE)
+            port.set_pace(Pace.IDLE)
 
     # What is wanted
 
@@ -133,22 +121,16 @@ class Schedule:
 
     def ask_energy(self, port: PortId, now: Instant) -> None:
         """Read a port's register soon; asked again by itself until it is there or the port falls idle."""
-        reading = self._ports[port].readings.get(Kind.ENERGY)
-        if reading is not None:
-            reading.ask(now)
+        self._ports[port].ask(Kind.ENERGY, now)
 
     def set_pace(self, port: PortId, pace: Pace, now: Instant) -> None:
         """Read a port's meter at this pace from now on."""
-        self._set_pace(self._ports[port], pace)
+        on_bus = self._ports[port]
+        on_bus.set_pace(pace)
         if pace is Pace.ARMED:
             for kind in (Kind.CURRENT, Kind.POWER):
-                self._ask(self._ports[port], kind, now)
-        self._choose_voltage()
-
-    @staticmethod
-    def _ask(port: PortOnBus, kind: Kind, now: Instant) -> None:
-        if kind in port.readings:
-            port.readings[kind].ask(now)
+                on_bus.ask(kind, now)
+        self.voltages.choose()
 
     @property
     def holding(self) -> bool:
@@ -221,7 +203,7 @@ class Schedule:
             case Regular():
                 job.last = now
             case Reading():
-                for reading in self._same(job):
+                for reading in self._ports[job.port].read_with(job):
                     reading.done(now)
             case Identify():
                 self.identities.asked(job, now)
@@ -248,22 +230,13 @@ class Schedule:
         match job:
             case Reading():
                 self.back_offs.boards[job.board].unheard = job
-                for reading in self._same(job):
+                for reading in self._ports[job.port].read_with(job):
                     reading.renew()
-                self._choose_voltage()
+                self.voltages.choose()
             case Regular():
                 job.last = LONG_AGO
             case Coils():
                 self._coils_asked[job.board] = None
-
-    def told(self, job: Reading, *, voltage: bool) -> None:
-        """A meter was asked for its voltage, and has told it or not; if not, another one is asked at once."""
-        port = self._ports[job.port]
-        asked = port.readings.get(Kind.VOLTAGE)
-        if asked is None or asked.block is not job.block or port.untold is not voltage:
-            return
-        port.untold = not voltage
-        self._choose_voltage()
 
     def forgive(self) -> None:
         """The line is back: every board may be asked at once, relays first, and who it is after that.
@@ -400,62 +373,8 @@ class Schedule:
             case _:
                 return None
 
-    def _same(self, job: Reading) -> Iterator[Reading]:
-        """All readings that one transaction serves: the same block of the same channel."""
-        for reading in self._ports[job.port].readings.values():
-            if reading.block is job.block:
-                yield reading
-
     def _coils_wait_for(self, board: BoardId, now: Instant) -> Instant:
         return max(self.back_offs.wait_for(board, now), self._settled_at.get(board, now))
-
-    def _set_pace(self, port: PortOnBus, pace: Pace) -> None:
-        port.pace = pace
-        power = {Pace.IDLE: IDLE_EVERY, Pace.ARMED: FAST_EVERY, Pace.CLOSED: port.power_every}
-        current = None if pace is Pace.IDLE else port.readings.get(Kind.CURRENT)
-        for kind, reading in port.readings.items():
-            reading.fast = reading is current
-            reading.starts = pace is Pace.ARMED and reading is current and not self._tells_power(port)
-            reading.beside = current is not None and reading is not current and reading.block is current.block
-            if kind is Kind.CURRENT:
-                reading.want(IDLE_EVERY if pace is Pace.IDLE else FAST_EVERY)
-            elif kind is Kind.POWER:
-                reading.want(power[pace])
-            elif kind is Kind.ENERGY and pace is Pace.IDLE:
-                reading.ask(None)
-
-    @staticmethod
-    def _tells_power(port: PortOnBus) -> bool:
-        """Say whether a port's current comes with its power, or there is none to be read."""
-        current, power = port.readings[Kind.CURRENT], port.readings.get(Kind.POWER)
-        return power is None or power.block is current.block
-
-    def _choose_voltage(self) -> None:
-        """Read the voltage of each phase of each circuit with a closed port at one of its meters that tells it."""
-        groups: dict[tuple[str, str], list[PortOnBus]] = {}
-        for port in self._ports.values():
-            if Kind.VOLTAGE in port.readings:
-                groups.setdefault(port.mains, []).append(port)
-        for ports in groups.values():
-            chosen = self._teller([port for port in ports if port.pace is Pace.CLOSED])
-            for port in ports:
-                reading = port.readings[Kind.VOLTAGE]
-                if port is chosen and not reading.wanted:
-                    reading.renew()  # Not late for a time in which nobody wanted it.
-                reading.want(VOLTAGE_EVERY if port is chosen else None)
-
-    def _teller(self, closed: list[PortOnBus]) -> PortOnBus | None:
-        """Return the port whose meter tells for all: the one that does already, as long as it answers."""
-        if closed and all(port.untold for port in closed):
-            for port in closed:
-                port.untold = False  # One of them may be better by now.
-        boards = self.back_offs.boards
-
-        def preference(port: PortOnBus) -> tuple[bool, bool, bool]:
-            reading = port.readings[Kind.VOLTAGE]
-            return (boards[reading.board].misses > 0, port.untold, not reading.wanted)
-
-        return min(closed, key=preference, default=None)
 
 
 def _has_turns(reading: Reading) -> bool:

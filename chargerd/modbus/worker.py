@@ -213,7 +213,7 @@ class Worker:
     def _note_voltage(self, job: Reading, volts: Volts | None) -> None:
         """Let another meter tell the voltage if this one was asked for it and has not."""
         with self._lock:
-            self._schedule.told(job, voltage=volts is not None)
+            self._schedule.voltages.told(job, voltage=volts is not None)
 
     def _read_supply(self, job: Regular) -> None:
         result = self._exchange.ask(self._boards[job.board], self._supply.request(job))

@@ -12,7 +12,8 @@ from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF
 from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading
-from chargerd.modbus.schedule import PassedOverError, PortOnBus, Schedule
+from chargerd.modbus.port_on_bus import PortOnBus
+from chargerd.modbus.schedule import PassedOverError, Schedule
 
 T = Instant(1000.0)
 RELAY = BoardId("relay")
@@ -356,7 +357,7 @@ def test_another_meter_takes_over_at_once(how: str) -> None:
         bench.silent.add(meter(1))
     else:
         asked = bench.schedule._ports[port(1)].readings[Kind.VOLTAGE]  # noqa: SLF001 - as the worker does
-        bench.schedule.told(asked, voltage=False)
+        bench.schedule.voltages.told(asked, voltage=False)
     began = bench.now
     bench.run(10.0)
     first = bench.times(
@@ -376,11 +377,11 @@ def test_where_none_tells_its_voltage_all_are_tried_again() -> None:
     bench.settle()
     for number in (1, 2, 1, 2):
         reading = bench.schedule._ports[port(number)].readings[Kind.VOLTAGE]  # noqa: SLF001 - as the worker does
-        bench.schedule.told(reading, voltage=False)
+        bench.schedule.voltages.told(reading, voltage=False)
     bench.run(6.0)
     assert voltages(bench)
-    bench.schedule.told(bench.schedule._ports[port(1)].readings[Kind.CURRENT], voltage=False)  # noqa: SLF001
-    bench.schedule.told(bench.schedule._ports[port(1)].readings[Kind.VOLTAGE], voltage=True)  # noqa: SLF001
+    bench.schedule.voltages.told(bench.schedule._ports[port(1)].readings[Kind.CURRENT], voltage=False)  # noqa: SLF001
+    bench.schedule.voltages.told(bench.schedule._ports[port(1)].readings[Kind.VOLTAGE], voltage=True)  # noqa: SLF001
     assert not bench.schedule._ports[port(1)].untold  # noqa: SLF001
 
 
@@ -599,24 +600,25 @@ def test_a_schedule_of_nothing_has_nothing_to_do() -> None:
     assert schedule.due_at(T) is None
 
 
-def test_nothing_passes_over_an_opening_but_what_was_under_way() -> None:
+def passed_over() -> tuple[Bench, Reading]:
+    """A reading has begun though an opening waits; no other may."""
     bench = Bench(2)
     bench.settle()
     bench.run(6.0)
     reading = next(job for _, job in bench.done if isinstance(job, Reading))
     bench.cut(1)
     bench.schedule.begin(reading, bench.now)
+    return bench, reading
+
+
+def test_nothing_passes_over_an_opening_but_what_was_under_way() -> None:
+    bench, reading = passed_over()
     with pytest.raises(PassedOverError, match="S2: openings of"):
         bench.schedule.begin(reading, bench.now)
 
 
 def test_what_passed_an_opening_over_on_a_line_that_is_gone_counts_no_more() -> None:
-    bench = Bench(2)
-    bench.settle()
-    bench.run(6.0)
-    reading = next(job for _, job in bench.done if isinstance(job, Reading))
-    bench.cut(1)
-    bench.schedule.begin(reading, bench.now)
+    bench, reading = passed_over()
     bench.schedule.forgive()
     bench.schedule.begin(reading, bench.now)
     with pytest.raises(PassedOverError, match="S2: openings of"):

@@ -1,0 +1,54 @@
+"""What is read of one port on a bus, and how often at its pace. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from chargerd.config.pacing import FAST_EVERY, IDLE_EVERY
+from chargerd.core.commands import Pace
+from chargerd.core.units import Instant, Seconds
+from chargerd.modbus.jobs import Kind, Reading
+
+
+@dataclass(slots=True, kw_only=True)
+class PortOnBus:
+    """A port's pace and its readings on this bus."""
+
+    mains: tuple[str, str]
+    """The same for all ports whose voltage one meter can tell."""
+    pace: Pace = Pace.IDLE
+    untold: bool = False
+    """Whether its meter has failed to tell its voltage when it was last asked for it."""
+    readings: dict[Kind, Reading] = field(default_factory=dict)
+    power_every: Seconds = Seconds(2.0)
+
+    def set_pace(self, pace: Pace) -> None:
+        """Want each reading as often as this pace has it; the voltage is chosen among all ports."""
+        self.pace = pace
+        power = {Pace.IDLE: IDLE_EVERY, Pace.ARMED: FAST_EVERY, Pace.CLOSED: self.power_every}
+        current = None if pace is Pace.IDLE else self.readings.get(Kind.CURRENT)
+        for kind, reading in self.readings.items():
+            reading.fast = reading is current
+            reading.starts = pace is Pace.ARMED and reading is current and not self._tells_power()
+            reading.beside = current is not None and reading is not current and reading.block is current.block
+            if kind is Kind.CURRENT:
+                reading.want(IDLE_EVERY if pace is Pace.IDLE else FAST_EVERY)
+            elif kind is Kind.POWER:
+                reading.want(power[pace])
+            elif kind is Kind.ENERGY and pace is Pace.IDLE:
+                reading.ask(None)
+
+    def ask(self, kind: Kind, now: Instant) -> None:
+        """Read this once and soon, if its meter tells it."""
+        if kind in self.readings:
+            self.readings[kind].ask(now)
+
+    def read_with(self, job: Reading) -> Iterator[Reading]:
+        """Yield all of its readings that one transaction serves: the same block of the same channel."""
+        for reading in self.readings.values():
+            if reading.block is job.block:
+                yield reading
+
+    def _tells_power(self) -> bool:
+        """Say whether the current comes with the power, or there is none to be read."""
+        current, power = self.readings[Kind.CURRENT], self.readings.get(Kind.POWER)
+        return power is None or power.block is current.block
