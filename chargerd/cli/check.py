@@ -15,11 +15,11 @@ from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plai
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
 from chargerd.config.budget import budget, room
-from chargerd.config.document import Echo
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, is_leased
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.site import Board, Site
+from chargerd.config.values import Echo
 from chargerd.core.plan import DeadMan, PortPlan
 
 SECONDS_PER_HOUR = 3600

@@ -1,147 +1,37 @@
 """The configuration as it is written: one model per section, defaults and bounds in one place.
 
-Ranges (`A01..A12`) are still text here; `chargerd.config.expand` spells them out and checks what belongs together.
-A validator's message is `what is wrong; what to do`. Numbers are strict: a word or a truth value is none.
+How a single value is written says `chargerd.config.values`. Ranges (`A01..A12`) are still text here;
+`chargerd.config.expand` spells them out and checks what belongs together.
 """
 
-import re
-from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.config import JsonDict
 
 from chargerd.config.profiles import Parity
-from chargerd.config.ranges import RangeError, spell_out
 from chargerd.config.rows import Model
+from chargerd.config.values import (
+    Address,
+    Echo,
+    EchoSetting,
+    EndpointText,
+    GatewayId,
+    HostName,
+    Name,
+    Number,
+    Prefix,
+    Reference,
+    SingleName,
+    Switch,
+    TimeZone,
+    Whole,
+)
 from chargerd.core.plan import CEILING, ChargeEnd, Limits, Phase, Protection
-
-Number = Annotated[float, Field(strict=True)]
-Whole = Annotated[int, Field(strict=True)]
 
 MOST_ENERGY_WH = 100_000
 """Far above any battery on two or three wheels."""
-_ID = r"[A-Za-z0-9._-]{1,32}"
-"""Ids are levels of MQTT topics and arguments of commands: what the contract allows, and no more."""
-_ID_HINT = "use 1 to 32 letters (a to z), digits, dots, dashes and underscores"
-
-
-def _named(value: str) -> str:
-    try:
-        ids = spell_out(value)
-    except RangeError:
-        ids = ()  # Whoever spells it out says what is wrong with it, and where.
-    if any(re.fullmatch(_ID, each) is None for each in ids):
-        raise ValueError(f"cannot be {value[:40]!r}; {_ID_HINT}")
-    return value
-
-
-def _single(value: str) -> str:
-    if ".." in value:
-        raise ValueError("cannot be a range; describe each by itself")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_named)]
-"""A name, or a range of them."""
-SingleName = Annotated[Name, AfterValidator(_single)]
-Reference = Annotated[str, Field(min_length=1, max_length=200)]
-"""The name of something described elsewhere, or a board and a channel of it, or a range of those."""
-
-
-def _switch(value: object) -> object:
-    """Read `on` and `off`, which YAML 1.2 leaves as words."""
-    words = {"on": True, "off": False, "yes": True, "no": False}
-    switched = words.get(value.lower(), value) if isinstance(value, str) else value
-    if not isinstance(switched, bool):
-        raise ValueError("is neither on nor off; write on or off")  # noqa: TRY004 - pydantic takes ValueError only
-    return switched
-
-
-Switch = Annotated[bool, BeforeValidator(_switch)]
-
-
-class Echo(StrEnum):
-    """Whether an adapter hears what it sends itself."""
-
-    AUTO = "auto"
-    YES = "yes"
-    NO = "no"
-
-
-def _echo(value: object) -> object:
-    """Take yes and no also as truth values: some editors write them so."""
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
-
-
-def _address(value: object) -> object:
-    """Take an address as a number or as text, such as a range."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("is no address; write a number such as 11, or a range such as 11..22")  # noqa: TRY004 - same
-    return str(value)
-
-
-Address = Annotated[str, BeforeValidator(_address)]
-
-
-LONGEST_NAME, LONGEST_LABEL = 253, 63
-"""Characters of a host name, and of what stands between its dots (RFC 1035, 2.3.4)."""
-
-
-def _resolvable(host: str) -> str:
-    """Check a name as the resolver does before it asks anybody."""
-    try:
-        name = host if host.isascii() else host.encode("idna").decode()  # That codec is loaded where it is needed.
-    except UnicodeError:
-        name = ""
-    labels = name.removesuffix(".").split(".")
-    if len(name) > LONGEST_NAME or not all(0 < len(label) <= LONGEST_LABEL for label in labels):
-        raise ValueError("is no name or address; each part between dots has 1 to 63 characters")
-    return host
-
-
-def _endpoint(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports
-        raise ValueError("is no host and port; write it as 192.168.10.20:502")
-    _resolvable(host)
-    return value
-
-
-EndpointText = Annotated[str, AfterValidator(_endpoint)]
-
-
-def _timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (OSError, ValueError, KeyError):
-        # A gateway without a time zone database cannot tell; the name is for people only.
-        if available_timezones():
-            raise ValueError("is no time zone; write one such as Europe/Berlin or UTC") from None
-    return value
-
-
-def _matching(pattern: str, hint: str) -> AfterValidator:
-    """Return a validator of text that has a form of its own."""
-
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value) is None:
-            raise ValueError(f"cannot be {value[:40]!r}; {hint}")
-        return value
-
-    return AfterValidator(check)
-
-
-GatewayId = Annotated[str, _matching(_ID, _ID_HINT)]
-Prefix = Annotated[
-    str,
-    _matching(
-        r"(?!\$)[^+#\s/\0]+(/[^+#\s/\0]+)*",
-        "write topic levels with / between, such as chargerd/v1, and no $ first",
-    ),
-]
 
 
 def _inherited(default: float | bool | None, what: str, **bounds: float) -> Any:
@@ -156,9 +46,7 @@ class GatewaySection(Model):
 
     id: GatewayId = Field(description="MQTT client id and topic segment: 1 to 32 of A-Z a-z 0-9 . _ -")
     name: str = Field("", description="for people")
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
-        "UTC", description="for people; records are in UTC"
-    )
+    timezone: TimeZone = Field("UTC", description="for people; records are in UTC")
 
 
 class TlsSection(Model):
@@ -175,17 +63,10 @@ class TlsSection(Model):
         return self
 
 
-def _host(value: str) -> str:
-    """Read a name or an address; one in the form of a URL would be looked up as it stands, and never be found."""
-    if re.search(r"/|[\s\[\]]|^[^:]*:\d+$", value):
-        raise ValueError("is no name or address; write the name alone: the port goes into port, TLS into tls")
-    return _resolvable(value)
-
-
 class MqttSection(Model):
     """The broker. Leave the whole section out to run stand-alone."""
 
-    host: Annotated[str, AfterValidator(_host)] = Field(min_length=1, description="name or address of the broker")
+    host: HostName = Field(min_length=1, description="name or address of the broker")
     port: Whole = Field(0, ge=0, le=65535, description="0: 8883 with tls, else 1883")
     prefix: Prefix = Field("chargerd/v1", description="first levels of every topic")
     username: str | None = Field(None, description="if the broker wants one")
@@ -224,7 +105,7 @@ class BusSection(Model):
     )
     parity: Parity = Field(Parity.NONE, description="of the serial line")
     stopbits: Literal[1, 2] = Field(1, description="of the serial line")
-    echo: Annotated[Echo, BeforeValidator(_echo)] = Field(
+    echo: EchoSetting = Field(
         Echo.AUTO,
         description="yes: the adapter hears what it sends; auto: found out, and told by `chargerctl boards`",
     )

@@ -813,7 +813,7 @@ def test_a_wrong_board_with_a_name_that_is_no_range_hides_what_may_refer_to_it()
 
 
 def test_a_gateway_without_a_database_of_time_zones_takes_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chargerd.config.document.available_timezones", set)
+    monkeypatch.setattr("chargerd.config.values.available_timezones", set)
     assert site(changed("Europe/Berlin", "Mars/Olympus")).gateway.timezone == "Mars/Olympus"
 
 
