@@ -40,7 +40,6 @@ from chargerd.fleet.site import Address, AddressError, FleetSites
 from chargerd.fleet.story import Story, StoryError, load_story, named_stories, read_story
 from chargerd.fleet.telling import Telling
 from chargerd.mqtt.reasons import NO_TLS_THERE, of_error
-from chargerd.store.retention import LIMIT_BYTES
 
 MOST_GATEWAYS, MOST_PORTS = 5000, 1000
 ANSWER_WITHIN = 10.0
@@ -324,14 +323,17 @@ class Simulation:
         self._crowds.append(Crowd(gateway, seed=seed, rate=options.rate, order=options.orders))
         return gateway
 
-    def _sites(self, *, ports: int | None = None, circuit: str = "", rate: float | None = None) -> FleetSites:
+    def _sites(self) -> FleetSites:
+        return self._sites_of(self._options.ports, self._options.rate)
+
+    def _sites_of(self, ports: int, rate: float, circuit: str = "") -> FleetSites:
         options = self._options
         return FleetSites(
             broker=options.broker,
             prefix=options.prefix,
             reading_s=options.reading,
-            ports=ports or options.ports,
-            rate=rate or options.rate,
+            ports=ports,
+            rate=rate,
             ca=options.ca,
             certificates=options.certificates,
             folder=self._folder,
@@ -388,12 +390,11 @@ class StorySimulation(Simulation):
         self._story = story
         self._tellings: list[Telling] = []
 
-    def _sites(self, *, ports: int | None = None, circuit: str = "", rate: float | None = None) -> FleetSites:
-        del ports, circuit, rate
-        return super()._sites(ports=self._story.ports, circuit=self._story.circuit, rate=RIDERS_RATE)
+    def _sites(self) -> FleetSites:
+        return self._sites_of(self._story.ports, RIDERS_RATE, self._story.circuit)
 
     def _gateway(self, site: Site, folder: Path, carrier: NetworkCarrier, seed: int) -> Gateway:
-        limit = LIMIT_BYTES if self._story.journal_kib is None else self._story.journal_kib * 1024
+        limit = self._story.limit_bytes
         gateway = Gateway(site, folder=folder, time=self._time, seed=seed, carrier=carrier, limit_bytes=limit)
         self._tellings.append(
             Telling(self._story, gateway, carrier, lambda text: self._teller.tell_of(gateway.id, text))

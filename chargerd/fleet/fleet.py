@@ -2,10 +2,9 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 
-from chargerd.core.units import Instant
+from chargerd.core.units import LONG_AGO, Instant
 from chargerd.fleet.clock import RealTime, StoryTime
 from chargerd.fleet.gateway import Gateway
 from chargerd.fleet.network import Network
@@ -14,7 +13,7 @@ AT_ONCE = 20
 """How many gateways are turned before the network is served again."""
 
 
-NEVER = Instant(float("-inf"))
+UNPLANNED = LONG_AGO
 """In place of when a gateway is due, while it is not planned."""
 
 
@@ -34,7 +33,7 @@ class Fleet:
         """Turn this gateway, too; it was not started yet."""
         number = len(self.gateways)
         self.gateways.append(gateway)
-        self._due.append(NEVER)
+        self._due.append(UNPLANNED)
         self._is_wanted.append(False)
         gateway.on_wanted = partial(self._want, number)
         gateway.start()
@@ -50,11 +49,6 @@ class Fleet:
             self._turn(number)
         self._network.serve(self._wait() if wait else 0.0)
 
-    def run(self, until: Callable[[], bool]) -> None:
-        """Turn until this is true."""
-        while not until():
-            self.turn()
-
     def _want(self, number: int) -> None:
         if not self._is_wanted[number]:
             self._is_wanted[number] = True
@@ -66,7 +60,7 @@ class Fleet:
         while self._plan and self._plan[0][0] <= now:
             due, number = heapq.heappop(self._plan)
             if due == self._due[number]:
-                self._due[number] = NEVER
+                self._due[number] = UNPLANNED
                 return number
         return None
 

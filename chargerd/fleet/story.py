@@ -19,6 +19,7 @@ from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.source import Path as Place
 from chargerd.config.source import Source, parse
 from chargerd.core.moment import ClockQuality
+from chargerd.store.retention import LIMIT_BYTES
 
 Name = Annotated[str, Field(min_length=1, max_length=32)]
 Span = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
@@ -143,7 +144,7 @@ class Story(Part):
     circuit: str = ""
     """Settings of the gateway's circuit, as in a configuration."""
     journal_kib: Annotated[int, Field(ge=100)] | None = None
-    """How large the journal may grow before facts make room."""
+    """How large the journal may grow before facts make room; as large as any if left out."""
     silent: tuple[Name, ...] = ()
     """Boards that do not answer from the start."""
     clock: ClockQuality = ClockQuality.NTP
@@ -153,6 +154,11 @@ class Story(Part):
     def port_names(self) -> tuple[str, ...]:
         """How the ports of its gateway are called."""
         return tuple(f"A{number:02}" for number in range(1, self.ports + 1))
+
+    @property
+    def limit_bytes(self) -> int:
+        """How large its journal may grow."""
+        return LIMIT_BYTES if self.journal_kib is None else self.journal_kib * 1024
 
     @property
     def board_names(self) -> tuple[str, ...]:

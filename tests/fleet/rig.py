@@ -194,8 +194,7 @@ class Rig:
     @classmethod
     def of(cls, story: Story, folder: Path, tell: Callable[[str], None] = lambda _line: None) -> "Rig":
         """A gateway for a story, which is told from its start on."""
-        limit = {} if story.journal_kib is None else {"limit_bytes": story.journal_kib * 1024}
-        rig = cls(folder, ports=story.ports, circuit=story.circuit, **limit)
+        rig = cls(folder, ports=story.ports, circuit=story.circuit, limit_bytes=story.limit_bytes)
         rig.telling = Telling(story, rig.gateway, rig.carrier, tell)
         return rig
 
