@@ -99,8 +99,11 @@ class MachineClock(Clock):
         return Instant(instant + self._booted)
 
     def sleep(self, span: Seconds) -> None:
-        """Time is turned by hand: nobody here may wait."""
-        raise NotImplementedError(span)
+        """Raise: who turns all gateways may not wait for the time that goes on by these turns.
+
+        Only a bus with a line sleeps, and `Daemon.run`: gateways of a fleet have neither.
+        """
+        raise NotImplementedError(f"a machine of a fleet was to sleep {span:g} s")
 
     def moment(self) -> Moment:
         """Return this moment; the wall time is `None` while nothing vouches for it."""

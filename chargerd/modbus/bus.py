@@ -216,7 +216,7 @@ class Bus:
         try:
             if not self.turn():
                 self._clock.sleep(Seconds(0.01))
-        except Exception:
+        except Exception:  # Of whatever kind: the relays that are still to be opened wait for nobody's mistake.
             log.exception("last_opening_failed", bus=self.name)
             self._clock.sleep(Seconds(0.05))
 

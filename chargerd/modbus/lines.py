@@ -205,6 +205,8 @@ class SerialLine:
             # An FTDI adapter otherwise keeps what it has for 16 ms before it hands it over.
             self._port.set_low_latency_mode(True)
         except (OSError, ValueError, NotImplementedError):
+            # NotImplementedError is pyserial's word for a system without such a mode, ValueError the one for a
+            # driver without it, as a pty's. The line does without: its answers are handed over a little later.
             log.debug("no_low_latency", line=settings.serial)
 
     def write(self, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """Real lines for a real bus: a pty with a scripted far end, a bridge between two ptys, small TCP servers."""
 
+import abc
 import contextlib
 import os
 import select
@@ -73,18 +74,20 @@ def raw_pty() -> tuple[int, int]:
     return master, slave
 
 
-class _Pump:
+class _Pump(abc.ABC):
     """A thread that waits for bytes at some ends until it is stopped."""
 
     def __init__(self) -> None:
         self._stop_read, self._stop_write = os.pipe()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
+    @abc.abstractmethod
     def ends(self) -> list[int]:
-        raise NotImplementedError
+        """Return what is listened at."""
 
+    @abc.abstractmethod
     def take(self, end: int) -> None:
-        raise NotImplementedError
+        """Read what has come there, and do with it what is to be done."""
 
     def __enter__(self) -> Self:
         self._thread.start()
