@@ -251,7 +251,8 @@ class FrameShed(Shed):
         return RtuWire(self.line, self.clock, baudrate=BAUDRATE, character_bits=10, counters=counters)
 
     def sent(self, frame: bytes, until: float) -> None:
-        """See a request on the line; openings are measured."""
+        """See a request on the line; it is in the trace, and openings are measured."""
+        self.trace.update(f"{until!r} {frame.hex()}\n".encode())
         if frame[0] == RELAY_UNIT and frame[1] == 5 and frame[2] == 0 and frame[4:6] == b"\x00\x00":
             port = PortId(f"A{frame[3] + 1:02d}")
             self.sights.opened(port, until)
