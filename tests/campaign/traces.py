@@ -1,7 +1,7 @@
 """`python -m tests.campaign.traces --write FILE` or `--compare FILE`: what seeded lives do, one digest for each.
 
-A change that only moves code leaves every digest as it was: write them before it, and compare afterwards. A digest is
-over every command, fact and reply of a life with its instant, and frame by frame over what was on its lines as well.
+A change that only moves code leaves every digest as it was: write them before it, and compare afterwards. A digest
+is over every command, fact and reply of a life and its instant, and frame by frame over all requests on its lines.
 """
 
 import argparse
@@ -56,10 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     before = json.loads(options.compare.read_text("utf-8"))
     other = [seed for seed, one in now.items() if before.get(seed) != one]
-    print(
-        f"{len(now) - len(other)} of {len(now)} lives as before"
-        + (f"; others: {' '.join(other)}" if other else "")
-    )
+    rest = f"; others: {' '.join(other)}" if other else ""
+    sys.stdout.write(f"{len(now) - len(other)} of {len(now)} lives as before{rest}\n")
     return 1 if other else 0
 
 
