@@ -22,7 +22,6 @@ from ruamel.yaml import YAML
 from tests.benchmarks.daemon import SETTLED, Daemon
 from tests.benchmarks.listener import Listener
 from tests.benchmarks.race import Say, Tally, trip
-from tests.benchmarks.site import UNITS
 from tests.benchmarks.slave import Programs, Slave
 from tests.benchmarks.slowed import NoGroup, Slowed
 from tests.broker import Mosquitto
@@ -56,7 +55,7 @@ class Place:
         return [
             (slave, unit, name)
             for slave, names in self.lines.values()
-            for unit, name in zip(UNITS, names[: self.charging], strict=False)
+            for unit, name in zip(slave.units, names[: self.charging], strict=False)
         ]
 
 
@@ -99,8 +98,8 @@ def placed(programs: Programs, folder: Path, site: str) -> Iterator[Place]:
         document["mqtt"] = {"host": "127.0.0.1", "port": broker.port}
         lines: dict[str, tuple[Slave, list[str]]] = {}
         for bus, section in document["buses"].items():
-            pzem = any("pzem" in board["profile"] and board["bus"] == bus for board in document["boards"].values())
-            slave = Slave(programs.slave, folder / bus, section["baudrate"], pzem=pzem)
+            pzem, first = meters_on(document, bus)
+            slave = Slave(programs.slave, folder / bus, section["baudrate"], pzem=pzem, first=first)
             lines[bus] = (stack.enter_context(slave), names_on(document, bus))
             document["buses"][bus] = {"serial": str(folder / bus), "baudrate": section["baudrate"]}
         config = folder / "chargerd.yaml"
@@ -108,6 +107,12 @@ def placed(programs: Programs, folder: Path, site: str) -> Iterator[Place]:
             yaml.dump(document, file)
         listener = stack.enter_context(Listener(broker.port, document["gateway"]["id"]))
         yield Place(config=config, lines=lines, listener=listener, charging=CHARGING[site])
+
+
+def meters_on(document: Any, bus: str) -> tuple[bool, int]:
+    """Say whether the meters of a bus are Peacefair's, and the address of the first: a row's are `11..22`."""
+    (meters,) = (one for name, one in document["boards"].items() if name.startswith("meter") and one["bus"] == bus)
+    return "pzem" in meters["profile"], int(str(meters["address"]).split("..")[0])
 
 
 def names_on(document: Any, bus: str) -> list[str]:
@@ -149,7 +154,7 @@ def measure(place: Place, share: float | None, effort: dict[str, Any]) -> dict[s
 def started(place: Place, group: Slowed, folder: Path) -> Iterator[Daemon]:
     time.sleep(0.3)  # Whoever had the lines has let them go, and the boards have nothing more to say.
     for slave, _names in place.lines.values():
-        for unit in UNITS:
+        for unit in slave.units:
             slave.current(unit, 0.0)
         slave.reset()
     place.listener.forget()

@@ -43,16 +43,24 @@ def compile_programs(folder: Path) -> Programs:
 class Slave:
     """Twelve meters, a feeder meter and two relay boards on a pty, byte by byte at line speed.
 
-    The meters are like Eastron's, or with `pzem` like Peacefair's.
+    The meters are like Eastron's, or with `pzem` like Peacefair's, and have the addresses from `first` on.
     """
 
     def __init__(
-        self, program: Path, link: Path, baudrate: int, *, turnaround_us: int = 2000, pzem: bool = False
+        self,
+        program: Path,
+        link: Path,
+        baudrate: int,
+        *,
+        turnaround_us: int = 2000,
+        pzem: bool = False,
+        first: int = 11,
     ) -> None:
         self.link = link
         self.baudrate = baudrate
+        self.units = range(first, first + 12)
         self._process = subprocess.Popen(
-            [program, link, str(baudrate), str(turnaround_us), *(["pzem"] if pzem else [])],
+            [program, link, str(baudrate), str(turnaround_us), "pzem" if pzem else "eastron", str(first)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,7 +1,7 @@
 /* Twelve meters like Eastron's, a feeder meter, and relay boards like Waveshare's on a pty, byte by byte at line
  * speed. With `pzem`, the twelve meters are like Peacefair's.
  *
- * usage: paced_slave LINK BAUD TURNAROUND_US [pzem]
+ * usage: paced_slave LINK BAUD TURNAROUND_US [pzem|eastron [FIRST]]
  *
  * A request counts as on the wire for its characters from the moment it arrives; the answer follows after 3.5
  * characters and the turnaround. Commands on stdin, one a line:
@@ -26,7 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIRST 11
 #define METERS 12
 #define RELAY 1
 #define MODULE 2 /* contactors and inputs */
@@ -37,6 +36,7 @@
 
 static double character, silence_, turnaround;
 static double last_byte = -1.0;
+static int first = 11; /* address of the first meter */
 static float amps[METERS], coming[METERS];
 static double comes_at[METERS]; /* when `coming` becomes what is shown */
 static double opened_at[METERS];
@@ -122,7 +122,7 @@ static float shown(int unit, int address) {
     if (unit == FEEDER) {
         for (int i = 0; i < METERS; i++) flows += amps[i];
     } else {
-        flows = amps[unit - FIRST];
+        flows = amps[unit - first];
     }
     switch (address) {
     case 0x00: case 0x02: case 0x04: return 230.0f;
@@ -148,7 +148,7 @@ static int registers(int unit, int address, int count, uint8_t *reply) {
 /* Ten registers from 0 on: V/10, mA, W/10, Wh, Hz/10, power factor, alarm; pairs with the low word first. */
 static int pzem_registers(int unit, int address, int count, uint8_t *reply) {
     if (address < 0 || count < 1 || address + count > 10) { strangers++; return 0; }
-    uint32_t milliamps = amps[unit - FIRST] * 1000, deciwatts = amps[unit - FIRST] * 230 * 0.6 * 10;
+    uint32_t milliamps = amps[unit - first] * 1000, deciwatts = amps[unit - first] * 230 * 0.6 * 10;
     uint16_t held[10] = {2300, milliamps, milliamps >> 16, deciwatts, deciwatts >> 16, 100, 0, 500, 60, 0};
     reply[2] = 2 * count;
     for (int i = 0; i < count; i++) {
@@ -215,8 +215,8 @@ static int answer(const uint8_t *request, uint8_t *reply, double complete) {
         feeder_reads++;
         return registers(unit, address, value, reply);
     }
-    if (unit >= FIRST && unit < FIRST + METERS && function == 4) {
-        int meter = unit - FIRST, current = pzem ? 0x02 : 0x07, power = pzem ? 0x04 : 0x0D;
+    if (unit >= first && unit < first + METERS && function == 4) {
+        int meter = unit - first, current = pzem ? 0x02 : 0x07, power = pzem ? 0x04 : 0x0D;
         if (address <= current - 1 && address + value > current && read_count[meter] < MOST)
             reads[meter][read_count[meter]++] = complete;
         if (address <= power - 1 && address + value > power) power_reads++;
@@ -259,11 +259,11 @@ static void obey(char *line) {
     int unit;
     double value, later = 0;
     if (sscanf(line, "current %d %lf %lf", &unit, &value, &later) >= 2) {
-        coming[unit - FIRST] = value;
-        comes_at[unit - FIRST] = changed_at[unit - FIRST] = now() + later;
-        opened_at[unit - FIRST] = -1;
+        coming[unit - first] = value;
+        comes_at[unit - first] = changed_at[unit - first] = now() + later;
+        opened_at[unit - first] = -1;
     } else if (sscanf(line, "opened %d", &unit) == 1) {
-        int meter = unit - FIRST;
+        int meter = unit - first;
         printf("{\"after\": %.6f}\n", opened_at[meter] < 0 ? -1.0 : opened_at[meter] - changed_at[meter]);
         fflush(stdout);
     } else if (sscanf(line, "silent %d %lf", &unit, &value) == 2) {
@@ -276,8 +276,9 @@ static void obey(char *line) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4 && argc != 5) return 2;
-    pzem = argc == 5;
+    if (argc < 4 || argc > 6) return 2;
+    pzem = argc > 4 && !strcmp(argv[4], "pzem");
+    if (argc == 6) first = atoi(argv[5]);
     character = 10.0 / atof(argv[2]);
     silence_ = atof(argv[2]) > 19200 ? 0.00175 : 3.5 * character;
     turnaround = atof(argv[3]) * 1e-6;
