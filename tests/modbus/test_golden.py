@@ -115,7 +115,8 @@ def test_every_quantity_of_every_meter_has_its_bytes_at_the_first_and_last_chann
         for quantity in profile.meter.registers
         for channel in {1, profile.meter.channels}
     }
-    assert wanted <= seen
+    missing = sorted(wanted - seen)
+    assert not missing, f"golden/meters.yaml has no bytes for (profile, channel, quantity): {missing}"
 
 
 def test_every_row_of_a_meter_names_where_its_bytes_come_from_or_says_that_nobody_confirms_it() -> None:
@@ -130,15 +131,17 @@ def test_every_row_of_a_meter_names_where_its_bytes_come_from_or_says_that_nobod
         if profile.meter is not None
         for quantity in profile.meter.registers
     }
-    assert set(told) == wanted
+    without, unknown = sorted(wanted - set(told)), sorted(set(told) - wanted)
+    assert not without, f"`sources` of golden/meters.yaml names none for {without}"
+    assert not unknown, f"`sources` of golden/meters.yaml names what no profile has: {unknown}"
     for (name, _row), entries in told.items():
         profile = PROFILES[name]
         for entry in entries:
             assert entry["source"]
             if entry.get("single"):
-                assert "one source only" in profile.verified, "whoever uses it has to know"
+                assert "one source only" in profile.verified, f"let `verified` of {name} say so: one source only"
             else:
-                assert entry["source"] not in profile.source
+                assert entry["source"] not in profile.source, f"{name}: the bytes need a source of their own"
 
 
 def register_bends(section: MeterSection, register: Register) -> Iterator[dict[str, Any]]:
@@ -221,6 +224,7 @@ def test_a_relay_board_is_told_and_understood(case: Mapping[str, Any]) -> None:
 
 def test_everything_a_relay_board_can_be_told_has_its_bytes() -> None:
     seen = {(case["profile"], case["what"]) for case in golden("relays")}
+    missing: list[tuple[str, str]] = []
     for name, profile in PROFILES.items():
         if profile.relay is None:
             continue
@@ -229,7 +233,8 @@ def test_everything_a_relay_board_can_be_told_has_its_bytes() -> None:
         wanted = {(name, f"{kind} {channel}") for kind in kinds for channel in (1, last)} | {(name, "read")}
         wanted |= {(name, f"setting {index + 1}") for index in range(len(profile.relay.prepare))}
         wanted |= {(name, "inputs")} if profile.inputs else set()
-        assert wanted <= seen
+        missing += sorted(wanted - seen)
+    assert not missing, f"golden/relays.yaml has no bytes for (profile, what): {missing}"
 
 
 # The simulated board
