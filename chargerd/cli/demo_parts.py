@@ -177,7 +177,6 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self._process.pid
 
     @property

@@ -47,7 +47,6 @@ class Work:
 
     @property
     def problems(self) -> list[Problem]:
-        """The problems so far."""
         return [_counted(problem, count) for problem, count in self._found.values()]
 
     def note(self, path: Path, what: str, hint: str, *, key: bool = False) -> None:

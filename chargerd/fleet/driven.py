@@ -120,13 +120,11 @@ class DrivenDaemon(Daemon):
 
     @property
     def link(self) -> MqttLink:
-        """Its link to the broker."""
         assert self._link is not None
         return self._link
 
     @property
     def views(self) -> Sequence[PortView]:
-        """How its ports stand."""
         return self._engine.views()
 
     @property

@@ -126,7 +126,6 @@ class Step(Part):
 
     @property
     def kind(self) -> str:
-        """What it is."""
         return next(iter(self.model_fields_set))
 
 

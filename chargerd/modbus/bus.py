@@ -89,27 +89,22 @@ class Bus:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a line."""
         return self._connection.wire is not None
 
     @property
     def counters(self) -> Counters:
-        """What has been counted of transactions since the start."""
         return self._connection.counters
 
     @property
     def ports(self) -> frozenset[PortId]:
-        """The ports whose relay or meter hangs on this bus."""
         return frozenset(self._wiring)
 
     @property
     def relay_ports(self) -> frozenset[PortId]:
-        """The ports whose relay hangs on this bus."""
         return frozenset(port for port, wiring in self._wiring.items() if wiring.relay is not None)
 
     @property
     def meter_ports(self) -> frozenset[PortId]:
-        """The ports whose meter hangs on this bus."""
         return frozenset(port for port, wiring in self._wiring.items() if wiring.meter is not None)
 
     def start(self) -> None:

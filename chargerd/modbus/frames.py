@@ -58,7 +58,6 @@ class Request:
 
     @property
     def function(self) -> int:
-        """The function code."""
         return self.pdu[0]
 
     @property

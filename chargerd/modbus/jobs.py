@@ -137,7 +137,6 @@ class Regular:
 
     @property
     def name(self) -> str:
-        """What it is, in a word."""
         return "feeder" if self.circuit is not None else "thermometers" if self.thermometers else "inputs"
 
 

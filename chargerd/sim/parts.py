@@ -119,12 +119,10 @@ class Socket:
 
     @property
     def power(self) -> Watts:
-        """What flows now."""
         return self.drawn.power
 
     @property
     def current(self) -> Amps:
-        """What flows now."""
         return self.drawn.current
 
     @property

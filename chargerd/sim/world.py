@@ -80,7 +80,6 @@ class World:
 
     @property
     def now(self) -> Instant:
-        """The world's own time."""
         return self._now
 
     def socket(self, port: str) -> Socket:

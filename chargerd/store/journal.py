@@ -93,7 +93,6 @@ class Journal:
 
     @property
     def busy(self) -> bool:
-        """Whether something waits to be written or answered."""
         return self._writer.busy
 
     def abandon(self) -> None:

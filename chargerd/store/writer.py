@@ -116,7 +116,6 @@ class Writer:
 
     @property
     def running(self) -> bool:
-        """Say whether the thread was started."""
         return self._thread.ident is not None
 
     @property
@@ -126,7 +125,6 @@ class Writer:
 
     @property
     def closed(self) -> bool:
-        """Say whether nothing is taken any more."""
         return self._closed
 
     def start(self) -> None:
@@ -156,7 +154,6 @@ class Writer:
 
     @property
     def busy(self) -> bool:
-        """Say whether something waits."""
         return bool(self._waiting)
 
     def abandon(self) -> None:
