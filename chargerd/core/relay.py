@@ -1,16 +1,29 @@
 """One relay, watched: what was commanded, confirmed and read back, and how long its lease runs.
 
-A relay is only called open or closed after its board has read it back after the write. An opening is repeated
-until that has happened; after three openings that read back closed, echoed or not, it is said not to open. A
-closing is tried once: whoever wants it again goes through the start sequence.
+Theory. A relay stays as its board was last told, so a gateway that hangs after a closing would leave a socket
+live for good. Therefore nothing is closed but by a *lease*: a write that closes now and lets the board itself
+open after 6 s, renewed every 3 s while readings are fresh and the decisions are made. Whatever stops the
+renewals (a hang, a crash, a pulled cable) opens the socket.
 
-A lease counts from the moment its write *began*, since the board's timer cannot have started earlier; the relay
-counts as surely open only a whole lease after the last write that may have reached the board. A renewal is a close
-command, so it is sent only while the relay is surely still closed: up to one second before the last confirmed
-lease ends.
+- A lease counts from the moment its write *began*, since the board's timer cannot have started earlier; the
+  relay counts as surely open only a whole lease after the *last* write that may have reached the board.
+- A renewal is a close command. Sent too late, it would close a relay that has just opened, behind everybody's
+  back. So it goes out only while the relay is surely still closed: up to one second before the last confirmed
+  lease ends, and only if the relay was read back closed since the renewal before. A board that lost its supply
+  for a moment has opened its relays.
+- A relay is called open or closed only after its board has read it back after the write. An opening is repeated
+  until then; three openings that read back closed, echoed or not, say that it does not open. A closing is tried
+  once: whoever wants it again goes through the start sequence.
+- An opening that is not read back in time makes the relay unconfirmed: nobody knows where it stands. A board
+  that opens by itself has its lease and the time a meter needs for it; any other has 5 s.
 
-An opening that is not read back in time makes the relay unconfirmed: nobody knows where it stands. A board that
-opens by itself has its lease and the time a meter needs for it; any other has 5 s.
+What this cannot see is the contact: a board reads back its coil, and a weld shows in the meter alone. Nor does
+it know of a board without leases when that has opened by itself: there the read-backs have to follow each other
+within 6 s instead.
+
+Figures: a renewal that fails at 3 s is repeated until 5 s; the margin of 1 s is as long as a board's answer may
+take unless its profile says otherwise. That the timed command, sent again, restarts a board's timer without
+opening the contact is assumed, and was tried on no board yet.
 """
 
 import math

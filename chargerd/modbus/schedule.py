@@ -1,11 +1,28 @@
 """What a bus does next. Pure: the instant is an argument, and nothing here knows a line.
 
-In this order: openings; read-backs somebody waits for; closings, and renewals in a hurry; then everything else.
-The currents of closed ports are read round and round. Everything slower (renewals, inputs, feeders, coils, power,
-voltage) has a deadline, and the one that is due first goes first. What falls due together is spread: as many fast
-readings stand between two slower things as the deadlines of all that wait allow, and fewer than two only when one
-of them is late for long. So nothing starves, and a cycle holds an even share of slower things, not a heap of them.
-Where nothing fast is to be read, the slower ones have the line to themselves.
+Theory. A line carries one transaction at a time: at 9600 Bd the currents of twelve meters take 324 ms, with
+nothing between them. So how soon an overload is seen is a question of what stands between two readings of the
+same current, and an opening waits for the transaction under way at most. In this order:
+
+1. Openings: before everything, always. `PassedOverError` ends the process if a second job goes before one.
+2. Read-backs that somebody waits for; closings, and renewals in a hurry, whose lease is about to end.
+3. The currents of closed ports, round and round, and between them everything slower: renewals, inputs, feeders,
+   coils, power, voltage. Each of these has a deadline, and the one that is due first goes first.
+
+What falls due together is spread. As many fast readings stand between two slower things as the deadlines of all
+that wait allow (done evenly, each would just be in time), and fewer than two only when one of them is late for
+long. So nothing starves, and a cycle holds an even share of slower things, not a heap of them. Where nothing
+fast is to be read, the slower ones have the line to themselves.
+
+A board that does not answer costs one timeout and is then left alone (`back_off.py`); its first question after
+that is the same again, lest a late answer pass for another quantity's. What is late while its board answers is
+counted (`lateness.py`): then the line is short of time, which `chargerd check` foretells.
+
+What this cannot see: how long a transaction will really take (the board's timeout bounds it), and how old a
+value is that a board answers with (its profile's `refresh_ms` bounds that).
+
+Figures: how often what is read stands in `chargerd.config.pacing`, each with its reason; the budget goes by the
+same.
 """
 
 import itertools
