@@ -28,6 +28,8 @@ START_BETWEEN = 1
 """Fast readings between two of what a start waits for."""
 PROBE_EVERY = Seconds(1.0)
 """How far apart lost boards are tried while none answers, however many of them a bus has."""
+MANUAL_WITHIN = Seconds(0.5)
+"""How soon what somebody on site asks for has its turn among the slower things; a scan asks again and again."""
 HURRY = Seconds(1.0)
 """A renewal whose time ends sooner than this waits for no reading."""
 BACK_OFF: tuple[Seconds, ...] = tuple(Seconds(span) for span in (0.25, 0.5, 2.0, 4.0, 8.0, 10.0))

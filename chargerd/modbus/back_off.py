@@ -39,10 +39,18 @@ class BackOffs:
         self._rest_until: dict[BoardId, Instant] = {}
         self._probe_at = LONG_AGO
 
-    def asked(self, board: BoardId, now: Instant) -> None:
-        """Note that a board is asked something."""
-        if board in self._min_periods:
+    def asked(self, board: BoardId | None, now: Instant) -> None:
+        """Note that a board is asked something; `None`: a unit that the configuration does not know."""
+        if board is not None and board in self._min_periods:
             self._rest_until[board] = after(now, self._min_periods[board])
+
+    def rest(self, board: BoardId, until: Instant) -> None:
+        """Leave a board alone until then; an opening does not wait for that."""
+        self._rest_until[board] = until
+
+    def rests(self, board: BoardId, now: Instant) -> Instant:
+        """Return until when a board is to be left alone for its own sake, whether it answers or not."""
+        return self._rest_until.get(board, now)
 
     def answered(self, board: BoardId) -> bool:
         """Note that a board has answered; say whether it had been lost."""

@@ -17,6 +17,7 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.plan import contactors_last
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.board import BoardOnBus, Wiring
+from chargerd.modbus.by_hand import ByHand
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.diagnosis import BusStatistics, LineState, diagnose
 from chargerd.modbus.exchange import Exchange
@@ -24,7 +25,9 @@ from chargerd.modbus.feeder import NO_SUPPLY, Supply
 from chargerd.modbus.health import LateStatistics
 from chargerd.modbus.jobs import Coils, Cut, Hold, Job
 from chargerd.modbus.lines import LineGone
+from chargerd.modbus.manual import Manual
 from chargerd.modbus.schedule import Schedule
+from chargerd.modbus.trace import Tracers
 from chargerd.modbus.wire import Counters, Wire
 from chargerd.modbus.worker import Worker, not_held
 
@@ -62,6 +65,8 @@ class Bus:
         self._stopped = False
         self._unheard: list[RelayNotWritten] = []
         self._alone = False
+        self.tracers = Tracers()
+        """Those who are told of every transaction."""
         self._connection = Connection(name, connect, clock)
         self._exchange = Exchange(
             bus=name,
@@ -71,6 +76,16 @@ class Bus:
             connection=self._connection,
             clock=clock,
             tell=self._tell,
+            tracers=self.tracers,
+        )
+        self._by_hand = ByHand(
+            bus=name,
+            boards=boards,
+            schedule=schedule,
+            lock=self._lock,
+            connection=self._connection,
+            clock=clock,
+            tracers=self.tracers,
         )
         self._worker = Worker(
             boards=boards,
@@ -125,6 +140,12 @@ class Bus:
         """Queue a command. Never blocks; what it leads to is emitted, later and in the bus thread."""
         with self._wake:
             self._queue(command)
+            self._wake.notify_all()
+
+    def ask(self, job: Manual) -> None:
+        """Queue what somebody on site asks for. Never blocks; what came of it is told in the bus's thread."""
+        with self._wake:
+            self._schedule.manual.add(job, self._clock.now())
             self._wake.notify_all()
 
     def unprepared_boards(self) -> tuple[BoardId, ...]:
@@ -274,18 +295,22 @@ class Bus:
             return True
 
     def _to_be_told(self) -> bool:
-        return bool(self._unheard) or (not self.connected and self._schedule.holding)
+        waiting = self._schedule.holding or bool(self._schedule.manual)
+        return bool(self._unheard) or (not self.connected and waiting)
 
     def _tell_unheard(self) -> bool:
         """Report closings and renewals that came to nothing; on a missing line that is all of them."""
         with self._lock:
             unheard, self._unheard = self._unheard, []
+            dropped = () if self.connected else self._schedule.manual.drop()
             if not self.connected:
                 now = self._clock.now()
                 unheard += [not_held(hold.command, FaultKind.OFFLINE, now) for hold in self._schedule.drop_holds()]
         for event in unheard:
             self._tell(event)
-        return bool(unheard)
+        for job in dropped:
+            self._by_hand.put_off(job, "the line is not there")
+        return bool(unheard or dropped)
 
     def _tell(self, event: BusEvent) -> None:
         """Emit an event. While opening alone, what becomes of it must not come between us and the next relay."""
@@ -331,7 +356,7 @@ class Bus:
             log.warning("bus_overloaded", bus=self.name, late=counts, worst_s=worst)
         if job is None:
             return bool(late)
-        if preparing is not None:
+        if preparing is not None and job.board is not None:
             self._exchange.prepare(job.board, preparing)
             return True
         self._do(job)
@@ -351,8 +376,14 @@ class Bus:
     def _do(self, job: Job) -> None:
         """Do a job; if the line vanishes under it, an opening stays queued and the rest has come to nothing."""
         try:
-            self._worker.do(job)
+            if isinstance(job, Manual):
+                self._by_hand.do(job)
+            else:
+                self._worker.do(job)
         except LineGone:
+            if isinstance(job, Manual):
+                self._by_hand.put_off(job, "the line is gone")
+                raise
             if isinstance(job, Cut):
                 with self._lock:
                     self._requeue(job, self._clock.now())

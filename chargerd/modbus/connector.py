@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from chargerd.core.clock import Clock
 from chargerd.modbus.lines import Line, LineSettings, SerialLine, SocketLine
+from chargerd.modbus.manual import Rate, character_bits
 from chargerd.modbus.tcp_wire import TcpWire
 from chargerd.modbus.wire import Counters, RtuWire, Wire
 
@@ -12,17 +13,18 @@ ECHOES = {"auto": None, "yes": True, "no": False}
 
 def connector(settings: LineSettings, clock: Clock) -> Callable[[Counters], Wire]:
     """Return what opens the line; it raises `LineGone` while that is not to be had."""
-    # Start bit, eight data bits, parity and stop bits.
-    bits = 9 + settings.stopbits + (settings.parity != "none")
+    bits = character_bits(settings)
 
     def connect(counters: Counters) -> Wire:
         if settings.tcp is not None:
             far = SocketLine(settings.tcp)
             return TcpWire(far, clock, counters=counters, discard=far.discard)
         discard: Callable[[], None] | None = None
+        tune: Callable[[Rate | None], None] | None = None
         line: Line
         if settings.rtu_over_tcp is None:
-            line = SerialLine(settings)
+            line = serial = SerialLine(settings)
+            tune = serial.tune
         else:
             line = far = SocketLine(settings.rtu_over_tcp)
             discard = far.discard
@@ -34,6 +36,7 @@ def connector(settings: LineSettings, clock: Clock) -> Callable[[Counters], Wire
             counters=counters,
             discard=discard,
             echo=ECHOES[settings.echo],
+            tune=tune,
         )
 
     return connect

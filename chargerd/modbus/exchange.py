@@ -21,14 +21,17 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, Seconds
 from chargerd.log import Level
 from chargerd.modbus.board import BoardOnBus
+from chargerd.modbus.by_hand import kind_of
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.modbus.frames import Request
 from chargerd.modbus.health import BoardHealth, BoardStatistics, health_of
 from chargerd.modbus.jobs import Coils, Cut, Job
+from chargerd.modbus.manual import Manual
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.silence import Silence
+from chargerd.modbus.trace import Traced, Tracers
 from chargerd.modbus.wire import NEVER, Answered, Failed
 
 
@@ -45,8 +48,10 @@ class Exchange:
         connection: Connection,
         clock: Clock,
         tell: Callable[[BusEvent], None],
+        tracers: Tracers,
     ) -> None:
         """`lock` guards `schedule` and the boards' health."""
+        self._tracers = tracers
         self._bus = bus
         self._boards = boards
         self._schedule = schedule
@@ -104,6 +109,8 @@ class Exchange:
         foreign, tainted = counters.foreign_bytes, counters.tainted
         silence = self._silences[board.id].before(reading=request.echo is None)
         result = wire.transact(request, timeout, silence=silence, urgent=urgent, not_after=not_after)
+        if self._tracers:
+            self._trace(board.id, request, result, urgent=urgent)
         if isinstance(result, Failed) and result.late:
             return result
         self._count_silence(board.id, result)
@@ -120,6 +127,23 @@ class Exchange:
             assert isinstance(result, Failed)
             self._was_silent(board, result.kind, now, health.shortened(timeout))
         return result
+
+    def _trace(self, board: BoardId, request: Request, result: Answered | Failed, *, urgent: bool) -> None:
+        wire = self._connection.wire
+        assert wire is not None
+        self._tracers.tell(
+            Traced(
+                bus=self._bus,
+                board=board,
+                request=request.rtu,
+                stray=wire.stray,
+                heard=wire.taken,
+                result=kind_of(result),
+                sent_at=result.sent_at,
+                at=result.at,
+                urgent=urgent,
+            )
+        )
 
     def _spoke(self, board: BoardOnBus, now: Instant) -> None:
         """A board is there; tell if it was lost before."""
@@ -221,7 +245,7 @@ class Exchange:
 
         Nothing comes before an opening, nor before the read-back of a board that was silent to what it was told.
         """
-        if job is None or isinstance(job, Cut):
+        if job is None or isinstance(job, Cut | Manual):
             return None
         preparing = self._preparing.get(job.board)
         if preparing is None or preparing.over or (preparing.unheard and isinstance(job, Coils)):

@@ -9,6 +9,7 @@ from chargerd.config.pacing import FAST_WITHIN, READS_A_REFRESH
 from chargerd.config.register_map import Block
 from chargerd.core.commands import CloseRelay, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, after
+from chargerd.modbus.manual import Manual
 
 NEVER = Instant(math.inf)
 
@@ -149,4 +150,6 @@ class Identify:
     """From when on it is to be asked."""
 
 
-Job: TypeAlias = Cut | Hold | Coils | Reading | Regular | Identify
+OwnJob: TypeAlias = Cut | Hold | Coils | Reading | Regular | Identify
+"""What the daemon wants by itself."""
+Job: TypeAlias = OwnJob | Manual

@@ -5,6 +5,7 @@ socket as an empty read. All of them are `LineGone` here.
 """
 
 import errno
+import fcntl
 import os
 import re
 import select
@@ -21,6 +22,7 @@ import serial
 
 from chargerd import log
 from chargerd.core.units import Seconds
+from chargerd.modbus.manual import CannotTune, LineRate, Rate
 
 CHUNK = 4096
 CONNECT_TIMEOUT = Seconds(2.0)
@@ -76,7 +78,7 @@ def words_of(error: Exception) -> str:
     return _NUMBER.sub("", str(error))
 
 
-class LineSettings(Protocol):
+class LineSettings(LineRate, Protocol):
     """Where a line is and how it is driven, as the configuration's buses say."""
 
     @property
@@ -90,18 +92,6 @@ class LineSettings(Protocol):
     @property
     def rtu_over_tcp(self) -> str | None:
         """Host and port of a serial server."""
-
-    @property
-    def baudrate(self) -> int:
-        """Bits a second."""
-
-    @property
-    def parity(self) -> str:
-        """`none`, `even` or `odd`."""
-
-    @property
-    def stopbits(self) -> int:
-        """1 or 2."""
 
     @property
     def echo(self) -> str:
@@ -185,9 +175,14 @@ RESOLVER = Resolver(first_address)
 
 
 class SerialLine:
-    """A serial device, raw and locked for us alone."""
+    """A serial device, raw and ours alone.
+
+    Two things keep others out: the lock, which only programs respect that ask for it, and TIOCEXCL, with which the
+    system opens the device for nobody else. It does so for root all the same (`CAP_SYS_ADMIN`, tty_ioctl(4)).
+    """
 
     def __init__(self, settings: LineSettings) -> None:
+        self._settings = settings
         try:
             self._port = serial.Serial(
                 settings.serial,
@@ -200,6 +195,10 @@ class SerialLine:
         except (OSError, termios.error, ValueError) as error:
             raise LineGone.of(error) from error
         self._fd = self._port.fileno()
+        try:
+            fcntl.ioctl(self._fd, termios.TIOCEXCL)
+        except OSError:
+            log.debug("not_exclusive", line=settings.serial)
         hasten(settings.serial or "")
         try:
             # An FTDI adapter otherwise keeps what it has for 16 ms before it hands it over.
@@ -237,9 +236,23 @@ class SerialLine:
         except (OSError, ValueError) as error:
             raise LineGone.of(error) from error
 
-    def close(self) -> None:
-        """Give the device back."""
+    def tune(self, rate: Rate | None) -> None:
+        """Drive the device at another rate, or at its own again. Raises `CannotTune`."""
+        wanted: LineRate = self._settings if rate is None else rate
         try:
+            self._port.apply_settings(
+                {"baudrate": wanted.baudrate, "parity": PARITIES[wanted.parity], "stopbits": wanted.stopbits}
+            )
+        except (OSError, termios.error, ValueError) as error:
+            if rate is None:
+                raise LineGone.of(error) from error
+            raise CannotTune(f"the adapter does not take {rate.baudrate} Bd: {words_of(error)}") from error
+
+    def close(self) -> None:
+        """Give the device back, for others too."""
+        try:
+            if self._port.is_open:
+                fcntl.ioctl(self._fd, termios.TIOCNXCL)
             self._port.close()
         except (OSError, termios.error):
             log.debug("close_failed", line=self._port.port)

@@ -14,6 +14,9 @@ that wait allow (done evenly, each would just be in time), and fewer than two on
 long. So nothing starves, and a cycle holds an even share of slower things, not a heap of them. Where nothing
 fast is to be read, the slower ones have the line to themselves.
 
+What somebody on site asks for (`manual_queue.py`) is one of the slower things. Between two of them each fast
+reading has its turn: so no port is looked at later, by more than one such transaction, than if nobody had asked.
+
 A board that does not answer costs one timeout and is then left alone (`back_off.py`); its first question after
 that is the same again, lest a late answer pass for another quantity's. What is late while its board answers is
 counted (`lateness.py`): then the line is short of time, which `chargerd check` foretells.
@@ -44,6 +47,8 @@ from chargerd.modbus.back_off import BackOffs
 from chargerd.modbus.identity import Identities
 from chargerd.modbus.jobs import NEVER, Coils, Cut, Hold, Identify, Job, Kind, Reading, Regular
 from chargerd.modbus.lateness import Lateness
+from chargerd.modbus.manual import Manual
+from chargerd.modbus.manual_queue import ManualQueue
 from chargerd.modbus.port_on_bus import PortOnBus
 from chargerd.modbus.voltages import Voltages
 
@@ -95,6 +100,7 @@ class Schedule:
         self._coils_last = dict.fromkeys(relay_boards, LONG_AGO)
         self._coils_asked: dict[BoardId, None] = {}
         self._fast_since = FAST_BETWEEN
+        self.manual = ManualQueue(self._readings, self._may_read, self.back_offs.rests)
         self._out_of_turn: Job | None = None
         """What was chosen last where slower things have their turn."""
         for port in ports.values():
@@ -150,6 +156,12 @@ class Schedule:
         self.voltages.choose()
 
     @property
+    def in_use(self) -> bool:
+        """Say whether a port of this bus is closed or about to be; openings go first anyway."""
+        paces = (port.pace is not Pace.IDLE for port in self._ports.values())
+        return bool(self._holds) or any(paces)
+
+    @property
     def holding(self) -> bool:
         """Say whether a closing or a renewal is queued."""
         return bool(self._holds)
@@ -198,16 +210,16 @@ class Schedule:
                 instants.append(max(job.begins, self.back_offs.wait_for(job.board, now)))
         for board, last in self._coils_last.items():
             instants.append(max(after(last, COILS_EVERY), self._coils_wait_for(board, now)))
+        instants += self.manual.due(now)
         return min(instants, default=None)
 
     # What came of it
 
     def begin(self, job: Job, now: Instant) -> None:
         """Take a job off the queue: it is being done."""
-        board = job.board
         self._check_openings(job, now)
         self._note_lateness(job, now)
-        self.back_offs.asked(board, now)
+        self.back_offs.asked(job.board, now)
         self._count_turn(job, now)
         match job:
             case Cut():
@@ -220,10 +232,16 @@ class Schedule:
             case Regular():
                 job.last = now
             case Reading():
-                for reading in self._ports[job.port].read_with(job):
-                    reading.done(now)
+                self._begin_reading(job, now)
             case Identify():
                 self.identities.asked(job, now)
+            case Manual():
+                self.manual.begun(job, now)
+
+    def _begin_reading(self, job: Reading, now: Instant) -> None:
+        for reading in self._ports[job.port].read_with(job):
+            reading.done(now)
+            self.manual.served(reading)
 
     def _check_openings(self, job: Job, now: Instant) -> None:
         """Raise `PassedOverError` if an opening that could go out has to wait for more than one other job (S2)."""
@@ -302,6 +320,7 @@ class Schedule:
                 due.append(self._slower(reading))
         due += self._of_boards(now)
         due += self._to_identify(now, idle=fast is None and not due, alone=not due)
+        due += [_Due(by=by, job=job) for by, job in self.manual.ready(now)]
         due.sort(key=lambda one: LONG_AGO if one.pressing and one.by <= now else one.by)
         if due and (fast is None or self._slower_goes(due, now)):
             self._out_of_turn = due[0].job
@@ -371,7 +390,7 @@ class Schedule:
     def _note_lateness(self, job: Job, now: Instant) -> None:
         """Count what is done late while its board has been answering: the line is short of time then."""
         due = self._due_of(job)
-        if due is None or due[1] == LONG_AGO or self.back_offs.boards[job.board].misses:
+        if due is None or job.board is None or due[1] == LONG_AGO or self.back_offs.boards[job.board].misses:
             return
         name, by = due
         self.lateness.note(name, between(by, now))

@@ -19,7 +19,8 @@ WARY_FOR = Seconds(60.0)
 """How long after strangers were heard each answer is waited out."""
 LATE_FOR = Seconds(3.0)
 """How much later a board's own answer may come to what was given up."""
-REMEMBERED = 8
+REMEMBERED = 32
+"""A scan gives up on several addresses a second."""
 _SHORTEST = 5
 """Bytes of the shortest frame: unit, function, exception code, CRC."""
 _WRITES = frozenset({5, 6, 15, 16})
@@ -53,6 +54,7 @@ class Strangers:
         self._sooner = 0
         self._wary_until = LONG_AGO
         self._given_up: deque[tuple[Instant, Request]] = deque(maxlen=REMEMBERED)
+        self._by_hand: deque[tuple[Instant, Request]] = deque(maxlen=REMEMBERED)
 
     def wary(self, now: Instant) -> bool:
         """Say whether an answer may be a stranger's, by what was heard lately."""
@@ -83,6 +85,20 @@ class Strangers:
     def given_up(self, request: Request, now: Instant) -> None:
         """Take note that a request was not answered in time: its answer may yet come."""
         self._given_up.append((after(now, LATE_FOR), request))
+
+    def beware(self, request: Request, now: Instant) -> None:
+        """Take note that what was asked by hand was not answered: that answer must not pass for another's."""
+        self._by_hand.append((after(now, LATE_FOR), request))
+
+    def mistakable(self, request: Request, now: Instant) -> bool:
+        """Say whether a late answer to what was asked by hand would look like the answer to this."""
+        while self._by_hand and self._by_hand[0][0] < now:
+            self._by_hand.popleft()
+        mine = (request.unit, request.function, request.reply_size)
+        return any(
+            (one.unit, one.function, one.reply_size) == mine and one.pdu != request.pdu
+            for _until, one in self._by_hand
+        )
 
     def in_(self, data: bytes, now: Instant) -> bool:
         """Say whether what nobody has waited for holds a sound frame that is no late answer of a board here."""

@@ -4,14 +4,16 @@ Behind the connection may be a gateway that serves one request at a time; see `c
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from chargerd.core.clock import Clock
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds, after, between
-from chargerd.modbus.frames import Request, fits, refuses
+from chargerd.modbus.frames import Request, crc, fits, refuses
 from chargerd.modbus.gateway import Gateway
 from chargerd.modbus.lines import Line, LineGone, Trouble
-from chargerd.modbus.wire import NEVER, Answered, Counters, Failed, refusal, too_late
+from chargerd.modbus.manual import CannotTune, Rate
+from chargerd.modbus.wire import NEVER, Answered, Counters, Failed, Heard, refusal, too_late
 
 MBAP = 6
 """Bytes of a Modbus TCP header before the unit."""
@@ -27,6 +29,7 @@ class TcpWire:
     ) -> None:
         self.discard = discard
         self.heard: bool | None = False
+        self.stray = self.taken = b""
         self._gateway = Gateway()
         self._line = line
         self._clock = clock
@@ -58,6 +61,7 @@ class TcpWire:
         not_after: Instant = NEVER,
     ) -> Answered | Failed:
         """Ask and wait for the answer."""
+        self.stray = self.taken = b""
         sent_at = self._clock.now()
         if sent_at > not_after:
             return too_late(sent_at)
@@ -69,13 +73,31 @@ class TcpWire:
         while (left := between(self._clock.now(), self._deadline(sent_at, timeout))) > 0:
             if not self._line.wait(left):
                 continue
-            self._buffer += self._line.read()
+            data = self._line.read()
+            self.taken += data
+            self._buffer += data
             answer = self._next_answer(request, sent_at)
             if answer is not None:
                 return answer
         self._gateway.given_up(self._number, sent_at)
         self.counters.timeouts += 1
         return Failed(kind=FaultKind.TIMEOUT, sent_at=sent_at, at=self._clock.now())
+
+    def hear_out(self, request: Request, window: Seconds, *, silence: Seconds = Seconds(0.0)) -> Heard:
+        """Ask, and return the answer as a line would have brought it: here it is told apart by its number."""
+        result = self.transact(request, window, silence=silence)
+        pdu = result.pdu if isinstance(result, Answered) else b""
+        if isinstance(result, Failed) and result.kind is FaultKind.EXCEPTION and result.code is not None:
+            pdu = bytes([request.function | 0x80, result.code])
+        frame = bytes([request.unit]) + pdu
+        return Heard(data=frame + crc(frame) if pdu else b"", sent_at=result.sent_at, at=result.at)
+
+    def beware(self, request: Request) -> None:
+        """Nothing to do: an answer tells by its number what it answers."""
+
+    def tuned(self, rate: Rate) -> AbstractContextManager[None]:
+        """Say that a network has no rate."""
+        raise CannotTune(f"the other end speaks Modbus TCP, which has no rate such as {rate.baudrate} Bd")
 
     def _deadline(self, sent_at: Instant, timeout: Seconds) -> Instant:
         """Return when the board is silent: it cannot answer while the gateway still waits for another one."""

@@ -13,7 +13,8 @@ looks like the board's answer and is none: the answer is what comes after it. Ev
 Where strangers' answers come over the line, none of that moment counts; see `chargerd.modbus.strangers`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,10 +25,15 @@ from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.modbus.frames import Match, MatchKind, Request, find_rtu
 from chargerd.modbus.gateway import SILENCES
 from chargerd.modbus.lines import Line, LineGone
+from chargerd.modbus.manual import CannotTune, Rate, character_bits
 from chargerd.modbus.strangers import Pace, Strangers
 
 SLACK = Seconds(0.02)
 """How much later than computed the end of a reply may come: adapters hand over in blocks of up to 16 ms."""
+SECOND = Seconds(0.05)
+"""How long after an answer another board's is waited for, where all is taken: they differ by milliseconds."""
+ANSWERS = 2
+"""So many answers are waited for where all is taken that comes: two boards may have one address."""
 BABBLE = Seconds(0.5)
 """How much longer than wanted to wait for silence: two of the longest frames at 9600 Bd."""
 NOTICED = Seconds(0.0005)
@@ -61,6 +67,16 @@ class Failed:
     late: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """All that came within a while after a request, whoever sent it; `sent`: whether the request went out."""
+
+    data: bytes
+    sent_at: Instant
+    at: Instant
+    sent: bool = True
+
+
 @dataclass(slots=True, kw_only=True)
 class Counters:
     """What a line has seen, since it was opened first."""
@@ -82,6 +98,10 @@ class Wire(Protocol):
     """Gives the line up with what it has not sent yet; `None` where nothing is kept: a network sends it later."""
     heard: bool | None
     """Whether the adapter hears what it sends; `None` while nothing has been read over it."""
+    stray: bytes
+    """What had come over the line by itself before the latest request."""
+    taken: bytes
+    """What has come over the line since, as it came."""
 
     @property
     def echo(self) -> bool | None:
@@ -107,6 +127,18 @@ class Wire(Protocol):
         `not_after` is withheld.
         """
 
+    def hear_out(self, request: Request, window: Seconds, *, silence: Seconds = Seconds(0.0)) -> Heard:
+        """Ask, and take all that comes, if an answer may take as long as `window` to begin.
+
+        Nothing is judged by it: neither who answers, nor whether anybody does.
+        """
+
+    def beware(self, request: Request) -> None:
+        """Take note that an answer to this may yet come, and must not pass for another's of the same shape."""
+
+    def tuned(self, rate: Rate) -> AbstractContextManager[None]:
+        """Drive the line at another rate for a while. Raises `CannotTune`."""
+
     def close(self) -> None:
         """Give the line back."""
 
@@ -124,19 +156,29 @@ class RtuWire:
         counters: Counters,
         discard: Callable[[], None] | None = None,
         echo: bool | None = None,
+        tune: Callable[[Rate | None], None] | None = None,
     ) -> None:
-        """`echo` says that the adapter hears what it sends, or that it does not; `None`: to be found out."""
+        """`echo` says that the adapter hears what it sends, or that it does not; `None`: to be found out.
+
+        `tune` drives the line at another rate, and back at its own; `None` where nobody can.
+        """
         self.discard = discard
+        self.stray = self.taken = b""
+        self._tune = tune
         self.heard: bool | None = None
         self._echo = echo
         self._line = line
         self._clock = clock
-        self._character = character_bits / baudrate
-        self._silence = Seconds(max(SILENCE * self._character, SHORTEST_SILENCE if baudrate > FAST_BAUD else 0.0))
+        self._own = (baudrate, character_bits)
+        self._pace(*self._own)
         self._quiet_from = clock.now()
         self._timed_out_at: Instant | None = None
         self._strangers = Strangers()
         self.counters = counters
+
+    def _pace(self, baudrate: int, bits: int) -> None:
+        self._character = bits / baudrate
+        self._silence = Seconds(max(SILENCE * self._character, SHORTEST_SILENCE if baudrate > FAST_BAUD else 0.0))
 
     @property
     def echo(self) -> bool | None:
@@ -167,7 +209,9 @@ class RtuWire:
         not_after: Instant = NEVER,
     ) -> Answered | Failed:
         """Ask and wait for the answer."""
+        self.taken = b""
         silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=urgent)
+        self.stray, self.taken = self.taken, b""
         frame = request.rtu
         sent_at = self._clock.now()
         sent_until = after(sent_at, Seconds(len(frame) * self._character))
@@ -182,6 +226,60 @@ class RtuWire:
         self._line.write(frame)
         self._quiet_from = sent_until
         return self._listen(request, timeout, sent_at, sent_until)
+
+    def hear_out(self, request: Request, window: Seconds, *, silence: Seconds = Seconds(0.0)) -> Heard:
+        """Ask, and take all that comes: an answer, a second one behind it, or what is none."""
+        self.taken = b""
+        silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=False)
+        self.stray, self.taken = self.taken, b""
+        sent_at = self._clock.now()
+        if not silent:
+            return Heard(data=b"", sent_at=sent_at, at=sent_at, sent=False)
+        self.counters.transactions += 1
+        self._line.write(request.rtu)
+        self._quiet_from = after(sent_at, Seconds(len(request.rtu) * self._character))
+        until = after(self._quiet_from, Seconds(window + ANSWERS * self._lasts(request) + SLACK))
+        answered = self._take_all(request, until)
+        now = self._clock.now()
+        if not answered:
+            self._timed_out_at = now
+            self._strangers.given_up(request, now)
+        return Heard(data=self.taken, sent_at=sent_at, at=now)
+
+    def _lasts(self, request: Request) -> Seconds:
+        """Return how long the expected answer takes on the line."""
+        return Seconds(request.rtu_reply_size * self._character)
+
+    def _take_all(self, request: Request, until: Instant) -> bool:
+        """Take what comes until then, or until a second answer would have followed the first; say if one came."""
+        answered = False
+        while (left := between(self._clock.now(), until)) > 0:
+            if not self._line.wait(left):
+                continue
+            self._take()
+            self._quiet_from = max(self._quiet_from, self._clock.now())
+            if not answered and find_rtu(request, self.taken.replace(request.rtu, b"", 1)) is not None:
+                answered = True
+                until = min(until, after(self._clock.now(), SECOND))
+            self._sleep_until(min(until, after(self._clock.now(), self._lasts(request))))
+        return answered
+
+    def beware(self, request: Request) -> None:
+        """Take note that an answer to this may yet come."""
+        self._strangers.beware(request, self._clock.now())
+
+    @contextmanager
+    def tuned(self, rate: Rate) -> Iterator[None]:
+        """Drive the line at another rate for a while, and then at its own again."""
+        if self._tune is None:
+            raise CannotTune("the rate of a line behind a network is set at the server there, not from here")
+        try:
+            self._tune(rate)
+            self._pace(rate.baudrate, character_bits(rate))
+            yield
+        finally:
+            self._tune(None)
+            self._pace(*self._own)
 
     def _silent_at(self, wanted: Seconds, *, urgent: bool) -> Instant:
         """Return when the line will have been silent for `wanted`, and drained unless that is not waited for."""
@@ -214,6 +312,7 @@ class RtuWire:
         data = self._line.read()
         if not data:
             raise LineGone("hung up")
+        self.taken += data
         return data
 
     def _listen(
@@ -281,6 +380,8 @@ class RtuWire:
             return True
         sooner = self._strangers.tainted_by(pace, now)
         doubtful = sooner or (request.echo is None and self._strangers.doubtful(pace))
+        if request.echo is None and self._is_answered_twice(request, answer[match.end :]):
+            return True
         second = request.echo is None and self._others_in(request, match, answer, wait=doubtful)
         self.counters.tainted += sooner or second
         return doubtful or second
@@ -294,6 +395,12 @@ class RtuWire:
             return False
         now = self._clock.now()
         return self._strangers.in_(before, now) | self._strangers.in_(behind, now)
+
+    def _is_answered_twice(self, request: Request, behind: bytes) -> bool:
+        """Say whether a second answer follows, where one may come to what was asked by hand: which is which?"""
+        if not self._strangers.mistakable(request, self._clock.now()):
+            return False
+        return find_rtu(request, behind + self._wait_out(request)) is not None
 
     def _wait_out(self, request: Request) -> bytes:
         """Return what comes in the time of another such transaction: a second answer, or nothing."""

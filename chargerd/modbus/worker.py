@@ -26,7 +26,7 @@ from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
 from chargerd.modbus.feeder import Supply
-from chargerd.modbus.jobs import Coils, Cut, Hold, Identify, Job, Kind, Reading, Regular
+from chargerd.modbus.jobs import Coils, Cut, Hold, Identify, Kind, OwnJob, Reading, Regular
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.wire import Answered, Failed
 
@@ -69,7 +69,7 @@ class Worker:
         self._clock = clock
         self._tell = tell
 
-    def do(self, job: Job) -> None:
+    def do(self, job: OwnJob) -> None:
         """Do a job and tell what came of it. Raises `LineGone`."""
         match job:
             case Cut():

@@ -86,14 +86,15 @@ class Bench:
             return None
         self.schedule.begin(job, self.now)
         self.done.append((self.now, job))
-        if job.board in self.silent:
+        if job.board is not None and job.board in self.silent:
             self.now = after(self.now, Seconds(timeout))
             self.schedule.back_offs.missed(job.board, self.now)
             if isinstance(job, Coils | Reading):
                 self.schedule.unanswered(job)
         else:
             self.now = after(self.now, Seconds(takes))
-            self.schedule.back_offs.answered(job.board)
+            if job.board is not None:
+                self.schedule.back_offs.answered(job.board)
         return job
 
     def run(self, seconds: float) -> None:
