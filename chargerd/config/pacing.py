@@ -28,7 +28,7 @@ START_BETWEEN = 1
 """Fast readings between two of what a start waits for."""
 PROBE_EVERY = Seconds(1.0)
 """How far apart lost boards are tried while none answers, however many of them a bus has."""
-MANUAL_WITHIN = Seconds(0.5)
+MANUAL_WITHIN = Seconds(1.0)
 """How soon what somebody on site asks for has its turn among the slower things; a scan asks again and again."""
 HURRY = Seconds(1.0)
 """A renewal whose time ends sooner than this waits for no reading."""

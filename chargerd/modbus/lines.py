@@ -14,6 +14,7 @@ import struct
 import termios
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -75,7 +76,7 @@ class LineGone(Exception):  # noqa: N818 - named for what it says
 
 def words_of(error: Exception) -> str:
     """Return what the system says, without its numbers: a library that passes them on has them twice."""
-    return _NUMBER.sub("", str(error))
+    return str(error.args[-1]) if isinstance(error, termios.error) else _NUMBER.sub("", str(error))
 
 
 class LineSettings(LineRate, Protocol):
@@ -246,13 +247,15 @@ class SerialLine:
         except (OSError, termios.error, ValueError) as error:
             if rate is None:
                 raise LineGone.of(error) from error
-            raise CannotTune(f"the adapter does not take {rate.baudrate} Bd: {words_of(error)}") from error
+            raise CannotTune(
+                f"the adapter does not take {rate.baudrate} Bd, parity {rate.parity}: {words_of(error)}"
+            ) from error
 
     def close(self) -> None:
         """Give the device back, for others too."""
+        with suppress(OSError, ValueError):  # It may have gone before.
+            fcntl.ioctl(self._fd, termios.TIOCNXCL)
         try:
-            if self._port.is_open:
-                fcntl.ioctl(self._fd, termios.TIOCNXCL)
             self._port.close()
         except (OSError, termios.error):
             log.debug("close_failed", line=self._port.port)

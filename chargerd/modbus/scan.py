@@ -18,6 +18,8 @@ FIRST, LAST = 1, 247
 """Addresses of units (MODBUS over Serial Line V1.02, 2.2)."""
 AGAIN = 6
 """How often a unit is asked once more whose answer was not sound."""
+SILENCES = 2
+"""So often nothing at all came to the same question: what did come then was noise."""
 OTHERS: tuple[tuple[int, str], ...] = tuple(
     (baudrate, parity)
     for baudrate in (9600, 19200, 38400, 115200, 57600, 4800, 2400, 1200)
@@ -112,9 +114,18 @@ def scan(
     known: Mapping[int, Known],
     profiles: Iterable[Profile],
     other_rates: Sequence[Rate] = (),
+    thorough: bool = True,
 ) -> Steps:
-    """Ask every unit, then look closer at those that answer, then for what is missing at other rates."""
-    return _Scan(units, known, tuple(profiles), other_rates).run()
+    """Ask every unit, look closer at those that answer, and then for what is missing at other rates.
+
+    `thorough`: those that are silent are asked a second thing, which takes as long again.
+    """
+    return _Scan(units, known, tuple(profiles), other_rates, thorough=thorough).run()
+
+
+def _is_noise(tally: Tally) -> bool:
+    """Say whether nobody has answered, and what came did not come each time either."""
+    return not tally.answered and tally.asked - tally.corrupt >= SILENCES
 
 
 class _NotAsked(Exception):  # noqa: N818 - no error: the line, or a port on it, came first
@@ -128,8 +139,11 @@ class _Scan:
         known: Mapping[int, Known],
         profiles: tuple[Profile, ...],
         rates: Sequence[Rate],
+        *,
+        thorough: bool,
     ) -> None:
         self._units = units
+        self._thorough = thorough
         self._known = known
         self._profiles = profiles
         self._rates = rates
@@ -192,8 +206,9 @@ class _Scan:
             self._silent.append(unit)
 
     def _second(self) -> Generator[Question, Outcome, None]:
-        """Ask the silent ones for something else: some boards say nothing to what they do not know."""
+        """Ask silent ones for something else: some boards say nothing to what they do not know."""
         silent, self._silent = self._silent, []
+        silent = [unit for unit in silent if self._thorough or unit in self._known]
         self._total = self._done + len(silent)
         for unit in silent:
             tally = Tally()
@@ -210,9 +225,8 @@ class _Scan:
     ) -> Generator[Question, Outcome, None]:
         """Find out who has answered, and whether it is one board only; bytes without any answer are noise."""
         if not tally.answered:
-            for _again in range(AGAIN):
-                pdu = (yield from self._ask(request, tally, rate)) or pdu
-            if not tally.answered and tally.corrupt <= tally.asked // 2:
+            pdu = (yield from self._repeat(request, tally, rate)) or pdu
+            if _is_noise(tally):
                 self._report.noisy += 1
                 self._silent.append(unit)
                 return
@@ -232,6 +246,17 @@ class _Scan:
         if tally.corrupt or tally.twice:
             for _again in range(AGAIN):
                 yield from self._ask(request, tally, rate)
+
+    def _repeat(
+        self, request: Request, tally: Tally, rate: Rate | None
+    ) -> Generator[Question, Outcome, bytes | None]:
+        """Ask the same until it is answered, or until nothing came often enough; returns the answer."""
+        pdu = None
+        for _again in range(AGAIN):
+            pdu = (yield from self._ask(request, tally, rate)) or pdu
+            if pdu is not None or tally.asked - tally.corrupt >= SILENCES:
+                break
+        return pdu
 
     def _tell_apart(
         self, found: Found, profiles: Iterable[Profile], answers: dict[bytes, bytes]

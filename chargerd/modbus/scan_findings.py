@@ -11,7 +11,7 @@ DOUBTFUL = 0.25
 NOISY = 0.05
 """The same of a whole line."""
 FEW = 3
-"""So many addresses where bytes come though nobody is there are no accident."""
+"""So many addresses where bytes come though nobody is there are no accident, if they are that share of all."""
 MOSTLY = 0.9
 
 
@@ -138,7 +138,7 @@ def _is_noisy(report: Report, here: list[Found]) -> bool:
     """Say whether it is the line: several boards are heard badly, or bytes come where nobody is."""
     doubtful = [one for one in here if one.tally.corrupt and not one.tally.twice]
     spread = len(doubtful) > 1 and 2 * len(doubtful) >= len(here) and _share(here) >= NOISY
-    return spread or report.noisy >= FEW
+    return spread or report.noisy >= max(FEW, NOISY * report.asked)
 
 
 def _share(here: list[Found]) -> float:

@@ -32,8 +32,6 @@ SLACK = Seconds(0.02)
 """How much later than computed the end of a reply may come: adapters hand over in blocks of up to 16 ms."""
 SECOND = Seconds(0.05)
 """How long after an answer another board's is waited for, where all is taken: they differ by milliseconds."""
-ANSWERS = 2
-"""So many answers are waited for where all is taken that comes: two boards may have one address."""
 BABBLE = Seconds(0.5)
 """How much longer than wanted to wait for silence: two of the longest frames at 9600 Bd."""
 NOTICED = Seconds(0.0005)
@@ -238,7 +236,7 @@ class RtuWire:
         self.counters.transactions += 1
         self._line.write(request.rtu)
         self._quiet_from = after(sent_at, Seconds(len(request.rtu) * self._character))
-        until = after(self._quiet_from, Seconds(window + ANSWERS * self._lasts(request) + SLACK))
+        until = after(self._quiet_from, Seconds(window + self._lasts(request) + SLACK))
         answered = self._take_all(request, until)
         now = self._clock.now()
         if not answered:
@@ -260,7 +258,7 @@ class RtuWire:
             self._quiet_from = max(self._quiet_from, self._clock.now())
             if not answered and find_rtu(request, self.taken.replace(request.rtu, b"", 1)) is not None:
                 answered = True
-                until = min(until, after(self._clock.now(), SECOND))
+                until = after(self._clock.now(), SECOND)
             self._sleep_until(min(until, after(self._clock.now(), self._lasts(request))))
         return answered
 

@@ -10,13 +10,13 @@ from chargerd.config.plans import RENEW_EVERY
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Site
 from chargerd.core.circuits import BETWEEN_CLOSINGS
-from chargerd.core.commands import CloseRelay, Pace, ReadEnergy, RenewLease, SetPace
+from chargerd.core.commands import CloseRelay, OpenRelay, Pace, ReadEnergy, RenewLease, SetPace
 from chargerd.core.events import BusEvent, MeterReading, RelayAction, RelayNotWritten, RelayWritten
 from chargerd.core.relay import RENEWAL_MARGIN
 from chargerd.core.units import Instant, PortId, Seconds, after
 from chargerd.modbus import build as building
 from chargerd.modbus.wire import Counters, RtuWire, Wire
-from tests.modbus.kit import Reply, VirtualClock, VirtualLine, crc
+from tests.modbus.kit import Reply, Script, VirtualClock, VirtualLine, crc
 
 LEASE = Seconds(6.0)
 SETTLING = 8.0
@@ -51,7 +51,9 @@ class Rig:
         self._boards: dict[int, Profile] = {
             board.address: board.profile for board in site.boards.values() if board.bus == bus
         }
-        self._line = Line(self.clock, self._answer, self._times)
+        self.script: Script = self._answer
+        """What the boards answer."""
+        self._line = Line(self.clock, self._scripted, self._times)
         self._rate = section.baudrate
         self._bits = round(self._times.character * self._rate)
         self.readings: dict[PortId, list[float]] = {}
@@ -61,6 +63,8 @@ class Rig:
         self._confirmed: dict[PortId, float] = {}
         self.late: list[RelayNotWritten] = []
         self.energies: list[PortId] = []
+        self.opened: dict[PortId, float] = {}
+        """When each opening was confirmed."""
         monkeypatch.setattr(building, "connector", lambda _section, _clock: self._connect)
         buses = building.build(site, clock=self.clock, emit=self._heard, on_crash=self._crashed)
         self.bus = next(one for one in buses if one.name == bus)
@@ -70,6 +74,9 @@ class Rig:
 
     def _crashed(self, error: BaseException) -> None:
         raise AssertionError from error
+
+    def _scripted(self, request: bytes) -> Reply:
+        return self.script(request)
 
     def _answer(self, request: bytes) -> Reply:
         board = self._boards[request[0]]
@@ -95,6 +102,8 @@ class Rig:
                 self.powers.setdefault(event.port, []).append(event.at)
             if event.energy is not None:
                 self.energies.append(event.port)
+        elif isinstance(event, RelayWritten) and event.action is RelayAction.OPEN:
+            self.opened[event.port] = event.at
         elif isinstance(event, RelayWritten):
             first = self._stagger[event.port] if event.action is RelayAction.CLOSE else 0.0
             self._due[event.port] = event.sent_at + RENEW_EVERY - first
@@ -110,8 +119,24 @@ class Rig:
             self.close(port)
             self.run(0.0 if together else BETWEEN_CLOSINGS)
         self.run(SETTLING)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the readings so far."""
         self.readings.clear()
         self.powers.clear()
+
+    def opening(self, port: PortId) -> float:
+        """Open a port's relay; return how long it takes until the board has told that it does. It closes again."""
+        began = self.clock.time
+        self.bus.execute(OpenRelay(port=port))
+        self._due.pop(port, None)
+        self.opened.pop(port, None)
+        while port not in self.opened:
+            self.run(0.0001)
+        took = self.opened[port] - began
+        self.close(port)
+        return took
 
     def close(self, port: PortId) -> None:
         self.bus.execute(CloseRelay(port=port, lease=LEASE, not_after=after(self.clock.now(), Seconds(5.0))))

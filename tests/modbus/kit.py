@@ -13,6 +13,7 @@ from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus import build as building
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.lines import LineGone
+from chargerd.modbus.manual import Rate
 from chargerd.modbus.wire import Counters, RtuWire, Wire
 
 RELAY = 1
@@ -153,10 +154,15 @@ class VirtualLine:
 
 
 def rtu(
-    line: VirtualLine, clock: VirtualClock, counters: Counters | None = None, *, echo: bool | None = None
+    line: VirtualLine,
+    clock: VirtualClock,
+    counters: Counters | None = None,
+    *,
+    echo: bool | None = None,
+    tune: Callable[[Rate | None], None] | None = None,
 ) -> RtuWire:
     counters = Counters() if counters is None else counters
-    return RtuWire(line, clock, baudrate=BAUDRATE, character_bits=10, counters=counters, echo=echo)
+    return RtuWire(line, clock, baudrate=BAUDRATE, character_bits=10, counters=counters, echo=echo, tune=tune)
 
 
 @dataclass
@@ -221,6 +227,8 @@ class Bench:
         self.events: list[tuple[float, BusEvent]] = []
         self.heard: Callable[[BusEvent], None] = lambda _event: None
         self.present = True
+        self.tuned: int | None = None
+        """The rate the line is driven at, where it is not its own."""
         monkeypatch.setattr(building, "connector", lambda _section, _clock: self._connect)
         buses = building.build(site_ or site(), clock=self.clock, emit=self._emit, on_crash=self._crashed)
         assert len(buses) == 1
@@ -229,7 +237,10 @@ class Bench:
     def _connect(self, counters: Counters) -> Wire:
         if not self.present:
             raise LineGone("no such device")
-        return rtu(self.line, self.clock, counters)
+        return rtu(self.line, self.clock, counters, tune=self._tune)
+
+    def _tune(self, rate: Rate | None) -> None:
+        self.tuned = None if rate is None else rate.baudrate
 
     def _emit(self, event: BusEvent) -> None:
         self.events.append((self.clock.time, event))

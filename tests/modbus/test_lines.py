@@ -4,11 +4,13 @@ import contextlib
 import errno
 import os
 import socket
+import subprocess
 import termios
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import serial
@@ -20,6 +22,7 @@ from chargerd.modbus import lines
 from chargerd.modbus.connector import connector
 from chargerd.modbus.emergency import Settings
 from chargerd.modbus.lines import Line, LineGone, Resolver, SerialLine, SocketLine, Trouble, hasten
+from chargerd.modbus.manual import CannotTune, Rate
 from chargerd.modbus.wire import Counters, RtuWire
 from tests.judging import every
 from tests.modbus.kit import VirtualClock
@@ -75,6 +78,57 @@ def test_a_line_is_ours_alone(pty: Pty, line: SerialLine) -> None:
     assert caught.value.trouble is Trouble.IN_USE
     line.close()
     SerialLine(pty.section).close()
+
+
+NOBODY = 65534
+
+
+def opened_by_another(device: str) -> str:
+    """Open a device in another process, not as root, whom the system lets open whatever it likes."""
+    Path(device).chmod(0o666)
+    found = subprocess.run(
+        ["/bin/sh", "-c", f'exec 3<>"{device}"'],
+        capture_output=True,
+        text=True,
+        check=False,
+        user=NOBODY if os.getuid() == 0 else None,
+    )
+    return "" if found.returncode == 0 else found.stderr
+
+
+def test_the_system_opens_our_line_for_no_other_program_until_we_give_it_back(pty: Pty) -> None:
+    device = os.ttyname(pty.slave)
+    assert not opened_by_another(device)
+    line = SerialLine(pty.section)
+    assert "busy" in opened_by_another(device)
+    line.close()
+    assert not opened_by_another(device)
+
+
+def test_a_line_is_driven_at_another_rate_and_at_its_own_again(pty: Pty, line: SerialLine) -> None:
+    line.tune(Rate(baudrate=19200))
+    assert termios.tcgetattr(pty.slave)[4] == termios.B19200
+    assert "busy" in opened_by_another(os.ttyname(pty.slave))
+    line.tune(None)
+    assert termios.tcgetattr(pty.slave)[4] == termios.B9600
+    with pytest.raises(CannotTune, match="does not take 9600 Bd, parity even: Invalid argument"):
+        line.tune(Rate(baudrate=9600, parity="even"))  # A pseudo-terminal has no parity.
+    line.tune(None)
+    line.write(b"\x01")
+    assert os.read(pty.master, 16) == b"\x01"
+
+
+def test_a_rate_the_adapter_does_not_take_is_no_lost_line(
+    monkeypatch: pytest.MonkeyPatch, line: SerialLine
+) -> None:
+    def refuse(_self: object, _settings: object) -> None:
+        raise ValueError("Failed to set custom baud rate")
+
+    monkeypatch.setattr(serial.Serial, "apply_settings", refuse)
+    with pytest.raises(CannotTune, match="does not take 250000 Bd, parity none: Failed to set"):
+        line.tune(Rate(baudrate=250_000))
+    with pytest.raises(LineGone):
+        line.tune(None)
 
 
 def test_a_missing_device_is_a_line_that_is_gone() -> None:
@@ -312,7 +366,7 @@ def test_both_are_lines(line: SerialLine, connection: Connection) -> None:
 def test_the_silence_before_a_request_counts_every_bit_of_a_character(
     monkeypatch: pytest.MonkeyPatch, baudrate: int, parity: str, stopbits: int, silence: float
 ) -> None:
-    monkeypatch.setattr("chargerd.modbus.connector.SerialLine", lambda _settings: None)
+    monkeypatch.setattr("chargerd.modbus.connector.SerialLine", lambda _settings: SimpleNamespace(tune=None))
     settings = Settings(
         serial="/dev/line", tcp=None, rtu_over_tcp=None, baudrate=baudrate, parity=parity, stopbits=stopbits
     )
