@@ -253,8 +253,9 @@ class SerialLine:
 
     def close(self) -> None:
         """Give the device back, for others too."""
-        with suppress(OSError, ValueError):  # It may have gone before.
-            fcntl.ioctl(self._fd, termios.TIOCNXCL)
+        if self._port.is_open:  # Else its number may be another line's by now.
+            with suppress(OSError, ValueError):
+                fcntl.ioctl(self._fd, termios.TIOCNXCL)
         try:
             self._port.close()
         except (OSError, termios.error):
