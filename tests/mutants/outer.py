@@ -15,6 +15,55 @@ from tests.mutants.unnoticed import UNNOTICED
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="who asks again and again by hand is served twice between two readings of a closed port",
+        module="modbus/manual_queue.py",
+        old="        self._before = [reading for reading in self._readings if reading.fast]",
+        new="        self._before = []",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
+        rule="a late answer to what was asked by hand passes for a reading",
+        module="modbus/by_hand.py",
+        old="        wire.beware(job.request)\n",
+        new="",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
+        rule="a board that was silent to what was asked by hand is asked the next thing at once",
+        module="modbus/by_hand.py",
+        old="self._schedule.back_offs.rest(job.board, after(at, BACK_OFF[0]))",
+        new="pass",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
+        rule="another rate is tried while a port of the line is closed",
+        module="modbus/by_hand.py",
+        old="            if in_use:",
+        new="            if False:",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
+        rule="a line stays at the rate that was tried",
+        module="modbus/wire.py",
+        old="            self._tune(None)\n",
+        new="            pass\n",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
+        rule="what must not be sent by hand is sent all the same",
+        module="modbus/by_hand.py",
+        old="        return job.guard()",
+        new="        return None",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
+        rule="another program may open our line and read our answers away",
+        module="modbus/lines.py",
+        old="            fcntl.ioctl(self._fd, termios.TIOCEXCL)",
+        new="            pass",
+        tests="tests/modbus/test_lines.py",
+    ),
+    Mutant(
         rule="a start waits for who the boards are as long as beside a charge",
         module="modbus/schedule.py",
         old="idle=idle, alone=alone, calm=calm)",
