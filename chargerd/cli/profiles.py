@@ -47,9 +47,12 @@ def command(name: str | None, path: Path, *, as_json: bool) -> None:
     Exit code 1 if there is no such profile, or if a file of profiles cannot be read.
     """
     try:
-        library = load_library(folders_for(path))
-    except ConfigurationError as error:
+        _tell(load_library(folders_for(path)), name, as_json=as_json)
+    except ConfigurationError as error:  # Of the program's own files, one that is wrong shows when it is read.
         _refuse([str(problem) for problem in error.problems], as_json=as_json)
+
+
+def _tell(library: Library, name: str | None, *, as_json: bool) -> None:
     for note in library.overrides:
         echo(f"note: {note}", err=True)
     if name is None:

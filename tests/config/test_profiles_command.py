@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from click.testing import CliRunner, Result
 
 from chargerd.cli.commands import group
+from chargerd.config import library
+from chargerd.config.problems import ConfigurationError, Problem
 from tests.config.sites import shipped
 from tests.config.test_library import OWN
 from tests.judging import every
@@ -102,3 +105,19 @@ def test_a_file_that_cannot_be_read_is_named_with_its_place(tmp_path: Path) -> N
     result = profiles(tmp_path)
     assert result.exit_code == 1
     assert f"{own}:7:23: profile waveshare-relay-8: relay.channels is 800" in result.stderr
+
+
+def test_a_mistake_in_a_file_of_the_programs_own_is_told_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = Problem(
+        file="chargerd/new.yaml", line=8, column=13, what="unknown key 'chanels'", hint="did you mean channels?"
+    )
+
+    def mistaken(_file: str) -> NoReturn:
+        raise ConfigurationError([problem])
+
+    monkeypatch.setattr(library, "shipped_family", mistaken)
+    for arguments in ((), ("pzem-016",)):
+        result = profiles(tmp_path, *arguments)
+        assert (result.exit_code, result.stderr) == (1, f"{problem}\n")
