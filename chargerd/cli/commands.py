@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "chargerd.cli.check",
     "contract": "chargerd.cli.contract",
     "demo": "chargerd.cli.demo",
+    "operator": "chargerd.cli.operator",
     "profiles": "chargerd.cli.profiles",
 }
 """Modules with a click command named `command`."""

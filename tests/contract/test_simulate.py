@@ -1,4 +1,4 @@
-"""Simulated gateways and the backend's example together: a real broker, real processes."""
+"""Simulated gateways and the reference operator together: a real broker, real processes."""
 
 import json
 import signal
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from chargerd.cli.demo_rider import Phone
 from chargerd.cli.simulate import command
 from chargerd.fleet.story import named_stories
 from tests.backend import Backend
@@ -24,8 +25,7 @@ from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "backend" / "backend.py"
-OUT = Path("example.out")
+OUT = Path("operator.out")
 
 
 @pytest.fixture
@@ -58,16 +58,27 @@ def simulated(broker: Mosquitto, folder: Path, *more: str) -> Iterator[Callable[
 
 
 @contextmanager
-def example(broker: Mosquitto, folder: Path, *more: str) -> Iterator[Path]:
+def operator(broker: Mosquitto, folder: Path) -> Iterator[Phone]:
+    """The operator, killed at the end; gives a phone that reaches it."""
+    port = free_port()
     out = folder / OUT
+    args = ["--broker", broker.url, "--listen", f"127.0.0.1:{port}", "--database", str(folder / "ledger.db")]
     with out.open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, str(EXAMPLE), "127.0.0.1", str(broker.port), str(folder / "ledger.db"), *more],
-            stdout=sink,
-            stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "chargerd", "operator", *args], stdout=sink, stderr=subprocess.STDOUT
         )
+    phone = Phone(f"http://127.0.0.1:{port}")
+
+    def serves() -> bool:
+        assert process.poll() is None, out.read_text()
+        try:
+            return bool(phone.open("/operator/login").text)
+        except OSError:
+            return False
+
     try:
-        yield out
+        wait(serves, "the operator serves nothing")
+        yield phone
         assert process.poll() is None, out.read_text()
     finally:
         process.kill()
@@ -91,28 +102,33 @@ def rows(folder: Path, question: str) -> list[tuple[Any, ...]]:
         return db.execute(question).fetchall()
 
 
-def test_the_example_starts_a_port_and_stores_every_row_though_it_is_killed(
+def test_the_operator_starts_a_port_and_stores_every_row_though_it_is_killed(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
+    socket = "/s/sim-001/A01"
     with Backend(broker.port, "sim-001") as listener:
         with simulated(broker, tmp_path, "--gateways", "1", "--orders", "backend") as figures:
-            listener.wait("state/gateway", lambda body: body["status"] == "online")
             listener.wait("state/port/A01", lambda body: body["state"] == "available" and not body["blocked_by"])
-            with example(broker, tmp_path, "start", "sim-001", "A01") as out:
-                wait(lambda: " done ok" in out.read_text(), "the example's start is not done")
-            started = listener.wait("up/session", lambda body: body["event"] == "started")
-            with example(broker, tmp_path, "stop", "sim-001", "A01") as out:
+            with operator(broker, tmp_path) as phone:
+                wait(lambda: phone.open(socket).kind == "free", "the socket is not free")
+                phone.press(phone.open(socket), "start")
+                cookies = phone.cookies
+                started = listener.wait("up/session", lambda body: body["event"] == "started")
+            with operator(broker, tmp_path) as phone:
+                phone.cookies = cookies
+                wait(lambda: phone.open(socket).kind == "charging", "it does not charge")
+                phone.press(phone.open(socket), "stop")
                 settled = listener.wait("up/session", lambda body: body["event"] == "ended")
                 wait(
                     lambda: figures()["rows_unacknowledged"] == 0 and figures()["rows"] > 1,
                     "not all is acknowledged",
                 )
+                wait(lambda: phone.open(socket).kind == "ended", "the rider is not told")
+                assert "You stopped it." in phone.open(socket).text
         assert settled["session_id"] == started["session_id"]
         assert settled["stop_reason"] == "remote"
         assert sum(tier["energy_wh"] for tier in settled["tiers"]) == settled["energy_wh"]
-        assert rows(tmp_path, "SELECT session_id, order_id FROM settlement") == [
-            (settled["session_id"], "order 17")
-        ]
+        assert rows(tmp_path, "SELECT session_id FROM session WHERE settled = 1") == [(settled["session_id"],)]
         stored = [
             seq for (seq,) in rows(tmp_path, "SELECT seq FROM ledger WHERE gateway = 'sim-001' ORDER BY seq")
         ]
