@@ -43,6 +43,7 @@ from chargerd.runtime.command_memory import Respond
 from chargerd.runtime.desk import Desk
 from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.host import Host, this_machine
+from chargerd.runtime.line_requests import LineRequests
 from chargerd.runtime.lines import Lines
 from chargerd.runtime.local import LocalHandler
 from chargerd.runtime.onlooker import Onlooker, ViewsListener
@@ -194,10 +195,13 @@ class Daemon:
             accounts=Accounts(self._journal),
             audit=self._note,
             lines=Lines(
-                lambda: [bus.statistics() for bus in self._buses if isinstance(bus, Bus)],
+                lambda: [bus.statistics() for bus in self._driven_lines()],
                 self._engine.changed_lines,
                 self._engine.dispatch,
             ),
+            others=LineRequests(
+                site=site, buses=self._driven_lines, views=self._engine.views, clock=self._clock
+            ).methods,
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed
@@ -464,6 +468,10 @@ class Daemon:
         return supervisor
 
     # What others ask of the daemon
+
+    def _driven_lines(self) -> list[Bus]:
+        """Return the buses that have a line; simulated ones have none."""
+        return [bus for bus in self._buses if isinstance(bus, Bus)]
 
     def _reply(self, answer: Answer) -> Reply:
         state = None

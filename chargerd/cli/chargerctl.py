@@ -122,10 +122,38 @@ def _accept_line() -> click.Command:
     return boards.accept_command(_client, as_json)
 
 
+def _read() -> click.Command:
+    from chargerd.cli import ctl_registers
+
+    return ctl_registers.read_command(_client, as_json, _default_socket)
+
+
+def _scan() -> click.Command:
+    from chargerd.cli import ctl_scan
+
+    return ctl_scan.command(_client, as_json, _default_socket)
+
+
+def _trace() -> click.Command:
+    from chargerd.cli import ctl_trace
+
+    return ctl_trace.command(_client, as_json, _default_socket)
+
+
+def _write() -> click.Command:
+    from chargerd.cli import ctl_registers
+
+    return ctl_registers.write_command(_client, as_json, _default_socket)
+
+
 LATER: dict[str, Callable[[], click.Command]] = {
     "accept-line": _accept_line,
     "boards": _boards,
+    "read": _read,
+    "scan": _scan,
     "sessions": _sessions,
+    "trace": _trace,
+    "write": _write,
 }
 """Commands that draw tables whatever is asked of them."""
 

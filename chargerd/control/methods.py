@@ -5,7 +5,7 @@ full one. Figures are positive and finite, since a limit that is no number is ne
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -86,7 +86,7 @@ class ResetParams(HolderParams):
 
 
 class LineParams(Params):
-    """`accept-line`."""
+    """`accept-line` and `line`."""
 
     bus: Name
 
@@ -104,6 +104,70 @@ class SessionParams(Params):
     session_id: Name
 
 
+Unit = Annotated[int, Field(ge=1, le=247)]
+Word = Annotated[int, Field(ge=0, le=0xFFFF)]
+
+
+class UnitParams(Params):
+    """A board of the configuration, or any unit of a bus."""
+
+    board: Name | None = None
+    bus: Name | None = None
+    unit: Unit | None = None
+
+    @model_validator(mode="after")
+    def _one_board(self) -> Self:
+        if (self.board is None) == (self.bus is None) or (self.bus is None) != (self.unit is None):
+            raise ValueError("give a board, or a bus and a unit of it")
+        return self
+
+
+class ProbeParams(LineParams):
+    """`probe`: one question of a scan, at another rate if that is given."""
+
+    unit: Unit
+    function: Annotated[int, Field(ge=1, le=4)]
+    address: Word
+    count: Annotated[int, Field(ge=1, le=64)]
+    words: Literal[1, 2] = 1
+    """16-bit words that each register has."""
+    timeout_ms: Annotated[float, Field(ge=10, le=500, allow_inf_nan=False)] = 80.0
+    baudrate: Annotated[int, Field(ge=1200, le=1_000_000)] | None = None
+    parity: Literal["none", "even", "odd"] = "none"
+    stopbits: Literal[1, 2] = 1
+
+
+class ReadParams(UnitParams):
+    """`read`: some registers or bits, or a quantity that the board's profile knows."""
+
+    function: Annotated[int, Field(ge=1, le=4)] | None = None
+    address: Word | None = None
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    quantity: Text | None = None
+    channel: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if (self.address is None) == (self.quantity is None):
+            raise ValueError("give an address or a quantity")
+        return self
+
+
+class WriteParams(UnitParams):
+    """`write`: a coil (function 5), a register (6), or several (16)."""
+
+    function: Literal[5, 6, 16]
+    address: Word
+    values: Annotated[tuple[Word, ...], Field(min_length=1, max_length=8, strict=False)]
+
+
+class TraceParams(LineParams):
+    """`trace`: of one unit if that is given; `errors`: only what was not answered well."""
+
+    unit: Unit | None = None
+    errors: bool = False
+
+
 METHODS: Mapping[str, type[Params]] = {
     "status": Nothing,
     "watch": Nothing,
@@ -119,9 +183,14 @@ METHODS: Mapping[str, type[Params]] = {
     "verify": Nothing,
     "boards": Nothing,
     "accept-line": LineParams,
+    "line": LineParams,
+    "probe": ProbeParams,
+    "read": ReadParams,
+    "write": WriteParams,
+    "trace": TraceParams,
 }
 
-ACTING = frozenset({"start", "stop", "reset", "limits", "disable", "enable", "accept-line"})
+ACTING = frozenset({"start", "stop", "reset", "limits", "disable", "enable", "accept-line", "write"})
 """Methods that change something: who used them is written to the log."""
 
 

@@ -7,13 +7,13 @@ first, and its import would take longer than that.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 READS_OF_BITS = frozenset({1, 2})
 """Functions that read bits; the others read registers."""
-WRITE_COIL, WRITE_REGISTER = 5, 6
+WRITE_COIL, WRITE_REGISTER, WRITE_REGISTERS = 5, 6, 16
 _CRC = 2
 _EXCEPTION = 0x80
 _BITS_IN_A_BYTE = 8
@@ -85,6 +85,13 @@ def write_coil(unit: int, address: int, value: int) -> Request:
 def write_register(unit: int, address: int, value: int) -> Request:
     """Write a register (function 6); the answer is the same again."""
     return _write(unit, WRITE_REGISTER, address, value)
+
+
+def write_registers(unit: int, address: int, values: Sequence[int]) -> Request:
+    """Write several registers (function 16); the answer is where and how many."""
+    head = struct.pack(">BHH", WRITE_REGISTERS, address, len(values))
+    data = struct.pack(f">B{len(values)}H", 2 * len(values), *values)
+    return Request(unit=unit, pdu=head + data, reply_size=len(head), echo=head)
 
 
 def _write(unit: int, function: int, address: int, value: int) -> Request:

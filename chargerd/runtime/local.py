@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from chargerd.control.methods import ACTING
 from chargerd.control.server import Peer, Responder
@@ -35,8 +36,9 @@ class LocalHandler:
         accounts: Accounts,
         lines: Lines,
         audit: Callable[[EventBody], None],
+        others: Mapping[str, Callable[[Fields, Responder], None]] = MappingProxyType({}),
     ) -> None:
-        """`audit` writes into the ledger who has asked for what."""
+        """`audit` writes into the ledger who has asked for what; `others` are methods that others serve."""
         self._audit = audit
         self._engine = engine
         self._desk = desk
@@ -54,6 +56,7 @@ class LocalHandler:
             **Changes(engine, desk, clock, self._view).methods,
             **accounts.methods,
             **lines.methods,
+            **others,
         }
 
     def call(self, method: str, params: Fields, peer: Peer, respond: Responder) -> None:
@@ -146,12 +149,21 @@ def action(method: str, params: Fields, peer: Peer) -> EventBody:
         port=None if port is None else PortId(port),
         circuit=circuit,
         bus=_text(params, "bus"),
+        board=_text(params, "board"),
         session_id=None if session is None else SessionId(session),
         function=method,
         source=Source.LOCAL,
-        reason=_text(params, "reason"),
+        reason=written(params) if method == "write" else _text(params, "reason"),
         uid=peer.uid,
     )
+
+
+def written(params: Fields) -> str:
+    """Return what is written by hand, and where to."""
+    values = params["values"]
+    told = ", ".join(f"0x{int(str(value)):04X}" for value in (values if isinstance(values, list | tuple) else ()))
+    unit = f"unit {params['unit']}, " if "unit" in params else ""
+    return f"{unit}function {params['function']}, address 0x{int(str(params['address'])):04X}: {told}"
 
 
 def _text(params: Fields, name: str) -> str | None:
