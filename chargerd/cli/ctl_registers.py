@@ -193,7 +193,7 @@ def write_command(connect: Connect, as_json: Option, default_socket: DefaultSock
         """
         place, at = place_of(board), where(register)
         given = _given(at, new, type_, word_order, several=several)
-        if not yes and (as_json or not sys.stdin.isatty()):
+        if not yes and (as_json or not somebody_is_there()):
             raise click.UsageError("nobody is there to be asked; say --yes if it is to be written")
         with connect(path, as_json=as_json) as client:
             before = _held(client, place, given)
@@ -211,6 +211,11 @@ def write_command(connect: Connect, as_json: Option, default_socket: DefaultSock
             sys.exit(WRONG)
 
     return write
+
+
+def somebody_is_there() -> bool:
+    """Say whether there is somebody to be asked."""
+    return sys.stdin.isatty()
 
 
 def _given(at: Where, new: str, type_: str, order: str, *, several: bool) -> dict[str, Any]:

@@ -284,7 +284,9 @@ class _Scan:
     def _elsewhere(self) -> Generator[Question, Outcome, None]:
         """Look for what is missing at other rates, one transaction at a time."""
         report = self._report
-        units = list(dict.fromkeys([*(unit for unit, _board in report.missing), *self._units[:UNUSED]]))
+        here = {one.unit for one in report.found}
+        others = [unit for unit in self._units if unit not in here][:UNUSED]
+        units = list(dict.fromkeys([*(unit for unit, _board in report.missing), *others]))
         self._total = self._done + len(self._rates) * len(units)
         for place, rate in enumerate(self._rates, 1):
             try:

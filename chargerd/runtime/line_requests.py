@@ -406,7 +406,7 @@ def _traced(traced: Traced, began: Instant, clock: Clock) -> dict[str, Json]:
         None if moment.wall_ms is None else moment.wall_ms - round(1000 * between(traced.sent_at, moment.instant))
     )
     return {
-        "at_s": round(between(began, traced.sent_at), 4),
+        "at_s": round(max(0.0, between(began, traced.sent_at)), 4),
         "wall_ms": wall,
         "board": traced.board,
         "unit": traced.request[0],

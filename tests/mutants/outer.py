@@ -15,6 +15,48 @@ from tests.mutants.unnoticed import UNNOTICED
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="a register of a board that switches a charging port is written by hand",
+        module="runtime/write_rules.py",
+        old="    if used is not None:",
+        new="    if used is not None and used.session is None and not used.relay_closed:",
+        tests="tests/runtime/test_write_rules.py",
+    ),
+    Mutant(
+        rule="a board whose relay is not read is written to by hand",
+        module="runtime/write_rules.py",
+        old="view.relay_closed is not False)",
+        new="view.relay_closed)",
+        tests="tests/runtime/test_write_rules.py",
+    ),
+    Mutant(
+        rule="the relay of a port that is held open is written to by hand",
+        module="runtime/write_rules.py",
+        old="if view is not None and view.state is not PortState.AVAILABLE:",
+        new="if False:",
+        tests="tests/runtime/test_write_rules.py",
+    ),
+    Mutant(
+        rule="a relay is closed by hand without its dead-man",
+        module="runtime/write_rules.py",
+        old="if view is not None and closes and not timed and relay.dead_man is not DeadMan.NONE:",
+        new="if False:",
+        tests="tests/runtime/test_write_rules.py",
+    ),
+    Mutant(
+        rule="what a dead-man rests on is written by hand",
+        module="runtime/write_rules.py",
+        old="return _of_dead_man(board, relay, write) or ",
+        new="return ",
+        tests="tests/runtime/test_write_rules.py",
+    ),
+    Mutant(
+        rule="a write that has waited goes out though a port has begun meanwhile",
+        module="runtime/line_requests.py",
+        old="if respond.closed else guard(),",
+        new="if respond.closed else None,",
+        tests="tests/runtime/test_line_requests.py",
+    ),
+    Mutant(
         rule="who asks again and again by hand is served twice between two readings of a closed port",
         module="modbus/manual_queue.py",
         old="        self._before = [reading for reading in self._readings if reading.fast]",
