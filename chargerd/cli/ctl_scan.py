@@ -26,7 +26,7 @@ from chargerd.cli.ctl_lines import (
     width_of_terminal,
 )
 from chargerd.cli.fields import Fields, clock, entries, words
-from chargerd.cli.said import echo
+from chargerd.cli.said import echo, echo_progress
 from chargerd.config.library import load_profiles
 from chargerd.config.profiles import Profile
 from chargerd.config.ranges import RangeError, spell_out
@@ -250,7 +250,7 @@ class _Scanning:
                 question = self._steps.send(self._asked(question))
         except StopIteration as end:
             if self._live:
-                click.echo("\r\033[K", nl=False, err=True)
+                echo_progress("")
             report: Report = end.value
             return report
 
@@ -292,7 +292,7 @@ class _Scanning:
         done, spent = question.done, time.monotonic() - self._began
         left = "" if not done else f", {clock(spent / done * (question.total - done))} left"
         at = "" if question.rate is None else f" at {question.rate.baudrate} Bd"
-        click.echo(f"\r\033[K{done} of {question.total}{at}{left}", nl=False, err=True)
+        echo_progress(f"{done} of {question.total}{at}{left}")
 
 
 # What is shown

@@ -17,6 +17,11 @@ def echo_lines(text: str, *, err: bool = False) -> None:
     click.echo(visible_lines(text), err=err)
 
 
+def echo_progress(text: str) -> None:
+    """Print how far something is, over what was printed so before, on stderr; an empty text wipes it out."""
+    click.echo("\r\x1b[K" + visible(text), nl=False, err=True)
+
+
 def echo_over(text: str, *, last: bool) -> None:
     """Print a line over the one before where there is a terminal, else below it."""
     live = sys.stdout.isatty()

@@ -158,7 +158,7 @@ class WriteParams(UnitParams):
 
     function: Literal[5, 6, 16]
     address: Word
-    values: Annotated[tuple[Word, ...], Field(min_length=1, max_length=8, strict=False)]
+    values: Annotated[list[Word], Field(min_length=1, max_length=8)]
 
 
 class TraceParams(LineParams):

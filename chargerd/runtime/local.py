@@ -161,7 +161,7 @@ def action(method: str, params: Fields, peer: Peer) -> EventBody:
 def written(params: Fields) -> str:
     """Return what is written by hand, and where to."""
     values = params["values"]
-    told = ", ".join(f"0x{int(str(value)):04X}" for value in (values if isinstance(values, list | tuple) else ()))
+    told = ", ".join(f"0x{int(str(value)):04X}" for value in (values if isinstance(values, list) else []))
     unit = f"unit {params['unit']}, " if "unit" in params else ""
     return f"{unit}function {params['function']}, address 0x{int(str(params['address'])):04X}: {told}"
 

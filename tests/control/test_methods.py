@@ -75,6 +75,21 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "verify": {},
         "boards": {},
         "accept-line": {"bus": "line-a"},
+        "line": {"bus": "line-a"},
+        "trace": {"bus": "line-a", "errors": True},
+        "read": {"board": "meter-a1", "quantity": "current", "count": 1, "channel": 1},
+        "write": {"bus": "line-a", "unit": 17, "function": 6, "address": 18, "values": [1]},
+        "probe": {
+            "bus": "line-a",
+            "unit": 17,
+            "function": 3,
+            "address": 0,
+            "count": 1,
+            "words": 1,
+            "timeout_ms": 80.0,
+            "parity": "none",
+            "stopbits": 1,
+        },
         "session": {"session_id": "s"},
         "disable": {"port": "A01", "reason": "a worn plug"},
         "enable": {"circuit": "shed", "reason": "replaced"},
@@ -88,7 +103,7 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 
 def test_a_port_has_to_be_named() -> None:
-    for method in ("port", *ACTING - {"accept-line"}):
+    for method in ("port", *ACTING - {"accept-line", "write"}):
         others: dict[str, Json] = {"reason": "why"} if method in {"disable", "enable"} else {}
         with pytest.raises(BadParams, match="port"):
             checked(method, others)

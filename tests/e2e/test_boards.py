@@ -9,10 +9,14 @@ from tests.judging import every
 from tests.site import DaemonSite
 
 
-def boards(site: DaemonSite, *options: str) -> str:
-    result = CliRunner().invoke(main, ["--socket", str(site.socket), "boards", *options])
+def ctl(site: DaemonSite, *words: str) -> str:
+    result = CliRunner().invoke(main, ["--socket", str(site.socket), *words])
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+def boards(site: DaemonSite, *options: str) -> str:
+    return ctl(site, "boards", *options)
 
 
 def test_boards_are_shown_with_their_figures_and_a_silent_one_by_name(alone: DaemonSite) -> None:
@@ -23,6 +27,17 @@ def test_boards_are_shown_with_their_figures_and_a_silent_one_by_name(alone: Dae
     answers = {board["board"]: board["answers"] for board in bus["boards"]}
     assert every(count > 0 for count in answers.values()), answers
     silent = next(name for name in answers if name.startswith("meter"))
+    asks_by_hand(alone)
     alone.world.board(silent).silence()
     alone.wait(lambda: "does not answer, others do" in boards(alone), "it is not noticed")
     assert f"{silent}: does not answer, others do; look at its supply" in boards(alone)
+
+
+def asks_by_hand(site: DaemonSite) -> None:
+    """Scan, read, write and look on beside the daemon's own polls."""
+    told = json.loads(ctl(site, "scan", "line-a", "--units", "1,11..12", "--json"))
+    assert told["findings"] == []
+    assert [one["as_configured"] for one in told["found"]] == [True] * 3
+    assert ctl(site, "read", "meter-a1", "voltage").startswith("voltage: 23")
+    assert "holds 0 (0x0000) now" in ctl(site, "write", "relay-a", "c:5", "off", "--yes")
+    assert "relay-a read 16 coils" in ctl(site, "trace", "line-a", "--board", "relay-a", "--count", "1")

@@ -102,5 +102,5 @@ def test_what_is_written_by_hand_is_in_the_ledger_with_place_and_value() -> None
     told = action("write", {"board": "meter", "function": 16, "address": 18, "values": [1, 255]}, PEER)
     assert (told.function, told.board, told.uid) == ("write", "meter", 1000)
     assert told.reason == "function 16, address 0x0012: 0x0001, 0x00FF"
-    elsewhere = action("write", {"bus": "line", "unit": 17, "function": 5, "address": 0, "values": (0,)}, PEER)
+    elsewhere = action("write", {"bus": "line", "unit": 17, "function": 5, "address": 0, "values": [0]}, PEER)
     assert (elsewhere.bus, elsewhere.reason) == ("line", "unit 17, function 5, address 0x0000: 0x0000")
