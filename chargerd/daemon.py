@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from chargerd import __version__, log
 from chargerd.config.site import Site
-from chargerd.control.server import ControlError, ControlServer
+from chargerd.control.server import ControlError, ControlServer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer
 from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
@@ -132,9 +132,12 @@ class Daemon:
         upkeep: Upkeep = UPKEEP,
         host: Host | None = None,
         make_transport: "MakeTransport | None" = None,
+        configuration: Path | None = None,
     ) -> None:
+        """`configuration`: the file the site was read from, to be looked at again when somebody asks."""
         host = this_machine() if host is None else host
         self._site = site
+        self._configuration = configuration
         self._state_dir = state_dir
         self._clock = host.clock
         self._make_transport = make_transport
@@ -199,9 +202,7 @@ class Daemon:
                 self._engine.changed_lines,
                 self._engine.dispatch,
             ),
-            others=LineRequests(
-                site=site, buses=self._driven_lines, views=self._engine.views, clock=self._clock
-            ).methods,
+            others={**self._line_requests().methods, "doctor": self._look_around},
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed
@@ -468,6 +469,22 @@ class Daemon:
         return supervisor
 
     # What others ask of the daemon
+
+    def _line_requests(self) -> LineRequests:
+        return LineRequests(site=self._site, buses=self._driven_lines, views=self._engine.views, clock=self._clock)
+
+    def _look_around(self, _params: Mapping[str, Json], respond: Responder) -> None:
+        from chargerd.runtime.doctor import Doctor  # noqa: PLC0415 - it is loaded when somebody asks for it
+
+        Doctor(
+            site=self._site,
+            configuration=self._configuration,
+            folder=self._state_dir,
+            clock=self._clock,
+            buses=lambda: self._buses,
+            link=self._link_state,
+            why_no_journal=lambda: self._journal.why_not,
+        ).serve(respond)
 
     def _driven_lines(self) -> list[Bus]:
         """Return the buses that have a line; simulated ones have none."""

@@ -122,6 +122,12 @@ def _accept_line() -> click.Command:
     return boards.accept_command(_client, as_json)
 
 
+def _doctor() -> click.Command:
+    from chargerd.cli import ctl_doctor
+
+    return ctl_doctor.command(_client, as_json)
+
+
 def _read() -> click.Command:
     from chargerd.cli import ctl_registers
 
@@ -149,6 +155,7 @@ def _write() -> click.Command:
 LATER: dict[str, Callable[[], click.Command]] = {
     "accept-line": _accept_line,
     "boards": _boards,
+    "doctor": _doctor,
     "read": _read,
     "scan": _scan,
     "sessions": _sessions,

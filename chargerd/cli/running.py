@@ -27,7 +27,12 @@ def run(options: Namespace, first: Openings | None) -> int:
     log.configure(log.Level[options.log_level.upper()], sink)
     try:
         site = load(options.config)
-        daemon = Daemon(site, state_dir=options.state_dir, runtime_dir=options.runtime_dir)
+        daemon = Daemon(
+            site,
+            state_dir=options.state_dir,
+            runtime_dir=options.runtime_dir,
+            configuration=options.config,
+        )
     except ConfigurationError as error:
         return _refused(map(str, error.problems), first)
     except StartError as error:

@@ -24,7 +24,7 @@ class Params(BaseModel):
 
 
 class Nothing(Params):
-    """`status`, `watch`, `verify` and `boards`."""
+    """`status`, `watch`, `verify`, `boards` and `doctor`."""
 
 
 class PortParams(Params):
@@ -183,6 +183,7 @@ METHODS: Mapping[str, type[Params]] = {
     "verify": Nothing,
     "boards": Nothing,
     "accept-line": LineParams,
+    "doctor": Nothing,
     "line": LineParams,
     "probe": ProbeParams,
     "read": ReadParams,

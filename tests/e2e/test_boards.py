@@ -37,6 +37,8 @@ def asks_by_hand(site: DaemonSite) -> None:
     """Scan, read, write and look on beside the daemon's own polls."""
     told = json.loads(ctl(site, "scan", "line-a", "--units", "1,11..12", "--json"))
     assert told["findings"] == []
+    looked = {(one["about"], one["verdict"]) for one in site.ask("doctor")["checks"]}
+    assert {("journal", "ok"), ("board relay-a", "ok"), ("line line-a", "ok")} <= looked
     assert [one["as_configured"] for one in told["found"]] == [True] * 3
     assert ctl(site, "read", "meter-a1", "voltage").startswith("voltage: 23")
     assert "holds 0 (0x0000) now" in ctl(site, "write", "relay-a", "c:5", "off", "--yes")
