@@ -79,3 +79,6 @@ format: setup ## Put every file into the agreed form
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(NPM)/node_modules
+
+deb: setup ## Build the Debian packages (DEB_ARCH="amd64 arm64 armhf", or some of them) into build/deb
+	@$(BIN)/python packaging/deb/build.py $(DEB_ARCH)

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich import box
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
+from chargerd.cli.check_since import differences, read_summary
 from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
@@ -33,7 +35,13 @@ ECHOES = {
 @click.command(name="check")
 @click.argument("path", type=click.Path(path_type=Path), default=DEFAULT_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-def command(path: Path, *, as_json: bool) -> None:
+@click.option(
+    "--since",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Print only what differs from what another version's --json had said of it.",
+)
+def command(path: Path, *, as_json: bool, since: Path | None) -> None:
     """Check a configuration and show what it describes. Exit code 1 if it cannot be used."""
     try:
         site = load(path)
@@ -41,14 +49,27 @@ def command(path: Path, *, as_json: bool) -> None:
         _refuse(error, as_json=as_json)
         sys.exit(1)
     notes = [*site.notes, *missing_files(site, path)]
-    if as_json:
-        summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site), room(site))}
+    summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site), room(site))}
+    if since is not None:
+        _tell_since(read_summary(since), summary, path, since)
+    elif as_json:
         told = {"ok": True, "problems": [], "notes": [_plain(note) for note in notes], "summary": summary}
         echo_lines(json.dumps(told, indent=2))
     else:
         _show(site, path)
         for note in notes:
             echo(f"note: {note}", err=True)
+
+
+def _tell_since(before: dict[str, Any] | None, now: dict[str, object], path: Path, since: Path) -> None:
+    if before is None:
+        echo(f"{path}: good; {since} had refused it")
+        return
+    # As it would be read back: a tuple is a list there.
+    found = list(differences(before, json.loads(json.dumps(now))))
+    echo(f"{path}: good, and means the same as before" if not found else f"{path}: good; what means something else:")
+    for line in found:
+        echo(f"  {line}")
 
 
 def _refuse(error: ConfigurationError, *, as_json: bool) -> None:

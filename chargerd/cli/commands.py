@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "chargerd.cli.demo",
     "operator": "chargerd.cli.operator",
     "profiles": "chargerd.cli.profiles",
+    "self-test": "chargerd.cli.self_test",
 }
 """Modules with a click command named `command`."""
 

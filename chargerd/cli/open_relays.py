@@ -15,20 +15,7 @@ PURPOSE = "Open every relay the daemon last knew of."
 
 def main(arguments: Sequence[str]) -> int:
     """Open them; returns the exit code, 1 if any board did not confirm."""
-    parser = argparse.ArgumentParser(
-        prog="chargerd open-relays",
-        description=f"{PURPOSE} Not while the daemon runs: it holds the lines. "
-        "Exit code 1 if any board did not confirm.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        default=state_folder(),
-        metavar="FOLDER",
-        help="where the daemon keeps its list of relays  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
-    )
-    path = parser.parse_args(arguments).state_dir / RELAYS_FILE
+    path = parser().parse_args(arguments).state_dir / RELAYS_FILE
     if not path.exists():
         print(f"{path} is not there: no daemon has run yet, so nothing is to be opened", file=sys.stderr)
         return 0
@@ -44,3 +31,21 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print("every relay has been read back open")
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads its options."""
+    options = argparse.ArgumentParser(
+        prog="chargerd open-relays",
+        description=f"{PURPOSE} Not while the daemon runs: it holds the lines. "
+        "Exit code 1 if any board did not confirm.",
+        allow_abbrev=False,
+    )
+    options.add_argument(
+        "--state-dir",
+        type=Path,
+        default=state_folder(),
+        metavar="FOLDER",
+        help="where the daemon keeps its list of relays  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
+    )
+    return options

@@ -23,7 +23,7 @@ OPEN_FIRST = Seconds(1.0)
 
 def main(arguments: Sequence[str]) -> int:
     """Run it; returns the exit code: 1 if it cannot start, 70 if it had to give up."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     alone = _alone(options.state_dir)
     first = _open_first(options.state_dir / RELAYS_FILE) if alone else None
     # What is loaded now stays: looking for what could go costs a tenth of the start.
@@ -45,40 +45,41 @@ def leave_out_openssl() -> None:
             sys.modules.setdefault("_hashlib", None)  # type: ignore[arg-type] # `None` keeps a module from loading
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads its options."""
+    options = argparse.ArgumentParser(
         prog="chargerd run",
         description=f"{PURPOSE} Exit code 1 if it cannot, 70 if it had to give up.",
         allow_abbrev=False,
     )
-    parser.add_argument(
+    options.add_argument(
         "--config",
         type=Path,
         default=Path("/etc/chargerd/chargerd.yaml"),
         metavar="FILE",
         help="configuration  [default: %(default)s]",
     )
-    parser.add_argument(
+    options.add_argument(
         "--state-dir",
         type=Path,
         default=state_folder(),
         metavar="FOLDER",
         help="where the journal lives  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
     )
-    parser.add_argument(
+    options.add_argument(
         "--runtime-dir",
         type=Path,
         default=runtime_folder(),
         metavar="FOLDER",
         help="where the control socket appears  [default: $RUNTIME_DIRECTORY or /run/chargerd]",
     )
-    parser.add_argument(
+    options.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
         default="info",
         help="[default: %(default)s]",
     )
-    return parser
+    return options
 
 
 def _alone(state_dir: Path) -> bool:

@@ -50,6 +50,29 @@ def make(source: sqlite3.Connection, path: Path, keep: int, between: Callable[[]
     `between` is called between two slices, with the source free to be written by its own connection; it may raise
     `AbandonedError`. Raises that, `OSError` and `sqlite3.Error`; then no copy is made and the older ones stay.
     """
+    new = _made(source, path, between)
+    for number in range(keep, 1, -1):
+        with suppress(FileNotFoundError):
+            copy_of(path, number - 1).rename(copy_of(path, number))
+    new.rename(copy_of(path, 1))
+    _sync(path.parent, os.O_DIRECTORY)
+
+
+def keep_before(source: sqlite3.Connection, path: Path, version: int) -> Path:
+    """Copy the journal as it is before its form changes from `version` on; return where the copy is.
+
+    Only the newest such copy is kept. Raises `OSError` and `sqlite3.Error`; then an older one stays.
+    """
+    kept = path.with_name(f"{path.name}.schema-{version}")
+    _made(source, path, lambda: None).rename(kept)
+    for other in path.parent.glob(f"{path.name}.schema-*"):
+        if other != kept:
+            other.unlink()
+    _sync(path.parent, os.O_DIRECTORY)
+    return kept
+
+
+def _made(source: sqlite3.Connection, path: Path, between: Callable[[], None]) -> Path:
     new = path.with_name(f"{path.name}.backup-new")
     try:
         new.unlink(missing_ok=True)
@@ -59,11 +82,7 @@ def make(source: sqlite3.Connection, path: Path, keep: int, between: Callable[[]
         with suppress(OSError):
             new.unlink(missing_ok=True)
         raise
-    for number in range(keep, 1, -1):
-        with suppress(FileNotFoundError):
-            copy_of(path, number - 1).rename(copy_of(path, number))
-    new.rename(copy_of(path, 1))
-    _sync(path.parent, os.O_DIRECTORY)
+    return new
 
 
 def _copy(source: sqlite3.Connection, new: Path, between: Callable[[], None]) -> None:

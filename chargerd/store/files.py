@@ -66,6 +66,7 @@ def _open_sound(path: Path, load: Callable[[sqlite3.Connection], T]) -> tuple[sq
         connection = on_error.enter_context(closing(schema.connect(path)))
         try:
             schema.check(connection, path)
+            _keep_before(connection, path)
             schema.migrate(connection)
             loaded = load(connection)
         except sqlite3.Error as error:
@@ -82,6 +83,21 @@ def _restore(path: Path) -> None:
     # The log beside it belongs to the file it was copied over.
     _move_log(path, _aside(path))
     _replace(path, restored=True)
+
+
+def _keep_before(connection: sqlite3.Connection, path: Path) -> None:
+    version = schema.outdated(connection)
+    if version is None:
+        return
+    try:
+        if backup.has_room(path):
+            log.info("journal_kept_before_upgrade", copy=str(backup.keep_before(connection, path, version)))
+            return
+        why = "no room for a copy"
+    except (OSError, sqlite3.Error) as error:
+        why = str(error)
+    # Without a way back to the version before, but with its sessions and latches.
+    log.warning("journal_not_kept_before_upgrade", why=why)
 
 
 def _replace(path: Path, *, restored: bool = False) -> None:

@@ -210,6 +210,12 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise DamagedError(f"{path}: holds nothing")
 
 
+def outdated(connection: sqlite3.Connection) -> int | None:
+    """Return the version of a file that is about to be brought to the current one; `None` if it is current."""
+    done = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    return done if done < len(MIGRATIONS) else None
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a file to the current version, each step in a transaction of its own. Raises `sqlite3.Error`."""
     done = int(connection.execute("PRAGMA user_version").fetchone()[0])
