@@ -8,7 +8,7 @@ NPM := tests/contract
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check bench campaign proofs charges mutants setup system npm lock format clean
+.PHONY: help demo test test-quick check deb bench booted campaign proofs charges mutants setup system npm lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,15 @@ check: setup ## Lint, types, import rules, lock file
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+deb: setup ## Build the Debian packages into build/deb (DEB_ARCH="amd64 arm64 armhf", or some of them)
+	@$(BIN)/python packaging/deb/build.py $(DEB_ARCH)
+
 bench: setup system ## Measure the bus against its own floor (not a test: figures, no verdict)
 	@$(BIN)/python -m tests.benchmarks
+
+booted: setup ## Try the package on booted Debians, and on emulated processors (as root; half an hour)
+	@sh packaging/system-packages --booted
+	@$(BIN)/python -m tests.booted $(SUITES)
 
 campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each (hours of work)
 	@CAMPAIGN_SEEDS=1000 CAMPAIGN_FRAME_SEEDS=100 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign
@@ -79,6 +86,3 @@ format: setup ## Put every file into the agreed form
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(NPM)/node_modules
-
-deb: setup ## Build the Debian packages (DEB_ARCH="amd64 arm64 armhf", or some of them) into build/deb
-	@$(BIN)/python packaging/deb/build.py $(DEB_ARCH)

@@ -67,7 +67,9 @@ def _tell_since(before: dict[str, Any] | None, now: dict[str, object], path: Pat
         return
     # As it would be read back: a tuple is a list there.
     found = list(differences(before, json.loads(json.dumps(now))))
-    echo(f"{path}: good, and means the same as before" if not found else f"{path}: good; what means something else:")
+    echo(
+        f"{path}: good, and means the same as before" if not found else f"{path}: good; what means something else:"
+    )
     for line in found:
         echo(f"  {line}")
 

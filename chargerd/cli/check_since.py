@@ -25,7 +25,7 @@ def read_summary(path: Path) -> dict[str, Any] | None:
 
 
 def differences(before: object, now: object, where: str = "") -> Iterator[str]:
-    """Tell what both say and say differently, and what is no longer said; what is only said now is new, not changed."""
+    """Tell what both say differently, and what is no longer said; what is only said now is new, not changed."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for key in sorted(before):
             if key in UNTOLD:
@@ -36,9 +36,7 @@ def differences(before: object, now: object, where: str = "") -> Iterator[str]:
             else:
                 yield f"{place}: was {_told(before[key])}, and is gone"
     elif isinstance(before, list) and isinstance(now, list) and (_named(before) and _named(now)):
-        yield from differences(
-            {one["id"]: one for one in before}, {one["id"]: one for one in now}, where
-        )
+        yield from differences({one["id"]: one for one in before}, {one["id"]: one for one in now}, where)
     elif before != now:
         yield f"{where}: was {_told(before)}, is {_told(now)}"
 

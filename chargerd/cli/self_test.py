@@ -1,4 +1,4 @@
-"""`chargerd self-test`: would this version run here? Asked after an upgrade, while the version before still runs."""
+"""`chargerd self-test`: would this version run here? Asked by an upgrade, while the one before still runs."""
 
 import importlib
 import pkgutil
@@ -62,7 +62,11 @@ def open_copy(path: Path) -> str:
         if not _copied(path, copy):
             return "the journal is written all the time, and was not tried"
         journal = Journal.open(
-            copy, clock=SystemClock(), boot_id=boot_id(), on_health=lambda _well: None, on_crash=lambda _error: None
+            copy,
+            clock=SystemClock(),
+            boot_id=boot_id(),
+            on_health=lambda _well: None,
+            on_crash=lambda _error: None,
         )
         found = journal.recovery
         journal.abandon()

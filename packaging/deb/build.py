@@ -1,8 +1,9 @@
 """Builds the Debian package of one architecture, or of each: `build.py [--into FOLDER] [ARCHITECTURE ...]`.
 
-One package serves Debian 12 and 13: what is in pure Python lies there once, the compiled part of each Python beside
-the other's. All that is in it comes from this tree and from the wheels that the lock file names by hash. Two builds of
-one commit are the same bytes: times are the commit's, the order is sorted, and dpkg-deb packs for a fixed time.
+One package serves Debian 12 and 13: what is in pure Python lies there once, the compiled part of each Python
+beside the other's. All that is in it comes from this tree and from the wheels that the lock file names by hash.
+Two builds of one commit are the same bytes: times are the commit's, the order is sorted, and dpkg-deb packs for a
+fixed time.
 """
 
 import argparse
@@ -23,6 +24,8 @@ import wheels
 TREE = Path(__file__).parents[2]
 DEBIAN = Path(__file__).with_name("debian")
 LOCK = TREE / "requirements-gateway.lock"
+WHEELS = TREE / "build" / "wheels"
+"""Where they stay for the next build: every build checks their hashes anew."""
 LIBRARY = "usr/lib/chargerd"
 CONFIGURATION = "etc/chargerd/chargerd.example.yaml"
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
@@ -53,7 +56,9 @@ def main() -> int:
     """Build; the exit status."""
     parser = argparse.ArgumentParser(description="Build Debian packages.")
     parser.add_argument("--into", type=Path, default=TREE / "build" / "deb")
-    parser.add_argument("--version", help="as the packages are to be numbered; the tree's commit says it by itself")
+    parser.add_argument(
+        "--version", help="as the packages are to be numbered; the tree's commit says it by itself"
+    )
     parser.add_argument("architectures", nargs="*", metavar="ARCHITECTURE", help=" ".join(wheels.MACHINES))
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
@@ -71,9 +76,11 @@ def main() -> int:
 
 
 def tree_version() -> str:
-    """Return the release, how many commits led here, and which one this is; `.changed` beside what is committed."""
+    """Return the release, how many commits led here, and which this is; `.changed` beside what is committed."""
     if _git("rev-parse", "--is-shallow-repository") == "true":
-        raise SystemExit("build.py: this clone has not the whole history, which the version counts: git fetch --unshallow")
+        raise SystemExit(
+            "build.py: this clone has not the whole history, which the version counts: git fetch --unshallow"
+        )
     found = re.search(r'^version = "(.+)"', (TREE / "pyproject.toml").read_text(), re.MULTILINE)
     assert found is not None
     count, commit = _git("rev-list", "--count", "HEAD"), _git("rev-parse", "--short=8", "HEAD")
@@ -85,7 +92,7 @@ def build(architecture: str, into: Path, version: str, epoch: int) -> Path:
     """Build one package; return where it is. Raises `wheels.WheelError`."""
     with tempfile.TemporaryDirectory(prefix="chargerd-deb-") as name:
         root = Path(name) / "root"
-        fetched = wheels.fetch(LOCK, architecture, into / "wheels")
+        fetched = wheels.fetch(LOCK, architecture, WHEELS)
         libraries = wheels.needed(fetched, _dependencies())
         wheels.lay_out(libraries, root / LIBRARY)
         _lay_out_tree(root, version, epoch)
@@ -132,9 +139,7 @@ def _lay_out_documents(root: Path, version: str, epoch: int) -> None:
     _pack(documents / "changelog.gz", (TREE / "CHANGELOG.md").read_bytes())
     stamp = datetime.fromtimestamp(epoch, UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
     entry = f"chargerd ({version}) stable; urgency=medium\n\n  * See changelog.gz.\n\n"
-    _pack(
-        documents / "changelog.Debian.gz", f"{entry} -- chargerd <chargerd@localhost>  {stamp}\n".encode()
-    )
+    _pack(documents / "changelog.Debian.gz", f"{entry} -- chargerd <chargerd@localhost>  {stamp}\n".encode())
     _copy(DEBIAN / "lintian-overrides", root / "usr/share/lintian/overrides/chargerd")
 
 
@@ -145,7 +150,9 @@ def _lay_out_copyright(root: Path) -> None:
         named = (path for path in sorted(about.rglob("*")) if path.is_file())
         texts = [path for path in named if re.match(r"(?i)licen[cs]e|copying|notice", path.name)]
         head = (about / "METADATA").read_text().partition("\n\n")[0]
-        said = dict(re.findall(r"^(Name|Version|License|License-Expression|Author(?:-email)?): (.+)$", head, re.MULTILINE))
+        said = dict(
+            re.findall(r"^(Name|Version|License|License-Expression|Author(?:-email)?): (.+)$", head, re.MULTILINE)
+        )
         terms = said.get("License-Expression") or said.get("License") or "see the text"
         author = said.get("Author") or said.get("Author-email") or f"the authors of {said['Name']}"
         whole = "\n\n".join(path.read_text(encoding="utf-8") for path in texts) or terms
@@ -154,7 +161,9 @@ def _lay_out_copyright(root: Path) -> None:
         license_ = f"{said['Name']}-{said['Version']}".lower()
         body = "\n".join(f" {line}".rstrip() if line.strip() else " ." for line in whole.splitlines())
         files = f"usr/lib/chargerd/{_module(about)}/*"
-        parts.append(f"Files: {files}\nCopyright: {author}\nLicense: {license_}\n Terms: {terms[:100]}\n .\n{body}")
+        parts.append(
+            f"Files: {files}\nCopyright: {author}\nLicense: {license_}\n Terms: {terms[:100]}\n .\n{body}"
+        )
         for path in texts:
             path.unlink()
     _write(root / "usr/share/doc/chargerd/copyright", "\n\n".join(parts) + "\n")
@@ -184,6 +193,7 @@ def _settle_times(root: Path, epoch: int) -> None:
 def _describe(root: Path, architecture: str, version: str) -> None:
     about = root / "DEBIAN"
     about.mkdir()
+    about.chmod(0o755)
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     size = sum(-(-path.stat().st_size // 1024) for path in files) + sum(path.is_dir() for path in root.rglob("*"))
     text = (DEBIAN / "control").read_text().format(version=version, architecture=architecture, size=size)
@@ -215,7 +225,8 @@ def _pack(path: Path, content: bytes) -> None:
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=TREE, check=True, capture_output=True, text=True).stdout.strip()
+    command = ["git", *words]
+    return subprocess.run(command, cwd=TREE, check=True, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

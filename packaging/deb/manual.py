@@ -27,7 +27,9 @@ FILES = {
         ("/var/lib/chargerd/journal.db", "Open sessions, settlements, latches; never to be deleted."),
         ("/usr/share/doc/chargerd/", "The manual."),
     ),
-    "chargerctl": (("/run/chargerd/chargerctl.sock", "Where the daemon listens, for members of the group chargerd."),),
+    "chargerctl": (
+        ("/run/chargerd/chargerctl.sock", "Where the daemon listens, for members of the group chargerd."),
+    ),
 }
 ALSO = {"chargerd": "chargerctl(1), systemctl(1), journalctl(1)", "chargerctl": "chargerd(8)"}
 

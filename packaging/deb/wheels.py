@@ -1,7 +1,7 @@
 """Fetches the wheels a lock file names for another processor and Python, and lays out what is in them.
 
-pip chooses and checks every file against the lock's hashes; nothing is built. A package holds the wheels of several
-Pythons: those in pure Python once, compiled parts of each beside each other, since their names differ.
+pip chooses, and checks every file against the lock's hashes; nothing is built. A package holds the wheels of
+several Pythons: those in pure Python once, compiled parts of each beside each other, since their names differ.
 """
 
 import re
@@ -81,12 +81,13 @@ def _download(entries: Iterable[str], architecture: str, python: str, folder: Pa
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *DOWNLOAD, *platforms]
     command += [f"--python-version={python}", f"--dest={into}", f"-r{wanted}"]
     # What an earlier build has fetched serves again, by the same hashes.
-    for index in (["--no-index", f"--find-links={into}"], []):
-        result = subprocess.run([*command, *index], capture_output=True, text=True, check=False)
-        if not result.returncode:
-            break
-    else:
-        raise WheelError(f"pip has no wheels for {architecture}, Python {python}:\n{result.stderr.strip()}")
+    result = subprocess.run([*command, "--no-index", f"--find-links={into}"], capture_output=True, check=False)
+    if result.returncode:
+        result = subprocess.run(command, capture_output=True, check=False)
+    if result.returncode:
+        raise WheelError(
+            f"pip has no wheels for {architecture}, Python {python}:\n{result.stderr.decode().strip()}"
+        )
     named = {_name(entry): entry for entry in entries}
     return [wheel for wheel in sorted(into.glob("*.whl")) if _is_of(wheel, named)]
 

@@ -14,7 +14,7 @@ def chargerd(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_all_commands_are_listed() -> None:
     listed = chargerd("--help").stdout
-    for name in ("check", "contract", "demo", "open-relays", "profiles", "run", "simulate"):
+    for name in ("check", "contract", "demo", "open-relays", "profiles", "run", "self-test", "simulate"):
         assert f"\n  {name} " in listed
 
 

@@ -1,0 +1,259 @@
+"""What a gateway goes through, step by step on one machine, and what is measured on the way."""
+
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.booted.machine import CONFIGURATION, PORTS, Machine, MachineError
+
+SECURITY_MOST, INSTALL_MOST_S, RESTART_MOST_S, GAP_MOST_S = 1.5, 10.0, 3.0, 10.0
+"""Exposure by systemd-analyze; seconds of CPU to install, from a kill to the next READY, of an interruption."""
+LEASE_S, WATCHDOG_S, RESUMED_WITHIN_S = 6.0, 15.0, 240.0
+APT = "apt-get install --yes --no-install-recommends --allow-downgrades"
+
+
+class Story:
+    """One machine and the packages it gets: the one that runs, a newer one, and newer ones that fail."""
+
+    def __init__(self, machine: Machine, packages: dict[str, Path], tell: Callable[[str], None]) -> None:
+        self.machine = machine
+        self.packages = packages
+        self._tell = tell
+        self._sessions: set[str] = set()
+
+    def run(self) -> None:
+        """Go through everything. Raises `MachineError` at the first that is not as it should be."""
+        steps = (
+            self.install,
+            self.refuse_to_enable,
+            self.start,
+            self.is_hardened,
+            self.charge,
+            self.kill,
+            self.hang,
+            self.reboot,
+            self.upgrade,
+            self.fail_to_load,
+            self.fail_to_start,
+            self.roll_back,
+            self.wrong_file,
+            self.remove,
+            self.install_again,
+            self.purge,
+        )
+        for step in steps:
+            began = time.monotonic()
+            said = step()
+            self._tell(f"{time.monotonic() - began:6.1f} s  {step.__name__.replace('_', ' ')}: {said}")
+
+    # Installing
+
+    def install(self) -> str:
+        seconds = self._apt(self.packages["this"])
+        expect(seconds <= INSTALL_MOST_S, f"installed within {INSTALL_MOST_S:g} s, not {seconds:.1f}")
+        expect(self._word("is-enabled") == "disabled", "not enabled")
+        expect(self._word("is-active") == "inactive", "not started")
+        manual = self.machine.run("ls /usr/share/man/man8/chargerd.8.gz; chargerd --version").stdout
+        return f"{seconds:.1f} s of CPU, {manual.split()[-1]}, neither enabled nor started"
+
+    def refuse_to_enable(self) -> str:
+        """A package that is put in again, over a configuration with a mistake, still enables nothing."""
+        self.machine.write("/etc/chargerd/chargerd.yaml", CONFIGURATION.replace("A01..A12", "A01..A11"))
+        expect(self.machine.run("chargerd check", check=False).returncode == 1, "a mistake is found")
+        self.machine.run("dpkg --remove chargerd")
+        self._apt(self.packages["this"])
+        expect(self._word("is-enabled") == "disabled", "not enabled with a mistake in the configuration")
+        return "a configuration with a mistake enables nothing"
+
+    def start(self) -> str:
+        self.machine.write("/etc/chargerd/chargerd.yaml", CONFIGURATION)
+        self.machine.run("chargerd check")
+        began = time.monotonic()
+        self.machine.run("systemctl enable --now chargerd")
+        seconds = time.monotonic() - began
+        self.machine.wait(lambda: self.machine.all_are("available"), "twelve ports to use")
+        return f"READY after {seconds:.1f} s"
+
+    def is_hardened(self) -> str:
+        said = self.machine.run("systemd-analyze security --no-pager chargerd.service | tail -n 1").stdout
+        score = float(said.split(":")[1].split()[0])
+        expect(score <= SECURITY_MOST, f"exposure at most {SECURITY_MOST}, not {score}")
+        waits = self.machine.run("systemctl show -P After -P Wants -P Requires chargerd").stdout
+        expect("network-online" not in waits and "time-sync" not in waits, "no wait for network or time")
+        verified = self.machine.run(
+            "systemd-analyze verify --man=no /usr/lib/systemd/system/chargerd.service"
+        ).stdout
+        expect("chargerd" not in verified, f"nothing to say of the unit: {verified}")
+        return f"exposure {score}, waits for neither network nor time"
+
+    # Charging, and what comes between
+
+    def charge(self) -> str:
+        self.machine.plug_in()
+        self.machine.start_all()
+        self._sessions = self.machine.sessions()
+        expect(len(self._sessions) == len(PORTS), "twelve sessions")
+        expect(self.machine.closed() == set(PORTS), "twelve closed contacts")
+        return "twelve sessions"
+
+    def kill(self) -> str:
+        before, began = self.machine.main_pid(), self.machine.clock.now()
+        at = time.monotonic()
+        self.machine.run(f"kill -9 {before}")
+        self.machine.wait(lambda: not self.machine.closed(), "every contact open", LEASE_S)
+        opened = time.monotonic() - at
+        running = self._runs_anew(before, at)
+        expect(running <= RESTART_MOST_S, f"running again within {RESTART_MOST_S:g} s, not {running:.1f}")
+        gap = self._goes_on(began)
+        return f"all open after {opened:.1f} s, READY again after {running:.1f} s, {gap}"
+
+    def hang(self) -> str:
+        before, began = self.machine.main_pid(), self.machine.clock.now()
+        at = time.monotonic()
+        self.machine.run(f"kill -STOP {before}")
+        self.machine.wait(
+            lambda: not self.machine.closed(), "every contact open by the boards' own timers", LEASE_S + 1
+        )
+        opened = time.monotonic() - at
+        running = self._runs_anew(before, at)
+        expect(running <= WATCHDOG_S + RESTART_MOST_S, f"running again by the watchdog, after {running:.1f} s")
+        gap = self._goes_on(began)
+        return f"all open after {opened:.1f} s, READY again after {running:.1f} s, {gap}"
+
+    def reboot(self) -> str:
+        leader, began = self.machine.leader(), self.machine.clock.now()
+        at = time.monotonic()
+        self.machine.run("systemctl reboot", check=False)
+        self.machine.wait(lambda: not self.machine.closed(), "every contact open", LEASE_S + 3)
+        opened = time.monotonic() - at
+        self.machine.wait_booted(other_than=leader)
+        gap = self._goes_on(began)
+        return f"all open after {opened:.1f} s, {gap}"
+
+    # Versions
+
+    def upgrade(self) -> str:
+        began = self.machine.clock.now()
+        seconds = self._apt(self.packages["newer"])
+        self._is_version("newer")
+        gap = self._goes_on(began)
+        return f"{seconds:.1f} s of CPU, {gap}"
+
+    def fail_to_load(self) -> str:
+        return self._fails("unloadable")
+
+    def fail_to_start(self) -> str:
+        return self._fails("unstartable")
+
+    def roll_back(self) -> str:
+        began = self.machine.clock.now()
+        seconds = self._apt(self.packages["this"])
+        self._is_version("this")
+        gap = self._goes_on(began)
+        return f"{seconds:.1f} s of CPU, {gap}"
+
+    def wrong_file(self) -> str:
+        self.machine.write(
+            "/etc/chargerd/chargerd.yaml", CONFIGURATION.replace("power_w: 600", "power_w: sixhundred")
+        )
+        self.machine.run("systemctl restart chargerd", check=False)
+        said = self.machine.journal()
+        expect("chargerd.yaml:9:" in said, f"the place of the mistake in its journal:\n{said}")
+        self.machine.write("/etc/chargerd/chargerd.yaml", CONFIGURATION)
+        self.machine.run("systemctl restart chargerd")
+        self.machine.wait(lambda: len(self.machine.states()) == len(PORTS), "a daemon that answers")
+        return "said with its place in the journal, and mended by the next start"
+
+    # The end
+
+    def remove(self) -> str:
+        self.machine.run("dpkg --remove chargerd")
+        self.machine.wait(lambda: not self.machine.closed(), "every contact open")
+        left = self.machine.run("ls /var/lib/chargerd/journal.db /etc/chargerd/chargerd.yaml").stdout.split()
+        expect(len(left) == 2, "journal and configuration stay")
+        gone = self.machine.run("ls -d /usr/lib/chargerd* /usr/bin/charger*", check=False).stdout
+        expect(gone.count("cannot access") == 2, f"all else is gone: {gone}")
+        return "all open, journal and configuration stay"
+
+    def install_again(self) -> str:
+        self._apt(self.packages["this"])
+        expect(self._word("is-enabled") == "enabled", "enabled, since its configuration passes")
+        self.machine.wait(lambda: len(self.machine.states()) == len(PORTS), "a daemon that answers")
+        return "a configuration that passes is enabled and started"
+
+    def purge(self) -> str:
+        self.machine.run("dpkg --purge chargerd")
+        left = self.machine.run(
+            "find / -xdev -name '*charger*' -not -path '/root/*' -not -path '/etc/systemd/*.d'"
+            " -not -path '/var/log/*' -not -path '/var/cache/*' 2>/dev/null"
+        ).stdout.split()
+        expect(not left, f"nothing left: {left}")
+        return "nothing is left but the user"
+
+    # What they share
+
+    def _apt(self, package: Path, *, fails: bool = False) -> float:
+        shutil.copyfile(package, self.machine.root / "root" / package.name)
+        began = _cpu()
+        result = self.machine.run(f"{APT} /root/{package.name}", check=False)
+        expect(bool(result.returncode) is fails, f"apt says {result.returncode}:\n{result.stdout}")
+        return _cpu() - began
+
+    def _word(self, question: str) -> str:
+        return self.machine.run(f"systemctl {question} chargerd", check=False).stdout.split()[-1]
+
+    def _runs_anew(self, before: str, at: float) -> float:
+        def anew() -> bool:
+            words = self.machine.run("systemctl show -P MainPID -P ActiveState chargerd").stdout.split()
+            return words[0] not in {before, "0"} and words[1] == "active"
+
+        self.machine.wait(anew, "a new process")
+        return time.monotonic() - at
+
+    def _goes_on(self, since: float) -> str:
+        """Wait until every session charges again; tell for how long a contact was open since then."""
+        self.machine.wait(self.machine.states, "a daemon that answers")
+        ended = self._sessions - self.machine.sessions()
+        if ended:
+            self.machine.start_all()
+            self._sessions = self.machine.sessions()
+            return f"{len(ended)} sessions were ended in order"
+        self.machine.wait(
+            lambda: self.machine.all_are("charging"), "every session charging again", RESUMED_WITHIN_S
+        )
+        expect(self._sessions == self.machine.sessions(), "the sessions that were")
+        return f"interrupted for {self.machine.longest_gap(since):.1f} s at most"
+
+    def _is_version(self, name: str) -> None:
+        wanted = subprocess.run(
+            ["dpkg-deb", "--field", self.packages[name], "Version"], text=True, capture_output=True, check=True
+        ).stdout.strip()
+        status = self.machine.ask("status")
+        expect(status is not None and status["version"] == wanted, f"version {wanted} runs")
+
+    def _fails(self, name: str) -> str:
+        began = self.machine.clock.now()
+        self._apt(self.packages[name], fails=True)
+        self.machine.wait(lambda: len(self.machine.states()) == len(PORTS), "a daemon that answers")
+        self._is_version("newer")
+        gap = self._goes_on(began)
+        # dpkg tries once more with whatever is installed next, and comes to the same end.
+        expect(self.machine.run("dpkg --configure -a", check=False).returncode != 0, "refused once more")
+        self._is_version("newer")
+        self._apt(self.packages["newer"])
+        self._is_version("newer")
+        return f"the version before runs on; {gap}"
+
+
+def _cpu() -> float:
+    """Return how many seconds of CPU all that was run so far took: a busy machine has no part in them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise MachineError(f"expected: {what}")
