@@ -20,6 +20,8 @@ from chargerd.store.journal import Journal
 
 TRIES, PAUSE_S = 25, 0.2
 """How often, and how far apart, it is looked for a moment in which nobody writes the journal."""
+NOT_HERE = ("chargerd.operator", "chargerd.__main__")
+"""What needs libraries that a gateway has not, and what begins to run when it is loaded."""
 SPARE_BYTES = 64 * 1024 * 1024
 
 
@@ -47,9 +49,9 @@ def command(state_dir: Path) -> None:
 
 
 def load_everything() -> int:
-    """Import every module; return how many. Raises `ImportError`."""
+    """Import every module a gateway runs; return how many. Raises `ImportError`."""
     names = [one.name for one in pkgutil.walk_packages(chargerd.__path__, "chargerd.")]
-    loaded = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    loaded = [importlib.import_module(name) for name in names if not name.startswith(NOT_HERE)]
     return len(loaded)
 
 
