@@ -62,10 +62,20 @@ def missing_files(site: Site, path: Path) -> Iterator[Problem]:
     if mqtt.tls is not None:
         wanted |= {f"tls.{key}": getattr(mqtt.tls, key) for key in ("ca", "certificate", "key")}
     for key, name in wanted.items():
-        if name is not None and not Path(name).exists():
+        if name is not None and _is_missing(Path(name)):
             what = f"mqtt.{key}: {name} is not on this machine"
             hint = "put it there before the daemon starts, or nothing reaches the broker"
             yield Problem(file=str(path), line=0, column=0, what=what, hint=hint)
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        return False  # Whoever may look will see.
+    except OSError:
+        return True
+    return False
 
 
 def _circuit_table(site: Site) -> Table:

@@ -50,7 +50,7 @@ class GatewaySection(Model):
 
 
 class TlsSection(Model):
-    """Files for TLS to the broker; a client certificate needs its key."""
+    """Files for TLS to the broker; a client certificate needs its key. A name without a slash is a credential."""
 
     ca: str | None = Field(None, description="certificate authority; the system's if left out")
     certificate: str | None = Field(None, description="client certificate (PEM)")
@@ -70,7 +70,7 @@ class MqttSection(Model):
     port: Whole = Field(0, ge=0, le=65535, description="0: 8883 with tls, else 1883")
     prefix: Prefix = Field("chargerd/v1", description="first levels of every topic")
     username: str | None = Field(None, description="if the broker wants one")
-    password_file: str | None = Field(None, description="its first line is the password")
+    password_file: str | None = Field(None, description="its first line is the password; no slash: a credential")
     tls: TlsSection | None = Field(
         None, description="`{}` for TLS with the system's authorities; without it everything goes in plain text"
     )

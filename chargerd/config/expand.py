@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chargerd.config import plans
+from chargerd.config.credentials import with_places
 from chargerd.config.document import ChargeEndSection, Document, PortSection, ProtectionSection
 from chargerd.config.notes import note_all, note_lines
 from chargerd.config.site import Board, Channel, PortWiring, Site
@@ -52,7 +53,7 @@ def expand(document: Document, work: Work) -> Site | None:
     note_all(document, boards, ports.wirings, work)
     return Site(
         gateway=document.gateway,
-        mqtt=document.mqtt,
+        mqtt=with_places(document.mqtt),
         buses=document.buses,
         boards=boards,
         ports=tuple(ports.wirings),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chargerd.config.adapters import by_path, goes_by_order
+from chargerd.config.credentials import is_roots
 from chargerd.config.devices import User, may_read, trouble_with
 from chargerd.config.document import MqttSection
 from chargerd.config.loader import load
@@ -94,8 +95,12 @@ def _secrets(mqtt: MqttSection, user: User) -> Iterator[Check]:
 def _file(about: str, path: Path, user: User, *, secret: bool) -> Check:
     try:
         mode, readable = path.stat().st_mode, may_read(path, user)
+    except PermissionError:
+        return warning(about, f"{path} may not be looked at by you: nobody knows whether it is there", "use sudo")
     except OSError as error:
         return fault(about, f"{path}: {error.strerror}", "put it there, or name the file that is")
+    if is_roots(path):
+        return ok(about, f"{path} is handed to the daemon by systemd, and to nobody else")
     if not readable:
         then = f"sudo chgrp {user.name} {path}; sudo chmod 640 {path}"
         return fault(about, f"{path} may not be read by {user.name}", then)

@@ -65,7 +65,7 @@ def run_in(root: Path, *command: str, binds: tuple[str, ...] = ()) -> str:
         [*nspawn, *bound, f"--directory={root}", *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         text=True,
         check=True,
     )
