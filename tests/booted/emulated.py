@@ -17,8 +17,8 @@ NEEDED = ("hypothesis", "iniconfig", "packaging", "pluggy", "pytest", "pytest-ti
 """What the core's tests need beside the package."""
 DEMO = "chargerd demo --headless --json --seconds 45 --rate 240 --ports 4"
 TESTS = (
-    "cd /tree && PYTHONPATH=/usr/lib/chargerd:/libraries python3 -S -m pytest -p no:cacheprovider -p pytest_timeout"
-    " -q --timeout=3600 -m 'not long' tests/core/test_station.py tests/core/test_protection.py"
+    "cd /tree && PYTHONPATH=/usr/lib/chargerd:/libraries python3 -S -m pytest -p no:cacheprovider"
+    " -p pytest_timeout -q --timeout=3600 -m 'not long' tests/core/test_station.py tests/core/test_protection.py"
     " tests/core/test_table.py tests/core/test_relay.py tests/core/test_supply.py tests/core/test_totals.py"
 )
 

@@ -54,19 +54,13 @@ def emulate(architecture: str) -> None:
         (BINFMT / "register").write_bytes(Path(f"/usr/lib/binfmt.d/{name}.conf").read_bytes().strip())
 
 
-def run_in(root: Path, *command: str, binds: tuple[str, ...] = ()) -> str:
+def run_in(root: Path, *words: str, binds: tuple[str, ...] = ()) -> str:
     """Run a command in a root that is not booted, without any network; return what it says.
 
     Raises `subprocess.CalledProcessError`, whose output says why.
     """
     bound = [f"--bind-ro={one}" for one in binds]
     nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--pipe"]
-    result = subprocess.run(
-        [*nspawn, *bound, f"--directory={root}", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    command = [*nspawn, *bound, f"--directory={root}", *words]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     return result.stdout
