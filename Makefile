@@ -50,7 +50,7 @@ check: setup ## Lint, types, import rules, lock file
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-deb: setup ## Build the Debian packages into build/deb (DEB_ARCH="amd64 arm64 armhf", or some of them)
+deb: $(if $(wildcard $(VENV)/.ready),setup,$(VENV)/.demo) ## Build the Debian packages into build/deb (DEB_ARCH="amd64 arm64 armhf", or some of them)
 	@$(BIN)/python packaging/deb/build.py $(DEB_ARCH)
 
 bench: setup system ## Measure the bus against its own floor (not a test: figures, no verdict)

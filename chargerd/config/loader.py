@@ -21,7 +21,9 @@ from chargerd.config.source import parse
 from chargerd.config.work import Work
 
 DEFAULT_PATH = Path("/etc/chargerd/chargerd.yaml")
-MISSING_HINT = "copy an example there, such as config/one-shed.yaml of the source tree, and adapt it"
+MISSING_HINT = (
+    "copy an example there, and adapt it: /etc/chargerd/chargerd.example.yaml, or config/ of the source tree"
+)
 
 
 def load(path: Path, *, profile_folders: Sequence[Path] = SITE_PROFILES) -> Site:

@@ -58,8 +58,9 @@ by `check` and by the daemon each time it starts. Read the notes.
 For each port it also tells how long it takes at worst from too much current to an open contact, and refuses buses
 that are too slow for the times they must keep: [budget.md](budget.md).
 
-`config/one-shed.yaml` and `config/quarter.yaml` are complete examples. This page is generated from the models that
-check the file; change those and run `python -m chargerd.config.reference > docs/configuration.md`.
+Complete examples are in `config/`; the package has them in `/usr/share/doc/chargerd/examples`. This page is
+generated from the models that check the file; change those and run
+`python -m chargerd.config.reference > docs/configuration.md`.
 
 ## Writing it
 

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from chargerd.cli.check import command
 from chargerd.config.library import load_profiles
 from chargerd.config.loader import load
 from chargerd.config.problems import ConfigurationError
@@ -63,7 +65,9 @@ def test_the_places_of_a_file_are_its_own(tmp_path: Path) -> None:
 
 def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
-    hint = "copy an example there, such as config/one-shed.yaml of the source tree, and adapt it"
+    hint = (
+        "copy an example there, and adapt it: /etc/chargerd/chargerd.example.yaml, or config/ of the source tree"
+    )
     assert refusal(path) == [f"{path}: no such file; {hint}"]
 
 
@@ -104,9 +108,18 @@ def test_the_examples_are_accepted_without_a_note(path: Path) -> None:
     assert load(path, profile_folders=()).notes == ()
 
 
-def test_there_are_two_examples_of_the_sizes_they_say() -> None:
+def test_the_examples_are_of_the_sizes_they_say() -> None:
     sizes = {path.stem: len(load(path, profile_folders=()).ports) for path in EXAMPLES}
-    assert sizes == {"one-shed": 12, "quarter": 85}
+    assert sizes == {"bench": 1, "network": 10, "one-shed": 12, "quarter": 85}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_says_how_it_is_checked_and_that_is_how(path: Path) -> None:
+    text = path.read_text()
+    assert f"\n#   chargerd check config/{path.name}\n" in text
+    result = CliRunner().invoke(command, [str(path)])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1].startswith("Good. ")
 
 
 def test_the_profiles_that_come_with_the_program_are_all_there() -> None:
