@@ -13,7 +13,7 @@ from rich.text import Text
 
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
 from chargerd.cli.check_since import differences, read_summary
-from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain
+from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain, unusable_devices
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
 from chargerd.config.budget import budget, room
@@ -48,7 +48,8 @@ def command(path: Path, *, as_json: bool, since: Path | None) -> None:
     except ConfigurationError as error:
         _refuse(error, as_json=as_json)
         sys.exit(1)
-    notes = [*site.notes, *missing_files(site, path)]
+    lacks = [*missing_files(site, path), *unusable_devices(site, path)]
+    notes = [*site.notes, *lacks]
     summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site), room(site))}
     if since is not None:
         _tell_since(read_summary(since), summary, path, since)
@@ -56,7 +57,7 @@ def command(path: Path, *, as_json: bool, since: Path | None) -> None:
         told = {"ok": True, "problems": [], "notes": [_plain(note) for note in notes], "summary": summary}
         echo_lines(json.dumps(told, indent=2))
     else:
-        _show(site, path)
+        _show(site, path, lacks=bool(lacks))
         for note in notes:
             echo(f"note: {note}", err=True)
 
@@ -126,7 +127,7 @@ def _summary(site: Site) -> dict[str, object]:
     }
 
 
-def _show(site: Site, path: Path) -> None:
+def _show(site: Site, path: Path, *, lacks: bool) -> None:
     console = Paper()
     broker = "none, stand-alone" if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}"
     console.print(f"{path}: gateway {site.gateway.id}, broker {broker}", soft_wrap=True)
@@ -139,7 +140,8 @@ def _show(site: Site, path: Path) -> None:
     console.print(_port_table(site))
     show_supply(console, site)
     show_budget(console, budget(site), room(site))
-    console.print(f"Good. {len(site.ports)} ports on {len(site.boards)} boards.")
+    judged = "Usable, but this machine lacks what the notes say." if lacks else "Good."
+    console.print(f"{judged} {len(site.ports)} ports on {len(site.boards)} boards.")
 
 
 def _table(title: str, *columns: str) -> Table:

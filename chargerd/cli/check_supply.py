@@ -9,9 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.check_budget import follows, span
+from chargerd.config.devices import daemon_user, trouble_with
 from chargerd.config.problems import Problem
 from chargerd.config.site import PortWiring, Site
 from chargerd.core.plan import CircuitPlan
+
+USUAL_RATES = frozenset(
+    {1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 500000, 921600}
+)
+"""Rates that termios(3) knows by name; others depend on the adapter's driver."""
 
 
 def show_supply(console: Console, site: Site) -> None:
@@ -76,6 +82,20 @@ def _is_missing(path: Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def unusable_devices(site: Site, path: Path) -> Iterator[Problem]:
+    """Say which adapters are not there, or not for the daemon's user, as far as this machine goes."""
+    user = daemon_user()
+    for name, bus in site.buses.items():
+        trouble = None if bus.serial is None else trouble_with(bus.serial, user)
+        if trouble is not None:
+            what, hint = trouble
+            yield Problem(file=str(path), line=0, column=0, what=f"buses.{name}.serial: {what}", hint=hint)
+        if bus.serial is not None and bus.baudrate not in USUAL_RATES:
+            what = f"buses.{name}.baudrate: {bus.baudrate} Bd is none of the system's own rates"
+            hint = "many adapters take it all the same; see chargerctl doctor and chargerctl boards once it runs"
+            yield Problem(file=str(path), line=0, column=0, what=what, hint=hint)
 
 
 def _circuit_table(site: Site) -> Table:

@@ -4,6 +4,7 @@ How a single value is written says `chargerd.config.values`. Ranges (`A01..A12`)
 `chargerd.config.expand` spells them out and checks what belongs together.
 """
 
+import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -92,10 +93,22 @@ def _at_most(most: float, what: str) -> Any:
     return Field(None, ge=0, le=most, description=what)
 
 
+def _device(value: str) -> str:
+    """Refuse what is no place of a device here: names of Windows, and names without their folder."""
+    if re.fullmatch(r"(?i)com\d+:?", value):
+        raise ValueError(f"cannot be {value}, a name of Windows; {_DEVICE_HINT}")
+    if not value.startswith("/"):
+        raise ValueError(f"cannot be {value[:40]!r}; {_DEVICE_HINT}")
+    return value
+
+
+_DEVICE_HINT = "write the device's whole name, as ls /dev/serial/by-path/* shows it"
+
+
 class BusSection(Model):
     """One line with boards on it: exactly one of serial, tcp, rtu_over_tcp."""
 
-    serial: Reference | None = Field(
+    serial: Annotated[Reference, AfterValidator(_device)] | None = Field(
         None, description="device; prefer /dev/serial/by-path/..., which survives a swap"
     )
     tcp: EndpointText | None = Field(None, description="Modbus TCP, host:port")

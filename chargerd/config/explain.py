@@ -12,7 +12,7 @@ from chargerd.config.document import Document
 from chargerd.config.problems import Problem
 from chargerd.config.ranges import RangeError, spell_out
 from chargerd.config.source import Path, Source
-from chargerd.config.work import Work, near
+from chargerd.config.work import Work, near, near_key
 
 KINDS = {"buses": "bus", "boards": "board", "circuits": "circuit"}
 """Sections whose entries others refer to."""
@@ -53,7 +53,7 @@ def _problem(detail: ErrorDetails, source: Source, root: type[BaseModel]) -> Pro
     path = path_of(detail)
     name = shown_path(path)
     if detail["type"] == "extra_forbidden":
-        hint = near(str(path[-1]), keys_at(path[:-1], root), "key")
+        hint = near_key(str(path[-1]), keys_at(path[:-1], root))
         return source.problem(path, f"unknown key {path[-1]!r}", hint, key=True)
     if detail["type"] == "missing":
         return source.problem(path[:-1], f"{name} is missing", f"add {path[-1]}", key=True)
@@ -154,6 +154,19 @@ def _below(annotation: object, part: str | int) -> object:
 
 def _is_union(annotation: object) -> bool:
     return get_origin(annotation) in {Union, UnionType}
+
+
+def empties(source: Source, problems: Iterable[Problem]) -> list[Problem]:
+    """Return a problem for each key with nothing behind it: it would count as left out, and look like set.
+
+    Those that `problems` tells of already are not told of twice.
+    """
+    told = {(problem.line, problem.column) for problem in problems}
+    found = [
+        source.problem(path, f"{shown_path(path)} is empty", "give it a value, or leave the key out")
+        for path in source.empty
+    ]
+    return [problem for problem in found if (problem.line, problem.column) not in told]
 
 
 def cut(data: Mapping[str, Any], details: Iterable[ErrorDetails], work: Work) -> dict[str, Any]:

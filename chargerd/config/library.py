@@ -15,7 +15,7 @@ from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
 from chargerd.config.source import Path as Place
 from chargerd.config.source import Source, parse
-from chargerd.config.work import near
+from chargerd.config.work import near_key
 
 SITE_PROFILES = (Path("/etc/chargerd/profiles.d"),)
 """Where a site puts profiles of its own."""
@@ -194,7 +194,7 @@ def _explain(error: ValidationError, name: str, source: Source) -> list[Problem]
         place = shared if own not in source.values and shared in source.values else own
         about_key = detail["type"] == "extra_forbidden"
         if about_key:
-            what, hint = f"unknown key {loc[-1]!r}", near(str(loc[-1]), keys_at(loc[:-1], Profile), "key")
+            what, hint = f"unknown key {loc[-1]!r}", near_key(str(loc[-1]), keys_at(loc[:-1], Profile))
         elif detail["type"] == "missing":
             what, hint = f"{shown_path(loc)} is missing", f"add {loc[-1]}"
         else:

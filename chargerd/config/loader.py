@@ -11,7 +11,7 @@ from chargerd.config.advice import refuse
 from chargerd.config.contradictions import contradictions
 from chargerd.config.document import Document
 from chargerd.config.expand import expand
-from chargerd.config.explain import KINDS, cut, explain
+from chargerd.config.explain import KINDS, cut, empties, explain
 from chargerd.config.library import SITE_PROFILES, folders_for, load_library, load_profiles, read_text
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.profiles import Profile
@@ -52,6 +52,7 @@ def load_text(text: str, name: str, *, profiles: Mapping[str, Profile] | None = 
         work.breaks(KINDS.get(section, ""), "")  # What is missing may be described in the other one.
     problems = list(source.problems)
     document = _read(source.data, work, problems)
+    problems += empties(source, problems)
     site = expand(document, work)
     if site is None or problems:
         raise ConfigurationError([*problems, *work.problems], work.notes)

@@ -13,6 +13,8 @@ from chargerd.config.problems import ConfigurationError, Problem
 Path: TypeAlias = tuple[str | int, ...]
 MOST_NODES = 100_000
 """More than any site has: a few lines of nested aliases can stand for billions of values."""
+_OPENING, _CLOSING = "\u201c\u201e\u201d\u2018\u201a\u2019\u00ab\u00bb", "\u201d\u201c\u2019\u2018\u00bb\u00ab"
+"""Quotation marks of English, German and French texts: at either end, since each language has its own."""
 _TAG = "tag:yaml.org,2002:"
 _TEXT = {_TAG + "str", _TAG + "timestamp"}
 _RESOLVED = {_TAG + "null", _TAG + "bool", _TAG + "int", _TAG + "float"}
@@ -30,6 +32,8 @@ class Source:
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    empty: list[Path] = field(default_factory=list)
+    """Keys with nothing behind the colon."""
     doubled: list[str] = field(default_factory=list)
     """Sections that stand in the file twice; `data` has the first."""
 
@@ -88,6 +92,8 @@ class _Reader:
         # Nothing after a colon has no place of its own: its mark is wherever the next token stands.
         nothing = isinstance(node, ScalarNode) and not node.value and not node.style
         self._source.values[path] = self._source.keys.get(path, _place(node)) if nothing else _place(node)
+        if nothing and path and isinstance(path[-1], str):
+            self._source.empty.append(path)
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         self._within.add(id(node))
@@ -114,10 +120,19 @@ class _Reader:
                 self._source.doubled += [key.value] if not path else []
                 continue
             self._source.keys[here] = _place(key)
+            self._look_at_quotes(key, key.value)
             yield key.value, value
+
+    def _look_at_quotes(self, node: ScalarNode, text: str) -> None:
+        """Tell of quotes as word processors set them: they are part of the text, which nobody means."""
+        if not node.style and text[:1] in _OPENING and text[-1:] in _CLOSING and len(text) > 1:
+            what = f"{text[:40]} stands in typographic quotes, which are part of the text here"
+            hint = f'write "{text.strip(_OPENING + _CLOSING)[:40]}"; switch smart quotes off in the editor'
+            self._source.problems.append(self._source.at(_place(node), what, hint))
 
     def _scalar(self, node: ScalarNode) -> object:
         if node.tag in _TEXT:
+            self._look_at_quotes(node, node.value)
             return node.value
         if node.tag in _RESOLVED:
             try:

@@ -34,12 +34,13 @@ def resolve_boards(document: Document, work: Work) -> dict[BoardId, Board]:
     """Return the boards that are described well."""
     boards: dict[BoardId, Board] = {}
     addresses: dict[tuple[str, int], str] = {}
+    rates = _rates(document, work)
     for text, section in document.boards.items():
         path: Path = ("boards", text)
         names = work.spelled(path, text, key=True)
         if not names:
             work.breaks("board", "")
-        profile = _profile(section, document, path, work)
+        profile = _profile(section, document, path, rates, work)
         if profile is not None:
             profile = _timed(profile, section, document.buses.get(section.bus), path, work)
         for name, address in _addressed(names, section.address, path, work):
@@ -49,7 +50,8 @@ def resolve_boards(document: Document, work: Work) -> dict[BoardId, Board]:
             taken = addresses.setdefault((section.bus, address), name)
             if taken != name:
                 what = f"{name} has address {address} on bus {section.bus}, and so has {taken}"
-                work.wrong((*path, "address"), what, "give one of them another address")
+                hint = "give one of them another address: both would answer at once, and neither be heard"
+                work.wrong((*path, "address"), what, hint)
             if profile is None:
                 work.breaks("board", name)
                 continue
@@ -80,7 +82,20 @@ def _addressed(names: tuple[str, ...], text: str, path: Path, work: Work) -> lis
     return found
 
 
-def _profile(section: BoardSection, document: Document, path: Path, work: Work) -> Profile | None:
+def _rates(document: Document, work: Work) -> dict[str, list[int]]:
+    """Return the rates that all boards of each bus can be set to."""
+    rates: dict[str, set[int]] = {}
+    for section in document.boards.values():
+        profile = work.profiles.get(section.profile)
+        if profile is not None:
+            known = set(profile.line.baudrates)
+            rates[section.bus] = rates.get(section.bus, known) & known
+    return {bus: sorted(found) for bus, found in rates.items()}
+
+
+def _profile(
+    section: BoardSection, document: Document, path: Path, rates: Mapping[str, list[int]], work: Work
+) -> Profile | None:
     """Return the profile if it is known and fits the bus."""
     profile = work.profiles.get(section.profile)
     bus = document.buses.get(section.bus)
@@ -89,11 +104,14 @@ def _profile(section: BoardSection, document: Document, path: Path, work: Work) 
     if profile is None:
         work.unknown((*path, "profile"), "profile", section.profile, work.profiles)
         return None
-    rates = profile.line.baudrates
-    if bus is not None and bus.tcp is None and bus.baudrate not in rates:
+    if bus is not None and bus.tcp is None and bus.baudrate not in profile.line.baudrates:
         what = f"{profile.name} cannot speak the {bus.baudrate} Bd of bus {section.bus}"
-        known = ", ".join(str(rate) for rate in rates)
-        work.wrong((*path, "bus"), what, f"set the bus to a rate all its boards can: {known}")
+        known = ", ".join(map(str, rates[section.bus]))
+        own = ", ".join(map(str, profile.line.baudrates))
+        hint = f"set the bus to a rate all its boards can: {known}"
+        if not known:
+            hint = f"it can {own}, and other boards of the bus cannot: put it on a bus of its own"
+        work.wrong((*path, "bus"), what, hint)
     if not lease_fits(profile):
         what = f"{profile.name} cannot close for exactly {LEASE:g} s"
         work.wrong((*path, "profile"), what, "correct timed_on in the profile, or set its dead_man to none")

@@ -27,6 +27,16 @@ def near(name: str, known: Iterable[str], kind: str) -> str:
     return f"known here: {', '.join(choices[:8])}" if choices else f"describe a {kind} first"
 
 
+def near_key(name: str, known: Iterable[str]) -> str:
+    """Return a hint with the keys that come near, and with all there are."""
+    keys = sorted(known)
+    if not keys:
+        return "leave it out"
+    found = difflib.get_close_matches(name, keys, n=3, cutoff=0.5)
+    meant = f"did you mean {', '.join(found)}? " if found else ""
+    return f"{meant}known here: {', '.join(keys)}"
+
+
 @dataclass(slots=True)
 class Work:
     """The state of one check."""

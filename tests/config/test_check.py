@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from chargerd.cli import check_supply
 from chargerd.cli.check import command
+from chargerd.config import library
 from chargerd.config.loader import DEFAULT_PATH
 from tests.config.sites import BASE, changed
 from tests.judging import every
@@ -14,6 +16,18 @@ from tests.judging import every
 EXAMPLES = Path(__file__).parents[2] / "config"
 HEADS = ("Boards", "Ports", "Circuits", "Reaction times", "Buses")
 MISSING = "mqtt.tls.ca: /ca.pem is not on this machine; put it there before the daemon starts"
+
+
+@pytest.fixture(autouse=True)
+def adapters(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have every adapter but those in the list: the sites here are for other machines."""
+    missing: list[str] = []
+
+    def trouble(device: str, _user: object) -> tuple[str, str] | None:
+        return (f"{device} is not on this machine", "plug the adapter in") if device in missing else None
+
+    monkeypatch.setattr(check_supply, "trouble_with", trouble)
+    return missing
 
 
 def check(tmp_path: Path, text: str, *options: str) -> Result:
@@ -36,10 +50,49 @@ def test_a_good_file_is_shown_and_accepted(tmp_path: Path) -> None:
         "B01 (wall)",
         "relay-b/8",
         "lease 6 s",
-        "Good. 4 ports on 8 boards.",
+        "Usable, but this machine lacks what the notes say. 4 ports on 8 boards.",
     ):
         assert part in result.stdout
     assert "\x1b" not in result.stdout
+
+
+def test_an_adapter_that_is_not_there_or_not_for_the_daemon_is_no_good(
+    tmp_path: Path, adapters: list[str]
+) -> None:
+    adapters.append("/dev/line-a")
+    text = changed(BASE[BASE.index("mqtt:") : BASE.index("buses:")], "")
+    result = check(tmp_path, text)
+    assert result.exit_code == 0
+    assert "buses.line-a.serial: /dev/line-a is not on this machine; plug the adapter in" in result.stderr
+    assert "Good." not in result.stdout
+    assert "Usable, but this machine lacks what the notes say. 4 ports on 8 boards." in result.stdout
+    told = json.loads(check(tmp_path, text, "--json").stdout)
+    assert [note["what"] for note in told["notes"]] == ["buses.line-a.serial: /dev/line-a is not on this machine"]
+    adapters.clear()
+    assert "Good. 4 ports on 8 boards." in check(tmp_path, text).stdout
+
+
+def test_a_rate_that_the_system_has_no_name_for_is_noted(tmp_path: Path) -> None:
+    text = BASE[: BASE.index("boards:")].replace("mqtt:\n  host: broker.example.net\n  tls: {ca: /ca.pem}\n", "")
+    text = text.replace("serial: /dev/line-a", "serial: /dev/line-a, baudrate: 128000")
+    text = (
+        text[: text.index("  line-b")]
+        + """\
+boards:
+  relay-a: {bus: line-a, address: 1, profile: waveshare-relay-16}
+  meter-a: {bus: line-a, address: 2, profile: eastron-fast}
+circuits: {shed: {}}
+ports: [{id: A01, relay: relay-a/1, meter: meter-a, circuit: shed}]
+"""
+    )
+    profiles = tmp_path / "profiles.d"
+    profiles.mkdir()
+    own = (Path(library.__file__).parents[1] / "modbus/profiles/eastron-sdm.yaml").read_text()
+    (profiles / "own.yaml").write_text(
+        own.replace("eastron-sdm120:", "eastron-fast:").replace("9600]", "9600, 128000]")
+    )
+    result = check(tmp_path, text)
+    assert "buses.line-a.baudrate: 128000 Bd is none of the system's own rates" in result.stderr, result.output
 
 
 def test_a_site_without_broker_says_so_and_tcp_has_no_rate(tmp_path: Path) -> None:

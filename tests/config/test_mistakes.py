@@ -68,7 +68,10 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "an unknown key at the top",
         "limits: {power_w: 800",
         "§limit: {}\nlimits: {power_w: 800",
-        "unknown key 'limit'; did you mean limits?",
+        (
+            "unknown key 'limit'; did you mean limits? known here: boards, buses, charge_end, circuits, gateway, "
+            "inputs, limits, mqtt, ports, protection, queue, resume, tariff_tiers_w"
+        ),
     ),
     (
         "an unknown key, nothing like it",
@@ -80,20 +83,70 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "an unknown key of a board",
         "address: 1, profile: waveshare-relay-16",
         "address: 1, §leese: off, profile: waveshare-relay-16",
-        "unknown key 'leese'; did you mean lease?",
+        (
+            "unknown key 'leese'; did you mean lease? known here: address, bus, lease, pre_silence_ms, profile, "
+            "timeout_ms, turnaround_ms"
+        ),
     ),
-    ("an unknown key of tls", "{ca: /ca.pem}", "{§cat: /ca.pem}", "unknown key 'cat'; did you mean ca?"),
+    (
+        "an unknown key of tls",
+        "{ca: /ca.pem}",
+        "{§cat: /ca.pem}",
+        "unknown key 'cat'; did you mean ca? known here: ca, certificate, key",
+    ),
     (
         "an unknown key of a port's limits",
         "{power_w: 400}",
         "{§power: 400}",
-        "unknown key 'power'; did you mean power_w?",
+        "unknown key 'power'; did you mean power_w? known here: current_a, duration_s, energy_wh, power_w",
     ),
     (
         "a misspelt key is told once",
         "    relay: relay-b/8",
         "    §rely: relay-b/8",
-        "unknown key 'rely'; did you mean relay?",
+        (
+            "unknown key 'rely'; did you mean relay? known here: charge_end, circuit, id, label, limits, meter, "
+            "phase, protection, relay, temperature"
+        ),
+    ),
+    (
+        "a key with nothing behind it",
+        "{power_w: 400}",
+        "{§power_w: }",
+        "ports.2.limits.power_w is empty; give it a value, or leave the key out",
+    ),
+    (
+        "a section with nothing behind it that would go on in plain text",
+        "tls: {ca: /ca.pem}",
+        "§tls:",
+        "mqtt.tls is empty; give it a value, or leave the key out",
+    ),
+    (
+        "quotes as word processors set them",
+        'label: "B01 (wall)"',
+        "label: §\u201eB01 (wall)\u201c",
+        (
+            "\u201eB01 (wall)\u201c stands in typographic quotes, which are part of the text here; "
+            'write "B01 (wall)"; switch smart quotes off in the editor'
+        ),
+    ),
+    (
+        "a name of Windows",
+        "serial: /dev/line-a",
+        "serial: §COM3",
+        (
+            "buses.line-a.serial cannot be COM3, a name of Windows; write the device's whole name, as "
+            "ls /dev/serial/by-path/* shows it"
+        ),
+    ),
+    (
+        "a device without its folder",
+        "serial: /dev/line-a",
+        "serial: §ttyUSB0",
+        (
+            "buses.line-a.serial cannot be 'ttyUSB0'; write the device's whole name, as "
+            "ls /dev/serial/by-path/* shows it"
+        ),
     ),
     (
         "a missing key",
@@ -452,7 +505,10 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "two boards at one address",
         "address: 30",
         "address: §12",
-        "feeder-a has address 12 on bus line-a, and so has meter-a2; give one of them another address",
+        (
+            "feeder-a has address 12 on bus line-a, and so has meter-a2; give one of them another address: both "
+            "would answer at once, and neither be heard"
+        ),
     ),
     (
         "a board described twice",
@@ -747,6 +803,13 @@ def test_a_baud_rate_must_be_one_of_every_board_of_the_bus() -> None:
     text, places = unmarked(changed("meter-b: {bus: line-b", "meter-b: {bus: §line-b", text))
     what = "pzem-016 cannot speak the 19200 Bd of bus line-b; set the bus to a rate all its boards can: 9600"
     assert problems(text) == [f"{places[0]}: {what}"]
+
+
+def test_only_rates_that_suit_every_board_of_the_bus_are_proposed() -> None:
+    text = changed("/dev/line-a}", "/dev/line-a, baudrate: 38400}")
+    found = [problem for problem in problems(text) if "38400" in problem]
+    assert found
+    assert every("a rate all its boards can: 4800, 9600" in problem for problem in found)
 
 
 def test_modbus_tcp_has_no_baud_rate() -> None:

@@ -83,7 +83,7 @@ def test_it_runs_by_itself_and_says_which_version_it_is(unpacked: Path) -> None:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     assert chargerd("--version").strip() == f"chargerd, version {VERSION}"
-    assert "Good. 12 ports" in chargerd("check", str(unpacked / "etc/chargerd/chargerd.example.yaml"))
+    assert "12 ports on 13 boards" in chargerd("check", str(unpacked / "etc/chargerd/chargerd.example.yaml"))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
