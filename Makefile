@@ -56,9 +56,9 @@ deb: $(if $(wildcard $(VENV)/.ready),setup,$(VENV)/.demo) ## Build the Debian pa
 bench: setup system ## Measure the bus against its own floor (not a test: figures, no verdict)
 	@$(BIN)/python -m tests.benchmarks
 
-booted: setup ## Try the package on booted Debians, and on emulated processors (as root; half an hour)
+booted: setup ## Try the package on booted Debians, and on emulated processors (as root; ROOTS="trixie bookworm-arm64" for some)
 	@sh packaging/system-packages --booted
-	@$(BIN)/python -m tests.booted $(SUITES)
+	@PYTHONPATH=packaging/deb $(BIN)/python -m tests.booted $(ROOTS)
 
 campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each (hours of work)
 	@CAMPAIGN_SEEDS=1000 CAMPAIGN_FRAME_SEEDS=100 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign

@@ -1,16 +1,27 @@
-"""`python -m tests.booted [SUITE ...]`: the package on booted Debians. As root; debootstrap makes the roots."""
+"""`python -m tests.booted [ROOT ...]`: the package on booted Debians, and on emulated processors. As root.
+
+A root is named `trixie` or `bookworm-arm64`; debootstrap makes each the first time. Without a name all are tried.
+"""
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.booted import roots
+from tests.booted import emulated, roots
 from tests.booted.machine import Machine, MachineError
 from tests.booted.story import Story
 
 BUILD = roots.TREE / "packaging" / "deb" / "build.py"
-SUITES = ("bookworm", "trixie")
+THIS = "0.1.0+1.this"
+ROOTS = (
+    ("bookworm", "amd64"),
+    ("trixie", "amd64"),
+    ("bookworm", "arm64"),
+    ("trixie", "arm64"),
+    ("bookworm", "armhf"),
+)
+"""What is tried: booted on the processor of this machine, emulated on the others."""
 SPOILT = {
     "unloadable": ("modbus/bus.py", "raise ImportError('a part is missing')\n"),
     "unstartable": ("cli/running.py", "def run(*_: object) -> int:\n    return 1\n"),
@@ -18,14 +29,11 @@ SPOILT = {
 """Of packages that fail: the module, and what is appended to it."""
 
 
-def build(into: Path, version: str) -> Path:
-    """Build a package of this machine's processor with a version of its own."""
-    subprocess.run(
-        [sys.executable, BUILD, "--into", into, "--version", version, "amd64"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return into / f"chargerd_{version}_amd64.deb"
+def build(into: Path, architecture: str, version: str) -> Path:
+    """Build a package with a version of its own."""
+    command = [sys.executable, str(BUILD), "--into", str(into), "--version", version, architecture]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return into / f"chargerd_{version}_{architecture}.deb"
 
 
 def spoil(package: Path, name: str, version: str) -> Path:
@@ -47,24 +55,49 @@ def spoil(package: Path, name: str, version: str) -> Path:
     return target
 
 
-def main(suites: list[str]) -> int:
-    """Tell each story; the exit status."""
+def main(wanted: list[str]) -> int:
+    """Tell each story that is wanted, or all; the exit status."""
+    red = 0
     folder = roots.TREE / "build" / "booted"
     folder.mkdir(parents=True, exist_ok=True)
-    this = build(folder, "0.1.0+1.this")
-    newer = build(folder, "0.1.0+2.newer")
+    for suite, architecture in wanted_of(wanted):
+        print(f"{suite}, {architecture}:", flush=True)
+        try:
+            if architecture == "amd64":
+                booted(suite, folder)
+            else:
+                package = build(folder, architecture, THIS)
+                emulated.try_package(suite, package, architecture, tell)
+        except MachineError as error:
+            red = 1
+            tell(f"FAILED: {error}")
+        except subprocess.CalledProcessError as error:
+            red = 1
+            tell(f"FAILED: {error}\n{error.stdout}\n{error.stderr}")
+    return red
+
+
+def wanted_of(words: list[str]) -> list[tuple[str, str]]:
+    """Return the roots that are named, as `trixie` or `bookworm-arm64`; all of them if none is."""
+    named = [tuple(word.split("-")) if "-" in word else (word, "amd64") for word in words]
+    return [one for one in ROOTS if not named or one in named]
+
+
+def booted(suite: str, folder: Path) -> None:
+    """Tell the story of a booted machine. Raises `MachineError`."""
+    this, newer = build(folder, "amd64", THIS), build(folder, "amd64", "0.1.0+2.newer")
     packages = {"this": this, "newer": newer}
     packages |= {name: spoil(newer, name, f"0.1.0+{3 + at}.{name}") for at, name in enumerate(SPOILT)}
-    red = 0
-    for suite in suites or SUITES:
-        print(f"{suite}:", flush=True)
-        try:
-            with Machine(roots.fresh(suite), folder) as machine:
-                Story(machine, packages, lambda line: print(f"  {line}", flush=True)).run()
-        except MachineError as failure:
-            red = 1
-            print(f"  FAILED: {failure}", flush=True)
-    return red
+    lintian = ["lintian", "--allow-root", "--fail-on=error,warning", str(this)]
+    subprocess.run(lintian, check=True, capture_output=True, text=True)
+    tell("lintian has nothing to say")
+    with Machine(roots.fresh(suite), folder) as machine:
+        Story(machine, packages, tell).run()
+
+
+def tell(line: str) -> None:
+    """Say how it goes."""
+    print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":

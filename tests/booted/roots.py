@@ -9,6 +9,8 @@ TREE = Path(__file__).parents[2]
 ROOTS = Path(os.environ.get("BOOTED_ROOTS", TREE / "build" / "roots"))
 BOOTS = "systemd-sysv,dbus,udev,python3"
 """What a gateway's image has beside the least: it boots, and has Python."""
+BROKER = ",mosquitto"
+"""For the demo, where the package's own is not."""
 EMULATED = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
