@@ -16,7 +16,7 @@ from io import StringIO
 from types import ModuleType
 from typing import Any, Final, TextIO
 
-from chargerd.core.text import visible, visible_lines
+from chargerd.text import visible, visible_lines
 
 _OPTIONAL = ("rich", "better_exceptions")
 """What structlog would load where it is installed, to colour tracebacks: 0.18 s of CPU for what is never shown."""

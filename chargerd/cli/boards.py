@@ -16,7 +16,7 @@ from chargerd.cli.fields import Fields, entries, number, words
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo
 from chargerd.control.client import ControlClient
-from chargerd.core.plain import Json
+from chargerd.text import Json
 
 CAUSES: Mapping[str, tuple[str, str]] = {
     "no_line": ("the line is not there", "plug the adapter in, or look whether the other end is up"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from chargerd.core.plain import Json
+from chargerd.text import Json
 
 Fields = Mapping[str, Json]
 

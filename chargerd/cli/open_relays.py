@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chargerd.cli.folders import state_folder
-from chargerd.core.text import visible_lines
 from chargerd.modbus.emergency import RELAYS_FILE, open_relays
 from chargerd.runtime.clock import SystemClock
+from chargerd.text import visible_lines
 
 PURPOSE = "Open every relay the daemon last knew of."
 

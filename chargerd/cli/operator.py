@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from chargerd.cli.said import echo, echo_lines
-from chargerd.core.text import visible
 from chargerd.fleet.site import Address, AddressError
+from chargerd.text import visible
 
 if TYPE_CHECKING:
     from chargerd.operator import guard

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from chargerd.core.text import visible_lines
+from chargerd.text import visible_lines
 
 ENDLESS = 10_000
 """Columns of what is no terminal: more than any line here has."""

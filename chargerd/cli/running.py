@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from chargerd import log
 from chargerd.config.loader import load
 from chargerd.config.problems import ConfigurationError
-from chargerd.core.text import visible_lines
 from chargerd.core.units import Seconds
 from chargerd.daemon import Daemon, StartError
 from chargerd.modbus.emergency import Openings
 from chargerd.runtime.logqueue import LogQueue
+from chargerd.text import visible_lines
 
 HAND_OVER = Seconds(1.0)
 """How long a line may take to be handed over to its bus: the longest transaction."""

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from chargerd.core.text import visible, visible_lines
+from chargerd.text import visible, visible_lines
 
 
 def echo(text: object, *, err: bool = False) -> None:

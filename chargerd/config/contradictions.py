@@ -6,7 +6,7 @@ from chargerd.config.document import Document
 from chargerd.config.site import Site
 from chargerd.config.source import Path
 from chargerd.config.work import Work
-from chargerd.core.circuit import ADMIT
+from chargerd.core.circuits.circuit import ADMIT
 from chargerd.core.plan import CircuitPlan, PortPlan
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chargerd.core.text import visible
+from chargerd.text import visible
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)

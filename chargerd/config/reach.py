@@ -15,7 +15,7 @@ from chargerd.config.register_map import Quantity
 from chargerd.config.site import Site
 from chargerd.config.source import Path
 from chargerd.config.work import Work
-from chargerd.core.circuit import OVERLOAD
+from chargerd.core.circuits.circuit import OVERLOAD
 from chargerd.core.plan import CircuitPlan, PortPlan
 
 

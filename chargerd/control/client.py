@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from chargerd.control.protocol import HELLO, LONGEST_REQUEST, LONGEST_RESPONSE
-from chargerd.core.text import visible_all
+from chargerd.text import visible_all
 
 CHUNK = 65536
 LOG_HINT = "see: journalctl -u chargerd"

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.identity import Identity
+from chargerd.core.protection.thermal import Warmth
 from chargerd.core.session import SessionRecord
-from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
 
 

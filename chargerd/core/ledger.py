@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from chargerd.core import plain
+from chargerd import text
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
+from chargerd.core.protection.thermal import Warmth
 from chargerd.core.session import SessionRecord
-from chargerd.core.thermal import Warmth
 from chargerd.core.units import CommandId, PortId, SessionId
 
-Json: TypeAlias = plain.Json
+Json: TypeAlias = text.Json
 Body: TypeAlias = Mapping[str, Json]
 
 

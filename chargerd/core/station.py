@@ -4,13 +4,11 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from chargerd.core import line_sessions
-from chargerd.core.alarms import implausible, is_known, noticed
-from chargerd.core.availability import Availability, answer
-from chargerd.core.charge import settle_interrupted
-from chargerd.core.circuits import Circuits
+from chargerd.core.boards.lines import Lines
+from chargerd.core.boards.relay import Phase, Signal
+from chargerd.core.circuits.availability import Availability, answer
+from chargerd.core.circuits.tree import Circuits
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.condition import Step, Surroundings
 from chargerd.core.events import (
     AvailabilityRequest,
     BoardBack,
@@ -58,29 +56,31 @@ from chargerd.core.facts import (
     StoreFailed,
     StoreRecovered,
 )
-from chargerd.core.flapping import Flaps
-from chargerd.core.frozen import Frozen
-from chargerd.core.guards import exceeds
-from chargerd.core.heard import Heard
 from chargerd.core.identity import Identity
-from chargerd.core.invariants import Invariants
-from chargerd.core.lines import Lines
+from chargerd.core.invariants.invariants import Invariants
+from chargerd.core.metering.pickup import Recurring, earliest
 from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
-from chargerd.core.pickup import Recurring, earliest
 from chargerd.core.plan import PortPlan, StationPlan
-from chargerd.core.port import Port
-from chargerd.core.relay import Phase, Signal
-from chargerd.core.resuming import Outlook, outlook
-from chargerd.core.rounds import Rounds
+from chargerd.core.port.charge import settle_interrupted
+from chargerd.core.port.condition import Step, Surroundings
+from chargerd.core.port.guards import exceeds
+from chargerd.core.port.port import Port
+from chargerd.core.port.readings import implausible, is_known, noticed
+from chargerd.core.port.resuming import Outlook, outlook
+from chargerd.core.port.table import Trigger, react
+from chargerd.core.protection.frozen import Frozen
+from chargerd.core.protection.thermal import Warmth, cooled
 from chargerd.core.session import SessionRecord, StopDetail
-from chargerd.core.supply import Supply
-from chargerd.core.table import Trigger, react
-from chargerd.core.thermal import Warmth, cooled
+from chargerd.core.site import line_sessions
+from chargerd.core.site.flapping import Flaps
+from chargerd.core.site.heard import Heard
+from chargerd.core.site.rounds import Rounds
+from chargerd.core.site.supply import Supply
+from chargerd.core.site.wakes import Wakes
+from chargerd.core.site.wiring import Wiring
 from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, WattHours, between
 from chargerd.core.view import CircuitView, PortState, PortView
-from chargerd.core.wakes import Wakes
-from chargerd.core.wiring import Wiring
 
 LINGERS = Seconds(30.0)
 """A session still ending after this long waits for something out of order: openings and leases take less."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from chargerd.config.document import MqttSection
 from chargerd.core.ledger import Json
-from chargerd.core.text import visible
+from chargerd.text import visible
 
 FAILURE = 0x80
 """Reason codes from here on say that something was not done (MQTT 5, 2.4)."""

@@ -4,11 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chargerd.core.charge import Charge as Session
 from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
 from chargerd.core.plan import CEILING, Limits, MeterPlan, PortPlan, RelayPlan
-from chargerd.core.protection import Models, judge
+from chargerd.core.port.charge import Charge as Session
+from chargerd.core.protection.functions import Models, judge
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, SessionId, Watts
 from tests.charges.profiles import Charge, Truth

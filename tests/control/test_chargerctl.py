@@ -25,7 +25,7 @@ from chargerd.core import station
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.ledger import Json
 from chargerd.core.plan import InputKind
-from chargerd.core.protection import FUNCTIONS
+from chargerd.core.protection.functions import FUNCTIONS
 from chargerd.core.view import PortState
 from chargerd.runtime.clock import SystemClock
 from tests.judging import every

@@ -11,9 +11,9 @@ from chargerd.cli import ctl_registers, ctl_scan, ctl_trace
 from chargerd.cli.ctl_lines import place_of, spans
 from chargerd.cli.register_values import plain, registers, switch, value, where
 from chargerd.control.client import ControlFailure
-from chargerd.core.plain import Json
 from chargerd.core.view import PortState
 from chargerd.modbus.scan_findings import ScanCause
+from chargerd.text import Json
 from tests.judging import every
 from tests.modbus.kit import FIRST_METER, Bench, Reply, frame, site
 from tests.modbus.test_scan import UNITS, answer, garbled

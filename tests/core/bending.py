@@ -48,7 +48,7 @@ class _BentFinder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != self._name:
             return None
-        path = str(CORE / f"{self._bend.module}.py")
+        path = str(CORE / f"{self._bend.module.replace('.', '/')}.py")
         loader = _BentLoader(fullname, path, self._bend)
         return importlib.util.spec_from_file_location(fullname, path, loader=loader)
 

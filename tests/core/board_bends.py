@@ -9,51 +9,51 @@ _BACK_OPENING = _RELAYS + "test_an_opening_goes_out_at_once_to_a_board_that_is_b
 BOARD_BENDS: tuple[Bend, ...] = (
     # What was sent may have been carried out.
     Bend(
-        "relay",
+        "boards.relay",
         "        if event.sent:\n            self._note_sent(event)\n",
         "",
         _RELAY + "test_a_closing_that_was_sent_counts_though_nobody_confirmed_it",
     ),
     Bend(
-        "relay",
+        "boards.relay",
         "        if event.sent:\n            self._note_sent(event)\n",
         "        self._note_sent(event)\n",
         _RELAY + "test_a_closing_that_was_sent_counts_though_nobody_confirmed_it",
     ),
     Bend(
-        "relay",
+        "boards.relay",
         "            if event.sent and self.phase is Phase.OPENING:\n",
         "            if False:\n",
         _RELAY + "test_an_opening_that_was_sent_is_read_back_though_nobody_confirmed_it",
     ),
     Bend(
-        "port",
+        "port.port",
         "if self.relay.phase is Phase.CLOSING and self.relay.closed_from is not None:",
         "if False:",
         _RELAYS + "test_what_flowed_through_a_closing_that_was_not_read_back_is_counted",
     ),
     # A board that comes back.
     Bend(
-        "relay",
+        "boards.relay",
         "                out.do(ReadRelay(port=self._port))\n            case Phase.CLOSING:",
         "                pass\n            case Phase.CLOSING:",
         _RELAYS + "test_a_closed_relay_is_read_back_at_once_from_a_board_that_is_back",
     ),
     Bend(
-        "relay",
+        "boards.relay",
         "                self._written_at = None\n                self._send_open(now, out, RETRY_FIRST)\n",
         "                pass\n",
         _BACK_OPENING,
         ("A01",),
     ),
     Bend(
-        "relay",
+        "boards.relay",
         "                self._written_at = None\n                self._send_open(now, out, RETRY_FIRST)\n",
         "                self._send_open(now, out, RETRY_FIRST)\n",
         _RELAY + "test_what_was_read_before_a_board_came_back_says_nothing_of_its_relay",
     ),
     Bend(
-        "relay",
+        "boards.relay",
         "            case _:\n                self.open(now, out)\n",
         "            case _:\n                pass\n",
         _RELAYS + "test_an_open_relay_is_opened_anew_on_a_board_that_is_back",
@@ -67,7 +67,7 @@ BOARD_BENDS: tuple[Bend, ...] = (
         ("A01",),
     ),
     Bend(
-        "supply",
+        "site.supply",
         "contactor.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))",
         "contactor.relay.board_lost = isinstance(event, BoardLost)",
         _RELAYS + "test_an_open_relay_is_opened_anew_on_a_board_that_is_back",
@@ -75,21 +75,21 @@ BOARD_BENDS: tuple[Bend, ...] = (
     ),
     # The first reading.
     Bend(
-        "guards",
+        "port.guards",
         "event.current is not None and reached(began, event.at)",
         "reached(began, event.at)",
         _RELAYS + "test_only_a_current_measured_since_the_closing_completes_a_start",
         ("energy",),
     ),
     Bend(
-        "guards",
+        "port.guards",
         "event.current is not None and reached(began, event.at)",
         "event.current is not None",
         _RELAYS + "test_only_a_current_measured_since_the_closing_completes_a_start",
         ("early",),
     ),
     Bend(
-        "port",
+        "port.port",
         "if session.pending_start is not None and session.image.loaded:",
         "if session.pending_start is not None:",
         _RELAYS + "test_a_start_is_done_once_something_draws",

@@ -4,7 +4,7 @@ from tests.core.bend import Bend
 
 FLAPPING_BENDS: tuple[Bend, ...] = (
     Bend(
-        "flapping",
+        "site.flapping",
         "OFTEN = 3\n",
         "OFTEN = 3000\n",
         "scenarios.test_flapping:test_a_board_that_is_lost_each_second_writes_three_events_in_the_first_hour_not_thousands",
@@ -12,7 +12,7 @@ FLAPPING_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "flapping",
+        "site.flapping",
         "                yield flap.last\n",
         "",
         "scenarios.test_flapping:test_once_it_is_steady_the_count_is_told_and_what_is_true_then",
@@ -20,7 +20,7 @@ FLAPPING_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "flapping",
+        "site.flapping",
         "            flap.count += lost\n",
         "            pass\n",
         "scenarios.test_flapping:test_once_it_is_steady_the_count_is_told_and_what_is_true_then",
@@ -28,7 +28,7 @@ FLAPPING_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "flapping",
+        "site.flapping",
         '            return "store", None\n',
         '            return "store", BoardId(str(id(fact)))\n',
         "scenarios.test_flapping:test_a_disk_that_comes_and_goes_is_told_the_same_way",

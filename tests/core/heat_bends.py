@@ -12,38 +12,50 @@ HEAT_BENDS: tuple[Bend, ...] = (
     Bend(
         "plan", "temperature_delay: Seconds = Seconds(30.0)", "temperature_delay: Seconds = Seconds(36.0)", _TRIPS
     ),
-    Bend("heat", "celsius >= protection.temperature_trip", "celsius > protection.temperature_trip", _TRIPS),
-    Bend("heat", "celsius >= protection.temperature_warn)", "celsius > protection.temperature_warn)", _WARNS),
-    Bend("heat", "COOLED = 5.0", "COOLED = 2.0", _WARNS),
-    Bend("heat", "        self._warned = True\n", "", _WARNS),
     Bend(
-        "heat",
+        "protection.temperature",
+        "celsius >= protection.temperature_trip",
+        "celsius > protection.temperature_trip",
+        _TRIPS,
+    ),
+    Bend(
+        "protection.temperature",
+        "celsius >= protection.temperature_warn)",
+        "celsius > protection.temperature_warn)",
+        _WARNS,
+    ),
+    Bend("protection.temperature", "COOLED = 5.0", "COOLED = 2.0", _WARNS),
+    Bend("protection.temperature", "        self._warned = True\n", "", _WARNS),
+    Bend(
+        "protection.temperature",
         "if self.at is not None and at > after(self.at, KEEPS):",
         "if self.at is None:",
         _HEAT + "test_a_sensor_that_fell_silent_is_not_hot",
     ),
     Bend(
-        "heat",
+        "protection.temperature",
         "return until if until <= after(self.at, KEEPS) else None",
         "return until",
         _HEAT + "test_a_sensor_that_fell_silent_is_not_hot",
     ),
-    Bend("heat", "READINGS = 2", "READINGS = 1", _HEAT + "test_one_reading_is_not_enough"),
-    Bend("heat", "or self._over.readings < READINGS", "", _HEAT + "test_one_reading_is_not_enough"),
+    Bend("protection.temperature", "READINGS = 2", "READINGS = 1", _HEAT + "test_one_reading_is_not_enough"),
     Bend(
-        "heat",
+        "protection.temperature", "or self._over.readings < READINGS", "", _HEAT + "test_one_reading_is_not_enough"
+    ),
+    Bend(
+        "protection.temperature",
         "return celsius is not None and celsius >= self.protection.temperature_warn",
         "return False",
         _HEAT + "test_a_warm_socket_is_not_started",
     ),
     Bend(
-        "protection",
+        "protection.functions",
         "        image.heat.trips_at(),\n",
         "",
         _HEAT + "test_it_is_opened_between_two_readings_when_its_time_has_come",
     ),
     Bend(
-        "protection",
+        "protection.functions",
         "reason=StopReason.OVERTEMPERATURE,\n        clearing=Clearing.LOCAL",
         "reason=StopReason.OVERTEMPERATURE,\n        clearing=Clearing.REMOTE",
         _HEAT + "test_it_stays_shut_until_somebody_has_looked_at_it",

@@ -18,37 +18,37 @@ _FIRST = "Seconds(self._renew_every - self._stagger)"
 
 LEASE_BENDS: tuple[Bend, ...] = (
     # From when.
-    Bend("relay", _FROM, "self._confirmed_from = self.closed_from = event.at", _CLOSING),
-    Bend("relay", _FROM, "self.closed_from, self._confirmed_from = event.sent_at, event.at", _CLOSING),
-    Bend("relay", _UNTIL, "self.leased_until = after(event.at, self._lease)", _CLOSING),
-    Bend("relay", _UNTIL, "self.leased_until = after(event.at, self._lease)", _RENEWAL),
-    Bend("relay", _RENEWED, _RENEWED.replace("sent_at", "at"), _RENEWAL),
-    Bend("relay", _NEXT, _NEXT.replace("sent_at", "at"), _RENEWAL),
-    Bend("relay", _NEXT, "pass", _RENEWAL),
+    Bend("boards.relay", _FROM, "self._confirmed_from = self.closed_from = event.at", _CLOSING),
+    Bend("boards.relay", _FROM, "self.closed_from, self._confirmed_from = event.sent_at, event.at", _CLOSING),
+    Bend("boards.relay", _UNTIL, "self.leased_until = after(event.at, self._lease)", _CLOSING),
+    Bend("boards.relay", _UNTIL, "self.leased_until = after(event.at, self._lease)", _RENEWAL),
+    Bend("boards.relay", _RENEWED, _RENEWED.replace("sent_at", "at"), _RENEWAL),
+    Bend("boards.relay", _NEXT, _NEXT.replace("sent_at", "at"), _RENEWAL),
+    Bend("boards.relay", _NEXT, "pass", _RENEWAL),
     Bend(
-        "relay",
+        "boards.relay",
         "            if self._lease is None:\n                self._confirmed_from = event.sent_at",
         "            if self._lease is None:\n                self._confirmed_from = event.at",
         _WATCHED,
     ),
     # Until when it may be closed, by a write that was heard late or not answered.
-    Bend("relay", "self._may_be_closed(event.at)", 'self._may_be_closed(getattr(event, "sent_at", event.at))', _CLOSING),
-    Bend("relay", "self._may_be_closed(event.at)", 'self._may_be_closed(getattr(event, "sent_at", event.at))', _RENEWAL),
-    Bend("relay", "        if event.sent:\n            self._note_sent(event)\n", "", _UNHEARD),
+    Bend("boards.relay", "self._may_be_closed(event.at)", 'self._may_be_closed(getattr(event, "sent_at", event.at))', _CLOSING),
+    Bend("boards.relay", "self._may_be_closed(event.at)", 'self._may_be_closed(getattr(event, "sent_at", event.at))', _RENEWAL),
+    Bend("boards.relay", "        if event.sent:\n            self._note_sent(event)\n", "", _UNHEARD),
     Bend(
-        "relay",
+        "boards.relay",
         "        if event.sent:\n            self._note_sent(event)\n",
         "        if event.sent:\n            self._note_sent(event)\n            self._confirmed_from = event.at\n",
         _UNHEARD,
     ),
     Bend(
-        "relay",
+        "boards.relay",
         "self._seen_closed_at < self._confirmed_from:",
         "False:",
         "core.test_relay:test_what_was_read_back_before_a_renewal_began_allows_no_further_one",
     ),
     # How far apart.
-    Bend("relay", _FIRST, "Seconds(self._renew_every + self._stagger)", _STAGGER),
-    Bend("relay", _FIRST, "self._renew_every", _STAGGER),
-    Bend("relay", _NEXT, "self._renewal_due = after(event.sent_at, Seconds(self._renew_every - self._stagger))", _STAGGER),
+    Bend("boards.relay", _FIRST, "Seconds(self._renew_every + self._stagger)", _STAGGER),
+    Bend("boards.relay", _FIRST, "self._renew_every", _STAGGER),
+    Bend("boards.relay", _NEXT, "self._renewal_due = after(event.sent_at, Seconds(self._renew_every - self._stagger))", _STAGGER),
 )  # fmt: skip

@@ -7,39 +7,39 @@ _CONTACTORS = "scenarios.test_contactors:"
 SUPPLY_BENDS: tuple[Bend, ...] = (
     # A weld below a contactor.
     Bend(
-        "supply",
+        "site.supply",
         "loaded=contactor.watched_until is not None or any(",
         "loaded=any(",
         _CONTACTORS + "test_a_weld_at_the_end_of_the_last_session_is_found_before_the_contactor_opens",
     ),
     Bend(
-        "condition",
+        "port.condition",
         "UNDECIDED = Seconds(19.5)",
         "UNDECIDED = Seconds(40.0)",
         _CONTACTORS + "test_a_contactor_waits_no_longer_than_20_s_for_a_verdict",
         (0.0, 20.0),
     ),
     Bend(
-        "condition",
+        "port.condition",
         "until = after(shown, UNDECIDED)",
         "until = after(opened, UNDECIDED)",
         _CONTACTORS + "test_a_contactor_waits_no_longer_than_20_s_for_a_verdict",
         (1.0, 22.0),
     ),
     Bend(
-        "condition",
+        "port.condition",
         "opened is None or self.blind(now):",
         "opened is None:",
         _CONTACTORS + "test_a_contactor_does_not_wait_for_a_meter_that_says_nothing",
     ),
     Bend(
-        "table",
+        "port.table",
         'Rule("relay_welded", when.welded_before_closing, do.lock_out_welded),',
         "",
         _CONTACTORS + "test_a_weld_that_shows_with_the_contactor_locks_out_at_its_own_start",
     ),
     Bend(
-        "inputs",
+        "circuits.inputs",
         'event.closed[plan.channel - 1] is (plan.active == "closed")',
         'event.closed[plan.channel - 1] is (plan.active != "closed")',
         "scenarios.test_inputs:test_one_reading_of_smoke_opens_every_port_below_and_the_contactor",
@@ -47,7 +47,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "inputs",
+        "circuits.inputs",
         "LOST_AFTER = Seconds(3.0)",
         "LOST_AFTER = Seconds(4.0)",
         "scenarios.test_inputs:test_a_lost_input_board_suspends_what_it_guards_and_lets_it_come_back",
@@ -55,7 +55,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "inputs",
+        "circuits.inputs",
         "GOOD_READINGS = 2",
         "GOOD_READINGS = 1",
         "scenarios.test_inputs:test_one_reading_of_a_board_that_was_lost_is_not_enough",
@@ -63,7 +63,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "inputs",
+        "circuits.inputs",
         "(board.lost or plan.id in board.active)",
         "False",
         "scenarios.test_inputs:test_a_circuit_held_by_an_input_is_cleared_on_site_only_and_not_while_it_reports",
@@ -71,7 +71,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "inputs",
+        "circuits.inputs",
         "            return ()\n",
         "            self._read_at = event.at\n            return ()\n",
         "scenarios.test_inputs:test_what_lacks_a_channel_is_no_reading_and_unknown_boards_say_nothing",
@@ -79,7 +79,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "supply",
+        "site.supply",
         "function=function, clearing=Clearing.LOCAL, detail=detail)",
         "function=function, clearing=Clearing.REMOTE, detail=detail)",
         "scenarios.test_inputs:test_a_circuit_held_by_an_input_is_cleared_on_site_only_and_not_while_it_reports",
@@ -87,7 +87,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "supply",
+        "site.supply",
         "        return self._trip_below(circuit, StopReason(function), detail, now)",
         "        return []",
         "scenarios.test_inputs:test_one_reading_of_smoke_opens_every_port_below_and_the_contactor",
@@ -95,7 +95,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "        return any(circuit.latches for circuit in self.place(port).above)",
         "        return False",
         "scenarios.test_inputs:test_the_latch_of_a_circuit_survives_a_restart",
@@ -103,7 +103,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "latch.port == holder_of(circuit.id)",
         "latch.port == circuit.id",
         "scenarios.test_inputs:test_the_latch_of_a_circuit_survives_a_restart",
@@ -111,7 +111,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "ADMIT = 0.9",
         "ADMIT = 0.91",
         "scenarios.test_circuits:test_a_start_is_admitted_up_to_ninety_percent_of_the_current",
@@ -119,7 +119,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (("fits", False),),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "ADMIT = 0.9",
         "ADMIT = 0.89",
         "scenarios.test_circuits:test_a_start_is_admitted_up_to_ninety_percent_of_the_current",
@@ -127,7 +127,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (("fits", True),),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "return max(current, power)",
         "return current",
         "scenarios.test_circuits:test_a_start_is_admitted_up_to_ninety_percent_of_the_power",
@@ -135,7 +135,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (("fits", False),),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "        return Sum((amps, amps, amps), watts)",
         "        return Sum((0.0, 0.0, amps), watts)",
         "scenarios.test_circuits:test_each_phase_counts_by_itself_and_what_is_not_stated_on_all",
@@ -143,7 +143,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "SHED_AFTER = Seconds(2.0)",
         "SHED_AFTER = Seconds(4.0)",
         "scenarios.test_circuits:test_a_load_of_a_hundred_percent_sheds_the_newest_after_two_seconds",
@@ -151,7 +151,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "SHED_AFTER = Seconds(2.0)",
         "SHED_AFTER = Seconds(0.9)",
         "scenarios.test_circuits:test_a_load_just_below_the_rating_is_left_alone_and_a_short_peak_too",
@@ -159,7 +159,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "SHED = 1.0",
         "SHED = 0.95",
         "scenarios.test_circuits:test_a_load_just_below_the_rating_is_left_alone_and_a_short_peak_too",
@@ -167,7 +167,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "RELIEVED = 0.95",
         "RELIEVED = 1.0",
         "scenarios.test_circuits:test_shedding_goes_on_one_at_a_time_until_the_load_is_under_95_percent",
@@ -175,7 +175,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "OVERLOAD = 1.2",
         "OVERLOAD = 1.4",
         "scenarios.test_circuits:test_120_percent_on_one_reading_open_enough_at_once",
@@ -183,7 +183,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "OVERLOAD = 1.2",
         "OVERLOAD = 1.15",
         "scenarios.test_circuits:test_120_percent_on_one_reading_open_enough_at_once",
@@ -191,7 +191,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "return flows.most(self.allocated) if silent else flows",
         "return flows",
         "scenarios.test_circuits:test_a_silent_feeder_meter_is_stood_in_for_by_the_allocations",
@@ -199,7 +199,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuit",
+        "circuits.circuit",
         "known = [abs(current) for current in currents if current is not None and isfinite(current)]",
         "known = [abs(current) for current in currents if current is not None]",
         "scenarios.test_circuits:test_what_is_no_current_is_no_reading",
@@ -207,7 +207,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "        hot = circuit.thermal.theta(now) >= 1.0 and share >= RELIEVED",
         "        hot = False",
         "scenarios.test_circuits:test_a_circuit_that_stays_warm_is_relieved",
@@ -215,7 +215,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "relieved_by(self.place(port).phase, load))[:1]",
         "relieved_by(self.place(port).phase, load))[-1:]",
         "scenarios.test_circuits:test_a_load_of_a_hundred_percent_sheds_the_newest_after_two_seconds",
@@ -223,7 +223,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "        at = circuit.seen_at(at, now)\n",
         "",
         "scenarios.test_circuits:test_a_load_of_a_hundred_percent_sheds_the_newest_after_two_seconds",
@@ -231,7 +231,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "        free = not any(circuit.plan.id in reserved for circuit in self.place(port).above)",
         "        free = True",
         "scenarios.test_circuits:test_who_has_waited_is_not_overtaken_by_who_comes_later",
@@ -239,7 +239,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "BETWEEN_CLOSINGS = Seconds(1.0)",
         "BETWEEN_CLOSINGS = Seconds(0.9)",
         "scenarios.test_circuits:test_relays_close_one_a_second",
@@ -247,7 +247,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "port",
+        "port.port",
         "        turn = self.turn(now)\n",
         "        turn = now.instant\n",
         "scenarios.test_contactors:test_ports_that_have_waited_for_their_contactor_close_one_a_second",
@@ -255,7 +255,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "RETURN_OVER = Seconds(30.0)",
         "RETURN_OVER = Seconds(0.5)",
         "scenarios.test_circuits:test_loads_that_were_interrupted_together_come_back_in_random_order_over_half_a_minute",
@@ -263,7 +263,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "supply",
+        "site.supply",
         "        return whole(port.limits)",
         "        return drawn(Amps(0.0), Watts(0.0))",
         "scenarios.test_circuits:test_a_port_nobody_sees_counts_with_its_limit",
@@ -271,7 +271,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "load",
+        "circuits.share",
         "HEADROOM_SHARE = 0.2",
         "HEADROOM_SHARE = 0.1",
         "scenarios.test_circuits:test_after_the_plateau_is_known_less_is_kept_free",
@@ -279,13 +279,13 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "guards",
+        "port.guards",
         "code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL}",
         "code is not Code.NOT_YET_KNOWN",
         "scenarios.test_queues:test_a_start_that_is_willing_to_wait_waits_where_none_would_by_itself",
     ),
     Bend(
-        "table",
+        "port.table",
         'Rule("queue_timeout", when.step_timed_out, do.give_up_waiting), ',
         'Rule("queue_timeout", when.step_timed_out, do.nothing), ',
         "scenarios.test_circuits:test_a_start_waits_no_longer_than_it_may",
@@ -293,7 +293,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "table",
+        "port.table",
         '            Rule("turn_lost", when.turn_lost, do.fail(Code.FAILED, "guards_before_closing")),\n',
         "",
         "scenarios.test_circuits:test_a_turn_that_comes_when_the_guards_no_longer_hold_is_lost",
@@ -301,7 +301,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits",
+        "circuits.tree",
         "            if not contactor.closed:",
         "            if False:",
         "scenarios.test_contactors:test_a_port_waits_for_its_contactor",
@@ -309,7 +309,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "contactor",
+        "circuits.contactor",
         "if moving and (held or not (wanted or loaded)):",
         "if moving and not (wanted or loaded):",
         "scenarios.test_contactors:test_a_board_without_dead_man_that_is_lost_costs_the_contactor_until_it_is_back",
@@ -317,7 +317,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "contactor",
+        "circuits.contactor",
         "if moving and (held or not (wanted or loaded)):",
         "if moving and (held or not wanted):",
         "scenarios.test_contactors:test_a_contactor_waits_for_a_relay_that_opens_late",
@@ -325,7 +325,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "condition",
+        "port.condition",
         'BEYOND_CONTROL = frozenset({"relay_welded", ',
         "BEYOND_CONTROL = frozenset({",
         "scenarios.test_contactors:test_a_relay_out_of_control_costs_all_below_their_contactor",
@@ -333,7 +333,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "weld",
+        "boards.weld",
         "WELD_READINGS = 3",
         "WELD_READINGS = 2",
         "scenarios.test_welds:test_three_readings_of_current_through_an_open_relay_lock_out",
@@ -341,7 +341,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "weld",
+        "boards.weld",
         "WELD_READINGS = 3",
         "WELD_READINGS = 4",
         "scenarios.test_welds:test_three_readings_of_current_through_an_open_relay_lock_out",
@@ -357,7 +357,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "weld",
+        "boards.weld",
         "seen.current > protection",
         "seen.current >= protection",
         "scenarios.test_welds:test_a_little_current_or_a_little_power_is_crosstalk",
@@ -365,7 +365,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "weld",
+        "boards.weld",
         "CROSSTALK = 0.01",
         "CROSSTALK = 0.005",
         "scenarios.test_welds:test_a_hundredth_of_what_its_board_measures_is_crosstalk",
@@ -373,7 +373,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (("locked", False),),
     ),
     Bend(
-        "weld",
+        "boards.weld",
         "REFRESHES = 2",
         "REFRESHES = 0",
         "scenarios.test_welds:test_readings_right_after_opening_do_not_count",
@@ -381,7 +381,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "weld",
+        "boards.weld",
         "DRY_SESSIONS = 3",
         "DRY_SESSIONS = 9",
         "scenarios.test_welds:test_three_sessions_without_any_load_point_to_a_fuse",
@@ -389,7 +389,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "port",
+        "port.port",
         "REOPENINGS = 3",
         "REOPENINGS = 1",
         "scenarios.test_welds:test_three_readings_of_current_through_an_open_relay_lock_out",
@@ -397,7 +397,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "thermal",
+        "protection.thermal",
         "K = 1.05",
         "K = 1.1",
         "scenarios.test_warmth:test_a_current_just_above_the_limit_trips_after_minutes_and_latches",
@@ -405,7 +405,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "thermal",
+        "protection.thermal",
         "TAU = Seconds(300.0)",
         "TAU = Seconds(330.0)",
         "scenarios.test_warmth:test_a_current_just_above_the_limit_trips_after_minutes_and_latches",
@@ -413,7 +413,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "thermal",
+        "protection.thermal",
         "START_BELOW = 0.8",
         "START_BELOW = 1.8",
         "scenarios.test_warmth:test_a_warm_port_is_not_started_reset_or_not",
@@ -429,7 +429,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "thermal",
+        "protection.thermal",
         "UNKNOWN_OFF_TIME = 0.5",
         "UNKNOWN_OFF_TIME = 0.0",
         "scenarios.test_warmth:test_off_time_that_is_not_known_cools_nothing",

@@ -21,7 +21,7 @@ def source(path: str) -> str:
 def bent() -> Iterator[tuple[str, str, str]]:
     """Yield file, old and new text of each bend of all lists."""
     for bend in (*BENDS, *SHAPE_BENDS):
-        yield f"chargerd/core/{bend.module}.py", bend.old, bend.new
+        yield f"chargerd/core/{bend.module.replace('.', '/')}.py", bend.old, bend.new
     for mutant in MUTANTS:
         yield f"chargerd/{mutant.module}", mutant.old, mutant.new
 

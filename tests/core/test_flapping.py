@@ -15,8 +15,8 @@ from chargerd.core.facts import (
     StoreFlapping,
     StoreRecovered,
 )
-from chargerd.core.flapping import OFTEN, STEADY, TOLD_AGAIN, Flaps
 from chargerd.core.session import StopDetail
+from chargerd.core.site.flapping import OFTEN, STEADY, TOLD_AGAIN, Flaps
 from chargerd.core.units import BoardId, CircuitId, Instant
 
 BOARD, OTHER = BoardId("relay"), BoardId("meter")

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core import order_books
 from chargerd.core.commands import Answer, CloseRelay, Command, OpenRelay, Persist, RenewLease, ReplyStatus
 from chargerd.core.events import (
     DeadlineReached,
@@ -33,7 +32,8 @@ from chargerd.core.facts import (
     RelayNotReconciled,
     SessionEnded,
 )
-from chargerd.core.invariants import Invariants, InvariantViolated
+from chargerd.core.invariants import order_books
+from chargerd.core.invariants.invariants import Invariants, InvariantViolated
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import CircuitPlan, FeederPlan, Limits, Phase, StationPlan, holder_of

@@ -4,9 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.core.events import MeterReading
-from chargerd.core.protection import Image, Models, meter_stale, next_judgement, overcurrent_instant, overpower
+from chargerd.core.metering.totals import Totals
+from chargerd.core.protection.functions import (
+    Image,
+    Models,
+    meter_stale,
+    next_judgement,
+    overcurrent_instant,
+    overpower,
+)
 from chargerd.core.session import Order
-from chargerd.core.totals import Totals
 from chargerd.core.units import Amps, Instant, PortId, SessionId, WattHours, Watts
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from chargerd.core.boards.relay import Phase, RelayWatch, Signal
 from chargerd.core.commands import OpenRelay, ReadRelay, RenewLease
 from chargerd.core.events import RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
 from chargerd.core.faults import FaultKind
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import PortPlan
-from chargerd.core.relay import Phase, RelayWatch, Signal
 from chargerd.core.units import Instant, PortId, Seconds
 from tests.core.plant import port_plan
 

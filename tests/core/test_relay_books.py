@@ -16,9 +16,9 @@ from chargerd.core.events import (
     RelayReadBack,
 )
 from chargerd.core.facts import Fact, MeterFrozen
+from chargerd.core.invariants.relay_books import RelayBooks
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import CircuitPlan, StationPlan
-from chargerd.core.relay_books import RelayBooks
 from chargerd.core.session import StopDetail
 from chargerd.core.units import Amps, Instant, PortId, Seconds
 from tests.core.plant import port_plan

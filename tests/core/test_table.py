@@ -7,14 +7,16 @@ from itertools import product
 
 import pytest
 
-from chargerd.core import guards, station, supply
-from chargerd.core.condition import Surroundings
+from chargerd.core import station
 from chargerd.core.events import DeadlineReached, Event
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port import Port
+from chargerd.core.port import guards
+from chargerd.core.port.condition import Surroundings
+from chargerd.core.port.port import Port
+from chargerd.core.port.table import PROTECT, TABLE, Trigger, UnlistedTransition, react
 from chargerd.core.session import Source
-from chargerd.core.table import PROTECT, TABLE, Trigger, UnlistedTransition, react
+from chargerd.core.site import supply
 from chargerd.core.units import Instant
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan

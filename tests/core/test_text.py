@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargerd.core.text import visible, visible_all, visible_lines
+from chargerd.text import visible, visible_all, visible_lines
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.core.totals import Totals
+from chargerd.core.metering.totals import Totals
 from chargerd.core.units import Instant, Seconds, WattHours, Watts
 
 BOUNDS = (Watts(150.0), Watts(600.0))

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargerd.core.site.wakes import Wakes
 from chargerd.core.units import Instant, PortId
-from chargerd.core.wakes import Wakes
 
 PORTS = [PortId(name) for name in ("B", "A", "C")]
 

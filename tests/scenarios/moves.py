@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core import table
 from chargerd.core.events import Event
 from chargerd.core.moment import Moment
-from chargerd.core.port import Port
-from chargerd.core.table import Trigger
+from chargerd.core.port import table
+from chargerd.core.port.port import Port
+from chargerd.core.port.table import Trigger
 from chargerd.core.view import PortState
 
 BESIDE = ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from chargerd.core.table import TABLE, Rule, Trigger
+from chargerd.core.port.table import TABLE, Rule, Trigger
 from chargerd.core.view import PortState
 from tests.scenarios.moves import BESIDE, Move, kept
 from tests.scenarios.states_drawing import AT_REST, drawing, place

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chargerd.core.facts import Fact, SessionEnded, SessionSuspended
-from chargerd.core.protection import FUNCTIONS
+from chargerd.core.protection.functions import FUNCTIONS
 from chargerd.core.session import Source, StopReason
 from tests.core.world import World
 
@@ -187,7 +187,7 @@ def test_a_reason_is_given_in_its_scenario(reason: StopReason) -> None:
 def functions_of_the_core() -> set[str]:
     """Return every function a stop, a trip or a latch can name, as the core's source has them."""
     found = {function.picks_up.__name__ for function in FUNCTIONS}
-    for path in CORE.glob("*.py"):
+    for path in CORE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.keyword(arg="function", value=ast.Constant(value=str(name))):
@@ -232,6 +232,6 @@ def test_every_reason_has_a_scenario() -> None:
 
 
 def test_a_reason_said_to_be_never_given_is_nowhere_in_the_core() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in CORE.glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in CORE.rglob("*.py"))
     for reason in NOT_GIVEN:
         assert f"StopReason.{reason.name}" not in source

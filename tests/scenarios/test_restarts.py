@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.charge import settle_interrupted
 from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import RelayNotReconciled
+from chargerd.core.port.charge import settle_interrupted
 from chargerd.core.session import EnergyQuality, SessionRecord, StopReason
 from chargerd.core.units import PortId, WattHours
 from chargerd.core.view import PortState

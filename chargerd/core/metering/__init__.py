@@ -1,0 +1,1 @@
+"""What readings add up to: the newest values and their age, a held level, a session's totals."""

@@ -1,0 +1,1 @@
+"""One port: the table of its states, and what it does in each phase of a session's life."""

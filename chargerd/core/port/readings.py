@@ -1,0 +1,75 @@
+"""What an operator is told of a port's meter beside what opens the port: once, not each time.
+
+Bad input is never dropped in silence: it becomes no measurement, it is counted, and somebody hears of it.
+"""
+
+from collections.abc import Iterable, Iterator
+from math import isfinite
+
+from chargerd.core.events import MeterFault, MeterReading
+from chargerd.core.facts import EnergyEstimated, Fact, MeterFrozen, PowerJumped, PowerNegative, ReadingImplausible
+from chargerd.core.faults import FaultKind
+from chargerd.core.port.port import Port
+from chargerd.core.protection.frozen import Frozen
+from chargerd.core.protection.functions import Image, alarms
+from chargerd.core.session import StopDetail
+from chargerd.core.units import SessionId, Watts
+
+NEGATIVE_FROM = Watts(-5.0)
+"""Meters of an empty socket show as little as -1 W; no charger feeds back."""
+
+
+def is_known(reading: MeterReading) -> bool:
+    """Say whether all that was read are numbers; what is none is above no threshold, and would look fresh."""
+    for value in (reading.current, reading.power, reading.voltage, reading.energy):
+        if value is not None and not isfinite(value):
+            return False
+    return True
+
+
+def implausible(port: Port, event: MeterReading | MeterFault) -> Iterator[Fact]:
+    """Yield what is told of an answer that cannot be true: the first, and the first after some quiet."""
+    if isinstance(event, MeterFault) and event.kind is not FaultKind.IMPLAUSIBLE:
+        return  # A reading that is missing is told by its age.
+    if port.implausible.note(event.at):
+        kind = "no_number" if isinstance(event, MeterReading) else event.kind.value
+        detail = StopDetail(function="reading_implausible", measured=port.implausible.count)
+        yield ReadingImplausible(port=port.id, kind=kind, detail=detail, session=_session(port))
+
+
+def noticed(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> Iterator[Fact]:
+    """Yield what is new about a port by a reading its image has taken in."""
+    if port.frozen.compare(others, reading.at) and port.frozen.finding is None:
+        yield from _frozen(port, port.frozen.still)
+    if reading.power is not None and reading.power <= NEGATIVE_FROM and port.negative.note(reading.at):
+        detail = StopDetail(function="power_negative", measured=reading.power, limit=0.0, unit="w")
+        yield PowerNegative(port=port.id, detail=detail, session=_session(port))
+    if port.charge is not None:
+        yield from _of_session(port, port.charge.image, reading)
+
+
+def _of_session(port: Port, image: Image, reading: MeterReading) -> Iterator[Fact]:
+    if image.newly_stuck and port.frozen.still is None:
+        yield from _frozen(port, port.frozen.finding)
+    for verdict in alarms(image, reading.at):
+        if _first(image, verdict.detail.function):
+            yield PowerJumped(port=port.id, detail=verdict.detail, session=image.order.session)
+    doubt = image.totals.doubt
+    if doubt is not None and _first(image, "doubt"):
+        yield EnergyEstimated(port=port.id, kind=doubt, session=image.order.session)
+
+
+def _frozen(port: Port, detail: StopDetail | None) -> Iterator[Fact]:
+    assert detail is not None
+    yield MeterFrozen(port=port.id, detail=detail, session=_session(port))
+
+
+def _first(image: Image, what: str) -> bool:
+    """Say whether this has not been told of the session yet."""
+    new = what not in image.told
+    image.told.add(what)
+    return new
+
+
+def _session(port: Port) -> SessionId | None:
+    return None if port.charge is None else port.charge.order.session

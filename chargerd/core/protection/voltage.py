@@ -1,0 +1,106 @@
+"""The voltage a port is supplied with, by whichever meter upstream of it tells: its circuit's, or one of a port.
+
+A voltage that is missing or no number is no evidence, of neither good nor bad.
+"""
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+from chargerd.core.metering.pickup import Pickup, reached
+from chargerd.core.plan import Protection
+from chargerd.core.units import Instant, Seconds, Volts, after, between
+
+KEEPS = Seconds(10.0)
+"""How long a reading counts, at the least: voltages are read each 2 s."""
+REFRESHES = 3
+"""How many readings of its own a meter may miss before its last one counts no more."""
+READINGS = 2
+"""What lasts for some time has to be seen more than once; so has good news."""
+DARK = Volts(50.0)
+"""What is left on a dead line by its neighbours: IEC 60038 has no mains below."""
+HIGHEST = Volts(1000.0)
+"""What is above all ranges is at least this."""
+
+
+FARTHEST = 1_000_000
+"""Rank of nobody: whoever speaks next is believed."""
+
+
+@dataclass(slots=True)
+class Mains:
+    """The newest voltage of one port's phases, and since when it has been out of its band, or back in it."""
+
+    protection: Protection
+    low: Volts | None = None
+    """Of the lowest phase, where a port's phase is not stated."""
+    high: Volts | None = None
+    at: Instant | None = None
+    _rank: int = FARTHEST
+    _keeps: Seconds = KEEPS
+    _over: Pickup = field(default_factory=Pickup)
+    _under: Pickup = field(default_factory=Pickup)
+    _band: Pickup = field(default_factory=Pickup)
+
+    def note(self, volts: tuple[Volts | None, ...], at: Instant, *, rank: int, refresh: Seconds) -> bool:
+        """Take in what a meter shows of the port's phases; say whether that is out of its band.
+
+        The meter of lowest `rank` is believed for as long as it speaks: the nearest one upstream. If it leaves a
+        phase out it has not spoken, and the next to speak is believed at once. What has been out of the band so
+        far goes on by whichever meter tells next.
+        """
+        known = [Volts(min(abs(one), HIGHEST)) for one in volts if one is not None and isfinite(one)]
+        if rank == self._rank and len(known) < len(volts):
+            self.unheard(rank)
+        if not known or len(known) < len(volts) or not self._believes(at, rank, refresh):
+            return False
+        if self.at is not None and at > after(self.at, self._keeps):
+            self._over, self._under, self._band = Pickup(), Pickup(), Pickup()
+        self._keeps = Seconds(max(KEEPS, REFRESHES * refresh))
+        self.low, self.high, self.at, self._rank = min(known), max(known), at, rank
+        over, under = self.high >= self.protection.overvoltage, self.low <= self.protection.undervoltage
+        self._over.note(at, above=over)
+        self._under.note(at, above=under)
+        self._band.note(at, above=not over and not under)
+        return over or under
+
+    def unheard(self, rank: int) -> None:
+        """A meter of this rank has not answered: if it was the one believed, the next to speak is, at once."""
+        if rank <= self._rank:
+            self._rank = FARTHEST
+
+    def _believes(self, at: Instant, rank: int, refresh: Seconds) -> bool:
+        if self.at is None or at > after(self.at, self._keeps) or rank < self._rank:
+            return True
+        return rank == self._rank and between(self.at, at) >= refresh
+
+    def over_at(self) -> Instant | None:
+        """Return when it will have been too high for too long by what has been read; `None`: not by that."""
+        return self._lasts(self._over)
+
+    def under_at(self) -> Instant | None:
+        """Return the same for a voltage that is too low."""
+        return self._lasts(self._under)
+
+    def _lasts(self, pickup: Pickup) -> Instant | None:
+        until = pickup.until(self.protection.voltage_delay)
+        if until is None or self.at is None or pickup.readings < READINGS:
+            return None
+        return until if until <= after(self.at, self._keeps) else None
+
+    def known(self, now: Instant) -> bool:
+        """Say whether a reading counts as of `now`."""
+        return self.at is not None and not reached(after(self.at, self._keeps), now)
+
+    def out(self, now: Instant) -> bool:
+        """Say whether nothing may be closed for it: two readings out of the band, and none in it since."""
+        readings = max(self._over.readings, self._under.readings)
+        return self.known(now) and readings >= READINGS
+
+    def steady(self, now: Instant) -> bool:
+        """Say whether it has been back in its band for long enough."""
+        back = self._band.readings >= READINGS and self._band.reached(self.protection.voltage_back, now)
+        return self.known(now) and back
+
+    def dark(self, now: Instant) -> bool:
+        """Say whether the line is dead."""
+        return self.known(now) and self.high is not None and self.high < DARK
