@@ -16,7 +16,7 @@ from chargerd.config.plans import LEASE, RENEW_EVERY
 from chargerd.config.population import Population, population
 from chargerd.config.profiles import Profile
 from chargerd.config.site import PortWiring, Site
-from chargerd.core.boards.relay import RENEWAL_MARGIN, RETRY_FIRST
+from chargerd.core.plan import RENEWAL_MARGIN, RETRY_FIRST
 from chargerd.core.units import PortId, Seconds
 
 CONTACT = Seconds(0.01)

@@ -6,8 +6,7 @@ from chargerd.config.document import Document
 from chargerd.config.site import Site
 from chargerd.config.source import Path
 from chargerd.config.work import Work
-from chargerd.core.circuits.circuit import ADMIT
-from chargerd.core.plan import CircuitPlan, PortPlan
+from chargerd.core.plan import ADMIT, CircuitPlan, PortPlan
 
 
 def contradictions(site: Site, document: Document, work: Work) -> None:

@@ -15,8 +15,7 @@ from chargerd.config.register_map import Quantity
 from chargerd.config.site import Site
 from chargerd.config.source import Path
 from chargerd.config.work import Work
-from chargerd.core.circuits.circuit import OVERLOAD
-from chargerd.core.plan import CircuitPlan, PortPlan
+from chargerd.core.plan import OVERLOAD, CircuitPlan, PortPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.identity import Identity
-from chargerd.core.protection.thermal import Warmth
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
 
 

@@ -5,12 +5,22 @@ DC589 protocols; IEC 60255-151 for definite-time functions). All spans are secon
 port's own limit.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Seconds, Volts, WattHours, Watts
+
+ADMIT = 0.9
+"""Of a circuit's rating: what may be promised."""
+OVERLOAD = 1.2
+"""Of a circuit's rating: what is relieved at once."""
+RENEWAL_MARGIN = Seconds(1.0)
+"""A renewal must have begun this long before the last confirmed lease ends."""
+RETRY_FIRST = Seconds(0.25)
+"""How soon a write or a read-back that did not come about is tried again for the first time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +48,18 @@ CEILING = Limits(current=Amps(16.0), power=Watts(3500.0), duration=Seconds(57600
 
 A moped's battery of 2 kWh takes 8 to 11 h at the charger it comes with.
 """
+
+
+def exceeds(asked: Limits, most: Limits) -> bool:
+    """Say whether any limit asked for lies above the most there is, or is no limit at all (0, negative, NaN)."""
+    energy = math.inf if asked.energy is None else asked.energy
+    most_energy = math.inf if most.energy is None else most.energy
+    return not (
+        0 < asked.current <= most.current
+        and 0 < asked.power <= most.power
+        and 0 < asked.duration <= most.duration
+        and 0 < energy <= most_energy
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,3 +166,12 @@ class Settlement:
     resolution: WattHours = WattHours(1.0)
     meter_stop: WattHours | None = None
     confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmth:
+    """θ of one port's wire as it was at a moment, for the journal: it outlives sessions and restarts."""
+
+    port: PortId
+    theta: float
+    at: Moment

@@ -61,17 +61,16 @@ from chargerd.core.invariants.invariants import Invariants
 from chargerd.core.metering.pickup import Recurring, earliest
 from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
-from chargerd.core.plan import PortPlan, StationPlan
+from chargerd.core.plan import PortPlan, StationPlan, exceeds
 from chargerd.core.port.charge import settle_interrupted
 from chargerd.core.port.condition import Step, Surroundings
-from chargerd.core.port.guards import exceeds
 from chargerd.core.port.port import Port
 from chargerd.core.port.readings import implausible, is_known, noticed
 from chargerd.core.port.resuming import Outlook, outlook
 from chargerd.core.port.table import Trigger, react
 from chargerd.core.protection.frozen import Frozen
-from chargerd.core.protection.thermal import Warmth, cooled
-from chargerd.core.session import SessionRecord, StopDetail
+from chargerd.core.protection.thermal import cooled
+from chargerd.core.session import SessionRecord, StopDetail, Warmth
 from chargerd.core.site import line_sessions
 from chargerd.core.site.flapping import Flaps
 from chargerd.core.site.heard import Heard

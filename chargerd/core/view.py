@@ -5,10 +5,11 @@ from enum import StrEnum
 
 from chargerd.core.commands import Code
 from chargerd.core.facts import Disabled, Latch
+from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import SessionRecord
-from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Volts, WattHours, Watts
+from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Watts
 
 
 class PortState(StrEnum):
@@ -24,25 +25,6 @@ class PortState(StrEnum):
     STOPPING = "stopping"
     TRIPPED = "tripped"
     LOCKED_OUT = "locked_out"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """The newest value of each quantity and when it was read; `None` where none was read yet.
-
-    Current and power are `None` until they have been read since the relay opened or closed. The voltage is the
-    meter's own, or that of the nearest meter upstream; `None` if neither has shown one for 10 s.
-    `fresh` says whether the port counts as seen by the rule that opens it otherwise; `frozen` that the meter
-    answers, but seems not to measure.
-    """
-
-    current: Amps | None = None
-    power: Watts | None = None
-    voltage: Volts | None = None
-    energy: WattHours | None = None
-    at: Instant | None = None
-    fresh: bool = False
-    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

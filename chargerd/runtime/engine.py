@@ -30,8 +30,7 @@ from chargerd.core.ledger import Batch
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import contactors_last
-from chargerd.core.protection.thermal import Warmth
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.station import Station
 from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds
 from chargerd.core.view import CircuitView, PortView

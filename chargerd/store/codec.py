@@ -17,8 +17,7 @@ from chargerd.core.identity import Identity
 from chargerd.core.ledger import Body, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
-from chargerd.core.protection.thermal import Warmth
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.units import CommandId, PortId, SessionId
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from chargerd import log
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
 from chargerd.core.ledger import Batch, Recovery
-from chargerd.core.protection.thermal import Warmth
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.units import BoardId, PortId, SessionId
 from chargerd.store import files, retention, schema
 from chargerd.store.ballast import Ballast, is_full

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
 from chargerd.core.ledger import Batch, Owner
-from chargerd.core.protection.thermal import Warmth
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.units import SessionId
 from chargerd.store.codec import DISABLED, IDENTITY, LATCH, SESSION, WARMTH, key
 from chargerd.store.commands import Commands

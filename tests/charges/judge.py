@@ -8,7 +8,8 @@ from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
 from chargerd.core.plan import CEILING, Limits, MeterPlan, PortPlan, RelayPlan
 from chargerd.core.port.charge import Charge as Session
-from chargerd.core.protection.functions import Models, judge
+from chargerd.core.protection.functions import judge
+from chargerd.core.protection.image import Models
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, SessionId, Watts
 from tests.charges.profiles import Charge, Truth

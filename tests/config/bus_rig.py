@@ -9,10 +9,10 @@ from chargerd.config.line_time import LineTime
 from chargerd.config.plans import RENEW_EVERY
 from chargerd.config.profiles import Profile
 from chargerd.config.site import Site
-from chargerd.core.boards.relay import RENEWAL_MARGIN
 from chargerd.core.circuits.tree import BETWEEN_CLOSINGS
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, ReadEnergy, RenewLease, SetPace
 from chargerd.core.events import BusEvent, MeterReading, RelayAction, RelayNotWritten, RelayWritten
+from chargerd.core.plan import RENEWAL_MARGIN
 from chargerd.core.units import Instant, PortId, Seconds, after
 from chargerd.modbus import build as building
 from chargerd.modbus.wire import Counters, RtuWire, Wire

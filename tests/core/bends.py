@@ -86,7 +86,7 @@ BENDS: tuple[Bend, ...] = (
         (("trips", True),),
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "inrush_for + self.plan.meter.refresh)",
         "inrush_for)",
         _OVER + "test_a_slow_meter_has_its_refresh_more",
@@ -94,13 +94,13 @@ BENDS: tuple[Bend, ...] = (
         (("trips", False),),
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "return self.contact_from is None or between(self.contact_from, at) <= span",
         "return self.closed_at is not None and between(self.closed_at, at) <= span",
         _OVER + "test_a_closing_that_waits_in_the_queue_does_not_use_up_the_inrush",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "closed = self.closed_at is not None and reading.at >= self.closed_at",
         "closed = self.closed_at is not None",
         "core.test_protection:test_what_was_read_before_the_closing_counts_for_nothing",
@@ -112,7 +112,7 @@ BENDS: tuple[Bend, ...] = (
         _OVER + "test_a_reading_from_before_the_closing_does_not_trip",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "return self.instant_factor(at) * self.limits_at(at).current",
         "return self.instant_factor(at) * self.plan.limits.current",
         _OVER + "test_the_sessions_own_limit_counts_not_the_ports",
@@ -182,7 +182,7 @@ BENDS: tuple[Bend, ...] = (
         _OVER + "test_just_below_ten_percent_more_never_trips",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "above=seen.current >= self.definite_current",
         "above=seen.current > self.definite_current",
         _OVER + "test_ten_percent_more_trips_after_three_seconds",
@@ -215,7 +215,7 @@ BENDS: tuple[Bend, ...] = (
         _OVER + "test_one_reading_below_begins_the_three_seconds_anew",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "if seen.current is not None and counted.current:",
         "if seen.current is not None:",
         _OVER + "test_a_single_reading_is_not_enough_for_a_definite_time",
@@ -552,7 +552,7 @@ BENDS: tuple[Bend, ...] = (
         _RELAYS + "test_a_relay_that_falls_open_while_charging_is_stuck_open",
     ),
     Bend(
-        "boards.relay",
+        "plan",
         "RENEWAL_MARGIN = Seconds(1.0)",
         "RENEWAL_MARGIN = Seconds(0.0)",
         _SUSPEND + "test_renewals_that_fail_suspend_one_second_before_the_lease_ends",
@@ -651,7 +651,7 @@ BENDS: tuple[Bend, ...] = (
         _CHARGE + "test_a_day_is_the_longest_session",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "            self.totals.register(reading.energy, reading.at)\n",
         "            pass\n",
         _CHARGE + "test_the_register_pulls_the_energy_at_every_checkpoint",

@@ -83,7 +83,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _REVERSED + "test_a_reversed_neighbour_is_crosstalk_all_the_same",
     ),
     Bend("metering.seen", "else self.signed_power", "else self.power", _BILL),
-    Bend("protection.functions", "self.totals.hold(reading.power,", "self.totals.hold(seen.power,", _BILL),
+    Bend("protection.image", "self.totals.hold(reading.power,", "self.totals.hold(seen.power,", _BILL),
     Bend("metering.totals", "self._held = Watts(max(0.0, power))", "self._held = Watts(abs(power))", _BILL),
     Bend(
         "protection.frozen",
@@ -106,7 +106,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _REVERSED + "test_three_sessions_backwards_are_no_open_circuit",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "max(record.peak_power, record.level)",
         "record.peak_power",
         _REVERSED + "test_what_a_reversed_meter_showed_before_an_outage_is_no_jump_after_it",
@@ -169,7 +169,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _METERS + "test_the_register_gets_another_chance_and_not_a_fourth_one",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         '            self.totals.distrust("register_frozen", self.frozen.due)\n',
         "            pass\n",
         _METERS + "test_what_the_register_has_not_counted_is_billed_as_an_estimate",
@@ -195,7 +195,7 @@ METER_BENDS: tuple[Bend, ...] = (
     Bend("protection.frozen", "more < max(least, COUNTED_FROM * hours)", "more < least", _TWICE),
     Bend("protection.frozen", " or counted > MOST_POWER * hours", "", _TWICE),
     Bend(
-        "protection.functions",
+        "protection.image",
         "if self.newly_stuck and self.frozen.stuck is not None:",
         "if self.newly_stuck:",
         _BLIND,
@@ -284,7 +284,7 @@ METER_BENDS: tuple[Bend, ...] = (
     ),
     Bend("protection.power_jump", "        if not above:\n", "        if power:\n", _PEAK),
     Bend(
-        "protection.functions",
+        "protection.image",
         "        self.jump.interrupt()\n",
         "",
         _METERS + "test_a_suspension_breaks_a_jump",
@@ -303,7 +303,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _JUMP,
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "self.most = self.jump.most = max(record.peak_power, record.level)",
         "self.most = max(record.peak_power, record.level)",
         _METERS + "test_what_a_load_drew_before_an_outage_is_no_jump_after_it",
@@ -379,7 +379,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _TOTALS + "test_a_reading_that_lags_behind_an_opening_shows_no_flow",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "                self.totals.see_open(Watts(abs(reading.power)), reading.at)\n",
         "                pass\n",
         "core.test_protection:test_what_flows_through_a_relay_that_counts_as_open_is_billed_by_the_register",

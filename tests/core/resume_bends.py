@@ -119,13 +119,13 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _RESUME + "test_a_trip_that_was_not_settled_before_the_crash_stays_a_trip",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "self.shape.take_up(record.level, record.lately, record.energy)",
         "self.shape.take_up(record.lately * 0, record.lately, record.energy)",
         _RESUME + "test_a_battery_taken_is_still_told_by_the_shape_from_before",
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "self.shape.take_up(record.level, record.lately, record.energy)",
         "self.shape.take_up(record.level, record.lately * 0, record.energy)",
         _OUTAGES + "test_a_plug_that_was_pulled_during_the_outage_is_no_full_battery",
@@ -174,28 +174,28 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     # What is known of a port whichever session it has.
     Bend(
-        "protection.functions",
+        "protection.image",
         "models.seen, models.thermal, models.heat",
         "models.seen, Thermal(), models.heat",
         _KNOWN,
         ("thermal", "tripped overcurrent_thermal"),
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "models.seen, models.thermal, models.heat",
         "models.seen, models.thermal, Heat(self.plan.protection)",
         _KNOWN,
         ("heat", "tripped port_temperature"),
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "= models.mains, models.frozen",
         "= Mains(self.plan.protection), models.frozen",
         _KNOWN,
         ("mains", "suspended overvoltage"),
     ),
     Bend(
-        "protection.functions",
+        "protection.image",
         "= models.mains, models.frozen",
         "= models.mains, Frozen(self.plan)",
         _KNOWN,

@@ -111,7 +111,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits.circuit",
+        "plan",
         "ADMIT = 0.9",
         "ADMIT = 0.91",
         "scenarios.test_circuits:test_a_start_is_admitted_up_to_ninety_percent_of_the_current",
@@ -119,7 +119,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (("fits", False),),
     ),
     Bend(
-        "circuits.circuit",
+        "plan",
         "ADMIT = 0.9",
         "ADMIT = 0.89",
         "scenarios.test_circuits:test_a_start_is_admitted_up_to_ninety_percent_of_the_current",
@@ -175,7 +175,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits.circuit",
+        "plan",
         "OVERLOAD = 1.2",
         "OVERLOAD = 1.4",
         "scenarios.test_circuits:test_120_percent_on_one_reading_open_enough_at_once",
@@ -183,7 +183,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "circuits.circuit",
+        "plan",
         "OVERLOAD = 1.2",
         "OVERLOAD = 1.15",
         "scenarios.test_circuits:test_120_percent_on_one_reading_open_enough_at_once",

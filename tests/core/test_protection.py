@@ -5,14 +5,8 @@ from hypothesis import strategies as st
 
 from chargerd.core.events import MeterReading
 from chargerd.core.metering.totals import Totals
-from chargerd.core.protection.functions import (
-    Image,
-    Models,
-    meter_stale,
-    next_judgement,
-    overcurrent_instant,
-    overpower,
-)
+from chargerd.core.protection.functions import meter_stale, next_judgement, overcurrent_instant, overpower
+from chargerd.core.protection.image import Image, Models
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, Instant, PortId, SessionId, WattHours, Watts
 from chargerd.core.view import PortState

@@ -61,8 +61,7 @@ from chargerd.core.plan import (
     PortPlan,
     StationPlan,
 )
-from chargerd.core.protection.thermal import Warmth
-from chargerd.core.session import Order, SessionRecord, Settlement, Source
+from chargerd.core.session import Order, SessionRecord, Settlement, Source, Warmth
 from chargerd.core.station import Station
 from chargerd.core.units import (
     Amps,

@@ -7,7 +7,8 @@ from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan
 from chargerd.core.port.charge import Charge
-from chargerd.core.protection.functions import Models, judge
+from chargerd.core.protection.functions import judge
+from chargerd.core.protection.image import Models
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, SessionId, Watts
 

@@ -40,6 +40,7 @@ from chargerd.core.facts import (
     WiringSuspect,
 )
 from chargerd.core.ledger import Json, LedgerRow, RowKind
+from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import (
@@ -66,7 +67,7 @@ from chargerd.core.units import (
     WattHours,
     Watts,
 )
-from chargerd.core.view import Measured, PortState, PortView
+from chargerd.core.view import PortState, PortView
 from chargerd.mqtt import bodies, parts, session_bodies
 from chargerd.mqtt.contract import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody
 from tests.judging import every

@@ -14,10 +14,11 @@ from chargerd.config.site import Site
 from chargerd.control.client import ControlFailure
 from chargerd.control.methods import checked
 from chargerd.control.server import Responder
+from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.units import Instant, PortId
-from chargerd.core.view import Measured, PortState, PortView
+from chargerd.core.view import PortState, PortView
 from chargerd.runtime.line_requests import LineRequests
 from tests.logs import capture_logs
 from tests.modbus.kit import Bench

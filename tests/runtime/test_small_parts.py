@@ -22,12 +22,13 @@ from chargerd.core.facts import (
     SessionStarted,
 )
 from chargerd.core.ledger import Batch, LedgerEntry, RowKind
+from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, Settlement, Source, StopDetail, StopReason
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, SessionId, Watts
-from chargerd.core.view import Measured, PortView
+from chargerd.core.view import PortView
 from chargerd.runtime import sdnotify
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.runtime.onlooker import Every, Onlooker

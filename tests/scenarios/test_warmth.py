@@ -7,8 +7,8 @@ import pytest
 
 from chargerd.core.commands import Checkpoint, Code
 from chargerd.core.moment import ClockQuality, Moment, passed
-from chargerd.core.protection.thermal import WORTH_KEEPING, Thermal, Warmth, cooled
-from chargerd.core.session import Source
+from chargerd.core.protection.thermal import WORTH_KEEPING, Thermal, cooled
+from chargerd.core.session import Source, Warmth
 from chargerd.core.units import Amps, Instant, PortId, Seconds
 from tests.core.world import World
 

@@ -14,8 +14,7 @@ from chargerd.core.identity import Identity
 from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, Owner, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
-from chargerd.core.protection.thermal import Warmth
-from chargerd.core.session import Order, SessionRecord, Source
+from chargerd.core.session import Order, SessionRecord, Source, Warmth
 from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.store.journal import NOBODY, Journal
 from chargerd.store.place import Upkeep

@@ -40,12 +40,9 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.outbox import Outbox
-from chargerd.core.plan import RelayPlan
+from chargerd.core.plan import RENEWAL_MARGIN, RETRY_FIRST, RelayPlan
 from chargerd.core.units import Instant, PortId, Seconds, after
 
-RENEWAL_MARGIN = Seconds(1.0)
-"""A renewal must have begun this long before the last confirmed lease ends."""
-RETRY_FIRST = Seconds(0.25)
 RETRY_MOST = Seconds(4.0)
 STUCK_READS = 2
 """A relay commanded closed that reads back open this often, once its board has had time to settle, is stuck."""

@@ -12,14 +12,11 @@ from chargerd.core.circuits.contactor import Contactor
 from chargerd.core.events import CircuitReading
 from chargerd.core.facts import Latch
 from chargerd.core.metering.pickup import Pickup
-from chargerd.core.plan import CircuitPlan, Phase
+from chargerd.core.plan import ADMIT, CircuitPlan, Phase
 from chargerd.core.protection.thermal import Thermal
 from chargerd.core.units import Amps, Instant, Seconds, Watts, after
 
-ADMIT = 0.9
-"""Of the rating: what may be promised."""
 SHED = 1.0
-OVERLOAD = 1.2
 RELIEVED = 0.95
 SHED_AFTER = Seconds(2.0)
 SHED_READINGS = 2

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from chargerd.core.events import MeterReading
 from chargerd.core.plan import MeterPlan, Protection
 from chargerd.core.units import Amps, Instant, Seconds, Volts, WattHours, Watts, after, between
-from chargerd.core.view import Measured
 
 POLLS = 3
 """A meter is not called stale before it has missed this many of its own readings."""
@@ -25,6 +24,25 @@ class Counted:
 
     current: bool
     power: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The newest value of each quantity and when it was read; `None` where none was read yet.
+
+    Current and power are `None` until they have been read since the relay opened or closed. The voltage is the
+    meter's own, or that of the nearest meter upstream; `None` if neither has shown one for 10 s.
+    `fresh` says whether the port counts as seen by the rule that opens it otherwise; `frozen` that the meter
+    answers, but seems not to measure.
+    """
+
+    current: Amps | None = None
+    power: Watts | None = None
+    voltage: Volts | None = None
+    energy: WattHours | None = None
+    at: Instant | None = None
+    fresh: bool = False
+    frozen: bool = False
 
 
 class Seen:

@@ -6,7 +6,7 @@ from chargerd.core.events import UpdateRequested
 from chargerd.core.metering.totals import Totals
 from chargerd.core.moment import Moment, passed
 from chargerd.core.plan import Limits, PortPlan
-from chargerd.core.protection.functions import Image, Models
+from chargerd.core.protection.image import Image, Models
 from chargerd.core.session import (
     EnergyQuality,
     Interruption,

@@ -21,7 +21,8 @@ from chargerd.core.outbox import Outbox
 from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.port.charge import Charge
 from chargerd.core.port.resuming import Outlook, outlook
-from chargerd.core.protection.functions import Models, Verdict, next_judgement
+from chargerd.core.protection.functions import Verdict, next_judgement
+from chargerd.core.protection.image import Models
 from chargerd.core.protection.thermal import START_BELOW
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.units import Instant, PortId, Seconds, after, between

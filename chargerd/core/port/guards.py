@@ -1,6 +1,5 @@
 """What the rules of the state table ask of a port: one guard each, changing nothing but the port's verdict."""
 
-import math
 from collections.abc import Callable
 
 from chargerd.core.boards.relay import Phase
@@ -8,7 +7,7 @@ from chargerd.core.commands import Code
 from chargerd.core.events import Event, MeterReading, StartRequested, StopRequested
 from chargerd.core.metering.pickup import reached
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits
+from chargerd.core.plan import exceeds
 from chargerd.core.port.condition import BEYOND_CONTROL, VOLTAGES, Step
 from chargerd.core.port.port import Port
 from chargerd.core.port.resuming import Outlook
@@ -56,18 +55,6 @@ def asks_too_much(port: Port, event: Event, _now: Moment) -> bool:
     """Hold if the order's limits lie above the port's own."""
     assert isinstance(event, StartRequested)
     return exceeds(event.order.limits, port.plan.limits)
-
-
-def exceeds(asked: Limits, most: Limits) -> bool:
-    """Say whether any limit asked for lies above the most there is, or is no limit at all (0, negative, NaN)."""
-    energy = math.inf if asked.energy is None else asked.energy
-    most_energy = math.inf if most.energy is None else most.energy
-    return not (
-        0 < asked.current <= most.current
-        and 0 < asked.power <= most.power
-        and 0 < asked.duration <= most.duration
-        and 0 < energy <= most_energy
-    )
 
 
 def unnamed(_port: Port, event: Event, _now: Moment) -> bool:

@@ -14,10 +14,9 @@ from chargerd.core.commands import Amend, Checkpoint, Code, ReplyStatus
 from chargerd.core.events import Event, UpdateRequested
 from chargerd.core.facts import SessionUpdated
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits
+from chargerd.core.plan import Limits, exceeds
 from chargerd.core.port.answers import answer_request, drop_raise
 from chargerd.core.port.charge import Raise
-from chargerd.core.port.guards import exceeds
 from chargerd.core.port.port import Port
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.units import Amps, Watts

@@ -11,7 +11,8 @@ from chargerd.core.facts import EnergyEstimated, Fact, MeterFrozen, PowerJumped,
 from chargerd.core.faults import FaultKind
 from chargerd.core.port.port import Port
 from chargerd.core.protection.frozen import Frozen
-from chargerd.core.protection.functions import Image, alarms
+from chargerd.core.protection.functions import alarms
+from chargerd.core.protection.image import Image
 from chargerd.core.session import StopDetail
 from chargerd.core.units import SessionId, Watts
 

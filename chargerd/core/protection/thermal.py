@@ -5,10 +5,8 @@ where the rated current times k may flow for ever. A gap between readings integr
 """
 
 import math
-from dataclasses import dataclass
 
-from chargerd.core.moment import Moment
-from chargerd.core.units import Amps, Instant, PortId, Seconds, between
+from chargerd.core.units import Amps, Instant, Seconds, between
 
 K = 1.05
 """IEC 60255-149: the factor by which the basic current may be exceeded for ever."""
@@ -19,15 +17,6 @@ WORTH_KEEPING = 0.01
 """Below it a wire is cold."""
 UNKNOWN_OFF_TIME = 0.5
 """What a restart after an unknown time assumes at least: neither cold nor tripped."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warmth:
-    """θ of one port's wire as it was at a moment, for the journal: it outlives sessions and restarts."""
-
-    port: PortId
-    theta: float
-    at: Moment
 
 
 class Thermal:
