@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from chargerd import __version__, log
 from chargerd.config.site import Site
+from chargerd.contract import bodies
+from chargerd.contract.commands import Incoming, Refusal
+from chargerd.contract.ledger import Batch, Json, LedgerEntry, Owner, Recovery, RememberedCommand, Reply, RowKind
+from chargerd.contract.payloads import EventBody, Severity
 from chargerd.control.server import ControlError, ControlServer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer
 from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
 from chargerd.core.facts import Fact
-from chargerd.core.ledger import Batch, Json, LedgerEntry, Owner, Recovery, RememberedCommand, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
@@ -32,9 +35,6 @@ from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE
 from chargerd.modbus.relay_list import write_relays_file
-from chargerd.mqtt import bodies
-from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.runtime import sdnotify, starts
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.backend import Backend

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from chargerd.cli.said import echo, echo_lines
-from chargerd.mqtt.asyncapi import document, schemas
-from chargerd.mqtt.messages import KINDS
-from chargerd.mqtt.ocpp import mapping
-from chargerd.mqtt.pages import index, page
+from chargerd.contract.asyncapi import document, schemas
+from chargerd.contract.messages import KINDS
+from chargerd.contract.ocpp import mapping
+from chargerd.contract.pages import index, page
 
 
 def documents(examples_in: Path) -> dict[str, str]:

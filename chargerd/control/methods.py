@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from chargerd.config.requests import complaint, unknown_fields
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
+from chargerd.contract.requests import complaint, unknown_fields
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=256)]

@@ -19,12 +19,12 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from chargerd import __version__, log
-from chargerd.config.requests import complaint
+from chargerd.contract.ledger import Json
+from chargerd.contract.requests import complaint
 from chargerd.control.envelopes import Error, Request, Response
 from chargerd.control.methods import ACTING, BadParams, checked
 from chargerd.control.protocol import HELLO, LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Json
 from chargerd.core.units import Instant
 
 MODE = 0o660

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
 from chargerd.core.units import Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortState, PortView
 from chargerd.fleet.gateway import Gateway

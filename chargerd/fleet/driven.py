@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargerd.config.site import Site
+from chargerd.contract.commands import Arrived, Refusal, parse
+from chargerd.contract.ledger import Json, LedgerEntry
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.events import BusEvent, DeadlineReached, ShutdownRequested
 from chargerd.core.facts import Fact, SessionEnded, SessionStarted
-from chargerd.core.ledger import Json, LedgerEntry
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.core.view import PortView
 from chargerd.daemon import HAND_IN_WITHIN, SETTLE_WITHIN, Daemon
 from chargerd.mqtt.client import MqttLink
-from chargerd.mqtt.commands import Arrived, Refusal, parse
 from chargerd.mqtt.transport import MakeTransport
 from chargerd.runtime import starts
 from chargerd.runtime.host import Host

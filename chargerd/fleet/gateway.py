@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chargerd.config.site import Site
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.core.view import PortState, PortView
 from chargerd.fleet.clock import MachineClock, Time

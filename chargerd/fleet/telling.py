@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
 from chargerd.core.units import BoardId, Instant, Seconds, Volts, Watts, after
 from chargerd.fleet.gateway import NOT_YET, Gateway
 from chargerd.fleet.story import Ask, CommandStep, Down, Step, Story, Wait

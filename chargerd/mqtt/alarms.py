@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 
 from chargerd import log
+from chargerd.contract.payloads import EventBody
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, between
-from chargerd.mqtt.contract import EventBody
 
 SAME_AGAIN_AFTER = Seconds(3600.0)
 MOST_REMEMBERED = 1000

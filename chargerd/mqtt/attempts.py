@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chargerd import log
+from chargerd.contract.ledger import Json
+from chargerd.contract.payloads import EventBody, Severity
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Json
 from chargerd.core.units import Instant, Seconds, after, between
-from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.mqtt.reasons import Reason
 
 TELL_AGAIN_AFTER = Seconds(3600.0)

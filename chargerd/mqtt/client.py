@@ -12,31 +12,29 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from chargerd.config.document import MqttSection
+from chargerd.contract import bodies
+from chargerd.contract.commands import Incoming, Refusal
+from chargerd.contract.ledger import Body, Json, Reply
+from chargerd.contract.parts import json_of, up_ms
+from chargerd.contract.payloads import (
+    HEALTH_EXPIRY,
+    READING_EXPIRY,
+    REPLY_EXPIRY,
+    ClockAnchorBody,
+    EventBody,
+    PresenceBody,
+)
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body, Json, Reply
 from chargerd.core.units import Instant, PortId, Seconds, after, between
-from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.attempts import Attempts, LinkState
 from chargerd.mqtt.back_off import BackOff, Steadiness
-from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.contract import ClockAnchorBody, EventBody, PresenceBody
 from chargerd.mqtt.feed import Feed, LedgerSource
 from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
 from chargerd.mqtt.inbox import Inbox
 from chargerd.mqtt.keys import KeyWatch
 from chargerd.mqtt.offer import shortfalls
-from chargerd.mqtt.outgoing import (
-    BOARD,
-    CIRCUIT,
-    HEALTH_EXPIRY,
-    READING_EXPIRY,
-    REPLY_EXPIRY,
-    Outgoing,
-    StateSource,
-    Waiting,
-)
-from chargerd.mqtt.parts import json_of, up_ms
+from chargerd.mqtt.outgoing import BOARD, CIRCUIT, Outgoing, StateSource, Waiting
 from chargerd.mqtt.publisher import Publisher
 from chargerd.mqtt.reasons import (
     BROKE_OFF,

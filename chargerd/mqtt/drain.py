@@ -12,7 +12,7 @@ once, so that a backend that comes back has everything in seconds.
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 
-from chargerd.core.ledger import LedgerRow, LedgerSpan
+from chargerd.contract.ledger import LedgerRow, LedgerSpan, covered_by
 from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.mqtt.replays import Replays
 
@@ -31,12 +31,6 @@ ASK_MOST = Seconds(60.0)
 """How far apart questions are answered at last, if they acknowledge nothing new: that backend waits for a hole."""
 UNREADABLE_WAIT = Seconds(5.0)
 """How long a journal that gave no rows is left alone: its disk has enough to do."""
-
-
-def covered_by(row: LedgerRow) -> int:
-    """Return the last number a row stands for: a `gap` stands for all it took the place of."""
-    to = row.body.get("to")
-    return max(row.seq, to) if row.body.get("event") == "gap" and isinstance(to, int) else row.seq
 
 
 class Drain:

@@ -10,14 +10,14 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from chargerd import log
-from chargerd.config.requests import complaint
+from chargerd.contract import bodies
+from chargerd.contract.arguments import AckBody, KeptState
+from chargerd.contract.ledger import LedgerRow, LedgerSpan, covered_by
+from chargerd.contract.requests import complaint
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import LedgerRow, LedgerSpan
 from chargerd.core.units import Instant, Seconds, after
-from chargerd.mqtt import bodies
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.arguments import AckBody, KeptState
-from chargerd.mqtt.drain import READ_AHEAD, Drain, covered_by
+from chargerd.mqtt.drain import READ_AHEAD, Drain
 from chargerd.mqtt.outgoing import Waiting
 
 SUBSCRIBE_WAIT = Seconds(30.0)

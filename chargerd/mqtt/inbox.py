@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
+from chargerd.contract.commands import Arrived, Incoming, Refusal, parse
 from chargerd.mqtt.heard import Delivered
 
 

@@ -2,14 +2,14 @@
 
 from chargerd import log
 from chargerd.config.document import MqttSection
+from chargerd.contract import bodies, parts
+from chargerd.contract.ledger import Json
+from chargerd.contract.payloads import CertificateBody, EventBody, Severity
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Json
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant, Seconds
-from chargerd.mqtt import bodies, parts
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.certificates import Expiry, KeyFiles
-from chargerd.mqtt.contract import CertificateBody, EventBody, Severity
 from chargerd.mqtt.reasons import why_unusable
 
 DAY_MS = 86_400_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from paho.mqtt.properties import Properties
 
 from chargerd.config.document import MqttSection
-from chargerd.mqtt.contract import LARGEST
+from chargerd.contract.payloads import LARGEST
 from chargerd.mqtt.reasons import NO_QOS_1, NO_RETAINED, Reason, of_code
 
 RECEIVE_MAXIMUM = 65535

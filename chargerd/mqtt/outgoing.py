@@ -6,19 +6,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
+from chargerd.contract import bodies, parts
+from chargerd.contract.ledger import Body, Json, LedgerRow, LedgerSpan
+from chargerd.contract.payloads import LARGEST, PRESENCE_EXPIRY, STATE_EXPIRY, LedgerSpanBody, PresenceBody
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body, Json, LedgerRow, LedgerSpan
 from chargerd.core.units import Instant, PortId, Seconds, after, between
-from chargerd.mqtt import bodies, parts
-from chargerd.mqtt.contract import LARGEST, LedgerSpanBody, PresenceBody
 
 PRESENCE_EVERY = Seconds(60.0)
-PRESENCE_EXPIRY = Seconds(180.0)
 STATES_EVERY = Seconds(900.0)
-STATE_EXPIRY = Seconds(3600.0)
-REPLY_EXPIRY = 3600
-READING_EXPIRY = 86400
-HEALTH_EXPIRY = 60
 MOST_READINGS = 200
 MOST_REPLIES = 1000
 INFO = "state/info"

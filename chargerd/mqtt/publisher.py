@@ -7,15 +7,15 @@ here, by PUBACKs.
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from chargerd.contract.parts import json_of
+from chargerd.contract.payloads import LARGEST
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.contract import LARGEST
 from chargerd.mqtt.feed import DEAD, Feed
 from chargerd.mqtt.heard import Connected, PubAck
 from chargerd.mqtt.offer import Offer
 from chargerd.mqtt.outgoing import Outgoing, Waiting
-from chargerd.mqtt.parts import json_of
 from chargerd.mqtt.reasons import FAILURE
 from chargerd.mqtt.transport import WINDOW, Transport, properties_of
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chargerd.config.document import MqttSection
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
 from chargerd.text import visible
 
 FAILURE = 0x80

@@ -1,9 +1,9 @@
 """What we ask the broker to be told of: commands, `ack`, and once what it has kept of our own states."""
 
+from chargerd.contract.commands import KNOWN
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.commands import KNOWN
 from chargerd.mqtt.feed import Feed
 from chargerd.mqtt.heard import Connected, SubAck
 from chargerd.mqtt.reasons import FAILURE

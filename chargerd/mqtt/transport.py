@@ -25,11 +25,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from chargerd.config.document import MqttSection
+from chargerd.contract.payloads import LARGEST
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.mqtt.attempt import Attempt
 from chargerd.mqtt.back_off import BackOff
-from chargerd.mqtt.contract import LARGEST
 from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
 from chargerd.mqtt.offer import offer_of
 from chargerd.mqtt.paho_client import Client

@@ -7,8 +7,8 @@ up by somebody looking at a year of accounts.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from chargerd.contract.ledger import Json, LedgerRow
 from chargerd.control.server import Responder
-from chargerd.core.ledger import Json, LedgerRow
 
 Fields = Mapping[str, Json]
 

@@ -7,16 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chargerd.core.clock import Clock
-from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, StopRequested, UpdateRequested
-from chargerd.core.ledger import ON_SITE, RememberedCommand
-from chargerd.core.plan import holder_of
-from chargerd.core.session import Source
-from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
-from chargerd.core.view import CircuitView, PortView
-from chargerd.mqtt import bodies
-from chargerd.mqtt.arguments import (
+from chargerd.contract import bodies
+from chargerd.contract.arguments import (
     DisableArgs,
     EnableArgs,
     GetArgs,
@@ -28,7 +20,15 @@ from chargerd.mqtt.arguments import (
     StopArgs,
     UpdateLimitsArgs,
 )
-from chargerd.mqtt.commands import Incoming, Refusal
+from chargerd.contract.commands import Incoming, Refusal
+from chargerd.contract.ledger import ON_SITE, RememberedCommand
+from chargerd.core.clock import Clock
+from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, StopRequested, UpdateRequested
+from chargerd.core.plan import holder_of
+from chargerd.core.session import Source
+from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
+from chargerd.core.view import CircuitView, PortView
 from chargerd.runtime.command_memory import Respond
 from chargerd.runtime.desk import Desk
 from chargerd.runtime.onlooker import Every

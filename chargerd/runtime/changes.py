@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
-from chargerd.config.requests import complaint
+from chargerd.contract.arguments import LimitsArgs
+from chargerd.contract.ledger import Json, Reply
+from chargerd.contract.requests import complaint
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
 from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, UpdateRequested
-from chargerd.core.ledger import Json, Reply
 from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortView
-from chargerd.mqtt.arguments import LimitsArgs
 from chargerd.runtime.backend import update_of
 from chargerd.runtime.desk import Desk, fresh_id
 from chargerd.runtime.engine import Engine

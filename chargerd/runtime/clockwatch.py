@@ -6,12 +6,12 @@ them theirs only if told how far the wall clock is ahead of the boot clock: that
 
 from collections.abc import Callable, Sequence
 
+from chargerd.contract.ledger import LedgerRow
+from chargerd.contract.parts import up_ms
+from chargerd.contract.payloads import EventBody, Severity
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import LedgerRow
 from chargerd.core.units import PortId
 from chargerd.core.view import PortView
-from chargerd.mqtt.contract import EventBody, Severity
-from chargerd.mqtt.parts import up_ms
 
 STEP_MS = 1000
 """From here on it was set; the kernel's own corrections move it by half a millisecond a second at most."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
+from chargerd.contract.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.units import CommandId, SessionId
 from chargerd.runtime.known import ALWAYS, Known, Shelf
 

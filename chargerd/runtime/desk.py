@@ -14,6 +14,8 @@ from typing import TypeAlias
 from ulid import ULID
 
 from chargerd import log
+from chargerd.contract.arguments import LimitsArgs
+from chargerd.contract.ledger import ON_SITE, RememberedCommand, Reply
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import (
@@ -29,12 +31,10 @@ from chargerd.core.events import (
     UnsafeRequest,
     UpdateRequested,
 )
-from chargerd.core.ledger import ON_SITE, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits, StationPlan, circuit_of
 from chargerd.core.session import Order, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
-from chargerd.mqtt.arguments import LimitsArgs
 from chargerd.runtime.command_memory import CommandMemory, JournalOfCommands, Respond
 from chargerd.runtime.meeting import Meeting
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from chargerd import log
 from chargerd.config.devices import this_user
 from chargerd.config.site import Site
+from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Json
 from chargerd.runtime.examine import Check, fault, of_machine, of_watchdog, ok, warning
 from chargerd.runtime.examine_site import of_certificates, of_file, of_site
 from chargerd.runtime.sdnotify import watchdog_interval

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from chargerd import log
+from chargerd.contract.ledger import Batch
 from chargerd.core.clock import Clock
 from chargerd.core.commands import (
     Amend,
@@ -26,7 +27,6 @@ from chargerd.core.commands import (
 )
 from chargerd.core.events import DeadlineReached, Event, Persisted, PersistFailed
 from chargerd.core.facts import Fact
-from chargerd.core.ledger import Batch
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import contactors_last

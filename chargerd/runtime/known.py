@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from chargerd.contract.ledger import READING
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import READING
 from chargerd.core.units import CommandId, Instant, Seconds, between
 
 MOST = 60_000

@@ -11,10 +11,10 @@ from typing import cast
 from chargerd.config.register_map import Quantity
 from chargerd.config.rows import HIGHEST
 from chargerd.config.site import Board, Site
+from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
 from chargerd.core.commands import ReadRelay
-from chargerd.core.ledger import Json
 from chargerd.core.units import BoardId, Instant, Seconds, between
 from chargerd.core.view import PortView
 from chargerd.modbus.board import Implausible, MeterBoard, Values

@@ -6,9 +6,9 @@ And takes the word of whoever has looked at a line that has changed.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
+from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.events import Event, LineAccepted
-from chargerd.core.ledger import Json
 from chargerd.core.units import BoardId, Seconds
 from chargerd.modbus.diagnosis import BusStatistics, Cause, Finding
 from chargerd.modbus.health import BUCKETS, BoardStatistics

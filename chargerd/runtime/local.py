@@ -4,15 +4,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from chargerd.contract.ledger import Json
+from chargerd.contract.payloads import EventBody, Severity
 from chargerd.control.methods import ACTING
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.events import StopRequested
-from chargerd.core.ledger import Json
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
-from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.changes import Changes, expiry, limits_of, nobody, replying
 from chargerd.runtime.desk import Desk, fresh_id

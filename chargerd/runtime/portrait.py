@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from chargerd import __version__
 from chargerd.config.budget import budget
 from chargerd.config.site import Site
+from chargerd.contract import bodies
+from chargerd.contract.commands import KNOWN
+from chargerd.contract.ledger import Body, Json
+from chargerd.contract.payloads import MAJOR, MINOR
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body, Json
 from chargerd.core.units import PortId
 from chargerd.core.view import PortView
-from chargerd.mqtt import bodies
-from chargerd.mqtt.commands import KNOWN
-from chargerd.mqtt.contract import MAJOR, MINOR
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.vitals import Watched
 from chargerd.store.journal import Journal

@@ -1,8 +1,8 @@
 """What becomes of sessions, latches and commands that a crash has cut short, by what the journal has kept."""
 
+from chargerd.contract.ledger import Recovery, RememberedCommand
 from chargerd.core.commands import ReplyStatus
 from chargerd.core.facts import Clearing, Latch
-from chargerd.core.ledger import Recovery, RememberedCommand
 from chargerd.core.plan import Limits, NamedLimits, StationPlan, holder_of
 from chargerd.core.session import Order, SessionRecord, StopDetail
 from chargerd.core.units import CommandId, PortId

@@ -4,6 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from chargerd import log
+from chargerd.contract.bodies import RENAMED, SEVERITY
+from chargerd.contract.ledger import Batch, LedgerEntry
+from chargerd.contract.payloads import Severity
 from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     CircuitTripped,
@@ -22,12 +25,9 @@ from chargerd.core.facts import (
     SessionSuspended,
     SessionUpdated,
 )
-from chargerd.core.ledger import Batch, LedgerEntry
 from chargerd.core.moment import Moment
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import PortId, SessionId
-from chargerd.mqtt.bodies import RENAMED, SEVERITY
-from chargerd.mqtt.contract import Severity
 from chargerd.runtime.engine import JournalLike
 
 EntryOf = Callable[[Fact, Moment], LedgerEntry]

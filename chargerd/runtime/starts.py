@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from chargerd.core.ledger import Recovery
-from chargerd.mqtt.contract import EventBody, Severity
+from chargerd.contract.ledger import Recovery
+from chargerd.contract.payloads import EventBody, Severity
 
 STARTED: Final = "gateway_started"
 STOPPED: Final = "gateway_stopped"

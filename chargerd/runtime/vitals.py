@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from chargerd.config.site import Board
+from chargerd.contract import bodies
+from chargerd.contract.ledger import Body, LedgerSpan
+from chargerd.contract.payloads import BoardHealth, BoardStateBody, BusHealthBody, HealthBody
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Body, LedgerSpan
 from chargerd.core.units import BoardId, Seconds
 from chargerd.core.view import PortView
-from chargerd.mqtt import bodies
-from chargerd.mqtt.contract import BoardHealth, BoardStateBody, BusHealthBody, HealthBody
 from chargerd.runtime.onlooker import Every
 
 HEALTH_EVERY = Seconds(60.0)

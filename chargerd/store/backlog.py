@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chargerd.core.ledger import Batch, LedgerEntry
+from chargerd.contract.ledger import Batch, LedgerEntry
 
 
 def is_checkpoint(batch: Batch) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import rfc8785
 
-from chargerd.core.ledger import Body
+from chargerd.contract.ledger import Body
 from chargerd.store.codec import CodecError, dump_body, load_body, load_for_digest
 
 

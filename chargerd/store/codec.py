@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from chargerd.contract.ledger import Body, RememberedCommand, Reply
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
-from chargerd.core.ledger import Body, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
 from chargerd.core.session import SessionRecord, Warmth

@@ -16,8 +16,8 @@ from typing import Final, Self, TypeVar
 
 from ulid import ULID
 
+from chargerd.contract.ledger import Batch, LedgerRow, LedgerSpan, Owner, Recovery, RememberedCommand, Reply
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Batch, LedgerRow, LedgerSpan, Owner, Recovery, RememberedCommand, Reply
 from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import ChainCheck
 from chargerd.store.errors import StoreError

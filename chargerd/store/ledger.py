@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from chargerd import log
-from chargerd.core.ledger import Body, LedgerEntry, LedgerRow, LedgerSpan, RowKind
+from chargerd.contract.ledger import Body, LedgerEntry, LedgerRow, LedgerSpan, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import Instant
 from chargerd.store.chain import Link, problems_of, sealed

@@ -14,9 +14,9 @@ from typing import Final
 from ulid import ULID
 
 from chargerd import log
+from chargerd.contract.ledger import Batch, Recovery
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
-from chargerd.core.ledger import Batch, Recovery
 from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.units import BoardId, PortId, SessionId
 from chargerd.store import files, retention, schema

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chargerd.core.ledger import LedgerEntry, RowKind
+from chargerd.contract.ledger import LedgerEntry, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import Instant, Seconds, between
 from chargerd.store.codec import dump_body

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from ulid import ULID
 
 from chargerd import log
-from chargerd.core.ledger import Owner, RowKind
+from chargerd.contract.ledger import Owner, RowKind
 from chargerd.core.moment import ClockQuality
 from chargerd.store import schema
 from chargerd.store.codec import COMMAND, DISABLED, IDENTITY, LATCH, SESSION, WARMTH, dump_body, load_body

@@ -6,7 +6,7 @@ from typing import Final
 
 from ulid import ULID
 
-from chargerd.core.ledger import LedgerSpan, Owner, Recovery
+from chargerd.contract.ledger import LedgerSpan, Owner, Recovery
 from chargerd.store.tables import Tables
 
 LAST_WORDS: Final = 16

@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
-from chargerd.core.ledger import Owner
+from chargerd.contract.ledger import Owner
 from chargerd.store.errors import DamagedError
 
 

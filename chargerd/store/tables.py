@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from chargerd.contract.ledger import Batch, Owner
 from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
-from chargerd.core.ledger import Batch, Owner
 from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.units import SessionId
 from chargerd.store.codec import DISABLED, IDENTITY, LATCH, SESSION, WARMTH, key

@@ -4,7 +4,7 @@ import abc
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chargerd.core.ledger import Batch
+from chargerd.contract.ledger import Batch
 from chargerd.store.backlog import Backlog, only_replies
 from chargerd.store.tables import Tables
 

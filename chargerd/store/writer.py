@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Final
 
 from chargerd import log
+from chargerd.contract.ledger import Batch, LedgerSpan
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Batch, LedgerSpan
 from chargerd.core.moment import Moment
 from chargerd.core.units import CommandId, Instant, Seconds, after, between
 from chargerd.store import backup, schema

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from chargerd.core.ledger import LedgerRow, RowKind
+from chargerd.contract.ledger import LedgerRow, RowKind
 from chargerd.core.units import Seconds, SessionId, after
 from chargerd.mqtt.drain import READ_AHEAD, Drain
 from tests.campaign.shed import Shed

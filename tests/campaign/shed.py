@@ -12,6 +12,8 @@ from math import inf, nextafter
 from pathlib import Path
 from typing import TypeVar
 
+from chargerd.contract import bodies
+from chargerd.contract.ledger import Json, Reply
 from chargerd.core.commands import (
     Answer,
     BusCommand,
@@ -25,13 +27,11 @@ from chargerd.core.commands import (
 )
 from chargerd.core.events import DeadlineReached, Event, ResetRequested, StopRequested, StoreChanged
 from chargerd.core.facts import Fact, Latch
-from chargerd.core.ledger import Json, Reply
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.session import SessionRecord, Source
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
-from chargerd.mqtt import bodies
 from chargerd.runtime.desk import Desk
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.reconcile import fulfilled, interrupted, ports_to_stop, unanswered_starts

@@ -16,9 +16,9 @@ from typing import cast
 
 import pytest
 
+from chargerd.contract.ledger import Batch, Recovery, RememberedCommand
 from chargerd.core.commands import ReplyStatus
 from chargerd.core.events import StopRequested, UpdateRequested
-from chargerd.core.ledger import Batch, Recovery, RememberedCommand
 from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from chargerd.contract.messages import KINDS, kind_of
 from chargerd.core.units import Watts
-from chargerd.mqtt.messages import KINDS, kind_of
 from chargerd.sim.loads import Load, Phase, resistive
 from tests.backend import Backend
 from tests.broker import Mosquitto

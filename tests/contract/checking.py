@@ -5,8 +5,8 @@ from typing import Any
 
 import jsonschema
 
-from chargerd.mqtt.asyncapi import schema
-from chargerd.mqtt.messages import BY_NAME, kind_of
+from chargerd.contract.asyncapi import schema
+from chargerd.contract.messages import BY_NAME, kind_of
 
 
 @cache

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from chargerd.contract import bodies
+from chargerd.contract.ledger import Batch, Json, Owner
+from chargerd.contract.payloads import SettlementBody
 from chargerd.core.facts import SessionEnded
-from chargerd.core.ledger import Batch, Json, Owner
 from chargerd.core.session import EnergyQuality, Settlement, StopReason
 from chargerd.core.units import WattHours
-from chargerd.mqtt import bodies
-from chargerd.mqtt.contract import SettlementBody
 from chargerd.store.chain import UNCOVERED
 from tests.contract.node import node
 from tests.store.kit import MOMENT, open_journal, record

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from chargerd.cli.contract import command, differing
-from chargerd.mqtt.asyncapi import schema, schemas
-from chargerd.mqtt.contract import MAJOR, MINOR
-from chargerd.mqtt.messages import BY_NAME, KINDS, kind_of
+from chargerd.contract.asyncapi import schema, schemas
+from chargerd.contract.messages import BY_NAME, KINDS, kind_of
+from chargerd.contract.payloads import MAJOR, MINOR
 from tests.contract.checking import complaints, validator
 from tests.contract.node import MODULES
 

@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from chargerd.contract.ocpp import LONGEST_ID, STOPPED, transaction_events, transaction_id
+from chargerd.contract.payloads import OCPP_STATUS
 from chargerd.core.session import StopReason
 from chargerd.core.view import PortState
-from chargerd.mqtt.contract import OCPP_STATUS
-from chargerd.mqtt.ocpp import LONGEST_ID, STOPPED, transaction_events, transaction_id
 
 OCPP = importlib.util.find_spec("ocpp")
 """Ships OCPP's own schemas, in a folder for each version."""

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chargerd.contract.arguments import StopArgs
+from chargerd.contract.asyncapi import schema
+from chargerd.contract.commands import KNOWN, Arrived, Incoming, Refusal, parse
+from chargerd.contract.ledger import Json
+from chargerd.contract.messages import BY_NAME, KINDS
 from chargerd.core.commands import Code
-from chargerd.core.ledger import Json
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import Instant
-from chargerd.mqtt.arguments import StopArgs
-from chargerd.mqtt.asyncapi import schema
-from chargerd.mqtt.commands import KNOWN, Arrived, Incoming, Refusal, parse
-from chargerd.mqtt.messages import BY_NAME, KINDS
 from tests.contract.checking import validator
 from tests.contract.node import node
 

@@ -10,9 +10,9 @@ from typing import cast
 
 import pytest
 
-from chargerd.core.ledger import Json
-from chargerd.mqtt.asyncapi import schemas, type_name
-from chargerd.mqtt.messages import KINDS
+from chargerd.contract.asyncapi import schemas, type_name
+from chargerd.contract.ledger import Json
+from chargerd.contract.messages import KINDS
 from tests.contract.node import MODULES, node
 
 HERE = Path(__file__).parent

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from chargerd.cli.chargerctl import main
+from chargerd.contract.ledger import Json
 from chargerd.control.server import ControlServer, Peer, Responder
-from chargerd.core.ledger import Json
 from chargerd.runtime.clock import SystemClock
 from tests.control import test_chargerctl as ctl
 

@@ -19,11 +19,11 @@ from chargerd import __version__
 from chargerd.cli import chargerctl, wording
 from chargerd.cli.chargerctl import main
 from chargerd.cli.ctl_tables import status_view
+from chargerd.contract.ledger import Json
 from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.control.server import ControlServer, Peer, Responder
 from chargerd.core import station
 from chargerd.core.commands import Code, ReplyStatus
-from chargerd.core.ledger import Json
 from chargerd.core.plan import InputKind
 from chargerd.core.protection.functions import FUNCTIONS
 from chargerd.core.view import PortState

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chargerd.contract.ledger import Json
 from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.control.methods import ACTING, METHODS, BadParams, checked
 from chargerd.control.server import ControlServer, Peer, Responder
-from chargerd.core.ledger import Json
 from chargerd.runtime.clock import SystemClock
 from tests.patience import PATIENCE_S
 

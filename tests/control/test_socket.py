@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from chargerd import __version__
+from chargerd.contract.ledger import Json
 from chargerd.control import server as server_module
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL
 from chargerd.control.server import ControlError, ControlServer, Peer, Responder
-from chargerd.core.ledger import Json
 from chargerd.runtime.clock import SystemClock
 from tests.patience import PATIENCE_S
 

@@ -15,7 +15,7 @@ from chargerd.cli.check import command as check
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines, echo_over
 from chargerd.cli.sessions import detailed, listed
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
 from tests.control.test_chargerctl import PORTS, Daemon, daemon, reply, run
 
 __all__ = ["daemon"]  # the fixture

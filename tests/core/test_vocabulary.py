@@ -2,8 +2,8 @@
 
 import pytest
 
+from chargerd.contract.ledger import Batch, LedgerEntry, LedgerRow, LedgerSpan, Recovery, RowKind
 from chargerd.core.clock import Clock
-from chargerd.core.ledger import Batch, LedgerEntry, LedgerRow, LedgerSpan, Recovery, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant, Seconds
 from tests.core.world import World

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chargerd.config.document import MqttSection
-from chargerd.core.ledger import Batch, Body, LedgerEntry, RowKind
+from chargerd.contract.ledger import Batch, Body, LedgerEntry, RowKind
 from chargerd.core.units import PortId, Seconds
 from chargerd.mqtt import back_off
 from chargerd.mqtt.client import MqttLink

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chargerd.core.ledger import Reply
+from chargerd.contract.ledger import Reply
 from chargerd.core.units import CommandId
 from tests.faults.hostile import Hostile, Published, Script
 from tests.judging import every

@@ -20,12 +20,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from rich.console import Console
 
 from chargerd.config.document import MqttSection
+from chargerd.contract import bodies
+from chargerd.contract.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.facts import Fact, SessionEnded, SessionStarted, SessionUpdated
-from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.session import EnergyQuality, SessionRecord, Settlement, StopReason
 from chargerd.core.units import CommandId, PortId, Seconds, SessionId, WattHours
 from chargerd.daemon import SWITCH_INTERVAL
-from chargerd.mqtt import bodies
 from chargerd.mqtt.client import MqttLink
 from chargerd.runtime.clock import SystemClock, boot_id
 from chargerd.store.journal import Journal

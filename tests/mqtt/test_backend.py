@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from chargerd.contract.commands import Incoming, Refusal, parse
+from chargerd.contract.ledger import Body, Reply
 from chargerd.core.commands import Code
 from chargerd.core.events import (
     DisableRequested,
@@ -14,12 +16,10 @@ from chargerd.core.events import (
     StartRequested,
     UpdateRequested,
 )
-from chargerd.core.ledger import Body, Reply
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, Watts
 from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
-from chargerd.mqtt.commands import Incoming, Refusal, parse
 from chargerd.runtime.backend import Backend
 from chargerd.runtime.desk import fresh_id
 from chargerd.store.codec import dump_command, load_command

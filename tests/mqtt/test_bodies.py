@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargerd.contract import bodies, parts, session_bodies
+from chargerd.contract.ledger import Json, LedgerRow, RowKind
+from chargerd.contract.payloads import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.facts import (
     BoardFlapping,
@@ -39,7 +42,6 @@ from chargerd.core.facts import (
     StoreRecovered,
     WiringSuspect,
 )
-from chargerd.core.ledger import Json, LedgerRow, RowKind
 from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
@@ -68,8 +70,6 @@ from chargerd.core.units import (
     Watts,
 )
 from chargerd.core.view import PortState, PortView
-from chargerd.mqtt import bodies, parts, session_bodies
-from chargerd.mqtt.contract import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody
 from tests.judging import every
 
 PORT = PortId("A01")

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.ledger import LedgerEntry, LedgerRow, RowKind
+from chargerd.contract import bodies, parts, session_bodies
+from chargerd.contract.ledger import LedgerEntry, LedgerRow, RowKind
+from chargerd.contract.payloads import EventBody
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import Settlement
 from chargerd.core.units import Instant, Seconds
-from chargerd.mqtt import bodies, parts, session_bodies
-from chargerd.mqtt.contract import EventBody
 from chargerd.runtime.clockwatch import ClockWatch
 from tests.core.world import World
 from tests.runtime.test_engine import HandClock

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargerd.contract.arguments import ResetArgs, StartArgs, StopArgs
+from chargerd.contract.commands import Arrived, Incoming, Refusal, parse
+from chargerd.contract.payloads import LARGEST
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import Instant
-from chargerd.mqtt.arguments import ResetArgs, StartArgs, StopArgs
-from chargerd.mqtt.commands import Arrived, Incoming, Refusal, parse
-from chargerd.mqtt.contract import LARGEST
 
 UNSET = Moment(instant=Instant(1000.0))
 NTP = Moment(instant=Instant(1000.0), wall_ms=1_790_000_000_000, clock=ClockQuality.NTP)

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from chargerd.contract.bodies import RENAMED
 from chargerd.core.commands import Code
 from chargerd.core.facts import Fact, SessionFact
 from chargerd.core.view import PortState
-from chargerd.mqtt.bodies import RENAMED
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"""(?:EventBody\(\s*event=|\.say\(|_alarm\()"(\w+)\"""")

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
-from chargerd.core.ledger import LedgerRow, LedgerSpan, RowKind
+from chargerd.contract import bodies
+from chargerd.contract.ledger import LedgerRow, LedgerSpan, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant
-from chargerd.mqtt import bodies
 from chargerd.mqtt.drain import AGAIN_EVERY, AGAIN_FIRST, ASK_MOST, PROBE, READ_AHEAD, UNDER_WAY, WINDOW, Drain
 
 

@@ -14,13 +14,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from chargerd.config.document import MqttSection, TlsSection
+from chargerd.contract.commands import Incoming, Refusal
+from chargerd.contract.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, Reply, RowKind
+from chargerd.contract.payloads import EventBody
 from chargerd.core.commands import Code, ReplyStatus
-from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, LedgerSpan, Reply, RowKind
 from chargerd.core.units import CommandId, PortId, Seconds
 from chargerd.mqtt.back_off import BackOff
 from chargerd.mqtt.client import MqttLink
-from chargerd.mqtt.commands import Incoming, Refusal
-from chargerd.mqtt.contract import EventBody
 from chargerd.mqtt.feed import ACK_WAIT, LedgerSource
 from chargerd.mqtt.heard import Connected, Heard, Lost
 from chargerd.mqtt.reasons import NO_PROGRESS

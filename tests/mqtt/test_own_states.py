@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.ledger import LedgerRow
+from chargerd.contract.ledger import LedgerRow
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.drain import UNREADABLE_WAIT

@@ -11,11 +11,11 @@ from itertools import count
 import pytest
 
 from chargerd.config.document import MqttSection
+from chargerd.contract.payloads import EventBody, Severity
 from chargerd.core.units import Instant, Seconds
 from chargerd.mqtt.attempt import last_word
 from chargerd.mqtt.attempts import TELL_AGAIN_AFTER, Attempts
 from chargerd.mqtt.back_off import BackOff
-from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.mqtt.heard import Connected, Heard, Lost, NotConnected
 from chargerd.mqtt.reasons import Reason, of_code, of_error, printable
 from chargerd.mqtt.transport import Transport

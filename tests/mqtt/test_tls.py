@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from chargerd.config.document import MqttSection, TlsSection
+from chargerd.contract.payloads import CertificateBody, EventBody, Severity
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
 from chargerd.mqtt.certificates import KeyFiles, read_expiry
-from chargerd.mqtt.contract import CertificateBody, EventBody, Severity
 from chargerd.mqtt.keys import DAY_MS, KeyWatch
 from tests.broker import Mosquitto
 from tests.mqtt.pki import Authority

@@ -317,7 +317,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a retained command is executed",
-        module="mqtt/commands.py",
+        module="contract/commands.py",
         old="if arrived.retained:",
         new="if False:",
         tests="tests/mqtt/test_commands.py",

@@ -22,7 +22,7 @@ def test_a_bent_rule_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
 
 
 def test_a_rule_that_is_not_there_is_an_error_not_a_victory(tmp_path: Path) -> None:
-    gone = Mutant(rule="x", module="mqtt/commands.py", old="no such line", new="", tests="tests/mqtt")
+    gone = Mutant(rule="x", module="contract/commands.py", old="no such line", new="", tests="tests/mqtt")
     with pytest.raises(ValueError, match="0 places"):
         survives(gone, tmp_path)
 

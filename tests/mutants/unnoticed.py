@@ -175,7 +175,7 @@ UNNOTICED: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a clock that was set, or another count than that of its parts, changes a session's length",
-        module="mqtt/session_bodies.py",
+        module="contract/session_bodies.py",
         old="duration_s=charging + suspended,",
         new="duration_s=round(record.elapsed),",
         tests="tests/mqtt/test_bodies.py -k length",

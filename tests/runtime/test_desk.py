@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from chargerd.contract import bodies
+from chargerd.contract.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import (
     DisableRequested,
@@ -16,12 +18,10 @@ from chargerd.core.events import (
     StopRequested,
     UpdateRequested,
 )
-from chargerd.core.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits, holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
-from chargerd.mqtt import bodies
 from chargerd.runtime.desk import Desk
 from tests.runtime.test_engine import PLAN, PORT, HandClock
 

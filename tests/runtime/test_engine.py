@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chargerd.contract.ledger import Batch
 from chargerd.core.clock import Clock
 from chargerd.core.commands import (
     Amend,
@@ -30,7 +31,6 @@ from chargerd.core.events import (
 )
 from chargerd.core.facts import Fact
 from chargerd.core.faults import FaultKind
-from chargerd.core.ledger import Batch
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan, StationPlan, contactor_of

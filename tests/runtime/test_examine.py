@@ -13,7 +13,7 @@ import pytest
 from chargerd.config.devices import User, daemon_user, may_read, this_user, trouble_with
 from chargerd.config.document import MqttSection, TlsSection
 from chargerd.config.loader import load_text
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
 from chargerd.core.moment import ClockQuality
 from chargerd.core.units import BoardId
 from chargerd.mqtt.certificates import Expiry, KeyFiles

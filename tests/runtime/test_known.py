@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from chargerd.contract import bodies
+from chargerd.contract.ledger import Batch, Reply
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import Event, StartRequested, StopRequested, UpdateRequested
-from chargerd.core.ledger import Batch, Reply
 from chargerd.core.session import Source
 from chargerd.core.units import CommandId, Instant, PortId, SessionId, Watts
-from chargerd.mqtt import bodies
 from chargerd.runtime import known
 from chargerd.runtime.desk import Desk
 from chargerd.store.journal import Journal

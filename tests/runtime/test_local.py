@@ -6,13 +6,13 @@ from typing import cast
 
 import pytest
 
+from chargerd.contract.ledger import Json
+from chargerd.contract.payloads import EventBody, Severity
 from chargerd.control.client import ControlClient
 from chargerd.control.server import Peer, Responder
-from chargerd.core.ledger import Json
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
 from chargerd.core.units import Instant, Seconds
-from chargerd.mqtt.contract import EventBody, Severity
 from chargerd.runtime.accounts import Accounts
 from chargerd.runtime.changes import GOOD_FOR
 from chargerd.runtime.engine import Engine

@@ -2,8 +2,8 @@
 
 import pytest
 
+from chargerd.contract.ledger import Recovery, RememberedCommand, Reply
 from chargerd.core.facts import Disabled
-from chargerd.core.ledger import Recovery, RememberedCommand, Reply
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits
 from chargerd.core.session import Order, SessionRecord, Source

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chargerd.contract.ledger import Batch, LedgerEntry, RowKind
 from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     BoardWentSilent,
@@ -21,7 +22,6 @@ from chargerd.core.facts import (
     SessionEnded,
     SessionStarted,
 )
-from chargerd.core.ledger import Batch, LedgerEntry, RowKind
 from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits

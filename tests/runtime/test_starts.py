@@ -2,8 +2,8 @@
 
 import pytest
 
-from chargerd.core.ledger import Body, Recovery
-from chargerd.mqtt.contract import EventBody, Severity
+from chargerd.contract.ledger import Body, Recovery
+from chargerd.contract.payloads import EventBody, Severity
 from chargerd.runtime import starts
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from chargerd.config.loader import load_text
 from chargerd.config.site import Site
+from chargerd.contract.ledger import Batch, Owner
 from chargerd.core.clock import Clock
 from chargerd.core.events import BusEvent
-from chargerd.core.ledger import Batch, Owner
 from chargerd.core.units import WattHours
 from chargerd.daemon import Daemon
 from chargerd.runtime.clock import SystemClock

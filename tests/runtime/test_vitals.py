@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chargerd.config.loader import load_text
-from chargerd.core.ledger import Body, LedgerSpan
+from chargerd.contract.ledger import Body, LedgerSpan
 from chargerd.core.units import BoardId, Seconds
 from chargerd.modbus.wire import Counters
 from chargerd.runtime import vitals

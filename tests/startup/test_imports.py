@@ -69,7 +69,7 @@ def test_what_the_log_puts_off_is_there_for_whoever_uses_it() -> None:
 def test_the_daemon_loads_nothing_that_draws_and_no_broker_client_before_it_knows_of_one() -> None:
     found = loaded("import chargerd.cli.running")
     assert {name.partition(".")[0] for name in found} & HEAVY == {"pydantic", "ruamel", "sqlite3", "ulid"}
-    assert not found & {"ssl", "chargerd.mqtt.asyncapi", "chargerd.mqtt.client", "chargerd.cli.ctl_tables"}
+    assert not found & {"ssl", "chargerd.contract.asyncapi", "chargerd.mqtt.client", "chargerd.cli.ctl_tables"}
     assert len(found) <= 460, sorted(found)
 
 

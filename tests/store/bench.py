@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from chargerd.core.ledger import Batch
+from chargerd.contract.ledger import Batch
 from tests.store.kit import Opened, entry, open_journal, record
 
 ONE_BY_ONE = 300

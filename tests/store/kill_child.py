@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from chargerd.core.ledger import Batch
+from chargerd.contract.ledger import Batch
 from chargerd.store.tables import Tables
 from chargerd.store.work import Append
 from tests.store.kit import entry, open_journal, record

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chargerd.contract.ledger import Batch, Body, LedgerEntry, LedgerRow, Owner, RememberedCommand, RowKind
 from chargerd.core.clock import Clock
 from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.identity import Identity
-from chargerd.core.ledger import Batch, Body, LedgerEntry, LedgerRow, Owner, RememberedCommand, RowKind
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Order, SessionRecord, Source, Warmth

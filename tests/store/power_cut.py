@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from chargerd.core.ledger import Batch, Body, Reply
+from chargerd.contract.ledger import Batch, Body, Reply
 from chargerd.core.units import CommandId, PortId, SessionId
 from chargerd.store import retention, schema
 from chargerd.store.codec import SESSION

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.core.ledger import Batch
+from chargerd.contract.ledger import Batch
 from chargerd.core.units import SessionId
 from chargerd.store.backlog import Backlog
 from tests.store.kit import entry, latch, record, warmth

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.ledger import Body
+from chargerd.contract.ledger import Body
 from chargerd.store.chain import Link, digest_of, problems_of, sealed
 from chargerd.store.codec import dump_body
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargerd.contract.ledger import RememberedCommand, Reply
 from chargerd.core.facts import Latch
-from chargerd.core.ledger import RememberedCommand, Reply
 from chargerd.core.session import SessionRecord
 from chargerd.store.codec import (
     LATCH,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from chargerd.core.ledger import Batch
+from chargerd.contract.ledger import Batch
 from chargerd.core.units import PortId
 from chargerd.store import schema
 from chargerd.store.place import Mirror

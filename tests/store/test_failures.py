@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core.ledger import Batch, Reply
+from chargerd.contract.ledger import Batch, Reply
 from chargerd.core.units import CommandId, SessionId
 from tests.patience import PATIENCE_S
 from tests.store.kit import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core.ledger import Batch, Body
+from chargerd.contract.ledger import Batch, Body
 from chargerd.store import files, salvage, schema
 from chargerd.store.backup import MARK, MARK_AT
 from chargerd.store.codec import SESSION

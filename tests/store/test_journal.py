@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core.ledger import Batch, LedgerSpan, Reply, RowKind
+from chargerd.contract.ledger import Batch, LedgerSpan, Reply, RowKind
+from chargerd.contract.payloads import EventBody
 from chargerd.core.units import CommandId, PortId, SessionId
-from chargerd.mqtt.contract import EventBody
 from chargerd.store.errors import StoreError
 from chargerd.store.start import LAST_WORDS
 from tests.judging import every

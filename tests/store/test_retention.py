@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chargerd.core.ledger import Batch, Reply
+from chargerd.contract.ledger import Batch, Reply
 from chargerd.core.units import CommandId, SessionId
 from chargerd.store import retention, schema
 from chargerd.store.place import Upkeep

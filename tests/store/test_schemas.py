@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core.ledger import Batch
+from chargerd.contract.ledger import Batch
 from chargerd.store import backup, schema
 from tests.store.kit import Opened, disabled, entry, identity, latch, record, warmth
 

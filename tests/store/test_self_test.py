@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chargerd.cli import self_test
-from chargerd.core.ledger import Batch
+from chargerd.contract.ledger import Batch
 from chargerd.store import schema
 from tests.store.kit import Opened, latch, record
 

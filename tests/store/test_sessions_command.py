@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chargerd.cli.chargerctl import main
+from chargerd.contract.ledger import Batch, Body, Json
 from chargerd.control.methods import checked
 from chargerd.control.server import ControlServer, Peer, Responder
-from chargerd.core.ledger import Batch, Body, Json
 from chargerd.runtime.accounts import SLICE, Accounts
 from chargerd.runtime.clock import SystemClock
 from tests.store.kit import Opened, connection_of, entry

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.core.ledger import Batch, LedgerRow
+from chargerd.contract.ledger import Batch, LedgerRow
+from chargerd.contract.payloads import EventBody
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import Instant, PortId, SessionId
-from chargerd.mqtt.contract import EventBody
 from chargerd.store import backup, ballast, retention, schema
 from chargerd.store.errors import RefusedError, StoreError
 from chargerd.store.journal import Journal

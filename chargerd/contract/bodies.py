@@ -6,6 +6,23 @@ from dataclasses import replace
 
 from pydantic import BaseModel
 
+from chargerd.contract import session_bodies
+from chargerd.contract.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind, covered_by
+from chargerd.contract.parts import detail_body, latch_body, limits_body, stamp, up_ms, whole
+from chargerd.contract.payloads import (
+    OCPP_STATUS,
+    CircuitStateBody,
+    DeadLetterBody,
+    DisabledBody,
+    EventBody,
+    PortStateBody,
+    ProgressBody,
+    ReadingBody,
+    ReadingMessageBody,
+    ReadingQuality,
+    ReplyBody,
+    Severity,
+)
 from chargerd.core.commands import Answer
 from chargerd.core.facts import (
     BoardReturned,
@@ -23,29 +40,11 @@ from chargerd.core.facts import (
     SessionSuspended,
     SessionUpdated,
 )
-from chargerd.core.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind
 from chargerd.core.moment import Moment
 from chargerd.core.plan import circuit_of
 from chargerd.core.session import SessionRecord, Source
 from chargerd.core.units import Seconds, SessionId, between
 from chargerd.core.view import CircuitView, PortState, PortView
-from chargerd.mqtt import session_bodies
-from chargerd.mqtt.contract import (
-    OCPP_STATUS,
-    CircuitStateBody,
-    DeadLetterBody,
-    DisabledBody,
-    EventBody,
-    PortStateBody,
-    ProgressBody,
-    ReadingBody,
-    ReadingMessageBody,
-    ReadingQuality,
-    ReplyBody,
-    Severity,
-)
-from chargerd.mqtt.drain import covered_by
-from chargerd.mqtt.parts import detail_body, latch_body, limits_body, stamp, up_ms, whole
 
 RENAMED: Mapping[type[Fact], str] = {BoardWentSilent: "board_lost", BoardReturned: "board_back"}
 SEVERITY: Mapping[str, Severity] = {

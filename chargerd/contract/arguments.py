@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from chargerd.mqtt.contract import Message
+from chargerd.contract.payloads import Message
 
 LONGEST_QUEUE_S = 36_000
 """As long as the configuration allows."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from chargerd.contract.parts import detail_body, limits_body, stamp, up_ms, whole
+from chargerd.contract.payloads import InterruptionBody, SessionBody, SettlementBody, StampBody, TierBody
 from chargerd.core.moment import Moment
 from chargerd.core.session import Interruption, SessionRecord, Settlement, StopDetail, Tier
-from chargerd.mqtt.contract import InterruptionBody, SessionBody, SettlementBody, StampBody, TierBody
-from chargerd.mqtt.parts import detail_body, limits_body, stamp, up_ms, whole
 
 MOST_INTERRUPTIONS = 40
 """More are told as one with the first of them, or a gateway that crashes again and again could settle its sessions

@@ -11,11 +11,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from chargerd.config.requests import LONGEST, complaint, unknown_fields
-from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.moment import ClockQuality, Moment
-from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
-from chargerd.mqtt.arguments import (
+from chargerd.contract.arguments import (
     PRINTABLE,
     Arguments,
     DisableArgs,
@@ -27,7 +23,11 @@ from chargerd.mqtt.arguments import (
     StopArgs,
     UpdateLimitsArgs,
 )
-from chargerd.mqtt.contract import LARGEST
+from chargerd.contract.payloads import LARGEST
+from chargerd.contract.requests import LONGEST, complaint, unknown_fields
+from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.moment import ClockQuality, Moment
+from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
 
 Args: TypeAlias = (
     StartArgs | StopArgs | UpdateLimitsArgs | ResetArgs | DisableArgs | EnableArgs | ReplayArgs | GetArgs

@@ -6,9 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from chargerd.mqtt.arguments import AckBody, Arguments, Rule, named, rules
-from chargerd.mqtt.commands import ID, KNOWN, LONGEST_TTL, SHORTEST_TTL, ExpiresAt
-from chargerd.mqtt.contract import (
+from chargerd.contract.arguments import AckBody, Arguments, Rule, named, rules
+from chargerd.contract.commands import ID, KNOWN, LONGEST_TTL, SHORTEST_TTL, ExpiresAt
+from chargerd.contract.payloads import (
+    HEALTH_EXPIRY,
+    PRESENCE_EXPIRY,
+    READING_EXPIRY,
+    REPLY_EXPIRY,
+    STATE_EXPIRY,
     BoardStateBody,
     CircuitStateBody,
     Envelope,
@@ -24,7 +29,6 @@ from chargerd.mqtt.contract import (
     SessionBody,
     SettlementBody,
 )
-from chargerd.mqtt.outgoing import HEALTH_EXPIRY, PRESENCE_EXPIRY, READING_EXPIRY, REPLY_EXPIRY, STATE_EXPIRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

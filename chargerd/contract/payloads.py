@@ -11,11 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.moment import ClockQuality
 from chargerd.core.session import EnergyQuality, Source, StopReason
-from chargerd.core.units import CommandId, PortId, SessionId
+from chargerd.core.units import CommandId, PortId, Seconds, SessionId
 from chargerd.core.view import PortState
 
 MAJOR = 1
 MINOR = 0
+PRESENCE_EXPIRY = Seconds(180.0)
+STATE_EXPIRY = Seconds(3600.0)
+REPLY_EXPIRY = 3600
+READING_EXPIRY = 86400
+HEALTH_EXPIRY = 60
+"""For how many seconds a message of each kind is of use."""
 LARGEST = 16 * 1024
 """Bytes of a payload."""
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from chargerd.core.ledger import Json
-from chargerd.mqtt.asyncapi import OR_NULL, Examples, Schema, schema
-from chargerd.mqtt.messages import KINDS, Kind
+from chargerd.contract.asyncapi import OR_NULL, Examples, Schema, schema
+from chargerd.contract.ledger import Json
+from chargerd.contract.messages import KINDS, Kind
 
 INDEX = """\
 # The messages

@@ -183,3 +183,9 @@ class Recovery:
     """
     newest: Body | None = None
     """The ledger's last row, a `gap` if it cannot be read; `None` if there is none."""
+
+
+def covered_by(row: LedgerRow) -> int:
+    """Return the last number a row stands for: a `gap` stands for all it took the place of."""
+    to = row.body.get("to")
+    return max(row.seq, to) if row.body.get("event") == "gap" and isinstance(to, int) else row.seq

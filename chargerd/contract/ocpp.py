@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_OID, uuid5
 
-from chargerd.core.ledger import Json
+from chargerd.contract.ledger import Json
+from chargerd.contract.payloads import OCPP_STATUS
 from chargerd.core.session import Source, StopReason
-from chargerd.mqtt.contract import OCPP_STATUS
 
 Row: TypeAlias = Mapping[str, Any]
 """A row of `up/session` as it was published; `Any`, since JSON is."""

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
-from chargerd.core.ledger import Json
-from chargerd.mqtt.arguments import rules
-from chargerd.mqtt.contract import MAJOR, MINOR
-from chargerd.mqtt.messages import BY_NAME, KINDS, Kind
+from chargerd.contract.arguments import rules
+from chargerd.contract.ledger import Json
+from chargerd.contract.messages import BY_NAME, KINDS, Kind
+from chargerd.contract.payloads import MAJOR, MINOR
 
 Schema: TypeAlias = dict[str, Json]
 Examples: TypeAlias = Mapping[str, Json]

@@ -1,0 +1,1 @@
+"""What backend and gateway say to each other, whatever carries it: payloads, commands, documents."""
