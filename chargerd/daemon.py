@@ -35,24 +35,31 @@ from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE
 from chargerd.modbus.relay_list import write_relays_file
-from chargerd.runtime import sdnotify, starts
-from chargerd.runtime.accounts import Accounts
-from chargerd.runtime.backend import Backend
-from chargerd.runtime.clockwatch import ClockWatch
-from chargerd.runtime.command_memory import Respond
-from chargerd.runtime.desk import Desk
+from chargerd.runtime.commands.after_restart import (
+    fulfilled,
+    interrupted,
+    lost_latches,
+    ports_to_stop,
+    unanswered_starts,
+)
+from chargerd.runtime.commands.backend import Backend
+from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.memory import Respond
 from chargerd.runtime.engine import BusLike, Engine
-from chargerd.runtime.host import Host, this_machine
-from chargerd.runtime.line_requests import LineRequests
-from chargerd.runtime.lines import Lines
-from chargerd.runtime.local import LocalHandler
-from chargerd.runtime.onlooker import Onlooker, ViewsListener
-from chargerd.runtime.portrait import Portrait
-from chargerd.runtime.reconcile import fulfilled, interrupted, lost_latches, ports_to_stop, unanswered_starts
-from chargerd.runtime.scribe import LEVELS, Scribe
-from chargerd.runtime.stopping import Stoppable, stop_buses
-from chargerd.runtime.supervisor import Supervisor
-from chargerd.runtime.vitals import Vitals, Watched
+from chargerd.runtime.local.handler import LocalHandler
+from chargerd.runtime.local.line_requests import LineRequests
+from chargerd.runtime.local.lines import Lines
+from chargerd.runtime.local.settlements import Accounts
+from chargerd.runtime.process import sd_notify
+from chargerd.runtime.process.host import Host, this_machine
+from chargerd.runtime.process.stopping import Stoppable, stop_buses
+from chargerd.runtime.process.supervisor import Supervisor
+from chargerd.runtime.reporting import starts
+from chargerd.runtime.reporting.clock_events import ClockWatch
+from chargerd.runtime.reporting.gateway import Portrait
+from chargerd.runtime.reporting.health import Vitals, Watched
+from chargerd.runtime.reporting.recorder import LEVELS, Scribe
+from chargerd.runtime.reporting.watcher import Onlooker, ViewsListener
 from chargerd.store import ballast
 from chargerd.store.errors import StoreError
 from chargerd.store.journal import Journal
@@ -221,7 +228,7 @@ class Daemon:
             signal.signal(number, self._asked_to_leave)
         try:
             self.start()
-            interval = min(1.0, (sdnotify.watchdog_interval() or 3.0) / 3)
+            interval = min(1.0, (sd_notify.watchdog_interval() or 3.0) / 3)
             while not self._leave.wait(interval):
                 self._tick()
             return self._give_up_now() if self._failure is not None else self._close()
@@ -257,7 +264,7 @@ class Daemon:
             log.error("no_control_socket", why=str(error))  # noqa: TRY400 - a cause, not a mistake
         boot = self._journal.recovery.boot
         log.info("started", version=__version__, ports=len(self._site.ports), boot=boot)
-        sdnotify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
+        sd_notify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
 
     def _begin(self, *, by_itself: bool) -> None:
         """Take up what the journal holds, and begin to decide; `by_itself`: in threads of their own."""
@@ -331,11 +338,11 @@ class Daemon:
         if self._journal.restart_wanted and self._engine.at_rest():
             self._give_up("the journal was lost and is back: begin anew with what it holds")
             return
-        sdnotify.notify("WATCHDOG=1")
+        sd_notify.notify("WATCHDOG=1")
 
     def _close(self) -> int:
         """Leave in order: settle, open, record, say goodbye."""
-        sdnotify.notify("STOPPING=1")
+        sd_notify.notify("STOPPING=1")
         log.info("stopping", signal=None if self._signal is None else signal.Signals(self._signal).name)
         self._engine.dispatch(ShutdownRequested())
         deadline = after(self._clock.now(), SETTLE_WITHIN)
@@ -474,7 +481,7 @@ class Daemon:
         return LineRequests(site=self._site, buses=self._driven_lines, views=self._engine.views, clock=self._clock)
 
     def _look_around(self, _params: Mapping[str, Json], respond: Responder) -> None:
-        from chargerd.runtime.doctor import Doctor  # noqa: PLC0415 - it is loaded when somebody asks for it
+        from chargerd.runtime.local.doctor import Doctor  # noqa: PLC0415 - it is loaded when somebody asks for it
 
         Doctor(
             site=self._site,

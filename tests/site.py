@@ -12,7 +12,7 @@ from typing import IO, Any, Self
 
 from chargerd.config.loader import load
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from chargerd.sim.line import PtyLine
 from chargerd.sim.parts import Edge
 from chargerd.sim.world import World

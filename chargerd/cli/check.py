@@ -16,7 +16,7 @@ from chargerd.cli.check_since import differences, read_summary
 from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain, unusable_devices
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
-from chargerd.config.budget import budget, room
+from chargerd.config.budget.budget import budget, room
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, is_leased
 from chargerd.config.problems import ConfigurationError, Problem

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chargerd.config.budget import Budget, BusBudget, PortBudget
+from chargerd.config.budget.budget import Budget, BusBudget, PortBudget
 from chargerd.config.ranges import RangeError, spell_out
 
 MILLISECONDS = 1000

@@ -93,8 +93,8 @@ def _content(used: Fields) -> list[dict[str, Any]]:
     """Look at the configuration's file: reading it takes longer than a daemon should be kept from its lines."""
     if used["path"] is None:
         return []
-    from chargerd.runtime.doctor import as_plain  # noqa: PLC0415 - the daemon's own, loaded if needed
-    from chargerd.runtime.examine_site import of_content  # noqa: PLC0415 - see above
+    from chargerd.runtime.local.doctor import as_plain  # noqa: PLC0415 - the daemon's own, loaded if needed
+    from chargerd.runtime.local.examine_site import of_content  # noqa: PLC0415 - see above
 
     return [dict(as_plain(of_content(Path(str(used["path"])), str(used["digest"]))))]
 
@@ -104,10 +104,10 @@ def _from_outside(configuration: Path) -> list[dict[str, Any]]:
     from chargerd.config.devices import daemon_user, this_user  # noqa: PLC0415 - the daemon's own, loaded if needed
     from chargerd.config.loader import load  # noqa: PLC0415 - see above
     from chargerd.config.problems import ConfigurationError  # noqa: PLC0415 - see above
-    from chargerd.runtime.clock import SystemClock  # noqa: PLC0415 - see above
-    from chargerd.runtime.doctor import as_plain  # noqa: PLC0415 - see above
-    from chargerd.runtime.examine import Check, of_machine, warning  # noqa: PLC0415 - see above
-    from chargerd.runtime.examine_site import of_content, of_file, of_site  # noqa: PLC0415 - see above
+    from chargerd.runtime.local.doctor import as_plain  # noqa: PLC0415 - see above
+    from chargerd.runtime.local.examine import Check, of_machine, warning  # noqa: PLC0415 - see above
+    from chargerd.runtime.local.examine_site import of_content, of_file, of_site  # noqa: PLC0415 - see above
+    from chargerd.runtime.process.clock import SystemClock  # noqa: PLC0415 - see above
 
     user = daemon_user()
     checks: list[Check] = [*of_machine(STATE, SystemClock().moment().clock)]

@@ -27,8 +27,8 @@ from chargerd.cli.ctl_lines import (
 )
 from chargerd.cli.fields import Fields, clock, entries, words
 from chargerd.cli.said import echo, echo_progress
-from chargerd.config.library import load_profiles
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import Profile
 from chargerd.config.ranges import RangeError, spell_out
 from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.core.units import Instant

@@ -33,7 +33,7 @@ from chargerd.cli.said import echo_lines
 from chargerd.config.loader import load
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.fleet.site import MOST_PORTS, SimulatedSite
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from chargerd.sim.line import PtyLine
 from chargerd.sim.riders import Riders
 from chargerd.sim.world import World

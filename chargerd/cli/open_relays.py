@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chargerd.cli.folders import state_folder
 from chargerd.modbus.emergency import RELAYS_FILE, open_relays
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from chargerd.text import visible_lines
 
 PURPOSE = "Open every relay the daemon last knew of."

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
-from chargerd.config.library import Library, folders_for, load_library, whereabouts
 from chargerd.config.loader import DEFAULT_PATH
 from chargerd.config.problems import ConfigurationError
-from chargerd.config.profiles import (
+from chargerd.config.profiles.library import Library, folders_for, load_library, whereabouts
+from chargerd.config.profiles.models import (
     IdentityRegister,
     Inputs,
     LineDefaults,
@@ -26,7 +26,7 @@ from chargerd.config.profiles import (
     TimedOn,
     Timing,
 )
-from chargerd.config.register_map import Register
+from chargerd.config.profiles.register_map import Register
 from chargerd.config.rows import Row
 from chargerd.config.work import near
 

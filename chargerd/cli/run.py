@@ -14,7 +14,7 @@ from chargerd import log
 from chargerd.cli.folders import runtime_folder, state_folder
 from chargerd.core.units import Seconds
 from chargerd.modbus.emergency import RELAYS_FILE, Openings, read_list
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 
 PURPOSE = "Run the daemon until it is told to stop."
 OPEN_FIRST = Seconds(1.0)

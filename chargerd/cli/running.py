@@ -11,7 +11,7 @@ from chargerd.config.problems import ConfigurationError
 from chargerd.core.units import Seconds
 from chargerd.daemon import Daemon, StartError
 from chargerd.modbus.emergency import Openings
-from chargerd.runtime.logqueue import LogQueue
+from chargerd.runtime.process.log_queue import LogQueue
 from chargerd.text import visible_lines
 
 HAND_OVER = Seconds(1.0)

@@ -13,7 +13,7 @@ import click
 import chargerd
 from chargerd.cli.folders import state_folder
 from chargerd.cli.said import echo
-from chargerd.runtime.clock import SystemClock, boot_id
+from chargerd.runtime.process.clock import SystemClock, boot_id
 from chargerd.store.errors import StoreError
 from chargerd.store.files import log_of
 from chargerd.store.journal import Journal

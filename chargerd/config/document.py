@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.config import JsonDict
 
-from chargerd.config.profiles import Parity
+from chargerd.config.profiles.models import Parity
 from chargerd.config.rows import Model
 from chargerd.config.values import (
     Address,

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chargerd.config.advice import refuse
+from chargerd.config.budget.advice import refuse
 from chargerd.config.contradictions import contradictions
 from chargerd.config.document import Document
 from chargerd.config.expand import expand
 from chargerd.config.explain import KINDS, cut, empties, explain
-from chargerd.config.library import SITE_PROFILES, folders_for, load_library, load_profiles, read_text
 from chargerd.config.problems import ConfigurationError, Problem
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.library import SITE_PROFILES, folders_for, load_library, load_profiles, read_text
+from chargerd.config.profiles.models import Profile
 from chargerd.config.reach import reach
 from chargerd.config.site import Site
 from chargerd.config.source import parse

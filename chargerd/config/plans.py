@@ -3,8 +3,8 @@
 from typing import Any
 
 from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
-from chargerd.config.profiles import Profile
-from chargerd.config.register_map import Number, Quantity, Register
+from chargerd.config.profiles.models import Profile
+from chargerd.config.profiles.register_map import Number, Quantity, Register
 from chargerd.config.site import Board, Channel
 from chargerd.core.plan import ChargeEnd, DeadMan, FeederPlan, Limits, MeterPlan, Protection, RelayPlan
 from chargerd.core.units import Seconds, WattHours, Watts

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from chargerd.config.contradictions import said
 from chargerd.config.document import Document
-from chargerd.config.profiles import Profile
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.models import Profile
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.config.site import Site
 from chargerd.config.source import Path
 from chargerd.config.work import Work

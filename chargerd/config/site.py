@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from chargerd.config.document import BusSection, GatewaySection, MqttSection
 from chargerd.config.problems import Problem
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.core.plan import StationPlan
 from chargerd.core.units import BoardId, CircuitId, PortId
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from chargerd.config.document import BoardSection, BusSection, CircuitSection, Document
 from chargerd.config.plans import LEASE, feeder_plan, lease_fits, relay_plan
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Board, Channel
 from chargerd.config.source import Path
 from chargerd.config.work import Work

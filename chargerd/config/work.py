@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from chargerd.config.problems import Problem
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.ranges import RangeError, run_along, spell_out
 from chargerd.config.source import Path, Source
 

@@ -22,9 +22,9 @@ from chargerd.core.view import PortView
 from chargerd.daemon import HAND_IN_WITHIN, SETTLE_WITHIN, Daemon
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.transport import MakeTransport
-from chargerd.runtime import starts
-from chargerd.runtime.host import Host
-from chargerd.runtime.onlooker import ViewsListener
+from chargerd.runtime.process.host import Host
+from chargerd.runtime.reporting import starts
+from chargerd.runtime.reporting.watcher import ViewsListener
 from chargerd.sim.event_bus import BEAT, EventBus
 from chargerd.sim.world import World
 from chargerd.store.place import Upkeep

@@ -12,8 +12,8 @@ from chargerd.core.view import PortState, PortView
 from chargerd.fleet.clock import MachineClock, Time
 from chargerd.fleet.driven import DrivenDaemon, Surroundings
 from chargerd.mqtt.transport import MakeTransport
-from chargerd.runtime.host import Host
-from chargerd.runtime.onlooker import ViewsListener
+from chargerd.runtime.process.host import Host
+from chargerd.runtime.reporting.watcher import ViewsListener
 from chargerd.sim.world import World
 from chargerd.store.place import Upkeep
 from chargerd.store.retention import LIMIT_BYTES

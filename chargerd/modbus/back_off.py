@@ -7,7 +7,7 @@ tried at a time. An opening waits for no back-off but a lost board's, and for th
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chargerd.config.pacing import BACK_OFF, PROBE_EVERY
+from chargerd.config.budget.pacing import BACK_OFF, PROBE_EVERY
 from chargerd.core.units import LONG_AGO, BoardId, Instant, Seconds, after
 from chargerd.modbus.jobs import Reading
 

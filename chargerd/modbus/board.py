@@ -5,8 +5,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from chargerd.config.profiles import RelaySection, Setting, Timing
-from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
+from chargerd.config.profiles.models import RelaySection, Setting, Timing
+from chargerd.config.profiles.register_map import Block, MeterSection, Number, Quantity, Register
 from chargerd.core.units import Amps, BoardId, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.modbus.frames import (
     READS_OF_BITS,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from chargerd.config.budget.pacing import INPUTS_EVERY, THERMOMETERS_EVERY
 from chargerd.config.document import BusSection
-from chargerd.config.pacing import INPUTS_EVERY, THERMOMETERS_EVERY
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.config.site import Board, Channel, PortWiring, Site
 from chargerd.core.clock import Clock
 from chargerd.core.plan import PortPlan, contactor_of, mains_of

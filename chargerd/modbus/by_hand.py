@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from chargerd import log
-from chargerd.config.pacing import BACK_OFF
+from chargerd.config.budget.pacing import BACK_OFF
 from chargerd.core.clock import Clock
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import BoardId, Instant, Seconds, after

@@ -8,7 +8,7 @@ nothing, ever more seldom.
 from collections.abc import Callable
 
 from chargerd import log
-from chargerd.config.pacing import IDLE_EVERY
+from chargerd.config.budget.pacing import IDLE_EVERY
 from chargerd.core.clock import Clock
 from chargerd.core.units import BoardId, Instant, Seconds, after
 from chargerd.modbus.lines import LineGone

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from chargerd.config.pacing import FEEDER_EVERY, FEEDER_SLOWER_EVERY
-from chargerd.config.profiles import Inputs, Thermometers
-from chargerd.config.register_map import Quantity
+from chargerd.config.budget.pacing import FEEDER_EVERY, FEEDER_SLOWER_EVERY
+from chargerd.config.profiles.models import Inputs, Thermometers
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.config.rows import HIGHEST
 from chargerd.core.events import CircuitReading, TemperatureReading
 from chargerd.core.plan import CircuitPlan, FeederPlan

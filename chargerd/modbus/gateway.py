@@ -5,7 +5,7 @@ comes next waits with them. That is no silence of the boards asked next: they ar
 be free again. How long it waits is learnt from what comes late: its exception, or the next board's answer.
 """
 
-from chargerd.config.pacing import GATEWAY_MAY_WAIT
+from chargerd.config.budget.pacing import GATEWAY_MAY_WAIT
 from chargerd.core.units import LONG_AGO, Instant, Seconds, after, between
 
 SILENCES = frozenset({0x0A, 0x0B})

@@ -7,7 +7,7 @@ that has told before was not heard in noise, and is asked again in its time.
 
 from collections.abc import Iterator, Mapping
 
-from chargerd.config.profiles import IdentityRegister
+from chargerd.config.profiles.models import IdentityRegister
 from chargerd.core.units import LONG_AGO, BoardId, Instant, Seconds, after
 from chargerd.modbus.frames import Request, read_registers, registers_of
 from chargerd.modbus.jobs import NEVER, Identify

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from chargerd.config.pacing import FAST_WITHIN, READS_A_REFRESH
-from chargerd.config.register_map import Block
+from chargerd.config.budget.pacing import FAST_WITHIN, READS_A_REFRESH
+from chargerd.config.profiles.register_map import Block
 from chargerd.core.commands import CloseRelay, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, after
 from chargerd.modbus.manual import Manual

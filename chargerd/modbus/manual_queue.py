@@ -7,7 +7,7 @@ transaction, than if nobody had asked; and whoever asks again and again, as a sc
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from chargerd.config.pacing import MANUAL_WITHIN
+from chargerd.config.budget.pacing import MANUAL_WITHIN
 from chargerd.core.units import LONG_AGO, BoardId, Instant, after
 from chargerd.modbus.jobs import Reading
 from chargerd.modbus.manual import Manual

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from chargerd.config.pacing import FAST_EVERY, IDLE_EVERY
+from chargerd.config.budget.pacing import FAST_EVERY, IDLE_EVERY
 from chargerd.core.commands import Pace
 from chargerd.core.units import Instant, Seconds
 from chargerd.modbus.jobs import Kind, Reading

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chargerd.config.profiles import Profile
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.models import Profile
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values
 from chargerd.modbus.feeder import InputBoard
 from chargerd.modbus.frames import Request, read_registers, registers_of

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.modbus.frames import Request, find_rtu, read_bits, read_registers
 from chargerd.modbus.manual import Outcome, Rate
 from chargerd.modbus.recognise import Guess, Strength, guesses, identity_question, own_question, questions

@@ -24,15 +24,15 @@ counted (`lateness.py`): then the line is short of time, which `chargerd check` 
 What this cannot see: how long a transaction will really take (the board's timeout bounds it), and how old a
 value is that a board answers with (its profile's `refresh_ms` bounds that).
 
-Figures: how often what is read stands in `chargerd.config.pacing`, each with its reason; the budget goes by the
-same.
+Figures: how often what is read stands in `chargerd.config.budget.pacing`, each with its reason; the budget goes by
+the same.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from chargerd.config.pacing import (
+from chargerd.config.budget.pacing import (
     COILS_EVERY,
     EARLY,
     FAST_BETWEEN,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chargerd.config.pacing import VOLTAGE_EVERY
+from chargerd.config.budget.pacing import VOLTAGE_EVERY
 from chargerd.core.commands import Pace
 from chargerd.core.units import PortId
 from chargerd.modbus.back_off import BackOffs

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from chargerd.config.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
+from chargerd.config.budget.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
 from chargerd.core.clock import Clock
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds, after, between

@@ -20,8 +20,8 @@ from pymodbus.pdu.bit_message import (
 )
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
 
-from chargerd.config.profiles import RelaySection, Setting, Thermometers
-from chargerd.config.register_map import MeterSection, Number, Quantity, Register
+from chargerd.config.profiles.models import RelaySection, Setting, Thermometers
+from chargerd.config.profiles.register_map import MeterSection, Number, Quantity, Register
 from chargerd.config.site import Board
 from chargerd.core.units import Instant, Seconds
 from chargerd.sim.parts import Meter, Relay

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.config.site import Site
 from chargerd.core.clock import Clock
 from chargerd.core.commands import (

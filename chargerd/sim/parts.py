@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.core.units import Amps, Instant, PortId, Seconds, Volts, WattHours, Watts, after, between
 from chargerd.sim.loads import Draw, Load, Phase
 

@@ -30,7 +30,7 @@ from chargerd.modbus.build import build
 from chargerd.modbus.connector import connector
 from chargerd.modbus.frames import read_registers, write_coil
 from chargerd.modbus.wire import Answered, Counters
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from tests.benchmarks.site import UNITS
 
 LIMIT = 5.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from chargerd.config.loader import load
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from chargerd.sim.line import PtyLine
 from chargerd.sim.loads import resistive
 from chargerd.sim.parts import Edge

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from pathlib import Path
 
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.core.units import PortId, WattHours, Watts
 from chargerd.sim import loads
 from tests.campaign.frames import Faults, FrameShed

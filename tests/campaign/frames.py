@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from unittest.mock import patch
 
-from chargerd.config.budget import budget
+from chargerd.config.budget.budget import budget
 from chargerd.config.loader import load_text
 from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay
 from chargerd.core.events import DeadlineReached

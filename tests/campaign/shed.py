@@ -32,10 +32,10 @@ from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.session import SessionRecord, Source
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
-from chargerd.runtime.desk import Desk
+from chargerd.runtime.commands.after_restart import fulfilled, interrupted, ports_to_stop, unanswered_starts
+from chargerd.runtime.commands.handler import Desk
 from chargerd.runtime.engine import Engine
-from chargerd.runtime.reconcile import fulfilled, interrupted, ports_to_stop, unanswered_starts
-from chargerd.runtime.scribe import Scribe
+from chargerd.runtime.reporting.recorder import Scribe
 from chargerd.store.journal import Journal
 from tests.core.logbook import port_of, word
 from tests.core.plant import BOOT, Job, port_plan

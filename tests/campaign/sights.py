@@ -5,8 +5,8 @@ What the daemon has read or decided does not matter here: the watch is held by t
 
 from collections.abc import Mapping
 
-from chargerd.config.budget import PortBudget
-from chargerd.config.register_map import Quantity
+from chargerd.config.budget.budget import PortBudget
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.config.site import Site
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.sim.parts import Meter, Socket

@@ -23,8 +23,8 @@ from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortState
-from chargerd.runtime.desk import FINAL
-from chargerd.runtime.reconcile import fulfilled, interrupted, ports_to_stop
+from chargerd.runtime.commands.after_restart import fulfilled, interrupted, ports_to_stop
+from chargerd.runtime.commands.handler import FINAL
 from chargerd.store.journal import NOBODY, Journal
 from chargerd.store.start import Start
 from chargerd.store.work import Append

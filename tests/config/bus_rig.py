@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from chargerd.config.line_time import LineTime
+from chargerd.config.budget.line_time import LineTime
 from chargerd.config.plans import RENEW_EVERY
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Site
 from chargerd.core.circuits.tree import BETWEEN_CLOSINGS
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, ReadEnergy, RenewLease, SetPace

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import cache
 
-from chargerd.config.library import load_profiles
 from chargerd.config.loader import load_text
 from chargerd.config.problems import ConfigurationError
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Site
 
 MARK = "§"

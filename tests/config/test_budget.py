@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargerd.config import pacing
-from chargerd.config.advice import faster_rate, other_meter
-from chargerd.config.budget import (
+from chargerd.config.budget import pacing
+from chargerd.config.budget.advice import faster_rate, other_meter
+from chargerd.config.budget.budget import (
     CONTACT,
     Trouble,
     budget,
@@ -20,10 +20,10 @@ from chargerd.config.budget import (
     populations_of,
     room,
 )
-from chargerd.config.bus_load import another_port, load_of
-from chargerd.config.line_time import ROUND_TRIP, LineTime
+from chargerd.config.budget.bus_load import another_port, load_of
+from chargerd.config.budget.line_time import ROUND_TRIP, LineTime
+from chargerd.config.budget.population import Population
 from chargerd.config.loader import load_text
-from chargerd.config.population import Population
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Site
 from chargerd.core.units import PortId, Seconds

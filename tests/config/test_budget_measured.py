@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chargerd.config.budget import budget, populations_of
-from chargerd.config.bus_load import load_of
+from chargerd.config.budget.budget import budget, populations_of
+from chargerd.config.budget.bus_load import load_of
 from chargerd.config.site import Site
 from chargerd.core.units import PortId
 from tests.config.bus_rig import Rig

@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 
 from chargerd.cli import check_supply
 from chargerd.cli.check import command
-from chargerd.config import library
 from chargerd.config.loader import DEFAULT_PATH
+from chargerd.config.profiles import library
 from tests.config.sites import BASE, changed
 from tests.judging import every
 

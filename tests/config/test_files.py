@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from chargerd.cli.check import command
-from chargerd.config.library import load_profiles
 from chargerd.config.loader import load
 from chargerd.config.problems import ConfigurationError
+from chargerd.config.profiles.library import load_profiles
 from tests.config.sites import BASE, changed, shipped, unmarked
 from tests.judging import every
 

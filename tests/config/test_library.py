@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import chargerd
-from chargerd.config import library
-from chargerd.config.library import load_library
 from chargerd.config.loader import load
 from chargerd.config.problems import ConfigurationError
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles import library
+from chargerd.config.profiles.library import load_library
+from chargerd.config.profiles.models import Profile
 from chargerd.config.source import Source, parse
 from tests.config.sites import BASE, changed, problems, shipped, site, unmarked
 
@@ -233,7 +233,7 @@ def test_no_row_claims_to_have_been_tried() -> None:
 def test_the_names_of_our_own_profiles_are_known_without_reading_them() -> None:
     known = load_library(())
     told: dict[str, str] = {}
-    for path in sorted((Path(chargerd.__file__).parent / "modbus" / "profiles").glob("*.yaml")):
+    for path in sorted((Path(chargerd.__file__).parent / "config" / "profiles").glob("*.yaml")):
         data = parse(path.read_text(encoding="utf-8"), path.name).data
         assert isinstance(data, dict)
         told |= dict.fromkeys(data["profiles"], f"chargerd/{path.name}")

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from chargerd.config.register_map import MeterSection, Number, Quantity
+from chargerd.config.profiles.register_map import MeterSection, Number, Quantity
 
 REGISTERS = {
     "current": {"address": 0, "type": "f32"},

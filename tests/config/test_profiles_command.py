@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chargerd.cli.commands import group
-from chargerd.config import library
 from chargerd.config.problems import ConfigurationError, Problem
+from chargerd.config.profiles import library
 from tests.config.sites import shipped
 from tests.config.test_library import OWN
 from tests.judging import every

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.config.library import load_library
 from chargerd.config.loader import load
-from chargerd.config.profiles import LineDefaults, RelaySection, Timing
-from chargerd.config.register_map import Register
+from chargerd.config.profiles.library import load_library
+from chargerd.config.profiles.models import LineDefaults, RelaySection, Timing
+from chargerd.config.profiles.register_map import Register
 from tests.config.sites import BASE, changed
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")

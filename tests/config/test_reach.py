@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargerd.config.register_map import Number, Register
+from chargerd.config.profiles.register_map import Number, Register
 from tests.config.sites import BASE, changed, site
 from tests.config.test_contradictions import refused
 from tests.config.test_notes import notes

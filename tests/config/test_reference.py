@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from chargerd.config.document import Document
-from chargerd.config.library import load_profiles
+from chargerd.config.profiles.library import load_profiles
 from chargerd.config.reference import SECTIONS, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"

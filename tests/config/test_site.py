@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Channel
 from chargerd.core.plan import CEILING, ChargeEnd, DeadMan, Limits, Phase, Protection
 from chargerd.core.units import Amps, BoardId, Seconds, WattHours, Watts

@@ -2,10 +2,10 @@
 
 import pytest
 
-from chargerd.config.budget import budget
+from chargerd.config.budget.budget import budget
 from chargerd.config.loader import load_text
 from chargerd.config.problems import ConfigurationError
-from chargerd.config.profiles import Timing
+from chargerd.config.profiles.models import Timing
 from chargerd.config.site import Site
 from tests.judging import every
 

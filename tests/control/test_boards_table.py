@@ -15,7 +15,7 @@ from chargerd.core.events import Event, LineAccepted
 from chargerd.core.units import BoardId, Instant, Seconds
 from chargerd.modbus.diagnosis import BusStatistics, Cause, Finding, LineState, diagnose
 from chargerd.modbus.health import BUCKETS, BoardHealth, Bounds
-from chargerd.runtime.lines import Lines, bus_as_json, finding_as_json
+from chargerd.runtime.local.lines import Lines, bus_as_json, finding_as_json
 
 BOUNDS = Bounds(usual=Seconds(0.2), least=Seconds(0.05), most=Seconds(1.0))
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from chargerd.cli.chargerctl import main
 from chargerd.contract.ledger import Json
 from chargerd.control.server import ControlServer, Peer, Responder
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from tests.control import test_chargerctl as ctl
 
 DISABLED: dict[str, Json] = {"source": "local", "reason": "a worn plug", "since": None, "circuit": None}

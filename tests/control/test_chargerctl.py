@@ -27,7 +27,7 @@ from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.plan import InputKind
 from chargerd.core.protection.functions import FUNCTIONS
 from chargerd.core.view import PortState
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from tests.judging import every
 from tests.logs import capture_logs
 from tests.patience import PATIENCE_S

@@ -13,7 +13,7 @@ from chargerd.contract.ledger import Json
 from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.control.methods import ACTING, METHODS, BadParams, checked
 from chargerd.control.server import ControlServer, Peer, Responder
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from tests.patience import PATIENCE_S
 
 LIMITS = ("duration_s", "energy_wh", "power_w", "current_a")

@@ -18,7 +18,7 @@ from chargerd.control import server as server_module
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL
 from chargerd.control.server import ControlError, ControlServer, Peer, Responder
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from tests.patience import PATIENCE_S
 
 

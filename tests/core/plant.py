@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from chargerd.config.pacing import FAST_WITHIN, HURRY
+from chargerd.config.budget.pacing import FAST_WITHIN, HURRY
 from chargerd.core.commands import (
     CloseRelay,
     Command,

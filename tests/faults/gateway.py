@@ -18,7 +18,7 @@ from chargerd.mqtt import back_off
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.heard import PubAck
 from chargerd.mqtt.publisher import Publisher
-from chargerd.runtime.clock import SystemClock, boot_id
+from chargerd.runtime.process.clock import SystemClock, boot_id
 from chargerd.store.journal import Journal
 from tests.patience import PATIENCE_S
 

@@ -18,7 +18,7 @@ from chargerd.core.events import BusEvent
 from chargerd.core.units import Seconds
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from tests.patience import PATIENCE_S
 
 CLOCK = SystemClock()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from chargerd.config.library import load_profiles
+from chargerd.config.profiles.library import load_profiles
 from chargerd.config.site import Site
 from chargerd.core.units import BoardId, Seconds
 from chargerd.modbus.bus import Bus

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargerd.config.pacing import BACK_OFF, PROBE_EVERY
+from chargerd.config.budget.pacing import BACK_OFF, PROBE_EVERY
 from chargerd.core.units import BoardId, Instant, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF, LOST_AFTER, BackOffs
 from tests.judging import every

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.config.library import load_profiles
-from chargerd.config.profiles import ReadBack, RelaySection
-from chargerd.config.register_map import Block, MeterSection, Number, Quantity, Register
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import ReadBack, RelaySection
+from chargerd.config.profiles.register_map import Block, MeterSection, Number, Quantity, Register
 from chargerd.core.units import Seconds
 from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values, raw_of, scaled
 

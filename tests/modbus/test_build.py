@@ -5,10 +5,10 @@ import os
 import pytest
 
 from chargerd.config.document import BusSection
-from chargerd.config.library import load_profiles
 from chargerd.config.loader import load_text
-from chargerd.config.profiles import Profile
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import Profile
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.core.units import PortId, Seconds
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus

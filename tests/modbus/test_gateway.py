@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from chargerd.config.budget.pacing import GATEWAY_MAY_WAIT
 from chargerd.config.loader import load_text
-from chargerd.config.pacing import GATEWAY_MAY_WAIT
 from chargerd.core.commands import OpenRelay, Pace, SetPace
 from chargerd.core.events import BoardBack, BoardLost, MeterFault, MeterReading, RelayNotWritten
 from chargerd.core.units import BoardId, Instant, PortId, Seconds

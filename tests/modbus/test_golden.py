@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from chargerd.config.library import load_profiles
-from chargerd.config.profiles import Profile, RelaySection
-from chargerd.config.register_map import MeterSection, Number, Quantity, Register
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import Profile, RelaySection
+from chargerd.config.profiles.register_map import MeterSection, Number, Quantity, Register
 from chargerd.config.site import Board
 from chargerd.core.units import BoardId, Instant, Seconds, WattHours, Watts
 from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargerd.config.profiles import IdentityRegister
+from chargerd.config.profiles.models import IdentityRegister
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, SetPace
 from chargerd.core.events import BoardIdentified, RelayWritten
 from chargerd.core.units import BoardId, Instant, PortId, Seconds

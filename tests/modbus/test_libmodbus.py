@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.config.library import load_profiles
 from chargerd.config.loader import load_text
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, ReadEnergy, ReadRelay, SetPace
 from chargerd.core.events import (

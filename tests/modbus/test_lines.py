@@ -16,7 +16,7 @@ import pytest
 import serial
 
 from chargerd.config.document import BusSection
-from chargerd.config.profiles import Parity
+from chargerd.config.profiles.models import Parity
 from chargerd.core.units import Seconds
 from chargerd.modbus import lines
 from chargerd.modbus.connector import connector

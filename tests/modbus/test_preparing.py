@@ -3,7 +3,7 @@
 import pytest
 
 from chargerd.config.loader import load_text
-from chargerd.config.profiles import RelaySection, Setting
+from chargerd.config.profiles.models import RelaySection, Setting
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, ReadRelay
 from chargerd.core.events import (

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from chargerd.config.pacing import BACK_OFF, COILS_EVERY, FAST_EVERY, IDLE_EVERY
-from chargerd.config.register_map import Block
+from chargerd.config.budget.pacing import BACK_OFF, COILS_EVERY, FAST_EVERY, IDLE_EVERY
+from chargerd.config.profiles.register_map import Block
 from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF

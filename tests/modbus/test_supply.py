@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chargerd.config import loader
-from chargerd.config.budget import budget
+from chargerd.config.budget.budget import budget
 from chargerd.config.site import Site
 from chargerd.core.commands import CloseRelay, OpenRelay, Pace, RenewLease, SetPace
 from chargerd.core.events import (

@@ -9,9 +9,9 @@ import struct
 
 import pytest
 
-from chargerd.config.library import load_profiles
-from chargerd.config.profiles import Thermometers
-from chargerd.config.register_map import MeterSection, Number, Quantity, Register
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import Thermometers
+from chargerd.config.profiles.register_map import MeterSection, Number, Quantity, Register
 from chargerd.core.units import Instant, PortId
 from chargerd.modbus.board import Implausible, MeterBoard, RelayBoard, Values
 from chargerd.modbus.feeder import InputBoard, ThermometerBoard

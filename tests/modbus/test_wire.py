@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.config.pacing import DRAIN
+from chargerd.config.budget.pacing import DRAIN
 from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, Seconds
 from chargerd.modbus.frames import Request, read_bits, read_registers, registers_of, write_coil

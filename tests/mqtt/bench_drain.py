@@ -27,7 +27,7 @@ from chargerd.core.session import EnergyQuality, SessionRecord, Settlement, Stop
 from chargerd.core.units import CommandId, PortId, Seconds, SessionId, WattHours
 from chargerd.daemon import SWITCH_INTERVAL
 from chargerd.mqtt.client import MqttLink
-from chargerd.runtime.clock import SystemClock, boot_id
+from chargerd.runtime.process.clock import SystemClock, boot_id
 from chargerd.store.journal import Journal
 from tests.broker import Mosquitto
 from tests.faults.gateway import States, fail, warn

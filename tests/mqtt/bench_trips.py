@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 from rich.console import Console
 
 from chargerd.core.units import Seconds, Watts
-from chargerd.runtime.clock import SystemClock, boot_id
+from chargerd.runtime.process.clock import SystemClock, boot_id
 from chargerd.sim.loads import Load, Phase, resistive
 from chargerd.store.journal import Journal
 from tests.broker import Mosquitto

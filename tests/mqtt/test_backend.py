@@ -20,8 +20,8 @@ from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, Watts
 from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
-from chargerd.runtime.backend import Backend
-from chargerd.runtime.desk import fresh_id
+from chargerd.runtime.commands.backend import Backend
+from chargerd.runtime.commands.handler import fresh_id
 from chargerd.store.codec import dump_command, load_command
 from tests.mqtt.test_commands import NTP, SOON, UNSET, arrived
 from tests.runtime import test_desk

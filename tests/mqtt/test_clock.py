@@ -11,7 +11,7 @@ from chargerd.contract.payloads import EventBody
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.session import Settlement
 from chargerd.core.units import Instant, Seconds
-from chargerd.runtime.clockwatch import ClockWatch
+from chargerd.runtime.reporting.clock_events import ClockWatch
 from tests.core.world import World
 from tests.runtime.test_engine import HandClock
 

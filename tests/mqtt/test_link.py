@@ -25,7 +25,7 @@ from chargerd.mqtt.feed import ACK_WAIT, LedgerSource
 from chargerd.mqtt.heard import Connected, Heard, Lost
 from chargerd.mqtt.reasons import NO_PROGRESS
 from chargerd.mqtt.transport import Transport
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from chargerd.store.journal import Journal
 from tests.backend import Backend
 from tests.broker import Mosquitto

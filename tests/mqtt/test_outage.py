@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from chargerd.core.units import Seconds
-from chargerd.runtime.clock import SystemClock, boot_id
+from chargerd.runtime.process.clock import SystemClock, boot_id
 from chargerd.store.journal import Journal
 from tests.broker import Mosquitto
 from tests.faults.gateway import fail

@@ -16,42 +16,42 @@ from tests.mutants.unnoticed import UNNOTICED
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a register of a board that switches a charging port is written by hand",
-        module="runtime/write_rules.py",
+        module="runtime/local/write_rules.py",
         old="    if used is not None:",
         new="    if used is not None and used.session is None and not used.relay_closed:",
         tests="tests/runtime/test_write_rules.py",
     ),
     Mutant(
         rule="a board whose relay is not read is written to by hand",
-        module="runtime/write_rules.py",
+        module="runtime/local/write_rules.py",
         old="view.relay_closed is not False)",
         new="view.relay_closed)",
         tests="tests/runtime/test_write_rules.py",
     ),
     Mutant(
         rule="the relay of a port that is held open is written to by hand",
-        module="runtime/write_rules.py",
+        module="runtime/local/write_rules.py",
         old="if view is not None and view.state is not PortState.AVAILABLE:",
         new="if False:",
         tests="tests/runtime/test_write_rules.py",
     ),
     Mutant(
         rule="a relay is closed by hand without its dead-man",
-        module="runtime/write_rules.py",
+        module="runtime/local/write_rules.py",
         old="if view is not None and closes and not timed and relay.dead_man is not DeadMan.NONE:",
         new="if False:",
         tests="tests/runtime/test_write_rules.py",
     ),
     Mutant(
         rule="what a dead-man rests on is written by hand",
-        module="runtime/write_rules.py",
+        module="runtime/local/write_rules.py",
         old="return _of_dead_man(board, relay, write) or ",
         new="return ",
         tests="tests/runtime/test_write_rules.py",
     ),
     Mutant(
         rule="a write that has waited goes out though a port has begun meanwhile",
-        module="runtime/line_requests.py",
+        module="runtime/local/line_requests.py",
         old="if respond.closed else guard(),",
         new="if respond.closed else None,",
         tests="tests/runtime/test_line_requests.py",
@@ -324,7 +324,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a command is executed after it expired in a slow disk's queue",
-        module="runtime/desk.py",
+        module="runtime/commands/handler.py",
         old="            elif self._clock.now() >= expires:\n"
         "                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)\n"
         "            else:\n                self._dispatch(event)",
@@ -333,7 +333,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a command without an expiry waits for the disk for ever",
-        module="runtime/desk.py",
+        module="runtime/commands/handler.py",
         old="            elif expires is None:\n"
         "                refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)\n"
         "            elif self._clock.now() >= expires:\n"
@@ -346,35 +346,35 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="the station is not told of a start on its way, so that no stop reaches it",
-        module="runtime/desk.py",
+        module="runtime/commands/handler.py",
         old="        self._dispatch(RequestHeard(request=event))\n\n        def looked_up",
         new="\n        def looked_up",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
         rule="the station is not told of a reset or an enabling on its way",
-        module="runtime/desk.py",
+        module="runtime/commands/handler.py",
         old="        self._dispatch(RequestHeard(request=event))\n        self._remember(",
         new="        self._remember(",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
         rule="the stop of a start that comes to nothing is never done",
-        module="runtime/desk.py",
+        module="runtime/commands/handler.py",
         old="            self._dispatch(RequestDropped(request=event))",
         new="            pass",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
         rule="a command given on site acts when its sender was told long ago that nobody answers",
-        module="runtime/changes.py",
+        module="runtime/local/changes.py",
         old="return after(clock.now(), GOOD_FOR)",
         new="return after(clock.now(), Seconds(86400.0))",
         tests="tests/runtime/test_local.py",
     ),
     Mutant(
         rule="a stop ends the session of the next customer after a crash",
-        module="runtime/reconcile.py",
+        module="runtime/commands/after_restart.py",
         old=" and one.session in {None, record.order.session}",
         new="",
         tests="tests/runtime/test_reconcile.py",
@@ -388,14 +388,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a command with a known id acts again",
-        module="runtime/command_memory.py",
+        module="runtime/commands/memory.py",
         old="        if same is None:\n            return False\n",
         new="        if True:\n            return False\n",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
         rule="a start acts before its id is durable",
-        module="runtime/desk.py",
+        module="runtime/commands/handler.py",
         old="            if not done:\n                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE)\n"
         "            elif",
         new="            if False:\n                pass\n            elif",
@@ -417,7 +417,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a latch is not persisted",
-        module="runtime/scribe.py",
+        module="runtime/reporting/recorder.py",
         old="latches.extend([fact.latch] if fact.latch is not None else [])",
         new="pass",
         tests="tests/runtime/test_small_parts.py",
@@ -613,7 +613,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a timeout is allowed with which one lost answer suspends",
-        module="config/budget.py",
+        module="config/budget/budget.py",
         old="            if one.hung.timed\n",
         new="            if False\n",
         tests="tests/config/test_times.py",

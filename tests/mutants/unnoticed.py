@@ -105,7 +105,7 @@ UNNOTICED: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="parity is forgotten when times are reckoned",
-        module="config/line_time.py",
+        module="config/budget/line_time.py",
         old=" + (bus.parity is not Parity.NONE)",
         new="",
         tests="tests/config/test_budget.py::test_parity_and_stop_bits_are_reckoned_with",
@@ -210,7 +210,7 @@ UNNOTICED: tuple[Mutant, ...] = (
     ),
     Mutant(
         rule="a hung thread is noticed late",
-        module="runtime/supervisor.py",
+        module="runtime/process/supervisor.py",
         old="> one.patience",
         new="> 2 * one.patience",
         tests="tests/runtime/test_giving_up.py -k in_its_time",

@@ -19,7 +19,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.units import Instant, PortId
 from chargerd.core.view import PortState, PortView
-from chargerd.runtime.line_requests import LineRequests
+from chargerd.runtime.local.line_requests import LineRequests
 from tests.logs import capture_logs
 from tests.modbus.kit import Bench
 

@@ -22,7 +22,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits, holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
-from chargerd.runtime.desk import Desk
+from chargerd.runtime.commands.handler import Desk
 from tests.runtime.test_engine import PLAN, PORT, HandClock
 
 ID = CommandId("c-1")

@@ -17,10 +17,10 @@ from chargerd.contract.ledger import Json
 from chargerd.core.moment import ClockQuality
 from chargerd.core.units import BoardId
 from chargerd.mqtt.certificates import Expiry, KeyFiles
-from chargerd.runtime import examine, examine_site
-from chargerd.runtime.doctor import Doctor, as_plain
-from chargerd.runtime.examine import Check, Verdict, of_machine, of_watchdog
-from chargerd.runtime.examine_site import of_certificates, of_content, of_file, of_site
+from chargerd.runtime.local import examine, examine_site
+from chargerd.runtime.local.doctor import Doctor, as_plain
+from chargerd.runtime.local.examine import Check, Verdict, of_machine, of_watchdog
+from chargerd.runtime.local.examine_site import of_certificates, of_content, of_file, of_site
 from tests.judging import every
 from tests.modbus.kit import SITE, VirtualClock
 
@@ -56,7 +56,7 @@ def test_who_vouches_for_the_clock_is_told(tmp_path: Path, quality: ClockQuality
 
 
 def test_a_clock_that_shows_the_past_is_at_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chargerd.runtime.examine.time.time", lambda: 1_000_000_000.0)
+    monkeypatch.setattr("chargerd.runtime.local.examine.time.time", lambda: 1_000_000_000.0)
     (check,) = about(machine(tmp_path), "clock")
     assert check.verdict is Verdict.FAULT
     assert "2001-09-09" in check.what
@@ -72,7 +72,7 @@ def test_a_disk_is_judged_by_what_is_free_and_whether_it_takes_anything(
     found = SimpleNamespace(
         f_bavail=free, f_frsize=MEBI, f_flag=os.ST_RDONLY if read_only else 0, f_files=9, f_favail=9
     )
-    monkeypatch.setattr("chargerd.runtime.examine.os.statvfs", lambda _folder: found)
+    monkeypatch.setattr("chargerd.runtime.local.examine.os.statvfs", lambda _folder: found)
     assert verdicts(machine(tmp_path), "disk") == [verdict]
 
 

@@ -19,7 +19,7 @@ from chargerd.core.events import BusEvent, RelayReadBack
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.daemon import GAVE_UP, Daemon
 from chargerd.runtime.engine import Engine
-from chargerd.runtime.supervisor import Supervisor
+from chargerd.runtime.process.supervisor import Supervisor
 from chargerd.sim.event_bus import EventBus
 from chargerd.sim.world import World
 from chargerd.store.journal import Journal
@@ -226,8 +226,8 @@ def test_after_an_error_of_the_disk_it_begins_anew_with_the_end_of_the_last_sess
     ticked = threading.Semaphore(0)
     monkeypatch.setattr("os._exit", left.append)
     monkeypatch.setattr("signal.signal", lambda _number, _handler: None)
-    monkeypatch.setattr("chargerd.runtime.sdnotify.watchdog_interval", lambda: 0.1)
-    monkeypatch.setattr("chargerd.runtime.sdnotify.notify", lambda *_what: ticked.release())
+    monkeypatch.setattr("chargerd.runtime.process.sd_notify.watchdog_interval", lambda: 0.1)
+    monkeypatch.setattr("chargerd.runtime.process.sd_notify.notify", lambda *_what: ticked.release())
     monkeypatch.setattr(Journal, "restart_wanted", property(lambda _self: shaken.is_set()))
     monkeypatch.setattr(Engine, "idle", lambda _self: False)  # One relay is not read back any more.
     running = threading.Thread(target=daemon.run, daemon=True)

@@ -11,8 +11,8 @@ from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import Event, StartRequested, StopRequested, UpdateRequested
 from chargerd.core.session import Source
 from chargerd.core.units import CommandId, Instant, PortId, SessionId, Watts
-from chargerd.runtime import known
-from chargerd.runtime.desk import Desk
+from chargerd.runtime.commands import known
+from chargerd.runtime.commands.handler import Desk
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
 from tests.runtime.test_engine import PLAN

@@ -5,7 +5,7 @@ import pytest
 from chargerd.control.client import ControlFailure
 from chargerd.control.methods import BadParams
 from chargerd.core.view import PortState
-from chargerd.runtime.line_requests import MOST_WAITING
+from chargerd.runtime.local.line_requests import MOST_WAITING
 from tests.modbus.kit import FIRST_METER, Bench, Reply, frame, site
 from tests.runtime.technician import Technician
 

@@ -13,11 +13,11 @@ from chargerd.control.server import Peer, Responder
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
 from chargerd.core.units import Instant, Seconds
-from chargerd.runtime.accounts import Accounts
-from chargerd.runtime.changes import GOOD_FOR
 from chargerd.runtime.engine import Engine
-from chargerd.runtime.lines import Lines
-from chargerd.runtime.local import LocalHandler, action
+from chargerd.runtime.local.changes import GOOD_FOR
+from chargerd.runtime.local.handler import LocalHandler, action
+from chargerd.runtime.local.lines import Lines
+from chargerd.runtime.local.settlements import Accounts
 from chargerd.store.journal import Journal
 from tests.runtime.test_desk import Stage
 from tests.runtime.test_engine import PLAN, Recorder

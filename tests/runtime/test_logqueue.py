@@ -4,7 +4,7 @@ import io
 import os
 import threading
 
-from chargerd.runtime.logqueue import MOST_LINES, LogQueue
+from chargerd.runtime.process.log_queue import MOST_LINES, LogQueue
 from tests.patience import PATIENCE_S
 
 

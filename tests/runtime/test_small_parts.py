@@ -29,11 +29,11 @@ from chargerd.core.session import Order, SessionRecord, Settlement, Source, Stop
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortView
-from chargerd.runtime import sdnotify
-from chargerd.runtime.clock import SystemClock, boot_id
-from chargerd.runtime.onlooker import Every, Onlooker
-from chargerd.runtime.scribe import Scribe, batch_of, event_name, outline
-from chargerd.runtime.supervisor import Supervisor
+from chargerd.runtime.process import sd_notify
+from chargerd.runtime.process.clock import SystemClock, boot_id
+from chargerd.runtime.process.supervisor import Supervisor
+from chargerd.runtime.reporting.recorder import Scribe, batch_of, event_name, outline
+from chargerd.runtime.reporting.watcher import Every, Onlooker
 from tests.patience import PATIENCE_S
 from tests.runtime.test_engine import PLAN, PORT, HandClock
 
@@ -63,7 +63,7 @@ def test_the_clock_runs_on_and_says_who_vouches_for_it(monkeypatch: pytest.Monke
 
 def test_without_a_boot_id_the_process_stands_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert boot_id() == boot_id()
-    monkeypatch.setattr("chargerd.runtime.clock.BOOT_ID", tmp_path / "none")
+    monkeypatch.setattr("chargerd.runtime.process.clock.BOOT_ID", tmp_path / "none")
     assert boot_id().startswith("process-")
 
 
@@ -209,17 +209,17 @@ def test_log_events_carry_the_figures() -> None:
 
 def test_words_to_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    sdnotify.notify("READY=1")
+    sd_notify.notify("READY=1")
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(path))
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
-        sdnotify.notify("READY=1", "STATUS=good")
+        sd_notify.notify("READY=1", "STATUS=good")
         assert sock.recv(100) == b"READY=1\nSTATUS=good"
     path.unlink()
-    sdnotify.notify("WATCHDOG=1")
+    sd_notify.notify("WATCHDOG=1")
     monkeypatch.setenv("NOTIFY_SOCKET", "@nobody-listens-here")
-    sdnotify.notify("WATCHDOG=1")
+    sd_notify.notify("WATCHDOG=1")
 
 
 @pytest.mark.parametrize(
@@ -237,4 +237,4 @@ def test_the_watchdogs_interval(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert sdnotify.watchdog_interval() == seconds
+    assert sd_notify.watchdog_interval() == seconds

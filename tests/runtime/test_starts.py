@@ -4,7 +4,7 @@ import pytest
 
 from chargerd.contract.ledger import Body, Recovery
 from chargerd.contract.payloads import EventBody, Severity
-from chargerd.runtime import starts
+from chargerd.runtime.reporting import starts
 
 
 def recovery(count: int, newest: Body | None) -> Recovery:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from chargerd.core.units import PortId, Seconds
-from chargerd.runtime.stopping import stop_buses
+from chargerd.runtime.process.stopping import stop_buses
 
 WITHIN = Seconds(3.0)
 

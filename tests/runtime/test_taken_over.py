@@ -11,8 +11,8 @@ from chargerd.core.clock import Clock
 from chargerd.core.events import BusEvent
 from chargerd.core.units import WattHours
 from chargerd.daemon import Daemon
-from chargerd.runtime.clock import SystemClock
-from chargerd.runtime.host import Host
+from chargerd.runtime.process.clock import SystemClock
+from chargerd.runtime.process.host import Host
 from chargerd.sim.world import World
 from chargerd.store.place import Upkeep
 from tests.runtime.test_giving_up import SITE, TalkingBus

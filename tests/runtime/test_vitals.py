@@ -9,8 +9,8 @@ from chargerd.config.loader import load_text
 from chargerd.contract.ledger import Body, LedgerSpan
 from chargerd.core.units import BoardId, Seconds
 from chargerd.modbus.wire import Counters
-from chargerd.runtime import vitals
-from chargerd.runtime.vitals import HEALTH_EVERY, Vitals
+from chargerd.runtime.reporting import health as reporting
+from chargerd.runtime.reporting.health import HEALTH_EVERY, Vitals
 from tests.modbus.kit import VirtualClock
 
 SITE = """\
@@ -62,7 +62,7 @@ def test_boards_are_told_when_they_change_and_health_once_a_minute(
     (tmp_path / "journal.db").write_bytes(b"12345")
     hot = tmp_path / "temp"
     hot.write_text("54321\n", encoding="ascii")
-    monkeypatch.setattr(vitals, "TEMPERATURE", hot)
+    monkeypatch.setattr(reporting, "TEMPERATURE", hot)
     told, bus, clock = Told(), OneBus(), VirtualClock()
     watch = Vitals(
         link=told,

@@ -10,7 +10,7 @@ from chargerd.config.site import Site
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import BoardId, PortId
 from chargerd.core.view import PortState
-from chargerd.runtime.write_rules import Write, refusal
+from chargerd.runtime.local.write_rules import Write, refusal
 from tests.runtime.technician import at_rest
 
 SITE = load_text(

@@ -4,9 +4,9 @@ import pytest
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
-from chargerd.config.library import load_profiles
-from chargerd.config.profiles import Profile
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.library import load_profiles
+from chargerd.config.profiles.models import Profile
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.config.site import Board
 from chargerd.core.units import BoardId, Instant
 from chargerd.sim.boards import BoardSim, Codec

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import serial
 
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.core.units import Seconds
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.process.clock import SystemClock
 from chargerd.sim.boards import Codec
 from chargerd.sim.line import LineFaults, PtyLine
 from chargerd.sim.loads import resistive

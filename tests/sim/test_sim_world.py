@@ -1,6 +1,6 @@
 import pytest
 
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.core.units import Instant, Seconds, Watts
 from chargerd.sim.loads import Phase, kettle, lithium, resistive
 from chargerd.sim.parts import Edge, Happening

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chargerd.contract.ledger import Batch, Owner
-from chargerd.runtime import machine
+from chargerd.runtime.process import machine
 from chargerd.store.backup import MARK, MARK_AT
 from chargerd.store.place import Upkeep
 from chargerd.store.tables import Tables

@@ -11,8 +11,8 @@ from chargerd.cli.chargerctl import main
 from chargerd.contract.ledger import Batch, Body, Json
 from chargerd.control.methods import checked
 from chargerd.control.server import ControlServer, Peer, Responder
-from chargerd.runtime.accounts import SLICE, Accounts
-from chargerd.runtime.clock import SystemClock
+from chargerd.runtime.local.settlements import SLICE, Accounts
+from chargerd.runtime.process.clock import SystemClock
 from tests.store.kit import Opened, connection_of, entry
 
 COUNT = 250

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from chargerd.config.budget.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
 from chargerd.config.document import BusSection
-from chargerd.config.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
-from chargerd.config.profiles import Parity, Profile, Timing
-from chargerd.config.register_map import Block
+from chargerd.config.profiles.models import Parity, Profile, Timing
+from chargerd.config.profiles.register_map import Block
 from chargerd.core.units import Seconds
 
 ROUND_TRIP = Seconds(0.01)

@@ -13,7 +13,7 @@ from chargerd.contract.ledger import Batch, RememberedCommand, Reply
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.units import CommandId, SessionId
-from chargerd.runtime.known import ALWAYS, Known, Shelf
+from chargerd.runtime.commands.known import ALWAYS, Known, Shelf
 
 MOST_CORRELATION = 1024
 """Bytes of a command's Correlation Data that are kept over a crash; what is longer is echoed until then alone."""

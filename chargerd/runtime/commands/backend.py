@@ -29,9 +29,9 @@ from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
 from chargerd.core.view import CircuitView, PortView
-from chargerd.runtime.command_memory import Respond
-from chargerd.runtime.desk import Desk
-from chargerd.runtime.onlooker import Every
+from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.memory import Respond
+from chargerd.runtime.reporting.watcher import Every
 
 if TYPE_CHECKING:
     from chargerd.mqtt.client import MqttLink  # Loaded where there is a broker.

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from chargerd.config.register_map import MeterSection
+from chargerd.config.profiles.register_map import MeterSection
 from chargerd.config.rows import HIGHEST, Address, Model, Row, UnitId, Value
 from chargerd.core.plan import DeadMan
 

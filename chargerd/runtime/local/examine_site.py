@@ -14,7 +14,7 @@ from chargerd.config.plans import is_leased
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Board, Site
 from chargerd.core.plan import DeadMan
-from chargerd.runtime.examine import Check, fault, ok, warning
+from chargerd.runtime.local.examine import Check, fault, ok, warning
 
 DAY_MS = 86_400_000
 SOON = 30 * DAY_MS

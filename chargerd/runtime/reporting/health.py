@@ -13,7 +13,7 @@ from chargerd.contract.payloads import BoardHealth, BoardStateBody, BusHealthBod
 from chargerd.core.clock import Clock
 from chargerd.core.units import BoardId, Seconds
 from chargerd.core.view import PortView
-from chargerd.runtime.onlooker import Every
+from chargerd.runtime.reporting.watcher import Every
 
 HEALTH_EVERY = Seconds(60.0)
 TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")

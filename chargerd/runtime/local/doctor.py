@@ -14,10 +14,10 @@ from chargerd.config.site import Site
 from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
-from chargerd.runtime.examine import Check, fault, of_machine, of_watchdog, ok, warning
-from chargerd.runtime.examine_site import of_certificates, of_file, of_site
-from chargerd.runtime.sdnotify import watchdog_interval
-from chargerd.runtime.vitals import Watched
+from chargerd.runtime.local.examine import Check, fault, of_machine, of_watchdog, ok, warning
+from chargerd.runtime.local.examine_site import of_certificates, of_file, of_site
+from chargerd.runtime.process.sd_notify import watchdog_interval
+from chargerd.runtime.reporting.health import Watched
 
 Fields = Mapping[str, Json]
 LOOK_AT_LINE = "look at its supply and its plug: chargerctl boards; chargerctl scan {line}"

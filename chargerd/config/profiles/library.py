@@ -12,14 +12,13 @@ from pydantic import ValidationError
 
 from chargerd.config.explain import keys_at, said, shown_path
 from chargerd.config.problems import ConfigurationError, Problem
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.source import Path as Place
 from chargerd.config.source import Source, parse
 from chargerd.config.work import near_key
 
 SITE_PROFILES = (Path("/etc/chargerd/profiles.d"),)
 """Where a site puts profiles of its own."""
-_PACKAGE = "chargerd.modbus.profiles"
 _SHIPPED = "chargerd"
 """Stands for the folder of the profiles that come with the program."""
 _NAME = re.compile(r"^  ([\w.-]+):", re.MULTILINE)
@@ -53,7 +52,7 @@ def _whole(path: Path, what: str, hint: str) -> ConfigurationError:
 def _shipped_files() -> Mapping[str, str]:
     """Return the names of the program's profiles, each with its file, without reading what they say."""
     found: dict[str, str] = {}
-    for entry in sorted(files(_PACKAGE).iterdir(), key=lambda entry: entry.name):
+    for entry in sorted(files(__package__).iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".yaml"):
             _head, _line, profiles = entry.read_text(encoding="utf-8").partition("\nprofiles:\n")
             found |= dict.fromkeys(_NAME.findall(profiles), f"{_SHIPPED}/{entry.name}")
@@ -88,7 +87,7 @@ def whereabouts(file: str) -> Path:
     """Return where a file of `Library.files` is on this machine."""
     if file not in _shipped_files().values():
         return Path(file).absolute()
-    return Path(str(files(_PACKAGE).joinpath(file.removeprefix(f"{_SHIPPED}/"))))
+    return Path(str(files(__package__).joinpath(file.removeprefix(f"{_SHIPPED}/"))))
 
 
 def folders_for(path: Path, folders: Sequence[Path] = SITE_PROFILES) -> tuple[Path, ...]:
@@ -150,7 +149,7 @@ class _Profiles(Mapping[str, Profile]):
 @cache
 def shipped_family(name: str) -> Mapping[str, Profile]:
     """Return the profiles of one of the program's files, read once: these do not change while it runs."""
-    text = files(_PACKAGE).joinpath(name.removeprefix(f"{_SHIPPED}/")).read_text(encoding="utf-8")
+    text = files(__package__).joinpath(name.removeprefix(f"{_SHIPPED}/")).read_text(encoding="utf-8")
     problems: list[Problem] = []
     found = _family(parse(text, name), problems)
     if problems:

@@ -8,7 +8,7 @@ open stay open, no relay is closed without its dead-man, and what makes a board 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chargerd.config.profiles import RelaySection
+from chargerd.config.profiles.models import RelaySection
 from chargerd.config.site import Board, Site
 from chargerd.core.plan import DeadMan
 from chargerd.core.units import BoardId, CircuitId, PortId

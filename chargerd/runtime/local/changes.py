@@ -14,8 +14,8 @@ from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortView
-from chargerd.runtime.backend import update_of
-from chargerd.runtime.desk import Desk, fresh_id
+from chargerd.runtime.commands.backend import update_of
+from chargerd.runtime.commands.handler import Desk, fresh_id
 from chargerd.runtime.engine import Engine
 
 Fields = Mapping[str, Json]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chargerd.core.clock import Clock
-from chargerd.runtime.clock import SystemClock, boot_id
-from chargerd.runtime.machine import machine
+from chargerd.runtime.process.clock import SystemClock, boot_id
+from chargerd.runtime.process.machine import machine
 
 
 class HostClock(Clock, Protocol):

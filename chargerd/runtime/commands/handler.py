@@ -35,8 +35,8 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits, StationPlan, circuit_of
 from chargerd.core.session import Order, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
-from chargerd.runtime.command_memory import CommandMemory, JournalOfCommands, Respond
-from chargerd.runtime.meeting import Meeting
+from chargerd.runtime.commands.memory import CommandMemory, JournalOfCommands, Respond
+from chargerd.runtime.commands.rendezvous import Meeting
 
 FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, ReplyStatus.EXPIRED})
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from chargerd.config.line_time import WRITE, Frames, LineTime, inputs, read_back, registers, thermometers
-from chargerd.config.pacing import (
+from chargerd.config.budget.line_time import WRITE, Frames, LineTime, inputs, read_back, registers, thermometers
+from chargerd.config.budget.pacing import (
     BACK_OFF,
     COILS_EVERY,
     FAST_BETWEEN,
@@ -26,10 +26,10 @@ from chargerd.config.pacing import (
     THERMOMETERS_EVERY,
     VOLTAGE_EVERY,
 )
+from chargerd.config.budget.population import Hung, Population
 from chargerd.config.plans import MOST_PHASES, POWER_EVERY, RENEW_EVERY
-from chargerd.config.population import Hung, Population
-from chargerd.config.profiles import Profile
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.models import Profile
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.core.units import PortId, Seconds
 
 ENERGY_EVERY = Seconds(60.0)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from chargerd.config.register_map import Quantity
+from chargerd.config.profiles.register_map import Quantity
 from chargerd.config.rows import HIGHEST
 from chargerd.config.site import Board, Site
 from chargerd.contract.ledger import Json
@@ -34,7 +34,7 @@ from chargerd.modbus.frames import (
 )
 from chargerd.modbus.manual import Manual, Outcome, Rate
 from chargerd.modbus.trace import Traced
-from chargerd.runtime.write_rules import Write, refusal
+from chargerd.runtime.local.write_rules import Write, refusal
 
 Fields = Mapping[str, Json]
 UNKNOWN_TIMEOUT = Seconds(0.3)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from chargerd.config.budget.line_time import LineTime
 from chargerd.config.document import BusSection
-from chargerd.config.line_time import LineTime
 from chargerd.config.plans import is_leased
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Site
 from chargerd.core.plan import Protection, mains_of
 from chargerd.core.units import BoardId, PortId

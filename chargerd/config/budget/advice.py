@@ -3,20 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from chargerd.config.budget import (
-    Budget,
-    Fault,
-    Trouble,
-    budget,
-    fits,
-    most_ports,
-    populations_of,
-)
-from chargerd.config.bus_load import load_of
+from chargerd.config.budget.budget import Budget, Fault, Trouble, budget, fits, most_ports, populations_of
+from chargerd.config.budget.bus_load import load_of
+from chargerd.config.budget.line_time import LineTime
+from chargerd.config.budget.population import Population
 from chargerd.config.document import Document
-from chargerd.config.line_time import LineTime
-from chargerd.config.population import Population
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Site
 from chargerd.config.source import Path
 from chargerd.config.work import Work

@@ -13,11 +13,11 @@ from chargerd.core.events import StopRequested
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
-from chargerd.runtime.accounts import Accounts
-from chargerd.runtime.changes import Changes, expiry, limits_of, nobody, replying
-from chargerd.runtime.desk import Desk, fresh_id
+from chargerd.runtime.commands.handler import Desk, fresh_id
 from chargerd.runtime.engine import Engine
-from chargerd.runtime.lines import Lines
+from chargerd.runtime.local.changes import Changes, expiry, limits_of, nobody, replying
+from chargerd.runtime.local.lines import Lines
+from chargerd.runtime.local.settlements import Accounts
 
 Fields = Mapping[str, Json]
 

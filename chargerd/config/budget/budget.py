@@ -1,7 +1,7 @@
 """The reaction time a site's buses leave: from too much current at the clamp to an open contact, port by port.
 
 `budget(site)` foretells what the schedule does when every port is closed and one more is being started; the paces
-are the schedule's own (`chargerd.config.pacing`). All spans are seconds.
+are the schedule's own (`chargerd.config.budget.pacing`). All spans are seconds.
 """
 
 import math
@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chargerd.config.bus_load import POLLS, Fast, Load, again, another_port, load_of
-from chargerd.config.line_time import WRITE, LineTime, read_back
-from chargerd.config.pacing import GATEWAY_MAY_WAIT
+from chargerd.config.budget.bus_load import POLLS, Fast, Load, again, another_port, load_of
+from chargerd.config.budget.line_time import WRITE, LineTime, read_back
+from chargerd.config.budget.pacing import GATEWAY_MAY_WAIT
+from chargerd.config.budget.population import Population, population
 from chargerd.config.plans import LEASE, RENEW_EVERY
-from chargerd.config.population import Population, population
-from chargerd.config.profiles import Profile
+from chargerd.config.profiles.models import Profile
 from chargerd.config.site import PortWiring, Site
 from chargerd.core.plan import RENEWAL_MARGIN, RETRY_FIRST
 from chargerd.core.units import PortId, Seconds

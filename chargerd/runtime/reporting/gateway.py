@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from chargerd import __version__
-from chargerd.config.budget import budget
+from chargerd.config.budget.budget import budget
 from chargerd.config.site import Site
 from chargerd.contract import bodies
 from chargerd.contract.commands import KNOWN
@@ -13,7 +13,7 @@ from chargerd.core.clock import Clock
 from chargerd.core.units import PortId
 from chargerd.core.view import PortView
 from chargerd.runtime.engine import Engine
-from chargerd.runtime.vitals import Watched
+from chargerd.runtime.reporting.health import Watched
 from chargerd.store.journal import Journal
 
 

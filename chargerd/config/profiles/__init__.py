@@ -1,0 +1,1 @@
+"""Board profiles: the schema, the register map, and the files that come with the program."""

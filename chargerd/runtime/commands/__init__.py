@@ -1,0 +1,1 @@
+"""Commands in: what the backend asks for, at most once each, over restarts too."""

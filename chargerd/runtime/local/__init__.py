@@ -1,0 +1,1 @@
+"""Requests of the control socket: what a technician asks for and changes on site."""

@@ -1,0 +1,1 @@
+"""News out: what ports, boards and the gateway are doing, into the journal and to whoever shows it."""
