@@ -425,8 +425,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a late answer is taken for the answer to the next request",
         module="modbus/wire.py",
-        old="        silent = self._fall_silent(",
-        new="        silent = True or self._fall_silent(",
+        old="        silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=urgent)",
+        new="        silent = True",
         tests="tests/modbus/test_wire.py",
     ),
     Mutant(
