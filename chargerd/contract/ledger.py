@@ -1,7 +1,26 @@
-"""Rows that pass between the rooms: what the journal keeps and the broker is told, in the contract's own words.
+"""Rows that pass between journal and broker: what is kept and what is told, in the contract's own words.
 
-A body is the JSON object of a message without its envelope (`gateway`, `stream`, `seq`, `at`, `clock`, `boot`,
-`up_ms`, `offline`): the journal stores it, the MQTT client wraps it, and neither has to know the other.
+Theory. A settlement must reach the backend exactly once in effect, over a broker that may be killed, a network
+that is away for weeks, and a gateway that loses power at any instant. No message can do that by itself: a
+PUBACK says that the broker has it, and a killed broker forgets. So there is a ledger.
+
+- Each fact becomes a row with a number, appended in the same transaction as what it is about (the session's
+  end, the latch). What happened and what is told of it cannot part.
+- A row is sent at QoS 1, and again, until the backend's own `ack` says up to which number *it* has stored them.
+  Whoever receives a row twice knows it by its number.
+- Numbers have no holes. A row that left by age, or that no broker takes, is replaced by a `gap` that says which
+  numbers it stands for, so nobody waits for them. Another `stream` begins another numbering: after a damaged
+  file, or on another machine.
+- Settlements are chained as well: each has a digest over itself and the one before, made by the journal.
+
+A row's stamps are those of its making and are never rewritten; the envelope (`gateway`, `stream`, `seq`, `at`,
+`clock`, `boot`, `up_ms`, `offline`) is put on when it is sent. So the journal stores bodies and the link wraps
+them, and neither knows the other.
+
+What it cannot know: whether a backend that has acknowledged a row still has it. It asks by `replay` for what is
+kept.
+
+Reasons stand in `docs/decisions/0010-journal.md` and `0050-mqtt-link.md`.
 """
 
 from collections.abc import Mapping
