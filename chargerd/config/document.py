@@ -81,7 +81,7 @@ class MqttSection(Model):
 
     @property
     def broker_port(self) -> int:
-        """The port to connect to."""
+        """The port that is registered for MQTT with TLS, or without, if none is given."""
         return self.port or (1883 if self.tls is None else 8883)
 
 

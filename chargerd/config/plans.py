@@ -63,12 +63,12 @@ CHARGE_END = {
 
 
 def limits(site: LimitsSection, port: LimitsSection) -> Limits:
-    """Return a port's limits."""
+    """Return a port's limits: its own where it says any, else the site's, else the core's defaults."""
     return Limits(**_said(LIMITS, site, port))
 
 
 def protection(site: ProtectionSection, port: ProtectionSection) -> Protection:
-    """Return a port's thresholds and delays."""
+    """Return a port's thresholds and delays, found like its limits."""
     return Protection(**_said(PROTECTION, site, port))
 
 

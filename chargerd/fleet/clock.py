@@ -22,7 +22,7 @@ class Time(Protocol):
         """Return the seconds since some beginning."""
 
     def wall_ms(self) -> int:
-        """Return the wall time."""
+        """Return the wall time in milliseconds since 1970."""
 
 
 class RealTime(Time):

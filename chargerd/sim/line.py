@@ -124,7 +124,7 @@ class PtyLine:
 
     @property
     def silence(self) -> Seconds:
-        """3.5 characters."""
+        """3.5 characters, in seconds, as MODBUS over Serial Line V1.02 wants it between frames (2.5.1.1)."""
         return Seconds(SILENCE * self._character)
 
     def start(self) -> None:

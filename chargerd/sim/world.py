@@ -83,7 +83,7 @@ class World:
         return self._now
 
     def socket(self, port: str) -> Socket:
-        """Return the socket of a port."""
+        """Return the socket of a port. Raises `KeyError` if the site has no such port."""
         return self._sockets[PortId(port)]
 
     def relay(self, port: str) -> Relay:

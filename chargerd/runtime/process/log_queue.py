@@ -22,7 +22,7 @@ class LogQueue:
         self._thread.start()
 
     def write(self, line: str) -> int:
-        """Queue a line."""
+        """Queue a line; a full queue drops it, since a trip must not wait for whoever reads the log."""
         try:
             self._lines.put_nowait(line)
         except queue.Full:

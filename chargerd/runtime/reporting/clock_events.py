@@ -39,7 +39,7 @@ class ClockWatch:
         self.look()
 
     def look(self) -> None:
-        """Compare the clocks."""
+        """Compare the wall clock with the boot clock, which nobody sets; tell of first setting and steps."""
         moment = self._clock.moment()
         if moment.wall_ms is None:
             self._untimed, self._offset_ms = True, None
