@@ -67,7 +67,8 @@ from chargerd.core.port.condition import Step, Surroundings
 from chargerd.core.port.port import Port
 from chargerd.core.port.readings import implausible, is_known, noticed
 from chargerd.core.port.resuming import Outlook, outlook
-from chargerd.core.port.table import Trigger, react
+from chargerd.core.port.rules import Trigger
+from chargerd.core.port.table import react
 from chargerd.core.protection.frozen import Frozen
 from chargerd.core.protection.thermal import cooled
 from chargerd.core.session import SessionRecord, StopDetail, Warmth

@@ -384,7 +384,7 @@ BENDS: tuple[Bend, ...] = (
         _CIRCUITS + "test_what_was_shed_rests_for_a_minute_before_it_comes_back",
     ),
     Bend(
-        "port.guards",
+        "port.suspending",
         "port.rested(now) and ",
         "",
         _CIRCUITS + "test_what_was_shed_rests_for_a_minute_before_it_comes_back",
@@ -416,8 +416,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.table",
-        'Rule("close", when.guards_hold, do.durable_and_close)',
-        'Rule("close", when.always, do.durable_and_close)',
+        'Rule("close", starting.guards_hold, starting.durable_and_close)',
+        'Rule("close", always, starting.durable_and_close)',
         _ASKED + "test_guards_are_checked_once_more_before_closing",
         (),
         (("hindrance", "lose_store"), ("code", "failed")),
@@ -437,7 +437,7 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend("port.port", "elif self.shown_free():", "elif True:", _LATE, (1.6, 0.05)),
     Bend(
-        "port.guards",
+        "port.starting",
         "Step.READINGS, Step.PERSIST, Step.TURN, Step.POWER}",
         "Step.READINGS}",
         _ASKED + "test_guards_are_checked_once_more_before_closing",
@@ -445,13 +445,13 @@ BENDS: tuple[Bend, ...] = (
         (("hindrance", "find_current"), ("code", "relay_fault")),
     ),
     Bend(
-        "port.guards",
+        "port.starting",
         "return welded(port, event, now) or (",
         "return (",
         _CONTACTORS + "test_current_that_comes_and_goes_below_a_late_contactor_is_a_weld_all_the_same",
     ),
     Bend(
-        "port.guards",
+        "port.starting",
         "port.step is Step.POWER and port.may_close(now) and port.shown_free()",
         "port.step is Step.POWER and port.may_close(now)",
         _CONTACTORS + "test_readings_that_never_agree_once_the_contactor_is_closed_fail_the_start",
@@ -590,13 +590,13 @@ BENDS: tuple[Bend, ...] = (
         _RELAYS + "test_a_relay_found_closed_is_opened_the_second_time_locked_out",
     ),
     Bend(
-        "port.resets",
+        "port.latching",
         "return request.source is Source.LOCAL and bool(request.reason)",
         "return request.source is Source.LOCAL",
         _RELAYS + "test_a_lock_out_survives_a_restart_and_only_a_person_with_a_reason_clears_it",
     ),
     Bend(
-        "port.resets",
+        "port.latching",
         "return request.source is Source.LOCAL and bool(request.reason)",
         "return bool(request.reason)",
         _RELAYS + "test_a_lock_out_survives_a_restart_and_only_a_person_with_a_reason_clears_it",
@@ -669,7 +669,7 @@ BENDS: tuple[Bend, ...] = (
         _RESTART + "test_a_session_killed_before_its_first_checkpoint_is_an_estimate_too",
     ),
     Bend(
-        "port.guards",
+        "port.ending",
         "return event.session is not None and event.session != port.session.order.session",
         "return False",
         _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",
@@ -677,7 +677,7 @@ BENDS: tuple[Bend, ...] = (
         (("situation", "charging"),),
     ),
     Bend(
-        "port.guards",
+        "port.ending",
         "return stop.session is None and not stop.force and stop.source is Source.REMOTE",
         "return False",
         _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",

@@ -75,14 +75,14 @@ BOARD_BENDS: tuple[Bend, ...] = (
     ),
     # The first reading.
     Bend(
-        "port.guards",
+        "port.starting",
         "event.current is not None and reached(began, event.at)",
         "reached(began, event.at)",
         _RELAYS + "test_only_a_current_measured_since_the_closing_completes_a_start",
         ("energy",),
     ),
     Bend(
-        "port.guards",
+        "port.starting",
         "event.current is not None and reached(began, event.at)",
         "event.current is not None",
         _RELAYS + "test_only_a_current_measured_since_the_closing_completes_a_start",

@@ -177,7 +177,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
         "scenarios.test_requests:test_it_is_at_rest_when_no_session_goes_on_whatever_relays_say",
     ),
     Bend(
-        "port.guards",
+        "port.starting",
         "return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))",
         "return bool(port.obstacles(now))",
         _BEGUN + "test_a_start_in_the_moment_of_the_beginning_is_accepted_and_waits",
@@ -209,7 +209,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
         _BEGUN + "test_no_contactor_closes_above_a_relay_that_nobody_has_read",
     ),
     Bend(
-        "port.guards",
+        "port.starting",
         "or (no_room(port, event, now) and port.room_unclear())",
         "",
         _BEGUN + "test_nor_from_one_that_may_not_wait_where_others_may",
@@ -340,13 +340,13 @@ COMMAND_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.table",
-        'T.DISABLED: (Rule("withdraw", when.untouched, do.withdraw), *IGNORE)',
+        'T.DISABLED: (Rule("withdraw", starting.untouched, starting.withdraw), *IGNORE)',
         "T.DISABLED: IGNORE",
         _SAID + "test_no_relay_closes_for_a_start_once_its_port_is_disabled",
         ("turn", "A01"),
     ),
     Bend(
-        "port.guards",
+        "port.starting",
         "    return not port.session.touched",
         "    return True",
         _SAID + "test_a_session_that_comes_back_from_a_suspension_goes_on_though_its_port_is_disabled",
@@ -371,7 +371,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.table",
-        '        T.DISABLED: (Rule("withdraw", when.always, do.withdraw),),\n',
+        '        T.DISABLED: (Rule("withdraw", always, starting.withdraw),),\n',
         "        T.DISABLED: IGNORE,\n",
         _SAID + "test_a_start_that_waits_for_its_circuit_is_withdrawn",
         (),

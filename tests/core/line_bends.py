@@ -32,8 +32,8 @@ _STAYS_OPEN, _CLOSES = (("closes", False),), (("closes", True),)
 LINE_BENDS: tuple[Bend, ...] = (
     Bend("port.condition", "self.station.lines.changed(self.id)", "False", _ANOTHER),
     Bend("port.condition", " or self.station.lines.pending(self.id)", "", _WAITS),
-    Bend("port.guards", "and port.station.lines.recognised(port.id)", "and True", _GOES_ON, ((5, 6), False)),
-    Bend("port.guards", "lines.recognised(port.id)", "lines.steady(port.id)", _GOES_ON, (None, False)),
+    Bend("port.suspending", "and port.station.lines.recognised(port.id)", "and True", _GOES_ON, ((5, 6), False)),
+    Bend("port.suspending", "lines.recognised(port.id)", "lines.steady(port.id)", _GOES_ON, (None, False)),
     Bend(
         "site.line_sessions",
         "react(port, Trigger.CIRCUIT_SUSPEND, DeadlineReached(), now)",
@@ -50,7 +50,7 @@ LINE_BENDS: tuple[Bend, ...] = (
     Bend("site.line_sessions", "port.recover_until = after(now.instant, patience)", "pass", _LATE),
     Bend(
         "port.table",
-        '            Rule("line_changed", when.on_another_line, do.wait_on_for_more),\n',
+        '            Rule("line_changed", suspending.on_another_line, suspending.wait_on_for_more),\n',
         "",
         _BACK,
         (20.0,),
@@ -62,7 +62,7 @@ LINE_BENDS: tuple[Bend, ...] = (
         _EXCHANGED + "test_no_renewal_closes_a_relay_that_has_opened_while_its_line_was_away",
         (2.8,),
     ),
-    Bend("port.guards", "and proved and port.station", "and port.station", _UNPROVED),
+    Bend("port.suspending", "and proved and port.station", "and port.station", _UNPROVED),
     Bend(
         "station",
         "event = replace(event, energy=None)",
@@ -70,7 +70,7 @@ LINE_BENDS: tuple[Bend, ...] = (
         "scenarios.test_exchanged_lines:test_nobody_pays_for_what_the_other_lines_meter_has_counted",
     ),
     Bend("port.condition", "and self.station.lines.steady(self.id)", "", _ON_THE_WAY),
-    Bend("port.guards", "and port.station.lines.recognised(port.id)", "", _RESTARTED),
+    Bend("port.suspending", "and port.station.lines.recognised(port.id)", "", _RESTARTED),
     Bend("boards.lines", "if event.kind is not FaultKind.OFFLINE:", "if True:", _AWAY),
     Bend("boards.lines", "self._told.setdefault(board, None)", "self._told[board] = None", _UNHEARD),
     Bend("boards.lines", "found | dict.fromkeys(unseen, ())", "found", _WHOLE, (), (("restarted", False),)),

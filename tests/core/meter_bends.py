@@ -189,7 +189,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _BLIND,
         (0.0, 0.0),
     ),
-    Bend("port.guards", "        and not port.frozen.dead\n", "", _BLIND, (0.0, 0.0)),
+    Bend("port.suspending", "        and not port.frozen.dead\n", "", _BLIND, (0.0, 0.0)),
     Bend("protection.frozen", "            self._base = self.blind = None\n        if", "        if", _BEFORE),
     Bend("protection.frozen", ", self._shown)\n        if", ", 0.0)\n        if", _TWICE),
     Bend("protection.frozen", "more < max(least, COUNTED_FROM * hours)", "more < least", _TWICE),

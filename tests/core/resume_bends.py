@@ -107,7 +107,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _RESUME + "test_outages_do_not_use_up_its_suspensions",
     ),
     Bend(
-        "port.guards",
+        "port.suspending",
         "        and port.session.kept is None\n",
         "",
         _RESUME + "test_a_clock_that_proves_nothing_is_waited_for",
@@ -150,7 +150,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.table",
-        '            Rule("no_room_yet", when.no_room_yet, do.wait_on_for_more),\n',
+        '            Rule("no_room_yet", suspending.no_room_yet, suspending.wait_on_for_more),\n',
         "",
         _OUTAGES + "test_those_that_find_no_room_at_once_wait_until_the_others_have_settled_down",
     ),
@@ -168,7 +168,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.table",
-        '            Rule("delivered", when.delivered, do.end_delivered),\n',
+        '            Rule("delivered", starting.delivered, starting.end_delivered),\n',
         "",
         "scenarios.test_resuming:test_it_closes_no_more_when_the_register_shows_that_all_was_drawn_unseen",
     ),

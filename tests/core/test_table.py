@@ -11,10 +11,11 @@ from chargerd.core import station
 from chargerd.core.events import DeadlineReached, Event
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port import guards
+from chargerd.core.port import rules
 from chargerd.core.port.condition import Surroundings
 from chargerd.core.port.port import Port
-from chargerd.core.port.table import PROTECT, TABLE, Trigger, UnlistedTransition, react
+from chargerd.core.port.rules import Trigger, UnlistedTransition
+from chargerd.core.port.table import PROTECT, TABLE, react
 from chargerd.core.session import Source
 from chargerd.core.site import supply
 from chargerd.core.units import Instant
@@ -110,7 +111,7 @@ def test_what_is_not_listed_is_an_error(state: PortState, trigger: Trigger) -> N
 @pytest.mark.parametrize(("state", "trigger"), LISTED)
 def test_every_listed_pair_has_an_answer_whatever_its_guards_say(state: PortState, trigger: Trigger) -> None:
     last = TABLE[state][trigger][-1]
-    assert last.when is guards.always or last.name == "changed_mind"
+    assert last.when is rules.always or last.name == "changed_mind"
 
 
 @pytest.mark.parametrize("state", [PortState.STARTING, PortState.CHARGING])

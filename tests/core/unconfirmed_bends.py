@@ -9,7 +9,7 @@ _SUSPEND = "scenarios.test_suspensions:"
 _REFUSED = _HERE + "test_current_through_a_relay_whose_board_refuses_to_be_read_locks_it_out"
 _BLIND = _HERE + "test_a_blind_relay_that_nothing_opens_costs_the_contactor_until_it_is_confirmed"
 _DEAD_LINE = _HERE + "test_a_contactor_whose_own_line_is_well_waits_for_no_relay_of_a_dead_one"
-_RULE = 'UNCONFIRMED: Rules = (Rule("out_of_control", when.load_unconfirmed, do.out_of_control),)'
+_RULE = 'UNCONFIRMED: Rules = (Rule("out_of_control", latching.load_unconfirmed, latching.out_of_control),)'
 
 UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     Bend(
@@ -75,7 +75,7 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     Bend("port.condition", "return flows or draws", "return flows", _HERE + "test_power_alone_is_a_load_too"),
     Bend("port.condition", '"relay_board_lost", "relay_unconfirmed"}', '"relay_board_lost"}', _REFUSED, (9.0,)),
     Bend(
-        "port.resets",
+        "port.latching",
         "    if port.load_unconfirmed(now):\n        port.lock_out_unconfirmed(now)\n",
         "",
         _HERE + "test_a_reset_does_not_feed_a_relay_that_is_still_unconfirmed",
@@ -96,19 +96,19 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     ),
     # Settled while current is seen.
     Bend(
-        "port.guards",
+        "port.ending",
         "return port.step is Step.ENERGY and port.has_register() and not port.load_seen(now)",
         "return port.step is Step.ENERGY and port.has_register()",
         _HERE + "test_no_session_is_settled_by_a_register_alone",
     ),
     Bend(
-        "port.guards",
+        "port.ending",
         "step_timed_out(port, event, now) and port.load_seen(now) and",
         "False and",
         _HERE + "test_no_session_is_settled_while_current_is_seen",
     ),
     Bend(
-        "port.guards",
+        "port.ending",
         " and not reached(longest, now.instant)",
         "",
         _HERE + "test_a_session_is_settled_a_day_after_its_start_whatever_is_seen",

@@ -163,13 +163,13 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         (math.inf,),
     ),
     Bend(
-        "port.guards",
+        "port.suspending",
         "        and (port.suspended_for not in VOLTAGES or port.mains.steady(now.instant))\n",
         "",
         _BACK,
     ),
     Bend(
-        "port.guards",
+        "port.suspending",
         "        and not port.mains.out(now.instant)\n",
         "",
         _VOLTAGE + "test_a_session_that_waits_for_its_meter_does_not_close_at_a_wrong_voltage",

@@ -19,7 +19,7 @@ from chargerd.core.events import Event
 from chargerd.core.moment import Moment
 from chargerd.core.port import table
 from chargerd.core.port.port import Port
-from chargerd.core.port.table import Trigger
+from chargerd.core.port.rules import Trigger
 from chargerd.core.view import PortState
 
 BESIDE = ""

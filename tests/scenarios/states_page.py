@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from chargerd.core.port.table import TABLE, Rule, Trigger
+from chargerd.core.port import table
+from chargerd.core.port.rules import Trigger
+from chargerd.core.port.table import TABLE
 from chargerd.core.view import PortState
 from tests.scenarios.moves import BESIDE, Move, kept
 from tests.scenarios.states_drawing import AT_REST, drawing, place
@@ -58,7 +60,7 @@ def picture() -> str:
 def page() -> str:
     """Return the page."""
     moves = sorted(kept(), key=_in_order)
-    source = "/".join(Rule.__module__.split(".")) + ".py"
+    source = "/".join(table.__name__.split(".")) + ".py"
     parts = [HEAD.format(table=source, none=NO_TRIGGER), *_matrix(moves), *_moves(moves), *_table()]
     return "".join(parts)
 

@@ -27,7 +27,7 @@ from chargerd.core.facts import CircuitTripped, Clearing, Fact, InputTripped, Po
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import circuit_of, exceeds, holder_of
 from chargerd.core.port.answers import answer_request
-from chargerd.core.port.guards import nameless
+from chargerd.core.port.ending import nameless
 from chargerd.core.port.limits import named
 from chargerd.core.port.port import Port
 from chargerd.core.session import Source

@@ -9,7 +9,8 @@ from chargerd.core.facts import LineChanged, LineRestored
 from chargerd.core.moment import Moment
 from chargerd.core.port.condition import Intervention
 from chargerd.core.port.port import Port
-from chargerd.core.port.table import Trigger, react
+from chargerd.core.port.rules import Trigger
+from chargerd.core.port.table import react
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.units import after
 

@@ -42,9 +42,10 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import InputPlan, StationPlan, contactor_of, holder_of
 from chargerd.core.port.condition import Intervention, Step, Surroundings
+from chargerd.core.port.latching import NOTHING_HELD, clears
 from chargerd.core.port.port import Port
-from chargerd.core.port.resets import NOTHING_HELD, clears
-from chargerd.core.port.table import Trigger, react
+from chargerd.core.port.rules import Trigger
+from chargerd.core.port.table import react
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.site.voltages import Voltages
 from chargerd.core.units import Amps, Instant, PortId, Watts

@@ -1,0 +1,182 @@
+"""A port's suspension: its relay open, its session waiting for a reason to go away, and its return."""
+
+from chargerd.core.boards.relay import Phase
+from chargerd.core.events import Event
+from chargerd.core.metering.pickup import reached
+from chargerd.core.moment import Moment
+from chargerd.core.port.condition import VOLTAGES
+from chargerd.core.port.port import Port
+from chargerd.core.port.resuming import Outlook
+from chargerd.core.protection.functions import Result
+from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.units import after
+
+
+def goes_on_together(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if the session could go on, but others that were interrupted with it could as well."""
+    return not port.spread and recovered(port, event, now) and port.interrupted_together()
+
+
+def turn_to_return(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold when the instant has come from which a session may go on that was interrupted with others."""
+    return reached(port.return_at, now.instant)
+
+
+def charged(port: Port, _event: Event, _now: Moment) -> bool:
+    """Hold if the session has charged before; one that has not is not suspended, its start has failed."""
+    return port.session.charged
+
+
+def charged_judged(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a function wants to suspend a session that has charged before."""
+    return charged(port, event, now) and port.judged(now, Result.SUSPEND)
+
+
+def suspended_too_often(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the session has been suspended for faults as often within the hour as it may."""
+    return port.session.faults(now) >= port.plan.protection.suspend_times
+
+
+def too_often_by_circuit(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a circuit has suspended it as often as it may: more often for want of room than for faults."""
+    assert port.intervention is not None
+    if port.intervention.reason is StopReason.CIRCUIT_OVERLOAD:
+        return port.session.sheds(now) >= port.plan.protection.shed_times
+    return suspended_too_often(port, event, now)
+
+
+def too_often_judged(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a function wants to suspend once more than allowed."""
+    return port.judged(now, Result.SUSPEND) and suspended_too_often(port, event, now)
+
+
+def suspended_too_long(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the session has been suspended for as long as it may."""
+    return reached(port.session.suspended_too_long_at(), now.instant)
+
+
+def not_recovered(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if the reason for the suspension has not gone away in time."""
+    return reached(port.recover_until, now.instant)
+
+
+def recovered(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold if nothing is wrong any more, its circuits have room, and it is its turn."""
+    return restored(port, now) and port.rested(now) and port.may_return(now) and port.return_at is None
+
+
+def restored(port: Port, now: Moment) -> bool:
+    """Say whether the relay is open, its board there, and two readings agree: good news needs two."""
+    return (
+        port.relay.phase is Phase.OPEN
+        and not port.relay.board_lost
+        and port.station.lines.recognised(port.id)
+        and port.station.store_writable
+        and port.ready(now)
+        and not port.frozen.dead
+        and port.session.kept is None
+        and not port.mains.out(now.instant)
+        and (port.suspended_for not in VOLTAGES or port.mains.steady(now.instant))
+    )
+
+
+def no_room_yet(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if only others of its circuits keep the session from going on: they have to settle down first."""
+    waits = port.id in port.circuits.waiting() and port.circuits.allow(port.id)
+    return not_recovered(port, event, now) and waits and restored(port, now)
+
+
+def on_another_line(port: Port, event: Event, now: Moment) -> bool:
+    """Hold if a session, whose outage was short, would end because its line is another one."""
+    proved = port.session.kept is None
+    return not_recovered(port, event, now) and proved and port.station.lines.changed(port.id)
+
+
+def outage_proved(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold once it is proved that the outage which has interrupted the session was short."""
+    return port.session.kept is not None and port.outlook(now) is Outlook.GOES_ON
+
+
+def outage_too_long(port: Port, _event: Event, now: Moment) -> bool:
+    """Hold once it is proved that it was not."""
+    return port.outlook(now) is Outlook.OVER
+
+
+def suspend_by_circuit(port: Port, _event: Event, now: Moment) -> None:
+    """Open and wait, as a circuit demands."""
+    assert port.intervention is not None
+    port.suspend(port.intervention.reason, port.intervention.detail, now, patience=port.intervention.patience)
+
+
+def spread(port: Port, _event: Event, now: Moment) -> None:
+    """Loads that come back together come back one after the other, in random order."""
+    assert port.suspended_at is not None
+    pause = port.circuits.return_after(port.id, port.suspended_at)
+    port.return_at, port.spread = after(now.instant, pause), True
+    port.recover_until = None
+
+
+def return_in_turn(port: Port, _event: Event, now: Moment) -> None:
+    """The instant has come from which the session may go on: the next reading lets it."""
+    port.return_at = None
+    port.recover_until = after(now.instant, port.plan.protection.recover_within)
+
+
+def wait_on_for_more(port: Port, _event: Event, now: Moment) -> None:
+    """A session waits on for its circuits, or for its line, for as long as it may be suspended at all."""
+    port.recover_until = after(now.instant, port.plan.protection.recover_within)
+
+
+def suspend_by_verdict(port: Port, _event: Event, now: Moment) -> None:
+    """Open at once and wait for the verdict's reason to go away."""
+    assert port.verdict is not None
+    reason = port.verdict.function.reason
+    patience = None if reason in VOLTAGES else port.plan.protection.recover_within
+    port.suspend(reason, port.verdict.detail, now, patience=patience)
+
+
+def suspend_board_lost(port: Port, _event: Event, now: Moment) -> None:
+    """Open at once: the board has not confirmed a write for as long as its lease lasts."""
+    patience = port.plan.protection.recover_within
+    port.suspend(StopReason.BOARD_LOST, StopDetail(function="relay_board_lost"), now, patience=patience)
+
+
+def end_suspended_too_long(port: Port, _event: Event, now: Moment) -> None:
+    """End a session that has been suspended too often or too long."""
+    protection = port.plan.protection
+    detail = StopDetail(
+        function="suspended_too_long",
+        measured=port.session.suspended_at(now.instant),
+        limit=protection.suspend_total,
+        unit="s",
+    )
+    port.end(port.outlasted(now), detail, now)
+
+
+def end_not_recovered(port: Port, _event: Event, now: Moment) -> None:
+    """End a session for the reason that had suspended it."""
+    assert port.suspended_for is not None
+    limit = port.plan.protection.recover_within
+    detail = StopDetail(function="not_recovered", measured=limit, limit=limit, unit="s")
+    dark = port.suspended_for is StopReason.METER_LOST and port.alone_in_the_dark(now)
+    port.end(StopReason.POWER_LOSS if dark else port.suspended_for, detail, now)
+
+
+def count_open(port: Port, _event: Event, now: Moment) -> None:
+    """A suspended session's relay is open: its charging time stands still."""
+    port.count_open(now)
+
+
+def prove(port: Port, _event: Event, now: Moment) -> None:
+    """A session that an outage has interrupted goes on."""
+    port.prove(now)
+
+
+def end_by_outage(port: Port, _event: Event, now: Moment) -> None:
+    """A session that an outage has interrupted does not go on: it ended with its last record."""
+    port.end(StopReason.POWER_LOSS, StopDetail(function="interrupted"), now)
+
+
+def restart(port: Port, _event: Event, now: Moment) -> None:
+    """Go through the start sequence again."""
+    port.restart(now)
