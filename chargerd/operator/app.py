@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from chargerd.operator.care import Care
+from chargerd.operator.clock import Clock, steady, wall
 from chargerd.operator.guard import Account, Guard
 from chargerd.operator.hooks import Hooks
 from chargerd.operator.link import Broker, Link
@@ -44,16 +45,16 @@ class Settings:
 class Operator:
     """One operator. `app` is to be served by one process with one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.store = Store(settings.database, settings.prices.tariff)
-        self.picture = Picture(settings.prices.tariff)
+    def __init__(self, settings: Settings, *, now: Clock = wall, clock: Clock = steady) -> None:
+        self.store = Store(settings.database, settings.prices.tariff, clock=now)
+        self.picture = Picture(settings.prices.tariff, clock=clock, now=now)
         for row in self.store.all("SELECT * FROM socket"):
             self.picture.know(row["gateway"], row["port"], row["label"])
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._link = Link(settings.broker, self.store, self._heard)
-        self._care = Care(self.store, self.picture, settings.hooks, self._send)
+        self.link = Link(settings.broker, self.store, self._heard)
+        self.care = Care(self.store, self.picture, settings.hooks, self._send)
         pages = Pages(secure=settings.url.startswith("https://"))
-        guard = Guard(settings.account, Signer(self.store.secret))
+        guard = Guard(settings.account, Signer(self.store.secret), now=now, clock=clock)
         shared = (self.store, self.picture, settings.prices)
         riders = Riders(*shared, settings.hooks, pages, self._send)
         office = Office(*shared, guard, pages, self._send)
@@ -72,15 +73,15 @@ class Operator:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         self._loop = asyncio.get_running_loop()
-        self._link.start()
-        care = asyncio.create_task(self._care.run())
+        self.link.start()
+        care = asyncio.create_task(self.care.run())
         try:
             yield
         finally:
             care.cancel()
             with suppress(asyncio.CancelledError):
                 await care
-            await asyncio.to_thread(self._link.stop)
+            await asyncio.to_thread(self.link.stop)
             self.store.close()
 
     def _heard(self, batch: Sequence[Message]) -> None:
@@ -90,7 +91,7 @@ class Operator:
             self._loop.call_soon_threadsafe(self.picture.take, batch)
 
     def _send(self, command: Command) -> None:
-        self._link.send(command)
+        self.link.send(command)
 
     async def _missing(self, request: Request, _error: Exception) -> Response:
         return self._pages.error(request, "no_page", 404)

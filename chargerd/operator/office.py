@@ -181,11 +181,10 @@ class Office:
         """Return why a socket is as it is, in the words of the contract: they are what manuals name."""
         if port.state == "suspended":
             return port.suspended_by or ""
-        if port.latches:
-            return ", ".join(function for function, _clearing in port.latches)
+        held = [function for function, _clearing in port.latches]
         if port.disabled is not None:
-            return port.disabled
-        return ", ".join(port.blocked_by) if port.state == "available" else ""
+            held.append(port.disabled)
+        return ", ".join(held or port.blocked_by) if held or port.state == "available" else ""
 
     def _troubles(self, said: Words) -> list[Trouble]:
         """Return what needs somebody now, worst first."""

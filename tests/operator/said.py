@@ -61,10 +61,16 @@ def state(port: str = "A01", state: str = "available", **more: Any) -> dict[str,
     return {**body, **more}
 
 
-def charging(session: str, *, power_w: float | None = 150.0, **more: Any) -> dict[str, Any]:
+def charging(named: str, *, power_w: float | None = 150.0, **more: Any) -> dict[str, Any]:
     so_far = {"charging_s": 60.0, "energy_wh": 3, "suspended_by": None}
-    told = {"relay_closed": True, "session_id": session, "blocked_by": ["busy"], "session": so_far}
-    return state("A01", "charging", reading={"power_w": power_w, "energy_wh": 71513}, **{**told, **more})
+    told = {
+        "state": "charging",
+        "relay_closed": True,
+        "session_id": named,
+        "blocked_by": ["busy"],
+        "session": so_far,
+    }
+    return state("A01", **{**told, "reading": {"power_w": power_w, "energy_wh": 71513}, **more})
 
 
 def payload(body: dict[str, Any]) -> bytes:
