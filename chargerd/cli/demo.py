@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from types import FrameType
 import click
 
 from chargerd.cli.demo_backend import OperatorBackend
+from chargerd.cli.demo_pages import EVERYWHERE, OFF, PORT, Pages, code, missing, pages
 from chargerd.cli.demo_parts import (
     BUS,
     LEAVE_WITHIN,
@@ -29,6 +30,7 @@ from chargerd.cli.demo_parts import (
 )
 from chargerd.cli.demo_stage import Stage
 from chargerd.cli.demo_view import Lines, Screen, View, print_summary
+from chargerd.cli.demo_visitor import Visitor
 from chargerd.cli.said import echo_lines
 from chargerd.config.loader import load
 from chargerd.core.units import Instant, Seconds, after
@@ -44,6 +46,7 @@ STOP_WITHIN = Seconds(5.0)
 """How long sessions that are stopped at the end may take to be settled."""
 HEAR_FOR = Seconds(1.0)
 """How long the backend listens on after the daemon is gone: its last messages may be under way."""
+MOST_KEPT = 3
 UNWATCHED_S = 60.0
 """How long it lasts where nobody is there to press Ctrl-C."""
 FOREVER = Instant(float("inf"))
@@ -61,6 +64,7 @@ class Options:
     broker: str | None
     ports: int
     as_json: bool
+    pages: str = OFF
 
 
 @click.command(name="demo")
@@ -80,6 +84,12 @@ class Options:
 @click.option(
     "--ports", type=click.IntRange(1, MOST_PORTS), default=12, show_default=True, help="How many sockets."
 )
+@click.option(
+    "--pages",
+    default=EVERYWHERE,
+    metavar="HOST[:PORT]",
+    help=f"Where the operator's pages are served; {OFF}: not at all.  [default: all addresses, port {PORT}]",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object a line; implies --headless.")
 def command(
     *,
@@ -89,6 +99,7 @@ def command(
     seed: int,
     broker_url: str | None,
     ports: int,
+    pages: str,
     as_json: bool,
 ) -> None:
     """Show a station at work: the real daemon on a simulated line, with riders who charge and misbehave."""
@@ -104,6 +115,7 @@ def command(
         broker=broker_url,
         ports=ports,
         as_json=as_json,
+        pages=pages,
     )
     with leaving() as leave:
         sys.exit(Demo(options, leave).run())
@@ -169,16 +181,29 @@ class Demo:
         site = load(config)
         world = World(site, seed=options.seed)
         line = parts.enter_context(PtyLine(world, BUS, clock=self._clock, link=folder / BUS))
-        backend = OperatorBackend(served.address, prefix=PREFIX, gateway=gateway)
+        shown = options.pages != OFF and not missing()
+        backend = OperatorBackend(served.address, prefix=PREFIX, gateway=gateway, acknowledges=not shown)
         parts.callback(backend.stop)
         try:
             backend.start()
         except OSError as error:
             raise DemoError(f"no broker answers at {served.address}: {error}") from error
-        footer = _footer(served, gateway, folder)
+        served_at = self._pages(parts, served, gateway, folder) if shown else None
+        ports = [port.id for port in site.ports]
+        kept = ports[: _kept(len(ports))] if shown else []
+        footer = _footer(served, gateway, folder) + _addresses(served_at, gateway, ports[0], kept)
         view = self._view(parts, footer)
-        riders = Riders(options.seed, [port.id for port in site.ports], options.rate)
-        stage = Stage(world=world, riders=riders, backend=backend, began=self._clock.now(), tell=view.happened)
+        visitor = self._visitor(parts, served_at, gateway) if kept else None
+        riders = Riders(options.seed, ports[len(kept) :], options.rate)
+        stage = Stage(
+            world=world,
+            riders=riders,
+            backend=backend,
+            began=self._clock.now(),
+            tell=view.happened,
+            kept=kept,
+            visitor=visitor,
+        )
         driven = parts.enter_context(daemon(config, folder))
         watched = _watch(served, line, driven)
         self._play(stage, view, watched)
@@ -186,6 +211,22 @@ class Demo:
         view.close()
         print_summary(stage.summary(), echo_lines, as_json=options.as_json)
         return 0
+
+    def _pages(self, parts: ExitStack, served: Broker, gateway: str, folder: Path) -> Pages:
+        """Start the operator, and show a phone the way to it."""
+        shown = parts.enter_context(pages(self._options.pages, served.address, PREFIX, gateway, folder))
+        if not self._options.as_json:
+            say(code(shown.socket(gateway, "A01")))
+        return shown
+
+    def _visitor(self, parts: ExitStack, shown: Pages | None, gateway: str) -> Visitor | None:
+        """Send a scripted rider to the pages where nobody watches."""
+        if shown is None or not self._options.headless:
+            return None
+        visitor = Visitor(shown.url, f"/s/{gateway}/A01")
+        visitor.start()
+        parts.callback(visitor.stop)
+        return visitor
 
     def _view(self, parts: ExitStack, footer: str) -> View:
         if self._options.headless:
@@ -244,6 +285,22 @@ def _watch(served: Broker, line: PtyLine, driven: Daemon) -> Callable[[], None]:
             raise DemoError(f"the simulated line has failed: {line.failure!r}")
 
     return watch
+
+
+def _kept(ports: int) -> int:
+    """Return how many sockets are kept for whoever comes."""
+    return min(MOST_KEPT, ports // 3)
+
+
+def _addresses(shown: Pages | None, gateway: str, first: str, kept: Sequence[str]) -> str:
+    if shown is None:
+        lacks = missing()
+        return f"\npages    none: {lacks[0]} is not installed; pip install 'chargerd[demo]'" if lacks else ""
+    whose = f" ({kept[0]} to {kept[-1]} are kept for whoever comes)" if len(kept) > 1 else ""
+    return (
+        f"\nrider    {shown.socket(gateway, first)}{whose}\n"
+        f"operator {shown.url}/operator  user {shown.user}, password {shown.password}"
+    )
 
 
 def _footer(served: Broker, gateway: str, folder: Path) -> str:

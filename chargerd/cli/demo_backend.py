@@ -1,7 +1,7 @@
-"""A small operator's backend: it sends commands, stores settlements, and acknowledges the ledger.
+"""The demo's ear and mouth at the broker: it sends its riders' commands, and hears what the gateway says.
 
-What any backend has to do stands here: commands with an id, a `ttl_s` and a Message Expiry of as much; rows stored
-once by `(stream, seq)`; and a retained, cumulative `ack` only for what is stored without a gap.
+Where the reference operator runs, that one stores the ledger and acknowledges it; where its libraries are missing,
+this one acknowledges what it has heard.
 """
 
 import itertools
@@ -56,7 +56,8 @@ class Ledger:
 class OperatorBackend:
     """The backend's connection. `poll` hands over what has come since; it belongs to one thread."""
 
-    def __init__(self, broker: Address, *, prefix: str, gateway: str) -> None:
+    def __init__(self, broker: Address, *, prefix: str, gateway: str, acknowledges: bool = True) -> None:
+        self.acknowledges = acknowledges
         self.ledger = Ledger()
         self._broker = broker
         self._root = f"{prefix}/{gateway}"
@@ -92,7 +93,7 @@ class OperatorBackend:
             if "seq" in body and not self.ledger.store(body):
                 continue
             heard.append(Heard(topic=topic, body=body))
-        if self.ledger.through > self._acknowledged:
+        if self.acknowledges and self.ledger.through > self._acknowledged:
             self._acknowledged = self.ledger.through
             ack = {"stream": self.ledger.stream, "through": self._acknowledged}
             self._client.publish(f"{self._root}/ack", json.dumps(ack), qos=1, retain=True)

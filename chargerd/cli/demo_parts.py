@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from chargerd.cli.said import echo_lines
 from chargerd.core.units import Seconds
@@ -103,9 +104,9 @@ def broker(url: str | None, folder: Path) -> Iterator[Broker]:
         raise DemoError(
             "there is no broker: pip install 'chargerd[demo]', or install mosquitto, or give --broker mqtt://host:port"
         )
-    with _process(command, folder / "broker.log", 5.0) as process:
-        _await_listening(address, process, folder / "broker.log")
-        yield Broker(address, kind, process)
+    with process(command, folder / "broker.log", 5.0) as running:
+        _await_listening(address, running, folder / "broker.log")
+        yield Broker(address, kind, running)
 
 
 def _path_with_sbin() -> str:
@@ -148,11 +149,24 @@ def _await_listening(address: Address, process: "subprocess.Popen[bytes]", log: 
 
 
 @contextmanager
-def _process(command: list[str], log: Path, leave_within: float) -> Iterator["subprocess.Popen[bytes]"]:
+def process(
+    command: list[str],
+    log: Path,
+    leave_within: float,
+    *,
+    descriptors: tuple[int, ...] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a program in a session of its own, so that a Ctrl-C reaches it through us only; end it at the end."""
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-            command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=descriptors,
+            env={**os.environ, **environment},
         )
     try:
         yield process
@@ -203,8 +217,8 @@ def daemon(config: Path, folder: Path) -> Iterator[Daemon]:
         str(folder / "run"),
     ]
     log = folder / "chargerd.log"
-    with _process(command, log, LEAVE_WITHIN) as process:
-        yield Daemon(process, log)
+    with process(command, log, LEAVE_WITHIN) as running:
+        yield Daemon(running, log)
 
 
 def tail(path: Path, lines: int = 15) -> str:

@@ -21,11 +21,14 @@ class Page(HTMLParser):
         """The fields of each form, as they are filled in, by where it goes."""
         self.links: list[str] = []
         self._form: dict[str, str] = {}
+        self._hidden = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take note of headlines, forms and links."""
         given = {name: value or "" for name, value in attrs}
+        if "hidden" in given:
+            self._hidden = tag
         if tag == "h1":
             self.kind = given.get("class", "").removeprefix("state ")
         elif tag == "form":
@@ -35,9 +38,15 @@ class Page(HTMLParser):
         elif tag == "a":
             self.links.append(given.get("href", ""))
 
+    def handle_endtag(self, tag: str) -> None:
+        """Hear again what is shown."""
+        if tag == self._hidden:
+            self._hidden = ""
+
     def handle_data(self, data: str) -> None:
-        """Take note of the text."""
-        self.text += data
+        """Take note of the text that is shown."""
+        if not self._hidden:
+            self.text += data
 
 
 class Phone:

@@ -6,20 +6,27 @@ for one thing the daemon cannot know: when an overload really began, and when th
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ulid import ULID
 
 from chargerd.cli.demo_backend import Heard, OperatorBackend, Payload
+from chargerd.cli.demo_visitor import Visitor
 from chargerd.core.units import Instant, PortId, Seconds, after, between
+from chargerd.sim.loads import lithium
 from chargerd.sim.parts import Edge
 from chargerd.sim.riders import Action, Arrives, Leaves, Orders, PhonesStop, PlugsIn, Riders, Unplugs, Visit
 from chargerd.sim.world import World
 
+WAITING = "a charger waits here for you"
+"""What is said of a socket that is kept for whoever comes."""
 RESET_AFTER = Seconds(12.0)
 """How long after a trip, once its rider is gone, the operator clears the latch."""
+KEPT_FIRST = "A01"
+KEPT_SCALE = 30.0
+"""A battery that is full within some minutes."""
 REFUSED = frozenset({"rejected", "expired", "failed"})
 
 
@@ -76,6 +83,8 @@ class Stage:
         backend: OperatorBackend,
         began: Instant,
         tell: Callable[[Happening], None],
+        kept: Sequence[PortId] = (),
+        visitor: Visitor | None = None,
     ) -> None:
         self.rows: dict[PortId, PortRow] = {}
         self.recent: deque[Happening] = deque(maxlen=200)
@@ -94,6 +103,11 @@ class Stage:
         self._resets: dict[PortId, Instant] = {}
         self._open: dict[str, Visit] = {}
         self._opening: list[tuple[PortId, Instant, dict[str, Any]]] = []
+        self._kept = frozenset(kept)
+        self._visitor = visitor
+        self._plugged = 0
+        for port in kept:
+            self._plug_in(port)
 
     # Turns
 
@@ -103,6 +117,9 @@ class Stage:
         for heard in self._backend.poll():
             self._hear(heard)
         self._watch_openings()
+        while self._visitor is not None and not self._visitor.told.empty():
+            told = self._visitor.told.get()
+            self._say(told.kind, KEPT_FIRST, told.text, **told.data)
         if not (riders and self.online):
             return
         for action in self._riders.due(now):
@@ -235,11 +252,28 @@ class Stage:
     def _reply(self, body: Payload) -> None:
         name, visit = self._commands.get(body["id"], (body["command"], None))
         status, code = body["status"], body["code"]
+        if visit is None and name == "start" and body["session_id"] is not None:
+            visit = self._comes_by_phone(body)
         if name == "start" and visit is not None:
             self._start_reply(status, visit)
         data = {"status": status, "code": code, "command_id": body["id"], "session_id": body["session_id"]}
         text = f"{name} {status}" + ("" if code == "ok" else f" ({code})")
         self._say(f"{name}_{status}", body["port"], text, **data)
+
+    def _comes_by_phone(self, body: Payload) -> Visit:
+        """Return the visit of somebody who has opened a socket's page: none of our riders."""
+        port = PortId(body["port"])
+        row = self._row(port)
+        if body["status"] == "accepted":
+            row.session = body["session_id"]
+        return Visit(rider="somebody", port=port, story="comes by phone", load=None, duration=Seconds(0.0))
+
+    def _plug_in(self, port: PortId) -> None:
+        """Leave a bike with an empty battery at a socket that is kept."""
+        self._plugged += 1
+        load = lithium(48, 3, seed=self._plugged, capacity_scale=KEPT_SCALE)
+        self._world.socket(port).plug(load)
+        self._row(port).doing = WAITING
 
     def _start_reply(self, status: str, visit: Visit) -> None:
         row = self._row(visit.port)
@@ -283,6 +317,8 @@ class Stage:
         row.session = None
         row.doing = f"{row.doing.split(' ')[0]} finds: {reason}" if row.doing else ""
         self._riders.ended(port, self._now)
+        if port in self._kept:
+            self._plug_in(port)
 
     def _event(self, body: Payload) -> None:
         event, port = body["event"], body["port"]

@@ -16,6 +16,7 @@ from chargerd.text import visible
 if TYPE_CHECKING:
     from chargerd.operator import guard
 
+LAST_PORT = 65535
 LISTEN = "127.0.0.1:8080"
 NEEDS = {"starlette", "uvicorn", "jinja2"}
 
@@ -31,6 +32,10 @@ NEEDS = {"starlette", "uvicorn", "jinja2"}
 @click.option("--hooks", default="chargerd.operator.hooks", show_default=True, metavar="MODULE")
 @click.option("--name", default="operator-1", show_default=True, help="The client id; one of each at a broker.")
 @click.option("--prefix", default="chargerd/v1", show_default=True, help="The root of all topics.")
+@click.option("--gateway", default="+", help="Whose operator this is; without it, of all at the broker.")
+@click.option(
+    "--session-s", type=int, default=7 * 86_400, hidden=True, help="For how long the broker keeps messages."
+)
 @click.option("--example-prices", is_flag=True, help="Print a file of prices, and leave.")
 def command(  # noqa: PLR0913 - one for each option
     *,
@@ -44,6 +49,8 @@ def command(  # noqa: PLR0913 - one for each option
     hooks: str,
     name: str,
     prefix: str,
+    gateway: str,
+    session_s: int,
     example_prices: bool,
 ) -> None:
     """Serve a page for each socket, and one for whoever runs the sheds; keep the ledger.
@@ -69,6 +76,8 @@ def command(  # noqa: PLR0913 - one for each option
                 ca=ca,
                 root=prefix,
                 name=name,
+                gateway=gateway,
+                session_s=session_s,
             ),
             database=database,
             prices=parts.prices.load(prices),
@@ -114,11 +123,11 @@ def _listening(listen: str, descriptor: int | None) -> socket.socket:
     if descriptor is not None:
         return socket.socket(fileno=descriptor)
     host, _colon, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > LAST_PORT:
         raise click.UsageError("--listen is HOST:PORT, as 127.0.0.1:8080")
     try:
         return socket.create_server((host.strip("[]"), int(port)), family=_family(host))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise click.ClickException(f"nothing can be served on {listen}: {error}") from error
 
 

@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """Where the broker is, and who we are to it. `name`: the client id; its session outlives the process."""
+    """Where the broker is, and who we are to it. `name`: the client id; its session outlives the process.
+
+    `gateway`: whose operator we are; `+`: of all. What we do not store we do not acknowledge.
+    """
 
     host: str
     port: int = 1883
@@ -45,6 +48,8 @@ class Broker:
     ca: str | None = None
     root: str = "chargerd/v1"
     name: str = "operator-1"
+    gateway: str = "+"
+    session_s: int = SESSION_S
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
@@ -113,7 +118,7 @@ class Link:
         if broker.username is not None:
             client.username_pw_set(broker.username, broker.password)
         kept = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho does not annotate it
-        kept.SessionExpiryInterval = SESSION_S
+        kept.SessionExpiryInterval = broker.session_s
         self._client, self._pause_s = client, min(2 * self._pause_s, LONGEST_PAUSE_S)
         self._due = steady() + self._pause_s
         try:
@@ -139,7 +144,7 @@ class Link:
             return
         log.info("connected to %s", self._broker)
         levels = ("state/#", "up/session", "up/event", "up/reading", "up/reply")
-        client.subscribe([(f"{self._broker.root}/+/{level}", 1) for level in levels])
+        client.subscribe([(f"{self._broker.root}/{self._broker.gateway}/{level}", 1) for level in levels])
         self._pause_s = SHORTEST_PAUSE_S
         self.connected = True
 

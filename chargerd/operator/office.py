@@ -1,7 +1,6 @@
 """The operator's pages: sheds at a glance, sessions and money, a socket and what may be done to it."""
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +17,20 @@ from chargerd.operator.messages import Command
 from chargerd.operator.picture import Gateway, Picture, Port
 from chargerd.operator.prices import Prices, Tariff
 from chargerd.operator.store import Store
-from chargerd.operator.web import HEADERS, FormError, Pages, form_of, language_of, moment, money, path, zone
+from chargerd.operator.web import (
+    HEADERS,
+    FormError,
+    Pages,
+    Parts,
+    about,
+    event,
+    form_of,
+    language_of,
+    moment,
+    money,
+    path,
+    zone,
+)
 from chargerd.operator.words import Words
 
 HOME = "/operator"
@@ -137,21 +149,20 @@ class Office:
         return StreamingResponse(stream, media_type="text/event-stream", headers=dict(HEADERS))
 
     async def _changes(self, request: Request, said: Words) -> AsyncIterator[str]:
-        shown: dict[str, str] = {}
+        shown: Parts = {}
         with self._picture.reader() as news:
             while self._guard.lets_in(request):
                 news.clear()
                 parts = self._parts(said)
-                changed = {name: part for name, part in parts.items() if shown.get(name) != part}
+                yield event(parts, shown)
                 shown = parts
-                yield f"data: {json.dumps(changed)}\n\n" if changed else ": still here\n\n"
                 await asyncio.sleep(LEAST_BETWEEN_S)
                 try:
                     await asyncio.wait_for(news.wait(), BEAT_S)
                 except TimeoutError:
                     continue
 
-    def _parts(self, said: Words) -> dict[str, str]:
+    def _parts(self, said: Words) -> Parts:
         today = self._books.today(self._zone())
         sheds = sorted(self._picture.gateways.values(), key=lambda shed: shed.id)
         shown = {
@@ -166,7 +177,7 @@ class Office:
                 for shed in sheds
             ],
         }
-        return {name: self._pages.draw(f"office/parts/{name}.html", said, **shown) for name in PARTS}
+        return self._pages.parts("office/parts", PARTS, said, **shown)
 
     def _tile(self, port: Port, shed: Gateway, said: Words) -> dict[str, Any]:
         """Return what a socket shows at a glance."""
@@ -305,12 +316,15 @@ class Office:
     def _line(self, row: sqlite3.Row, said: Words) -> dict[str, Any]:
         shed = self._picture.gateways.get(row["gateway"])
         where = zone(shed.timezone if shed else "")
+        ended, late = about(row["ended_at"], row["heard_at"]) if row["settled"] else (None, "")
+        length = row["charging_s"] + row["suspended_s"]
+        began, mark = about(row["started_at"], row["heard_at"] if ended is None else ended - length)
         tariff = self._prices.tariff if row["tariff"] is None else Tariff.from_json(row["tariff"])
         return {
             "row": row,
             "shed": (shed and shed.name) or row["gateway"],
-            "began": moment(row["started_at"], where),
-            "ended": moment(row["ended_at"], where),
+            "began": mark + moment(began, where),
+            "ended": late + moment(ended, where),
             "reason": row["stop_reason"] or "",
             "words": said.of("reason", row["stop_reason"]) if row["stop_reason"] else "",
             "amount": "" if row["amount"] is None else money(Decimal(row["amount"]) / 100, tariff.symbol),

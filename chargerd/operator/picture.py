@@ -139,8 +139,9 @@ class Picture:
 
     def _presence(self, gateway: Gateway, message: Message) -> None:
         body = message.body
-        conn, stood = whole(body, "conn"), part(body, "ledger")
+        conn = whole(body, "conn")
         if body["status"] == "online":
+            stood = part(body, "ledger")
             gateway.conn = max(conn, gateway.conn)
             gateway.stream, gateway.last = text(stood, "stream"), whole(stood, "last")
             gateway.first = whole(stood, "first")

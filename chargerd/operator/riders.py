@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from datetime import tzinfo
 from decimal import Decimal
 
 from starlette.requests import Request
@@ -21,7 +22,10 @@ from chargerd.operator.web import (
     HEADERS,
     FormError,
     Pages,
+    Parts,
     Signer,
+    about,
+    event,
     form_of,
     known_by,
     language_of,
@@ -108,21 +112,20 @@ class Riders:
         return StreamingResponse(stream, media_type="text/event-stream", headers=dict(HEADERS))
 
     async def _changes(self, port: Port, said: Words, phone: str | None) -> AsyncIterator[str]:
-        shown: dict[str, str] = {}
+        shown: Parts = {}
         with self._picture.reader(port.gateway, port.port) as news:
             while True:
                 news.clear()
                 parts = self._parts(self._standings.of(port, phone), said, phone or "")
-                changed = {name: part for name, part in parts.items() if shown.get(name) != part}
+                yield event(parts, shown)
                 shown = parts
-                yield f"data: {json.dumps(changed)}\n\n" if changed else ": still here\n\n"
                 await asyncio.sleep(LEAST_BETWEEN_S)
                 try:
                     await asyncio.wait_for(news.wait(), BEAT_S)
                 except TimeoutError:
                     continue
 
-    def _parts(self, standing: Standing, said: Words, phone: str) -> dict[str, str]:
+    def _parts(self, standing: Standing, said: Words, phone: str) -> Parts:
         port, gateway = standing.port, standing.gateway
         where = zone(gateway.timezone)
         tariff = standing.tariff or self._prices.tariff
@@ -143,7 +146,7 @@ class Riders:
             "lost": moment(gateway.lost_at, where, "%H:%M"),
             "next_shed": self._next_shed(standing),
         }
-        return {name: self._pages.draw(f"parts/{name}.html", said, **shown) for name in PARTS}
+        return self._pages.parts("parts", PARTS, said, **shown)
 
     def _next_shed(self, standing: Standing) -> str:
         found = standing.next_free
@@ -249,8 +252,8 @@ class Riders:
             session=session,
             shed=(gateway and gateway.name) or ride["gateway"],
             reason=self._reason(ride, session, said),
-            began=moment(session["started_at"] if session else None, where),
-            ended=moment(session["ended_at"] if session else None, where),
+            began=session and _moment(session["started_at"], ride["asked_at"], where),
+            ended=session and _moment(session["ended_at"], session["heard_at"], where),
             total=_total(session, tariff),
             tiers=_tiers(session, tariff, said),
             capped=_capped(ride, session, tariff),
@@ -321,6 +324,11 @@ def curve(port: Port) -> tuple[str, str]:
         for at, power in points
     ]
     return " ".join(drawn), f"{most:.0f}"
+
+
+def _moment(known: float | None, otherwise: float, where: tzinfo) -> str:
+    at, mark = about(known, otherwise)
+    return mark + moment(at, where)
 
 
 def _total(session: sqlite3.Row | None, tariff: Tariff) -> str:

@@ -2,16 +2,19 @@
 
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -103,6 +106,31 @@ def path(*parts: str) -> str:
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a page, and what tells it from another drawing of it.
+
+    A page has the mark, so that what it shows already stays untouched: no button goes from under a finger.
+    """
+
+    text: Markup
+    mark: str
+
+    @classmethod
+    def of(cls, drawn: str) -> "Part":
+        """Mark what was drawn."""
+        return cls(Markup(drawn), hashlib.sha256(drawn.encode()).hexdigest()[:12])  # noqa: S704 - a template has escaped it
+
+
+Parts: TypeAlias = Mapping[str, Part]
+
+
+def event(parts: Parts, shown: Parts) -> str:
+    """Return the server-sent event that brings a page up to date."""
+    changed = {name: [part.mark, part.text] for name, part in parts.items() if shown.get(name) != part}
+    return f"data: {json.dumps(changed)}\n\n" if changed else ": still here\n\n"
+
+
 class Pages:
     """Draws pages. `secure`: whether we are reached by HTTPS, so that cookies are for nothing else."""
 
@@ -123,6 +151,10 @@ class Pages:
     def draw(self, template: str, said: Words, **more: Any) -> str:
         """Return a page, or a part of one."""
         return self._jinja.get_template(template).render(t=said, **more)
+
+    def parts(self, folder: str, names: Iterable[str], said: Words, **more: Any) -> Parts:
+        """Return parts of a page, drawn from one state of things."""
+        return {name: Part.of(self.draw(f"{folder}/{name}.html", said, **more)) for name in names}
 
     def page(self, request: Request, template: str, *, status: int = 200, **more: Any) -> Response:
         """Return a page in the language of a request."""
@@ -193,6 +225,11 @@ def zone(name: str) -> tzinfo:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return UTC
+
+
+def about(known: float | None, otherwise: float | None) -> tuple[float | None, str]:
+    """Return a moment, or the one we know best where the gateway had no clock, and what is put before it."""
+    return (known, "") if known is not None else (otherwise, "≈ ")
 
 
 def moment(at: float | None, where: tzinfo, form: str = "%Y-%m-%d %H:%M") -> str:

@@ -111,7 +111,7 @@ class Browser:
     # What is done
 
     def click(self, css: str) -> None:
-        self._call("POST", f"{self._session}/element/{self._find(css)}/click", {})
+        self._until(lambda: self._call("POST", f"{self._session}/element/{self._find(css)}/click", {}))
 
     def type(self, css: str, text: str) -> None:
         self._call("POST", f"{self._session}/element/{self._find(css)}/value", {"text": text})

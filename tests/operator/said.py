@@ -43,7 +43,8 @@ def ended(seq: int, session: str = "S-1", **more: Any) -> dict[str, Any]:
 
 def presence(last: int, *, first: int = 1, status: str = "online", conn: int = 1) -> dict[str, Any]:
     stood = {"stream": STREAM, "first": first, "last": last}
-    return {"status": status, "conn": conn, "ledger": stood, "gateway": GATEWAY}
+    told = stood if status == "online" else None  # A last will was written when the connection was made.
+    return {"status": status, "conn": conn, "ledger": told, "gateway": GATEWAY}
 
 
 def state(port: str = "A01", state: str = "available", **more: Any) -> dict[str, Any]:

@@ -500,7 +500,7 @@ def test_hostile_names_do_nothing(rig: Rig) -> None:
     assert "<script>alert" not in phone.text
     assert "49" not in Page(phone.text).text
     live = asyncio.run(_first_event(rig))
-    assert "<script>alert" not in json.loads(live.removeprefix("data: "))["state"]
+    assert "<script>alert" not in json.loads(live.removeprefix("data: "))["state"][1]
 
 
 async def _first_event(rig: Rig) -> str:

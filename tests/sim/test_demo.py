@@ -75,7 +75,7 @@ def clean(folder: Path) -> None:
 
 @pytest.fixture
 def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    with start(folder, "--json", "--ports", "3") as demo:
+    with start(folder, "--json", "--ports", "3", "--pages", "off") as demo:
         yield demo
         if demo.poll() is None:
             demo.kill()
@@ -99,7 +99,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def test_a_minute_in_little_shows_starts_a_trip_and_settlements_and_leaves_nothing(folder: Path) -> None:
-    demo = start(folder, "--json", "--seconds", "24", "--seed", "1", "--ports", "12")
+    demo = start(folder, "--json", "--seconds", "24", "--seed", "1", "--ports", "12", "--pages", "127.0.0.1")
     out, err = demo.communicate(timeout=PATIENCE_S)
     assert demo.returncode == 0, err
     assert "mosquitto_sub" in err
@@ -119,10 +119,18 @@ def test_a_minute_in_little_shows_starts_a_trip_and_settlements_and_leaves_nothi
     # Current of each of twelve meters each 500 ms at 9600 Bd, then the opening; more is the machine being busy.
     assert 0 < trip["opened_after_ms"] < 10_000
     assert abs(summary["energy_wh"] - summary["energy_flowed_wh"]) <= summary["sessions"]
-    kinds = [one["kind"] for one in told]
+    kinds = [one["kind"] for one in told if one.get("port") == summary["trips"][0]["port"]]
     assert (
         kinds.index("start_accepted") < kinds.index("start_done") < kinds.index("tripped") < kinds.index("ended")
     )
+    assert "rider    http://127.0.0.1:" in err
+    assert "▀" not in err, "machines read no codes"
+    pages = [one["kind"] for one in told if one["kind"].startswith("page_")]
+    assert pages == ["page_free", "page_start", "page_on", "page_charging", "page_receipt"]
+    receipt = next(one["text"] for one in told if one["kind"] == "page_receipt")
+    assert "You stopped it." in receipt
+    settled = next(one for one in told if one["kind"] == "ended" and one.get("port") == "A01")
+    assert settled["session_id"] in receipt
     clean(folder)
 
 
@@ -286,7 +294,7 @@ def test_signals_become_an_event_and_are_given_back(number: signal.Signals) -> N
 def test_the_live_view_shows_ports_and_leaves_at_ctrl_c(folder: Path) -> None:
     screen = pexpect.spawn(
         DEMO[0],
-        [*DEMO[1:], "--ports", "2"],
+        [*DEMO[1:], "--ports", "2", "--pages", "127.0.0.1"],
         env={**environment(folder), "TERM": "xterm"},
         dimensions=(40, 110),
         encoding="utf-8",
@@ -296,6 +304,8 @@ def test_the_live_view_shows_ports_and_leaves_at_ctrl_c(folder: Path) -> None:
     screen.expect("A02")
     screen.expect("arrives")
     screen.expect("mosquitto_sub")
+    screen.expect("rider +http://127.0.0.1:")
+    screen.expect("operator http://127.0.0.1:")
     screen.sendintr()
     screen.expect("settled")
     screen.expect(pexpect.EOF)

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from chargerd.cli.demo_backend import Heard, Ledger, OperatorBackend
-from chargerd.cli.demo_stage import RESET_AFTER, Happening, Stage
+from chargerd.cli.demo_stage import RESET_AFTER, WAITING, Happening, Stage
 from chargerd.cli.demo_view import Lines, log_panel, ports_table, print_summary
+from chargerd.cli.demo_visitor import Told, Visitor
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.fleet.site import Address
 from chargerd.sim.loads import Load, kettle
@@ -376,3 +377,54 @@ def test_the_summary_for_people_and_for_machines(capsys: pytest.CaptureFixture[s
     assert "?" not in text, "what is not known is not told"
     print_summary(summary, print, as_json=True)
     assert json.loads(capsys.readouterr().out) == summary
+
+
+# Whoever comes by phone
+
+
+def test_a_charger_waits_at_a_socket_that_is_kept_and_a_new_one_after_each_charge() -> None:
+    world = World(shed(), seed=1)
+    gateway = Gateway()
+    stage = Stage(
+        world=world,
+        riders=Script(),
+        backend=gateway,
+        began=Instant(0.0),
+        tell=lambda _happening: None,
+        kept=[A01],
+    )
+    first = world.socket("A01").load
+    assert first is not None
+    assert stage.rows[A01].doing == WAITING
+    reply = {"id": "theirs", "command": "start", "code": "ok", "port": "A01", "session_id": "S-9"}
+    gateway.said += [
+        Heard(topic="state/gateway", body={"status": "online"}),
+        Heard(topic="up/reply", body={**reply, "status": "accepted"}),
+        Heard(topic="up/reply", body={**reply, "status": "done"}),
+    ]
+    stage.turn(Instant(1.0))
+    assert stage.rows[A01].doing == "somebody charges"
+    assert stage.unsettled == 1
+    stage.closing_time()
+    assert gateway.sent == [("stop", {"port": "A01", "session": "S-9"})], "theirs, too"
+    gateway.said.append(Heard(topic="up/session", body={**SETTLED, "session_id": "S-9"}))
+    stage.turn(Instant(2.0))
+    assert stage.unsettled == 0
+    assert world.socket("A01").load not in {None, first}
+    assert stage.rows[A01].doing == WAITING
+
+
+def test_what_the_scripted_rider_sees_is_told() -> None:
+    demo = Demo()
+    visitor = Visitor("http://127.0.0.1:1", "/s/demo/A01")
+    visitor.told.put(Told("page_free", "a visitor opens the page: free"))
+    stage = Stage(
+        world=demo.world,
+        riders=demo.riders,
+        backend=demo.gateway,
+        began=Instant(0.0),
+        tell=demo.told.append,
+        visitor=visitor,
+    )
+    stage.turn(Instant(1.0))
+    assert (demo.told[-1].kind, demo.told[-1].port) == ("page_free", "A01")

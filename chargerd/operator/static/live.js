@@ -21,11 +21,10 @@
     if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 10000);
   };
   source.onmessage = (message) => {
-    for (const [name, part] of Object.entries(JSON.parse(message.data))) {
+    for (const [name, [mark, part]] of Object.entries(JSON.parse(message.data))) {
       const place = live.querySelector(`[data-part="${name}"]`);
-      if (!place || place.dataset.shown === part) continue;
-      if (place.dataset.shown === undefined && place.innerHTML.trim() === part.trim()) { place.dataset.shown = part; continue; }
-      place.dataset.shown = part;
+      if (!place || place.dataset.mark === mark) continue;
+      place.dataset.mark = mark;
       const chosen = place.querySelector("input:checked");
       const focused = place.contains(document.activeElement) && document.activeElement;
       const again = focused && `${focused.tagName}${focused.name ? `[name="${focused.name}"]` : ""}${focused.type === "radio" ? `[value="${focused.value}"]` : ""}`;
