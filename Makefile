@@ -8,7 +8,7 @@ NPM := tests/contract
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check deb bench booted campaign proofs charges mutants setup system npm lock format clean
+.PHONY: help demo test test-quick check deb bench booted campaign proofs charges walks mutants setup system npm lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,9 +66,13 @@ campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each 
 proofs: setup system ## The long form of power cuts, kills, hostile brokers and spoilt frames (an hour of work)
 	@POWER_CUTS=102400 KILLS=500 CHARGERD_CAMPAIGN=long CHARGERD_FUZZ=1000000 CHARGERD_BAD_HOURS=1 \
 	  $(PYTEST) -q --timeout=7200 tests/store/test_power_cut.py tests/store/test_kill.py tests/faults tests/modbus/test_bad_input.py
+	@OPERATOR_KILLS=50 OPERATOR_STORIES=all $(PYTEST) -q --timeout=7200 tests/operator/test_killed.py
 
 mutants: setup ## Bend every protective rule, one at a time, and print what the tests say
 	@$(BIN)/python -m tests.mutants
+
+walks: setup system npm ## Walk every path of the operator's pages with Chromium: screenshots in build/walks (10 minutes)
+	@WALKS=1 $(PYTEST) -q --timeout=1200 tests/operator/test_walk.py
 
 charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging
 	@$(BIN)/python -m tests.charges

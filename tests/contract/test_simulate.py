@@ -1,21 +1,19 @@
-"""Simulated gateways and the reference operator together: a real broker, real processes."""
+"""Simulated gateways: a real broker, real processes."""
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from chargerd.cli.demo_rider import Phone
 from chargerd.cli.simulate import command
 from chargerd.fleet.story import named_stories
 from tests.backend import Backend
@@ -24,8 +22,6 @@ from tests.mqtt.pki import Authority
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
-
-OUT = Path("operator.out")
 
 
 @pytest.fixture
@@ -57,34 +53,6 @@ def simulated(broker: Mosquitto, folder: Path, *more: str) -> Iterator[Callable[
     assert code == 0, out.read_text()
 
 
-@contextmanager
-def operator(broker: Mosquitto, folder: Path) -> Iterator[Phone]:
-    """The operator, killed at the end; gives a phone that reaches it."""
-    port = free_port()
-    out = folder / OUT
-    args = ["--broker", broker.url, "--listen", f"127.0.0.1:{port}", "--database", str(folder / "ledger.db")]
-    with out.open("ab") as sink:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "chargerd", "operator", *args], stdout=sink, stderr=subprocess.STDOUT
-        )
-    phone = Phone(f"http://127.0.0.1:{port}")
-
-    def serves() -> bool:
-        assert process.poll() is None, out.read_text()
-        try:
-            return bool(phone.open("/operator/login").text)
-        except OSError:
-            return False
-
-    try:
-        wait(serves, "the operator serves nothing")
-        yield phone
-        assert process.poll() is None, out.read_text()
-    finally:
-        process.kill()
-        process.wait(PATIENCE_S)
-
-
 def wait(holds: Callable[[], bool], what: str, timeout: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout
     pause = threading.Event()
@@ -95,44 +63,6 @@ def wait(holds: Callable[[], bool], what: str, timeout: float = PATIENCE_S) -> N
 
 def gone(gateway: str) -> Callable[[dict[str, Any]], bool]:
     return lambda body: body["gateway"] == gateway and body["cause"] == "shutdown"
-
-
-def rows(folder: Path, question: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder / "ledger.db")) as db:
-        return db.execute(question).fetchall()
-
-
-def test_the_operator_starts_a_port_and_stores_every_row_though_it_is_killed(
-    broker: Mosquitto, tmp_path: Path
-) -> None:
-    socket = "/s/sim-001/A01"
-    with Backend(broker.port, "sim-001") as listener:
-        with simulated(broker, tmp_path, "--gateways", "1", "--orders", "backend") as figures:
-            listener.wait("state/port/A01", lambda body: body["state"] == "available" and not body["blocked_by"])
-            with operator(broker, tmp_path) as phone:
-                wait(lambda: phone.open(socket).kind == "free", "the socket is not free")
-                phone.press(phone.open(socket), "start")
-                cookies = phone.cookies
-                started = listener.wait("up/session", lambda body: body["event"] == "started")
-            with operator(broker, tmp_path) as phone:
-                phone.cookies = cookies
-                wait(lambda: phone.open(socket).kind == "charging", "it does not charge")
-                phone.press(phone.open(socket), "stop")
-                settled = listener.wait("up/session", lambda body: body["event"] == "ended")
-                wait(
-                    lambda: figures()["rows_unacknowledged"] == 0 and figures()["rows"] > 1,
-                    "not all is acknowledged",
-                )
-                wait(lambda: phone.open(socket).kind == "ended", "the rider is not told")
-                assert "You stopped it." in phone.open(socket).text
-        assert settled["session_id"] == started["session_id"]
-        assert settled["stop_reason"] == "remote"
-        assert sum(tier["energy_wh"] for tier in settled["tiers"]) == settled["energy_wh"]
-        assert rows(tmp_path, "SELECT session_id FROM session WHERE settled = 1") == [(settled["session_id"],)]
-        stored = [
-            seq for (seq,) in rows(tmp_path, "SELECT seq FROM ledger WHERE gateway = 'sim-001' ORDER BY seq")
-        ]
-        assert stored == list(range(1, len(stored) + 1)), "without a hole"
 
 
 def test_riders_order_on_site_and_every_session_is_settled_at_the_end(broker: Mosquitto, tmp_path: Path) -> None:
