@@ -58,7 +58,9 @@ from chargerd.core.facts import (
 )
 from chargerd.core.identity import Identity
 from chargerd.core.invariants.invariants import Invariants
+from chargerd.core.metering.frozen import Frozen
 from chargerd.core.metering.pickup import Recurring, earliest
+from chargerd.core.metering.thermal import cooled
 from chargerd.core.moment import Moment, passed
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan, exceeds
@@ -69,8 +71,6 @@ from chargerd.core.port.readings import implausible, is_known, noticed
 from chargerd.core.port.resuming import Outlook, outlook
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.table import react
-from chargerd.core.protection.frozen import Frozen
-from chargerd.core.protection.thermal import cooled
 from chargerd.core.session import SessionRecord, StopDetail, Warmth
 from chargerd.core.site import line_sessions
 from chargerd.core.site.flapping import Flaps

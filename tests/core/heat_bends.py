@@ -13,37 +13,37 @@ HEAT_BENDS: tuple[Bend, ...] = (
         "plan", "temperature_delay: Seconds = Seconds(30.0)", "temperature_delay: Seconds = Seconds(36.0)", _TRIPS
     ),
     Bend(
-        "protection.temperature",
+        "metering.temperature",
         "celsius >= protection.temperature_trip",
         "celsius > protection.temperature_trip",
         _TRIPS,
     ),
     Bend(
-        "protection.temperature",
+        "metering.temperature",
         "celsius >= protection.temperature_warn)",
         "celsius > protection.temperature_warn)",
         _WARNS,
     ),
-    Bend("protection.temperature", "COOLED = 5.0", "COOLED = 2.0", _WARNS),
-    Bend("protection.temperature", "        self._warned = True\n", "", _WARNS),
+    Bend("metering.temperature", "COOLED = 5.0", "COOLED = 2.0", _WARNS),
+    Bend("metering.temperature", "        self._warned = True\n", "", _WARNS),
     Bend(
-        "protection.temperature",
+        "metering.temperature",
         "if self.at is not None and at > after(self.at, KEEPS):",
         "if self.at is None:",
         _HEAT + "test_a_sensor_that_fell_silent_is_not_hot",
     ),
     Bend(
-        "protection.temperature",
+        "metering.temperature",
         "return until if until <= after(self.at, KEEPS) else None",
         "return until",
         _HEAT + "test_a_sensor_that_fell_silent_is_not_hot",
     ),
-    Bend("protection.temperature", "READINGS = 2", "READINGS = 1", _HEAT + "test_one_reading_is_not_enough"),
+    Bend("metering.temperature", "READINGS = 2", "READINGS = 1", _HEAT + "test_one_reading_is_not_enough"),
     Bend(
-        "protection.temperature", "or self._over.readings < READINGS", "", _HEAT + "test_one_reading_is_not_enough"
+        "metering.temperature", "or self._over.readings < READINGS", "", _HEAT + "test_one_reading_is_not_enough"
     ),
     Bend(
-        "protection.temperature",
+        "metering.temperature",
         "return celsius is not None and celsius >= self.protection.temperature_warn",
         "return False",
         _HEAT + "test_a_warm_socket_is_not_started",

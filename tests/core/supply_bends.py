@@ -397,7 +397,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "protection.thermal",
+        "metering.thermal",
         "K = 1.05",
         "K = 1.1",
         "scenarios.test_warmth:test_a_current_just_above_the_limit_trips_after_minutes_and_latches",
@@ -405,7 +405,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "protection.thermal",
+        "metering.thermal",
         "TAU = Seconds(300.0)",
         "TAU = Seconds(330.0)",
         "scenarios.test_warmth:test_a_current_just_above_the_limit_trips_after_minutes_and_latches",
@@ -413,7 +413,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "protection.thermal",
+        "metering.thermal",
         "START_BELOW = 0.8",
         "START_BELOW = 1.8",
         "scenarios.test_warmth:test_a_warm_port_is_not_started_reset_or_not",
@@ -429,7 +429,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "protection.thermal",
+        "metering.thermal",
         "UNKNOWN_OFF_TIME = 0.5",
         "UNKNOWN_OFF_TIME = 0.0",
         "scenarios.test_warmth:test_off_time_that_is_not_known_cools_nothing",

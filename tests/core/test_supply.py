@@ -8,10 +8,10 @@ from chargerd.core.events import CircuitReading, DeadlineReached, InputsNotRead,
 from chargerd.core.facts import CircuitTripped, Clearing, Latch
 from chargerd.core.faults import FaultKind
 from chargerd.core.invariants.invariants import Invariants, InvariantViolated, holders_above
+from chargerd.core.metering.thermal import Thermal
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import CircuitPlan, FeederPlan, Limits, StationPlan
-from chargerd.core.protection.thermal import Thermal
 from chargerd.core.session import Order, SessionRecord, Source
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, SessionId

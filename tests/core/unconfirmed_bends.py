@@ -126,7 +126,7 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
         _HERE + "test_a_meter_that_falls_silent_has_not_seen_a_current",
     ),
     Bend(
-        "protection.frozen",
+        "metering.frozen",
         "            self._held = (reading.power, at)\n",
         "            self._held = None\n",
         _HERE + "test_no_session_is_settled_while_current_is_seen",

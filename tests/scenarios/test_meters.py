@@ -10,8 +10,8 @@ import pytest
 from chargerd.core.commands import Code
 from chargerd.core.events import MeterReading
 from chargerd.core.facts import Fact, MeterFrozen, PowerJumped
+from chargerd.core.metering.frozen import Frozen
 from chargerd.core.plan import MeterPlan, Protection, StationPlan
-from chargerd.core.protection.frozen import Frozen
 from chargerd.core.session import EnergyQuality, StopReason
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.core.view import PortState

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.commands import Checkpoint, Code
+from chargerd.core.metering.thermal import WORTH_KEEPING, Thermal, cooled
 from chargerd.core.moment import ClockQuality, Moment, passed
-from chargerd.core.protection.thermal import WORTH_KEEPING, Thermal, cooled
 from chargerd.core.session import Source, Warmth
 from chargerd.core.units import Amps, Instant, PortId, Seconds
 from tests.core.world import World

@@ -12,8 +12,8 @@ from chargerd.core.circuits.contactor import Contactor
 from chargerd.core.events import CircuitReading
 from chargerd.core.facts import Latch
 from chargerd.core.metering.pickup import Pickup
+from chargerd.core.metering.thermal import Thermal
 from chargerd.core.plan import ADMIT, CircuitPlan, Phase
-from chargerd.core.protection.thermal import Thermal
 from chargerd.core.units import Amps, Instant, Seconds, Watts, after
 
 SHED = 1.0

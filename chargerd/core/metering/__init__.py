@@ -1,1 +1,1 @@
-"""What readings add up to: the newest values and their age, a held level, a session's totals."""
+"""What readings add up to: values and their age, warmth of wires, frozen meters, the shape of a charge, totals."""

@@ -16,6 +16,7 @@ from chargerd.core.circuits.tree import BETWEEN_CLOSINGS, Circuits
 from chargerd.core.commands import Code
 from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.metering.pickup import Recurring, earliest, reached
+from chargerd.core.metering.thermal import START_BELOW
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import Limits, PortPlan
@@ -23,7 +24,6 @@ from chargerd.core.port.charge import Charge
 from chargerd.core.port.resuming import Outlook, outlook
 from chargerd.core.protection.functions import Verdict, next_judgement
 from chargerd.core.protection.image import Models
-from chargerd.core.protection.thermal import START_BELOW
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.core.view import PortState, PortView

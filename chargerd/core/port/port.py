@@ -21,13 +21,13 @@ from chargerd.core.facts import (
     SessionStarted,
     SessionSuspended,
 )
+from chargerd.core.metering.thermal import WORTH_KEEPING
 from chargerd.core.moment import Moment, passed
 from chargerd.core.port.answers import answer, answer_start, drop_raise, last_words
 from chargerd.core.port.charge import OUTAGE, Charge
 from chargerd.core.port.condition import BEYOND_CONTROL, Ending, PortCondition, Step
 from chargerd.core.port.resuming import PROOF_WITHIN
 from chargerd.core.protection.functions import Function, Result, judge
-from chargerd.core.protection.thermal import WORTH_KEEPING
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason, Warmth
 from chargerd.core.units import Amps, Instant, Seconds, Watts, after
 from chargerd.core.view import PortState

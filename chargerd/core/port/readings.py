@@ -9,8 +9,8 @@ from math import isfinite
 from chargerd.core.events import MeterFault, MeterReading
 from chargerd.core.facts import EnergyEstimated, Fact, MeterFrozen, PowerJumped, PowerNegative, ReadingImplausible
 from chargerd.core.faults import FaultKind
+from chargerd.core.metering.frozen import Frozen
 from chargerd.core.port.port import Port
-from chargerd.core.protection.frozen import Frozen
 from chargerd.core.protection.functions import alarms
 from chargerd.core.protection.image import Image
 from chargerd.core.session import StopDetail

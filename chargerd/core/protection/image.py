@@ -3,17 +3,17 @@
 from dataclasses import InitVar, dataclass, field, replace
 
 from chargerd.core.events import MeterReading
+from chargerd.core.metering.frozen import Frozen
 from chargerd.core.metering.level import Level
 from chargerd.core.metering.pickup import Pickup
 from chargerd.core.metering.seen import Seen
+from chargerd.core.metering.shape import Shape
+from chargerd.core.metering.temperature import Heat
+from chargerd.core.metering.thermal import Thermal
 from chargerd.core.metering.totals import Totals
+from chargerd.core.metering.voltage import Mains
 from chargerd.core.plan import Limits, PortPlan
-from chargerd.core.protection.charge_end import Shape
-from chargerd.core.protection.frozen import Frozen
 from chargerd.core.protection.power_jump import Jump
-from chargerd.core.protection.temperature import Heat
-from chargerd.core.protection.thermal import Thermal
-from chargerd.core.protection.voltage import Mains
 from chargerd.core.session import Order, SessionRecord
 from chargerd.core.units import Instant, Seconds, Watts, between
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from chargerd.core.circuits.circuit import PHASES, Circuit
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.events import CircuitReading, MeterReading
+from chargerd.core.metering.voltage import DARK
 from chargerd.core.plan import Phase, StationPlan, mains_of
 from chargerd.core.port.port import Port
-from chargerd.core.protection.voltage import DARK
 from chargerd.core.units import CircuitId, PortId, Seconds, Volts
 
 BESIDE = 100

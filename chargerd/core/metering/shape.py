@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, median, stdev
 
+from chargerd.core.metering.tail import CROSSTALK, Tail
 from chargerd.core.plan import ChargeEnd
-from chargerd.core.protection.tail import CROSSTALK, Tail
 from chargerd.core.session import StopReason
 from chargerd.core.units import Instant, Seconds, WattHours, Watts, between
 
