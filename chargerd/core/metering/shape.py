@@ -1,8 +1,30 @@
 """The shape of a session's load: tells a full battery from a pulled plug by what the power did before it fell.
 
-A finished lithium charger draws 0 to 6 W, one whose battery was taken 0 to 15 W, and an empty socket shows up to
-2 W: power alone cannot tell them apart. Measured charges (four of e-bikes in full, forty of scooters, laptops and
-cells in part) end by a taper, or by a step from 14 to 24 % of the peak; measured cuts fell from 81 to 87 % of it.
+Theory. A lithium charger holds its power (constant current), then tapers for 43 to 117 minutes (constant
+voltage), then rests at 0 to 6 W; a lead-acid one tapers up to twice as long and floats at a few watts. A socket
+whose bike has gone shows 0 to 2 W of its neighbours' crosstalk, one whose battery alone was taken 0 to 15 W of
+an idle charger. So the low power itself says nothing. What it fell from, and how fast, does:
+
+- A *level* is the median of 90 s: no flicker, no step, and no two-battery charger's rest of a minute is one.
+  The *peak* is the highest level so far.
+- A fall to an empty socket's watts is a cut if the level before was half of the peak or more, since no taper
+  falls so far within two minutes; from below that it is the charger's own end, or a plug pulled late.
+- A *tail* (`tail.py`) is a stretch under 25 W and 35 % of the peak: full, if it rests for 45 minutes and no
+  more than half a percent of the charge is still to come; a battery taken from its charger, if it was stepped
+  down to from half of the peak.
+- What never drew more than 25 W is over after two hours.
+
+Why not a model of the battery, or what this socket did last time: the cheapest meters give whole watts once in
+20 s, and the next bike is another. Time without readings is evidence of nothing: the clocks above count time
+between readings.
+
+What it cannot see: a charger that ends on its plateau leaves the shape of a pulled plug, and a plug pulled
+during the last minutes that of a full battery. So each end has a `confidence`: how often its shape means its
+reason.
+
+Figures: four e-bike charges measured in full, forty of scooters, laptops and cells in part. They end by a
+taper, or by a step from 14 to 24 % of the peak; measured cuts fell from 81 to 87 % of it. Judged by generated
+charges (`make charges`); reasons in `docs/decisions/0055-end-of-charge.md`.
 """
 
 from collections import deque

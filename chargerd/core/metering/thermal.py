@@ -1,7 +1,24 @@
 """The thermal image: how warm a load has made its wire, told from the current alone.
 
-First-order model after IEC 60255-149: each step moves θ towards (I / (k · I_b))² with the time constant τ; θ is 1
-where the rated current times k may flow for ever. A gap between readings integrates the last current.
+Theory. A wire is warmed by the square of its current and cools in proportion to how much warmer it is than what
+is around it. Seen as one body, that is the first-order model of IEC 60255-149: from one reading to the next, θ
+moves towards (I / (k · I_b))² by the share 1 - e^(-Δt/τ). θ is 1 where k times the rated current may flow for
+ever: less never trips, a little more trips after minutes, much more soon, and what flowed before counts.
+
+Why this model: a current that is only just too high harms by lasting, and comes and goes. A definite time
+either bears what adds up, or trips what a wire bears. One body has a closed form, so the instant at which θ
+would reach 1 is known beforehand, and nobody has to look again and again.
+
+- The wire's image belongs to the port: a wire does not cool down because a session ends, and it is kept over
+  restarts. Off for a known time it has cooled by e^(-t/τ); for an unknown one it counts as half warm at least.
+- Each session has another image by the limit of its order. No wire is warm by that one, so it ends with the
+  session, and bars nobody who comes next.
+- Over a gap between readings the last current counts on: what is not seen is not cooler.
+
+What it cannot see: how warm it is around the wire, and a bad contact, which heats one point at any current
+(that is what `port_temperature` is for, where there is a sensor).
+
+Figures: k = 1.05 is the standard's; it leaves τ to whoever knows the wire. 300 s is chosen, not measured.
 """
 
 import math
