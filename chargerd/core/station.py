@@ -48,10 +48,8 @@ from chargerd.core.facts import (
     BoardReturned,
     BoardWentSilent,
     Disabled,
-    Fact,
     ForeignAnswers,
     Latch,
-    PortTemperatureHigh,
     SessionEnded,
     StoreFailed,
     StoreRecovered,
@@ -60,18 +58,16 @@ from chargerd.core.identity import Identity
 from chargerd.core.invariants.invariants import Invariants
 from chargerd.core.metering.frozen import Frozen
 from chargerd.core.metering.pickup import Recurring, earliest
-from chargerd.core.metering.thermal import cooled
-from chargerd.core.moment import Moment, passed
+from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox, Outcome
-from chargerd.core.plan import PortPlan, StationPlan, exceeds
+from chargerd.core.plan import PortPlan, StationPlan
+from chargerd.core.port import readings, starting, suspending
 from chargerd.core.port.charge import settle_interrupted
-from chargerd.core.port.condition import Step, Surroundings
+from chargerd.core.port.condition import Surroundings
 from chargerd.core.port.port import Port
-from chargerd.core.port.readings import implausible, is_known, noticed
-from chargerd.core.port.resuming import Outlook, outlook
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.table import react
-from chargerd.core.session import SessionRecord, StopDetail, Warmth
+from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.site import line_sessions
 from chargerd.core.site.flapping import Flaps
 from chargerd.core.site.heard import Heard
@@ -79,7 +75,7 @@ from chargerd.core.site.rounds import Rounds
 from chargerd.core.site.supply import Supply
 from chargerd.core.site.wakes import Wakes
 from chargerd.core.site.wiring import Wiring
-from chargerd.core.units import Amps, BoardId, CommandId, Instant, PortId, Seconds, WattHours, between
+from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, WattHours, between
 from chargerd.core.view import CircuitView, PortState, PortView
 
 LINGERS = Seconds(30.0)
@@ -164,7 +160,7 @@ class Station:
         for record in interrupted:
             self._warm(Warmth(port=record.order.port, theta=record.theta, at=record.at), now)
             port = self._ports.get(record.order.port)
-            if port is not None and port.id not in stopped and self._goes_on(port, record, now):
+            if port is not None and port.id not in stopped and suspending.may_go_on(port, record, now):
                 port.take_up(record, now, unanswered=record.order.command in unanswered)
                 continue
             resolution = self._resolution(record.order.port)
@@ -261,7 +257,7 @@ class Station:
             return self._change_availability(event, now)
         port = self._ports.get(event.port)
         if isinstance(event, TemperatureReading):
-            return self._note_heat(port, event)
+            return [] if port is None else readings.take_in_temperature(port, event)
         if port is None:
             contactor = self._supply.contactors.get(event.port)
             if contactor is not None and isinstance(event, RelayEvent):
@@ -279,16 +275,17 @@ class Station:
 
     def _to_port(self, port: Port, event: PortEvent, now: Moment) -> None:
         match event:
-            case MeterReading() if is_known(event):
+            case MeterReading() if readings.is_known(event):
                 if event.energy is not None and not self._surroundings.lines.steady(port.id):
                     event = replace(event, energy=None)  # Another one's meter may have counted it.
-                self._note_reading(port, event)
+                readings.take_in(port, event, self._neighbours[port.id])
+                self._wiring.note(port, event)
+                readings.take_in_contact(port, event, self._beside[port.id], explained=self._wiring.explains(port))
                 react(port, Trigger.READING, event, now)
             case MeterReading() | MeterFault():
-                port.meter_known = True
-                self._tell(implausible(port, event))
+                readings.take_in_fault(port, event)
             case Persisted() | PersistFailed():
-                self._journal(port, event, now)
+                self._written(port, event, now)
             case StartRequested() | StopRequested() | ResetRequested() | UpdateRequested():
                 react(port, REQUESTS[type(event)], event, now)
             case _:
@@ -298,58 +295,18 @@ class Station:
                 if signal is Signal.CLOSED:
                     self._wiring.closed(port)
 
+    @staticmethod
+    def _written(port: Port, event: Persisted | PersistFailed, now: Moment) -> None:
+        trigger = starting.written(port, event)
+        if trigger is not None:
+            react(port, trigger, event, now)
+
     def _signal(self, port: Port, event: RelayEvent, now: Moment) -> Signal | None:
         signal = port.relay.note(event, now.instant, self._out)
         if isinstance(event, RelayReadBack):
             line_sessions.note_shown(port, event)
         steady = self._surroundings.lines.steady(port.id)
         return signal if steady else line_sessions.of_another_line(signal)
-
-    def _note_reading(self, port: Port, event: MeterReading) -> None:
-        """Take in a reading: what is judged, what is told, and what it says of the wire and the contact."""
-        port.meter_known = port.meter_known or event.current is not None
-        if port.charge is None:
-            port.seen.note(event)
-            port.frozen.note(event)
-        else:
-            port.charge.image.note(event)
-        self._tell(noticed(port, event, self._neighbours[port.id]))
-        self._note_wire(port, event)
-
-    def _tell(self, facts: Iterable[Fact]) -> None:
-        for fact in facts:
-            self._out.tell(fact)
-
-    def _note_wire(self, port: Port, event: MeterReading) -> None:
-        """Take in what a reading tells of the wire and the contact, session or not."""
-        self._wiring.note(port, event)
-        if event.current is not None:
-            current = Amps(abs(event.current))
-            port.thermal.note(current, port.plan.limits.current, event.at)
-            if port.charge is not None:
-                port.charge.image.ordered.note(current, port.limits.current, event.at)
-        opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
-        others = self._beside[port.id]
-        beside = sum(other.seen.power or 0.0 for other in others) if others else 0.0
-        # A frozen meter goes on showing what flowed before its relay opened: that is no weld.
-        # Nor is what may flow through another one, whose meter or relay is exchanged with this one's.
-        blind = port.frozen.dead or self._wiring.explains(port)
-        port.weld.note(port.seen, None if blind else opened, beside)
-
-    def _note_heat(self, port: Port | None, event: TemperatureReading) -> list[Port]:
-        """Take in a temperature. Nothing is judged here: the port is woken when it is to trip."""
-        if port is None:
-            return []
-        if port.heat.note(event.celsius, event.at):
-            detail = StopDetail(
-                function="port_temperature",
-                measured=event.celsius,
-                limit=port.plan.protection.temperature_warn,
-                unit="c",
-            )
-            session = None if port.charge is None else port.charge.order.session
-            self._out.tell(PortTemperatureHigh(port=port.id, detail=detail, session=session))
-        return [port]
 
     def _on_board(self, plan: PortPlan) -> Iterable[Port]:
         return (
@@ -367,33 +324,9 @@ class Station:
         )
 
     def _warm(self, warmth: Warmth, now: Moment) -> None:
-        """Take up a thermal image where the journal left it."""
         port = self._ports.get(warmth.port)
         if port is not None:
-            theta = cooled(warmth.theta, passed(warmth.at, now))
-            port.thermal.restore(max(theta, port.thermal.theta(now.instant)), now.instant)
-            port.warmth_told = True
-
-    def _goes_on(self, port: Port, record: SessionRecord, now: Moment) -> bool:
-        """Say whether a session may yet go on: nothing holds its port, and its order is still allowed there."""
-        latched = bool(port.latches) or self._surroundings.circuits.latched(port.id)
-        held = latched or port.charge is not None or port.disabled() is not None
-        prospect = outlook(record, now, self._plan.resume_window)
-        return not held and prospect is not Outlook.OVER and not exceeds(record.order.limits, port.plan.limits)
-
-    def _journal(self, port: Port, event: Persisted | PersistFailed, now: Moment) -> None:
-        pending = None if port.charge is None else port.charge.pending_raise
-        if pending is not None and pending.token == event.token:
-            durable = isinstance(event, Persisted)
-            react(port, Trigger.AMENDED if durable else Trigger.NOT_AMENDED, event, now)
-            return
-        if port.step is not Step.PERSIST or port.token != event.token:
-            return  # Late news of a start that has been given up meanwhile.
-        if isinstance(event, Persisted):
-            port.session.durable = True
-            react(port, Trigger.PERSISTED, event, now)
-        else:
-            react(port, Trigger.PERSIST_FAILED, event, now)
+            suspending.take_up_warmth(port, warmth, now)
 
     def _wake(self, now: Moment) -> list[Port]:
         event = DeadlineReached()

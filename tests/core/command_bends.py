@@ -190,9 +190,9 @@ BEGUN_BENDS: tuple[Bend, ...] = (
         ("board", "board_lost"),
     ),
     Bend(
-        "station",
-        "                port.meter_known = True\n                self._tell(implausible(port, event))",
-        "                self._tell(implausible(port, event))",
+        "port.readings",
+        "    port.meter_known = True\n",
+        "",
         _BEGUN + "test_what_was_asked_in_vain_is_lost",
         ("meter", "meter_stale"),
     ),

@@ -174,12 +174,12 @@ METER_BENDS: tuple[Bend, ...] = (
         "            pass\n",
         _METERS + "test_what_the_register_has_not_counted_is_billed_as_an_estimate",
     ),
-    Bend("station", "port.frozen.dead or self._wiring", "self._wiring", _DEAD),
+    Bend("port.readings", "port.frozen.dead or explained", "explained", _DEAD),
     Bend("port.condition", " or self.frozen.dead,", ",", _DEAD),
     Bend(
-        "station",
-        "port.frozen.dead or self._wiring",
-        "port.frozen.flagged or self._wiring",
+        "port.readings",
+        "port.frozen.dead or explained",
+        "port.frozen.flagged or explained",
         _METERS + "test_a_weld_is_seen_by_a_meter_whose_register_alone_stands_still",
     ),
     Bend(

@@ -71,7 +71,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _RESUME + "test_an_energy_that_was_delivered_is_not_delivered_again",
     ),
     Bend(
-        "station",
+        "port.suspending",
         "latched = bool(port.latches) or ",
         "latched = ",
         _RESUME + "test_a_port_that_is_held_resumes_nothing",
@@ -83,7 +83,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _RESUME + "test_nor_one_somebody_had_asked_to_end",
     ),
     Bend(
-        "station",
+        "port.suspending",
         " and not exceeds(record.order.limits, port.plan.limits)",
         "",
         _RESUME + "test_nor_does_one_whose_limits_were_lowered_meanwhile",

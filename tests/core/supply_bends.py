@@ -421,8 +421,8 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "station",
-        "            port.thermal.restore(max(theta, port.thermal.theta(now.instant)), now.instant)\n",
+        "port.suspending",
+        "    port.thermal.restore(max(theta, port.thermal.theta(now.instant)), now.instant)\n",
         "",
         "scenarios.test_warmth:test_an_hour_at_the_limit_leaves_the_port_warm_over_a_restart",
         (),

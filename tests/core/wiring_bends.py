@@ -47,7 +47,7 @@ WIRING_BENDS: tuple[Bend, ...] = (
         "False and",
         _CONTACTORS + "test_a_weld_that_shows_with_the_contactor_of_a_neighbour_is_no_exchanged_wire",
     ),
-    Bend("station", "port.frozen.dead or self._wiring.explains(port)", "port.frozen.dead", _WELD),
+    Bend("port.readings", "port.frozen.dead or explained", "port.frozen.dead", _WELD),
     Bend(
         "site.wiring",
         "{name: at for name, at in self._closed.items() if not self._draws(self._ports[name], at)}",

@@ -7,7 +7,7 @@ the guards once more, and its turn.
 from collections.abc import Callable
 
 from chargerd.core.commands import Checkpoint, Code, ReplyStatus
-from chargerd.core.events import Event, MeterReading, StartRequested
+from chargerd.core.events import Event, MeterReading, Persisted, PersistFailed, StartRequested
 from chargerd.core.metering.pickup import reached
 from chargerd.core.moment import Moment
 from chargerd.core.plan import exceeds
@@ -15,6 +15,7 @@ from chargerd.core.port.answers import FAILURES, answer
 from chargerd.core.port.condition import Step
 from chargerd.core.port.latching import welded
 from chargerd.core.port.port import Port
+from chargerd.core.port.rules import Trigger
 from chargerd.core.protection.functions import energy_limit
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.view import PortState
@@ -266,3 +267,16 @@ def fail_unbidden(port: Port, _event: Event, now: Moment) -> None:
     port.found_closed(now)
     if port.charge is not None:
         port.fail(Code.RELAY_FAULT, StopDetail(function="relay_unexpected"), now)
+
+
+def written(port: Port, event: Persisted | PersistFailed) -> Trigger | None:
+    """Take in the journal's answer: to a start written ahead, or to higher limits; `None` for one that is late."""
+    pending, durable = None if port.charge is None else port.charge.pending_raise, isinstance(event, Persisted)
+    if pending is not None and pending.token == event.token:
+        return Trigger.AMENDED if durable else Trigger.NOT_AMENDED
+    if port.step is not Step.PERSIST or port.token != event.token:
+        return None  # Late news of a start that has been given up meanwhile.
+    if not durable:
+        return Trigger.PERSIST_FAILED
+    port.session.durable = True
+    return Trigger.PERSISTED

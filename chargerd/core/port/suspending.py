@@ -3,12 +3,14 @@
 from chargerd.core.boards.relay import Phase
 from chargerd.core.events import Event
 from chargerd.core.metering.pickup import reached
-from chargerd.core.moment import Moment
+from chargerd.core.metering.thermal import cooled
+from chargerd.core.moment import Moment, passed
+from chargerd.core.plan import exceeds
 from chargerd.core.port.condition import VOLTAGES
 from chargerd.core.port.port import Port
-from chargerd.core.port.resuming import Outlook
+from chargerd.core.port.resuming import Outlook, outlook
 from chargerd.core.protection.functions import Result
-from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.session import SessionRecord, StopDetail, StopReason, Warmth
 from chargerd.core.units import after
 
 
@@ -180,3 +182,21 @@ def end_by_outage(port: Port, _event: Event, now: Moment) -> None:
 def restart(port: Port, _event: Event, now: Moment) -> None:
     """Go through the start sequence again."""
     port.restart(now)
+
+
+# After an outage of the gateway
+
+
+def take_up_warmth(port: Port, warmth: Warmth, now: Moment) -> None:
+    """Take up a wire's thermal image where the journal left it."""
+    theta = cooled(warmth.theta, passed(warmth.at, now))
+    port.thermal.restore(max(theta, port.thermal.theta(now.instant)), now.instant)
+    port.warmth_told = True
+
+
+def may_go_on(port: Port, record: SessionRecord, now: Moment) -> bool:
+    """Say whether a session may yet go on: nothing holds its port, and its order is still allowed there."""
+    latched = bool(port.latches) or port.circuits.latched(port.id)
+    held = latched or port.charge is not None or port.disabled() is not None
+    prospect = outlook(record, now, port.station.resume_window)
+    return not held and prospect is not Outlook.OVER and not exceeds(record.order.limits, port.plan.limits)
