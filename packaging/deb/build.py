@@ -221,7 +221,9 @@ def _write(path: Path, text: str) -> Path:
 
 def _pack(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content, 9, mtime=0))
+    # `gzip.compress` writes another header from one Python to the next.
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+        packed.write(content)
 
 
 def _git(*words: str) -> str:
