@@ -4,7 +4,6 @@ paho tells that a connection is gone and keeps to itself why. The alert of a bro
 an error it has caught. A DISCONNECT that came right before the line was reset is never read, if paho was writing.
 """
 
-import ssl
 import sys
 from collections.abc import Iterator
 from socket import socket
@@ -15,6 +14,7 @@ from paho.mqtt.properties import VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 
 from chargerd.config.document import MqttSection
+from chargerd.mqtt import tls
 from chargerd.mqtt.reasons import BROKE_OFF, FAILURE, Reason, garbled, hung_up, mute, of_code, of_error
 
 MOST_LEFT = 65536
@@ -62,11 +62,11 @@ class Attempt:
                 if not data:
                     self._ended = True
                     break
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except tls.WAITS:
             pass
         except OSError as error:
             self._ended = True
-            if isinstance(error, ssl.SSLError) or self._error is None:
+            if isinstance(error, tls.ERRORS) or self._error is None:
                 self._error = error  # An alert of TLS says more than that the line was reset.
         self.last_code = last_word(self._left)
 
@@ -94,7 +94,7 @@ class Attempt:
         """Return why a connection ended that stood."""
         if by_broker or self.last_code is not None:
             return self._word(code, by_broker=by_broker, said=said)
-        if isinstance(self._error, ssl.SSLError) and not isinstance(self._error, ssl.SSLEOFError):
+        if isinstance(self._error, tls.ERRORS) and not isinstance(self._error, tls.HUNG_UP):
             return of_error(self._error, self._config, opened=True)
         if int(code.value) == NONSENSE:
             return garbled(self._config)

@@ -1,6 +1,5 @@
 """The files TLS is made of: whether they have changed, whether they can be used, and until when they are good."""
 
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,6 +46,8 @@ class KeyFiles:
         for path in self._paths:
             Path(path).read_bytes()
         if self._tls is not None:
+            import ssl  # noqa: PLC0415 - loaded where there is TLS alone
+
             context = ssl.create_default_context(cafile=self._tls.ca)
             if self._tls.certificate is not None:
                 context.load_cert_chain(self._tls.certificate, self._tls.key)
@@ -76,6 +77,8 @@ def _expiries(role: Role, path: Path) -> Iterator[Expiry]:
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return
+    import ssl  # noqa: PLC0415 - loaded where there is TLS alone
+
     for part in text.split(BEGIN)[1:]:
         try:
             der = ssl.PEM_cert_to_DER_cert(f"{BEGIN}{part.partition(END)[0]}{END}\n")

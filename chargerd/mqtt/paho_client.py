@@ -1,6 +1,7 @@
 """paho, made to read any refusal and to outlive what it does not foresee."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
@@ -11,6 +12,14 @@ from chargerd import log
 from chargerd.mqtt.reasons import FAILURE
 
 REFUSALS = range(FAILURE, 0x100)
+
+
+class _NeverRaised(Exception):  # noqa: N818 - named for what it is
+    """What paho looks for where TLS has nothing to read; it does so without TLS, too."""
+
+
+if vars(paho)["ssl"] is None:
+    vars(paho)["ssl"] = SimpleNamespace(SSLWantReadError=_NeverRaised, SSLWantWriteError=_NeverRaised)
 ANSWERS = (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
 
 

@@ -2,13 +2,17 @@
 
 import errno
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from chargerd.config.document import MqttSection
 from chargerd.contract.ledger import Json
+from chargerd.mqtt import tls
 from chargerd.text import visible
+
+if TYPE_CHECKING:
+    import ssl
 
 FAILURE = 0x80
 """Reason codes from here on say that something was not done (MQTT 5, 2.4)."""
@@ -21,7 +25,7 @@ NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
 """How TLS 1.3 and TLS 1.2 say that a client certificate is missing."""
-HANG_UPS = (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+HANG_UPS = (*tls.HUNG_UP, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
 LONGEST_QUOTE = 200
 
 
@@ -87,12 +91,12 @@ def of_error(error: BaseException | None, config: MqttSection, *, opened: bool =
 
     `opened` if the connection stood by then, TLS included.
     """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _untrusted(error, config)
+    if (untrusted := tls.is_not_trusted(error)) is not None:
+        return _untrusted(untrusted, config)
     if isinstance(error, HANG_UPS):
         return hung_up(config) if opened or config.tls is None else _hung_up_on_tls(config)
-    if isinstance(error, ssl.SSLError):
-        return _tls(error, config)
+    if (of_tls := tls.is_error(error)) is not None:
+        return _tls(of_tls, config)
     if isinstance(error, socket.gaierror | UnicodeError):
         return _no_name(error, config)
     return _unreachable(error, config)
@@ -158,7 +162,7 @@ def _no_answer(error: TimeoutError, config: MqttSection) -> Reason:
     )
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, config: MqttSection) -> Reason:
+def _untrusted(error: "ssl.SSLCertVerificationError", config: MqttSection) -> Reason:
     """The broker's certificate does not do."""
     if error.verify_code in {NOT_VALID_YET, HAS_EXPIRED}:
         when = "is not valid yet" if error.verify_code == NOT_VALID_YET else "has expired"
@@ -184,7 +188,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, config: MqttSection) -> Reas
     )
 
 
-def _tls(error: ssl.SSLError, config: MqttSection) -> Reason:
+def _tls(error: "ssl.SSLError", config: MqttSection) -> Reason:
     """TLS came to nothing: the broker has sent an alert, or no TLS."""
     said = error.reason or ""
     if any(one in said for one in NO_TLS):

@@ -8,13 +8,20 @@ import pytest
 from tests.core.bend import Bend
 from tests.core.bending import notices, play
 from tests.core.bends import BENDS
+from tests.sampling import sampled
 
 pytestmark = pytest.mark.long
+
+SHARES = 3
 
 
 def name_of(bend: Bend) -> str:
     new = re.sub(r"\W+", "_", bend.new or "nothing").strip("_")[:40]
     return f"{bend.module}-{re.sub(r'[^a-z0-9]+', '_', bend.old.lower()).strip('_')[:40]}-{new}"
+
+
+MINE: list[Bend] = sampled(BENDS, name_of, SHARES)
+"""Those whose turn it is."""
 
 
 def with_arguments() -> dict[str, Bend]:
@@ -26,7 +33,13 @@ def with_arguments() -> dict[str, Bend]:
     }
 
 
-@pytest.mark.parametrize("bend", BENDS, ids=name_of)
+def test_each_bend_has_its_turn() -> None:
+    turns = [sampled(BENDS, name_of, SHARES, str(turn)) for turn in range(SHARES)]
+    assert sorted(name_of(bend) for each in turns for bend in each) == sorted(map(name_of, BENDS))
+    assert min(len(turn) for turn in turns) > len(BENDS) // SHARES // 2
+
+
+@pytest.mark.parametrize("bend", MINE, ids=name_of)
 def test_a_bent_rule_is_noticed(bend: Bend) -> None:
     assert notices(bend), "nobody noticed"
 

@@ -1,5 +1,6 @@
 """The protective functions by themselves, on images no port would show them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,6 +108,7 @@ def tripped_after(currents: list[float]) -> int | None:
     return None
 
 
+@pytest.mark.long
 @given(
     currents=st.lists(st.floats(0.0, 12.0), min_size=1, max_size=20),
     more=st.lists(st.floats(0.0, 6.0), min_size=20, max_size=20),

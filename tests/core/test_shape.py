@@ -181,6 +181,7 @@ def tapering(reel: Reel, time_constant: float) -> float:
     return 1 - left / (3600 + time_constant)
 
 
+@pytest.mark.long
 def test_a_taper_that_still_falls_is_waited_for() -> None:
     for hours in (0.5, 1.0, 2.0, 3.0):
         reel = Reel(every=5.0)

@@ -7,10 +7,11 @@ import pytest
 
 from tests.mutants.mutant import Mutant
 from tests.mutants.outer import MUTANTS, survives
+from tests.sampling import sampled
 
 SHARE, SHARES = (int(figure) for figure in os.environ.get("MUTANTS_SHARE", "1/1").split("/"))
 """Most of their time is waiting for other processes, so several parts of the gate take a share each."""
-CHOICES = sorted({mutant.tests for mutant in MUTANTS})[SHARE - 1 :: SHARES]
+CHOICES = sampled(sorted({mutant.tests for mutant in MUTANTS}), str, 3)[SHARE - 1 :: SHARES]
 MINE = [mutant for tests in CHOICES for mutant in MUTANTS if mutant.tests == tests]
 """Who has the same tests is in the same share: that they are green without a bend is seen once."""
 

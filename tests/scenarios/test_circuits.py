@@ -263,6 +263,7 @@ def test_shedding_uses_up_no_suspensions_for_faults_nor_their_time() -> None:
     world.run_until("ended suspended_too_long", within=20)
 
 
+@pytest.mark.long
 def test_ten_times_in_an_hour_are_borne() -> None:
     world = shed(1, **rated(6.0), meter=feeder())
     world.charging()
@@ -274,6 +275,7 @@ def test_ten_times_in_an_hour_are_borne() -> None:
     world.run_until("ended suspended_too_long", within=20)
 
 
+@pytest.mark.long
 def test_half_an_hour_without_room_ends_it_whatever_faults_have_taken() -> None:
     world = shed(1, **rated(6.0), meter=feeder())
     world.charging()

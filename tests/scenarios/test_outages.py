@@ -107,6 +107,7 @@ def test_those_that_find_no_room_at_once_wait_until_the_others_have_settled_down
     assert max(world.when("resumed", name) for name in names(5)) > world.when("suspended power_loss") + 151
 
 
+@pytest.mark.long
 def test_one_that_never_finds_room_ends_when_it_has_been_suspended_for_too_long() -> None:
     world = World(site=site(*(port_plan(name, n) for n, name in enumerate(names(2), 1)), rating=11.2))
     for name in names(2):

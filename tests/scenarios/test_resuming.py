@@ -450,6 +450,7 @@ def test_what_made_it_an_estimate_before_is_not_forgotten() -> None:
     assert only(world.settlements()).quality_reason == "register_jumped"
 
 
+@pytest.mark.long
 def test_many_come_back_one_after_the_other() -> None:
     names = [f"A{number:02}" for number in range(1, 7)]
     world = World(site=site(*(port_plan(name, number) for number, name in enumerate(names, 1))))
@@ -471,6 +472,7 @@ def test_the_backend_hears_of_the_outage_when_the_daemon_is_back() -> None:
     assert [(fact.reason, fact.record.energy > 0) for fact in told] == [("power_loss", True)]
 
 
+@pytest.mark.long
 def test_a_battery_taken_is_still_told_by_the_shape_from_before() -> None:
     world = charged(300)
     record = kept(world)

@@ -213,6 +213,7 @@ def test_suspensions_from_before_a_restart_count_as_well() -> None:
     world.run_until("ended suspended_too_long", within=20)
 
 
+@pytest.mark.long
 def test_half_an_hour_of_suspensions_in_all_ends_the_session() -> None:
     world = World(port_plan(protection=Protection(recover_within=Seconds(3600.0))))
     world.charging()

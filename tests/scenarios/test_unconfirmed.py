@@ -52,6 +52,7 @@ def two_boards(lease: float | None = 6.0) -> World:
     return World(site=StationPlan(ports=tuple(ports), circuits=circuits))
 
 
+@pytest.mark.long
 def test_a_line_that_dies_with_a_contact_stuck_is_not_fed_by_its_contactor_for_ever() -> None:
     world = World(site=shed(contactor=SWITCH).plan, separate=True)
     all_charging(world, "A01", "A02")
@@ -84,6 +85,7 @@ def test_a_contactor_whose_own_line_is_well_waits_for_no_relay_of_a_dead_one() -
     world.tells_not("suspended contactor_lost")
 
 
+@pytest.mark.long
 def test_a_blind_relay_that_lapses_costs_its_own_port_only() -> None:
     world = two_boards()
     all_charging(world, "A01", "A02")
@@ -125,6 +127,7 @@ def test_a_blind_relay_that_nothing_opens_costs_the_contactor_until_it_is_confir
     assert {world.state(port) for port in ("A01", "A02")} == {PortState.CHARGING}
 
 
+@pytest.mark.long
 def test_no_meter_below_an_open_contactor_tells_that_a_relay_is_open() -> None:
     world = two_boards(lease=None)
     all_charging(world, "A01", "A02")

@@ -117,6 +117,7 @@ def test_a_voltage_that_stays_wrong_ends_the_session_by_its_name() -> None:
     assert world.settlement().reason is StopReason.OVERVOLTAGE
 
 
+@pytest.mark.long
 def test_a_line_that_is_dead_ends_it_as_a_power_loss() -> None:
     world = supplied(A01)
     volts(world, 3.0)

@@ -39,6 +39,7 @@ def test_what_may_flow_for_ever_never_trips() -> None:
     assert Thermal().reaches_one_at() is None
 
 
+@pytest.mark.long
 def test_a_current_just_above_the_limit_trips_after_minutes_and_latches() -> None:
     world = World()
     world.draw(5.4, 700.0)
@@ -50,6 +51,7 @@ def test_a_current_just_above_the_limit_trips_after_minutes_and_latches() -> Non
     world.tells("ended overcurrent", "state tripped")
 
 
+@pytest.mark.long
 def test_a_warm_port_is_not_started_reset_or_not() -> None:
     world = World()
     world.draw(5.4, 700.0)
@@ -87,6 +89,7 @@ def tripped_by_warmth() -> World:
     return world
 
 
+@pytest.mark.long
 def test_the_wire_of_a_session_that_has_ended_is_warm_after_a_restart_too() -> None:
     world = tripped_by_warmth()
     assert not world.journal.records
@@ -99,6 +102,7 @@ def test_the_wire_of_a_session_that_has_ended_is_warm_after_a_restart_too() -> N
     assert "thermal" not in world.view().blocked_by
 
 
+@pytest.mark.long
 def test_a_crash_right_after_the_end_forgets_nothing_either() -> None:
     world = World()
     world.draw(5.4, 700.0)
@@ -111,6 +115,7 @@ def test_a_crash_right_after_the_end_forgets_nothing_either() -> None:
     assert "thermal" in world.view().blocked_by
 
 
+@pytest.mark.long
 def test_how_warm_a_wire_is_is_written_until_it_is_cold_and_no_longer() -> None:
     world = tripped_by_warmth()
     world.commands.clear()

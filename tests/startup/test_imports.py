@@ -73,6 +73,23 @@ def test_the_daemon_loads_nothing_that_draws_and_no_broker_client_before_it_know
     assert len(found) <= 460, sorted(found)
 
 
+def test_the_link_to_a_broker_without_tls_loads_no_openssl() -> None:
+    found = loaded(
+        """
+from chargerd.cli.running import leave_out_tls
+leave_out_tls()
+from chargerd.config.document import MqttSection
+from chargerd.mqtt.client import MqttLink
+from chargerd.mqtt.reasons import of_error
+config = MqttSection(host="broker.example.net")
+assert of_error(ConnectionRefusedError(), config).code == "nobody_listens"
+assert of_error(ConnectionResetError(), config).code == "hung_up"
+"""
+    )
+    assert "chargerd.mqtt.attempt" in found
+    assert "_ssl" not in found
+
+
 def test_the_daemon_makes_its_digests_without_openssl_and_speaks_tls_all_the_same() -> None:
     loaded(
         """
