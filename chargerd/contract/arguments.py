@@ -1,11 +1,15 @@
 """What a backend sends: the arguments of each command, and its acknowledgement of the ledger."""
 
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from chargerd.contract.payloads import Message
+from chargerd.core.units import Seconds
 
 LONGEST_QUEUE_S = 36_000
 """As long as the configuration allows."""
@@ -28,10 +32,64 @@ def rules(*parts: Rule) -> Rule:
     return {"allOf": list(parts)}
 
 
+class Direction(StrEnum):
+    """Which way a command moves things. By that alone it is decided when it acts, and without what."""
+
+    SAFE = auto()
+    """Ends, lowers, takes out of service: acts at once, without a clock, and whether or not there is room."""
+    EITHER = auto()
+    """Only the station knows: it does at once what is safe, and the rest as if it were `UNSAFE`."""
+    UNSAFE = auto()
+    """Makes a closing possible, or is meant for now only: acts when its id is durable, and in time."""
+    READING = auto()
+    """Moves no relay, and does no harm if it acts again: when its id is durable, without a clock."""
+
+
+SHORT, LONG = Seconds(60.0), Seconds(600.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandKind:
+    """What is to be known of a command besides its arguments.
+
+    `longest`: the longest it may be on its way. `on_site`: the method of the control socket, and the command of
+    `chargerctl`, by which the same is asked for on site; `None`: only a backend can. `ocpp`: what OCPP 2.0.1 calls
+    the same request; `None`: it has none.
+    """
+
+    name: str
+    direction: Direction
+    longest: Seconds = LONG
+    on_site: str | None
+    ocpp: str | None
+
+
+_COMMANDS: "dict[str, type[Arguments]]" = {}
+
+
 class Arguments(Message):
-    """Arguments of a command: what is not listed is refused, since an unknown limit must not be ignored."""
+    """Arguments of a command: what is not listed is refused, since an unknown limit must not be ignored.
+
+    A class with a `kind` is a command, and stands in `KNOWN` by that.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    kind: ClassVar[CommandKind]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Enter a command into `KNOWN`."""
+        super().__init_subclass__(**more)
+        if "kind" in vars(cls):
+            _COMMANDS[cls.kind.name] = cls
+
+
+KNOWN: Mapping[str, type[Arguments]] = MappingProxyType(_COMMANDS)
+"""Every command of the contract by its name, in the order in which they stand below."""
+
+
+def moving(*directions: Direction) -> frozenset[str]:
+    """Return the names of the commands that move things in one of these directions."""
+    return frozenset(name for name, model in KNOWN.items() if model.kind.direction in directions)
 
 
 def _in_order(bounds: Sequence[float]) -> list[float]:
@@ -70,6 +128,14 @@ class LimitsArgs(Arguments):
 class StartArgs(Arguments):
     """`cmd/start`; with `full_stop: false` the port stays on when the charge is full, until another limit."""
 
+    kind = CommandKind(
+        name="start",
+        direction=Direction.UNSAFE,
+        longest=SHORT,
+        on_site="start",
+        ocpp="RequestStartTransaction",
+    )
+
     port: ShortText
     session_id: ShortText | None = None
     order_id: Opaque | None = None
@@ -81,6 +147,8 @@ class StartArgs(Arguments):
 
 class StopArgs(Arguments):
     """`cmd/stop`: without a session id only with `force`, so that nobody stops the next customer."""
+
+    kind = CommandKind(name="stop", direction=Direction.SAFE, on_site="stop", ocpp="RequestStopTransaction")
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -115,6 +183,14 @@ class OtherLimitsArgs(LimitsArgs):
 class UpdateLimitsArgs(Arguments):
     """`cmd/update_limits`: other totals for a session under way; what is left out stays as it is."""
 
+    kind = CommandKind(
+        name="update_limits",
+        direction=Direction.EITHER,
+        longest=SHORT,
+        on_site="limits",
+        ocpp="SetChargingProfile",
+    )
+
     port: ShortText
     session_id: ShortText
     limits: OtherLimitsArgs
@@ -140,9 +216,15 @@ class HolderArgs(Arguments):
 class ResetArgs(HolderArgs):
     """`cmd/reset`: clears latches that may be cleared from afar, of a port or of a circuit."""
 
+    kind = CommandKind(name="reset", direction=Direction.UNSAFE, on_site="reset", ocpp=None)
+
 
 class DisableArgs(HolderArgs):
     """`cmd/disable`: a port, or each port below a circuit, takes no start any more; sessions under way go on."""
+
+    kind = CommandKind(
+        name="disable", direction=Direction.SAFE, on_site="disable", ocpp="ChangeAvailability(Inoperative)"
+    )
 
     reason: Reason
 
@@ -150,11 +232,17 @@ class DisableArgs(HolderArgs):
 class EnableArgs(HolderArgs):
     """`cmd/enable`: takes back what was disabled from afar."""
 
+    kind = CommandKind(
+        name="enable", direction=Direction.UNSAFE, on_site="enable", ocpp="ChangeAvailability(Operative)"
+    )
+
     reason: Reason
 
 
 class ReplayArgs(Arguments):
     """`cmd/replay`: send kept rows of a stream again, from this number on, up to `to` or to the last."""
+
+    kind = CommandKind(name="replay", direction=Direction.READING, on_site=None, ocpp=None)
 
     stream: ShortText
     since: Annotated[int, Field(ge=1, le=LARGEST_WHOLE, alias="from"), Whole]
@@ -169,6 +257,10 @@ class ReplayArgs(Arguments):
 
 class GetArgs(Arguments):
     """`cmd/get`: publish all states again."""
+
+    kind = CommandKind(
+        name="get", direction=Direction.READING, on_site=None, ocpp="TriggerMessage(StatusNotification)"
+    )
 
 
 class AckBody(BaseModel):

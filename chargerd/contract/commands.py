@@ -6,46 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from chargerd.contract.arguments import (
-    PRINTABLE,
-    Arguments,
-    DisableArgs,
-    EnableArgs,
-    GetArgs,
-    ReplayArgs,
-    ResetArgs,
-    StartArgs,
-    StopArgs,
-    UpdateLimitsArgs,
-)
+from chargerd.contract.arguments import KNOWN, PRINTABLE, Arguments, Direction, moving
 from chargerd.contract.payloads import LARGEST
 from chargerd.contract.requests import LONGEST, complaint, unknown_fields
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
 
-Args: TypeAlias = (
-    StartArgs | StopArgs | UpdateLimitsArgs | ResetArgs | DisableArgs | EnableArgs | ReplayArgs | GetArgs
-)
-KNOWN: Mapping[str, type[Arguments]] = {
-    "start": StartArgs,
-    "stop": StopArgs,
-    "update_limits": UpdateLimitsArgs,
-    "reset": ResetArgs,
-    "disable": DisableArgs,
-    "enable": EnableArgs,
-    "replay": ReplayArgs,
-    "get": GetArgs,
-}
-SHORT, LONG = Seconds(60.0), Seconds(600.0)
-LONGEST_TTL: Mapping[str, Seconds] = {
-    name: SHORT if name in {"start", "update_limits"} else LONG for name in KNOWN
-}
 ID = r"^[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?$"
 """1 to 64 printable characters, not framed by blanks."""
 TIME = (
@@ -61,10 +33,8 @@ PATTERNS: Mapping[str, str] = {
     TIME: "an RFC 3339 time with its zone, such as 2026-09-21T14:13:50Z",
 }
 ExpiresAt = Annotated[str, Field(pattern=TIME, json_schema_extra={"format": "date-time"})]
-SAFE = frozenset({"stop", "disable", "replay", "get"})
-"""Commands in the safe direction, and those that move nothing: they run without a clock, too."""
-EITHER = frozenset({"update_limits"})
-"""Commands whose direction only the station knows: without a clock they run as far as they are safe."""
+UNTIMED = moving(Direction.SAFE, Direction.EITHER, Direction.READING)
+"""Commands that run without a clock: fully, or as far as they are safe."""
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -75,7 +45,7 @@ class Incoming:
     id: CommandId
     name: str
     digest: str
-    args: Args
+    args: Arguments
     expires: Instant | None
     correlation: bytes | None = None
 
@@ -174,7 +144,6 @@ def _parse(arrived: Arrived, known: dict[str, object]) -> Incoming:
     args = _read(kind, command.args, "args")
     known["digest"] = digest = hashlib.sha256(rfc8785.dumps({"name": arrived.name, "body": data})).hexdigest()
     expires = _expiry(command, arrived)
-    assert isinstance(args, Args)
     return Incoming(
         id=CommandId(command.id),
         name=arrived.name,
@@ -224,7 +193,7 @@ def _read(model: type[ModelT], data: object, below: str) -> ModelT:
 
 def _expiry(command: _Command, arrived: Arrived) -> Instant | None:
     """Return until when the command may act. Raises if it is late, or if that cannot be told."""
-    longest = LONGEST_TTL[arrived.name]
+    longest = KNOWN[arrived.name].kind.longest
     if command.ttl_s is not None:
         if command.ttl_s > longest:
             raise _RefusedError(Code.MALFORMED, f"ttl_s may be {longest:g} at most")
@@ -243,11 +212,11 @@ def _expiry(command: _Command, arrived: Arrived) -> Instant | None:
 def _absolute(at: float, longest: Seconds, arrived: Arrived) -> Instant | None:
     received = arrived.received
     if received.clock is ClockQuality.NONE or received.wall_ms is None:
-        if arrived.name in SAFE | EITHER:
+        if arrived.name in UNTIMED:
             return None
         raise _RefusedError(Code.CLOCK_UNSYNCHRONISED, "this gateway's clock is not set; use ttl_s")
     left = at - received.wall_ms / 1000
-    if not 0 < left <= longest and received.clock is not ClockQuality.NTP and arrived.name in SAFE | EITHER:
+    if not 0 < left <= longest and received.clock is not ClockQuality.NTP and arrived.name in UNTIMED:
         return None  # A clock nobody has synchronised may be wrong, and a stop always works.
     if left <= 0:
         raise _RefusedError(Code.EXPIRED, f"expired {-left:.1f} s ago", ReplyStatus.EXPIRED)

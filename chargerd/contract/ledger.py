@@ -106,8 +106,6 @@ class Owner:
 
 ON_SITE = "local-"
 """What the ids of commands given on site begin with."""
-READING = frozenset({"get", "replay"})
-"""Commands that change nothing: it does no harm if one acts again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

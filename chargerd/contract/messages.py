@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from chargerd.contract.arguments import AckBody, Arguments, Rule, named, rules
-from chargerd.contract.commands import ID, KNOWN, LONGEST_TTL, SHORTEST_TTL, ExpiresAt
+from chargerd.contract.arguments import KNOWN, AckBody, Arguments, Rule, named, rules
+from chargerd.contract.commands import ID, SHORTEST_TTL, ExpiresAt
 from chargerd.contract.payloads import (
     HEALTH_EXPIRY,
     PRESENCE_EXPIRY,
@@ -54,9 +54,9 @@ def _up(name: str, body: type[Message], envelope: type[Envelope] = Envelope) -> 
     return create_model(name, __base__=(body, envelope), __doc__=body.__doc__)
 
 
-def _command(name: str, args: type[Arguments]) -> type[BaseModel]:
+def _command(args: type[Arguments]) -> type[BaseModel]:
     """Return a command as it is published; `args` are checked in the same strict way."""
-    ttl = Annotated[float, Field(ge=SHORTEST_TTL, le=LONGEST_TTL[name])]
+    ttl = Annotated[float, Field(ge=SHORTEST_TTL, le=args.kind.longest)]
     fields: dict[str, Any] = {
         "id": (Annotated[str, Field(pattern=ID)], ...),
         "expires_at": (ExpiresAt | None, None),
@@ -65,7 +65,7 @@ def _command(name: str, args: type[Arguments]) -> type[BaseModel]:
     }
     one_expiry: Rule = {"oneOf": [named("expires_at", "string"), named("ttl_s", "number")]}
     config = ConfigDict(extra="forbid", json_schema_extra=rules(one_expiry))
-    title = name.title().replace("_", "")
+    title = args.kind.name.title().replace("_", "")
     return create_model(f"{title}Command", __config__=config, __doc__=args.__doc__, **fields)
 
 
@@ -156,10 +156,10 @@ COMMANDS = tuple(
     Kind(
         name=name,
         topic=f"cmd/{name}",
-        model=_command(name, args),
+        model=_command(args),
         summary=(args.__doc__ or "").splitlines()[0],
         up=False,
-        expiry_s=int(LONGEST_TTL[name]),
+        expiry_s=int(args.kind.longest),
     )
     for name, args in KNOWN.items()
 )

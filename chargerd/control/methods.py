@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from chargerd.contract.arguments import KNOWN
 from chargerd.contract.ledger import Json
 from chargerd.contract.requests import complaint, unknown_fields
 
@@ -191,7 +192,9 @@ METHODS: Mapping[str, type[Params]] = {
     "trace": TraceParams,
 }
 
-ACTING = frozenset({"start", "stop", "reset", "limits", "disable", "enable", "accept-line", "write"})
+COMMANDS = frozenset(one.kind.on_site for one in KNOWN.values() if one.kind.on_site is not None)
+"""Methods by which somebody on site gives a command of the contract."""
+ACTING = COMMANDS | {"accept-line", "write"}
 """Methods that change something: who used them is written to the log."""
 
 

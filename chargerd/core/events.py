@@ -1,10 +1,12 @@
 """What the station is told: readings, relay feedback, requests, and answers of the journal.
 
 `at` is when the thing was true, on the boot clock; the moment of handling is passed beside the event.
+The `name` of a request is that of its command in the contract.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from chargerd.core.faults import FaultKind
 from chargerd.core.session import Order, Source
@@ -215,15 +217,29 @@ class LineAccepted:
 class StartRequested:
     """Someone wants a port energised. The command's id is durable by now."""
 
+    name: ClassVar[str] = "start"
+
     order: Order
     port: PortId
     raising: CommandId | None = None
     """The newest command to raise its limits that came in meanwhile, and is not durable itself."""
 
+    @property
+    def command(self) -> CommandId | None:
+        """Who is answered."""
+        return self.order.command
+
+    @property
+    def session(self) -> SessionId:
+        """What it would start."""
+        return self.order.session
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested:
     """Someone wants a session ended. Without a session id only if `force` is set."""
+
+    name: ClassVar[str] = "stop"
 
     port: PortId
     session: SessionId | None
@@ -239,6 +255,8 @@ class ResetRequested:
     A remote reset clears only latches marked for it; a lock-out is cleared only on site, with a `reason`.
     """
 
+    name: ClassVar[str] = "reset"
+
     port: PortId
     source: Source
     reason: str | None = None
@@ -252,6 +270,8 @@ class UpdateRequested:
     Without a session id from on site only. `durable` says that the command's id is, and that it has not expired:
     before that, nothing is raised by it.
     """
+
+    name: ClassVar[str] = "update_limits"
 
     port: PortId
     session: SessionId | None
@@ -268,6 +288,8 @@ class UpdateRequested:
 class DisableRequested:
     """Someone wants no start any more on a port, or on any below a circuit (`holder_of` it instead of a port)."""
 
+    name: ClassVar[str] = "disable"
+
     port: PortId
     source: Source
     reason: str
@@ -277,6 +299,8 @@ class DisableRequested:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnableRequested:
     """Someone wants what was disabled back in service."""
+
+    name: ClassVar[str] = "enable"
 
     port: PortId
     source: Source

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chargerd.core.commands import Amend, Checkpoint, Command, Persist
+from chargerd.core.commands import Amend, Answer, Checkpoint, Code, Command, Persist, ReplyStatus
+from chargerd.core.events import Request
 from chargerd.core.facts import Fact, SessionEnded
+from chargerd.core.plan import circuit_of
 from chargerd.core.units import SessionId
 
 
@@ -34,6 +36,29 @@ class Outbox:
     def tell(self, fact: Fact) -> None:
         """Add a fact."""
         self.facts.append(fact)
+
+    def answer(
+        self,
+        request: Request,
+        status: ReplyStatus,
+        code: Code,
+        message: str = "",
+        *,
+        session: SessionId | None = None,
+    ) -> None:
+        """Answer a request, if it came as a command. A circuit has no place in a reply."""
+        if request.command is not None:
+            self.do(
+                Answer(
+                    command=request.command,
+                    name=request.name,
+                    status=status,
+                    code=code,
+                    message=message,
+                    port=request.port if circuit_of(request.port) is None else None,
+                    session=session,
+                )
+            )
 
     def empty(self) -> Outcome:
         """Return all that was collected and start anew.

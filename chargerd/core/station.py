@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 from chargerd.core.boards.lines import Lines
 from chargerd.core.boards.relay import Phase, Signal
-from chargerd.core.circuits.availability import Availability, answer
+from chargerd.core.circuits.availability import Availability
 from chargerd.core.circuits.tree import Circuits
-from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import (
     AvailabilityRequest,
     BoardBack,
@@ -81,12 +81,6 @@ from chargerd.core.view import CircuitView, PortState, PortView
 LINGERS = Seconds(30.0)
 """A session still ending after this long waits for something out of order: openings and leases take less."""
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
-REQUESTS: dict[type[PortRequest], Trigger] = {
-    StartRequested: Trigger.START,
-    StopRequested: Trigger.STOP,
-    ResetRequested: Trigger.RESET,
-    UpdateRequested: Trigger.UPDATE,
-}
 PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed | PortRequest
 
 
@@ -265,7 +259,7 @@ class Station:
             if isinstance(event, ResetRequested) and self._supply.reset(event, now):
                 return []
             if isinstance(event, PortRequest):
-                self._answer_unknown(event)
+                self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
             return []
         beside = self._supply.voltages.read(port, event) if isinstance(event, MeterReading) else []
         if isinstance(event, MeterFault):
@@ -287,7 +281,7 @@ class Station:
             case Persisted() | PersistFailed():
                 self._written(port, event, now)
             case StartRequested() | StopRequested() | ResetRequested() | UpdateRequested():
-                react(port, REQUESTS[type(event)], event, now)
+                react(port, Trigger(event.name), event, now)
             case _:
                 signal = self._signal(port, event, now)
                 if signal is not None:
@@ -392,7 +386,7 @@ class Station:
         circuits, availability = self._surroundings.circuits, self._surroundings.availability
         below = circuits.held_by(event.port)
         if event.port not in self._ports and below is None:
-            answer(event, self._out, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
+            self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
             return []
         ports = [self._ports[name] for name in ([event.port] if below is None else below)]
         before = [port.disabled() is not None for port in ports]
@@ -401,19 +395,6 @@ class Station:
             if was is not (port.disabled() is not None):
                 react(port, Trigger.ENABLED if was else Trigger.DISABLED, event, now)
         return ports
-
-    def _answer_unknown(self, event: PortRequest) -> None:
-        command = event.order.command if isinstance(event, StartRequested) else event.command
-        if command is not None:
-            self._out.do(
-                Answer(
-                    command=command,
-                    name=REQUESTS[type(event)].value,
-                    status=ReplyStatus.REJECTED,
-                    code=Code.UNKNOWN_PORT,
-                    port=event.port,
-                )
-            )
 
     # Concluding
 

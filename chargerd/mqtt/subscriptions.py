@@ -1,6 +1,6 @@
 """What we ask the broker to be told of: commands, `ack`, and once what it has kept of our own states."""
 
-from chargerd.contract.commands import KNOWN
+from chargerd.contract.arguments import KNOWN
 from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.mqtt.alarms import Alarms

@@ -4,13 +4,15 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 
-from chargerd.contract.ledger import ON_SITE, READING, RememberedCommand, Reply
+from chargerd.contract.arguments import Direction, moving
+from chargerd.contract.ledger import ON_SITE, RememberedCommand, Reply
 from chargerd.core.commands import ReplyStatus
 from chargerd.core.units import CommandId
 from chargerd.store.codec import CodecError, dump_body, dump_command, key, load_command
 from chargerd.store.schema import LONG_HOURS, SHORT_HOURS
 
 EFFECTIVE = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED})
+READING = moving(Direction.READING)
 
 
 class Commands:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chargerd.contract.arguments import StopArgs
+from chargerd.contract.arguments import KNOWN, StopArgs
 from chargerd.contract.asyncapi import schema
-from chargerd.contract.commands import KNOWN, Arrived, Incoming, Refusal, parse
+from chargerd.contract.commands import Arrived, Incoming, Refusal, parse
 from chargerd.contract.ledger import Json
 from chargerd.contract.messages import BY_NAME, KINDS
 from chargerd.core.commands import Code

@@ -7,7 +7,7 @@ only nothing new begins. What was disabled on site is enabled on site only: some
 from collections.abc import Iterable
 
 from chargerd.core.circuits.tree import Circuits
-from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import DisableRequested, EnableRequested
 from chargerd.core.facts import Disabled, PortDisabled, PortEnabled
 from chargerd.core.moment import Moment
@@ -42,7 +42,7 @@ class Availability:
     def _disable(self, event: DisableRequested, out: Outbox, now: Moment) -> None:
         known = self._held.get(event.port)
         if known is not None and known.source is Source.LOCAL and event.source is Source.REMOTE:
-            answer(event, out, ReplyStatus.DONE, Code.OK, f"is disabled on site already: {known.reason}")
+            out.answer(event, ReplyStatus.DONE, Code.OK, f"is disabled on site already: {known.reason}")
             return
         if known is None or (known.source, known.reason) != (event.source, event.reason):
             disabled = Disabled(holder=event.port, source=event.source, reason=event.reason, since=now)
@@ -52,29 +52,19 @@ class Availability:
                     port=event.port, circuit=circuit_of(event.port), disabled=disabled, reason=event.reason
                 )
             )
-        answer(event, out, ReplyStatus.DONE, Code.OK)
+        out.answer(event, ReplyStatus.DONE, Code.OK)
 
     def _enable(self, event: EnableRequested, out: Outbox) -> None:
         known = self._held.get(event.port)
         if known is None:
-            answer(event, out, ReplyStatus.DONE, Code.OK, "was not disabled")
+            out.answer(event, ReplyStatus.DONE, Code.OK, "was not disabled")
             return
         if known.source is Source.LOCAL and event.source is Source.REMOTE:
             message = f"disabled on site, and enabled there only: {known.reason}"
-            answer(event, out, ReplyStatus.REJECTED, Code.NOT_ALLOWED, message)
+            out.answer(event, ReplyStatus.REJECTED, Code.NOT_ALLOWED, message)
             return
         del self._held[event.port]
         out.tell(
             PortEnabled(port=event.port, circuit=circuit_of(event.port), source=event.source, reason=event.reason)
         )
-        answer(event, out, ReplyStatus.DONE, Code.OK)
-
-
-def answer(
-    event: DisableRequested | EnableRequested, out: Outbox, status: ReplyStatus, code: Code, message: str = ""
-) -> None:
-    """Answer a request about the availability of a port, or of a circuit, which has no place in a reply."""
-    if event.command is not None:
-        name = "disable" if isinstance(event, DisableRequested) else "enable"
-        port = event.port if circuit_of(event.port) is None else None
-        out.do(Answer(command=event.command, name=name, status=status, code=code, message=message, port=port))
+        out.answer(event, ReplyStatus.DONE, Code.OK)

@@ -20,8 +20,6 @@ _WITHOUT_LOAD = frozenset(
     {StopReason.NO_LOAD, StopReason.REMOTE, StopReason.LOCAL, StopReason.DURATION_LIMIT, StopReason.UNPLUGGED}
 )
 """What ends a session that finds no load: its own time, or somebody who does not wait for it."""
-_NAMES = {StopRequested: "stop", ResetRequested: "reset", UpdateRequested: "update_limits"}
-"""Of commands that a port answers, as the contract has them."""
 
 
 def answer(port: PortCondition, order: Order, status: ReplyStatus, code: Code, message: str = "") -> None:
@@ -39,9 +37,8 @@ def answer_request(
 ) -> None:
     """Answer whoever wants something of a port or its session."""
     if request.command is not None:
-        name = _NAMES[type(request)]
         session = port.charge.order.session if port.charge is not None else None
-        _say(port, request.command, name, status, code, message, session)
+        _say(port, request.command, request.name, status, code, message, session)
 
 
 def answer_start(port: PortCondition, status: ReplyStatus, code: Code, message: str = "") -> None:

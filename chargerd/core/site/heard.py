@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from chargerd.core.circuits.tree import Circuits
-from chargerd.core.commands import Answer, Code, ReplyStatus
+from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
@@ -25,16 +25,13 @@ from chargerd.core.events import (
 )
 from chargerd.core.facts import CircuitTripped, Clearing, Fact, InputTripped, PortLockedOut, PortTripped
 from chargerd.core.outbox import Outbox
-from chargerd.core.plan import circuit_of, exceeds, holder_of
+from chargerd.core.plan import exceeds, holder_of
 from chargerd.core.port.answers import answer_request
 from chargerd.core.port.ending import nameless
 from chargerd.core.port.limits import named
 from chargerd.core.port.port import Port
 from chargerd.core.session import Source
 from chargerd.core.units import CommandId, PortId, SessionId
-
-NAMES = {StartRequested: "start", ResetRequested: "reset", EnableRequested: "enable"}
-"""As the contract has them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,16 +99,16 @@ class Heard:
     def _note(self, request: UnsafeRequest) -> None:
         above = (holder_of(circuit.plan.id) for circuit in self._circuits.place(request.port).above)
         holders = frozenset((request.port, *above))
-        self._waiting[_command(request)] = OnItsWay(request=request, holders=holders)
+        self._waiting[request.command] = OnItsWay(request=request, holders=holders)
 
     def _drop(self, request: UnsafeRequest) -> None:
-        heard = self._waiting.pop(_command(request), None)
+        heard = self._waiting.pop(request.command, None)
         if heard is not None:
             self._confirm_stops(heard)
 
     def _arrive(self, request: UnsafeRequest) -> UnsafeRequest | None:
         """Return a command that is durable now as it is to be carried out; `None` if it was refused instead."""
-        heard = self._waiting.pop(_command(request), None)
+        heard = self._waiting.pop(request.command, None)
         if heard is None:
             return request
         if heard.overtaken is not None:
@@ -197,19 +194,7 @@ class Heard:
         ]
 
     def _refuse(self, request: UnsafeRequest, code: Code, message: str) -> None:
-        command = _command(request)
-        assert command is not None, "whoever tells of a command gives it an id"
-        self._out.do(
-            Answer(
-                command=command,
-                name=NAMES[type(request)],
-                status=ReplyStatus.REJECTED,
-                code=code,
-                message=message,
-                port=request.port if circuit_of(request.port) is None else None,
-                session=request.order.session if isinstance(request, StartRequested) else None,
-            )
-        )
+        self._out.answer(request, ReplyStatus.REJECTED, code, message, session=_session(request))
 
     def _confirm_stops(self, heard: OnItsWay) -> None:
         """Say the last word to those who wanted a start stopped, after its own."""
@@ -219,20 +204,8 @@ class Heard:
     def _answer(
         self, stop: StopRequested, start: UnsafeRequest, status: ReplyStatus, code: Code, message: str = ""
     ) -> None:
-        if stop.command is not None:
-            session = start.order.session if isinstance(start, StartRequested) else None
-            self._out.do(
-                Answer(
-                    command=stop.command,
-                    name="stop",
-                    status=status,
-                    code=code,
-                    message=message,
-                    port=stop.port,
-                    session=session,
-                )
-            )
+        self._out.answer(stop, status, code, message, session=_session(start))
 
 
-def _command(request: UnsafeRequest) -> CommandId | None:
-    return request.order.command if isinstance(request, StartRequested) else request.command
+def _session(request: UnsafeRequest) -> SessionId | None:
+    return request.session if isinstance(request, StartRequested) else None

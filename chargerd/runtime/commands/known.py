@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from chargerd.contract.ledger import READING
+from chargerd.contract.arguments import Direction, moving
 from chargerd.core.clock import Clock
 from chargerd.core.units import CommandId, Instant, Seconds, between
 
@@ -22,7 +22,8 @@ SHARE_BYTES = 48 * 1024 * 1024
 """Of the journal, beside what its rows may take up."""
 FLEETING_FOR = Seconds(3600.0)
 """How long an id is known that the journal does not keep: no command acts later than 600 s after its receipt."""
-ALWAYS = frozenset({"stop", "disable", "update_limits"})
+READING = moving(Direction.READING)
+ALWAYS = moving(Direction.SAFE, Direction.EITHER)
 """Commands that are safe, or as far as they are: these act whether or not there is room."""
 
 

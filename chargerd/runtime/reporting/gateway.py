@@ -6,7 +6,7 @@ from chargerd import __version__
 from chargerd.config.budget.budget import budget
 from chargerd.config.site import Site
 from chargerd.contract import bodies
-from chargerd.contract.commands import KNOWN
+from chargerd.contract.arguments import KNOWN
 from chargerd.contract.ledger import Body, Json
 from chargerd.contract.payloads import MAJOR, MINOR
 from chargerd.core.clock import Clock
