@@ -36,7 +36,6 @@ from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE
 from chargerd.modbus.relay_list import write_relays_file
 from chargerd.runtime.commands.after_restart import (
-    fulfilled,
     interrupted,
     lost_latches,
     ports_to_stop,
@@ -44,6 +43,7 @@ from chargerd.runtime.commands.after_restart import (
 )
 from chargerd.runtime.commands.backend import Backend
 from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handlers import fulfilled
 from chargerd.runtime.commands.memory import Respond
 from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.local.handler import LocalHandler

@@ -25,15 +25,23 @@ from chargerd.core.commands import (
     RenewLease,
     SetPace,
 )
-from chargerd.core.events import DeadlineReached, Event, ResetRequested, StopRequested, StoreChanged
+from chargerd.core.events import (
+    DeadlineReached,
+    Event,
+    ResetRequested,
+    StartRequested,
+    StopRequested,
+    StoreChanged,
+)
 from chargerd.core.facts import Fact, Latch
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.session import SessionRecord, Source
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
-from chargerd.runtime.commands.after_restart import fulfilled, interrupted, ports_to_stop, unanswered_starts
+from chargerd.runtime.commands.after_restart import interrupted, ports_to_stop, unanswered_starts
 from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handlers import fulfilled
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.reporting.recorder import Scribe
 from chargerd.store.journal import Journal
@@ -326,7 +334,7 @@ class Shed(World):
         number = next(self.numbers)
         command = CommandId(f"start-{number}")
         own = self.plans[PortId(port)].limits
-        order = self.desk.order(
+        order = self.desk.orders.order(
             PortId(port),
             limits=type(own)(**({"current": own.current, "power": own.power, "duration": own.duration} | limits)),  # type: ignore[arg-type]
             session=self.session_of(command),
@@ -335,7 +343,13 @@ class Shed(World):
         )
         if not self.desk.seen_before(command, "start", "digest", self._respond):
             expires = Instant(self.clock.now() + EXPIRY)
-            self.desk.start(order, self._respond, digest="digest", expires=expires, received=_nothing)
+            self.desk.submit(
+                StartRequested(order=order, port=order.port),
+                self._respond,
+                digest="digest",
+                expires=expires,
+                received=_nothing,
+            )
         self.due()
         return command
 
@@ -351,7 +365,7 @@ class Shed(World):
             port=PortId(port), session=session, source=Source.REMOTE, force=session is None, command=command
         )
         self.desk.seen_before(command, "stop", "digest", self._respond)
-        self.desk.stop(event, self._respond, digest="digest", received=_nothing)
+        self.desk.submit(event, self._respond, digest="digest", received=_nothing)
         self.due()
         return command
 
@@ -361,7 +375,7 @@ class Shed(World):
         event = ResetRequested(port=PortId(port), source=Source.LOCAL, reason="looked at it", command=command)
         self.desk.seen_before(command, "reset", "digest", self._respond)
         expires = Instant(self.clock.now() + EXPIRY)
-        self.desk.reset(event, self._respond, digest="digest", expires=expires, received=_nothing)
+        self.desk.submit(event, self._respond, digest="digest", expires=expires, received=_nothing)
         self.due()
         return command
 

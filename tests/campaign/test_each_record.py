@@ -23,8 +23,9 @@ from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.session import Source
 from chargerd.core.units import Amps, CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortState
-from chargerd.runtime.commands.after_restart import fulfilled, interrupted, ports_to_stop
+from chargerd.runtime.commands.after_restart import interrupted, ports_to_stop
 from chargerd.runtime.commands.handler import FINAL
+from chargerd.runtime.commands.handlers import fulfilled
 from chargerd.store.journal import NOBODY, Journal
 from chargerd.store.start import Start
 from chargerd.store.work import Append
@@ -169,7 +170,7 @@ class Requests(Shed):
         )
         self.desk.seen_before(number, "update_limits", "digest", self._respond)
         until = Instant(self.clock.now() + 60.0)
-        self.desk.update(event, self._respond, digest="digest", expires=until, received=_nothing)
+        self.desk.submit(event, self._respond, digest="digest", expires=until, received=_nothing)
         self.due()
 
     def someone_stops(self) -> None:
@@ -180,7 +181,7 @@ class Requests(Shed):
         number = CommandId(f"stop-{next(self.numbers)}")
         event = StopRequested(port=port, session=SessionId(name), source=Source.REMOTE, command=number)
         self.desk.seen_before(number, "stop", "digest", self._respond)
-        self.desk.stop(event, self._respond, digest="digest", received=_nothing)
+        self.desk.submit(event, self._respond, digest="digest", received=_nothing)
         self.due()
 
     def breaks(self) -> None:

@@ -21,7 +21,7 @@ from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, Wat
 from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
 from chargerd.runtime.commands.backend import Backend
-from chargerd.runtime.commands.handler import fresh_id
+from chargerd.runtime.commands.orders import fresh_id
 from chargerd.store.codec import dump_command, load_command
 from tests.mqtt.test_commands import NTP, SOON, UNSET, arrived
 from tests.runtime import test_desk

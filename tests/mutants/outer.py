@@ -327,8 +327,8 @@ MUTANTS: tuple[Mutant, ...] = (
         module="runtime/commands/handler.py",
         old="            elif self._clock.now() >= expires:\n"
         "                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)\n"
-        "            else:\n                self._dispatch(event)",
-        new="            else:\n                self._dispatch(event)",
+        "            else:\n                self._dispatch(request)",
+        new="            else:\n                self._dispatch(request)",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
@@ -338,30 +338,30 @@ MUTANTS: tuple[Mutant, ...] = (
         "                refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)\n"
         "            elif self._clock.now() >= expires:\n"
         "                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)\n"
-        "            else:\n                self._dispatch(event)",
+        "            else:\n                self._dispatch(request)",
         new="            elif expires is not None and self._clock.now() >= expires:\n"
         "                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)\n"
-        "            else:\n                self._dispatch(event)",
+        "            else:\n                self._dispatch(request)",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
         rule="the station is not told of a start on its way, so that no stop reaches it",
         module="runtime/commands/handler.py",
-        old="        self._dispatch(RequestHeard(request=event))\n\n        def looked_up",
-        new="\n        def looked_up",
+        old="            self._dispatch(RequestHeard(request=request))",
+        new="            pass",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
         rule="the station is not told of a reset or an enabling on its way",
         module="runtime/commands/handler.py",
-        old="        self._dispatch(RequestHeard(request=event))\n        self._remember(",
-        new="        self._remember(",
+        old="        if isinstance(request, UnsafeRequest):\n            self._dispatch(",
+        new="        if isinstance(request, StartRequested):\n            self._dispatch(",
         tests="tests/runtime/test_desk.py",
     ),
     Mutant(
         rule="the stop of a start that comes to nothing is never done",
         module="runtime/commands/handler.py",
-        old="            self._dispatch(RequestDropped(request=event))",
+        old="            self._dispatch(RequestDropped(request=request))",
         new="            pass",
         tests="tests/runtime/test_desk.py",
     ),

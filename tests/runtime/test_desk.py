@@ -88,8 +88,14 @@ class Stage:
         self.received += 1
 
     def start(self, *, expires: Instant | None = SOME_TIME, session: str = "S-1") -> None:
-        order = self.desk.order(PORT, session=SessionId(session), command=ID, source=Source.REMOTE)
-        self.desk.start(order, self.respond, digest="d", expires=expires, received=self.receive)
+        order = self.desk.orders.order(PORT, session=SessionId(session), command=ID, source=Source.REMOTE)
+        self.desk.submit(
+            StartRequested(order=order, port=order.port),
+            self.respond,
+            digest="d",
+            expires=expires,
+            received=self.receive,
+        )
 
     def codes(self) -> list[tuple[object, object]]:
         return [(reply.body["status"], reply.body["code"]) for reply, _final in self.replies]
@@ -133,10 +139,10 @@ def unsafe(stage: Stage, name: str, expires: Instant | None = SOME_TIME) -> None
         stage.start(expires=expires)
     elif name == "reset":
         reset = ResetRequested(port=PORT, source=Source.REMOTE, command=ID)
-        stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=expires)
+        stage.desk.submit(reset, stage.respond, digest="d", received=stage.receive, expires=expires)
     else:
         enable = EnableRequested(port=PORT, source=Source.REMOTE, reason="r", command=ID)
-        stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=expires)
+        stage.desk.submit(enable, stage.respond, digest="d", received=stage.receive, expires=expires)
 
 
 UNSAFE = ["start", "reset", "enable"]
@@ -206,7 +212,7 @@ def test_a_refusal_that_could_not_be_written_is_repeated_all_the_same(stage: Sta
 
 def test_a_stop_acts_before_it_is_recorded(stage: Stage) -> None:
     stop = StopRequested(port=PORT, session=None, source=Source.REMOTE, force=True, command=ID)
-    stage.desk.stop(stop, stage.respond, digest="d", received=stage.receive)
+    stage.desk.submit(stop, stage.respond, digest="d", received=stage.receive)
     assert stage.events == [stop]
     assert stage.received == 0
     stage.journal.write()
@@ -215,14 +221,14 @@ def test_a_stop_acts_before_it_is_recorded(stage: Stage) -> None:
 
 def test_a_reset_acts_only_when_its_id_is_durable(stage: Stage) -> None:
     reset = ResetRequested(port=PORT, source=Source.REMOTE, command=ID)
-    stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
+    stage.desk.submit(reset, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     assert not stage.events
     stage.journal.write(durable=False)
     stage.journal.write()
     assert not stage.events
     assert stage.codes() == [("rejected", "store_unavailable")]
     again = ResetRequested(port=PORT, source=Source.REMOTE, command=CommandId("c-2"))
-    stage.desk.reset(again, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
+    stage.desk.submit(again, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     stage.journal.write()
     assert stage.events == [again]
 
@@ -230,9 +236,9 @@ def test_a_reset_acts_only_when_its_id_is_durable(stage: Stage) -> None:
 def test_what_expired_while_the_disk_was_slow_never_makes_a_closing_possible(stage: Stage) -> None:
     soon = Instant(stage.clock.now() + 1)
     reset = ResetRequested(port=PORT, source=Source.REMOTE, command=ID)
-    stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=soon)
+    stage.desk.submit(reset, stage.respond, digest="d", received=stage.receive, expires=soon)
     enable = EnableRequested(port=PORT, source=Source.REMOTE, reason="r", command=CommandId("c-2"))
-    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=soon)
+    stage.desk.submit(enable, stage.respond, digest="d", received=stage.receive, expires=soon)
     stage.clock.instant = Instant(stage.clock.instant + 1)
     while stage.journal.batches:
         stage.journal.write()
@@ -245,7 +251,7 @@ def test_what_a_command_is_known_by_is_durable_with_it(stage: Stage) -> None:
     for number, correlation in (("c-1", b"\xff\x00"), ("c-2", b"x" * 1025), ("c-3", None)):
         assert not stage.desk.seen_before(CommandId(number), "start", "d", stage.respond, correlation)
         reset = ResetRequested(port=PORT, source=Source.REMOTE, command=CommandId(number))
-        stage.desk.reset(reset, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
+        stage.desk.submit(reset, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     kept = [command.correlation for batch, _done in stage.journal.batches for command in batch.commands]
     assert kept == ["ff00", None, None]
 
@@ -314,12 +320,12 @@ def test_what_is_no_command_is_refused_and_not_kept(stage: Stage) -> None:
 
 
 def test_an_order_is_filled_in(stage: Stage) -> None:
-    order = stage.desk.order(PORT)
+    order = stage.desk.orders.order(PORT)
     assert order.limits == PLAN.ports[0].limits
-    assert order.session != stage.desk.order(PORT).session
+    assert order.session != stage.desk.orders.order(PORT).session
     assert order.command is not None
     assert order.command.startswith("local-")
-    unknown = stage.desk.order(PortId("Z99"))
+    unknown = stage.desk.orders.order(PortId("Z99"))
     assert unknown.port == "Z99"
 
 
@@ -345,7 +351,7 @@ def update(**more: object) -> UpdateRequested:
 
 def changed(stage: Stage, *, expires: float | None = 1e9) -> None:
     until = None if expires is None else Instant(expires)
-    stage.desk.update(update(), stage.respond, digest="d", expires=until, received=stage.receive)
+    stage.desk.submit(update(), stage.respond, digest="d", expires=until, received=stage.receive)
 
 
 def answered(stage: Stage, status: ReplyStatus = ReplyStatus.DONE) -> None:
@@ -399,19 +405,19 @@ def test_nothing_is_raised_without_a_disk_without_a_clock_or_too_late(
 
 def test_a_port_is_disabled_at_once_and_enabled_once_that_is_durable(stage: Stage) -> None:
     disable = DisableRequested(port=PORT, source=Source.REMOTE, reason="a worn plug", command=ID)
-    stage.desk.disable(disable, stage.respond, digest="d", received=stage.receive)
+    stage.desk.submit(disable, stage.respond, digest="d", received=stage.receive)
     assert stage.events == [disable]
     stage.journal.write()
     enable = EnableRequested(
         port=holder_of(CircuitId("shed")), source=Source.REMOTE, reason="replaced", command=CommandId("c-2")
     )
-    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
+    stage.desk.submit(enable, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     assert stage.events == [disable]
     stage.journal.write(durable=False)
     stage.journal.write()
     assert stage.codes() == [("rejected", "store_unavailable")]
     assert stage.replies[0][0].body["port"] is None, "a circuit is no port"
-    stage.desk.enable(enable, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
+    stage.desk.submit(enable, stage.respond, digest="d", received=stage.receive, expires=SOME_TIME)
     stage.journal.write()
     assert stage.events == [disable, enable]
     assert stage.received == 3
@@ -419,7 +425,7 @@ def test_a_port_is_disabled_at_once_and_enabled_once_that_is_durable(stage: Stag
 
 def test_a_stop_is_remembered_with_the_session_it_was_for(stage: Stage) -> None:
     stop = StopRequested(port=PORT, session=SessionId("S-1"), source=Source.REMOTE, command=ID)
-    stage.desk.stop(stop, stage.respond, digest="d", received=stage.receive)
+    stage.desk.submit(stop, stage.respond, digest="d", received=stage.receive)
     (command,) = stage.journal.batches[0][0].commands
     assert command.session == "S-1"
 

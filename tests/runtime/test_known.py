@@ -75,7 +75,7 @@ class Gateway:
             event = StopRequested(
                 port=PORT, session=SessionId("S"), source=Source.REMOTE, force=False, command=command
             )
-            self.desk.stop(event, self.respond, digest="d", received=lambda: None)
+            self.desk.submit(event, self.respond, digest="d", received=lambda: None)
 
     def read(self, number: str, name: str = "get") -> None:
         command = CommandId(number)
@@ -87,8 +87,14 @@ class Gateway:
         """Start a port."""
         command = CommandId(number)
         if not self.desk.seen_before(command, "start", "d", self.respond):
-            order = self.desk.order(PORT, command=command, source=Source.REMOTE)
-            self.desk.start(order, self.respond, digest="d", expires=Instant(1e9), received=lambda: None)
+            order = self.desk.orders.order(PORT, command=command, source=Source.REMOTE)
+            self.desk.submit(
+                StartRequested(order=order, port=order.port),
+                self.respond,
+                digest="d",
+                expires=Instant(1e9),
+                received=lambda: None,
+            )
 
     def remembered(self) -> int:
         return len(self.desk.memory)
@@ -156,7 +162,7 @@ def test_a_full_share_takes_in_nothing_but_what_is_safe(gateway: Gateway, monkey
     assert gateway.replies[-1]["status"] == "done", "the answer of one that the journal does not keep, too"
     assert gateway.acted == [f"t{number}" for number in range(5)]
     assert gateway.remembered() == 8
-    gateway.desk.update(
+    gateway.desk.submit(
         UpdateRequested(
             port=PORT, session=SessionId("S"), source=Source.REMOTE, power=Watts(5.0), command=CommandId("u")
         ),
@@ -183,7 +189,7 @@ def test_what_there_is_no_room_for_may_be_lowered_and_not_raised(
     raised = UpdateRequested(
         port=PORT, session=SessionId("S"), source=Source.REMOTE, power=Watts(5.0), command=number
     )
-    gateway.desk.update(raised, gateway.respond, digest="d", expires=Instant(1e9), received=lambda: None)
+    gateway.desk.submit(raised, gateway.respond, digest="d", expires=Instant(1e9), received=lambda: None)
     assert gateway.code() == Code.TOO_MANY_COMMANDS
 
 

@@ -8,7 +8,8 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits
 from chargerd.core.session import Order, SessionRecord, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, SessionId, WattHours, Watts
-from chargerd.runtime.commands.after_restart import fulfilled, ports_to_stop
+from chargerd.runtime.commands.after_restart import ports_to_stop
+from chargerd.runtime.commands.handlers import fulfilled
 
 A01 = PortId("A01")
 THEN = Moment(instant=Instant(1.0))

@@ -4,32 +4,19 @@ Without an `mqtt` section none of this is built, and nothing else changes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chargerd.contract import bodies
-from chargerd.contract.arguments import (
-    DisableArgs,
-    EnableArgs,
-    GetArgs,
-    HolderArgs,
-    LimitsArgs,
-    ReplayArgs,
-    ResetArgs,
-    StartArgs,
-    StopArgs,
-    UpdateLimitsArgs,
-)
 from chargerd.contract.commands import Incoming, Refusal
 from chargerd.contract.ledger import ON_SITE, RememberedCommand
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, StopRequested, UpdateRequested
-from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
-from chargerd.core.units import Amps, CircuitId, Instant, PortId, Seconds, SessionId, WattHours, Watts, after
+from chargerd.core.units import CircuitId, Instant, PortId, Seconds, after
 from chargerd.core.view import CircuitView, PortView
 from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handlers import HANDLERS, Given, Reader
 from chargerd.runtime.commands.memory import Respond
 from chargerd.runtime.reporting.watcher import Every
 
@@ -101,71 +88,17 @@ class Backend:
 
     def command(self, incoming: Incoming, acknowledge: Callable[[], None]) -> None:
         """Bring a command to the desk; `acknowledge` tells the broker that we have it."""
-        respond = self.respond_with(incoming.correlation)
-        if self._desk.seen_before(incoming.id, incoming.name, incoming.digest, respond, incoming.correlation):
+        respond, desk, digest = self.respond_with(incoming.correlation), self._desk, incoming.digest
+        if desk.seen_before(incoming.id, incoming.name, digest, respond, incoming.correlation):
             acknowledge()
             return
-        match incoming.args:
-            case StartArgs() as start:
-                self._start(incoming, start, respond, acknowledge)
-            case ReplayArgs() as replay:
-                self._perform(incoming, lambda: self._replay(incoming, replay), respond, acknowledge)
-            case GetArgs():
-                self._perform(incoming, lambda: self._publish_states(incoming), respond, acknowledge)
-            case _:
-                self._change(incoming, respond, acknowledge)
-
-    def _change(self, incoming: Incoming, respond: Respond, acknowledge: Callable[[], None]) -> None:
-        """Bring a command about what there is already: a session, a latch, a port or circuit out of service."""
-        number, digest, expires = incoming.id, incoming.digest, incoming.expires
-        match incoming.args:
-            case StopArgs() as stop:
-                event = StopRequested(
-                    port=PortId(stop.port),
-                    session=None if stop.session_id is None else SessionId(stop.session_id),
-                    source=Source.REMOTE,
-                    force=stop.force,
-                    command=incoming.id,
-                )
-                self._desk.stop(event, respond, digest=digest, received=acknowledge)
-            case UpdateLimitsArgs() as update:
-                changed = update_of(
-                    update.limits,
-                    UpdateRequested(
-                        port=PortId(update.port),
-                        session=SessionId(update.session_id),
-                        source=Source.REMOTE,
-                        command=number,
-                    ),
-                )
-                self._desk.update(changed, respond, digest=digest, expires=expires, received=acknowledge)
-            case ResetArgs() as reset:
-                cleared = ResetRequested(port=_held_by(reset), source=Source.REMOTE, command=number)
-                self._desk.reset(cleared, respond, digest=digest, expires=expires, received=acknowledge)
-            case DisableArgs() as disable:
-                out = DisableRequested(
-                    port=_held_by(disable), source=Source.REMOTE, reason=disable.reason, command=number
-                )
-                self._desk.disable(out, respond, digest=digest, received=acknowledge)
-            case EnableArgs() as enable:
-                back = EnableRequested(
-                    port=_held_by(enable), source=Source.REMOTE, reason=enable.reason, command=number
-                )
-                self._desk.enable(back, respond, digest=digest, expires=expires, received=acknowledge)
-            case _:
-                raise TypeError(incoming.args)
-
-    def _perform(
-        self, incoming: Incoming, act: Callable[[], None], respond: Respond, acknowledge: Callable[[], None]
-    ) -> None:
-        self._desk.perform(incoming.id, incoming.name, act, respond, digest=incoming.digest, received=acknowledge)
-
-    def _replay(self, incoming: Incoming, args: ReplayArgs) -> None:
-        self._link.replay(args.stream, args.since, args.to, lambda why_not: self._answer(incoming, why_not))
-
-    def _publish_states(self, incoming: Incoming) -> None:
-        self._link.publish_states()
-        self._answer(incoming, None)
+        handler = HANDLERS[type(incoming.args)]
+        if isinstance(handler, Reader):
+            act = partial(handler.perform, incoming.args, self._link, partial(self._answer, incoming))
+            desk.perform(incoming.id, incoming.name, act, respond, digest=digest, received=acknowledge)
+            return
+        request = handler.request(incoming.args, Given(incoming.id, Source.REMOTE, desk.orders))
+        desk.submit(request, respond, digest=digest, received=acknowledge, expires=incoming.expires)
 
     def _answer(self, incoming: Incoming, why_not: str | None) -> None:
         """Tell that a command without relays is done, or why it cannot be."""
@@ -177,39 +110,3 @@ class Backend:
             message=why_not or "",
         )
         self._desk.answer(answer, self._clock.moment())
-
-    def _start(
-        self, incoming: Incoming, args: StartArgs, respond: Respond, acknowledge: Callable[[], None]
-    ) -> None:
-        port = PortId(args.port)
-        order = self._desk.order(
-            port,
-            limits=self._desk.limits(port, args.limits),
-            session=None if args.session_id is None else SessionId(args.session_id),
-            order=args.order_id,
-            tiers=None if args.tariff_tiers_w is None else tuple(Watts(bound) for bound in args.tariff_tiers_w),
-            source=Source.REMOTE,
-            command=incoming.id,
-            full_stop=args.full_stop,
-        )
-        if args.queue_s is not None:
-            order = replace(order, queue_for=Seconds(args.queue_s))
-        self._desk.start(order, respond, digest=incoming.digest, expires=incoming.expires, received=acknowledge)
-
-
-def _held_by(args: HolderArgs) -> PortId:
-    if args.circuit is not None:
-        return holder_of(CircuitId(args.circuit))
-    assert args.port is not None
-    return PortId(args.port)
-
-
-def update_of(limits: LimitsArgs, event: UpdateRequested) -> UpdateRequested:
-    """Return the request for these limits."""
-    return replace(
-        event,
-        current=None if limits.current_a is None else Amps(limits.current_a),
-        power=None if limits.power_w is None else Watts(limits.power_w),
-        duration=None if limits.duration_s is None else Seconds(limits.duration_s),
-        energy=None if limits.energy_wh is None else WattHours(limits.energy_wh),
-    )

@@ -11,32 +11,27 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from ulid import ULID
-
 from chargerd import log
-from chargerd.contract.arguments import LimitsArgs
-from chargerd.contract.ledger import ON_SITE, RememberedCommand, Reply
+from chargerd.contract.arguments import KNOWN, Direction
+from chargerd.contract.ledger import RememberedCommand, Reply
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import (
-    AvailabilityRequest,
-    DisableRequested,
-    EnableRequested,
     Event,
+    Request,
     RequestDropped,
     RequestHeard,
-    ResetRequested,
     StartRequested,
-    StopRequested,
     UnsafeRequest,
     UpdateRequested,
 )
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits, NamedLimits, StationPlan, circuit_of
-from chargerd.core.session import Order, Source
-from chargerd.core.units import Amps, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.core.plan import StationPlan, circuit_of
+from chargerd.core.units import CommandId, Instant
+from chargerd.runtime.commands.handlers import handler_of
 from chargerd.runtime.commands.memory import CommandMemory, JournalOfCommands, Respond
-from chargerd.runtime.commands.rendezvous import Meeting
+from chargerd.runtime.commands.orders import Orders
+from chargerd.runtime.commands.rendezvous import Rendezvous
 
 FINAL = frozenset({ReplyStatus.DONE, ReplyStatus.FAILED, ReplyStatus.REJECTED, ReplyStatus.EXPIRED})
 
@@ -57,8 +52,7 @@ class Desk:
         reply_of: Callable[[Answer], Reply],
         known: Mapping[CommandId, str],
     ) -> None:
-        self._ports = {port.id: port for port in plan.ports}
-        self._tiers = plan.tariff_tiers
+        self.orders = Orders(plan)
         self._clock = clock
         self._journal = journal
         self._dispatch = dispatch
@@ -68,47 +62,6 @@ class Desk:
         self._open: dict[CommandId, Respond] = {}
 
     # Coming in
-
-    def order(
-        self,
-        port: PortId,
-        *,
-        limits: Limits | None = None,
-        session: SessionId | None = None,
-        order: str | None = None,
-        tiers: tuple[Watts, ...] | None = None,
-        source: Source = Source.LOCAL,
-        command: CommandId | None = None,
-        full_stop: bool = True,
-    ) -> Order:
-        """Return an order with a new session id, the site's tiers and the port's limits where nothing was said."""
-        return Order(
-            session=session or SessionId(str(ULID())),
-            port=port,
-            limits=limits or self.limits_of(port),
-            order=order,
-            tiers=self._tiers if tiers is None else tiers,
-            source=source,
-            command=command or fresh_id(),
-            full_stop=full_stop,
-        )
-
-    def limits_of(self, port: PortId) -> Limits:
-        """Return the port's own limits; the defaults for a port there is not, which the station will refuse."""
-        plan = self._ports.get(port)
-        return plan.limits if plan is not None else Limits()
-
-    def limits(self, port: PortId, args: LimitsArgs | None) -> Limits:
-        """Return what was ordered, with the port's own limits where nothing was said."""
-        own = self.limits_of(port)
-        if args is None:
-            return own
-        return Limits(
-            current=own.current if args.current_a is None else Amps(args.current_a),
-            power=own.power if args.power_w is None else Watts(args.power_w),
-            duration=own.duration if args.duration_s is None else Seconds(args.duration_s),
-            energy=own.energy if args.energy_wh is None else WattHours(args.energy_wh),
-        )
 
     def seen_before(
         self, command: CommandId, name: str, digest: str, respond: Respond, correlation: bytes | None = None
@@ -125,117 +78,32 @@ class Desk:
         self.refuse(_refused(command, name, Code.TOO_MANY_COMMANDS), respond)
         return True
 
-    def start(
-        self, order: Order, respond: Respond, *, digest: str, expires: Instant | None, received: Callable[[], None]
-    ) -> None:
-        """Start a port: the id is made durable, then the station is asked; `received` is called in between."""
-        assert order.command is not None
-        command = order.command
-        event = StartRequested(order=order, port=order.port)
-        refuse = self._drops(event, self._refusal(command, "start", order.port))
-        remembered = RememberedCommand(
-            command=command,
-            name="start",
-            digest=digest,
-            moment=self._clock.moment(),
-            port=order.port,
-            session=order.session,
-            order=order.order,
-        )
-        durable = self._when_durable(event, refuse, expires, received)
-        with self._lock:
-            self._open[command] = respond
-        self._dispatch(RequestHeard(request=event))
-
-        def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
-            if session_used:
-                # Remembered with its refusal, so that the same id gets the same answer again.
-                self.memory.keep(remembered, lambda _done: received())
-                refuse(ReplyStatus.REJECTED, Code.SESSION_EXISTS)
-            else:
-                self.memory.keep(remembered, durable)
-
-        self._journal.desk_lookup(command, order.session, looked_up)
-
-    def stop(self, event: StopRequested, respond: Respond, *, digest: str, received: Callable[[], None]) -> None:
-        """End a session. Queued for the journal first, so that replies find it there; acts without waiting."""
-        self._at_once(event, "stop", respond, digest=digest, received=received)
-
-    def disable(
-        self, event: DisableRequested, respond: Respond, *, digest: str, received: Callable[[], None]
-    ) -> None:
-        """Take a port or a circuit out of service: acts without waiting, like everything in the safe direction."""
-        self._at_once(event, "disable", respond, digest=digest, received=received)
-
-    def enable(
+    def submit(
         self,
-        event: EnableRequested,
+        request: Request,
         respond: Respond,
         *,
         digest: str,
-        expires: Instant | None,
-        received: Callable[[], None],
+        received: Received,
+        expires: Instant | None = None,
     ) -> None:
-        """Put a port or a circuit back in service: made durable first."""
-        self._once_durable(event, "enable", respond, digest=digest, received=received, expires=expires)
+        """Bring a request to the station, in the order that its command's direction asks for.
 
-    def reset(
-        self,
-        event: ResetRequested,
-        respond: Respond,
-        *,
-        digest: str,
-        expires: Instant | None,
-        received: Callable[[], None],
-    ) -> None:
-        """Clear latches: made durable first, like everything that makes a closing possible."""
-        self._once_durable(event, "reset", respond, digest=digest, received=received, expires=expires)
-
-    def update(
-        self,
-        event: UpdateRequested,
-        respond: Respond,
-        *,
-        digest: str,
-        expires: Instant | None,
-        received: Callable[[], None],
-    ) -> None:
-        """Change the limits of a session. Only the station knows in which direction that is.
-
-        So it is asked at once, and does what is safe. If the command has no last word then, it is a raise: the
-        station is asked again once the id is durable, in time, and there was a clock to tell (`expires`).
+        `received` is called when its id is durable, or cannot be made so. Without `expires` there was no clock to
+        tell until when it may act: then only what is safe is done.
         """
-        assert event.command is not None
-        command, refuse = event.command, self._refusal(event.command, "update_limits", event.port)
-        kept: list[bool] = []
-
-        def go_on() -> None:
-            with self._lock:
-                answered = command not in self._open
-            if answered:
-                return
-            if not kept[0]:
-                room = self.memory.room_for("update_limits")
-                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE if room else Code.TOO_MANY_COMMANDS)
-            elif expires is None:
-                refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)
-            elif self._clock.now() >= expires:
-                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
-            else:
-                self._dispatch(replace(event, durable=True))
-
-        meeting = Meeting(go_on)
-
-        def durable(done: bool) -> None:
-            received()
-            kept.append(done)
-            meeting.come()
-
+        assert request.command is not None
         with self._lock:
-            self._open[command] = respond
-        self._remember(event, "update_limits", digest, durable)
-        self._dispatch(event)
-        meeting.come()
+            self._open[request.command] = respond
+        match KNOWN[request.name].kind.direction:
+            case Direction.SAFE:
+                # Queued for the journal first, so that replies find it there; it waits for no disk.
+                self.memory.keep(self._remembered(request, digest), lambda _done: received())
+                self._dispatch(request)
+            case Direction.EITHER:
+                self._as_far_as_safe(request, digest, expires, received)
+            case _:
+                self._once_durable(request, digest, expires, received)
 
     def perform(
         self,
@@ -313,41 +181,68 @@ class Desk:
 
     # Within
 
-    def _at_once(
-        self,
-        event: StopRequested | DisableRequested,
-        name: str,
-        respond: Respond,
-        *,
-        digest: str,
-        received: Received,
-    ) -> None:
-        assert event.command is not None
-        with self._lock:
-            self._open[event.command] = respond
-        self._remember(event, name, digest, lambda _done: received())
-        self._dispatch(event)
+    def _as_far_as_safe(self, request: Request, digest: str, expires: Instant | None, received: Received) -> None:
+        """Ask the station at once: only it knows in which direction a request goes, and it does what is safe.
 
-    def _once_durable(
-        self,
-        event: ResetRequested | EnableRequested,
-        name: str,
-        respond: Respond,
-        *,
-        digest: str,
-        received: Received,
-        expires: Instant | None,
-    ) -> None:
-        assert event.command is not None
-        refuse = self._drops(event, self._refusal(event.command, name, event.port))
-        with self._lock:
-            self._open[event.command] = respond
-        self._dispatch(RequestHeard(request=event))
-        self._remember(event, name, digest, self._when_durable(event, refuse, expires, received))
+        If the command has no last word then, the rest is not: the station is asked again once the id is durable,
+        in time, and there was a clock to tell (`expires`).
+        """
+        assert isinstance(request, UpdateRequested)
+        command, refuse = request.command, self._refusal(request)
+        assert command is not None
+        kept: list[bool] = []
+
+        def go_on() -> None:
+            with self._lock:
+                answered = command not in self._open
+            if answered:
+                return
+            if not kept[0]:
+                room = self.memory.room_for(request.name)
+                refuse(ReplyStatus.REJECTED, Code.STORE_UNAVAILABLE if room else Code.TOO_MANY_COMMANDS)
+            elif expires is None:
+                refuse(ReplyStatus.REJECTED, Code.CLOCK_UNSYNCHRONISED)
+            elif self._clock.now() >= expires:
+                refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
+            else:
+                self._dispatch(replace(request, durable=True))
+
+        meeting = Rendezvous(go_on)
+
+        def durable(done: bool) -> None:
+            received()
+            kept.append(done)
+            meeting.come()
+
+        self.memory.keep(self._remembered(request, digest), durable)
+        self._dispatch(request)
+        meeting.come()
+
+    def _once_durable(self, request: Request, digest: str, expires: Instant | None, received: Received) -> None:
+        """Ask the station once the id is durable; of what could close a relay it is told at once."""
+        refuse, remembered = self._refusal(request), self._remembered(request, digest)
+        if isinstance(request, UnsafeRequest):
+            refuse = self._drops(request, refuse)
+        durable = self._when_durable(request, refuse, expires, received)
+        if isinstance(request, UnsafeRequest):
+            self._dispatch(RequestHeard(request=request))
+        if not isinstance(request, StartRequested):
+            self.memory.keep(remembered, durable)
+            return
+
+        def looked_up(_known: RememberedCommand | None, session_used: bool) -> None:
+            if session_used:
+                # Remembered with its refusal, so that the same id gets the same answer again.
+                self.memory.keep(remembered, lambda _done: received())
+                refuse(ReplyStatus.REJECTED, Code.SESSION_EXISTS)
+            else:
+                self.memory.keep(remembered, durable)
+
+        self._journal.desk_lookup(remembered.command, request.session, looked_up)
 
     def _when_durable(
         self,
-        event: Event,
+        request: Request,
         refuse: Callable[[ReplyStatus, Code], None],
         expires: Instant | None,
         received: Received,
@@ -366,45 +261,38 @@ class Desk:
             elif self._clock.now() >= expires:
                 refuse(ReplyStatus.EXPIRED, Code.EXPIRED)
             else:
-                self._dispatch(event)
+                self._dispatch(request)
 
         return durable
 
-    def _remember(
-        self,
-        event: StopRequested | ResetRequested | UpdateRequested | AvailabilityRequest,
-        name: str,
-        digest: str,
-        done: Callable[[bool], None],
-    ) -> None:
-        assert event.command is not None
-        remembered = RememberedCommand(
-            command=event.command, name=name, digest=digest, moment=self._clock.moment(), port=event.port
+    def _remembered(self, request: Request, digest: str) -> RememberedCommand:
+        """Return what the journal keeps of a request."""
+        assert request.command is not None
+        kept = RememberedCommand(
+            command=request.command,
+            name=request.name,
+            digest=digest,
+            moment=self._clock.moment(),
+            port=request.port,
         )
-        if isinstance(event, StopRequested | UpdateRequested):
-            remembered = replace(remembered, session=event.session)
-        if isinstance(event, UpdateRequested):
-            limits = NamedLimits(
-                current=event.current, power=event.power, duration=event.duration, energy=event.energy
-            )
-            remembered = replace(remembered, limits=limits)
-        self.memory.keep(remembered, done)
+        return handler_of(request.name).remembered(request, kept)
 
     def _drops(
-        self, event: UnsafeRequest, refuse: Callable[[ReplyStatus, Code], None]
+        self, request: UnsafeRequest, refuse: Callable[[ReplyStatus, Code], None]
     ) -> Callable[[ReplyStatus, Code], None]:
         """Return what refuses a command the station has been told of, and tells it that nothing comes of it."""
 
         def drop(status: ReplyStatus, code: Code) -> None:
             refuse(status, code)
-            self._dispatch(RequestDropped(request=event))
+            self._dispatch(RequestDropped(request=request))
 
         return drop
 
-    def _refusal(self, command: CommandId, name: str, port: PortId) -> Callable[[ReplyStatus, Code], None]:
+    def _refusal(self, request: Request) -> Callable[[ReplyStatus, Code], None]:
         def say(status: ReplyStatus, code: Code) -> None:
-            named = port if circuit_of(port) is None else None
-            answer = Answer(command=command, name=name, status=status, code=code, port=named)
+            assert request.command is not None
+            port = request.port if circuit_of(request.port) is None else None
+            answer = Answer(command=request.command, name=request.name, status=status, code=code, port=port)
             self.answer(answer, self._clock.moment())
 
         return say
@@ -412,8 +300,3 @@ class Desk:
 
 def _refused(command: CommandId, name: str, code: Code) -> Answer:
     return Answer(command=command, name=name, status=ReplyStatus.REJECTED, code=code)
-
-
-def fresh_id() -> CommandId:
-    """Return an id for a command given on site."""
-    return CommandId(f"{ON_SITE}{ULID()}")

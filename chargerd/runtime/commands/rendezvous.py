@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 
-class Meeting:
+class Rendezvous:
     """Calls `then` with the second of two calls of `come`, in that caller's thread."""
 
     def __init__(self, then: Callable[[], None]) -> None:

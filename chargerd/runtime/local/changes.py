@@ -14,8 +14,8 @@ from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortView
-from chargerd.runtime.commands.backend import update_of
-from chargerd.runtime.commands.handler import Desk, fresh_id
+from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.orders import fresh_id, update_of
 from chargerd.runtime.engine import Engine
 
 Fields = Mapping[str, Json]
@@ -57,7 +57,7 @@ class Changes:
             source=Source.LOCAL,
             command=fresh_id(),
         )
-        self._desk.update(
+        self._desk.submit(
             update_of(limits, event),
             replying(respond),
             digest="",
@@ -75,7 +75,7 @@ class Changes:
                 reason=reason if isinstance(reason, str) else None,
                 command=fresh_id(),
             )
-            self._desk.reset(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
+            self._desk.submit(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
 
     def _disable(self, params: Fields, respond: Responder) -> None:
         holder = self._holder(params, respond)
@@ -83,7 +83,7 @@ class Changes:
             event = DisableRequested(
                 port=holder, source=Source.LOCAL, reason=str(params["reason"]), command=fresh_id()
             )
-            self._desk.disable(event, replying(respond), digest="", received=nobody)
+            self._desk.submit(event, replying(respond), digest="", received=nobody)
 
     def _enable(self, params: Fields, respond: Responder) -> None:
         holder = self._holder(params, respond)
@@ -91,7 +91,7 @@ class Changes:
             event = EnableRequested(
                 port=holder, source=Source.LOCAL, reason=str(params["reason"]), command=fresh_id()
             )
-            self._desk.enable(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
+            self._desk.submit(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
 
     def _holder(self, params: Fields, respond: Responder) -> PortId | None:
         """Return under which id a port or circuit is held; tell if there is none, or not one."""

@@ -9,11 +9,12 @@ from chargerd.contract.payloads import EventBody, Severity
 from chargerd.control.methods import ACTING
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
-from chargerd.core.events import StopRequested
+from chargerd.core.events import StartRequested, StopRequested
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
-from chargerd.runtime.commands.handler import Desk, fresh_id
+from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.orders import fresh_id
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.local.changes import Changes, expiry, limits_of, nobody, replying
 from chargerd.runtime.local.lines import Lines
@@ -108,13 +109,14 @@ class LocalHandler:
         args = limits_of(params, respond)
         if args is None:
             return
-        order = self._desk.order(
+        order = self._desk.orders.order(
             view.id,
-            limits=self._desk.limits(view.id, args),
+            limits=self._desk.orders.limits(view.id, args),
             order=_text(params, "order_id"),
             full_stop=params.get("full_stop") is not False,
         )
-        self._desk.start(order, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
+        event = StartRequested(order=order, port=view.id)
+        self._desk.submit(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
 
     def _stop(self, params: Fields, respond: Responder) -> None:
         view = self._view(params, respond)
@@ -128,7 +130,7 @@ class LocalHandler:
             force=session is None,
             command=fresh_id(),
         )
-        self._desk.stop(event, replying(respond), digest="", received=nobody)
+        self._desk.submit(event, replying(respond), digest="", received=nobody)
 
     def _view(self, params: Fields, respond: Responder) -> PortView | None:
         name = _text(params, "port") or ""
