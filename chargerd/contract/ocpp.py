@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_OID, uuid5
 
+from chargerd.contract.arguments import KNOWN
 from chargerd.contract.ledger import Json
 from chargerd.contract.payloads import OCPP_STATUS
 from chargerd.core.session import Source, StopReason
@@ -70,7 +71,7 @@ FIELDS: Mapping[str, Json] = {
 
 
 def mapping() -> dict[str, Json]:
-    """Return the whole mapping as data: what OCPP calls each event, stop reason and state."""
+    """Return the whole mapping as data: what OCPP calls each event, stop reason, command and state."""
     events: dict[str, Json] = {
         event: {
             "eventType": kind,
@@ -95,6 +96,7 @@ def mapping() -> dict[str, Json]:
             "other": STARTED_HERE,
         },
         "stop_reason": {**stopped, "other": _named(OTHER)},
+        "command": {name: model.kind.ocpp for name, model in KNOWN.items()},
         "state": {state.value: status.value for state, status in OCPP_STATUS.items()},
     }
 

@@ -156,6 +156,14 @@ def played(scenario: Scenario) -> list[Fact]:
         facts.append(fact)
         record(world, fact, number)
 
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(World, "_record", noted)
+        play(scenario)
+    return facts
+
+
+def play(scenario: Scenario) -> None:
+    """Play a scenario."""
     place, arguments = scenario
     module, name = place.split(":")
     function = getattr(importlib.import_module(f"tests.scenarios.{module}"), name)
@@ -163,10 +171,7 @@ def played(scenario: Scenario) -> list[Fact]:
     code = function.__code__
     for number in range(code.co_kwonlyargcount):
         keywords[code.co_varnames[code.co_argcount + number]] = arguments[code.co_argcount + number]
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(World, "_record", noted)
-        function(*arguments[: code.co_argcount], **keywords)
-    return facts
+    function(*arguments[: code.co_argcount], **keywords)
 
 
 @pytest.mark.long
