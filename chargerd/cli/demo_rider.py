@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from html.parser import HTMLParser
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode, urlsplit
 
@@ -86,6 +86,8 @@ class Phone:
             connection.request("GET" if form is None else "POST", path, body, headers)
             response = connection.getresponse()
             text = response.read().decode("utf-8", "replace")
+        except HTTPException as error:
+            raise ConnectionError(f"what came from {self.base} is cut short: {error!r}") from error
         finally:
             connection.close()
         for name, value in response.getheaders():
