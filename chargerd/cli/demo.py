@@ -206,7 +206,7 @@ class Demo:
         )
         driven = parts.enter_context(daemon(config, folder))
         watched = _watch(served, line, driven)
-        self._play(stage, view, watched)
+        self._play(stage, view, watched, visitor)
         self._end(stage, view, driven)
         view.close()
         print_summary(stage.summary(), echo_lines, as_json=options.as_json)
@@ -214,8 +214,9 @@ class Demo:
 
     def _pages(self, parts: ExitStack, served: Broker, gateway: str, folder: Path) -> Pages:
         """Start the operator, and show a phone the way to it."""
-        shown = parts.enter_context(pages(self._options.pages, served.address, PREFIX, gateway, folder))
-        if not self._options.as_json:
+        options = self._options
+        shown = parts.enter_context(pages(options.pages, served.address, PREFIX, gateway, folder, options.rate))
+        if not options.as_json:
             say(code(shown.socket(gateway, "A01")))
         return shown
 
@@ -236,10 +237,15 @@ class Demo:
         parts.callback(screen.close)
         return screen
 
-    def _play(self, stage: Stage, view: View, watch: Callable[[], None]) -> None:
-        """Run until the time is up or somebody asks to leave. Raises `DemoError` when a part has failed."""
+    def _play(self, stage: Stage, view: View, watch: Callable[[], None], visitor: Visitor | None) -> None:
+        """Run until the time is up and the visitor through, or somebody asks to leave.
+
+        Raises `DemoError` when a part has failed.
+        """
         until = FOREVER
-        while not self._leave.is_set() and (now := self._clock.now()) < until:
+        while not self._leave.is_set() and (
+            (now := self._clock.now()) < until or (visitor and not visitor.through)
+        ):
             watch()
             stage.turn(now)
             if until == FOREVER and stage.online and self._options.seconds:

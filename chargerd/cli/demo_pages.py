@@ -41,7 +41,7 @@ def missing() -> tuple[str, ...]:
 
 
 @contextmanager
-def pages(where: str, broker: Address, prefix: str, gateway: str, folder: Path) -> Iterator[Pages]:
+def pages(where: str, broker: Address, prefix: str, gateway: str, folder: Path, rate: float) -> Iterator[Pages]:
     """Run the operator, for this gateway alone. Raises `DemoError` if nothing can be served there."""
     with listening(where) as served:
         host, port = served.getsockname()[:2]
@@ -50,6 +50,7 @@ def pages(where: str, broker: Address, prefix: str, gateway: str, folder: Path) 
         command = [sys.executable, "-c", GUARD + "from chargerd.cli.chargerd import main; main()", "operator"]
         command += ["--broker", str(broker), "--prefix", prefix, "--gateway", gateway, "--url", url]
         command += ["--name", f"demo-operator-{secrets.token_hex(4)}", "--session-s", str(SESSION_S)]
+        command += ["--prices", str(_prices(folder, rate))]
         command += ["--fd", str(served.fileno()), "--database", str(folder / "operator.db")]
         account = {"OPERATOR_USER": user, "OPERATOR_PASSWORD": password}
         if broker.username is not None:
@@ -60,6 +61,19 @@ def pages(where: str, broker: Address, prefix: str, gateway: str, folder: Path) 
         log = folder / "operator.log"
         with process(command, log, LEAVE_WITHIN, descriptors=(served.fileno(),), environment=account):
             yield Pages(url, user, password)
+
+
+def _prices(folder: Path, rate: float) -> Path:
+    """Write prices of a day that runs so many times as fast, or a bill of the demo would be nothing."""
+    path = folder / "prices.toml"
+    cheap, usual, dear = (f"{price * rate:.2f}" for price in (0.20, 0.30, 0.45))
+    path.write_text(
+        f'symbol = "¥"\nby = "tier"\nhours = [1, 2, 4, 8]\namounts = ["1", "2", "3", "5"]\ntiers = [\n'
+        f'    {{up_to_w = 150, per_hour = "{cheap}"}},\n    {{up_to_w = 285, per_hour = "{usual}"}},\n'
+        f'    {{per_hour = "{dear}"}},\n]\n',
+        encoding="utf-8",
+    )
+    return path
 
 
 def listening(where: str) -> socket.socket:

@@ -11,7 +11,7 @@ from chargerd.cli.demo_rider import Page, Phone
 
 LOOK_EVERY_S = 0.2
 CHARGES_FOR_S = 6.0
-ENOUGH_S = 60.0
+ENOUGH_S = 90.0
 """How long a page may stay as it is before the rider gives up."""
 
 
@@ -41,6 +41,11 @@ class Visitor:
     def start(self) -> None:
         """Go."""
         self._thread.start()
+
+    @property
+    def through(self) -> bool:
+        """Whether it has its receipt, or has given up."""
+        return not self._thread.is_alive()
 
     def stop(self) -> None:
         """Go home, wherever it has come to."""

@@ -23,6 +23,7 @@ from chargerd.operator.web import (
     Pages,
     Parts,
     about,
+    energy,
     event,
     form_of,
     language_of,
@@ -238,7 +239,7 @@ class Office:
             total=said(
                 "office.sum",
                 count=total.count,
-                energy=f"{total.energy_wh / 1000:.1f}",
+                energy=energy(total.energy_wh),
                 money=self._money(total.amount),
             ),
         )

@@ -183,7 +183,7 @@ def test_sessions_are_paged_summed_and_given_as_csv(rig: Rig) -> None:
         rig.say("up/session", ended(number + 1, f"S-{number}", stop_reason="full"))
     phone = inside(rig)
     page = phone.open("/operator/sessions")
-    assert "Charges: 120, 14.4 kWh, ¥24.00" in page.text
+    assert "Charges: 120, 14.40 kWh, ¥24.00" in page.text
     seen = phone.text.count("<td>shed-1</td>")
     while older := [link for link in page.links if "before=" in link]:
         page = phone.open(older[0].replace("&amp;", "&"))
