@@ -1,16 +1,24 @@
 """Life in a shed whose boards hang on a line: what breaks is the line, its frames, and what boards answer."""
 
+import random
 from dataclasses import fields
 from pathlib import Path
 
 from chargerd.config.profiles.register_map import Quantity
-from chargerd.core.units import PortId, WattHours, Watts
+from chargerd.core.units import BoardId, PortId, Seconds, WattHours, Watts
+from chargerd.modbus.frames import read_registers
+from chargerd.modbus.manual import Manual
 from chargerd.sim import loads
 from tests.campaign.frames import Faults, FrameShed
 from tests.campaign.life import MINUTE, SHORT, Life
 
 LEFT_ALONE = 12.0
 """Seconds a board that has not answered may be left alone: the longest back-off, and what comes before it."""
+SCANS_APART = 5 * MINUTE
+LATE_FOR = 4.0
+"""Seconds after the last request by hand for which an answer of its shape is waited out."""
+LONGEST_BY_HAND = 0.25
+"""Seconds a request by hand takes that nobody answers, with the drain behind it; a silent board rests as long."""
 FRAME_FAULTS = (
     "relay board silent",
     "meter silent",
@@ -29,6 +37,7 @@ FRAME_FAULTS = (
     "register reset",
     "overload",
     "disk stalls",
+    "line scanned",
 )
 """What breaks often on a line."""
 LINE_FAULTS = tuple(one.name for one in fields(Faults))
@@ -41,6 +50,9 @@ class FrameLife(Life):
         self.framed = self.make_shed(folder, ports, seed)
         super().__init__(seed, self.framed)
         self._sow(self._short, 4 * MINUTE)
+        self._by_hand = random.Random(seed)
+        """What people on site ask of the line, in a series of its own."""
+        self._scan_later()
 
     def make_shed(self, folder: Path, ports: int, seed: int) -> FrameShed:
         """Return the shed to live in."""
@@ -155,6 +167,37 @@ class FrameLife(Life):
         self._disturb(span)
         self.framed.line.deaf = self.rng.choice((0.005, 0.02, 0.05))
         self.framed.later(span, setattr, self.framed.line, "deaf", 0.0)
+
+    def _scan_later(self) -> None:
+        self.framed.later(self._by_hand.expovariate(1 / SCANS_APART), self._scan_line)
+
+    def _scan_line(self) -> None:
+        """Let somebody on site ask one address after the other; no cut-off is later by more than one of these."""
+        if not self._alive:
+            return
+        self.happened["line scanned"] += 1
+        self._scan_later()
+        until = self.framed.now + self._by_hand.uniform(5.0, 60.0)
+        self.framed.sights.slow(until + LATE_FOR, LONGEST_BY_HAND)
+        self._ask_by_hand(until)
+
+    def _ask_by_hand(self, until: float) -> None:
+        rng, bus = self._by_hand, self.framed.bus
+        unit = rng.choice((1, 11, 12, 40, rng.randrange(1, 248)))
+        if bus is None or self.framed.now >= until:
+            return
+        known = {1: "relay", **{10 + number: f"meter{number}" for number in range(1, len(self.names) + 1)}}
+        bus.ask(
+            Manual(
+                request=read_registers(unit, rng.choice((3, 4)), rng.choice((0, 6, 0x48)), rng.choice((1, 2))),
+                timeout=Seconds(0.08),
+                whole=rng.random() < 0.7,
+                board=BoardId(known[unit]) if unit in known else None,
+                done=lambda outcome: self.framed.later(
+                    0.002 if outcome.why_not is None else 1.0, self._ask_by_hand, until
+                ),
+            )
+        )
 
     def _lie(self, port: PortId, span: float) -> None:
         self._disturb(span, relays=False)

@@ -18,6 +18,7 @@ from chargerd.modbus.frames import (
     registers_of,
     write_coil,
     write_register,
+    write_registers,
 )
 from tests.modbus.kit import crc, frame
 
@@ -49,6 +50,17 @@ def test_requests_are_the_documents_bytes(request_: Request, sent: str) -> None:
 )
 def test_the_length_of_the_answer_is_known_beforehand(request_: Request, size: int) -> None:
     assert request_.rtu_reply_size == size
+
+
+def test_several_registers_are_written_and_answered_by_where_and_how_many() -> None:
+    request = write_registers(1, 0x0001, [0x000A, 0x0102])
+    assert request.rtu[:-2] == bytes.fromhex("01 10 00 01 00 02 04 00 0A 01 02")  # the document's example (6.12)
+    answer = bytes.fromhex("01 10 00 01 00 02")
+    match = find_rtu(request, answer + crc(answer))
+    assert match is not None
+    assert match.kind is MatchKind.ANSWER
+    other = bytes.fromhex("01 10 00 01 00 01")
+    assert find_rtu(request, other + crc(other)) is None
 
 
 def test_the_answer_is_found() -> None:

@@ -14,6 +14,7 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.units import Instant, PortId, Seconds
 from chargerd.modbus.frames import read_registers, registers_of, write_coil
 from chargerd.modbus.lines import LineGone
+from chargerd.modbus.manual import CannotTune, Rate
 from chargerd.modbus.tcp_wire import TcpWire
 from chargerd.modbus.wire import Answered, Counters, Failed
 from tests.judging import every
@@ -53,6 +54,17 @@ def test_the_answer_is_told_apart_by_its_number() -> None:
     assert isinstance(result, Answered)
     assert registers_of(result.pdu) == [0x3F80, 0]
     assert bench.wire.counters.foreign_bytes == 13
+
+
+def test_what_is_heard_of_a_unit_reads_as_on_a_line() -> None:
+    refusal = bytes.fromhex("0B 84 02")
+    bench = Bench([(SOON, mbap(1, ONE))], [(SOON, mbap(2, refusal))], [(SOON, mbap(3, bytes.fromhex("0B 84 0B")))])
+    heard = [bench.wire.hear_out(CURRENT, Seconds(0.2)).data for _question in range(4)]
+    assert heard == [ONE + crc(ONE), refusal + crc(refusal), b"", b""]
+    assert bench.wire.taken == b""
+    bench.wire.beware(CURRENT)
+    with pytest.raises(CannotTune, match="has no rate such as 19200 Bd"):
+        bench.wire.tuned(Rate(baudrate=19200))
 
 
 def test_a_late_answer_is_not_taken_for_the_next() -> None:

@@ -4,6 +4,7 @@ Each request is one transaction, slotted by the bus between its own. What it mus
 thread, right before it goes out.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
@@ -66,8 +67,10 @@ class LineRequests:
         self._buses = buses
         self._views = views
         self._clock = clock
+        self._lock = threading.Lock()
         self._waiting: Counter[str] = Counter()
         self._looking: Counter[str] = Counter()
+        """Asked for in the socket's thread, over in the buses'."""
         self._boards = {(board.bus, board.address): board for board in site.boards.values()}
         self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
             "line": self._line,
@@ -232,16 +235,15 @@ class LineRequests:
         bus = self._bus(params, respond)
         if bus is None:
             return
-        if self._looking[bus.name] >= MOST_WAITING:
+        if not self._one_more(self._looking, bus.name):
             respond.fail("busy", f"{MOST_WAITING} programs look at {bus.name} already", "end one of them")
             return
-        self._looking[bus.name] += 1
         unit, errors, began = params.get("unit"), params.get("errors") is True, self._clock.now()
 
         def tell(traced: Traced) -> None:
             if respond.closed:
                 bus.tracers.remove(tell)
-                self._looking[bus.name] -= 1
+                self._one_less(self._looking, bus.name)
             elif unit in {None, traced.request[0]} and not (errors and _is_well(traced)):
                 respond.send(_traced(traced, began, self._clock), more=True)
 
@@ -249,6 +251,17 @@ class LineRequests:
         respond.send({"bus": bus.name, "line": self._site.buses[bus.name].place}, more=True)
 
     # All of them
+
+    def _one_more(self, counter: Counter[str], bus: str) -> bool:
+        with self._lock:
+            if counter[bus] >= MOST_WAITING:
+                return False
+            counter[bus] += 1
+            return True
+
+    def _one_less(self, counter: Counter[str], bus: str) -> None:
+        with self._lock:
+            counter[bus] -= 1
 
     def _bus(self, params: Fields, respond: Responder) -> Bus | None:
         buses = {bus.name: bus for bus in self._buses()}
@@ -284,13 +297,12 @@ class LineRequests:
         rate: Rate | None = None,
         guard: Callable[[], str | None] = lambda: None,
     ) -> None:
-        if self._waiting[bus.name] >= MOST_WAITING:
+        if not self._one_more(self._waiting, bus.name):
             respond.fail("busy", f"{MOST_WAITING} requests wait for {bus.name} already", "wait for them")
             return
-        self._waiting[bus.name] += 1
 
         def over(outcome: Outcome) -> None:
-            self._waiting[bus.name] -= 1
+            self._one_less(self._waiting, bus.name)
             done(outcome)
 
         bus.ask(
