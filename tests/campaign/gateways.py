@@ -78,6 +78,9 @@ class GatewayLife(FrameLife):
         """Return a shed behind a gateway."""
         return GatewayShed(folder, ports, seed=seed)
 
+    def _scan_later(self) -> None:
+        """Nobody scans behind a gateway while ports charge: a silent address keeps it busy for a second."""
+
     def fault(self) -> None:
         """Let a board fall silent or reboot, the gateway vanish, its connection hang, a meter lie."""
         port = self.rng.choice(self.names)

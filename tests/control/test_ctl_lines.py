@@ -4,10 +4,12 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
 
+import click
 import pytest
 
-from chargerd.cli import ctl_registers, ctl_scan, ctl_trace
+from chargerd.cli import ctl_lines, ctl_registers, ctl_scan, ctl_trace
 from chargerd.cli.ctl_lines import place_of, spans
 from chargerd.cli.register_values import plain, registers, switch, value, where
 from chargerd.control.client import ControlFailure
@@ -332,3 +334,31 @@ def test_over_modbus_tcp_an_answer_is_shown_as_on_a_line() -> None:
 
 def test_the_units_of_the_bench_are_those_of_the_site() -> None:
     assert {1, FIRST_METER} <= UNITS
+
+
+def test_buses_and_boards_are_completed_from_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        def __init__(self, _path: Path, timeout: float) -> None:
+            assert timeout == 1.0
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_why: object) -> None:
+            """Nothing is open."""
+
+        def call(self, _method: str) -> Any:
+            return {"buses": [{"bus": "line-a", "boards": [{"board": "meter-a1"}, {"board": "relay-a"}]}]}
+
+    monkeypatch.setattr(ctl_lines, "ControlClient", Client)
+    context = click.Context(click.Command("scan"))
+    param = click.Argument(["bus"])
+
+    def completed(kind: str, begun: str) -> list[str]:
+        complete = ctl_lines.completing(kind, lambda: Path("socket"))
+        return [item.value for item in complete(context, param, begun)]
+
+    assert completed("bus", "LI") == ["line-a"]
+    assert completed("board", "m") == ["meter-a1"]
+    monkeypatch.setattr(Client, "call", lambda _self, _method: (_ for _ in ()).throw(ControlFailure("gone")))
+    assert completed("bus", "") == []

@@ -1,11 +1,15 @@
 """`chargerctl boards` at the real daemon: how each board does, and what is wrong with one that is silent."""
 
 import json
+import sys
+from typing import Any
 
+import pexpect
 from click.testing import CliRunner
 
 from chargerd.cli.chargerctl import main
 from tests.judging import every
+from tests.patience import PATIENCE_S
 from tests.site import DaemonSite
 
 
@@ -43,3 +47,27 @@ def asks_by_hand(site: DaemonSite) -> None:
     assert ctl(site, "read", "meter-a1", "voltage").startswith("voltage: 2")
     assert "holds 0 (0x0000) now" in ctl(site, "write", "relay-a", "c:5", "off", "--yes")
     assert "relay-a read 16 coils" in ctl(site, "trace", "line-a", "--board", "relay-a", "--count", "1")
+    on_a_terminal(site)
+
+
+def on_a_terminal(site: DaemonSite) -> None:
+    """Be asked before something is written, and see how far a scan is."""
+    start = "import sys; from chargerd.cli.chargerctl import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", start, "--socket", str(site.socket)]
+
+    def spawn(*words: str) -> Any:
+        return pexpect.spawn(
+            command[0], [*command[1:], *words], timeout=PATIENCE_S, encoding="utf-8", dimensions=(24, 40)
+        )
+
+    asked = spawn("write", "relay-a", "c:6", "off")
+    asked.expect_exact("Write 0 (0x0000) to coil 0x0006 of relay-a?")
+    asked.sendline("y")
+    asked.expect_exact("relay-a: 0x0006 holds 0 (0x0000) now")
+    asked.expect(pexpect.EOF)
+    scanned = spawn("scan", "line-a", "--units", "1,11..13", "--quick")
+    scanned.expect("[1-4] of 4, 0:0[0-9] left")
+    scanned.expect("3 meter-a3|13 meter-a3")
+    scanned.expect(pexpect.EOF)
+    scanned.close()
+    assert scanned.exitstatus == 0
