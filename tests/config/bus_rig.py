@@ -1,7 +1,7 @@
 """A site's bus on a virtual line and clock, its ports held closed as the core does; measures polling intervals."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +29,14 @@ class Line(VirtualLine):
     def __init__(self, clock: VirtualClock, script: Any, times: LineTime) -> None:
         super().__init__(clock, script)
         self._times = times
+        self.happens: tuple[float, Callable[[], None]] | None = None
+        """What happens at some time, also while the bus waits for an answer."""
+
+    def wait(self, timeout: Seconds) -> bool:
+        if self.happens is not None and self.happens[0] <= self._clock.time + timeout:
+            (_at, action), self.happens = self.happens, None
+            action()
+        return super().wait(timeout)
 
     def write(self, data: bytes) -> None:
         now = self._clock.time
@@ -126,17 +134,23 @@ class Rig:
         self.readings.clear()
         self.powers.clear()
 
-    def opening(self, port: PortId) -> float:
-        """Open a port's relay; return how long it takes until the board has told that it does. It closes again."""
-        began = self.clock.time
-        self.bus.execute(OpenRelay(port=port))
-        self._due.pop(port, None)
+    def opening(self, port: PortId, within: float) -> float:
+        """Open a port's relay so long from now, whatever the bus does then, and close it again.
+
+        Returns how long it took from then until the board has told that it opens.
+        """
+        began = self.clock.time + within
         self.opened.pop(port, None)
+        self._line.happens = (began, lambda: self._open(port))
         while port not in self.opened:
             self.run(0.0001)
         took = self.opened[port] - began
         self.close(port)
         return took
+
+    def _open(self, port: PortId) -> None:
+        self._due.pop(port, None)
+        self.bus.execute(OpenRelay(port=port))
 
     def close(self, port: PortId) -> None:
         self.bus.execute(CloseRelay(port=port, lease=LEASE, not_after=after(self.clock.now(), Seconds(5.0))))
