@@ -8,47 +8,27 @@ from chargerd.core.boards.lines import Lines
 from chargerd.core.boards.relay import Phase, Signal
 from chargerd.core.circuits.availability import Availability
 from chargerd.core.circuits.tree import Circuits
-from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import (
-    AvailabilityRequest,
-    BoardBack,
-    BoardEvent,
-    BoardIdentified,
-    BoardLost,
-    BoardPrepared,
     CircuitFault,
     CircuitReading,
     DeadlineReached,
     Event,
-    ForeignHeard,
     InputsNotRead,
     InputsRead,
-    LineAccepted,
     MeterFault,
     MeterReading,
     Persisted,
     PersistFailed,
-    PortRequest,
-    PreparationFailed,
     RelayEvent,
     RelayReadBack,
-    Report,
     Request,
     RequestNews,
-    ResetRequested,
     ShutdownRequested,
-    StartRequested,
-    StopRequested,
     StoreChanged,
     TemperatureReading,
-    UpdateRequested,
 )
 from chargerd.core.facts import (
-    BoardNotPrepared,
-    BoardReturned,
-    BoardWentSilent,
     Disabled,
-    ForeignAnswers,
     Latch,
     SessionEnded,
     StoreFailed,
@@ -57,7 +37,7 @@ from chargerd.core.facts import (
 from chargerd.core.identity import Identity
 from chargerd.core.invariants.invariants import Invariants
 from chargerd.core.metering.frozen import Frozen
-from chargerd.core.metering.pickup import Recurring, earliest
+from chargerd.core.metering.pickup import earliest
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan
@@ -68,9 +48,9 @@ from chargerd.core.port.port import Port
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.table import react
 from chargerd.core.session import SessionRecord, Warmth
-from chargerd.core.site import line_sessions
+from chargerd.core.site.board_events import BoardEvents, BoardNews, note_shown, of_another_line
 from chargerd.core.site.flapping import Flaps
-from chargerd.core.site.heard import Heard
+from chargerd.core.site.requests import Requests
 from chargerd.core.site.rounds import Rounds
 from chargerd.core.site.supply import Supply
 from chargerd.core.site.wakes import Wakes
@@ -81,7 +61,7 @@ from chargerd.core.view import CircuitView, PortState, PortView
 LINGERS = Seconds(30.0)
 """A session still ending after this long waits for something out of order: openings and leases take less."""
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
-PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed | PortRequest
+PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed
 
 
 class Station:
@@ -123,15 +103,15 @@ class Station:
         }
         self._surroundings.ports = self._ports
         self._supply = Supply(plan, self._surroundings, self._ports, self._out, now)
-        self._rounds = Rounds(plan, self._ports, self._supply.contactors, self._out)
-        self._heard = Heard(self._surroundings.circuits, self._out)
+        self._rounds = Rounds(plan, self._ports, self._supply.contactors.by_id, self._out)
+        self._requests = Requests(self._surroundings, self._ports, self._supply, self._out)
+        self._boards = BoardEvents(self._surroundings, self._ports, self._supply.contactors, self._out)
         self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._wiring = Wiring(self._ports, self._surroundings, self._out)
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
         self._flaps = Flaps()
-        self._strangers: dict[tuple[BoardId, str | None], Recurring] = {}
         self._deadline: Instant | None = None
         """Reckoned once after each event: it is asked for far more often."""
 
@@ -167,7 +147,7 @@ class Station:
 
     def handle(self, event: Event, now: Moment) -> Outcome:
         """Take in one event. After `UnlistedTransition` or `InvariantViolated` every relay must be opened."""
-        touched = self._asked(event, now) if isinstance(event, Request | RequestNews) else self._route(event, now)
+        touched = self._route(event, now)
         touched += self._wiring.judge(now)
         touched += self._supply.attend(event, touched, now)
         for port in touched:
@@ -212,7 +192,7 @@ class Station:
     def idle(self) -> bool:
         """Say whether no session is under way and every relay has been read back open."""
         relays = [port.relay for port in self._ports.values()]
-        relays += [contactor.relay for contactor in self._supply.contactors.values()]
+        relays += [contactor.relay for contactor in self._supply.contactors.by_id.values()]
         at_rest = all(port.charge is None for port in self._ports.values())
         return at_rest and all(relay.phase is Phase.OPEN for relay in relays)
 
@@ -222,16 +202,16 @@ class Station:
 
     # Routing
 
-    def _route(self, event: Report, now: Moment) -> list[Port]:
+    def _route(self, event: Event, now: Moment) -> list[Port]:
+        if isinstance(event, Request | RequestNews):
+            return self._requests.take(event, now)
+        if isinstance(event, BoardNews):
+            return self._boards.take(event, now)
         match event:
             case DeadlineReached():
                 pass
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
                 return self._supply.note(event, now)
-            case BoardLost() | BoardBack() | BoardPrepared() | PreparationFailed() | ForeignHeard():
-                return self._board(event, now)
-            case BoardIdentified() | LineAccepted():
-                return self._line(event, now)
             case StoreChanged():
                 self._store(event)
             case ShutdownRequested():
@@ -240,27 +220,12 @@ class Station:
                 return self._route_port(event, now)
         return []
 
-    def _asked(self, event: Request | RequestNews, now: Moment) -> list[Port]:
-        """Take in what somebody asks for; what is on its way already comes first."""
-        name = event.request.port if isinstance(event, RequestNews) else event.port
-        asked = self._heard.attend(event, self._ports.get(name))
-        return [] if asked is None else self._route_port(asked, now)
-
-    def _route_port(self, event: PortEvent | TemperatureReading | AvailabilityRequest, now: Moment) -> list[Port]:
-        if isinstance(event, AvailabilityRequest):
-            return self._change_availability(event, now)
+    def _route_port(self, event: PortEvent | TemperatureReading, now: Moment) -> list[Port]:
         port = self._ports.get(event.port)
         if isinstance(event, TemperatureReading):
             return [] if port is None else readings.take_in_temperature(port, event)
         if port is None:
-            contactor = self._supply.contactors.get(event.port)
-            if contactor is not None and isinstance(event, RelayEvent):
-                return self._supply.relay(contactor, event, now)
-            if isinstance(event, ResetRequested) and self._supply.reset(event, now):
-                return []
-            if isinstance(event, PortRequest):
-                self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
-            return []
+            return self._supply.contactors.relay(event, now) if isinstance(event, RelayEvent) else []
         beside = self._supply.voltages.read(port, event) if isinstance(event, MeterReading) else []
         if isinstance(event, MeterFault):
             self._supply.voltages.unheard(port)
@@ -280,8 +245,6 @@ class Station:
                 readings.take_in_fault(port, event)
             case Persisted() | PersistFailed():
                 self._written(port, event, now)
-            case StartRequested() | StopRequested() | ResetRequested() | UpdateRequested():
-                react(port, Trigger(event.name), event, now)
             case _:
                 signal = self._signal(port, event, now)
                 if signal is not None:
@@ -298,9 +261,9 @@ class Station:
     def _signal(self, port: Port, event: RelayEvent, now: Moment) -> Signal | None:
         signal = port.relay.note(event, now.instant, self._out)
         if isinstance(event, RelayReadBack):
-            line_sessions.note_shown(port, event)
+            note_shown(port, event)
         steady = self._surroundings.lines.steady(port.id)
-        return signal if steady else line_sessions.of_another_line(signal)
+        return signal if steady else of_another_line(signal)
 
     def _on_board(self, plan: PortPlan) -> Iterable[Port]:
         return (
@@ -335,39 +298,6 @@ class Station:
         self._rounds.wake(now)
         return due
 
-    def _board(self, event: BoardEvent, now: Moment) -> list[Port]:
-        self._surroundings.dead_men.note(event)
-        if isinstance(event, BoardPrepared):
-            return []
-        if isinstance(event, PreparationFailed):
-            self._out.tell(BoardNotPrepared(board=event.board, kind=event.setting))
-            return []
-        if isinstance(event, ForeignHeard):
-            kind = "tainted" if event.tainted else None
-            if self._strangers.setdefault((event.board, kind), Recurring()).note(event.at):
-                self._out.tell(ForeignAnswers(board=event.board, kind=kind))
-            return []
-        ports = [port for port in self._ports.values() if port.plan.relay.board == event.board]
-        self._surroundings.lines.board(event)
-        if isinstance(event, BoardLost):
-            self._out.tell(BoardWentSilent(board=event.board, kind=event.kind.value))
-        else:
-            self._out.tell(BoardReturned(board=event.board))
-        self._supply.board(event, now)
-        for port in ports:
-            port.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))
-        return ports
-
-    def _line(self, event: BoardIdentified | LineAccepted, now: Moment) -> list[Port]:
-        """Take in what says which line it is; return the ports on one that has changed, or is itself again."""
-        lines = self._surroundings.lines
-        said = lines.note(event) if isinstance(event, BoardIdentified) else lines.accept(event.line)
-        if said is None:
-            return []
-        ports = [self._ports[port] for port in lines.ports_on(said.line)]
-        line_sessions.follow(said, ports, now)
-        return ports
-
     def _store(self, event: StoreChanged) -> None:
         if event.writable != self._surroundings.store_writable:
             self._surroundings.store_writable = event.writable
@@ -381,28 +311,13 @@ class Station:
                 port.relay.open(now.instant, self._out)
         return list(self._ports.values())
 
-    def _change_availability(self, event: AvailabilityRequest, now: Moment) -> list[Port]:
-        """Disable or enable a port, or a circuit with every port below; they learn of it together."""
-        circuits, availability = self._surroundings.circuits, self._surroundings.availability
-        below = circuits.held_by(event.port)
-        if event.port not in self._ports and below is None:
-            self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
-            return []
-        ports = [self._ports[name] for name in ([event.port] if below is None else below)]
-        before = [port.disabled() is not None for port in ports]
-        availability.change(event, self._out, now)
-        for port, was in zip(ports, before, strict=True):
-            if was is not (port.disabled() is not None):
-                react(port, Trigger.ENABLED if was else Trigger.DISABLED, event, now)
-        return ports
-
     # Concluding
 
     def _conclude(self, event: Event | None, touched: Iterable[Port], now: Moment) -> Outcome:
         for port in touched:
             self._wakes.set(port.id, port.due())
         if self._out.facts:
-            self._heard.see(self._out.facts)
+            self._requests.see(self._out.facts)
         if self._out.facts or self._flaps.any:
             self._out.facts[:] = [*self._flaps.told(self._out.facts, now.instant), *self._flaps.over(now.instant)]
         self._deadline = self._first_deadline()

@@ -483,7 +483,7 @@ def test_ports_are_completed_from_the_daemon_and_silently_not_without_one(daemon
 
 
 def test_every_latch_there_is_has_words() -> None:
-    core = "".join(path.read_text() for path in Path(station.__file__).parent.glob("*.py"))
+    core = "".join(path.read_text() for path in Path(station.__file__).parent.rglob("*.py"))
     named = set(re.findall(r"""(?:lock_out\(|_latch_contactor\(circuit, )"(\w+)\"""", core))
     named |= {function.picks_up.__name__ for function in FUNCTIONS if function.clearing is not None}
     named |= {kind.value for kind in InputKind} | {"relay_stuck_open", "relay_welded", "latches_unknown"}

@@ -390,7 +390,7 @@ BENDS: tuple[Bend, ...] = (
         _CIRCUITS + "test_what_was_shed_rests_for_a_minute_before_it_comes_back",
     ),
     Bend(
-        "site.supply",
+        "site.sharing",
         "(port.session.sheds(), -port.session.image.started_at)",
         "-port.session.image.started_at",
         _CIRCUITS + "test_shedding_does_not_always_take_the_same",

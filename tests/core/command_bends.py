@@ -203,7 +203,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
         _BEGUN + "test_a_line_that_says_nothing_at_all_is_lost_in_the_end",
     ),
     Bend(
-        "site.supply",
+        "site.sharing",
         "return port.state in NEEDS_POWER and port.step is not Step.KNOWN",
         "return port.state in NEEDS_POWER",
         _BEGUN + "test_no_contactor_closes_above_a_relay_that_nobody_has_read",

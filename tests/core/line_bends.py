@@ -35,19 +35,19 @@ LINE_BENDS: tuple[Bend, ...] = (
     Bend("port.suspending", "and port.station.lines.recognised(port.id)", "and True", _GOES_ON, ((5, 6), False)),
     Bend("port.suspending", "lines.recognised(port.id)", "lines.steady(port.id)", _GOES_ON, (None, False)),
     Bend(
-        "site.line_sessions",
+        "site.board_events",
         "react(port, Trigger.CIRCUIT_SUSPEND, DeadlineReached(), now)",
         "pass",
         _HERE + "test_a_session_that_charges_is_opened_and_waits_for_its_line",
     ),
     Bend(
-        "site.line_sessions",
+        "site.board_events",
         "Signal.LEASE_LOST if signal is Signal.STAYED_OPEN else signal",
         "signal",
         _BACK,
         (0.5,),
     ),
-    Bend("site.line_sessions", "port.recover_until = after(now.instant, patience)", "pass", _LATE),
+    Bend("site.board_events", "port.recover_until = after(now.instant, patience)", "pass", _LATE),
     Bend(
         "port.table",
         '            Rule("line_changed", suspending.on_another_line, suspending.wait_on_for_more),\n',
@@ -115,13 +115,16 @@ LINE_BENDS: tuple[Bend, ...] = (
         _HERE + "test_a_contactors_line_counts_for_the_ports_below",
     ),
     Bend(
-        "site.supply", "needs_power(port) and self._station.lines.steady(port.id)", "needs_power(port)", _KEPT_OPEN
+        "site.contactors",
+        "needs_power(port) and self._station.lines.steady(port.id)",
+        "needs_power(port)",
+        _KEPT_OPEN,
     ),
-    Bend("site.supply", "and self._station.lines.steady(port.id)\n", "\n", _QUEUED),
+    Bend("site.sharing", "and self._station.lines.steady(port.id)\n", "\n", _QUEUED),
     Bend("port.condition", "return self.shown_open is False", "return False", _ASTRAY, (OTHERS,), _STAYS_OPEN),
     Bend("port.port", "        self.shown_open = False\n", "", _UNREAD),
     Bend(
-        "site.line_sessions",
+        "site.board_events",
         "not port.station.lines.vouched(port.plan.relay.board)",
         "True",
         _ASTRAY,
@@ -137,7 +140,7 @@ LINE_BENDS: tuple[Bend, ...] = (
         _STAYS_OPEN,
     ),
     Bend(
-        "site.line_sessions",
+        "site.board_events",
         "if event.closed:\n        port.shown_open = False",
         "if event.closed:\n        pass",
         _FOUND_CLOSED,
@@ -145,9 +148,9 @@ LINE_BENDS: tuple[Bend, ...] = (
     Bend(
         "port.condition", "return self.shown_open is False", "return not self.shown_open", _BEGUN, (MINE, 1800.0)
     ),
-    Bend("site.line_sessions", "port.shown_open is None or port.shown_open_at", "port.shown_open_at", _NEVER_READ),
-    Bend("site.line_sessions", "_unshow(port)", "pass", _LATELY, (), (("told_again", False),)),
-    Bend("site.line_sessions", "or port.shown_open_at >= since", "or True", _LATELY, (), (("told_again", True),)),
+    Bend("site.board_events", "port.shown_open is None or port.shown_open_at", "port.shown_open_at", _NEVER_READ),
+    Bend("site.board_events", "_unshow(port)", "pass", _LATELY, (), (("told_again", False),)),
+    Bend("site.board_events", "or port.shown_open_at >= since", "or True", _LATELY, (), (("told_again", True),)),
     Bend(
         "boards.lines",
         "self._note_itself(board, event.at)",

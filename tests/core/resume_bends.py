@@ -137,7 +137,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _OUTAGES + "test_a_boot_clock_that_went_back_is_another_boots",
     ),
     Bend(
-        "site.supply",
+        "site.sharing",
         "(port.session.sheds(), -port.session.image.started_at)",
         "(port.session.sheds(), -port.session.started.instant)",
         _OUTAGES + "test_a_circuit_sheds_the_newest_session_even_if_an_older_one_was_begun_on_another_boot",

@@ -7,7 +7,7 @@ _CONTACTORS = "scenarios.test_contactors:"
 SUPPLY_BENDS: tuple[Bend, ...] = (
     # A weld below a contactor.
     Bend(
-        "site.supply",
+        "site.contactors",
         "loaded=contactor.watched_until is not None or any(",
         "loaded=any(",
         _CONTACTORS + "test_a_weld_at_the_end_of_the_last_session_is_found_before_the_contactor_opens",
@@ -79,16 +79,16 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "site.supply",
-        "function=function, clearing=Clearing.LOCAL, detail=detail)",
-        "function=function, clearing=Clearing.REMOTE, detail=detail)",
+        "site.input_guard",
+        "self._trips.latch(circuit, function, Clearing.LOCAL)",
+        "self._trips.latch(circuit, function, Clearing.REMOTE)",
         "scenarios.test_inputs:test_a_circuit_held_by_an_input_is_cleared_on_site_only_and_not_while_it_reports",
         (),
         (),
     ),
     Bend(
-        "site.supply",
-        "        return self._trip_below(circuit, StopReason(function), detail, now)",
+        "site.input_guard",
+        "        return self._trips.trip(circuit, StopReason(function), StopDetail(function=function), now)",
         "        return []",
         "scenarios.test_inputs:test_one_reading_of_smoke_opens_every_port_below_and_the_contactor",
         (),
@@ -263,7 +263,7 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
         (),
     ),
     Bend(
-        "site.supply",
+        "site.sharing",
         "        return whole(port.limits)",
         "        return drawn(Amps(0.0), Watts(0.0))",
         "scenarios.test_circuits:test_a_port_nobody_sees_counts_with_its_limit",

@@ -17,7 +17,7 @@ from chargerd.core.port.port import Port
 from chargerd.core.port.rules import Trigger, UnlistedTransition
 from chargerd.core.port.table import PROTECT, TABLE, react
 from chargerd.core.session import Source
-from chargerd.core.site import supply
+from chargerd.core.site import board_events, requests, sharing, trips
 from chargerd.core.units import Instant
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
@@ -129,8 +129,8 @@ def test_every_listed_pair_has_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
         told.add((port.state, trigger))
         return react(port, trigger, event, now)
 
-    monkeypatch.setattr(station, "react", listen)
-    monkeypatch.setattr(supply, "react", listen)
+    for caller in (station, board_events, requests, sharing, trips):
+        monkeypatch.setattr(caller, "react", listen)
     for story in stories():
         story()
         if told >= set(LISTED):

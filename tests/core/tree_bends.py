@@ -63,7 +63,7 @@ TREE_BENDS: tuple[Bend, ...] = (
         "if ids & {circuit.plan.id for circuit in self.place(waiting.port).above[:1]}",
         _OVERTAKEN,
     ),
-    Bend("site.supply", "place(port).above if circuit.rated", "place(port).above[:1] if circuit.rated", _FLOWS),
+    Bend("site.sharing", "place(port).above if circuit.rated", "place(port).above[:1] if circuit.rated", _FLOWS),
     Bend(
         "circuits.tree",
         "            while phase is Phase.ALL and at.parent is not None:\n",
@@ -188,7 +188,10 @@ TREE_BENDS: tuple[Bend, ...] = (
         _LOST,
     ),
     Bend(
-        "site.supply", 'return self._suspend_below(contactor.circuit, "contactor_lost", now)', "return []", _LOST
+        "site.contactors",
+        'return self._trips.suspend(contactor.circuit, "contactor_lost", now)',
+        "return []",
+        _LOST,
     ),
     Bend(
         "circuits.tree",
@@ -204,14 +207,14 @@ TREE_BENDS: tuple[Bend, ...] = (
         ("B01",),
     ),
     Bend(
-        "site.supply",
+        "site.contactors",
         "culprit is not None and not circuit.held:",
         "culprit is not None and culprit.plan.circuit == contactor.circuit and not circuit.held:",
         _OUT_OF_CONTROL,
         ("B01",),
     ),
     Bend(
-        "site.supply",
+        "site.contactors",
         "chain = self._circuits.chain(contactor.circuit)",
         "chain = (circuit,)",
         _HERE + "test_a_stop_above_opens_the_contactor_below_under_load",

@@ -41,7 +41,7 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
         (),
         (("seen", True),),
     ),
-    Bend("site.supply", " and not port.unconfirmed(now)\n", "\n", _DEAD_LINE),
+    Bend("site.contactors", " and not port.unconfirmed(now)\n", "\n", _DEAD_LINE),
     Bend(
         "port.condition",
         "self.relay.board_lost or (self.unconfirmed(now) and self.blind(now))",

@@ -42,7 +42,7 @@ WIRING_BENDS: tuple[Bend, ...] = (
         (("powered", False),),
     ),
     Bend(
-        "site.supply",
+        "site.contactors",
         "port.id in self._station.suspects and",
         "False and",
         _CONTACTORS + "test_a_weld_that_shows_with_the_contactor_of_a_neighbour_is_no_exchanged_wire",

@@ -1,1 +1,1 @@
-"""What spans several ports: supply and queue, lines and sessions on them, wiring, what is done by the clock."""
+"""What spans several ports: requests, supply and queue, boards and lines, wiring, what is done by the clock."""

@@ -1,0 +1,74 @@
+"""What somebody asks of a station: of a port, of a circuit with every port below, or of what there is not.
+
+What is on its way already comes first (`chargerd.core.site.heard`); every request is answered, whatever it names.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.events import (
+    AvailabilityRequest,
+    PortRequest,
+    Request,
+    RequestNews,
+    ResetRequested,
+)
+from chargerd.core.facts import Fact
+from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outbox
+from chargerd.core.port.condition import Surroundings
+from chargerd.core.port.port import Port
+from chargerd.core.port.rules import Trigger
+from chargerd.core.port.table import react
+from chargerd.core.site.heard import Heard
+from chargerd.core.site.supply import Supply
+from chargerd.core.units import PortId
+
+
+class Requests:
+    """Takes in requests, and answers those that no port takes."""
+
+    def __init__(self, station: Surroundings, ports: Mapping[PortId, Port], supply: Supply, out: Outbox) -> None:
+        self._station = station
+        self._ports = ports
+        self._supply = supply
+        self._out = out
+        self._heard = Heard(station.circuits, out)
+
+    def take(self, event: Request | RequestNews, now: Moment) -> list[Port]:
+        """Take in what somebody asks for; return the ports it concerns."""
+        name = event.request.port if isinstance(event, RequestNews) else event.port
+        asked = self._heard.attend(event, self._ports.get(name))
+        if asked is None:
+            return []
+        if isinstance(asked, AvailabilityRequest):
+            return self._change_availability(asked, now)
+        return self._ask_port(asked, now)
+
+    def see(self, facts: Iterable[Fact]) -> None:
+        """Let what has happened apply to what is on its way."""
+        self._heard.see(facts)
+
+    def _ask_port(self, event: PortRequest, now: Moment) -> list[Port]:
+        port = self._ports.get(event.port)
+        if port is not None:
+            react(port, Trigger(event.name), event, now)
+            return [port]
+        if not (isinstance(event, ResetRequested) and self._supply.reset(event, now)):
+            self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
+        return []
+
+    def _change_availability(self, event: AvailabilityRequest, now: Moment) -> list[Port]:
+        """Disable or enable a port, or a circuit with every port below; they learn of it together."""
+        circuits, availability = self._station.circuits, self._station.availability
+        below = circuits.held_by(event.port)
+        if event.port not in self._ports and below is None:
+            self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
+            return []
+        ports = [self._ports[name] for name in ([event.port] if below is None else below)]
+        before = [port.disabled() is not None for port in ports]
+        availability.change(event, self._out, now)
+        for port, was in zip(ports, before, strict=True):
+            if was is not (port.disabled() is not None):
+                react(port, Trigger.ENABLED if was else Trigger.DISABLED, event, now)
+        return ports
