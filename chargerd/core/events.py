@@ -367,6 +367,7 @@ JournalEvent = Persisted | PersistFailed | StoreChanged
 AvailabilityRequest = DisableRequested | EnableRequested
 PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested
 Request = PortRequest | AvailabilityRequest
+"""What somebody asks for. `name` is the command's in the contract."""
 RequestNews = RequestHeard | RequestDropped
 Report = BusEvent | JournalEvent | DeadlineReached | ShutdownRequested | LineAccepted
 Event = Report | Request | RequestNews

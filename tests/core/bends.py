@@ -670,7 +670,7 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.ending",
-        "return event.session is not None and event.session != port.session.order.session",
+        "return request.session is not None and request.session != port.session.order.session",
         "return False",
         _ASKED + "test_a_stop_from_afar_must_name_the_session_or_insist",
         (),

@@ -141,14 +141,14 @@ OVERTAKING_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.limits",
-        "return event.durable and port.session.raising != event.command",
+        "return request.durable and port.session.raising != request.command",
         "return False",
         _BEHIND + "test_a_raise_of_whatever_is_under_way_does_not_raise_the_next_customers_limits",
     ),
     Bend(
         "port.limits",
-        "    assert isinstance(event, UpdateRequested)\n    port.session.raising = None\n    if port",
-        "    assert isinstance(event, UpdateRequested)\n    if port",
+        "    port.session.raising = None\n    if port",
+        "    if port",
         _BEHIND + "test_a_lower_limit_is_not_undone_by_a_raise_from_before_it",
         (),
         (("heard_with_the_start", False),),
@@ -210,7 +210,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.starting",
-        "or (no_room(port, event, now) and port.room_unclear())",
+        "or (no_room(port, request, now) and port.room_unclear())",
         "",
         _BEGUN + "test_nor_from_one_that_may_not_wait_where_others_may",
     ),
@@ -236,20 +236,31 @@ BEGUN_BENDS: tuple[Bend, ...] = (
 
 COMMAND_BENDS: tuple[Bend, ...] = (
     Bend(
+        "port.table", "        latching.RESET,\n", "", "core.test_asking:test_every_class_of_request_has_a_handler"
+    ),
+    Bend(
+        "port.rules",
+        "        self.otherwise.then(port, request, now)\n",
+        "",
+        "scenarios.test_requests:test_a_start_of_a_busy_port_is_refused",
+        (),
+        (("situation", "charging"),),
+    ),
+    Bend(
         "port.limits",
-        "exceeds(named(event, port.plan.limits), port.plan.limits)",
+        "exceeds(named(request, port.plan.limits), port.plan.limits)",
         "False",
         _HIGHER,
         ("power", 1000.0),
     ),
     Bend(
         "port.limits",
-        "return not event.durable and raises(port, event, now)",
+        "return not request.durable and raises(port, request, now)",
         "return False",
         _SAID + "test_a_raise_whose_id_is_not_durable_does_nothing",
     ),
-    Bend("port.limits", "return exceeds(asked(port, event), port.limits)", "return False", _CHANGED),
-    Bend("port.limits", "return not _fits(port, asked(port, event), now)", "return False", _ROOM),
+    Bend("port.limits", "return exceeds(asked(port, request), port.limits)", "return False", _CHANGED),
+    Bend("port.limits", "return not _fits(port, asked(port, request), now)", "return False", _ROOM),
     Bend(
         "port.limits",
         "return not _fits(port, asked(port, _pending(port).event), now)",
@@ -279,7 +290,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.limits",
-        "return event.session != port.session.order.session",
+        "return request.session != port.session.order.session",
         "return False",
         _SAID + "test_another_session_is_not_changed",
     ),
@@ -339,9 +350,9 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         _SAID + "test_it_survives_a_restart",
     ),
     Bend(
-        "port.table",
-        'T.DISABLED: (Rule("withdraw", starting.untouched, starting.withdraw), *IGNORE)',
-        "T.DISABLED: IGNORE",
+        "port.starting",
+        '        PortState.STARTING: (Reply("withdraw", untouched, withdraw),),\n',
+        "",
         _SAID + "test_no_relay_closes_for_a_start_once_its_port_is_disabled",
         ("turn", "A01"),
     ),
@@ -370,9 +381,9 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         _SAID + "test_a_circuit_takes_every_port_below_with_it",
     ),
     Bend(
-        "port.table",
-        '        T.DISABLED: (Rule("withdraw", always, starting.withdraw),),\n',
-        "        T.DISABLED: IGNORE,\n",
+        "port.starting",
+        '        PortState.QUEUED: (Reply("withdraw", always, withdraw),),\n',
+        "",
         _SAID + "test_a_start_that_waits_for_its_circuit_is_withdrawn",
         (),
         (("source", "REMOTE"), ("reason", "remote")),
@@ -386,7 +397,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.limits",
-        "if port.session.pending_raise is not None and asked(port, event) == port.limits:",
+        "if port.session.pending_raise is not None and asked(port, request) == port.limits:",
         "if False:",
         _SAID + "test_a_raise_that_was_overtaken_does_not_come_back_after_a_crash",
         ({"energy": 400.0},),

@@ -8,14 +8,14 @@ from itertools import product
 import pytest
 
 from chargerd.core import station
-from chargerd.core.events import DeadlineReached, Event
+from chargerd.core.events import DeadlineReached, Event, Request
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.port import rules
 from chargerd.core.port.condition import Surroundings
 from chargerd.core.port.port import Port
 from chargerd.core.port.rules import Trigger, UnlistedTransition
-from chargerd.core.port.table import PROTECT, TABLE, react
+from chargerd.core.port.table import HANDLERS, PROTECT, TABLE, ask, react
 from chargerd.core.session import Source
 from chargerd.core.site import board_events, requests, sharing, trips
 from chargerd.core.units import Instant
@@ -71,6 +71,7 @@ MODULES = (
 """Those first that tell much in little time: nothing is played once all has been told."""
 LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]
 UNLISTED = [pair for pair in product(PortState, Trigger) if pair not in LISTED]
+ASKED = [(state, request.name) for request, handler in HANDLERS.items() for state in handler.by_state]
 
 
 def stories() -> list[Callable[[], None]]:
@@ -99,13 +100,16 @@ def stories() -> list[Callable[[], None]]:
     return found
 
 
+def idle_port() -> Port:
+    return Port(port_plan(), Surroundings(), Outbox(), Moment(instant=Instant(0.0)), ())
+
+
 @pytest.mark.parametrize(("state", "trigger"), UNLISTED)
 def test_what_is_not_listed_is_an_error(state: PortState, trigger: Trigger) -> None:
-    now = Moment(instant=Instant(0.0))
-    port = Port(port_plan(), Surroundings(), Outbox(), now, ())
+    port = idle_port()
     port.state = state
     with pytest.raises(UnlistedTransition, match=f"{trigger.value} in {state.value}"):
-        react(port, trigger, DeadlineReached(), now)
+        react(port, trigger, DeadlineReached(), port.since)
 
 
 @pytest.mark.parametrize(("state", "trigger"), LISTED)
@@ -123,19 +127,22 @@ def test_protection_stands_first(state: PortState, trigger: Trigger) -> None:
 @pytest.mark.long
 def test_every_listed_pair_has_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no scenario brings about cannot happen, or nobody has thought of how; either way it is looked at."""
-    told: set[tuple[PortState, Trigger]] = set()
+    told: set[tuple[PortState, str]] = set()
 
     def listen(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
         told.add((port.state, trigger))
         return react(port, trigger, event, now)
 
-    for caller in (station, board_events, requests, sharing, trips):
+    def listen_to_request(port: Port, request: Request, now: Moment) -> str:
+        told.add((port.state, request.name))
+        return ask(port, request, now)
+
+    for caller in (station, board_events, sharing, trips):
         monkeypatch.setattr(caller, "react", listen)
+    monkeypatch.setattr(requests, "ask", listen_to_request)
     for story in stories():
         story()
-        if told >= set(LISTED):
+        if told >= {*LISTED, *ASKED}:
             break
-    missing = sorted(
-        f"{trigger.value} in {state.value}" for state, trigger in LISTED if (state, trigger) not in told
-    )
+    missing = sorted(f"{name} in {state}" for state, name in {*LISTED, *ASKED} - told)
     assert not missing, "\n".join(missing)

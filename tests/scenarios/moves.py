@@ -8,14 +8,15 @@ are tested each is held to it: none may show a move that is not kept, and one th
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from chargerd.core.events import Event
+from chargerd.core.events import Request
 from chargerd.core.moment import Moment
 from chargerd.core.port import table
 from chargerd.core.port.port import Port
@@ -24,6 +25,8 @@ from chargerd.core.view import PortState
 
 BESIDE = ""
 """The trigger of a move that no rule has made: what holds the port has changed elsewhere."""
+Acts: TypeAlias = Callable[..., str]
+"""`react` or `ask`: lets a port do something, and returns the name of the rule that did it."""
 FILE = Path(__file__).with_name("moves.json")
 
 
@@ -44,36 +47,54 @@ def kept() -> dict[Move, str]:
     }
 
 
+class _Listener:
+    """Hears what the table and the handlers of requests do, and which moves come of it."""
+
+    def __init__(self) -> None:
+        self.seen: set[Move] = set()
+        self._reacting = False
+
+    def beside(self, acts: Acts) -> Acts:
+        """Return what acts in the same way while it is listened to."""
+
+        def act(port: Port, what: Trigger | Request, *more: object) -> str:
+            before, self._reacting = port.state, True
+            try:
+                rule = acts(port, what, *more)
+            finally:
+                self._reacting = False
+            if port.state is not before:
+                trigger = what.value if isinstance(what, Trigger) else what.name
+                self.seen.add(Move(before.value, port.state.value, trigger, rule))
+            return rule
+
+        return act
+
+    def entering(self, enter: Callable[[Port, PortState, Moment], None]) -> Callable[..., None]:
+        """Return what enters in the same way while it is listened to."""
+
+        def look(port: Port, state: PortState, now: Moment) -> None:
+            if not self._reacting and state is not port.state:
+                self.seen.add(Move(port.state.value, state.value, BESIDE, ""))
+            enter(port, state, now)
+
+        return look
+
+
 @contextmanager
 def listening() -> Iterator[set[Move]]:
     """Collect the moves of all ports meanwhile."""
-    seen: set[Move] = set()
-    react, enter = table.react, Port.enter
-    reacting = False
-
-    def listen(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
-        nonlocal reacting
-        before, reacting = port.state, True
-        try:
-            rule = react(port, trigger, event, now)
-        finally:
-            reacting = False
-        if port.state is not before:
-            seen.add(Move(before.value, port.state.value, trigger.value, rule))
-        return rule
-
-    def look(port: Port, state: PortState, now: Moment) -> None:
-        if not reacting and state is not port.state:
-            seen.add(Move(port.state.value, state.value, BESIDE, ""))
-        enter(port, state, now)
-
+    listener = _Listener()
+    acting = {name: getattr(table, name) for name in ("react", "ask")}
     users = [module for name, module in list(sys.modules.items()) if name.startswith("chargerd.core")]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Port, "enter", look)
-        for module in users:
-            if getattr(module, "react", None) is react:
-                patched.setattr(module, "react", listen)
-        yield seen
+        patched.setattr(Port, "enter", listener.entering(Port.enter))
+        for name, acts in acting.items():
+            beside = listener.beside(acts)
+            for module in users:
+                if getattr(module, name, None) is acts:
+                    patched.setattr(module, name, beside)
+        yield listener.seen
 
 
 class Collector:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from chargerd.core.port import table
-from chargerd.core.port.rules import Trigger
-from chargerd.core.port.table import TABLE
+from chargerd.core.port.rules import Trigger, always
+from chargerd.core.port.table import HANDLERS, TABLE
 from chargerd.core.view import PortState
 from tests.scenarios.moves import BESIDE, Move, kept
 from tests.scenarios.states_drawing import AT_REST, drawing, place
@@ -13,6 +13,8 @@ from tests.scenarios.states_drawing import AT_REST, drawing, place
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, PICTURE = DOCS / "states.md", DOCS / "states.svg"
 NO_TRIGGER = "no trigger"
+TRIGGERS = [*(trigger.value for trigger in Trigger), *(request.name for request in HANDLERS)]
+"""What happens to a port first, then what somebody asks of it."""
 ORDER = [state.value for state in PortState]
 HEAD = """\
 # States of a port
@@ -53,7 +55,7 @@ def picture() -> str:
         ends = place(move.state), place(move.to)
         if ends[0] != ends[1]:
             edges.setdefault(ends, []).append(move.trigger or NO_TRIGGER)
-    order = [*(trigger.value for trigger in Trigger), NO_TRIGGER]
+    order = [*TRIGGERS, NO_TRIGGER]
     return drawing({ends: sorted(set(triggers), key=order.index) for ends, triggers in edges.items()})
 
 
@@ -66,7 +68,7 @@ def page() -> str:
 
 
 def _in_order(move: Move) -> tuple[int, int, int, str]:
-    triggers = [BESIDE, *(trigger.value for trigger in Trigger)]
+    triggers = [BESIDE, *TRIGGERS]
     return ORDER.index(move.state), ORDER.index(move.to), triggers.index(move.trigger), move.rule
 
 
@@ -102,8 +104,14 @@ def _moves(moves: Iterable[Move]) -> Iterator[str]:
 
 def _table() -> Iterator[str]:
     yield "\n## What each state does\n\n"
-    yield "The rules in the order in which they are asked. What is not listed cannot happen in that state.\n"
+    yield "The rules in the order in which they are asked. What is not listed cannot happen in that state; what\n"
+    yield "somebody asks of a port stands last, and has an answer in every state.\n"
     for state, row in TABLE.items():
         yield f"\n### {state.value}\n\n" + _row("trigger", "rules") + _row("---", "---")
         for trigger in sorted(row, key=list(Trigger).index):
             yield _row(f"`{trigger.value}`", ", ".join(f"`{rule.name}`" for rule in row[trigger]))
+        for request, handler in HANDLERS.items():
+            replies = handler.by_state.get(state, ())
+            if not any(reply.when is always for reply in replies):
+                replies = (*replies, handler.otherwise)
+            yield _row(f"`{request.name}`", ", ".join(f"`{reply.name}`" for reply in replies))

@@ -1,7 +1,7 @@
 """What a port answers to the commands it was given, and when each has its last word."""
 
 from chargerd.core.commands import Answer, Code, ReplyStatus
-from chargerd.core.events import ResetRequested, StopRequested, UpdateRequested
+from chargerd.core.events import Request
 from chargerd.core.port.condition import Ending, PortCondition
 from chargerd.core.session import Order, StopReason
 from chargerd.core.units import CommandId, SessionId
@@ -30,7 +30,7 @@ def answer(port: PortCondition, order: Order, status: ReplyStatus, code: Code, m
 
 def answer_request(
     port: PortCondition,
-    request: StopRequested | ResetRequested | UpdateRequested,
+    request: Request,
     status: ReplyStatus,
     code: Code,
     message: str = "",

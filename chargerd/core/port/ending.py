@@ -9,16 +9,16 @@ from chargerd.core.moment import Moment
 from chargerd.core.port.answers import answer_request
 from chargerd.core.port.condition import Step
 from chargerd.core.port.port import Port
-from chargerd.core.port.rules import step_timed_out
+from chargerd.core.port.rules import AT_REST, GOING_ON, Handler, Reply, always, step_timed_out
 from chargerd.core.protection.functions import LONGEST_SESSION
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import after
+from chargerd.core.view import PortState
 
 
-def unnamed(_port: Port, event: Event, _now: Moment) -> bool:
+def unnamed(_port: Port, request: StopRequested, _now: Moment) -> bool:
     """Hold for a stop from afar that names no session and does not insist."""
-    assert isinstance(event, StopRequested)
-    return nameless(event)
+    return nameless(request)
 
 
 def nameless(stop: StopRequested) -> bool:
@@ -26,10 +26,9 @@ def nameless(stop: StopRequested) -> bool:
     return stop.session is None and not stop.force and stop.source is Source.REMOTE
 
 
-def other_session(port: Port, event: Event, _now: Moment) -> bool:
+def other_session(port: Port, request: StopRequested, _now: Moment) -> bool:
     """Hold for a stop that names another session than the one under way."""
-    assert isinstance(event, StopRequested)
-    return event.session is not None and event.session != port.session.order.session
+    return request.session is not None and request.session != port.session.order.session
 
 
 def load_seen(port: Port, event: Event, now: Moment) -> bool:
@@ -50,64 +49,76 @@ def register_read(port: Port, _event: Event, now: Moment) -> bool:
     return port.step is Step.ENERGY and port.has_register() and not port.load_seen(now)
 
 
-def end_by_circuit(port: Port, _event: Event, now: Moment) -> None:
+def end_by_circuit(port: Port, now: Moment) -> None:
     """Open and end the session, as a circuit demands."""
     assert port.intervention is not None
     port.end(port.intervention.reason, port.intervention.detail, now, code=port.intervention.code)
 
 
-def refuse_stop(status: ReplyStatus, code: Code, message: str = "") -> Callable[[Port, Event, Moment], None]:
+def refuse_stop(code: Code, message: str = "") -> Callable[[Port, StopRequested, Moment], None]:
     """Refuse a stop with this code."""
 
-    def refuse(port: Port, event: Event, _now: Moment) -> None:
-        assert isinstance(event, StopRequested)
-        answer_request(port, event, status, code, message)
+    def refuse(port: Port, request: StopRequested, _now: Moment) -> None:
+        answer_request(port, request, ReplyStatus.REJECTED, code, message)
 
     return refuse
 
 
-def stop(port: Port, event: Event, now: Moment) -> None:
+def stop(port: Port, request: StopRequested, now: Moment) -> None:
     """End the session because somebody asked for it."""
-    assert isinstance(event, StopRequested)
-    remember_stop(port, event, now)
-    reason = StopReason.REMOTE if event.source is Source.REMOTE else StopReason.LOCAL
+    remember_stop(port, request, now)
+    reason = StopReason.REMOTE if request.source is Source.REMOTE else StopReason.LOCAL
     port.end(reason, None, now)
 
 
-def remember_stop(port: Port, event: Event, _now: Moment) -> None:
+def remember_stop(port: Port, request: StopRequested, _now: Moment) -> None:
     """Accept a stop; its `done` follows with the settlement."""
-    assert isinstance(event, StopRequested)
-    answer_request(port, event, ReplyStatus.ACCEPTED, Code.OK)
-    if event.command is not None:
-        port.session.pending_stops.append(event.command)
+    answer_request(port, request, ReplyStatus.ACCEPTED, Code.OK)
+    if request.command is not None:
+        port.session.pending_stops.append(request.command)
 
 
-def end_by_verdict(port: Port, _event: Event, now: Moment) -> None:
+def end_by_verdict(port: Port, now: Moment) -> None:
     """End the session for the verdict's reason."""
     assert port.verdict is not None
     port.end(port.verdict.function.reason, port.verdict.detail, now)
 
 
-def wait_for_lapse(port: Port, _event: Event, now: Moment) -> None:
+def wait_for_lapse(port: Port, now: Moment) -> None:
     """Wait on until the last lease must have ended."""
     port.take_step(Step.OPEN, port.give_up_at(now))
 
 
-def wait_on(port: Port, _event: Event, now: Moment) -> None:
+def wait_on(port: Port, now: Moment) -> None:
     """Settle nothing while current is seen: look again in a while."""
     port.take_step(port.step, port.step_deadline(now))
 
 
-def opened(port: Port, _event: Event, now: Moment) -> None:
+def opened(port: Port, now: Moment) -> None:
     """The relay of an ending session is open."""
     port.opened(now)
 
 
-def finish(port: Port, _event: Event, now: Moment) -> None:
+def finish(port: Port, now: Moment) -> None:
     """Settle the session."""
     port.finish(now)
 
 
-def shut_down(port: Port, _event: Event, now: Moment) -> None:
+def shut_down(port: Port, now: Moment) -> None:
     """End the session because the daemon leaves."""
     port.end(StopReason.SHUTDOWN, None, now)
+
+
+_NAMING = (
+    Reply("unnamed", unnamed, refuse_stop(Code.NOT_ALLOWED, "name the session, or force")),
+    Reply("wrong_session", other_session, refuse_stop(Code.WRONG_SESSION)),
+)
+_NO_SESSION = Reply("no_session", always, refuse_stop(Code.UNKNOWN_SESSION))
+STOP = Handler(
+    request=StopRequested,
+    by_state={
+        **dict.fromkeys(AT_REST, (_NO_SESSION,)),
+        **dict.fromkeys(GOING_ON, (*_NAMING, Reply("stop", always, stop))),
+        PortState.STOPPING: (*_NAMING, Reply("already", always, remember_stop)),
+    },
+)

@@ -18,8 +18,10 @@ from chargerd.core.plan import Limits, exceeds
 from chargerd.core.port.answers import answer_request, drop_raise
 from chargerd.core.port.charge import Raise
 from chargerd.core.port.port import Port
+from chargerd.core.port.rules import AT_REST, GOING_ON, Handler, Reply, always
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.units import Amps, Watts
+from chargerd.core.view import PortState
 
 
 def named(event: UpdateRequested, others: Limits) -> Limits:
@@ -40,42 +42,36 @@ def asked(port: Port, event: UpdateRequested) -> Limits:
 # Guards
 
 
-def other_session(port: Port, event: Event, _now: Moment) -> bool:
+def other_session(port: Port, request: UpdateRequested, _now: Moment) -> bool:
     """Hold for another session than the one under way; who stands at the port need not name it."""
-    assert isinstance(event, UpdateRequested)
-    if event.session is None:
-        return event.source is Source.REMOTE
-    return event.session != port.session.order.session
+    if request.session is None:
+        return request.source is Source.REMOTE
+    return request.session != port.session.order.session
 
 
-def too_much(port: Port, event: Event, _now: Moment) -> bool:
+def too_much(port: Port, request: UpdateRequested, _now: Moment) -> bool:
     """Hold for limits above the port's own, or that are none at all."""
-    assert isinstance(event, UpdateRequested)
-    return exceeds(named(event, port.plan.limits), port.plan.limits)
+    return exceeds(named(request, port.plan.limits), port.plan.limits)
 
 
-def raises(port: Port, event: Event, _now: Moment) -> bool:
+def raises(port: Port, request: UpdateRequested, _now: Moment) -> bool:
     """Hold if anything is to become more than it is."""
-    assert isinstance(event, UpdateRequested)
-    return exceeds(asked(port, event), port.limits)
+    return exceeds(asked(port, request), port.limits)
 
 
-def overtaken(port: Port, event: Event, _now: Moment) -> bool:
+def overtaken(port: Port, request: UpdateRequested, _now: Moment) -> bool:
     """Hold for a raise that is durable at last, and that a later command has come before."""
-    assert isinstance(event, UpdateRequested)
-    return event.durable and port.session.raising != event.command
+    return request.durable and port.session.raising != request.command
 
 
-def raises_unremembered(port: Port, event: Event, now: Moment) -> bool:
+def raises_unremembered(port: Port, request: UpdateRequested, now: Moment) -> bool:
     """Hold for a raise whose command is not durable yet: it comes once more when it is."""
-    assert isinstance(event, UpdateRequested)
-    return not event.durable and raises(port, event, now)
+    return not request.durable and raises(port, request, now)
 
 
-def raises_without_room(port: Port, event: Event, now: Moment) -> bool:
+def raises_without_room(port: Port, request: UpdateRequested, now: Moment) -> bool:
     """Hold for a raise that does not fit into the 90 % of every circuit above."""
-    assert isinstance(event, UpdateRequested)
-    return not _fits(port, asked(port, event), now)
+    return not _fits(port, asked(port, request), now)
 
 
 def pending_without_room(port: Port, _event: Event, now: Moment) -> bool:
@@ -108,65 +104,60 @@ def _pending(port: Port) -> Raise:
 # Actions
 
 
-def refuse(code: Code, message: str = "") -> Callable[[Port, Event, Moment], None]:
+def refuse(code: Code, message: str = "") -> Callable[[Port, UpdateRequested, Moment], None]:
     """Refuse new limits with this code."""
 
-    def say(port: Port, event: Event, _now: Moment) -> None:
-        assert isinstance(event, UpdateRequested)
-        answer_request(port, event, ReplyStatus.REJECTED, code, message)
+    def say(port: Port, request: UpdateRequested, _now: Moment) -> None:
+        answer_request(port, request, ReplyStatus.REJECTED, code, message)
 
     return say
 
 
-def refuse_limits(port: Port, event: Event, _now: Moment) -> None:
+def refuse_limits(port: Port, request: UpdateRequested, _now: Moment) -> None:
     """Refuse limits above the port's own, naming those."""
-    assert isinstance(event, UpdateRequested)
-    answer_request(port, event, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
+    answer_request(port, request, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
 
 
-def hear_raise(port: Port, event: Event, _now: Moment) -> None:
+def hear_raise(port: Port, request: UpdateRequested, _now: Moment) -> None:
     """Keep in mind which raise was asked for last: of those that become durable later, it alone counts."""
-    assert isinstance(event, UpdateRequested)
-    port.session.raising = event.command
+    port.session.raising = request.command
 
 
-def write_raise(port: Port, event: Event, now: Moment) -> None:
+def write_raise(port: Port, request: UpdateRequested, now: Moment) -> None:
     """Accept a raise: the session's new record is made durable before it holds."""
-    assert isinstance(event, UpdateRequested)
     port.session.raising = None
     drop_raise(port, Code.CONFLICT, "overtaken by a later update")
     session, token = port.session, port.station.next_token()
-    session.pending_raise = Raise(event=event, token=token)
-    answer_request(port, event, ReplyStatus.ACCEPTED, Code.OK)
+    session.pending_raise = Raise(event=request, token=token)
+    answer_request(port, request, ReplyStatus.ACCEPTED, Code.OK)
     record = port.record(now)
-    amended = replace(record, order=replace(record.order, limits=asked(port, event)))
+    amended = replace(record, order=replace(record.order, limits=asked(port, request)))
     port.out.do(Amend(port=port.id, token=token, record=amended))
 
 
-def raise_now(port: Port, _event: Event, now: Moment) -> None:
+def raise_now(port: Port, now: Moment) -> None:
     """The new record is durable: its limits hold from now on."""
     pending, port.session.pending_raise = _pending(port), None
     _adopt(port, pending.event, now)
 
 
-def give_up_raise(code: Code) -> Callable[[Port, Event, Moment], None]:
+def give_up_raise(code: Code) -> Callable[[Port, Moment], None]:
     """Let the limits be as they are, and the journal know that."""
 
-    def give_up(port: Port, _event: Event, now: Moment) -> None:
+    def give_up(port: Port, now: Moment) -> None:
         drop_raise(port, code)
         port.out.do(Checkpoint(records=(port.record(now),)))
 
     return give_up
 
 
-def lower(port: Port, event: Event, now: Moment) -> None:
+def lower(port: Port, request: UpdateRequested, now: Moment) -> None:
     """Let lower limits hold at once; what has been passed already ends the session."""
-    assert isinstance(event, UpdateRequested)
     port.session.raising = None
-    if port.session.pending_raise is not None and asked(port, event) == port.limits:
+    if port.session.pending_raise is not None and asked(port, request) == port.limits:
         port.out.do(Checkpoint(records=(port.record(now),)))  # Else the journal would stay with the raise.
     drop_raise(port, Code.CONFLICT, "overtaken by a later update")
-    _adopt(port, event, now)
+    _adopt(port, request, now)
 
 
 def _adopt(port: Port, event: UpdateRequested, now: Moment) -> None:
@@ -191,3 +182,24 @@ def _end_if_passed(port: Port, limits: Limits, now: Moment) -> None:
     elif charged >= limits.duration:
         detail = StopDetail(function="duration_limit", measured=charged, limit=limits.duration, unit="s")
         port.end(StopReason.DURATION_LIMIT, detail, now)
+
+
+_OTHER_SESSION = Reply("wrong_session", other_session, refuse(Code.WRONG_SESSION))
+_REPLIES = (
+    _OTHER_SESSION,
+    Reply("limit_too_high", too_much, refuse_limits),
+    Reply("overtaken", overtaken, refuse(Code.CONFLICT, "overtaken by a later update")),
+    Reply("not_durable", raises_unremembered, hear_raise),
+    Reply("circuit_full", raises_without_room, refuse(Code.CIRCUIT_FULL)),
+    Reply("raise", raises, write_raise),
+    Reply("lower", always, lower),
+)
+_ENDING = Reply("ending", always, refuse(Code.UNKNOWN_SESSION, "the session is ending"))
+UPDATE = Handler(
+    request=UpdateRequested,
+    by_state={
+        **dict.fromkeys(AT_REST, (Reply("no_session", always, refuse(Code.UNKNOWN_SESSION)),)),
+        **dict.fromkeys(GOING_ON, _REPLIES),
+        PortState.STOPPING: (_OTHER_SESSION, _ENDING),
+    },
+)

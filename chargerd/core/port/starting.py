@@ -7,7 +7,16 @@ the guards once more, and its turn.
 from collections.abc import Callable
 
 from chargerd.core.commands import Checkpoint, Code, ReplyStatus
-from chargerd.core.events import Event, MeterReading, Persisted, PersistFailed, StartRequested
+from chargerd.core.events import (
+    DisableRequested,
+    EnableRequested,
+    Event,
+    MeterReading,
+    Persisted,
+    PersistFailed,
+    Request,
+    StartRequested,
+)
 from chargerd.core.metering.pickup import reached
 from chargerd.core.moment import Moment
 from chargerd.core.plan import exceeds
@@ -15,7 +24,7 @@ from chargerd.core.port.answers import FAILURES, answer
 from chargerd.core.port.condition import Step
 from chargerd.core.port.latching import welded
 from chargerd.core.port.port import Port
-from chargerd.core.port.rules import Trigger
+from chargerd.core.port.rules import AT_REST, Handler, Reply, Trigger, always
 from chargerd.core.protection.functions import energy_limit
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.view import PortState
@@ -26,14 +35,14 @@ UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
 """What may be over with the next answer of a board."""
 
 
-def blocked(port: Port, _event: Event, now: Moment) -> bool:
+def blocked(port: Port, _request: object, now: Moment) -> bool:
     """Hold if a start must be refused; for what is not yet known it waits instead, and may wait for room."""
     return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))
 
 
-def not_yet_known(port: Port, event: Event, now: Moment) -> bool:
+def not_yet_known(port: Port, request: StartRequested, now: Moment) -> bool:
     """Hold for a start of a port whose boards, or whose neighbours' relays, have not been heard of yet."""
-    return Code.NOT_YET_KNOWN in port.obstacles(now) or (no_room(port, event, now) and port.room_unclear())
+    return Code.NOT_YET_KNOWN in port.obstacles(now) or (no_room(port, request, now) and port.room_unclear())
 
 
 def known(port: Port, _event: Event, now: Moment) -> bool:
@@ -41,10 +50,9 @@ def known(port: Port, _event: Event, now: Moment) -> bool:
     return port.step is Step.KNOWN and not UNHEARD & set(port.obstacles(now))
 
 
-def asks_too_much(port: Port, event: Event, _now: Moment) -> bool:
+def asks_too_much(port: Port, request: StartRequested, _now: Moment) -> bool:
     """Hold if the order's limits lie above the port's own."""
-    assert isinstance(event, StartRequested)
-    return exceeds(event.order.limits, port.plan.limits)
+    return exceeds(request.order.limits, port.plan.limits)
 
 
 def load_before_closing(port: Port, _event: Event, _now: Moment) -> bool:
@@ -81,22 +89,19 @@ def first_reading(port: Port, event: Event, _now: Moment) -> bool:
     return port.step is Step.FIRST_READING and event.current is not None and reached(began, event.at)
 
 
-def no_room_ever(port: Port, event: Event, _now: Moment) -> bool:
+def no_room_ever(port: Port, request: StartRequested, _now: Moment) -> bool:
     """Hold for a start that would not even fit alone."""
-    assert isinstance(event, StartRequested)
-    return not port.circuits.could_fit(port.id, event.order.limits)
+    return not port.circuits.could_fit(port.id, request.order.limits)
 
 
-def no_room(port: Port, event: Event, now: Moment) -> bool:
+def no_room(port: Port, request: StartRequested, now: Moment) -> bool:
     """Hold for a start that does not fit now, and may wait."""
-    assert isinstance(event, StartRequested)
-    return not port.circuits.admits(port.id, event.order.limits, now.instant)
+    return not port.circuits.admits(port.id, request.order.limits, now.instant)
 
 
-def no_room_and_no_patience(port: Port, event: Event, now: Moment) -> bool:
+def no_room_and_no_patience(port: Port, request: StartRequested, now: Moment) -> bool:
     """Hold for a start that does not fit now, and may not wait."""
-    assert isinstance(event, StartRequested)
-    return no_room(port, event, now) and port.patience(event.order) <= 0
+    return no_room(port, request, now) and port.patience(request.order) <= 0
 
 
 def turn_has_come(port: Port, _event: Event, now: Moment) -> bool:
@@ -114,7 +119,7 @@ def awaits_power(port: Port, _event: Event, now: Moment) -> bool:
     return port.step is Step.POWER and port.may_close(now) and port.shown_free()
 
 
-def untouched(port: Port, _event: Event, _now: Moment) -> bool:
+def untouched(port: Port, _request: object, _now: Moment) -> bool:
     """Hold if the relay was never told to close for the session: it is no charge under way yet."""
     return not port.session.touched
 
@@ -124,63 +129,57 @@ def uncharged(port: Port, _event: Event, _now: Moment) -> bool:
     return not port.session.charged
 
 
-def refuse_blocked(port: Port, event: Event, now: Moment) -> None:
+def refuse_blocked(port: Port, request: StartRequested, now: Moment) -> None:
     """Refuse a start, saying the most telling obstacle; what is not yet known comes last among them."""
-    assert isinstance(event, StartRequested)
-    answer(port, event.order, ReplyStatus.REJECTED, port.obstacles(now)[0])
+    answer(port, request.order, ReplyStatus.REJECTED, next(iter(port.obstacles(now)), Code.NOT_ALLOWED))
 
 
-def refuse_limits(port: Port, event: Event, _now: Moment) -> None:
+def refuse_limits(port: Port, request: StartRequested, _now: Moment) -> None:
     """Refuse a start whose limits lie above the port's own; they are not clipped in silence."""
-    assert isinstance(event, StartRequested)
-    answer(port, event.order, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
+    answer(port, request.order, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
 
 
-def accept(port: Port, event: Event, now: Moment) -> None:
+def accept(port: Port, request: StartRequested, now: Moment) -> None:
     """Accept a start."""
-    assert isinstance(event, StartRequested)
-    port.accept(event.order, now)
-    port.session.raising = event.raising
+    port.accept(request.order, now)
+    port.session.raising = request.raising
 
 
-def await_boards(port: Port, event: Event, now: Moment) -> None:
+def await_boards(port: Port, request: StartRequested, now: Moment) -> None:
     """Accept a start, and let it wait for the first answers of its boards."""
-    assert isinstance(event, StartRequested)
-    port.await_boards(event.order, now)
-    port.session.raising = event.raising
+    port.await_boards(request.order, now)
+    port.session.raising = request.raising
 
 
-def take_place(port: Port, _event: Event, now: Moment) -> None:
+def take_place(port: Port, now: Moment) -> None:
     """The boards are known: go on as with any other start."""
     port.take_place(now)
 
 
-def refuse_full(port: Port, event: Event, _now: Moment) -> None:
+def refuse_full(port: Port, request: StartRequested, _now: Moment) -> None:
     """Refuse a start its circuits cannot take."""
-    assert isinstance(event, StartRequested)
-    answer(port, event.order, ReplyStatus.REJECTED, Code.CIRCUIT_FULL)
+    answer(port, request.order, ReplyStatus.REJECTED, Code.CIRCUIT_FULL)
 
 
-def enqueue(port: Port, event: Event, now: Moment) -> None:
+def enqueue(port: Port, request: StartRequested, now: Moment) -> None:
     """Accept a start, and let it wait for its circuits."""
-    assert isinstance(event, StartRequested)
-    port.enqueue(event.order, now)
-    port.session.raising = event.raising
+    port.enqueue(request.order, now)
+    port.session.raising = request.raising
 
 
-def admit(port: Port, _event: Event, now: Moment) -> None:
+def admit(port: Port, now: Moment) -> None:
     """The circuits can take a start that has waited."""
     port.admit(now)
 
 
-def give_up_waiting(port: Port, _event: Event, now: Moment) -> None:
+def give_up_waiting(port: Port, now: Moment) -> None:
     """The start has waited for as long as it may."""
     patience = port.patience(port.session.order)
     detail = StopDetail(function="queue_timeout", measured=patience, limit=patience, unit="s")
     port.end(StopReason.QUEUE_TIMEOUT, detail, now)
 
 
-def withdraw(port: Port, _event: Event, now: Moment) -> None:
+def withdraw(port: Port, _request: Request, now: Moment) -> None:
     """A start whose relay was not told to close yet does not begin on a port that was disabled meanwhile."""
     disabled = port.disabled()
     assert disabled is not None
@@ -188,34 +187,34 @@ def withdraw(port: Port, _event: Event, now: Moment) -> None:
     port.end(reason, StopDetail(function="disabled"), now, code=Code.DISABLED)
 
 
-def fail_by_circuit(port: Port, _event: Event, now: Moment) -> None:
+def fail_by_circuit(port: Port, now: Moment) -> None:
     """End a start that its circuit does not let happen."""
     assert port.intervention is not None
     port.fail(port.intervention.code, port.intervention.detail, now)
 
 
-def energise(port: Port, _event: Event, now: Moment) -> None:
+def energise(port: Port, now: Moment) -> None:
     """Close the relay, or wait for the contactors above it."""
     port.energise(now)
 
 
-def fail(code: Code, function: str) -> Callable[[Port, Event, Moment], None]:
+def fail(code: Code, function: str) -> Callable[[Port, Moment], None]:
     """End a start that came to nothing."""
 
-    def end(port: Port, _event: Event, now: Moment) -> None:
+    def end(port: Port, now: Moment) -> None:
         port.fail(code, StopDetail(function=function), now)
 
     return end
 
 
-def fail_by_verdict(port: Port, _event: Event, now: Moment) -> None:
+def fail_by_verdict(port: Port, now: Moment) -> None:
     """End a start for what would have suspended a session that had charged."""
     assert port.verdict is not None
     code = FAILURES.get(port.verdict.function.reason, Code.FAILED)
     port.fail(code, port.verdict.detail, now)
 
 
-def fail_step(port: Port, _event: Event, now: Moment) -> None:
+def fail_step(port: Port, now: Moment) -> None:
     """End a start one of whose steps has taken too long, naming the step."""
     codes = {
         Step.KNOWN: next((code for code in port.obstacles(now) if code is not Code.BUSY), Code.FAILED),
@@ -229,22 +228,22 @@ def fail_step(port: Port, _event: Event, now: Moment) -> None:
     port.fail(code, StopDetail(function=f"step_{port.step.value}", measured=limit, limit=limit, unit="s"), now)
 
 
-def persist(port: Port, _event: Event, now: Moment) -> None:
+def persist(port: Port, now: Moment) -> None:
     """Write the session ahead."""
     port.persist(now)
 
 
-def end_delivered(port: Port, _event: Event, now: Moment) -> None:
+def end_delivered(port: Port, now: Moment) -> None:
     """End a session that has had all of its energy."""
     port.end(StopReason.ENERGY_LIMIT, energy_limit(port.session.image, now.instant), now)
 
 
-def durable_and_close(port: Port, _event: Event, now: Moment) -> None:
+def durable_and_close(port: Port, now: Moment) -> None:
     """Close the relay when it is its turn."""
     port.take_turn(now)
 
 
-def begin_charging(port: Port, _event: Event, now: Moment) -> None:
+def begin_charging(port: Port, now: Moment) -> None:
     """The first reading is in: the port charges."""
     port.session.charged = True
     port.enter(PortState.CHARGING, now)
@@ -252,17 +251,17 @@ def begin_charging(port: Port, _event: Event, now: Moment) -> None:
     port.confirm_start()
 
 
-def announce(port: Port, _event: Event, now: Moment) -> None:
+def announce(port: Port, now: Moment) -> None:
     """The relay is closed: tell it, and wait for the first reading."""
     port.closed(now)
 
 
-def confirm_start(port: Port, _event: Event, _now: Moment) -> None:
+def confirm_start(port: Port, _now: Moment) -> None:
     """Say that current flows, once it does."""
     port.confirm_start()
 
 
-def fail_unbidden(port: Port, _event: Event, now: Moment) -> None:
+def fail_unbidden(port: Port, now: Moment) -> None:
     """The relay closed before it was told to: end the start, unless the port is locked out already."""
     port.found_closed(now)
     if port.charge is not None:
@@ -280,3 +279,45 @@ def written(port: Port, event: Persisted | PersistFailed) -> Trigger | None:
         return Trigger.PERSIST_FAILED
     port.session.durable = True
     return Trigger.PERSISTED
+
+
+def show(port: Port, _request: Request, now: Moment) -> None:
+    """Show that a port without a session was taken out of service, or is back."""
+    port.rest(now)
+
+
+def leave(_port: Port, _request: Request, _now: Moment) -> None:
+    """Leave a port as it is, whoever disables or enables it: its session is finished, its state stands."""
+
+
+START = Handler(
+    request=StartRequested,
+    by_state=dict.fromkeys(
+        (PortState.UNKNOWN, PortState.AVAILABLE),
+        (
+            Reply("blocked", blocked, refuse_blocked),
+            Reply("limit_too_high", asks_too_much, refuse_limits),
+            Reply("never_fits", no_room_ever, refuse_full),
+            Reply("not_yet_known", not_yet_known, await_boards),
+            Reply("circuit_full", no_room_and_no_patience, refuse_full),
+            Reply("queue", no_room, enqueue),
+            Reply("accept", always, accept),
+        ),
+    ),
+    otherwise=Reply("blocked", always, refuse_blocked),
+)
+# The station has answered whoever disables or enables by now: one request may be for many ports.
+DISABLE = Handler(
+    request=DisableRequested,
+    by_state={
+        **{state: (Reply("rest", always, show),) for state in AT_REST if state is not PortState.DISABLED},
+        PortState.QUEUED: (Reply("withdraw", always, withdraw),),
+        PortState.STARTING: (Reply("withdraw", untouched, withdraw),),
+    },
+    otherwise=Reply("ignore", always, leave),
+)
+ENABLE = Handler(
+    request=EnableRequested,
+    by_state={state: (Reply("rest", always, show),) for state in AT_REST if state is not PortState.AVAILABLE},
+    otherwise=Reply("ignore", always, leave),
+)

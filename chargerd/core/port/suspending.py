@@ -104,13 +104,13 @@ def outage_too_long(port: Port, _event: Event, now: Moment) -> bool:
     return port.outlook(now) is Outlook.OVER
 
 
-def suspend_by_circuit(port: Port, _event: Event, now: Moment) -> None:
+def suspend_by_circuit(port: Port, now: Moment) -> None:
     """Open and wait, as a circuit demands."""
     assert port.intervention is not None
     port.suspend(port.intervention.reason, port.intervention.detail, now, patience=port.intervention.patience)
 
 
-def spread(port: Port, _event: Event, now: Moment) -> None:
+def spread(port: Port, now: Moment) -> None:
     """Loads that come back together come back one after the other, in random order."""
     assert port.suspended_at is not None
     pause = port.circuits.return_after(port.id, port.suspended_at)
@@ -118,18 +118,18 @@ def spread(port: Port, _event: Event, now: Moment) -> None:
     port.recover_until = None
 
 
-def return_in_turn(port: Port, _event: Event, now: Moment) -> None:
+def return_in_turn(port: Port, now: Moment) -> None:
     """The instant has come from which the session may go on: the next reading lets it."""
     port.return_at = None
     port.recover_until = after(now.instant, port.plan.protection.recover_within)
 
 
-def wait_on_for_more(port: Port, _event: Event, now: Moment) -> None:
+def wait_on_for_more(port: Port, now: Moment) -> None:
     """A session waits on for its circuits, or for its line, for as long as it may be suspended at all."""
     port.recover_until = after(now.instant, port.plan.protection.recover_within)
 
 
-def suspend_by_verdict(port: Port, _event: Event, now: Moment) -> None:
+def suspend_by_verdict(port: Port, now: Moment) -> None:
     """Open at once and wait for the verdict's reason to go away."""
     assert port.verdict is not None
     reason = port.verdict.function.reason
@@ -137,13 +137,13 @@ def suspend_by_verdict(port: Port, _event: Event, now: Moment) -> None:
     port.suspend(reason, port.verdict.detail, now, patience=patience)
 
 
-def suspend_board_lost(port: Port, _event: Event, now: Moment) -> None:
+def suspend_board_lost(port: Port, now: Moment) -> None:
     """Open at once: the board has not confirmed a write for as long as its lease lasts."""
     patience = port.plan.protection.recover_within
     port.suspend(StopReason.BOARD_LOST, StopDetail(function="relay_board_lost"), now, patience=patience)
 
 
-def end_suspended_too_long(port: Port, _event: Event, now: Moment) -> None:
+def end_suspended_too_long(port: Port, now: Moment) -> None:
     """End a session that has been suspended too often or too long."""
     protection = port.plan.protection
     detail = StopDetail(
@@ -155,7 +155,7 @@ def end_suspended_too_long(port: Port, _event: Event, now: Moment) -> None:
     port.end(port.outlasted(now), detail, now)
 
 
-def end_not_recovered(port: Port, _event: Event, now: Moment) -> None:
+def end_not_recovered(port: Port, now: Moment) -> None:
     """End a session for the reason that had suspended it."""
     assert port.suspended_for is not None
     limit = port.plan.protection.recover_within
@@ -164,22 +164,22 @@ def end_not_recovered(port: Port, _event: Event, now: Moment) -> None:
     port.end(StopReason.POWER_LOSS if dark else port.suspended_for, detail, now)
 
 
-def count_open(port: Port, _event: Event, now: Moment) -> None:
+def count_open(port: Port, now: Moment) -> None:
     """A suspended session's relay is open: its charging time stands still."""
     port.count_open(now)
 
 
-def prove(port: Port, _event: Event, now: Moment) -> None:
+def prove(port: Port, now: Moment) -> None:
     """A session that an outage has interrupted goes on."""
     port.prove(now)
 
 
-def end_by_outage(port: Port, _event: Event, now: Moment) -> None:
+def end_by_outage(port: Port, now: Moment) -> None:
     """A session that an outage has interrupted does not go on: it ended with its last record."""
     port.end(StopReason.POWER_LOSS, StopDetail(function="interrupted"), now)
 
 
-def restart(port: Port, _event: Event, now: Moment) -> None:
+def restart(port: Port, now: Moment) -> None:
     """Go through the start sequence again."""
     port.restart(now)
 

@@ -9,20 +9,21 @@ relay is open and the register read; then `available` again, or `tripped` or `lo
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from chargerd.core.commands import Code, ReplyStatus
-from chargerd.core.events import Event
+from chargerd.core.commands import Code
+from chargerd.core.events import Event, Request
 from chargerd.core.moment import Moment
 from chargerd.core.port import ending, latching, limits, starting, suspending
 from chargerd.core.port.condition import Step
 from chargerd.core.port.port import Port
 from chargerd.core.port.rules import (
+    Handler,
     Rule,
     Trigger,
     UnlistedTransition,
     always,
     nothing,
-    rest,
     step_is,
     step_timed_out,
     verdict_is,
@@ -33,36 +34,12 @@ from chargerd.core.view import PortState
 S, T = PortState, Trigger
 Rules = tuple[Rule, ...]
 IGNORE: Rules = (Rule("ignore", always, nothing),)
-REST: Rules = (Rule("rest", always, rest),)
+REST: Rules = (Rule("rest", always, Port.rest),)
 LOCK_OUT: Rules = (Rule("lock_out", always, latching.would_not_open),)
 FOUND_CLOSED: Rules = (Rule("found_closed", always, latching.found_closed),)
-REFUSE_START: Rules = (Rule("blocked", always, starting.refuse_blocked),)
-NO_SESSION: Rules = (Rule("no_session", always, ending.refuse_stop(ReplyStatus.REJECTED, Code.UNKNOWN_SESSION)),)
-CLEAR: Rules = (Rule("clear", always, latching.clear),)
-BUSY_RESET: Rules = (Rule("busy", always, latching.refuse_reset),)
 SHUT_DOWN: Rules = (Rule("shutdown", always, ending.shut_down),)
 STUCK_OPEN: Rules = (Rule("relay_stuck_open", always, latching.stuck_open),)
-NAMING_RULES: Rules = (
-    Rule(
-        "unnamed",
-        ending.unnamed,
-        ending.refuse_stop(ReplyStatus.REJECTED, Code.NOT_ALLOWED, "name the session, or force"),
-    ),
-    Rule("wrong_session", ending.other_session, ending.refuse_stop(ReplyStatus.REJECTED, Code.WRONG_SESSION)),
-)
-STOP: Rules = (*NAMING_RULES, Rule("stop", always, ending.stop))
-NO_LIMITS: Rules = (Rule("no_session", always, limits.refuse(Code.UNKNOWN_SESSION)),)
-OTHER_SESSION = Rule("wrong_session", limits.other_session, limits.refuse(Code.WRONG_SESSION))
-WITH_LIMITS: Mapping[Trigger, Rules] = {
-    T.UPDATE: (
-        OTHER_SESSION,
-        Rule("limit_too_high", limits.too_much, limits.refuse_limits),
-        Rule("overtaken", limits.overtaken, limits.refuse(Code.CONFLICT, "overtaken by a later update")),
-        Rule("not_durable", limits.raises_unremembered, limits.hear_raise),
-        Rule("circuit_full", limits.raises_without_room, limits.refuse(Code.CIRCUIT_FULL)),
-        Rule("raise", limits.raises, limits.write_raise),
-        Rule("lower", always, limits.lower),
-    ),
+AMENDING: Mapping[Trigger, Rules] = {
     T.AMENDED: (
         Rule("circuit_full", limits.pending_without_room, limits.give_up_raise(Code.CIRCUIT_FULL)),
         Rule("raised", always, limits.raise_now),
@@ -70,21 +47,10 @@ WITH_LIMITS: Mapping[Trigger, Rules] = {
     T.NOT_AMENDED: (Rule("not_raised", always, limits.give_up_raise(Code.STORE_UNAVAILABLE)),),
 }
 """What every state with a session has in common that goes on."""
-GOES_ON: Mapping[Trigger, Rules] = {T.DISABLED: IGNORE, T.ENABLED: IGNORE}
-"""A session under way is finished, whoever disables its port."""
 WELDED: Rules = (Rule("relay_welded", latching.welded, latching.lock_out_welded),)
 UNCONFIRMED: Rules = (Rule("out_of_control", latching.load_unconfirmed, latching.out_of_control),)
 """Current through a relay that nobody can show to be open, wherever a relay may be opening."""
 CIRCUIT_TRIP: Rules = (Rule("circuit_trip", always, ending.end_by_circuit),)
-START: Rules = (
-    Rule("blocked", starting.blocked, starting.refuse_blocked),
-    Rule("limit_too_high", starting.asks_too_much, starting.refuse_limits),
-    Rule("never_fits", starting.no_room_ever, starting.refuse_full),
-    Rule("not_yet_known", starting.not_yet_known, starting.await_boards),
-    Rule("circuit_full", starting.no_room_and_no_patience, starting.refuse_full),
-    Rule("queue", starting.no_room, starting.enqueue),
-    Rule("accept", always, starting.accept),
-)
 KNOWN = Rule("known", starting.known, starting.take_place)
 IDLE: Mapping[Trigger, Rules] = {
     T.READING: (*WELDED, *UNCONFIRMED, *IGNORE),
@@ -94,15 +60,9 @@ IDLE: Mapping[Trigger, Rules] = {
     T.CIRCUIT_SUSPEND: IGNORE,
     T.WOULD_NOT_OPEN: LOCK_OUT,
     T.UNBIDDEN: FOUND_CLOSED,
-    T.START: REFUSE_START,
-    T.STOP: NO_SESSION,
-    T.RESET: CLEAR,
-    T.UPDATE: NO_LIMITS,
     T.SHUTDOWN: IGNORE,
 }
 """What every state without a session has in common."""
-HELD: Mapping[Trigger, Rules] = {**IDLE, T.DISABLED: REST, T.ENABLED: REST}
-"""What holds a port open is shown before its being disabled, and after its being enabled."""
 
 PROTECT: Rules = (
     Rule("trip", verdict_is(Result.TRIP), latching.trip),
@@ -114,17 +74,13 @@ PROTECT: Rules = (
 """Protection before everything else, in every state in which the relay may be closed."""
 
 TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
-    S.UNKNOWN: {
-        **{trigger: rules for trigger, rules in HELD.items() if trigger is not T.UNBIDDEN},
-        T.START: START,
-    },
-    S.AVAILABLE: {**IDLE, T.DISABLED: REST, T.START: START},
-    S.DISABLED: {**IDLE, T.ENABLED: REST},
-    S.TRIPPED: HELD,
-    S.LOCKED_OUT: {**HELD, T.OPENED: (Rule("open_again", latching.to_open_again, latching.open_again), *REST)},
+    S.UNKNOWN: {trigger: rules for trigger, rules in IDLE.items() if trigger is not T.UNBIDDEN},
+    S.AVAILABLE: IDLE,
+    S.DISABLED: IDLE,
+    S.TRIPPED: IDLE,
+    S.LOCKED_OUT: {**IDLE, T.OPENED: (Rule("open_again", latching.to_open_again, latching.open_again), *REST)},
     S.QUEUED: {
-        **WITH_LIMITS,
-        T.DISABLED: (Rule("withdraw", always, starting.withdraw),),
+        **AMENDING,
         T.READING: (*WELDED, *UNCONFIRMED, *IGNORE),
         T.WAKE: (*UNCONFIRMED, Rule("queue_timeout", step_timed_out, starting.give_up_waiting), *IGNORE),
         T.ADMITTED: (Rule("admit", always, starting.admit),),
@@ -133,15 +89,10 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.UNBIDDEN: FOUND_CLOSED,
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: IGNORE,
-        T.START: REFUSE_START,
-        T.STOP: STOP,
-        T.RESET: BUSY_RESET,
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.STARTING: {
-        **WITH_LIMITS,
-        T.DISABLED: (Rule("withdraw", starting.untouched, starting.withdraw), *IGNORE),
-        T.ENABLED: IGNORE,
+        **AMENDING,
         T.READING: (
             *PROTECT,
             KNOWN,
@@ -186,14 +137,10 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("relay_board_lost", suspending.charged, suspending.suspend_board_lost),
             Rule("not_confirmed", always, starting.fail(Code.BOARD_LOST, "relay_board_lost")),
         ),
-        T.START: REFUSE_START,
-        T.STOP: STOP,
-        T.RESET: BUSY_RESET,
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.CHARGING: {
-        **WITH_LIMITS,
-        **GOES_ON,
+        **AMENDING,
         T.READING: (*PROTECT, Rule("confirm", always, starting.confirm_start)),
         T.WAKE: (*PROTECT, Rule("wait", always, nothing)),
         T.STAYED_OPEN: STUCK_OPEN,
@@ -206,14 +153,10 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("suspended_too_often", suspending.too_often_by_circuit, suspending.end_suspended_too_long),
             Rule("suspend", always, suspending.suspend_by_circuit),
         ),
-        T.START: REFUSE_START,
-        T.STOP: STOP,
-        T.RESET: BUSY_RESET,
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.SUSPENDED: {
-        **WITH_LIMITS,
-        **GOES_ON,
+        **AMENDING,
         T.READING: (
             *WELDED,
             *UNCONFIRMED,
@@ -237,17 +180,9 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.CIRCUIT_SUSPEND: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,
-        T.START: REFUSE_START,
-        T.STOP: STOP,
-        T.RESET: BUSY_RESET,
         T.SHUTDOWN: SHUT_DOWN,
     },
     S.STOPPING: {
-        **GOES_ON,
-        T.UPDATE: (
-            OTHER_SESSION,
-            Rule("ending", always, limits.refuse(Code.UNKNOWN_SESSION, "the session is ending")),
-        ),
         T.READING: (
             *WELDED,
             *UNCONFIRMED,
@@ -270,9 +205,6 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.CIRCUIT_SUSPEND: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,
-        T.START: REFUSE_START,
-        T.STOP: (*NAMING_RULES, Rule("already", always, ending.remember_stop)),
-        T.RESET: BUSY_RESET,
         T.SHUTDOWN: IGNORE,
     },
 }
@@ -283,6 +215,26 @@ def react(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
     port.to_judge = True
     for rule in TABLE.get(port.state, {}).get(trigger, ()):
         if rule.when(port, event, now):
-            rule.then(port, event, now)
+            rule.then(port, now)
             return rule.name
     raise UnlistedTransition(f"port {port.id}: {trigger.value} in {port.state.value}")
+
+
+HANDLERS: Mapping[type[Request], Handler[Any]] = {
+    handler.request: handler
+    for handler in (
+        starting.START,
+        ending.STOP,
+        latching.RESET,
+        limits.UPDATE,
+        starting.DISABLE,
+        starting.ENABLE,
+    )
+}
+UNFORESEEN: Handler[Any] = Handler(request=object, by_state={})
+"""Of a class of requests that has no handler yet."""
+
+
+def ask(port: Port, request: Request, now: Moment) -> str:
+    """Let a port take what somebody asks of it, and return the name of its reply; it has one to everything."""
+    return HANDLERS.get(type(request), UNFORESEEN).handle(port, request, now)

@@ -18,8 +18,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.port.condition import Surroundings
 from chargerd.core.port.port import Port
-from chargerd.core.port.rules import Trigger
-from chargerd.core.port.table import react
+from chargerd.core.port.table import ask
 from chargerd.core.site.heard import Heard
 from chargerd.core.site.supply import Supply
 from chargerd.core.units import PortId
@@ -52,7 +51,7 @@ class Requests:
     def _ask_port(self, event: PortRequest, now: Moment) -> list[Port]:
         port = self._ports.get(event.port)
         if port is not None:
-            react(port, Trigger(event.name), event, now)
+            ask(port, event, now)
             return [port]
         if not (isinstance(event, ResetRequested) and self._supply.reset(event, now)):
             self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
@@ -70,5 +69,5 @@ class Requests:
         availability.change(event, self._out, now)
         for port, was in zip(ports, before, strict=True):
             if was is not (port.disabled() is not None):
-                react(port, Trigger.ENABLED if was else Trigger.DISABLED, event, now)
+                ask(port, event, now)
         return ports
