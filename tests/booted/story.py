@@ -32,6 +32,7 @@ class Story:
             self.refuse_to_enable,
             self.start,
             self.is_hardened,
+            self.hand_over_a_credential,
             self.charge,
             self.kill,
             self.hang,
@@ -89,6 +90,25 @@ class Story:
         ).stdout
         expect("chargerd" not in verified, f"nothing to say of the unit: {verified}")
         return f"exposure {score}, waits for neither network nor time"
+
+    def hand_over_a_credential(self) -> str:
+        """What root alone may read reaches the daemon, and nobody else."""
+        mqtt = "mqtt: {host: 127.0.0.1, username: shed-1, password_file: word}\n"
+        self.machine.write("/etc/chargerd/credentials/word", "secret\n")
+        self.machine.run("chmod 600 /etc/chargerd/credentials/word")
+        self.machine.write("/etc/chargerd/chargerd.yaml", CONFIGURATION + mqtt)
+        self.machine.run("systemctl restart chargerd")
+        self.machine.wait(self.machine.states, "a daemon that answers")
+        said = self.machine.run("chargerctl doctor", check=False).stdout
+        expect("mqtt.password_file" in said and "credentials" in said, f"a password that can be read:\n{said}")
+        copy = "/run/credentials/chargerd.service/chargerd_word"
+        expect(self.machine.run(f"cat {copy}").stdout == "secret\n", "its copy")
+        others = self.machine.run(f"runuser -u nobody -- cat {copy} /etc/chargerd/credentials/word", check=False)
+        expect(others.returncode != 0 and "secret" not in others.stdout, "nobody else reads it")
+        self.machine.write("/etc/chargerd/chargerd.yaml", CONFIGURATION)
+        self.machine.run("systemctl restart chargerd")
+        self.machine.wait(lambda: self.machine.all_are("available"), "twelve ports to use")
+        return "its copy is the daemon's, and nobody else's"
 
     # Charging, and what comes between
 
