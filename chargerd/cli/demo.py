@@ -28,13 +28,15 @@ from chargerd.cli.demo_parts import (
     say,
     tail,
 )
+from chargerd.cli.demo_site import simulated
 from chargerd.cli.demo_stage import Stage
 from chargerd.cli.demo_view import Lines, Screen, View, print_summary
 from chargerd.cli.demo_visitor import Visitor
 from chargerd.cli.said import echo_lines
+from chargerd.config.document import BusSection
 from chargerd.config.loader import load
 from chargerd.core.units import Instant, Seconds, after
-from chargerd.fleet.site import MOST_PORTS, SimulatedSite
+from chargerd.fleet.site import MOST_PORTS, Address, SimulatedSite
 from chargerd.runtime.process.clock import SystemClock
 from chargerd.sim.line import PtyLine
 from chargerd.sim.riders import Riders
@@ -65,6 +67,7 @@ class Options:
     ports: int
     as_json: bool
     pages: str = OFF
+    site: Path | None = None
 
 
 @click.command(name="demo")
@@ -85,6 +88,12 @@ class Options:
     "--ports", type=click.IntRange(1, MOST_PORTS), default=12, show_default=True, help="How many sockets."
 )
 @click.option(
+    "--site",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A site's configuration, on simulated lines, instead of a shed with --ports sockets.",
+)
+@click.option(
     "--pages",
     default=EVERYWHERE,
     metavar="HOST[:PORT]",
@@ -99,6 +108,7 @@ def command(
     seed: int,
     broker_url: str | None,
     ports: int,
+    site: Path | None,
     pages: str,
     as_json: bool,
 ) -> None:
@@ -116,6 +126,7 @@ def command(
         ports=ports,
         as_json=as_json,
         pages=pages,
+        site=site,
     )
     with leaving() as leave:
         sys.exit(Demo(options, leave).run())
@@ -162,25 +173,10 @@ class Demo:
         options = self._options
         served = parts.enter_context(broker(options.broker, folder))
         gateway = "demo" if options.broker is None else f"demo-{secrets.token_hex(3)}"
-        config = folder / "chargerd.yaml"
-        config.write_text(
-            SimulatedSite(
-                gateway=gateway,
-                name="Demo shed",
-                broker=served.address,
-                prefix=PREFIX,
-                reading_s=1,
-                bus=BUS,
-                lines=(f'serial: "{folder / BUS}", baudrate: 9600',),
-                circuit="rating_a: 40, power_w: 7800",
-                ports=options.ports,
-                rate=options.rate,
-            ).text(folder),
-            encoding="utf-8",
-        )
+        config = self._configuration(served.address, gateway, folder)
         site = load(config)
         world = World(site, seed=options.seed)
-        line = parts.enter_context(PtyLine(world, BUS, clock=self._clock, link=folder / BUS))
+        lines = [parts.enter_context(self._line(world, name, bus, folder)) for name, bus in site.buses.items()]
         shown = options.pages != OFF and not missing()
         backend = OperatorBackend(served.address, prefix=PREFIX, gateway=gateway, acknowledges=not shown)
         parts.callback(backend.stop)
@@ -188,12 +184,12 @@ class Demo:
             backend.start()
         except OSError as error:
             raise DemoError(f"no broker answers at {served.address}: {error}") from error
-        served_at = self._pages(parts, served, gateway, folder) if shown else None
         ports = [port.id for port in site.ports]
+        served_at = self._pages(parts, served, gateway, folder, ports[0]) if shown else None
         kept = ports[: _kept(len(ports))] if shown else []
         footer = _footer(served, gateway, folder) + _addresses(served_at, gateway, ports[0], kept)
         view = self._view(parts, footer)
-        visitor = self._visitor(parts, served_at, gateway) if kept else None
+        visitor = self._visitor(parts, served_at, f"/s/{gateway}/{ports[0]}") if kept else None
         riders = Riders(options.seed, ports[len(kept) :], options.rate)
         stage = Stage(
             world=world,
@@ -205,26 +201,54 @@ class Demo:
             visitor=visitor,
         )
         driven = parts.enter_context(daemon(config, folder))
-        watched = _watch(served, line, driven)
+        watched = _watch(served, lines, driven)
         self._play(stage, view, watched, visitor)
         self._end(stage, view, driven)
         view.close()
         print_summary(stage.summary(), echo_lines, as_json=options.as_json)
         return 0
 
-    def _pages(self, parts: ExitStack, served: Broker, gateway: str, folder: Path) -> Pages:
+    def _configuration(self, address: Address, gateway: str, folder: Path) -> Path:
+        """Write what the daemon runs with; return the file. Raises `DemoError`."""
+        options = self._options
+        if options.site is not None:
+            return simulated(
+                options.site, folder, gateway=gateway, broker=address, prefix=PREFIX, rate=options.rate
+            )
+        config = folder / "chargerd.yaml"
+        config.write_text(
+            SimulatedSite(
+                gateway=gateway,
+                name="Demo shed",
+                broker=address,
+                prefix=PREFIX,
+                reading_s=1,
+                bus=BUS,
+                lines=(f'serial: "{folder / BUS}", baudrate: 9600',),
+                circuit="rating_a: 40, power_w: 7800",
+                ports=options.ports,
+                rate=options.rate,
+            ).text(folder),
+            encoding="utf-8",
+        )
+        return config
+
+    def _line(self, world: World, name: str, bus: BusSection, folder: Path) -> PtyLine:
+        return PtyLine(world, name, clock=self._clock, baudrate=bus.baudrate, link=folder / name)
+
+    def _pages(self, parts: ExitStack, served: Broker, gateway: str, folder: Path, first: str) -> Pages:
         """Start the operator, and show a phone the way to it."""
         options = self._options
         shown = parts.enter_context(pages(options.pages, served.address, PREFIX, gateway, folder, options.rate))
         if not options.as_json:
-            say(code(shown.socket(gateway, "A01")))
+            say(code(shown.socket(gateway, first)))
         return shown
 
-    def _visitor(self, parts: ExitStack, shown: Pages | None, gateway: str) -> Visitor | None:
+    def _visitor(self, parts: ExitStack, shown: Pages | None, page: str) -> Visitor | None:
         """Send a scripted rider to the pages where nobody watches."""
         if shown is None or not self._options.headless:
             return None
-        visitor = Visitor(shown.url, f"/s/{gateway}/A01")
+        visitor = Visitor(shown.url, page)
         visitor.start()
         parts.callback(visitor.stop)
         return visitor
@@ -281,14 +305,15 @@ class Demo:
             pause.wait(TURN)
 
 
-def _watch(served: Broker, line: PtyLine, driven: Daemon) -> Callable[[], None]:
+def _watch(served: Broker, lines: Sequence[PtyLine], driven: Daemon) -> Callable[[], None]:
     def watch() -> None:
         if driven.exit_code is not None:
             raise DemoError(f"the daemon has ended with exit code {driven.exit_code}:\n{tail(driven.log)}")
         if not served.alive:
             raise DemoError("the broker has ended")
-        if line.failure is not None:
-            raise DemoError(f"the simulated line has failed: {line.failure!r}")
+        for line in lines:
+            if line.failure is not None:
+                raise DemoError(f"a simulated line has failed: {line.failure!r}")
 
     return watch
 

@@ -24,7 +24,6 @@ WAITING = "a charger waits here for you"
 """What is said of a socket that is kept for whoever comes."""
 RESET_AFTER = Seconds(12.0)
 """How long after a trip, once its rider is gone, the operator clears the latch."""
-KEPT_FIRST = "A01"
 KEPT_SCALE = 30.0
 """A battery that is full within some minutes."""
 REFUSED = frozenset({"rejected", "expired", "failed"})
@@ -119,7 +118,7 @@ class Stage:
         self._watch_openings()
         while self._visitor is not None and not self._visitor.told.empty():
             told = self._visitor.told.get()
-            self._say(told.kind, KEPT_FIRST, told.text, **told.data)
+            self._say(told.kind, self._visitor.port, told.text, **told.data)
         if not (riders and self.online):
             return
         for action in self._riders.due(now):

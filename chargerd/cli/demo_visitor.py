@@ -33,6 +33,8 @@ class Visitor:
 
     def __init__(self, url: str, path: str) -> None:
         self.told: queue.SimpleQueue[Told] = queue.SimpleQueue()
+        self.port = path.rpartition("/")[2]
+        """The socket whose page it is: the last part of the path."""
         self._phone = Phone(url)
         self._path = path
         self._leave = threading.Event()

@@ -20,7 +20,7 @@ circuits:
   shed-a: {{{circuit}}}
 limits: {{power_w: 1000, current_a: 5.0, duration_s: 36000}}
 # The riders' day is short, and so is the patience with an empty socket. Protection runs as it always does.
-charge_end: {{full_after_s: {full_s}, unplugged_after_s: {unplugged_s}, no_load_after_s: {no_load_s}}}
+charge_end: {charge_end}
 tariff_tiers_w: [150, 285, 400, 600]
 """
 BUS = "  {bus}: {{{line}}}\n"
@@ -101,9 +101,7 @@ class SimulatedSite:
             reading=self.reading_s,
             login=_login(broker, folder) + (_tls(self.ca) if broker.tls else ""),
             circuit=self.circuit,
-            full_s=max(60.0, 2700 / rate),
-            unplugged_s=max(30.0, 300 / rate),
-            no_load_s=max(20.0, 120 / rate),
+            charge_end=json.dumps(patience(rate)),
         )
         buses = boards = ports = ""
         for number, line in enumerate(self.lines):
@@ -113,6 +111,25 @@ class SimulatedSite:
             boards += BOARDS.format(bus=bus, **_block(number, count))
             ports += PORTS.format(**_block(number, count))
         return f"{head}buses:\n{buses}boards:\n{boards}ports:\n{ports}"
+
+
+def patience(rate: float) -> dict[str, float]:
+    """Return the section `charge_end` for riders whose day is `rate` times as short."""
+    return {
+        "full_after_s": max(60.0, 2700 / rate),
+        "unplugged_after_s": max(30.0, 300 / rate),
+        "no_load_after_s": max(20.0, 120 / rate),
+    }
+
+
+def broker_section(broker: Address, folder: Path) -> dict[str, object]:
+    """Return the section `mqtt` for a broker without TLS; a password is written into `folder`."""
+    section: dict[str, object] = {"host": broker.host, "port": broker.port}
+    if broker.username is not None:
+        section["username"] = broker.username
+    if broker.password is not None:
+        section["password_file"] = str(_secret(broker.password, folder))
+    return section
 
 
 def lines_for(ports: int) -> tuple[str, ...]:
@@ -141,10 +158,14 @@ def _login(broker: Address, folder: Path) -> str:
     login = "" if broker.username is None else f", username: {json.dumps(broker.username)}"
     if broker.password is None:
         return login
+    return f"{login}, password_file: {json.dumps(str(_secret(broker.password, folder)))}"
+
+
+def _secret(password: str, folder: Path) -> Path:
     secret = folder / "password"
     secret.touch(mode=0o600)
-    secret.write_text(broker.password, encoding="utf-8")
-    return f"{login}, password_file: {json.dumps(str(secret))}"
+    secret.write_text(password, encoding="utf-8")
+    return secret
 
 
 def _tls(ca: str | None) -> str:
