@@ -156,6 +156,20 @@ class MeterFrozen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PortAlarm:
+    """A protective function that opens nothing has picked up; `detail` names it. Told once a session."""
+
+    port: PortId
+    detail: StopDetail
+    session: SessionId
+
+    @property
+    def function(self) -> str:
+        """The function's name, where trips have theirs."""
+        return self.detail.function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerJumped:
     """A load draws far more than ever in its session, and keeps to it; told once a session."""
 
@@ -374,6 +388,7 @@ PortFact = (
     | RelayOpenCircuit
     | PortTemperatureHigh
     | MeterFrozen
+    | PortAlarm
     | PowerJumped
     | PowerNegative
     | ReadingImplausible

@@ -8,8 +8,7 @@ from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
 from chargerd.core.plan import CEILING, Limits, MeterPlan, PortPlan, RelayPlan
 from chargerd.core.port.charge import Charge as Session
-from chargerd.core.protection.functions import judge
-from chargerd.core.protection.image import Models
+from chargerd.core.protection.function import Models
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, SessionId, Watts
 from tests.charges.profiles import Charge, Truth
@@ -49,13 +48,13 @@ def watch(charge: Charge) -> Said:
     for at, watts in charge.readings():
         power = Watts(watts)
         image.note(MeterReading(port=PORT, at=Instant(at), power=power, current=Amps(watts / 225)))
-        verdict = judge(image, Instant(at))
+        verdict = image.judge(Instant(at))
         if verdict is not None:
             end = image.shape.end
             return Said(
-                said=Truth(verdict.function.reason.value)
-                if verdict.function.reason.value in {truth.value for truth in Truth}
-                else verdict.function.reason.value,
+                said=Truth(verdict.reason.value)
+                if verdict.reason.value in {truth.value for truth in Truth}
+                else verdict.reason.value,
                 at=at,
                 confidence=None if end is None else end.confidence,
             )

@@ -25,7 +25,7 @@ from chargerd.control.server import ControlServer, Peer, Responder
 from chargerd.core import station
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.plan import InputKind
-from chargerd.core.protection.functions import FUNCTIONS
+from chargerd.core.protection.table import FUNCTIONS
 from chargerd.core.view import PortState
 from chargerd.runtime.process.clock import SystemClock
 from tests.judging import every
@@ -485,7 +485,7 @@ def test_ports_are_completed_from_the_daemon_and_silently_not_without_one(daemon
 def test_every_latch_there_is_has_words() -> None:
     core = "".join(path.read_text() for path in Path(station.__file__).parent.rglob("*.py"))
     named = set(re.findall(r"""(?:lock_out\(|_latch_contactor\(circuit, )"(\w+)\"""", core))
-    named |= {function.picks_up.__name__ for function in FUNCTIONS if function.clearing is not None}
+    named |= {row.function.name for row in FUNCTIONS if row.clearing is not None}
     named |= {kind.value for kind in InputKind} | {"relay_stuck_open", "relay_welded", "latches_unknown"}
     assert {"relay_will_not_open", "contactor_stuck_open", "overcurrent_instant", "smoke"} <= named
     assert named <= set(wording.LATCHES)

@@ -27,21 +27,24 @@ HEAT_BENDS: tuple[Bend, ...] = (
     Bend("metering.temperature", "COOLED = 5.0", "COOLED = 2.0", _WARNS),
     Bend("metering.temperature", "        self._warned = True\n", "", _WARNS),
     Bend(
-        "metering.temperature",
-        "if self.at is not None and at > after(self.at, KEEPS):",
-        "if self.at is None:",
+        "metering.pickup",
+        "if self._read_at is not None and at > after(self._read_at, self.keeps):",
+        "if self._read_at is None:",
+        _HEAT + "test_a_sensor_that_fell_silent_is_not_hot",
+    ),
+    Bend(
+        "metering.pickup",
+        "            return None\n        return until\n",
+        "            pass\n        return until\n",
         _HEAT + "test_a_sensor_that_fell_silent_is_not_hot",
     ),
     Bend(
         "metering.temperature",
-        "return until if until <= after(self.at, KEEPS) else None",
-        "return until",
-        _HEAT + "test_a_sensor_that_fell_silent_is_not_hot",
+        "self.over, self._warm = DefiniteTime(delay, keeps=KEEPS)",
+        "self.over, self._warm = DefiniteTime(delay, 1, KEEPS)",
+        _HEAT + "test_one_reading_is_not_enough",
     ),
-    Bend("metering.temperature", "READINGS = 2", "READINGS = 1", _HEAT + "test_one_reading_is_not_enough"),
-    Bend(
-        "metering.temperature", "or self._over.readings < READINGS", "", _HEAT + "test_one_reading_is_not_enough"
-    ),
+    Bend("metering.pickup", " or self.readings < self.needs", "", _HEAT + "test_one_reading_is_not_enough"),
     Bend(
         "metering.temperature",
         "return celsius is not None and celsius >= self.protection.temperature_warn",
@@ -49,15 +52,15 @@ HEAT_BENDS: tuple[Bend, ...] = (
         _HEAT + "test_a_warm_socket_is_not_started",
     ),
     Bend(
-        "protection.functions",
-        "        image.heat.trips_at(),\n",
-        "",
+        "protection.temperature",
+        "return self._heat.over.due()",
+        "return None",
         _HEAT + "test_it_is_opened_between_two_readings_when_its_time_has_come",
     ),
     Bend(
-        "protection.functions",
-        "reason=StopReason.OVERTEMPERATURE,\n        clearing=Clearing.LOCAL",
-        "reason=StopReason.OVERTEMPERATURE,\n        clearing=Clearing.REMOTE",
+        "protection.table",
+        "StopReason.OVERTEMPERATURE, Clearing.LOCAL",
+        "StopReason.OVERTEMPERATURE, Clearing.REMOTE",
         _HEAT + "test_it_stays_shut_until_somebody_has_looked_at_it",
     ),
 )

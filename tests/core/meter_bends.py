@@ -9,6 +9,15 @@ _STUCK = _METERS + "test_a_register_that_stands_still_under_load_opens_the_port"
 _DEAD = _METERS + "test_a_meter_frozen_altogether_is_no_weld_and_ends_the_session"
 _STILL = _METERS + "test_values_that_stand_still_while_neighbours_move_flag_the_meter_and_open_nothing"
 _LIFE = _METERS + "test_a_register_that_moves_is_a_sign_of_life"
+_JUMP_ROW = """\
+    Row(
+        PowerJump,
+        Result.ALARM,
+        StopReason.OVERPOWER,
+        tells=PowerJumped,
+        trips=lambda protection: protection.power_jump_trips,
+    ),
+"""
 _JUMP = _METERS + "test_a_load_that_jumps_is_told_of_once_and_goes_on"
 _NO_JUMP = _METERS + "test_less_than_eighty_watts_or_within_half_an_hour_is_no_jump"
 _TRIP = _METERS + "test_where_a_site_wants_it_a_jump_ends_the_session"
@@ -120,8 +129,8 @@ METER_BENDS: tuple[Bend, ...] = (
     ),
     # A register that stands still
     Bend(
-        "protection.functions",
-        "    Function(picks_up=meter_frozen, result=Result.SUSPEND, reason=StopReason.METER_LOST),\n",
+        "protection.table",
+        "    Row(MeterFrozen, Result.SUSPEND, StopReason.METER_LOST),\n",
         "",
         _STUCK,
     ),
@@ -170,7 +179,7 @@ METER_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection.image",
-        '            self.totals.distrust("register_frozen", self.frozen.due)\n',
+        '            self.totals.distrust("register_frozen", frozen.due)\n',
         "            pass\n",
         _METERS + "test_what_the_register_has_not_counted_is_billed_as_an_estimate",
     ),
@@ -196,7 +205,7 @@ METER_BENDS: tuple[Bend, ...] = (
     Bend("metering.frozen", " or counted > MOST_POWER * hours", "", _TWICE),
     Bend(
         "protection.image",
-        "if self.newly_stuck and self.frozen.stuck is not None:",
+        "if self.newly_stuck and frozen.stuck is not None:",
         "if self.newly_stuck:",
         _BLIND,
         (0.0, 0.0),
@@ -278,32 +287,35 @@ METER_BENDS: tuple[Bend, ...] = (
     Bend("plan", "power_jump_delay: Seconds = Seconds(30.0)", "power_jump_delay: Seconds = Seconds(20.0)", _JUMP),
     Bend("plan", "power_jump_delay: Seconds = Seconds(30.0)", "power_jump_delay: Seconds = Seconds(40.0)", _JUMP),
     Bend(
-        "protection.power_jump", "READINGS = 2", "READINGS = 1", _METERS + "test_a_jump_is_not_seen_in_one_reading"
+        "protection.power_jump",
+        "DefiniteTime(protection.power_jump_delay)",
+        "DefiniteTime(protection.power_jump_delay, 1)",
+        _METERS + "test_a_jump_is_not_seen_in_one_reading",
     ),
     Bend("protection.power_jump", "        if not above:\n", "        if power:\n", _PEAK),
     Bend(
-        "protection.image",
-        "        self.jump.interrupt()\n",
-        "",
+        "protection.power_jump",
+        "        self._over.reset()\n",
+        "        pass\n",
         _METERS + "test_a_suspension_breaks_a_jump",
     ),
     Bend("plan", "power_jump_trips: bool = False", "power_jump_trips: bool = True", _JUMP),
     Bend(
-        "protection.functions",
-        "    Function(picks_up=power_jump_trip, result=Result.TRIP, reason=StopReason.OVERPOWER),\n",
+        "protection.table",
+        "        trips=lambda protection: protection.power_jump_trips,\n",
         "",
         _TRIP,
     ),
     Bend(
-        "protection.functions",
-        "    Function(picks_up=power_jump, result=Result.ALARM, reason=StopReason.OVERPOWER),\n",
+        "protection.table",
+        _JUMP_ROW,
         "",
         _JUMP,
     ),
     Bend(
-        "protection.image",
-        "self.most = self.jump.most = max(record.peak_power, record.level)",
-        "self.most = max(record.peak_power, record.level)",
+        "protection.power_jump",
+        "self._most = self._on.most",
+        "pass",
         _METERS + "test_what_a_load_drew_before_an_outage_is_no_jump_after_it",
     ),
     # Bad input

@@ -82,15 +82,15 @@ RELAY_BENDS: tuple[Bend, ...] = (
         (1.2,),
     ),
     Bend(
-        "protection.functions",
-        "pickup.readings >= DEFINITE_READINGS and pickup.reached(protection.overpower_delay, now)",
-        "pickup.reached(protection.overpower_delay, now)",
+        "protection.overpower",
+        "DefiniteTime(protection.overpower_delay)",
+        "DefiniteTime(protection.overpower_delay, 1)",
         "scenarios.test_overcurrent:test_one_reading_of_too_much_power_ends_nothing_though_the_next_are_lost",
     ),
     Bend(
         "circuits.circuit",
-        "self.over.readings >= SHED_READINGS and self.over.reached(SHED_AFTER, now)",
-        "self.over.reached(SHED_AFTER, now)",
+        "needs=SHED_READINGS",
+        "needs=1",
         "scenarios.test_circuits:test_one_reading_of_a_feeder_sheds_nothing_though_its_meter_then_falls_silent",
     ),
     # Never renewed; closed, and renewed, for ever.

@@ -1,13 +1,19 @@
 """The protective functions by themselves, on images no port would show them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.core.events import MeterReading
+from chargerd.core.metering.thermal import Thermal
 from chargerd.core.metering.totals import Totals
-from chargerd.core.protection.functions import meter_stale, next_judgement, overcurrent_instant, overpower
-from chargerd.core.protection.image import Image, Models
+from chargerd.core.protection.function import Models
+from chargerd.core.protection.image import Image
+from chargerd.core.protection.meter import MeterStale
+from chargerd.core.protection.overcurrent import OvercurrentInstant
+from chargerd.core.protection.overpower import Overpower
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, Instant, PortId, SessionId, WattHours, Watts
 from chargerd.core.view import PortState
@@ -29,21 +35,27 @@ def reading(at: float, amps: float | None = None, watts: float | None = None) ->
     return MeterReading(port=A01, at=Instant(at), current=current, power=None if watts is None else Watts(watts))
 
 
+def picks_up(image: Image, at: float) -> str | None:
+    """Return the first function that has picked up."""
+    verdict = image.judge(Instant(at))
+    return None if verdict is None else verdict.detail.function
+
+
 def test_nothing_is_found_on_an_open_relay() -> None:
     open_relay = image()
     open_relay.note(reading(1.0, 30.0, 9000.0))
-    assert overcurrent_instant(open_relay, Instant(1.0)) is None
-    assert overpower(open_relay, Instant(1.0)) is None
-    assert meter_stale(open_relay, Instant(100.0)) is None
-    assert next_judgement(open_relay) is None
+    assert OvercurrentInstant(open_relay).finding(Instant(1.0)) is None
+    assert Overpower(open_relay).finding(Instant(1.0)) is None
+    assert MeterStale(open_relay).finding(Instant(100.0)) is None
+    assert open_relay.due() is None
 
 
 def test_nothing_is_found_where_nothing_was_read_but_that() -> None:
     blind = image()
     blind.close(Instant(1.0))
-    assert overcurrent_instant(blind, Instant(1.0)) is None
-    assert overpower(blind, Instant(1.0)) is None
-    stale = meter_stale(blind, Instant(1.0))
+    assert OvercurrentInstant(blind).finding(Instant(1.0)) is None
+    assert Overpower(blind).finding(Instant(1.0)) is None
+    stale = MeterStale(blind).finding(Instant(1.0))
     assert stale is not None
     assert stale.measured is None, "unknown is no figure"
 
@@ -51,29 +63,38 @@ def test_nothing_is_found_where_nothing_was_read_but_that() -> None:
 def test_the_orders_own_warmth_is_looked_at_in_time() -> None:
     closed = image()
     closed.close(Instant(0.0))
-    closed.ordered.note(Amps(40.0), Amps(2.0), Instant(0.0))
-    closed.note(reading(0.0, 1.0, 100.0))
-    assert next_judgement(closed) == closed.ordered.reaches_one_at()
+    closed.order = replace(closed.order, limits=replace(closed.order.limits, current=Amps(2.0)))
+    ordered = Thermal()
+    for at in range(0, 900, 2):
+        closed.note(reading(at, 2.19, 100.0))
+        ordered.note(Amps(2.19), Amps(2.0), Instant(at))
+        if (ordered.reaches_one_at() or 0.0) < at + 3.0:
+            break
+    assert closed.due() == ordered.reaches_one_at()
 
 
 def test_what_was_read_before_the_closing_counts_for_nothing() -> None:
     closed = image()
     closed.close(Instant(10.0))
     closed.note(reading(9.9, 6.0, 1200.0))
-    assert closed.over_current.since is None
-    assert closed.over_power.since is None
     assert not closed.loaded
     closed.note(reading(10.1, 6.0, 1200.0))
-    assert closed.over_current.since == closed.over_power.since == Instant(10.1)
+    closed.note(reading(10.6, 6.0, 1200.0))
+    assert picks_up(closed, 13.09) is None, "10.1 and not 9.9 is when the three seconds began"
+    assert picks_up(closed, 13.1) == "overcurrent_definite"
 
 
 def test_what_was_picked_up_is_forgotten_with_the_opening() -> None:
     closed = image()
     closed.close(Instant(10.0))
     closed.note(reading(10.1, 6.0, 1200.0))
+    closed.note(reading(10.6, 6.0, 1200.0))
+    assert picks_up(closed, 13.1) == "overcurrent_definite"
     closed.open()
-    assert closed.over_current.since is None
-    assert closed.over_power.since is None
+    assert picks_up(closed, 20.0) is None
+    closed.close(Instant(21.0))
+    closed.note(reading(21.1, 1.0, 100.0))
+    assert picks_up(closed, 21.1) is None
 
 
 def test_what_flows_through_a_relay_that_counts_as_open_is_billed_by_the_register() -> None:

@@ -114,8 +114,8 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "metering.voltage",
-        "READINGS = 2",
-        "READINGS = 1",
+        "self.over, self.under = DefiniteTime(delay, keeps=KEEPS)",
+        "self.over, self.under = DefiniteTime(delay, 1, KEEPS)",
         _VOLTAGE + "test_one_reading_alone_opens_nothing",
     ),
     Bend(
@@ -138,15 +138,15 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         _VOLTAGE + "test_the_nearest_meter_is_believed",
     ),
     Bend(
-        "metering.voltage",
-        "self._over, self._under, self._band = Pickup(), Pickup(), Pickup()",
-        "pass",
+        "metering.pickup",
+        "                self.reset()\n",
+        "                pass\n",
         _VOLTAGE + "test_what_came_before_a_long_silence_does_not_count",
     ),
     Bend(
         "metering.voltage",
-        "return self.known(now) and back",
-        "return back",
+        "return self.known(now) and self._band.reached(now)",
+        "return self._band.readings >= READINGS and now >= self._band.since + self.protection.voltage_back",
         _VOLTAGE + "test_good_news_that_stops_coming_is_none",
     ),
     Bend(
@@ -187,9 +187,9 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         _VOLTAGE + "test_nothing_is_started_at_a_wrong_voltage",
     ),
     Bend(
-        "protection.functions",
-        "        image.mains.over_at(),\n        image.mains.under_at(),\n",
-        "",
+        "protection.voltage",
+        "return self._mains.over.due()",
+        "return None",
         _VOLTAGE + "test_the_delay_is_told_by_the_clock_between_two_readings",
     ),
     Bend(

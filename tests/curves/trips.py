@@ -7,8 +7,7 @@ from chargerd.core.events import MeterReading
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, MeterPlan, PortPlan, RelayPlan
 from chargerd.core.port.charge import Charge
-from chargerd.core.protection.functions import judge
-from chargerd.core.protection.image import Models
+from chargerd.core.protection.function import Models
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, SessionId, Watts
 
@@ -39,8 +38,8 @@ def trip_time(amps: float, *, limit: float = 5.0, sampling: float = 0.5, phase: 
     at = began + phase * sampling
     while at <= began + LONGEST:
         _show(session, amps, at)
-        verdict = judge(image, Instant(at))
-        if verdict is not None and verdict.function.clearing is not None:
+        verdict = image.judge(Instant(at))
+        if verdict is not None and verdict.clearing is not None:
             return at - began
         at += sampling
     return None
@@ -48,7 +47,7 @@ def trip_time(amps: float, *, limit: float = 5.0, sampling: float = 0.5, phase: 
 
 def _show(session: Charge, amps: float, at: float) -> None:
     reading = MeterReading(port=PORT, at=Instant(at), current=Amps(amps), power=Watts(amps * 138))
-    session.image.thermal.note(reading.current or Amps(0.0), session.order.limits.current, reading.at)
+    session.image.models.thermal.note(reading.current or Amps(0.0), session.order.limits.current, reading.at)
     session.image.note(reading)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chargerd.core.facts import Fact, SessionEnded, SessionSuspended
-from chargerd.core.protection.functions import FUNCTIONS
+from chargerd.core.protection.table import FUNCTIONS
 from chargerd.core.session import Source, StopReason
 from tests.core.world import World
 
@@ -191,7 +191,7 @@ def test_a_reason_is_given_in_its_scenario(reason: StopReason) -> None:
 
 def functions_of_the_core() -> set[str]:
     """Return every function a stop, a trip or a latch can name, as the core's source has them."""
-    found = {function.picks_up.__name__ for function in FUNCTIONS}
+    found = {row.function.name for row in FUNCTIONS}
     for path in CORE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
@@ -227,7 +227,7 @@ def test_every_row_of_the_manual_has_a_scenario() -> None:
 
 def test_every_function_that_opens_a_port_has_its_row_in_the_manual() -> None:
     limits = {"energy_limit", "duration_limit"}
-    names = {function.picks_up.__name__.removesuffix("_trip") for function in FUNCTIONS} - limits
+    names = {row.function.name for row in FUNCTIONS} - limits
     assert names <= named_in_rows()
 
 

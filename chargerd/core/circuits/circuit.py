@@ -11,7 +11,7 @@ from math import isfinite
 from chargerd.core.circuits.contactor import Contactor
 from chargerd.core.events import CircuitReading
 from chargerd.core.facts import Latch
-from chargerd.core.metering.pickup import Pickup
+from chargerd.core.metering.pickup import DefiniteTime
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.plan import ADMIT, CircuitPlan, Phase
 from chargerd.core.units import Amps, Instant, Seconds, Watts, after
@@ -83,7 +83,7 @@ class Circuit:
     drawn: Sum = field(default_factory=Sum)
     """The sum over all ports below, those that are not seen at their limit."""
     allocated: Sum = field(default_factory=Sum)
-    over: Pickup = field(default_factory=Pickup)
+    over: DefiniteTime = field(default_factory=lambda: DefiniteTime(SHED_AFTER, needs=SHED_READINGS))
     thermal: Thermal = field(default_factory=Thermal)
     looked_at: Instant | None = None
     shedding: bool = False
@@ -196,7 +196,7 @@ class Circuit:
 
     def lasts(self, now: Instant) -> bool:
         """Say whether it has carried too much for long enough, and in two readings at least."""
-        return self.over.readings >= SHED_READINGS and self.over.reached(SHED_AFTER, now)
+        return self.over.reached(now)
 
     def settle_time(self) -> Seconds:
         """Return how long after an opening readings do not show it yet."""
@@ -205,9 +205,7 @@ class Circuit:
 
     def due(self) -> Instant | None:
         """Return when it has to be looked at though nothing is read."""
-        if self.over.readings < SHED_READINGS or self.shedding:
-            return None
-        until = self.over.until(SHED_AFTER)
+        until = None if self.shedding else self.over.due()
         if until is None or self.relieved_from is None:
             return until
         return max(until, self.relieved_from)

@@ -8,7 +8,6 @@ from chargerd.core.boards.relay import Phase as RelayPhase
 from chargerd.core.circuits.circuit import PLACES, RELIEVED, Circuit, Sum, on
 from chargerd.core.circuits.share import NO_SHARE, Share
 from chargerd.core.facts import Latch
-from chargerd.core.metering.pickup import Pickup
 from chargerd.core.plan import OVERLOAD, Limits, Phase, StationPlan, holder_of
 from chargerd.core.units import LONG_AGO, CircuitId, Instant, PortId, Seconds, after
 
@@ -207,7 +206,7 @@ class Circuits:
             chosen = self._first(circuit, now, newest())
         else:
             return ()
-        circuit.over = Pickup()  # Else nobody left to open would be asked for again at once.
+        circuit.over.reset()  # Else nobody left to open would be asked for again at once.
         if chosen:
             circuit.shedding = True
             circuit.relieved_from = after(now, circuit.settle_time())

@@ -37,14 +37,27 @@ class Recurring:
 
 
 @dataclass(slots=True)
-class Pickup:
-    """How long, and over how many new readings, a quantity has been above a threshold without a break."""
+class DefiniteTime:
+    """A definite-time function (IEC 60255-151): a quantity beyond its threshold for `delay`, without a break.
 
+    It takes `needs` new readings as well: what lasts has to be seen more than once. Where a reading counts for
+    `keeps` only, a longer silence breaks the time, and nothing is reached by what is older than that.
+    """
+
+    delay: Seconds
+    needs: int = 2
+    keeps: Seconds | None = None
     since: Instant | None = None
     readings: int = 0
+    """How many new readings it has been beyond the threshold for, without a break."""
+    _read_at: Instant | None = None
 
     def note(self, at: Instant, *, above: bool) -> None:
         """Take in one new reading."""
+        if self.keeps is not None:
+            if self._read_at is not None and at > after(self._read_at, self.keeps):
+                self.reset()
+            self._read_at = at
         if not above:
             self.since, self.readings = None, 0
             return
@@ -52,10 +65,21 @@ class Pickup:
             self.since = at
         self.readings += 1
 
-    def until(self, delay: Seconds) -> Instant | None:
-        """Return when it will have lasted for `delay`; `None` if it is not above."""
-        return None if self.since is None else after(self.since, delay)
+    def reset(self) -> None:
+        """Forget what was picked up."""
+        self.since, self.readings = None, 0
 
-    def reached(self, delay: Seconds, now: Instant) -> bool:
-        """Say whether it has lasted for `delay`."""
-        return reached(self.until(delay), now)
+    def due(self) -> Instant | None:
+        """Return when it will have lasted for long enough by what has been read; `None`: not by that."""
+        if self.since is None or self.readings < self.needs:
+            return None
+        until = after(self.since, self.delay)
+        if self.keeps is not None and self._read_at is not None and until > after(self._read_at, self.keeps):
+            return None
+        return until
+
+    def reached(self, now: Instant) -> bool:
+        """Say whether it has lasted for long enough."""
+        if self.since is None:
+            return False  # As a rule, and this is asked at every reading.
+        return reached(self.due(), now)

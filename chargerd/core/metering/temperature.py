@@ -6,14 +6,12 @@ A sensor that is silent, invalid or torn off is not hot: it protects nothing, an
 from dataclasses import dataclass, field
 from math import isfinite
 
-from chargerd.core.metering.pickup import Pickup, reached
+from chargerd.core.metering.pickup import DefiniteTime, reached
 from chargerd.core.plan import Protection
 from chargerd.core.units import Celsius, Instant, Seconds, after
 
 KEEPS = Seconds(15.0)
 """How long a reading counts: three of those that are taken each 5 s."""
-READINGS = 2
-"""What lasts for some time has to be seen more than once."""
 COOLED = 5.0
 """By how many kelvins a socket must have cooled before it is warned of again."""
 
@@ -25,33 +23,29 @@ class Heat:
     protection: Protection
     celsius: Celsius | None = None
     at: Instant | None = None
-    _over: Pickup = field(default_factory=Pickup)
-    _warm: Pickup = field(default_factory=Pickup)
+    over: DefiniteTime = field(init=False)
+    """Whether it is too hot, and for how long; what it opens for is `chargerd.core.protection.temperature`'s."""
+    _warm: DefiniteTime = field(init=False)
     _warned: bool = False
+
+    def __post_init__(self) -> None:
+        delay = self.protection.temperature_delay
+        self.over, self._warm = DefiniteTime(delay, keeps=KEEPS), DefiniteTime(delay, keeps=KEEPS)
 
     def note(self, celsius: Celsius | None, at: Instant) -> bool:
         """Take in a reading; say whether it is time to warn, which is once until the socket has cooled."""
         protection = self.protection
         if celsius is not None and not isfinite(celsius):
             celsius = None
-        if self.at is not None and at > after(self.at, KEEPS):
-            self._over, self._warm = Pickup(), Pickup()
         self.celsius, self.at = celsius, at
-        self._over.note(at, above=celsius is not None and celsius >= protection.temperature_trip)
+        self.over.note(at, above=celsius is not None and celsius >= protection.temperature_trip)
         self._warm.note(at, above=celsius is not None and celsius >= protection.temperature_warn)
         if celsius is not None and celsius < protection.temperature_warn - COOLED:
             self._warned = False
-        if self._warned or not self._warm.reached(protection.temperature_delay, at):
+        if self._warned or not self._warm.reached(at):
             return False
         self._warned = True
         return True
-
-    def trips_at(self) -> Instant | None:
-        """Return when it will have been too hot for too long by what has been read; `None`: not by that."""
-        until = self._over.until(self.protection.temperature_delay)
-        if until is None or self.at is None or self._over.readings < READINGS:
-            return None
-        return until if until <= after(self.at, KEEPS) else None
 
     def known(self, now: Instant) -> Celsius | None:
         """Return the temperature as of `now`; `None` while no reading counts."""

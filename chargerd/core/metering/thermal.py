@@ -42,8 +42,8 @@ class Thermal:
     def __init__(self, theta: float = 0.0, at: Instant | None = None, tau: Seconds = TAU) -> None:
         self._theta = theta
         self._at = at
-        self._current = Amps(0.0)
-        self._basic = Amps(1.0)
+        self._target = 0.0
+        """Where θ goes to if the current stays."""
         self._tau = tau
 
     def note(self, current: Amps, basic: Amps, at: Instant) -> None:
@@ -51,24 +51,23 @@ class Thermal:
         if self._at is not None and at < self._at:
             return
         self._theta, self._at = self.theta(at), at
-        self._current, self._basic = current, basic
+        self._target = (current / (K * basic)) ** 2
 
     def restore(self, theta: float, at: Instant) -> None:
         """Begin at a figure that was kept."""
-        self._theta, self._at, self._current = theta, at, Amps(0.0)
+        self._theta, self._at, self._target = theta, at, 0.0
 
     def theta(self, now: Instant) -> float:
         """Return θ as of `now`."""
         if self._at is None or now <= self._at:
             return self._theta
-        target = (self._current / (K * self._basic)) ** 2
-        return target + (self._theta - target) * math.exp(-between(self._at, now) / self._tau)
+        return self._target + (self._theta - self._target) * math.exp(-between(self._at, now) / self._tau)
 
     def reaches_one_at(self) -> Instant | None:
         """Return when θ will be 1 if the current stays; `None`: never."""
         if self._at is None:
             return None
-        target = (self._current / (K * self._basic)) ** 2
+        target = self._target
         if self._theta >= 1.0:
             return self._at
         if target <= 1.0:

@@ -6,7 +6,7 @@ A voltage that is missing or no number is no evidence, of neither good nor bad.
 from dataclasses import dataclass, field
 from math import isfinite
 
-from chargerd.core.metering.pickup import Pickup, reached
+from chargerd.core.metering.pickup import DefiniteTime, reached
 from chargerd.core.plan import Protection
 from chargerd.core.units import Instant, Seconds, Volts, after, between
 
@@ -15,7 +15,7 @@ KEEPS = Seconds(10.0)
 REFRESHES = 3
 """How many readings of its own a meter may miss before its last one counts no more."""
 READINGS = 2
-"""What lasts for some time has to be seen more than once; so has good news."""
+"""Before a port is not started for it: what is out of its band has to be seen more than once."""
 DARK = Volts(50.0)
 """What is left on a dead line by its neighbours: IEC 60038 has no mains below."""
 HIGHEST = Volts(1000.0)
@@ -37,9 +37,14 @@ class Mains:
     at: Instant | None = None
     _rank: int = FARTHEST
     _keeps: Seconds = KEEPS
-    _over: Pickup = field(default_factory=Pickup)
-    _under: Pickup = field(default_factory=Pickup)
-    _band: Pickup = field(default_factory=Pickup)
+    over: DefiniteTime = field(init=False)
+    under: DefiniteTime = field(init=False)
+    _band: DefiniteTime = field(init=False)
+
+    def __post_init__(self) -> None:
+        delay = self.protection.voltage_delay
+        self.over, self.under = DefiniteTime(delay, keeps=KEEPS), DefiniteTime(delay, keeps=KEEPS)
+        self._band = DefiniteTime(self.protection.voltage_back, keeps=KEEPS)
 
     def note(self, volts: tuple[Volts | None, ...], at: Instant, *, rank: int, refresh: Seconds) -> bool:
         """Take in what a meter shows of the port's phases; say whether that is out of its band.
@@ -53,14 +58,13 @@ class Mains:
             self.unheard(rank)
         if not known or len(known) < len(volts) or not self._believes(at, rank, refresh):
             return False
-        if self.at is not None and at > after(self.at, self._keeps):
-            self._over, self._under, self._band = Pickup(), Pickup(), Pickup()
-        self._keeps = Seconds(max(KEEPS, REFRESHES * refresh))
         self.low, self.high, self.at, self._rank = min(known), max(known), at, rank
         over, under = self.high >= self.protection.overvoltage, self.low <= self.protection.undervoltage
-        self._over.note(at, above=over)
-        self._under.note(at, above=under)
+        self.over.note(at, above=over)
+        self.under.note(at, above=under)
         self._band.note(at, above=not over and not under)
+        keeps = Seconds(max(KEEPS, REFRESHES * refresh))
+        self._keeps = self.over.keeps = self.under.keeps = self._band.keeps = keeps
         return over or under
 
     def unheard(self, rank: int) -> None:
@@ -73,33 +77,18 @@ class Mains:
             return True
         return rank == self._rank and between(self.at, at) >= refresh
 
-    def over_at(self) -> Instant | None:
-        """Return when it will have been too high for too long by what has been read; `None`: not by that."""
-        return self._lasts(self._over)
-
-    def under_at(self) -> Instant | None:
-        """Return the same for a voltage that is too low."""
-        return self._lasts(self._under)
-
-    def _lasts(self, pickup: Pickup) -> Instant | None:
-        until = pickup.until(self.protection.voltage_delay)
-        if until is None or self.at is None or pickup.readings < READINGS:
-            return None
-        return until if until <= after(self.at, self._keeps) else None
-
     def known(self, now: Instant) -> bool:
         """Say whether a reading counts as of `now`."""
         return self.at is not None and not reached(after(self.at, self._keeps), now)
 
     def out(self, now: Instant) -> bool:
         """Say whether nothing may be closed for it: two readings out of the band, and none in it since."""
-        readings = max(self._over.readings, self._under.readings)
+        readings = max(self.over.readings, self.under.readings)
         return self.known(now) and readings >= READINGS
 
     def steady(self, now: Instant) -> bool:
         """Say whether it has been back in its band for long enough."""
-        back = self._band.readings >= READINGS and self._band.reached(self.protection.voltage_back, now)
-        return self.known(now) and back
+        return self.known(now) and self._band.reached(now)
 
     def dark(self, now: Instant) -> bool:
         """Say whether the line is dead."""

@@ -6,7 +6,8 @@ from chargerd.core.events import UpdateRequested
 from chargerd.core.metering.totals import Totals
 from chargerd.core.moment import Moment, passed
 from chargerd.core.plan import Limits, PortPlan
-from chargerd.core.protection.image import Image, Models
+from chargerd.core.protection.function import Models
+from chargerd.core.protection.image import Image
 from chargerd.core.session import (
     EnergyQuality,
     Interruption,
@@ -216,7 +217,7 @@ class Charge:
             peak_power_first_5_min=totals.peak_first_5_min,
             tiers=totals.tiers(),
             interruptions=tuple(self._interruptions),
-            theta=self.image.thermal.theta(now.instant),
+            theta=self.image.models.thermal.theta(now.instant),
             charged=self.charged,
             elapsed=between(self.image.started_at, now.instant),
             outages=self._outages,

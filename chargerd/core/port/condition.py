@@ -22,8 +22,8 @@ from chargerd.core.outbox import Outbox
 from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.port.charge import Charge
 from chargerd.core.port.resuming import Outlook, outlook
-from chargerd.core.protection.functions import Verdict, next_judgement
-from chargerd.core.protection.image import Models
+from chargerd.core.protection.function import Models
+from chargerd.core.protection.image import Verdict
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.units import Instant, PortId, Seconds, after, between
 from chargerd.core.view import PortState, PortView
@@ -193,7 +193,7 @@ class PortCondition:
         if self.unconfirmed_told != self.relay.told_open_at:
             instants.append(self.unconfirmed_at())
         if self.charge is not None:
-            instants.append(next_judgement(self.charge.image))
+            instants.append(self.charge.image.due())
             if self.state is PortState.SUSPENDED:
                 instants.append(self.charge.suspended_too_long_at())
         return earliest(instants)

@@ -10,7 +10,7 @@ from chargerd.core.port.answers import answer_request
 from chargerd.core.port.condition import Step
 from chargerd.core.port.port import Port
 from chargerd.core.port.rules import AT_REST, GOING_ON, Handler, Reply, always, step_timed_out
-from chargerd.core.protection.functions import LONGEST_SESSION
+from chargerd.core.protection.session_limits import LONGEST_SESSION
 from chargerd.core.session import Source, StopReason
 from chargerd.core.units import after
 from chargerd.core.view import PortState
@@ -81,7 +81,7 @@ def remember_stop(port: Port, request: StopRequested, _now: Moment) -> None:
 def end_by_verdict(port: Port, now: Moment) -> None:
     """End the session for the verdict's reason."""
     assert port.verdict is not None
-    port.end(port.verdict.function.reason, port.verdict.detail, now)
+    port.end(port.verdict.reason, port.verdict.detail, now)
 
 
 def wait_for_lapse(port: Port, now: Moment) -> None:

@@ -43,7 +43,7 @@ def open_again(port: Port, now: Moment) -> None:
 def trip(port: Port, now: Moment) -> None:
     """Do what the verdict demands: open, end, and latch if its function does."""
     assert port.verdict is not None
-    port.trip(port.verdict.function, port.verdict.detail, now)
+    port.trip(port.verdict, now)
 
 
 def stuck_open(port: Port, now: Moment) -> None:

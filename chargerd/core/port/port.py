@@ -27,7 +27,8 @@ from chargerd.core.port.answers import answer, answer_start, drop_raise, last_wo
 from chargerd.core.port.charge import OUTAGE, Charge
 from chargerd.core.port.condition import BEYOND_CONTROL, Ending, PortCondition, Step
 from chargerd.core.port.resuming import PROOF_WITHIN
-from chargerd.core.protection.functions import Function, Result, judge
+from chargerd.core.protection.function import Result
+from chargerd.core.protection.image import Verdict
 from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason, Warmth
 from chargerd.core.units import Amps, Instant, Seconds, Watts, after
 from chargerd.core.view import PortState
@@ -56,8 +57,8 @@ class Port(PortCondition):
     def judged(self, now: Moment, *results: Result) -> bool:
         """Ask the protective functions; say whether the first that has picked up has one of these results."""
         if self.to_judge:
-            self.verdict, self.to_judge = judge(self.session.image, now.instant), False
-        return self.verdict is not None and self.verdict.function.result in results
+            self.verdict, self.to_judge = self.session.image.judge(now.instant), False
+        return self.verdict is not None and self.verdict.result in results
 
     # Starting
 
@@ -237,13 +238,12 @@ class Port(PortCondition):
 
     # Ending
 
-    def trip(self, function: Function, detail: StopDetail, now: Moment) -> None:
+    def trip(self, verdict: Verdict, now: Moment) -> None:
         """Open at once and end the session; what opened it may have to be cleared by hand."""
-        latch = None
-        clearing = function.latch(self.session.image, now.instant)
-        if clearing is not None:
-            latch = Latch(port=self.id, function=detail.function, clearing=clearing, detail=detail)
-        self.trip_with(latch, function.reason, detail, now)
+        latch, detail = None, verdict.detail
+        if verdict.clearing is not None:
+            latch = Latch(port=self.id, function=detail.function, clearing=verdict.clearing, detail=detail)
+        self.trip_with(latch, verdict.reason, detail, now)
 
     def trip_with(self, latch: Latch | None, reason: StopReason, detail: StopDetail, now: Moment) -> None:
         """Open at once, end the session for this reason, and hold the port by this latch."""

@@ -14,14 +14,12 @@ from chargerd.core.facts import (
     Fact,
     MeterFrozen,
     PortTemperatureHigh,
-    PowerJumped,
     PowerNegative,
     ReadingImplausible,
 )
 from chargerd.core.faults import FaultKind
 from chargerd.core.metering.frozen import Frozen
 from chargerd.core.port.port import Port
-from chargerd.core.protection.functions import alarms
 from chargerd.core.protection.image import Image
 from chargerd.core.session import StopDetail
 from chargerd.core.units import Amps, SessionId, Watts
@@ -62,8 +60,6 @@ def take_in_contact(port: Port, reading: MeterReading, others: tuple[Port, ...],
     if reading.current is not None:
         current = Amps(abs(reading.current))
         port.thermal.note(current, port.plan.limits.current, reading.at)
-        if port.charge is not None:
-            port.charge.image.ordered.note(current, port.limits.current, reading.at)
     opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
     beside = sum(other.seen.power or 0.0 for other in others) if others else 0.0
     # A frozen meter goes on showing what flowed before its relay opened: no weld, nor is what is explained.
@@ -115,24 +111,15 @@ def _noticed(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> Ite
 def _of_session(port: Port, image: Image, reading: MeterReading) -> Iterator[Fact]:
     if image.newly_stuck and port.frozen.still is None:
         yield from _frozen(port, port.frozen.finding)
-    for verdict in alarms(image, reading.at):
-        if _first(image, verdict.detail.function):
-            yield PowerJumped(port=port.id, detail=verdict.detail, session=image.order.session)
+    yield from image.alarms(reading.at)
     doubt = image.totals.doubt
-    if doubt is not None and _first(image, "doubt"):
+    if doubt is not None and image.is_news("doubt"):
         yield EnergyEstimated(port=port.id, kind=doubt, session=image.order.session)
 
 
 def _frozen(port: Port, detail: StopDetail | None) -> Iterator[Fact]:
     assert detail is not None
     yield MeterFrozen(port=port.id, detail=detail, session=_session(port))
-
-
-def _first(image: Image, what: str) -> bool:
-    """Say whether this has not been told of the session yet."""
-    new = what not in image.told
-    image.told.add(what)
-    return new
 
 
 def _session(port: Port) -> SessionId | None:

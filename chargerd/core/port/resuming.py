@@ -6,7 +6,7 @@ The outage begins with the last record the journal has of the session: nobody ha
 from enum import StrEnum
 
 from chargerd.core.moment import Moment, passed
-from chargerd.core.protection.functions import LONGEST_SESSION
+from chargerd.core.protection.session_limits import LONGEST_SESSION
 from chargerd.core.session import SessionRecord, StopReason
 from chargerd.core.units import Seconds
 

@@ -15,7 +15,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.port.answers import answer_request
 from chargerd.core.port.condition import Step
 from chargerd.core.port.port import Port
-from chargerd.core.protection.functions import Result
+from chargerd.core.protection.function import Result
 from chargerd.core.view import PortState
 
 

@@ -25,7 +25,7 @@ from chargerd.core.port.condition import Step
 from chargerd.core.port.latching import welded
 from chargerd.core.port.port import Port
 from chargerd.core.port.rules import AT_REST, Handler, Reply, Trigger, always
-from chargerd.core.protection.functions import energy_limit
+from chargerd.core.protection.session_limits import EnergyLimit
 from chargerd.core.session import Source, StopDetail, StopReason
 from chargerd.core.view import PortState
 
@@ -74,7 +74,7 @@ def readings_complete(port: Port, _event: Event, now: Moment) -> bool:
 
 def delivered(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if the register shows, before the relay is closed again, that all of the order was drawn unseen."""
-    return energy_limit(port.session.image, now.instant) is not None
+    return EnergyLimit(port.session.image).finding(now.instant) is not None
 
 
 def guards_hold(port: Port, _event: Event, now: Moment) -> bool:
@@ -210,7 +210,7 @@ def fail(code: Code, function: str) -> Callable[[Port, Moment], None]:
 def fail_by_verdict(port: Port, now: Moment) -> None:
     """End a start for what would have suspended a session that had charged."""
     assert port.verdict is not None
-    code = FAILURES.get(port.verdict.function.reason, Code.FAILED)
+    code = FAILURES.get(port.verdict.reason, Code.FAILED)
     port.fail(code, port.verdict.detail, now)
 
 
@@ -235,7 +235,7 @@ def persist(port: Port, now: Moment) -> None:
 
 def end_delivered(port: Port, now: Moment) -> None:
     """End a session that has had all of its energy."""
-    port.end(StopReason.ENERGY_LIMIT, energy_limit(port.session.image, now.instant), now)
+    port.end(StopReason.ENERGY_LIMIT, EnergyLimit(port.session.image).finding(now.instant), now)
 
 
 def durable_and_close(port: Port, now: Moment) -> None:

@@ -9,7 +9,7 @@ from chargerd.core.plan import exceeds
 from chargerd.core.port.condition import VOLTAGES
 from chargerd.core.port.port import Port
 from chargerd.core.port.resuming import Outlook, outlook
-from chargerd.core.protection.functions import Result
+from chargerd.core.protection.function import Result
 from chargerd.core.session import SessionRecord, StopDetail, StopReason, Warmth
 from chargerd.core.units import after
 
@@ -132,7 +132,7 @@ def wait_on_for_more(port: Port, now: Moment) -> None:
 def suspend_by_verdict(port: Port, now: Moment) -> None:
     """Open at once and wait for the verdict's reason to go away."""
     assert port.verdict is not None
-    reason = port.verdict.function.reason
+    reason = port.verdict.reason
     patience = None if reason in VOLTAGES else port.plan.protection.recover_within
     port.suspend(reason, port.verdict.detail, now, patience=patience)
 

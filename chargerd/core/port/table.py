@@ -28,7 +28,7 @@ from chargerd.core.port.rules import (
     step_timed_out,
     verdict_is,
 )
-from chargerd.core.protection.functions import Result
+from chargerd.core.protection.function import Result
 from chargerd.core.view import PortState
 
 S, T = PortState, Trigger

@@ -5,39 +5,55 @@ session's maximum so far. Two vendors had to withdraw a trip by jumps, since leg
 an alarm, and a trip only where a site wants one.
 """
 
-from chargerd.core.metering.pickup import Pickup
-from chargerd.core.plan import Protection
+from chargerd.core.events import MeterReading
+from chargerd.core.metering.pickup import DefiniteTime
+from chargerd.core.metering.seen import Counted
+from chargerd.core.protection.function import Function, Protected
 from chargerd.core.session import StopDetail
-from chargerd.core.units import Instant, Seconds, Watts
-
-READINGS = 2
-"""What lasts for some time has to be seen more than once."""
+from chargerd.core.units import Instant, Watts
 
 
-class Jump:
-    """Power of one session while its relay is closed: the most so far, and for how long it has been far above."""
+class PowerJump(Function):
+    """Power is 80 W above the session's maximum so far and stays there for 30 s, later than 30 min into charging.
 
-    def __init__(self, protection: Protection) -> None:
-        self._protection = protection
-        self.most = Watts(0.0)
+    Threshold: measured benign jumps reached 189 W against the last minute, 23 W against the maximum.
+    """
+
+    name = "power_jump"
+
+    def __init__(self, on: Protected) -> None:
+        super().__init__(on)
+        protection = on.plan.protection
+        self._jump, self._later_than = protection.power_jump, protection.power_jump_after
+        self._over = DefiniteTime(protection.power_jump_delay)
+        self._most = Watts(0.0)
         """The most so far, but for what is being judged."""
-        self._over = Pickup()
-        self.detail: StopDetail | None = None
+        self._detail: StopDetail | None = None
         """The figures of the last jump; stays, once there was one."""
 
-    def note(self, power: Watts, at: Instant, charged: Seconds) -> None:
-        """Take in one new reading. `charged` is how long the session has been charging by then."""
-        protection = self._protection
-        limit = self.most + protection.power_jump
-        above = charged >= protection.power_jump_after and power >= limit
+    def read(self, reading: MeterReading, counted: Counted) -> None:
+        """Take in one new reading of the power."""
+        power, at = self._on.seen.power, reading.at
+        if not counted.power or power is None:
+            return
+        limit = self._most + self._jump
+        above = power >= limit and self._on.totals.charged_at(at) >= self._later_than
         self._over.note(at, above=above)
-        if above and self._over.readings >= READINGS and self._over.reached(protection.power_jump_delay, at):
-            self.detail = StopDetail(function="power_jump", measured=power, limit=limit, unit="w")
+        if above and self._over.reached(at):
+            self._detail = StopDetail(function=self.name, measured=power, limit=limit, unit="w")
             above = False
         if not above:
             # A peak shorter than the delay is no maximum: it would hide the jump that follows it.
-            self.most = max(self.most, power)
+            self._most = max(self._most, power)
 
-    def interrupt(self) -> None:
-        """The relay opens."""
-        self._over = Pickup()
+    def opened(self) -> None:
+        """Forget what was picked up."""
+        self._over.reset()
+
+    def taken_up(self) -> None:
+        """Go on from the most that was kept."""
+        self._most = self._on.most
+
+    def finding(self, _now: Instant) -> StopDetail | None:
+        """Return the figures of the jump, while the relay is closed."""
+        return None if self._on.closed_at is None else self._detail
