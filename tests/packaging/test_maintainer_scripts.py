@@ -187,6 +187,11 @@ def test_nothing_is_enabled_before_a_configuration_passes(
     assert "dialout" in root.shell("id -nG chargerd")
 
 
+def test_a_unit_of_an_installation_by_hand_is_pointed_out(root: Root, tmp_path: Path) -> None:
+    root.write("/etc/systemd/system/chargerd.service", "[Service]")
+    assert "stands before the unit of the package" in root.dpkg("--install", package(tmp_path, "1")).stderr
+
+
 def test_an_upgrade_asks_the_new_version_before_it_restarts(charging: Root, tmp_path: Path) -> None:
     done = charging.dpkg("--install", package(tmp_path, "2"))
     assert done.returncode == 0, done.stderr
