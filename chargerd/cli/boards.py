@@ -54,7 +54,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
         "whether the adapter hears itself is not as configured",
         "leave echo out, or write what is told here",
     ),
-    "bus_silent": ("no board answers", "look at the adapter, its plug, A and B swapped, and the supply"),
+    "bus_silent": (
+        "no board answers",
+        "look at the adapter, its plug, A and B swapped, and the supply; chargerctl scan tells more",
+    ),
     "board_silent": ("does not answer, others do", "look at its supply, its plug and its address"),
     "noise": ("answers are corrupt", "end the line with 120 ohms at both ends, and check shield and baud rate"),
     "foreign": (
@@ -74,7 +77,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
         "it has not taken its settings, and counts as having no dead-man",
         "look in the log which, compare its firmware with its profile, and set it by the maker's own tool",
     ),
-    "board_noise": ("its answers are corrupt", "look at its plug; another board may have its address"),
+    "board_noise": (
+        "its answers are corrupt",
+        "look at its plug; another board may have its address: chargerctl scan tells",
+    ),
 }
 """What is probably wrong, in a technician's words, and what to look at."""
 

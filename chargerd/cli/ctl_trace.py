@@ -13,7 +13,7 @@ import click
 from chargerd.cli.ctl_lines import UNITS, Connect, DefaultSocket, Option, completing, paragraph, width_of_terminal
 from chargerd.cli.said import echo
 from chargerd.control.client import ControlClient
-from chargerd.modbus.frames import crc
+from chargerd.modbus.frames import EXCEPTIONS, crc
 
 READS = {1: "coils", 2: "discrete inputs", 3: "holding registers", 4: "input registers"}
 WRITES = {5: "coil", 6: "register"}
@@ -153,7 +153,8 @@ def question(request: bytes) -> str:
 def _answer(frame: dict[str, Any]) -> str:
     request, heard = bytes.fromhex(frame["request"]), _rtu(frame).replace(bytes.fromhex(frame["request"]), b"", 1)
     if frame["result"] == "exception":
-        return f"exception {heard[2]}" if len(heard) > 2 else "exception"  # noqa: PLR2004 - unit, function, code
+        code = heard[2] if len(heard) > 2 else 0  # noqa: PLR2004 - unit, function, code
+        return f"exception {code}, {EXCEPTIONS.get(code, 'see its manual')}"
     if frame["result"] != "answer":
         return {"timeout": "no answer", "corrupt": "no sound answer"}.get(frame["result"], str(frame["result"]))
     if request[1] not in READS:

@@ -7,12 +7,22 @@ first, and its import would take longer than that.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 READS_OF_BITS = frozenset({1, 2})
 """Functions that read bits; the others read registers."""
+EXCEPTIONS: Mapping[int, str] = {
+    1: "it does not know this function",
+    2: "it has no such address",
+    3: "it does not take this value or count",
+    4: "it failed",
+    6: "it is busy",
+    10: "its gateway has no path to it",
+    11: "its gateway has no answer from it",
+}
+"""What a unit says by refusing (MODBUS Application Protocol V1.1b3, 7)."""
 WRITE_COIL, WRITE_REGISTER, WRITE_REGISTERS = 5, 6, 16
 _CRC = 2
 _EXCEPTION = 0x80

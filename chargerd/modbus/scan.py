@@ -289,8 +289,11 @@ class _Scan:
         units = list(dict.fromkeys([*(unit for unit, _board in report.missing), *others]))
         self._total = self._done + len(self._rates) * len(units)
         for place, rate in enumerate(self._rates, 1):
+            there = {one.unit for one in report.found}
+            if there.issuperset(unit for unit, _board in report.missing) and there - here:
+                return  # All that is missed has been found.
             try:
-                yield from self._at(rate, units)
+                yield from self._at(rate, [unit for unit in units if unit not in there])
                 report.rates_tried.append(rate)
             except _NotAsked as error:  # A port may be closed now, or the adapter may not know this rate.
                 report.why_no_rates = report.why_no_rates or str(error)

@@ -311,6 +311,12 @@ def test_a_capture_says_itself_what_it_is(technician: Technician, tmp_path: Path
     assert packets[0].endswith(bytes.fromhex("0b04000600029160"))
 
 
+def test_a_refusal_is_told_with_what_it_means(technician: Technician) -> None:
+    scripted(technician, lambda request, replies: [(0.006, frame("0c8402"))] if request[0] == 12 else replies)
+    done = technician.types(ctl_trace.command, "line", "--errors", "--count", "1", columns=200)
+    assert "at 0x0006: exception 2, it has no such address" in done.stdout
+
+
 def test_over_modbus_tcp_an_answer_is_shown_as_on_a_line() -> None:
     body = bytes.fromhex("0b0402001e")
     told = {

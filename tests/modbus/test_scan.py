@@ -165,9 +165,12 @@ def test_a_line_on_which_only_the_adapter_is_heard_is_told_from_a_silent_one(
 def test_boards_at_another_rate_are_found_there_while_no_port_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     one = bench(monkeypatch)
     one.line.script = lambda request: answer(one.boards, request) if one.tuned == 19200 else []
-    rates = (Rate(baudrate=4800), Rate(baudrate=19200, parity="even"))
-    found = judged(one, rates=rates)
-    assert (found[0].cause, found[0].figure) == (ScanCause.WRONG_RATE, "19200 Bd, parity even")
+    rates = (Rate(baudrate=4800), Rate(baudrate=19200, parity="even"), Rate(baudrate=38400))
+    report = scanned(one, rates=rates)
+    (found, *_others) = findings(report, known_of(site(PORTS)))
+    assert (found.cause, found.figure) == (ScanCause.WRONG_RATE, "19200 Bd, parity even")
+    assert set(found.units) == UNITS
+    assert report.rates_tried == list(rates[:2]), "all that was missed had been found"
     assert one.tuned is None, "the line is driven at its own rate again"
 
 

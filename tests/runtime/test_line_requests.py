@@ -2,11 +2,13 @@
 
 import pytest
 
+from chargerd.config.loader import load_text
 from chargerd.control.client import ControlFailure
 from chargerd.control.methods import BadParams
 from chargerd.core.view import PortState
 from chargerd.runtime.local.line_requests import MOST_WAITING
 from tests.modbus.kit import FIRST_METER, Bench, Reply, frame, site
+from tests.modbus.kit import SITE as SITE_TEXT
 from tests.runtime.technician import Technician
 
 SITE = site(3)
@@ -110,6 +112,18 @@ def test_other_rates_are_refused_while_a_port_of_the_line_has_a_session(technici
     assert technician.call("probe", **asked)["why_not"] == "A03 is charging"
     del asked["baudrate"]
     assert technician.call("probe", **asked)["why_not"] is None
+
+
+def test_a_gateway_is_not_kept_busy_while_a_port_behind_it_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SITE_TEXT.format(tty="X", ports=1, last=FIRST_METER, meter="eastron-sdm120")
+    behind = load_text(text.replace("serial: X, baudrate: 9600", 'tcp: "10.0.0.2:502"'), "test")
+    technician = Technician(Bench(monkeypatch, behind), behind)
+    assert technician.call("line", bus="line")["kind"] == "tcp"
+    asked = {"bus": "line", "unit": NOWHERE, "function": 3, "address": 0, "count": 1}
+    technician.bench.line.script = lambda _request: []
+    assert technician.call("probe", **asked)["why_not"] is None
+    technician.view("A01", relay_closed=True, state=PortState.CHARGING)
+    assert technician.call("probe", **asked)["why_not"] == "A01 is charging"
 
 
 def test_whoever_has_gone_has_nothing_sent_for_them(technician: Technician) -> None:

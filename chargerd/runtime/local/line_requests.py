@@ -21,6 +21,7 @@ from chargerd.core.view import PortView
 from chargerd.modbus.board import Implausible, MeterBoard, Values
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.frames import (
+    EXCEPTIONS,
     READS_OF_BITS,
     WRITE_COIL,
     WRITE_REGISTER,
@@ -42,14 +43,6 @@ UNKNOWN_TIMEOUT = Seconds(0.3)
 """How long a unit that the configuration does not know has for its answer."""
 MOST_WAITING = 16
 """Requests of a bus that wait at a time, and programs that look on at a time."""
-EXCEPTIONS: Mapping[int, str] = {
-    1: "it does not know this function",
-    2: "it has no such address",
-    3: "it does not take this value or count",
-    4: "it failed",
-    6: "it is busy",
-}
-"""MODBUS Application Protocol V1.1b3, 7."""
 
 
 class LineRequests:
