@@ -64,6 +64,12 @@ def requests(port: PortId, session: SessionId) -> Iterator[Request]:
         yield EnableRequested(port=port, source=source, reason="mended", command=COMMAND)
 
 
+def test_every_class_of_request_is_asked() -> None:
+    asked = {type(one) for one in requests(PortId("A01"), SessionId("any"))}
+    missing = sorted(one.__name__ for one in set(get_args(Request)) - asked)
+    assert not missing, f"let `requests` in tests/core/test_asking.py yield {missing}"
+
+
 def answers(outcome: Outcome) -> list[Answer]:
     return [one for one in outcome.commands if isinstance(one, Answer) and one.command == COMMAND]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.contract.arguments import ResetArgs, StartArgs, StopArgs
+from chargerd.contract.arguments import KNOWN, ResetArgs, StartArgs, StopArgs
 from chargerd.contract.commands import Arrived, Incoming, Refusal, parse
 from chargerd.contract.payloads import LARGEST
 from chargerd.core.commands import Code, ReplyStatus
@@ -93,7 +93,7 @@ def test_what_is_safe_needs_no_clock_and_what_may_be_is_decided_later() -> None:
             "dance",
             start(),
             Code.UNSUPPORTED,
-            "knows disable, enable, get, replay, reset, start, stop, update_limits",
+            f"knows {', '.join(sorted(KNOWN))}",
         ),
         ("start", start(args={"port": "A01", "limits": {"colour": 1}}), Code.UNSUPPORTED, "limits.colour"),
         ("start", start(colour=1), Code.UNSUPPORTED, "colour"),
