@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chargerd.operator.clock import Clock, steady
-from chargerd.operator.messages import Body, Message, UnsoundError, figure, part, text, text_or_none, whole
+from chargerd.operator.messages import Body, Message, UnsoundError, part, text, text_or_none, whole
 from chargerd.operator.store import Store
 
 ASK_AGAIN_S, ASK_AT_LAST_S = 10.0, 3600.0
-POWER_EVERY_S = 15
-FLUSH_EVERY_S = 10.0
 UNSOUND = (UnsoundError, KeyError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 """What comes of messages that are not as their schemas have it. A disk that is full is none of these."""
 Key = tuple[str, str]
@@ -36,8 +34,6 @@ class Collector:
         self._clock = clock
         self._asked: dict[Key, tuple[int, float, float]] = {}
         self._stood: dict[Key, int] = {}
-        self._power: dict[tuple[str, str, int], float] = {}
-        self._flush_at = 0.0
         self._sockets: dict[tuple[str, str], str] = {}
 
     def take(self, batch: Sequence[Message]) -> Wanted:
@@ -52,16 +48,11 @@ class Collector:
             with self._store.transaction():
                 for message in lasting:
                     self._one(message, wanted)
-        self._flush()
         return wanted
 
     def _passing(self, message: Message) -> bool:
-        """Take what needs no transaction of its own; say whether it was that."""
+        """Whether there is nothing in a message that lasts: readings, and states of sockets that are known."""
         if message.level == "up/reading":
-            try:
-                self._reading(message)
-            except UNSOUND as error:
-                _complain(message, error)
             return True
         known = message.level == f"state/port/{message.body.get('port')}"
         key = (message.gateway, str(message.body.get("port")))
@@ -138,21 +129,6 @@ class Collector:
             return
         self._asked[gateway, stream] = first, now, min(max(2 * wait, ASK_AGAIN_S), ASK_AT_LAST_S)
         wanted.replays.append((gateway, stream, first, last))
-
-    # Curves
-
-    def _reading(self, message: Message) -> None:
-        session, power = text_or_none(message.body, "session_id"), figure(message.body, "power_w")
-        text(message.body, "port")
-        if session is not None and power is not None:
-            at = int(self._store.clock()) // POWER_EVERY_S * POWER_EVERY_S
-            self._power.setdefault((message.gateway, session, at), power)
-
-    def _flush(self) -> None:
-        now = self._clock()
-        if now >= self._flush_at and self._power:
-            points, self._power, self._flush_at = self._power, {}, now + FLUSH_EVERY_S
-            self._store.keep_power((*key, power) for key, power in points.items())
 
 
 def _complain(message: Message, error: Exception) -> None:

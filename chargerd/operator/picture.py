@@ -257,6 +257,10 @@ class Picture:
             if not self._readers[key]:
                 del self._readers[key]
 
+    def reading(self) -> int:
+        """Return how many pages are open."""
+        return sum(map(len, self._readers.values()))
+
     def _all_of(self, gateway: Gateway) -> None:
         for port in gateway.ports:
             self.tell(gateway.id, port)

@@ -16,7 +16,8 @@ from chargerd.operator.rides import NewRide
 from chargerd.operator.sessions import Sessions
 from chargerd.operator.tables import connect
 
-POWER_KEPT_S = 7 * 86_400
+ALARMS_KEPT_S = 90 * 86_400
+"""Their rows stay in the ledger."""
 
 
 class TakenError(Exception):
@@ -163,17 +164,10 @@ class Store:
             ),
         )
 
-    # Power, for the curves
-
-    def keep_power(self, points: Iterable[tuple[str, str, int, float]]) -> None:
-        """Store points of curves: gateway, session, moment, watts."""
-        with self.transaction() as db:
-            db.executemany("INSERT OR IGNORE INTO power VALUES (?, ?, ?, ?)", points)
-
     def forget(self) -> None:
         """Let go what nobody looks at any more."""
         with self.transaction() as db:
-            db.execute("DELETE FROM power WHERE at_s < ?", (int(self.clock()) - POWER_KEPT_S,))
+            db.execute("DELETE FROM alarm WHERE at < ?", (self.clock() - ALARMS_KEPT_S,))
 
     def _secret(self) -> str:
         """Return what cookies are signed with; made once."""

@@ -45,9 +45,6 @@ CREATE TABLE IF NOT EXISTS command (
     status TEXT NOT NULL DEFAULT 'sent', code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS commands_by_socket ON command (gateway, port, until);
 CREATE INDEX IF NOT EXISTS unanswered ON command (status) WHERE status = 'sent';
-CREATE TABLE IF NOT EXISTS power (
-    gateway TEXT NOT NULL, session_id TEXT NOT NULL, at_s INTEGER NOT NULL, power_w REAL NOT NULL,
-    PRIMARY KEY (gateway, session_id, at_s)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 BUSY_MS = 10_000

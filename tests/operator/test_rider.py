@@ -13,10 +13,13 @@ import pytest
 from chargerd.cli.demo_rider import Page
 from chargerd.operator.hooks import Payment
 from chargerd.operator.link import Broker
+from chargerd.operator.picture import Curve
 from chargerd.operator.prices import load
+from chargerd.operator.rides import Goal, NewRide
+from chargerd.operator.store import TakenError
 from chargerd.operator.words import LANGUAGES, words
 from tests.operator.rig import Phone, Rig
-from tests.operator.said import STREAM, charging, ended, presence, row, state, under_way
+from tests.operator.said import AT, STREAM, charging, ended, presence, row, state, under_way
 
 EVIL = "<script>alert(1)</script>\"'&{{7*7}}"
 
@@ -509,9 +512,11 @@ async def _first_event(rig: Rig) -> str:
         path_params={"gateway": "shed-1", "port": "A01"}, headers={}, query_params={}, cookies={}
     )
     response = await routes.endpoint(request)  # type: ignore[attr-defined]
-    async for event in response.body_iterator:
-        return str(event)
-    raise AssertionError("no event")
+    events = response.body_iterator
+    try:
+        return str(await anext(events))
+    finally:
+        await events.aclose()
 
 
 @pytest.mark.parametrize(
@@ -593,3 +598,37 @@ def test_the_cost_so_far_counts_each_second_at_its_own_tier(rig: Rig) -> None:
 
 def test_a_broker_says_where_it_is_and_no_password() -> None:
     assert str(Broker(host="b", port=8883, password="hush", tls=True)) == "mqtts://b:8883"
+
+
+def test_of_two_that_are_stored_together_the_first_has_the_socket(rig: Rig) -> None:
+    rides = [
+        NewRide("shed-1", "A01", phone, tap, Goal())
+        for phone, tap in (("a", "1"), ("a", "2"), ("a", "1"), ("b", "3"))
+    ]
+    kept = [rig.store.open_ride(ride, ride.command(rig.store.tariff, AT)) for ride in rides[:3]]
+    assert kept == [rides[0].session_id] * 3, "of one phone, be it another sheet"
+    with pytest.raises(TakenError):
+        rig.store.open_ride(rides[3], rides[3].command(rig.store.tariff, AT))
+    assert len(rig.store.all("SELECT * FROM command")) == 1
+
+
+def test_a_long_curve_stays_small(rig: Rig) -> None:
+    line = Curve()
+    for second in range(8 * 3600):
+        line.add(float(second), 150.0, rig.store.tariff, max(1.0, second / 120))
+    assert len(line.points) <= 240
+    assert line.points[0][0] == 0.0
+    assert line.points[-1][0] > 7.5 * 3600
+
+
+def test_alarms_of_last_season_are_let_go(rig: Rig) -> None:
+    rig.say("up/event", row(1))
+    rig.care(91 * 86_400)
+    assert rig.store.all("SELECT * FROM alarm") == []
+    assert len(rig.store.all("SELECT * FROM ledger")) == 1
+
+
+def test_a_page_that_is_closed_is_forgotten(rig: Rig) -> None:
+    rig.shed("A01")
+    asyncio.run(_first_event(rig))
+    assert rig.picture.reading() == 0
