@@ -83,6 +83,8 @@ class Gateway:
     until: float = 0.0
     conn: int = 0
     lost_at: float | None = None
+    shut: bool = False
+    """Whether it was stopped in order: its relays are open then; else what charges goes on charging."""
     stream: str | None = None
     last: int = 0
     first: int = 1
@@ -147,10 +149,10 @@ class Picture:
             gateway.first = whole(stood, "first")
             gateway.until = self._clock() + (PRESENCE_S if message.expires_s is None else message.expires_s)
             if not gateway.online:
-                gateway.online, gateway.lost_at = True, None
+                gateway.online, gateway.lost_at, gateway.shut = True, None, False
                 self._all_of(gateway)
         elif conn >= gateway.conn:  # No old death comes after a newer birth.
-            gateway.conn = conn
+            gateway.conn, gateway.shut = conn, body.get("cause") == "shutdown"
             self._offline(gateway)
 
     def _offline(self, gateway: Gateway) -> None:

@@ -117,12 +117,12 @@ class Standings:
         if port.session == session:
             return self._under_way(port, gateway, ride)
         if not gateway.online:
-            return ("asked", "") if ride["status"] == "asked" else ("mine_offline", "")
+            return ("asked", "") if ride["status"] == "asked" else (_away(gateway), "")
         return {"asked": "asked", "accepted": "starting"}.get(ride["status"], "settling"), ""
 
     def _under_way(self, port: Port, gateway: Gateway, ride: sqlite3.Row) -> tuple[str, str]:
         if not gateway.online:
-            return "mine_offline", ""
+            return _away(gateway), ""
         if port.state == "charging":
             flows = ride["status"] == "done" or (port.power_w or 0.0) >= CURRENT_FLOWS_W
             return ("charging" if flows else "plug_in"), ""
@@ -157,3 +157,8 @@ class Standings:
             "AND status IN ('sent', 'accepted')"
         )
         return self._store.one(query, ride["gateway"], ride["session_id"], self._store.clock()) is not None
+
+
+def _away(gateway: Gateway) -> str:
+    """Return how a ride stands whose gateway is away: one that was stopped in order has opened its relays."""
+    return "mine_shut" if gateway.shut else "mine_offline"

@@ -266,6 +266,21 @@ def test_a_charge_goes_on_while_its_gateway_cannot_be_reached(rig: Rig) -> None:
     assert rig.commands[-1].ttl_s == 300
 
 
+def test_a_charge_whose_gateway_was_stopped_in_order_does_not_go_on(rig: Rig) -> None:
+    rig.shed("A01")
+    phone = Phone(rig)
+    session = begun(rig, phone)
+    rig.reply("accepted")
+    rig.say("state/port/A01", charging(session))
+    rig.say("state/gateway", {**presence(0, status="offline"), "cause": "shutdown"})
+    page = phone.socket()
+    assert page.kind == "mine_shut"
+    assert "The socket is off." in page.text
+    rig.say("state/gateway", presence(0, conn=2))
+    rig.say("state/gateway", {**presence(0, status="offline", conn=2), "cause": "lost"})
+    assert phone.socket().kind == "mine_offline"
+
+
 def test_a_start_nobody_answers_is_void_and_said_so(rig: Rig) -> None:
     rig.shed("A01")
     phone = Phone(rig)

@@ -82,6 +82,7 @@ class Walk:
         self.browser.type("input[name=user]", ACCOUNT.user)
         self.browser.type("input[name=password]", ACCOUNT.password)
         self.browser.click("main button")
+        self.browser.wait_for(self._reader.words("office.under_way"))
         return self._reader.words
 
 
