@@ -43,9 +43,10 @@ from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import readings, starting, suspending
 from chargerd.core.port.charge import settle_interrupted
-from chargerd.core.port.condition import Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.latching import tell_unconfirmed
+from chargerd.core.port.port import Port, Surroundings
 from chargerd.core.port.rules import Trigger
+from chargerd.core.port.suspending import take_up
 from chargerd.core.port.table import react
 from chargerd.core.session import SessionRecord, Warmth
 from chargerd.core.site.board_events import BoardEvents, BoardNews, note_shown, of_another_line
@@ -135,7 +136,7 @@ class Station:
             self._warm(Warmth(port=record.order.port, theta=record.theta, at=record.at), now)
             port = self._ports.get(record.order.port)
             if port is not None and port.id not in stopped and suspending.may_go_on(port, record, now):
-                port.take_up(record, now, unanswered=record.order.command in unanswered)
+                take_up(port, record, now, unanswered=record.order.command in unanswered)
                 continue
             resolution = self._resolution(record.order.port)
             self._out.tell(SessionEnded(settlement=settle_interrupted(record, resolution)))
@@ -291,7 +292,7 @@ class Station:
         for port in due:
             # Judged first: a lease is not renewed for a meter that went stale in the same moment.
             react(port, Trigger.WAKE, event, now)
-            port.tell_unconfirmed(now)
+            tell_unconfirmed(port, now)
             signal = port.relay.wake(now.instant, self._out)
             if signal is not None:
                 react(port, SIGNALS[signal], event, now)

@@ -27,8 +27,8 @@ BOARD_BENDS: tuple[Bend, ...] = (
         _RELAY + "test_an_opening_that_was_sent_is_read_back_though_nobody_confirmed_it",
     ),
     Bend(
-        "port.port",
-        "if self.relay.phase is Phase.CLOSING and self.relay.closed_from is not None:",
+        "port.ending",
+        "if port.relay.phase is Phase.CLOSING and port.relay.closed_from is not None:",
         "if False:",
         _RELAYS + "test_what_flowed_through_a_closing_that_was_not_read_back_is_counted",
     ),
@@ -89,7 +89,7 @@ BOARD_BENDS: tuple[Bend, ...] = (
         ("early",),
     ),
     Bend(
-        "port.port",
+        "port.starting",
         "if session.pending_start is not None and session.image.loaded:",
         "if session.pending_start is not None:",
         _RELAYS + "test_a_start_is_done_once_something_draws",

@@ -177,7 +177,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
         "scenarios.test_requests:test_it_is_at_rest_when_no_session_goes_on_whatever_relays_say",
     ),
     Bend(
-        "port.starting",
+        "port.admission",
         "return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))",
         "return bool(port.obstacles(now))",
         _BEGUN + "test_a_start_in_the_moment_of_the_beginning_is_accepted_and_waits",
@@ -209,21 +209,21 @@ BEGUN_BENDS: tuple[Bend, ...] = (
         _BEGUN + "test_no_contactor_closes_above_a_relay_that_nobody_has_read",
     ),
     Bend(
-        "port.starting",
+        "port.admission",
         "or (no_room(port, request, now) and port.room_unclear())",
         "",
         _BEGUN + "test_nor_from_one_that_may_not_wait_where_others_may",
     ),
     Bend(
-        "port.port",
+        "port.admission",
         "if code not in {Code.BUSY, Code.CIRCUIT_FULL}]",
         "if code is Code.LATCHED]",
         _BEGUN + "test_what_comes_up_while_it_waits_ends_it",
     ),
     Bend(
-        "port.port",
-        "if self.relay.phase is Phase.OPEN or unknown:",
-        "if self.relay.phase is Phase.OPEN:",
+        "port.ending",
+        "if port.relay.phase is Phase.OPEN or unknown:",
+        "if port.relay.phase is Phase.OPEN:",
         _BEGUN + "test_a_stop_while_it_waits_ends_it_at_once",
     ),
     Bend(
@@ -340,9 +340,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         ("duration_limit",),
         (("full_stop", False),),
     ),
-    Bend(
-        "port.condition", "self.station.leaving or self.disabled() is not None", "self.station.leaving", _SERVICE
-    ),
+    Bend("port.port", "self.station.leaving or self.disabled() is not None", "self.station.leaving", _SERVICE),
     Bend(
         "station",
         "availability=Availability(disabled)",
@@ -350,14 +348,14 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         _SAID + "test_it_survives_a_restart",
     ),
     Bend(
-        "port.starting",
+        "port.admission",
         '        PortState.STARTING: (Reply("withdraw", untouched, withdraw),),\n',
         "",
         _SAID + "test_no_relay_closes_for_a_start_once_its_port_is_disabled",
         ("turn", "A01"),
     ),
     Bend(
-        "port.starting",
+        "port.admission",
         "    return not port.session.touched",
         "    return True",
         _SAID + "test_a_session_that_comes_back_from_a_suspension_goes_on_though_its_port_is_disabled",
@@ -381,7 +379,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
         _SAID + "test_a_circuit_takes_every_port_below_with_it",
     ),
     Bend(
-        "port.starting",
+        "port.admission",
         '        PortState.QUEUED: (Reply("withdraw", always, withdraw),),\n',
         "",
         _SAID + "test_a_start_that_waits_for_its_circuit_is_withdrawn",

@@ -30,8 +30,8 @@ MINE, OTHERS = (1, 2), (3, 4)
 _STAYS_OPEN, _CLOSES = (("closes", False),), (("closes", True),)
 
 LINE_BENDS: tuple[Bend, ...] = (
-    Bend("port.condition", "self.station.lines.changed(self.id)", "False", _ANOTHER),
-    Bend("port.condition", " or self.station.lines.pending(self.id)", "", _WAITS),
+    Bend("port.port", "self.station.lines.changed(self.id)", "False", _ANOTHER),
+    Bend("port.port", " or self.station.lines.pending(self.id)", "", _WAITS),
     Bend("port.suspending", "and port.station.lines.recognised(port.id)", "and True", _GOES_ON, ((5, 6), False)),
     Bend("port.suspending", "lines.recognised(port.id)", "lines.steady(port.id)", _GOES_ON, (None, False)),
     Bend(
@@ -69,7 +69,7 @@ LINE_BENDS: tuple[Bend, ...] = (
         "pass",
         "scenarios.test_exchanged_lines:test_nobody_pays_for_what_the_other_lines_meter_has_counted",
     ),
-    Bend("port.condition", "and self.station.lines.steady(self.id)", "", _ON_THE_WAY),
+    Bend("port.starting", "and port.station.lines.steady(port.id)", "", _ON_THE_WAY),
     Bend("port.suspending", "and port.station.lines.recognised(port.id)", "", _RESTARTED),
     Bend("boards.lines", "if event.kind is not FaultKind.OFFLINE:", "if True:", _AWAY),
     Bend("boards.lines", "self._told.setdefault(board, None)", "self._told[board] = None", _UNHEARD),
@@ -121,8 +121,8 @@ LINE_BENDS: tuple[Bend, ...] = (
         _KEPT_OPEN,
     ),
     Bend("site.sharing", "and self._station.lines.steady(port.id)\n", "\n", _QUEUED),
-    Bend("port.condition", "return self.shown_open is False", "return False", _ASTRAY, (OTHERS,), _STAYS_OPEN),
-    Bend("port.port", "        self.shown_open = False\n", "", _UNREAD),
+    Bend("port.latching", "return port.shown_open is False", "return False", _ASTRAY, (OTHERS,), _STAYS_OPEN),
+    Bend("port.starting", "    port.shown_open = False\n", "", _UNREAD),
     Bend(
         "site.board_events",
         "not port.station.lines.vouched(port.plan.relay.board)",
@@ -145,9 +145,7 @@ LINE_BENDS: tuple[Bend, ...] = (
         "if event.closed:\n        pass",
         _FOUND_CLOSED,
     ),
-    Bend(
-        "port.condition", "return self.shown_open is False", "return not self.shown_open", _BEGUN, (MINE, 1800.0)
-    ),
+    Bend("port.latching", "return port.shown_open is False", "return not port.shown_open", _BEGUN, (MINE, 1800.0)),
     Bend("site.board_events", "port.shown_open is None or port.shown_open_at", "port.shown_open_at", _NEVER_READ),
     Bend("site.board_events", "_unshow(port)", "pass", _LATELY, (), (("told_again", False),)),
     Bend("site.board_events", "or port.shown_open_at >= since", "or True", _LATELY, (), (("told_again", True),)),

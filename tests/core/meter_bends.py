@@ -172,8 +172,8 @@ METER_BENDS: tuple[Bend, ...] = (
         _METERS + "test_a_power_that_is_not_read_is_not_held_for_long",
     ),
     Bend(
-        "port.port",
-        "        self.frozen.try_again()\n",
+        "port.starting",
+        "    port.frozen.try_again()\n",
         "",
         _METERS + "test_the_register_gets_another_chance_and_not_a_fourth_one",
     ),
@@ -184,7 +184,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _METERS + "test_what_the_register_has_not_counted_is_billed_as_an_estimate",
     ),
     Bend("port.readings", "port.frozen.dead or explained", "explained", _DEAD),
-    Bend("port.condition", " or self.frozen.dead,", ",", _DEAD),
+    Bend("port.port", " or self.frozen.dead,", ",", _DEAD),
     Bend(
         "port.readings",
         "port.frozen.dead or explained",

@@ -61,14 +61,14 @@ RELAY_BENDS: tuple[Bend, ...] = (
     ),
     # Closings that wait in their bus.
     Bend(
-        "port.condition",
+        "port.starting",
         "if other.relay.closing:",
         "if False:",
         "scenarios.test_contactors:test_closings_that_wait_in_their_bus_go_out_one_a_second",
         (2.4,),
     ),
     Bend(
-        "port.condition",
+        "port.starting",
         "after(other.relay.last_closing, BETWEEN_CLOSINGS)",
         "now.instant",
         "scenarios.test_contactors:test_closings_that_wait_in_their_bus_go_out_one_a_second",

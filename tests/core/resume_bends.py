@@ -113,9 +113,9 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _RESUME + "test_a_clock_that_proves_nothing_is_waited_for",
     ),
     Bend(
-        "port.port",
-        "            self.out.do(Checkpoint(records=(self.record(now),)))\n",
-        "            pass\n",
+        "port.ending",
+        "        port.out.do(Checkpoint(records=(port.record(now),)))\n",
+        "        pass\n",
         _RESUME + "test_a_trip_that_was_not_settled_before_the_crash_stays_a_trip",
     ),
     Bend(
@@ -143,7 +143,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
         _OUTAGES + "test_a_circuit_sheds_the_newest_session_even_if_an_older_one_was_begun_on_another_boot",
     ),
     Bend(
-        "port.port",
+        "port.ending",
         "peak=session.peak)",
         "peak=session.totals.peak)",
         _OUTAGES + "test_a_session_that_does_not_go_on_is_none_that_found_nothing_behind_its_relay",
@@ -202,16 +202,16 @@ RESUME_BENDS: tuple[Bend, ...] = (
         ("frozen", "suspended meter_frozen"),
     ),
     Bend(
-        "port.port",
-        "record, self.models, now",
-        "record, type(self.models).of(self.plan), now",
+        "port.suspending",
+        "record, port.models, now",
+        "record, type(port.models).of(port.plan), now",
         _KNOWN,
         ("heat", "tripped port_temperature"),
     ),
     Bend(
-        "port.port",
-        "order, self.models, now",
-        "order, type(self.models).of(self.plan), now",
+        "port.admission",
+        "order, port.models, now",
+        "order, type(port.models).of(port.plan), now",
         "scenarios.test_heat:test_a_socket_of_seventy_degrees_is_opened_after_thirty_seconds",
     ),
 )

@@ -25,8 +25,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import Limits
 from chargerd.core.port import table
-from chargerd.core.port.condition import Step
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Port, Step
 from chargerd.core.port.rules import Handler
 from chargerd.core.port.table import HANDLERS, ask
 from chargerd.core.session import Order, Source

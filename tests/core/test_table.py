@@ -12,8 +12,7 @@ from chargerd.core.events import DeadlineReached, Event, Request
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.port import rules
-from chargerd.core.port.condition import Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Port, Surroundings
 from chargerd.core.port.rules import Trigger, UnlistedTransition
 from chargerd.core.port.table import HANDLERS, PROTECT, TABLE, ask, react
 from chargerd.core.session import Source

@@ -132,9 +132,9 @@ TREE_BENDS: tuple[Bend, ...] = (
     Bend("circuits.circuit", "[place] >= RELIEVED * rating", "[place] >= OVERLOAD * rating", _ONE_PHASE),
     # How relays close.
     Bend(
-        "port.condition",
-        "{circuit.plan.id for circuit in self.circuits.place(self.id).above}",
-        "{circuit.plan.id for circuit in self.circuits.place(self.id).above[:1]}",
+        "port.starting",
+        "{circuit.plan.id for circuit in port.circuits.place(port.id).above}",
+        "{circuit.plan.id for circuit in port.circuits.place(port.id).above[:1]}",
         _HERE + "test_closings_below_different_circuits_go_out_one_a_second_for_the_one_above",
     ),
     Bend(

@@ -9,7 +9,7 @@ _SUSPEND = "scenarios.test_suspensions:"
 _REFUSED = _HERE + "test_current_through_a_relay_whose_board_refuses_to_be_read_locks_it_out"
 _BLIND = _HERE + "test_a_blind_relay_that_nothing_opens_costs_the_contactor_until_it_is_confirmed"
 _DEAD_LINE = _HERE + "test_a_contactor_whose_own_line_is_well_waits_for_no_relay_of_a_dead_one"
-_RULE = 'UNCONFIRMED: Rules = (Rule("out_of_control", latching.load_unconfirmed, latching.out_of_control),)'
+_RULE = 'UNCONFIRMED: Rules = (Rule("out_of_control", latching.load_unconfirmed, latching.lock_out_unconfirmed),)'
 
 UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     Bend(
@@ -43,46 +43,46 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     ),
     Bend("site.contactors", " and not port.unconfirmed(now)\n", "\n", _DEAD_LINE),
     Bend(
-        "port.condition",
-        "self.relay.board_lost or (self.unconfirmed(now) and self.blind(now))",
-        "self.relay.board_lost",
+        "port.latching",
+        "port.relay.board_lost or (port.unconfirmed(now) and port.blind(now))",
+        "port.relay.board_lost",
         _BLIND,
     ),
     Bend(
-        "port.condition",
-        "return cut_off and self.relay.told_open_at is not None",
+        "port.latching",
+        "return cut_off and port.relay.told_open_at is not None",
         "return False",
         _HERE + "test_no_meter_below_an_open_contactor_tells_that_a_relay_is_open",
     ),
     Bend(
-        "port.condition",
-        "if self.station.dead_men.lapses(self.plan.relay):\n            return False\n        if self.relay",
-        "if self.relay",
+        "port.latching",
+        "if port.station.dead_men.lapses(port.plan.relay):\n        return False\n    if port.relay",
+        "if port.relay",
         _HERE + "test_a_blind_relay_that_lapses_costs_its_own_port_only",
     ),
     Bend(
-        "port.condition",
+        "port.port",
         "return self.frozen.dead or not speaks",
         "return not speaks",
         _HERE + "test_a_frozen_meter_is_blind",
     ),
     Bend(
-        "port.condition",
-        "else after(told, self.shown_within())",
+        "port.latching",
+        "else after(told, port.shown_within())",
         "else told",
         _HERE + "test_what_a_meter_showed_before_it_could_show_an_opening_is_no_evidence",
     ),
-    Bend("port.condition", "return flows or draws", "return flows", _HERE + "test_power_alone_is_a_load_too"),
-    Bend("port.condition", '"relay_board_lost", "relay_unconfirmed"}', '"relay_board_lost"}', _REFUSED, (9.0,)),
+    Bend("port.latching", "return flows or draws", "return flows", _HERE + "test_power_alone_is_a_load_too"),
+    Bend("port.latching", '"relay_board_lost", "relay_unconfirmed"}', '"relay_board_lost"}', _REFUSED, (9.0,)),
     Bend(
         "port.latching",
-        "    if port.load_unconfirmed(now):\n        port.lock_out_unconfirmed(now)\n",
+        "    if carries_unconfirmed(port, now):\n        lock_out_unconfirmed(port, now)\n",
         "",
         _HERE + "test_a_reset_does_not_feed_a_relay_that_is_still_unconfirmed",
     ),
     Bend(
-        "port.port",
-        "        elif self.charge is None:\n            self.rest(now)\n",
+        "port.latching",
+        "    elif port.charge is None:\n        port.rest(now)\n",
         "",
         _HERE + "test_an_idle_port_that_closes_by_itself_and_whose_board_then_dies",
         (),
@@ -97,8 +97,8 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
     # Settled while current is seen.
     Bend(
         "port.ending",
-        "return port.step is Step.ENERGY and port.has_register() and not port.load_seen(now)",
-        "return port.step is Step.ENERGY and port.has_register()",
+        "return port.step is Step.ENERGY and has_register(port) and not port.load_seen(now)",
+        "return port.step is Step.ENERGY and has_register(port)",
         _HERE + "test_no_session_is_settled_by_a_register_alone",
     ),
     Bend(
@@ -114,13 +114,13 @@ UNCONFIRMED_BENDS: tuple[Bend, ...] = (
         _HERE + "test_a_session_is_settled_a_day_after_its_start_whatever_is_seen",
     ),
     Bend(
-        "port.port",
-        "if self.session.touched and self.load_seen(now):",
+        "port.latching",
+        "if port.session.touched and port.load_seen(now):",
         "if False:",
         _SUSPEND + "test_current_after_the_lease_locks_the_port_out",
     ),
     Bend(
-        "port.condition",
+        "port.port",
         " and self.seen.current_fresh(now.instant)",
         "",
         _HERE + "test_a_meter_that_falls_silent_has_not_seen_a_current",

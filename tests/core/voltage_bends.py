@@ -175,13 +175,13 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
         _VOLTAGE + "test_a_session_that_waits_for_its_meter_does_not_close_at_a_wrong_voltage",
     ),
     Bend(
-        "port.condition",
-        "            and not self.mains.out(now.instant)\n",
+        "port.starting",
+        "        and not port.mains.out(now.instant)\n",
         "",
         _VOLTAGE + "test_nor_closed_when_it_goes_wrong_during_the_start",
     ),
     Bend(
-        "port.condition",
+        "port.port",
         "            Code.VOLTAGE: self.mains.out(now.instant),\n",
         "",
         _VOLTAGE + "test_nothing_is_started_at_a_wrong_voltage",

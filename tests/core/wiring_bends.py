@@ -29,7 +29,7 @@ WIRING_BENDS: tuple[Bend, ...] = (
     Bend("site.wiring", "self._stays.add(other.id)", "pass", _WELD),
     Bend(
         "site.wiring",
-        "port.lock_out_unconfirmed(now, other.seen.current)",
+        "lock_out_unconfirmed(port, now, other.seen.current)",
         "pass",
         "scenarios.test_unconfirmed:test_a_suspected_relay_that_nobody_can_read_and_whose_current_stays_is_locked_out",
     ),
@@ -85,7 +85,7 @@ WIRING_BENDS: tuple[Bend, ...] = (
     Bend(
         "site.wiring", " and closed <= since:", ":", _HERE + "test_what_flowed_before_the_closing_is_not_suspected"
     ),
-    Bend("port.condition", "self.id in self.station.suspects\n            or any(", "any(", _OPEN),
+    Bend("port.port", "self.id in self.station.suspects\n            or any(", "any(", _OPEN),
     Bend("site.wiring", "GIVE_UP = Seconds(15.0)", "GIVE_UP = Seconds(60.0)", _OPEN),
     Bend(
         "site.wiring",

@@ -197,6 +197,8 @@ def functions_of_the_core() -> set[str]:
             match node:
                 case ast.keyword(arg="function", value=ast.Constant(value=str(name))):
                     found.add(name)
+                case ast.Call(func=ast.Name(id="lock_out"), args=[_, ast.Constant(value=str(name)), *_]):
+                    found.add(name)
                 case ast.Call(
                     func=ast.Attribute(attr="fail" | "lock_out" | "_latch_contactor" | "_suspend_below"), args=args
                 ):

@@ -2,7 +2,7 @@
 
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import Request
-from chargerd.core.port.condition import Ending, PortCondition
+from chargerd.core.port.port import Ending, Port
 from chargerd.core.session import Order, StopReason
 from chargerd.core.units import CommandId, SessionId
 
@@ -22,14 +22,14 @@ _WITHOUT_LOAD = frozenset(
 """What ends a session that finds no load: its own time, or somebody who does not wait for it."""
 
 
-def answer(port: PortCondition, order: Order, status: ReplyStatus, code: Code, message: str = "") -> None:
+def answer(port: Port, order: Order, status: ReplyStatus, code: Code, message: str = "") -> None:
     """Answer a start."""
     if order.command is not None:
         _say(port, order.command, "start", status, code, message, order.session)
 
 
 def answer_request(
-    port: PortCondition,
+    port: Port,
     request: Request,
     status: ReplyStatus,
     code: Code,
@@ -41,7 +41,7 @@ def answer_request(
         _say(port, request.command, request.name, status, code, message, session)
 
 
-def answer_start(port: PortCondition, status: ReplyStatus, code: Code, message: str = "") -> None:
+def answer_start(port: Port, status: ReplyStatus, code: Code, message: str = "") -> None:
     """Say the last word to the start of the session under way, once."""
     session = port.session
     if session.pending_start is not None:
@@ -49,14 +49,14 @@ def answer_start(port: PortCondition, status: ReplyStatus, code: Code, message: 
         session.pending_start = None
 
 
-def drop_raise(port: PortCondition, code: Code, message: str = "") -> None:
+def drop_raise(port: Port, code: Code, message: str = "") -> None:
     """Tell whoever wanted higher limits, and still waits for the journal, that nothing comes of it."""
     pending, port.session.pending_raise = port.session.pending_raise, None
     if pending is not None:
         answer_request(port, pending.event, ReplyStatus.FAILED, code, message)
 
 
-def last_words(port: PortCondition, ending: Ending) -> None:
+def last_words(port: Port, ending: Ending) -> None:
     """Answer the commands that waited for this session to start or to end."""
     session = port.session
     drop_raise(port, Code.FAILED, "the session has ended")
@@ -68,7 +68,7 @@ def last_words(port: PortCondition, ending: Ending) -> None:
 
 
 def _say(
-    port: PortCondition,
+    port: Port,
     command: CommandId,
     name: str,
     status: ReplyStatus,

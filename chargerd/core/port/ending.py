@@ -2,18 +2,26 @@
 
 from collections.abc import Callable
 
-from chargerd.core.commands import Code, ReplyStatus
+from chargerd.core.boards.relay import Phase
+from chargerd.core.commands import Checkpoint, Code, Pace, ReadEnergy, ReplyStatus, SetPace
 from chargerd.core.events import Event, StopRequested
+from chargerd.core.facts import (
+    RelayOpenCircuit,
+    SessionEnded,
+)
 from chargerd.core.metering.pickup import reached
+from chargerd.core.metering.thermal import WORTH_KEEPING
 from chargerd.core.moment import Moment
-from chargerd.core.port.answers import answer_request
-from chargerd.core.port.condition import Step
-from chargerd.core.port.port import Port
+from chargerd.core.port.answers import answer_request, drop_raise, last_words
+from chargerd.core.port.port import Ending, Port, Step
 from chargerd.core.port.rules import AT_REST, GOING_ON, Handler, Reply, always, step_timed_out
 from chargerd.core.protection.session_limits import LONGEST_SESSION
-from chargerd.core.session import Source, StopReason
-from chargerd.core.units import after
+from chargerd.core.session import Source, StopDetail, StopReason, Warmth
+from chargerd.core.units import Instant, Seconds, after
 from chargerd.core.view import PortState
+
+UNCONFIRMED_END = Seconds(15.0)
+"""How long a session waits for its relay to be read back open on a board without leases before it is settled."""
 
 
 def unnamed(_port: Port, request: StopRequested, _now: Moment) -> bool:
@@ -46,13 +54,13 @@ def still_leased(port: Port, event: Event, now: Moment) -> bool:
 
 def register_read(port: Port, _event: Event, now: Moment) -> bool:
     """Hold once the register an ending session waits for is read, and no current is seen any more."""
-    return port.step is Step.ENERGY and port.has_register() and not port.load_seen(now)
+    return port.step is Step.ENERGY and has_register(port) and not port.load_seen(now)
 
 
 def end_by_circuit(port: Port, now: Moment) -> None:
     """Open and end the session, as a circuit demands."""
     assert port.intervention is not None
-    port.end(port.intervention.reason, port.intervention.detail, now, code=port.intervention.code)
+    end(port, port.intervention.reason, port.intervention.detail, now, code=port.intervention.code)
 
 
 def refuse_stop(code: Code, message: str = "") -> Callable[[Port, StopRequested, Moment], None]:
@@ -68,7 +76,7 @@ def stop(port: Port, request: StopRequested, now: Moment) -> None:
     """End the session because somebody asked for it."""
     remember_stop(port, request, now)
     reason = StopReason.REMOTE if request.source is Source.REMOTE else StopReason.LOCAL
-    port.end(reason, None, now)
+    end(port, reason, None, now)
 
 
 def remember_stop(port: Port, request: StopRequested, _now: Moment) -> None:
@@ -81,12 +89,12 @@ def remember_stop(port: Port, request: StopRequested, _now: Moment) -> None:
 def end_by_verdict(port: Port, now: Moment) -> None:
     """End the session for the verdict's reason."""
     assert port.verdict is not None
-    port.end(port.verdict.reason, port.verdict.detail, now)
+    end(port, port.verdict.reason, port.verdict.detail, now)
 
 
 def wait_for_lapse(port: Port, now: Moment) -> None:
     """Wait on until the last lease must have ended."""
-    port.take_step(Step.OPEN, port.give_up_at(now))
+    port.take_step(Step.OPEN, give_up_at(port, now))
 
 
 def wait_on(port: Port, now: Moment) -> None:
@@ -94,19 +102,110 @@ def wait_on(port: Port, now: Moment) -> None:
     port.take_step(port.step, port.step_deadline(now))
 
 
+def shut_down(port: Port, now: Moment) -> None:
+    """End the session because the daemon leaves."""
+    end(port, StopReason.SHUTDOWN, None, now)
+
+
+def end(
+    port: Port, reason: StopReason, detail: StopDetail | None, now: Moment, *, code: Code | None = None
+) -> None:
+    """Open and end the session; the settlement follows when the relay is open and the register read."""
+    unknown = port.step is Step.KNOWN
+    stop_charging(port, now)
+    port.recover_until = port.return_at = None
+    port.circuits.leave(port.id)
+    drop_raise(port, Code.FAILED, "the session has ended")
+    port.ending = Ending(reason=reason, detail=detail, code=code)
+    port.enter(PortState.STOPPING, now)
+    port.take_step(Step.OPEN, give_up_at(port, now))
+    if port.relay.phase is Phase.OPEN or unknown:
+        opened(port, now)
+    if port.charge is not None and port.charge.charged:
+        # Whoever finds it after a crash must not let it go on.
+        port.out.do(Checkpoint(records=(port.record(now),)))
+
+
+def stop_charging(port: Port, now: Moment) -> None:
+    """Open the relay, unless it is known to be open. A closing that was written counts, read back or not."""
+    if port.relay.phase is Phase.CLOSING and port.relay.closed_from is not None:
+        count_from_closing(port)
+    if port.relay.phase is not Phase.OPEN:
+        port.relay.open(now.instant, port.out)
+    port.session.image.open()
+
+
 def opened(port: Port, now: Moment) -> None:
-    """The relay of an ending session is open."""
-    port.opened(now)
+    """The relay of an ending session is open: read the register, unless there is nothing to settle by it."""
+    count_open(port, now)
+    if not port.session.touched or port.session.kept is not None:
+        finish(port, now)
+        return
+    port.sequence_from = now.instant
+    port.take_step(Step.ENERGY, port.step_deadline(now))
+    port.out.do(ReadEnergy(port=port.id))
+
+
+def count_open(port: Port, now: Moment) -> None:
+    """Charging time ends: now, or with the last confirmed lease, whichever was earlier."""
+    until = port.contact_until(now.instant)
+    port.session.totals.open(until)
+    port.session.contact_opened(until)
 
 
 def finish(port: Port, now: Moment) -> None:
-    """Settle the session."""
-    port.finish(now)
+    """Settle: the session's one record, and the last words to whoever asked."""
+    session, ending = port.session, port.ending
+    assert ending is not None
+    count_open(port, now)
+    session.resume(now)
+    stop = None
+    if port.step is Step.ENERGY and has_register(port):
+        assert port.seen.energy is not None
+        assert port.seen.energy_at is not None
+        session.totals.register(port.seen.energy, port.seen.energy_at)
+        stop = port.seen.energy
+    port.out.tell(SessionEnded(settlement=session.settle(ending.reason, ending.detail, stop, now)))
+    last_words(port, ending)
+    if port.weld.never_drew(charged=session.charged, peak=session.peak):
+        port.out.tell(RelayOpenCircuit(port=port.id))
+    port.charge, port.ending = None, None
+    warmth = warmth_of(port, now)
+    if warmth is not None:
+        port.out.do(Checkpoint(records=(), warmths=(warmth,)))
+    port.out.do(SetPace(port=port.id, pace=Pace.IDLE))
+    port.rest(now)
 
 
-def shut_down(port: Port, now: Moment) -> None:
-    """End the session because the daemon leaves."""
-    port.end(StopReason.SHUTDOWN, None, now)
+def warmth_of(port: Port, now: Moment) -> Warmth | None:
+    """Return how warm its wire is, for the journal; `None` for one that is cold and was so before."""
+    theta = port.thermal.theta(now.instant)
+    was_told, port.warmth_told = port.warmth_told, theta >= WORTH_KEEPING
+    return Warmth(port=port.id, theta=theta, at=now) if was_told or port.warmth_told else None
+
+
+def count_from_closing(port: Port) -> None:
+    """Let charging time run from the write that closed the relay on."""
+    totals, began = port.session.totals, port.relay.closed_from
+    assert began is not None
+    port.session.contact_closed(began)
+    totals.close(began)
+    assert port.seen.signed_power is not None
+    assert port.seen.power_at is not None
+    if port.seen.power_at >= began:
+        totals.hold(port.seen.signed_power, port.seen.power_at)
+
+
+def give_up_at(port: Port, now: Moment) -> Instant:
+    """Return when a session is settled though its relay was not read back open."""
+    patience = after(now.instant, UNCONFIRMED_END)
+    lapsed = port.relay.surely_open_at
+    return patience if lapsed is None else max(lapsed, port.step_deadline(now))
+
+
+def has_register(port: Port) -> bool:
+    """Say whether the register was read since the sequence began."""
+    return port.seen.energy_at is not None and port.seen.energy_at > port.sequence_from
 
 
 _NAMING = (

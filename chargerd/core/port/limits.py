@@ -15,8 +15,10 @@ from chargerd.core.events import Event, UpdateRequested
 from chargerd.core.facts import SessionUpdated
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, exceeds
+from chargerd.core.port.admission import own_limits
 from chargerd.core.port.answers import answer_request, drop_raise
 from chargerd.core.port.charge import Raise
+from chargerd.core.port.ending import end
 from chargerd.core.port.port import Port
 from chargerd.core.port.rules import AT_REST, GOING_ON, Handler, Reply, always
 from chargerd.core.session import Source, StopDetail, StopReason
@@ -115,7 +117,7 @@ def refuse(code: Code, message: str = "") -> Callable[[Port, UpdateRequested, Mo
 
 def refuse_limits(port: Port, request: UpdateRequested, _now: Moment) -> None:
     """Refuse limits above the port's own, naming those."""
-    answer_request(port, request, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
+    answer_request(port, request, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, own_limits(port))
 
 
 def hear_raise(port: Port, request: UpdateRequested, _now: Moment) -> None:
@@ -178,10 +180,10 @@ def _end_if_passed(port: Port, limits: Limits, now: Moment) -> None:
     drawn, charged = record.energy, record.charging
     if drawn >= (math.inf if limits.energy is None else limits.energy):
         detail = StopDetail(function="energy_limit", measured=drawn, limit=limits.energy, unit="wh")
-        port.end(StopReason.ENERGY_LIMIT, detail, now)
+        end(port, StopReason.ENERGY_LIMIT, detail, now)
     elif charged >= limits.duration:
         detail = StopDetail(function="duration_limit", measured=charged, limit=limits.duration, unit="s")
-        port.end(StopReason.DURATION_LIMIT, detail, now)
+        end(port, StopReason.DURATION_LIMIT, detail, now)
 
 
 _OTHER_SESSION = Reply("wrong_session", other_session, refuse(Code.WRONG_SESSION))

@@ -1,46 +1,171 @@
-"""One port: its relay, its session, and the primitives the state table is made of.
+"""One port: what is known of it, and the few things every phase of its life needs.
 
-What the port does in which state stands in `chargerd.core.port.table`, and what is known of it in
-`chargerd.core.port.condition`; here is how it is done. A port never closes its relay but through the start
-sequence: two agreeing readings, the register, a durable session, the guards once more.
+What it does stands by phase: `admission` (is a start taken), `starting` (the sequence up to current), `suspending`
+(open, and back), `ending` (up to the settlement), `latching` (what holds it open), `limits` (new ones under way).
+Which of it happens when is for `table` to say. A phase's functions take the port; so none of them is found here.
 """
 
-from chargerd.core.boards.relay import Phase
-from chargerd.core.circuits.share import drawn
-from chargerd.core.commands import Checkpoint, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
-from chargerd.core.facts import (
-    Clearing,
-    Latch,
-    PortLockedOut,
-    PortTripped,
-    RelayOpenCircuit,
-    RelayUnconfirmed,
-    RelayUnexpected,
-    SessionEnded,
-    SessionResumed,
-    SessionStarted,
-    SessionSuspended,
-)
-from chargerd.core.metering.thermal import WORTH_KEEPING
-from chargerd.core.moment import Moment, passed
-from chargerd.core.port.answers import answer, answer_start, drop_raise, last_words
-from chargerd.core.port.charge import OUTAGE, Charge
-from chargerd.core.port.condition import BEYOND_CONTROL, Ending, PortCondition, Step
-from chargerd.core.port.resuming import PROOF_WITHIN
-from chargerd.core.protection.function import Result
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from chargerd.core.boards.dead_men import DeadMen
+from chargerd.core.boards.lines import Lines
+from chargerd.core.boards.relay import Phase, RelayWatch
+from chargerd.core.boards.weld import REFRESHES, SETTLING, Weld
+from chargerd.core.circuits.availability import Availability
+from chargerd.core.circuits.tree import Circuits
+from chargerd.core.commands import Code
+from chargerd.core.facts import Clearing, Disabled, Latch
+from chargerd.core.metering.pickup import Recurring, earliest, reached
+from chargerd.core.metering.thermal import START_BELOW
+from chargerd.core.moment import Moment
+from chargerd.core.outbox import Outbox
+from chargerd.core.plan import Limits, PortPlan
+from chargerd.core.port.charge import Charge
+from chargerd.core.protection.function import Models, Result
 from chargerd.core.protection.image import Verdict
-from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason, Warmth
-from chargerd.core.units import Amps, Instant, Seconds, Watts, after
-from chargerd.core.view import PortState
-
-UNBIDDEN_TIMES = 2
-"""A relay found closed this often without a command locks its port out."""
-REOPENINGS = 3
-"""A welded relay is opened this often more, in case it comes loose."""
+from chargerd.core.session import SessionRecord, StopDetail, StopReason
+from chargerd.core.units import Instant, PortId, Seconds, after
+from chargerd.core.view import PortState, PortView
 
 
-class Port(PortCondition):
-    """What may be done with a port. Whoever calls its methods is the state table."""
+class Step(StrEnum):
+    """How far a start or a stop has come."""
+
+    NONE = "none"
+    KNOWN = "known"
+    """Its boards have not been heard of yet: the daemon has just begun."""
+    QUEUE = "queue"
+    READINGS = "readings"
+    PERSIST = "persist"
+    TURN = "turn"
+    """Others of its circuits close first: one relay a second."""
+    POWER = "power"
+    """A contactor above is not closed yet, or what the meter shows since is not known."""
+    CLOSE = "close"
+    FIRST_READING = "first_reading"
+    OPEN = "open"
+    ENERGY = "energy"
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """Why a session is being ended; fixed when the stop begins."""
+
+    reason: StopReason
+    detail: StopDetail | None = None
+    code: Code | None = None
+    """What a start that still waits for its last word is answered, if the reason does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """What a circuit demands of a port below it: why, and how long a suspension may last (`None`: as any may)."""
+
+    reason: StopReason
+    detail: StopDetail
+    code: Code
+    patience: Seconds | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    """What a port must know of the station it is part of."""
+
+    store_writable: bool = True
+    leaving: bool = False
+    """Whether the daemon leaves: nothing starts any more."""
+    tokens: int = 0
+    ports: "Mapping[PortId, Port]" = field(default_factory=dict)
+    circuits: Circuits = field(default_factory=Circuits)
+    availability: Availability = field(default_factory=Availability)
+    queue_for: Seconds = Seconds(0.0)
+    """How long a start waits whose order does not say."""
+    resume_window: Seconds = Seconds(0.0)
+    """The longest outage after which a session goes on."""
+    dead_men: DeadMen = field(default_factory=DeadMen)
+    lines: Lines = field(default_factory=Lines)
+    """What is known of the lines that boards hang on."""
+    suspects: set[PortId] = field(default_factory=set)
+    """Ports whose meters or relays may be exchanged, while that is not settled."""
+
+    def next_token(self) -> int:
+        """Return a token nobody has used before."""
+        self.tokens += 1
+        return self.tokens
+
+
+class Port:
+    """What is known of one port. Whoever changes it is a function that the state table or a handler names."""
+
+    def __init__(
+        self, plan: PortPlan, station: Surroundings, out: Outbox, now: Moment, latches: tuple[Latch, ...]
+    ) -> None:
+        self.plan = plan
+        self.id = plan.id
+        self.station = station
+        self.out = out
+        self.models = models = Models.of(plan)
+        """What its sessions go by as well; each by its own name below."""
+        self.seen, self.thermal, self.heat = models.seen, models.thermal, models.heat
+        self.frozen, self.mains = models.frozen, models.mains
+        self.meter_known = False
+        """Whether its meter has answered, or was asked in vain, since the process began."""
+        self.relay = RelayWatch(plan.id, plan.relay, plan.protection.open_tries)
+        self.weld = Weld(plan)
+        self.warmth_told = False
+        """Whether the journal has it as a warm one."""
+        self.implausible = Recurring()
+        self.negative = Recurring()
+        self.latches = list(latches)
+        self.state = PortState.UNKNOWN
+        self.since = now
+        self.step = Step.NONE
+        self.step_until: Instant | None = None
+        self.charge: Charge | None = None
+        self.ending: Ending | None = None
+        self.verdict: Verdict | None = None
+        self.to_judge = True
+        """Whether the protective functions are to be asked: once for each thing that happens to the port."""
+        self.token: int | None = None
+        self.unconfirmed_told: Instant | None = None
+        """The opening of which it was told that nobody could read it back."""
+        self.shown_open: bool | None = None
+        """Whether its own line has shown its relay open since it was to close; `None`: nothing since the process
+        began."""
+        self.shown_open_at = now.instant
+        """When its own line was first asked of those times at which it has shown that."""
+        self.unbidden = 0
+        self.sequence_from = now.instant
+        """Readings before this instant do not count for the start sequence under way."""
+        self.suspended_for: StopReason | None = None
+        self.suspended_at: Instant | None = None
+        """When the newest suspension began, over or not."""
+        self.recover_until: Instant | None = None
+        self.return_at: Instant | None = None
+        """Not before this instant a session that was interrupted together with others goes on."""
+        self.spread = False
+        """Whether it was given such an instant."""
+        self.intervention: Intervention | None = None
+        self.reopen = 0
+        """How often a welded relay is still to be opened again."""
+
+    @property
+    def circuits(self) -> Circuits:
+        """Return the supply tree."""
+        return self.station.circuits
+
+    @property
+    def limits(self) -> Limits:
+        """Return the limits in force."""
+        return self.plan.limits if self.charge is None else self.charge.order.limits
+
+    @property
+    def session(self) -> Charge:
+        """Return the session under way; only for states that have one."""
+        assert self.charge is not None, f"{self.id} has no session in {self.state}"
+        return self.charge
 
     # Moving
 
@@ -60,274 +185,6 @@ class Port(PortCondition):
             self.verdict, self.to_judge = self.session.image.judge(now.instant), False
         return self.verdict is not None and self.verdict.result in results
 
-    # Starting
-
-    def accept(self, order: Order, now: Moment) -> None:
-        """Accept a start: the sequence begins with two fresh readings and the register."""
-        self._take(order, now)
-        answer(self, order, ReplyStatus.ACCEPTED, Code.OK)
-        self.enter(PortState.STARTING, now)
-        self.begin_sequence(now)
-
-    def enqueue(self, order: Order, now: Moment) -> None:
-        """Accept a start that has to wait for its circuits."""
-        self._take(order, now)
-        self._queue(now)
-        answer(self, order, ReplyStatus.ACCEPTED, Code.OK, "waits for its circuit")
-
-    def _queue(self, now: Moment) -> None:
-        order = self.session.order
-        self.circuits.wait(self.id, order.limits)
-        self.enter(PortState.QUEUED, now)
-        self.take_step(Step.QUEUE, after(now.instant, self.patience(order)))
-
-    def await_boards(self, order: Order, now: Moment) -> None:
-        """Accept a start that meets the daemon just begun: nothing is known yet of its boards."""
-        self._take(order, now)
-        answer(self, order, ReplyStatus.ACCEPTED, Code.OK, "waits for the first answers of its boards")
-        self.enter(PortState.STARTING, now)
-        self.take_step(Step.KNOWN, self.step_deadline(now))
-        self.out.do(SetPace(port=self.id, pace=Pace.ARMED))
-
-    def take_place(self, now: Moment) -> None:
-        """Its boards are known: begin, wait for its circuits, or end for what would have refused the start."""
-        order = self.session.order
-        held = [code for code in self.obstacles(now) if code not in {Code.BUSY, Code.CIRCUIT_FULL}]
-        detail = StopDetail(function=f"step_{self.step.value}")
-        # Until it was known to be open it has counted as closed, at its limit.
-        self.circuits.touch(self.id, drawn(self.seen.current or Amps(0.0), self.seen.power or Watts(0.0)))
-        if held:
-            self.fail(held[0], detail, now)
-        elif self.circuits.admits(self.id, order.limits, now.instant):
-            self.enter(PortState.STARTING, now)
-            self.begin_sequence(now)
-        elif self.patience(order) > 0:
-            self._queue(now)
-        else:
-            self.fail(Code.CIRCUIT_FULL, detail, now)
-
-    def _take(self, order: Order, now: Moment) -> None:
-        self.charge = Charge(self.plan, order, self.models, now)
-        self.suspended_for = None
-
-    def admit(self, now: Moment) -> None:
-        """The circuits can take it: the start sequence begins."""
-        self.circuits.leave(self.id)
-        self.enter(PortState.STARTING, now)
-        self.begin_sequence(now)
-
-    def begin_sequence(self, now: Moment) -> None:
-        """Ask for fresh readings and the register."""
-        self.session.durable = False
-        self.frozen.try_again()
-        self.sequence_from = now.instant
-        self.take_step(Step.READINGS, self.step_deadline(now))
-        self.out.do(SetPace(port=self.id, pace=Pace.ARMED))
-        self.out.do(ReadEnergy(port=self.id))
-
-    def persist(self, now: Moment) -> None:
-        """Write the session ahead."""
-        session = self.session
-        assert self.seen.energy is not None
-        assert self.seen.energy_at is not None
-        session.totals.register(self.seen.energy, self.seen.energy_at)
-        self.token = self.station.next_token()
-        self.take_step(Step.PERSIST, self.step_deadline(now))
-        self.out.do(Persist(port=self.id, token=self.token, record=self.record(now)))
-
-    def take_turn(self, now: Moment) -> None:
-        """Close when it is this relay's turn: one a second per circuit."""
-        slot = self.circuits.book(self.id, now.instant)
-        if slot > now.instant:
-            self.take_step(Step.TURN, slot)
-        else:
-            self.energise(now)
-
-    def energise(self, now: Moment) -> None:
-        """Close, or wait for the closing before it, or for power from above and what the meter shows with it."""
-        turn = self.turn(now)
-        if turn > now.instant:
-            self.take_step(Step.TURN, turn)
-        elif self.shown_free():
-            self.close(now)
-        else:
-            self.take_step(Step.POWER, self.step_deadline(now))
-
-    def close(self, now: Moment) -> None:
-        """Close the relay; its readings are judged from now on."""
-        self.session.touched = True
-        self.session.image.close(now.instant)
-        self.take_step(Step.CLOSE, self.step_deadline(now))
-        self.shown_open = False
-        self.out.do(SetPace(port=self.id, pace=Pace.CLOSED))
-        self.relay.close(now.instant, self.plan.protection.step_timeout, self.out)
-
-    def closed(self, now: Moment) -> None:
-        """The relay has been read back closed: charging time runs from its write on."""
-        session = self.session
-        session.image.contact_from = self.relay.closed_from
-        self.count_from_closing()
-        session.resume(now)
-        fact = SessionResumed if session.announced else SessionStarted
-        session.announced = True
-        self.out.tell(fact(record=self.record(now)))
-        self.take_step(Step.FIRST_READING, self.step_deadline(now))
-
-    def count_from_closing(self) -> None:
-        """Let charging time run from the write that closed the relay on."""
-        totals, began = self.session.totals, self.relay.closed_from
-        assert began is not None
-        self.session.contact_closed(began)
-        totals.close(began)
-        assert self.seen.signed_power is not None
-        assert self.seen.power_at is not None
-        if self.seen.power_at >= began:
-            totals.hold(self.seen.signed_power, self.seen.power_at)
-
-    def confirm_start(self) -> None:
-        """Tell whoever started it that current flows."""
-        session = self.session
-        if session.pending_start is not None and session.image.loaded:
-            answer_start(self, ReplyStatus.DONE, Code.OK)
-
-    # Suspending
-
-    def suspend(
-        self, reason: StopReason, detail: StopDetail, now: Moment, *, patience: Seconds | None = None
-    ) -> None:
-        """Open at once; the session waits for the reason to go away, for `patience` at most."""
-        self.stop_charging(now)
-        self.session.suspend(detail.function, now)
-        self.out.tell(SessionSuspended(record=self.record(now), reason=detail.function, detail=detail))
-        self.suspended_for = reason
-        self.sequence_from = now.instant
-        self.suspended_at = now.instant
-        self.return_at, self.spread = None, False
-        self.recover_until = None if patience is None else after(now.instant, patience)
-        if reason is StopReason.CIRCUIT_OVERLOAD:
-            self.circuits.leave(self.id)
-            self.circuits.wait(self.id, self.limits)
-        self.enter(PortState.SUSPENDED, now)
-
-    def take_up(self, record: SessionRecord, now: Moment, *, unanswered: bool) -> None:
-        """An outage has interrupted this session: it waits for its proof and for its meter, its relay open."""
-        self.charge = Charge.taken_up(self.plan, record, self.models, now, unanswered=unanswered)
-        self.suspended_for = StopReason.POWER_LOSS
-        self.sequence_from = self.suspended_at = now.instant
-        self.recover_until = after(now.instant, PROOF_WITHIN)
-        self.enter(PortState.SUSPENDED, now)
-        self.circuits.wait(self.id, record.order.limits)
-        self.out.do(SetPace(port=self.id, pace=Pace.CLOSED))
-        self.out.tell(SessionSuspended(record=record, reason=OUTAGE))
-
-    def prove(self, now: Moment) -> None:
-        """The outage was short: the session goes on once its meter is seen."""
-        kept = self.session.kept
-        assert kept is not None
-        outage = passed(kept.at, now)
-        assert outage is not None
-        self.session.prove(outage, now)
-        self.recover_until = after(now.instant, self.plan.protection.recover_within)
-
-    def restart(self, now: Moment) -> None:
-        """Go through the start sequence again for a suspended session."""
-        self.recover_until = self.return_at = None
-        self.circuits.leave(self.id)
-        self.enter(PortState.STARTING, now)
-        self.begin_sequence(now)
-
-    # Ending
-
-    def trip(self, verdict: Verdict, now: Moment) -> None:
-        """Open at once and end the session; what opened it may have to be cleared by hand."""
-        latch, detail = None, verdict.detail
-        if verdict.clearing is not None:
-            latch = Latch(port=self.id, function=detail.function, clearing=verdict.clearing, detail=detail)
-        self.trip_with(latch, verdict.reason, detail, now)
-
-    def trip_with(self, latch: Latch | None, reason: StopReason, detail: StopDetail, now: Moment) -> None:
-        """Open at once, end the session for this reason, and hold the port by this latch."""
-        session = self.session.order.session
-        if latch is not None:
-            self.latches.append(latch)
-        self.out.tell(
-            PortTripped(port=self.id, function=detail.function, detail=detail, session=session, latch=latch)
-        )
-        self.end(reason, detail, now)
-
-    def fail(self, code: Code, detail: StopDetail, now: Moment) -> None:
-        """End a start that came to nothing; a session that was resuming ends by what had suspended it."""
-        self.end(self.suspended_for or StopReason.START_FAILED, detail, now, code=code)
-
-    def end(self, reason: StopReason, detail: StopDetail | None, now: Moment, *, code: Code | None = None) -> None:
-        """Open and end the session; the settlement follows when the relay is open and the register read."""
-        unknown = self.step is Step.KNOWN
-        self.stop_charging(now)
-        self.recover_until = self.return_at = None
-        self.circuits.leave(self.id)
-        drop_raise(self, Code.FAILED, "the session has ended")
-        self.ending = Ending(reason=reason, detail=detail, code=code)
-        self.enter(PortState.STOPPING, now)
-        self.take_step(Step.OPEN, self.give_up_at(now))
-        if self.relay.phase is Phase.OPEN or unknown:
-            self.opened(now)
-        if self.charge is not None and self.charge.charged:
-            # Whoever finds it after a crash must not let it go on.
-            self.out.do(Checkpoint(records=(self.record(now),)))
-
-    def stop_charging(self, now: Moment) -> None:
-        """Open the relay, unless it is known to be open. A closing that was written counts, read back or not."""
-        if self.relay.phase is Phase.CLOSING and self.relay.closed_from is not None:
-            self.count_from_closing()
-        if self.relay.phase is not Phase.OPEN:
-            self.relay.open(now.instant, self.out)
-        self.session.image.open()
-
-    def opened(self, now: Moment) -> None:
-        """The relay of an ending session is open: read the register, unless there is nothing to settle by it."""
-        self.count_open(now)
-        if not self.session.touched or self.session.kept is not None:
-            self.finish(now)
-            return
-        self.sequence_from = now.instant
-        self.take_step(Step.ENERGY, self.step_deadline(now))
-        self.out.do(ReadEnergy(port=self.id))
-
-    def count_open(self, now: Moment) -> None:
-        """Charging time ends: now, or with the last confirmed lease, whichever was earlier."""
-        until = self.contact_until(now.instant)
-        self.session.totals.open(until)
-        self.session.contact_opened(until)
-
-    def finish(self, now: Moment) -> None:
-        """Settle: the session's one record, and the last words to whoever asked."""
-        session, ending = self.session, self.ending
-        assert ending is not None
-        self.count_open(now)
-        session.resume(now)
-        stop = None
-        if self.step is Step.ENERGY and self.has_register():
-            assert self.seen.energy is not None
-            assert self.seen.energy_at is not None
-            session.totals.register(self.seen.energy, self.seen.energy_at)
-            stop = self.seen.energy
-        self.out.tell(SessionEnded(settlement=session.settle(ending.reason, ending.detail, stop, now)))
-        last_words(self, ending)
-        if self.weld.never_drew(charged=session.charged, peak=session.peak):
-            self.out.tell(RelayOpenCircuit(port=self.id))
-        self.charge, self.ending = None, None
-        warmth = self.warmth(now)
-        if warmth is not None:
-            self.out.do(Checkpoint(records=(), warmths=(warmth,)))
-        self.out.do(SetPace(port=self.id, pace=Pace.IDLE))
-        self.rest(now)
-
-    def warmth(self, now: Moment) -> Warmth | None:
-        """Return how warm its wire is, for the journal; `None` for one that is cold and was so before."""
-        theta = self.thermal.theta(now.instant)
-        was_told, self.warmth_told = self.warmth_told, theta >= WORTH_KEEPING
-        return Warmth(port=self.id, theta=theta, at=now) if was_told or self.warmth_told else None
-
     def rest(self, now: Moment) -> None:
         """Enter the state that fits a port without a session."""
         if any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches):
@@ -341,72 +198,148 @@ class Port(PortCondition):
         else:
             self.enter(PortState.AVAILABLE, now)
 
-    def lock_out(
-        self,
-        function: str,
-        detail: StopDetail | None,
-        now: Moment,
-        reason: StopReason = StopReason.RELAY_FAULT,
-    ) -> None:
-        """Lock the port out and end its session, if it has one."""
-        if not any(latch.function == function for latch in self.latches):
-            latch = Latch(port=self.id, function=function, clearing=Clearing.LOCK_OUT, detail=detail)
-            self.latches.append(latch)
-            session = self.charge.order.session if self.charge is not None else None
-            self.out.tell(PortLockedOut(port=self.id, latch=latch, session=session))
-        if self.charge is None:
-            self.rest(now)
-            return
-        if self.ending is None:
-            self.ending = Ending(reason=reason, detail=StopDetail(function=function))
-        self.stop_charging(now)
-        self.recover_until = self.return_at = None
-        self.circuits.leave(self.id)
-        if self.session.touched and self.load_seen(now):
-            self.enter(PortState.STOPPING, now)  # Whoever draws it is not told that nothing flows any more.
-            self.take_step(Step.OPEN, self.step_deadline(now))
-        else:
-            self.finish(now)
+    # When
 
-    def lock_out_unconfirmed(self, now: Moment, elsewhere: Amps | None = None) -> None:
-        """Current flows, and nobody can read that the relay is open: lock out.
+    def step_deadline(self, now: Moment) -> Instant:
+        """Return by when a step begun now must be done."""
+        return after(now.instant, self.plan.protection.step_timeout)
 
-        `elsewhere` is the current if another port's meter shows it.
-        """
-        limit, measured = self.plan.protection.weld_current, elsewhere or self.seen.current
-        if self.relay.board_lost:
-            detail = StopDetail(function="relay_board_lost", measured=measured, limit=limit, unit="a")
-        else:
-            detail = StopDetail(function="relay_unconfirmed", measured=measured, limit=limit, unit="a")
-        self.lock_out(detail.function, detail, now)
+    def due(self) -> Instant | None:
+        """Return when this port has to be woken."""
+        instants = [self.relay.due(), self.step_until, self.recover_until, self.return_at]
+        if self.unconfirmed_told != self.relay.told_open_at:
+            instants.append(self.unconfirmed_at())
+        if self.charge is not None:
+            instants.append(self.charge.image.due())
+            if self.state is PortState.SUSPENDED:
+                instants.append(self.charge.suspended_too_long_at())
+        return earliest(instants)
 
-    def lock_out_welded(self, detail: StopDetail, now: Moment) -> None:
-        """Current flows through an open relay: lock out, and open it again, but never toggle it under load."""
-        self.lock_out(detail.function, detail, now, StopReason.RELAY_WELDED)
-        self.reopen = REOPENINGS
-        self.open_again(now)
+    def timed_out(self, now: Moment) -> bool:
+        """Say whether the step under way has taken too long."""
+        return reached(self.step_until, now.instant)
 
-    def open_again(self, now: Moment) -> None:
-        """Open a welded relay once more."""
-        self.reopen -= 1
-        self.relay.open(now.instant, self.out)
+    # Whether it may start
 
-    def found_closed(self, now: Moment) -> None:
-        """The relay was read back closed without a command: it is being opened; a second time locks out."""
-        self.unbidden += 1
-        self.out.tell(RelayUnexpected(port=self.id))
-        if self.unbidden >= UNBIDDEN_TIMES:
-            self.lock_out("relay_unexpected", StopDetail(function="relay_unexpected", measured=self.unbidden), now)
-        elif self.charge is None:
-            self.rest(now)
+    def obstacles(self, now: Moment) -> tuple[Code, ...]:
+        """Return why a start would be refused now, most telling first; for what is not yet known it waits."""
+        circuits, lock_out = self.circuits, Clearing.LOCK_OUT
+        no_room = self._finds_no_room(now)
+        unclear, unread = no_room and self.room_unclear(), circuits.unread(self.id)
+        found = {
+            Code.LOCKED_OUT: any(latch.clearing is lock_out for latch in self.latches) or circuits.held(self.id),
+            Code.LATCHED: self.id in self.station.suspects
+            or any(latch.clearing is not lock_out for latch in self.latches)
+            or circuits.latched(self.id),
+            Code.BUSY: self.charge is not None,
+            Code.DISABLED: self.station.leaving or self.disabled() is not None,
+            Code.LINE_CHANGED: self.station.lines.changed(self.id),
+            Code.BOARD_LOST: self.relay.board_lost
+            or (self._at_rest and self.relay.known and self.relay.phase is not Phase.OPEN)
+            or (circuits.unguarded(self.id) and not unread),
+            Code.METER_STALE: (self.meter_known and not self.seen.alive(now.instant)) or self.frozen.dead,
+            Code.STORE_UNAVAILABLE: not self.station.store_writable,
+            Code.THERMAL: self.thermal.theta(now.instant) > START_BELOW or self.heat.warm(now.instant),
+            Code.VOLTAGE: self.mains.out(now.instant),
+            Code.CIRCUIT_FULL: no_room and not unclear,
+            Code.NOT_YET_KNOWN: self._not_yet_known() or unclear or self.station.lines.pending(self.id),
+        }
+        return tuple(code for code, holds in found.items() if holds)
 
-    def tell_unconfirmed(self, now: Moment) -> None:
-        """Tell once that nobody knows where the relay stands; without a session it is not free either."""
-        opening = self.relay.told_open_at
-        if self.unconfirmed_told == opening or not self.unconfirmed(now):
-            return
-        self.unconfirmed_told = opening
-        if not any(latch.function in BEYOND_CONTROL for latch in self.latches):
-            self.out.tell(RelayUnconfirmed(port=self.id, board=self.plan.relay.board))
-        if self.charge is None:
-            self.rest(now)
+    @property
+    def _at_rest(self) -> bool:
+        """Whether its relay is to be open, and nobody has seen to it yet that it is."""
+        return self.charge is None or self.step is Step.KNOWN
+
+    def _not_yet_known(self) -> bool:
+        """Say whether something of its own boards has neither answered nor failed to since the process began."""
+        relay = self.relay.known or self.relay.board_lost
+        return not relay or not self.meter_known or self.circuits.unread(self.id)
+
+    def room_unclear(self) -> bool:
+        """Say whether relays beside it are not known yet: until then each counts as closed, at its limit."""
+        beside = [self.station.ports[other] for other in self.circuits.beside(self.id)]
+        return any(not (other.relay.known or other.relay.board_lost) for other in beside)
+
+    def disabled(self) -> Disabled | None:
+        """Return why somebody has taken this port out of service, if that is so."""
+        return self.station.availability.over(self.id, self.circuits)
+
+    def _finds_no_room(self, now: Moment) -> bool:
+        waits = self.id in self.circuits.waiting()
+        idle = self._at_rest and (self.step is Step.KNOWN or not self.station.queue_for)
+        return (waits or idle) and not self.circuits.admits(self.id, self.limits, now.instant)
+
+    def load_absent(self) -> bool:
+        """Say whether no current flows, as far as is known; an open relay that carries some is none."""
+        return self.seen.current is not None and self.seen.current < self.plan.protection.weld_current
+
+    # Whether its relay is known to be open
+
+    def unconfirmed_at(self) -> Instant | None:
+        """Return when nobody knows any more where its relay stands; `None` while it is not being opened."""
+        lapses = self.station.dead_men.lapses(self.plan.relay)
+        return self.relay.unconfirmed_at(lapses=lapses, shown=self.shown_within())
+
+    def unconfirmed(self, now: Moment) -> bool:
+        """Say whether its relay was told to open and nobody knows whether it is."""
+        return reached(self.unconfirmed_at(), now.instant)
+
+    def shown_within(self) -> Seconds:
+        """Return how long after an opening its meter may still show what flowed before."""
+        return Seconds(REFRESHES * self.plan.meter.refresh + SETTLING)
+
+    def load_seen(self, now: Moment) -> bool:
+        """Say whether its meter shows a current now; one that is silent or frozen shows none."""
+        return not (self.frozen.dead or self.load_absent()) and self.seen.current_fresh(now.instant)
+
+    def blind(self, now: Moment) -> bool:
+        """Say whether its meter tells nothing of what flows now."""
+        speaks = self.seen.alive(now.instant) if self.charge is None else self.seen.fresh(now.instant)
+        return self.frozen.dead or not speaks
+
+    # What is told
+
+    def contact_until(self, now: Instant) -> Instant:
+        """Return until when the relay counts as closed, as of `now`; nobody pays for more than was confirmed."""
+        lapsed = self.relay.leased_until
+        return now if lapsed is None else min(now, lapsed)
+
+    def record(self, now: Moment) -> SessionRecord:
+        """Return the session under way as the journal keeps it."""
+        record = self.session.record(now, self.contact_until(now.instant))
+        return record if self.ending is None else replace(record, ending=self.ending.reason)
+
+    def shown_state(self) -> PortState:
+        """Return the state as onlookers see it: a port is locked out at once, its session settled or not."""
+        held = any(latch.clearing is Clearing.LOCK_OUT for latch in self.latches)
+        return PortState.LOCKED_OUT if held and self.state is PortState.STOPPING else self.state
+
+    def view(self, now: Moment) -> PortView:
+        """Return a snapshot for onlookers."""
+        fresh = self.seen.fresh(now.instant) if self.charge is not None else self.seen.alive(now.instant)
+        voltage = self.seen.voltage_by(now.instant)
+        if voltage is None and self.mains.known(now.instant):
+            voltage = self.mains.low
+        return PortView(
+            id=self.id,
+            label=self.plan.label,
+            circuit=self.plan.circuit,
+            board=self.plan.relay.board,
+            state=self.shown_state(),
+            since=self.since,
+            relay_closed=self.relay.read_back,
+            limits=self.plan.limits,
+            measured=self.seen.measured(
+                fresh=fresh,
+                frozen=self.frozen.flagged,
+                voltage=voltage,
+                moved_at=self.relay.opened_at if self.relay.phase is Phase.OPEN else self.relay.closed_from,
+            ),
+            latches=tuple(self.latches),
+            blocked_by=self.obstacles(now),
+            session=self.record(now) if self.charge is not None else None,
+            queue_position=self.circuits.position(self.id),
+            temperature=self.heat.known(now.instant),
+            disabled=self.disabled(),
+        )

@@ -13,8 +13,7 @@ from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import Event, Request
 from chargerd.core.moment import Moment
 from chargerd.core.port.answers import answer_request
-from chargerd.core.port.condition import Step
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Port, Step
 from chargerd.core.protection.function import Result
 from chargerd.core.view import PortState
 

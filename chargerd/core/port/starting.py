@@ -1,4 +1,4 @@
-"""A port's start: refused, queued, or taken through the start sequence until current flows.
+"""The start sequence: what a start, or a return from a suspension, goes through until current flows.
 
 A port never closes its relay but through this sequence: two agreeing readings, the register, a durable session,
 the guards once more, and its turn.
@@ -6,53 +6,35 @@ the guards once more, and its turn.
 
 from collections.abc import Callable
 
-from chargerd.core.commands import Checkpoint, Code, ReplyStatus
+from chargerd.core.boards.relay import Phase
+from chargerd.core.circuits.tree import BETWEEN_CLOSINGS
+from chargerd.core.commands import Checkpoint, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
 from chargerd.core.events import (
-    DisableRequested,
-    EnableRequested,
     Event,
     MeterReading,
     Persisted,
     PersistFailed,
-    Request,
-    StartRequested,
+)
+from chargerd.core.facts import (
+    SessionResumed,
+    SessionStarted,
 )
 from chargerd.core.metering.pickup import reached
 from chargerd.core.moment import Moment
-from chargerd.core.plan import exceeds
-from chargerd.core.port.answers import FAILURES, answer
-from chargerd.core.port.condition import Step
-from chargerd.core.port.latching import welded
-from chargerd.core.port.port import Port
-from chargerd.core.port.rules import AT_REST, Handler, Reply, Trigger, always
+from chargerd.core.port.answers import FAILURES, answer_start
+from chargerd.core.port.ending import count_from_closing, end, has_register
+from chargerd.core.port.latching import found_closed, welded
+from chargerd.core.port.port import Port, Step
+from chargerd.core.port.rules import Trigger
 from chargerd.core.protection.session_limits import EnergyLimit
-from chargerd.core.session import Source, StopDetail, StopReason
+from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.units import Instant, Seconds, after
 from chargerd.core.view import PortState
 
+LOOK_AGAIN = Seconds(0.1)
+"""How soon a relay that waits for another's closing to leave its bus looks again."""
 BEFORE_CLOSING = frozenset({Step.READINGS, Step.PERSIST, Step.TURN, Step.POWER})
 """Of a start: its relay has not been told to close."""
-UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
-"""What may be over with the next answer of a board."""
-
-
-def blocked(port: Port, _request: object, now: Moment) -> bool:
-    """Hold if a start must be refused; for what is not yet known it waits instead, and may wait for room."""
-    return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))
-
-
-def not_yet_known(port: Port, request: StartRequested, now: Moment) -> bool:
-    """Hold for a start of a port whose boards, or whose neighbours' relays, have not been heard of yet."""
-    return Code.NOT_YET_KNOWN in port.obstacles(now) or (no_room(port, request, now) and port.room_unclear())
-
-
-def known(port: Port, _event: Event, now: Moment) -> bool:
-    """Hold once a start that has waited for its boards need wait for them no longer."""
-    return port.step is Step.KNOWN and not UNHEARD & set(port.obstacles(now))
-
-
-def asks_too_much(port: Port, request: StartRequested, _now: Moment) -> bool:
-    """Hold if the order's limits lie above the port's own."""
-    return exceeds(request.order.limits, port.plan.limits)
 
 
 def load_before_closing(port: Port, _event: Event, _now: Moment) -> bool:
@@ -69,7 +51,7 @@ def welded_before_closing(port: Port, event: Event, now: Moment) -> bool:
 
 def readings_complete(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if two fresh readings agree and the register is known."""
-    return port.step is Step.READINGS and port.ready(now) and port.has_register()
+    return port.step is Step.READINGS and ready(port, now) and has_register(port)
 
 
 def delivered(port: Port, _event: Event, now: Moment) -> bool:
@@ -79,7 +61,7 @@ def delivered(port: Port, _event: Event, now: Moment) -> bool:
 
 def guards_hold(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if the relay may be closed, everything checked once more."""
-    return port.may_close(now)
+    return may_close(port, now)
 
 
 def first_reading(port: Port, event: Event, _now: Moment) -> bool:
@@ -89,21 +71,6 @@ def first_reading(port: Port, event: Event, _now: Moment) -> bool:
     return port.step is Step.FIRST_READING and event.current is not None and reached(began, event.at)
 
 
-def no_room_ever(port: Port, request: StartRequested, _now: Moment) -> bool:
-    """Hold for a start that would not even fit alone."""
-    return not port.circuits.could_fit(port.id, request.order.limits)
-
-
-def no_room(port: Port, request: StartRequested, now: Moment) -> bool:
-    """Hold for a start that does not fit now, and may wait."""
-    return not port.circuits.admits(port.id, request.order.limits, now.instant)
-
-
-def no_room_and_no_patience(port: Port, request: StartRequested, now: Moment) -> bool:
-    """Hold for a start that does not fit now, and may not wait."""
-    return no_room(port, request, now) and port.patience(request.order) <= 0
-
-
 def turn_has_come(port: Port, _event: Event, now: Moment) -> bool:
     """Hold when the relay may be closed as far as others of its circuits go."""
     return port.step is Step.TURN and port.timed_out(now)
@@ -111,17 +78,12 @@ def turn_has_come(port: Port, _event: Event, now: Moment) -> bool:
 
 def turn_lost(port: Port, event: Event, now: Moment) -> bool:
     """Hold if something has come up while the relay waited for its turn."""
-    return turn_has_come(port, event, now) and not port.may_close(now)
+    return turn_has_come(port, event, now) and not may_close(port, now)
 
 
 def awaits_power(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if only the contactor was missing, and what the meter shows once it has closed."""
-    return port.step is Step.POWER and port.may_close(now) and port.shown_free()
-
-
-def untouched(port: Port, _request: object, _now: Moment) -> bool:
-    """Hold if the relay was never told to close for the session: it is no charge under way yet."""
-    return not port.session.touched
+    return port.step is Step.POWER and may_close(port, now) and shown_free(port)
 
 
 def uncharged(port: Port, _event: Event, _now: Moment) -> bool:
@@ -129,89 +91,26 @@ def uncharged(port: Port, _event: Event, _now: Moment) -> bool:
     return not port.session.charged
 
 
-def refuse_blocked(port: Port, request: StartRequested, now: Moment) -> None:
-    """Refuse a start, saying the most telling obstacle; what is not yet known comes last among them."""
-    answer(port, request.order, ReplyStatus.REJECTED, next(iter(port.obstacles(now)), Code.NOT_ALLOWED))
-
-
-def refuse_limits(port: Port, request: StartRequested, _now: Moment) -> None:
-    """Refuse a start whose limits lie above the port's own; they are not clipped in silence."""
-    answer(port, request.order, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
-
-
-def accept(port: Port, request: StartRequested, now: Moment) -> None:
-    """Accept a start."""
-    port.accept(request.order, now)
-    port.session.raising = request.raising
-
-
-def await_boards(port: Port, request: StartRequested, now: Moment) -> None:
-    """Accept a start, and let it wait for the first answers of its boards."""
-    port.await_boards(request.order, now)
-    port.session.raising = request.raising
-
-
-def take_place(port: Port, now: Moment) -> None:
-    """The boards are known: go on as with any other start."""
-    port.take_place(now)
-
-
-def refuse_full(port: Port, request: StartRequested, _now: Moment) -> None:
-    """Refuse a start its circuits cannot take."""
-    answer(port, request.order, ReplyStatus.REJECTED, Code.CIRCUIT_FULL)
-
-
-def enqueue(port: Port, request: StartRequested, now: Moment) -> None:
-    """Accept a start, and let it wait for its circuits."""
-    port.enqueue(request.order, now)
-    port.session.raising = request.raising
-
-
-def admit(port: Port, now: Moment) -> None:
-    """The circuits can take a start that has waited."""
-    port.admit(now)
-
-
-def give_up_waiting(port: Port, now: Moment) -> None:
-    """The start has waited for as long as it may."""
-    patience = port.patience(port.session.order)
-    detail = StopDetail(function="queue_timeout", measured=patience, limit=patience, unit="s")
-    port.end(StopReason.QUEUE_TIMEOUT, detail, now)
-
-
-def withdraw(port: Port, _request: Request, now: Moment) -> None:
-    """A start whose relay was not told to close yet does not begin on a port that was disabled meanwhile."""
-    disabled = port.disabled()
-    assert disabled is not None
-    reason = StopReason.REMOTE if disabled.source is Source.REMOTE else StopReason.LOCAL
-    port.end(reason, StopDetail(function="disabled"), now, code=Code.DISABLED)
-
-
 def fail_by_circuit(port: Port, now: Moment) -> None:
     """End a start that its circuit does not let happen."""
     assert port.intervention is not None
-    port.fail(port.intervention.code, port.intervention.detail, now)
-
-
-def energise(port: Port, now: Moment) -> None:
-    """Close the relay, or wait for the contactors above it."""
-    port.energise(now)
+    end_start(port, port.intervention.code, port.intervention.detail, now)
 
 
 def fail(code: Code, function: str) -> Callable[[Port, Moment], None]:
     """End a start that came to nothing."""
 
-    def end(port: Port, now: Moment) -> None:
-        port.fail(code, StopDetail(function=function), now)
+    def end_so(port: Port, now: Moment) -> None:
+        end_start(port, code, StopDetail(function=function), now)
 
-    return end
+    return end_so
 
 
 def fail_by_verdict(port: Port, now: Moment) -> None:
     """End a start for what would have suspended a session that had charged."""
     assert port.verdict is not None
     code = FAILURES.get(port.verdict.reason, Code.FAILED)
-    port.fail(code, port.verdict.detail, now)
+    end_start(port, code, port.verdict.detail, now)
 
 
 def fail_step(port: Port, now: Moment) -> None:
@@ -225,22 +124,13 @@ def fail_step(port: Port, now: Moment) -> None:
     }
     code = codes.get(port.step, Code.RELAY_FAULT)
     limit = port.plan.protection.step_timeout
-    port.fail(code, StopDetail(function=f"step_{port.step.value}", measured=limit, limit=limit, unit="s"), now)
-
-
-def persist(port: Port, now: Moment) -> None:
-    """Write the session ahead."""
-    port.persist(now)
+    detail = StopDetail(function=f"step_{port.step.value}", measured=limit, limit=limit, unit="s")
+    end_start(port, code, detail, now)
 
 
 def end_delivered(port: Port, now: Moment) -> None:
     """End a session that has had all of its energy."""
-    port.end(StopReason.ENERGY_LIMIT, EnergyLimit(port.session.image).finding(now.instant), now)
-
-
-def durable_and_close(port: Port, now: Moment) -> None:
-    """Close the relay when it is its turn."""
-    port.take_turn(now)
+    end(port, StopReason.ENERGY_LIMIT, EnergyLimit(port.session.image).finding(now.instant), now)
 
 
 def begin_charging(port: Port, now: Moment) -> None:
@@ -248,24 +138,138 @@ def begin_charging(port: Port, now: Moment) -> None:
     port.session.charged = True
     port.enter(PortState.CHARGING, now)
     port.out.do(Checkpoint(records=(port.record(now),)))
-    port.confirm_start()
-
-
-def announce(port: Port, now: Moment) -> None:
-    """The relay is closed: tell it, and wait for the first reading."""
-    port.closed(now)
-
-
-def confirm_start(port: Port, _now: Moment) -> None:
-    """Say that current flows, once it does."""
-    port.confirm_start()
+    confirm_start(port, now)
 
 
 def fail_unbidden(port: Port, now: Moment) -> None:
     """The relay closed before it was told to: end the start, unless the port is locked out already."""
-    port.found_closed(now)
+    found_closed(port, now)
     if port.charge is not None:
-        port.fail(Code.RELAY_FAULT, StopDetail(function="relay_unexpected"), now)
+        end_start(port, Code.RELAY_FAULT, StopDetail(function="relay_unexpected"), now)
+
+
+def begin_sequence(port: Port, now: Moment) -> None:
+    """Ask for fresh readings and the register."""
+    port.session.durable = False
+    port.frozen.try_again()
+    port.sequence_from = now.instant
+    port.take_step(Step.READINGS, port.step_deadline(now))
+    port.out.do(SetPace(port=port.id, pace=Pace.ARMED))
+    port.out.do(ReadEnergy(port=port.id))
+
+
+def persist(port: Port, now: Moment) -> None:
+    """Write the session ahead."""
+    session = port.session
+    assert port.seen.energy is not None
+    assert port.seen.energy_at is not None
+    session.totals.register(port.seen.energy, port.seen.energy_at)
+    port.token = port.station.next_token()
+    port.take_step(Step.PERSIST, port.step_deadline(now))
+    port.out.do(Persist(port=port.id, token=port.token, record=port.record(now)))
+
+
+def take_turn(port: Port, now: Moment) -> None:
+    """Close when it is this relay's turn: one a second per circuit."""
+    slot = port.circuits.book(port.id, now.instant)
+    if slot > now.instant:
+        port.take_step(Step.TURN, slot)
+    else:
+        energise(port, now)
+
+
+def energise(port: Port, now: Moment) -> None:
+    """Close, or wait for the closing before it, or for power from above and what the meter shows with it."""
+    turn = turn_of(port, now)
+    if turn > now.instant:
+        port.take_step(Step.TURN, turn)
+    elif shown_free(port):
+        close(port, now)
+    else:
+        port.take_step(Step.POWER, port.step_deadline(now))
+
+
+def close(port: Port, now: Moment) -> None:
+    """Close the relay; its readings are judged from now on."""
+    port.session.touched = True
+    port.session.image.close(now.instant)
+    port.take_step(Step.CLOSE, port.step_deadline(now))
+    port.shown_open = False
+    port.out.do(SetPace(port=port.id, pace=Pace.CLOSED))
+    port.relay.close(now.instant, port.plan.protection.step_timeout, port.out)
+
+
+def closed(port: Port, now: Moment) -> None:
+    """The relay has been read back closed: charging time runs from its write on."""
+    session = port.session
+    session.image.contact_from = port.relay.closed_from
+    count_from_closing(port)
+    session.resume(now)
+    fact = SessionResumed if session.announced else SessionStarted
+    session.announced = True
+    port.out.tell(fact(record=port.record(now)))
+    port.take_step(Step.FIRST_READING, port.step_deadline(now))
+
+
+def confirm_start(port: Port, _now: Moment) -> None:
+    """Tell whoever started it that current flows, once it does."""
+    session = port.session
+    if session.pending_start is not None and session.image.loaded:
+        answer_start(port, ReplyStatus.DONE, Code.OK)
+
+
+def end_start(port: Port, code: Code, detail: StopDetail, now: Moment) -> None:
+    """End a start that came to nothing; a session that was resuming ends by what had suspended it."""
+    end(port, port.suspended_for or StopReason.START_FAILED, detail, now, code=code)
+
+
+def may_close(port: Port, now: Moment) -> bool:
+    """Say whether the guards of a closing edge hold (invariant S6), and the session is durable (S1)."""
+    return (
+        port.session.durable
+        and not port.latches
+        and port.id not in port.station.suspects
+        and port.circuits.allow(port.id)
+        and not port.relay.board_lost
+        and port.station.lines.steady(port.id)
+        and port.station.store_writable
+        and port.relay.phase is Phase.OPEN
+        and port.seen.fresh(now.instant)
+        and not port.mains.out(now.instant)
+    )
+
+
+def ready(port: Port, now: Moment) -> bool:
+    """Say whether two fresh readings since the sequence began agree that nothing flows."""
+    return port.seen.quiet_since(port.sequence_from) and port.seen.fresh(now.instant)
+
+
+def shown_free(port: Port) -> bool:
+    """Say whether two readings agree that nothing flows though there is power from above.
+
+    Below an open contactor every meter shows that, also that of a welded contact.
+    """
+    powered = port.circuits.powered_from(port.id)
+    if powered is None or not port.load_absent():
+        return False
+    return port.seen.quiet_since(max(port.sequence_from, powered))
+
+
+def turn_of(port: Port, now: Moment) -> Instant:
+    """Return when its relay may be told to close as far as the closings of its circuits go that went before.
+
+    One that waits in a bus's queue is waited for: what was admitted one by one closes one by one.
+    """
+    turn, mine = now.instant, {circuit.plan.id for circuit in port.circuits.place(port.id).above}
+    for other in port.station.ports.values():
+        above = port.circuits.place(other.id).above
+        if other is port or not any(circuit.plan.id in mine for circuit in above):
+            continue
+        if other.relay.closing:
+            turn = max(turn, after(now.instant, LOOK_AGAIN))
+        elif other.relay.last_closing is not None:
+            turn = max(turn, after(other.relay.last_closing, BETWEEN_CLOSINGS))
+    return turn
 
 
 def written(port: Port, event: Persisted | PersistFailed) -> Trigger | None:
@@ -279,45 +283,3 @@ def written(port: Port, event: Persisted | PersistFailed) -> Trigger | None:
         return Trigger.PERSIST_FAILED
     port.session.durable = True
     return Trigger.PERSISTED
-
-
-def show(port: Port, _request: Request, now: Moment) -> None:
-    """Show that a port without a session was taken out of service, or is back."""
-    port.rest(now)
-
-
-def leave(_port: Port, _request: Request, _now: Moment) -> None:
-    """Leave a port as it is, whoever disables or enables it: its session is finished, its state stands."""
-
-
-START = Handler(
-    request=StartRequested,
-    by_state=dict.fromkeys(
-        (PortState.UNKNOWN, PortState.AVAILABLE),
-        (
-            Reply("blocked", blocked, refuse_blocked),
-            Reply("limit_too_high", asks_too_much, refuse_limits),
-            Reply("never_fits", no_room_ever, refuse_full),
-            Reply("not_yet_known", not_yet_known, await_boards),
-            Reply("circuit_full", no_room_and_no_patience, refuse_full),
-            Reply("queue", no_room, enqueue),
-            Reply("accept", always, accept),
-        ),
-    ),
-    otherwise=Reply("blocked", always, refuse_blocked),
-)
-# The station has answered whoever disables or enables by now: one request may be for many ports.
-DISABLE = Handler(
-    request=DisableRequested,
-    by_state={
-        **{state: (Reply("rest", always, show),) for state in AT_REST if state is not PortState.DISABLED},
-        PortState.QUEUED: (Reply("withdraw", always, withdraw),),
-        PortState.STARTING: (Reply("withdraw", untouched, withdraw),),
-    },
-    otherwise=Reply("ignore", always, leave),
-)
-ENABLE = Handler(
-    request=EnableRequested,
-    by_state={state: (Reply("rest", always, show),) for state in AT_REST if state is not PortState.AVAILABLE},
-    otherwise=Reply("ignore", always, leave),
-)

@@ -1,22 +1,36 @@
 """A port's suspension: its relay open, its session waiting for a reason to go away, and its return."""
 
 from chargerd.core.boards.relay import Phase
+from chargerd.core.commands import Pace, SetPace
 from chargerd.core.events import Event
+from chargerd.core.facts import (
+    SessionSuspended,
+)
 from chargerd.core.metering.pickup import reached
 from chargerd.core.metering.thermal import cooled
 from chargerd.core.moment import Moment, passed
 from chargerd.core.plan import exceeds
-from chargerd.core.port.condition import VOLTAGES
+from chargerd.core.port.charge import OUTAGE, Charge
+from chargerd.core.port.ending import end, stop_charging
 from chargerd.core.port.port import Port
-from chargerd.core.port.resuming import Outlook, outlook
+from chargerd.core.port.resuming import PROOF_WITHIN, Outlook, outlook
+from chargerd.core.port.starting import begin_sequence, ready
 from chargerd.core.protection.function import Result
 from chargerd.core.session import SessionRecord, StopDetail, StopReason, Warmth
-from chargerd.core.units import after
+from chargerd.core.units import Seconds, after, between
+from chargerd.core.view import PortState
+
+OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE, StopReason.POWER_LOSS})
+"""What an outage of the mains looks like from here."""
+VOLTAGES = frozenset({StopReason.OVERVOLTAGE, StopReason.UNDERVOLTAGE})
+"""What the voltage has suspended waits for the voltage, as long as any session may be suspended."""
+TOGETHER = Seconds(10.0)
+"""Sessions that were interrupted no further apart were interrupted by one thing."""
 
 
 def goes_on_together(port: Port, event: Event, now: Moment) -> bool:
     """Hold if the session could go on, but others that were interrupted with it could as well."""
-    return not port.spread and recovered(port, event, now) and port.interrupted_together()
+    return not port.spread and recovered(port, event, now) and interrupted_together(port)
 
 
 def turn_to_return(port: Port, _event: Event, now: Moment) -> bool:
@@ -64,7 +78,7 @@ def not_recovered(port: Port, _event: Event, now: Moment) -> bool:
 
 def recovered(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if nothing is wrong any more, its circuits have room, and it is its turn."""
-    return restored(port, now) and port.rested(now) and port.may_return(now) and port.return_at is None
+    return restored(port, now) and rested(port, now) and may_return(port, now) and port.return_at is None
 
 
 def restored(port: Port, now: Moment) -> bool:
@@ -74,7 +88,7 @@ def restored(port: Port, now: Moment) -> bool:
         and not port.relay.board_lost
         and port.station.lines.recognised(port.id)
         and port.station.store_writable
-        and port.ready(now)
+        and ready(port, now)
         and not port.frozen.dead
         and port.session.kept is None
         and not port.mains.out(now.instant)
@@ -96,18 +110,18 @@ def on_another_line(port: Port, event: Event, now: Moment) -> bool:
 
 def outage_proved(port: Port, _event: Event, now: Moment) -> bool:
     """Hold once it is proved that the outage which has interrupted the session was short."""
-    return port.session.kept is not None and port.outlook(now) is Outlook.GOES_ON
+    return port.session.kept is not None and outlook_of(port, now) is Outlook.GOES_ON
 
 
 def outage_too_long(port: Port, _event: Event, now: Moment) -> bool:
     """Hold once it is proved that it was not."""
-    return port.outlook(now) is Outlook.OVER
+    return outlook_of(port, now) is Outlook.OVER
 
 
 def suspend_by_circuit(port: Port, now: Moment) -> None:
     """Open and wait, as a circuit demands."""
     assert port.intervention is not None
-    port.suspend(port.intervention.reason, port.intervention.detail, now, patience=port.intervention.patience)
+    suspend(port, port.intervention.reason, port.intervention.detail, now, patience=port.intervention.patience)
 
 
 def spread(port: Port, now: Moment) -> None:
@@ -134,13 +148,13 @@ def suspend_by_verdict(port: Port, now: Moment) -> None:
     assert port.verdict is not None
     reason = port.verdict.reason
     patience = None if reason in VOLTAGES else port.plan.protection.recover_within
-    port.suspend(reason, port.verdict.detail, now, patience=patience)
+    suspend(port, reason, port.verdict.detail, now, patience=patience)
 
 
 def suspend_board_lost(port: Port, now: Moment) -> None:
     """Open at once: the board has not confirmed a write for as long as its lease lasts."""
     patience = port.plan.protection.recover_within
-    port.suspend(StopReason.BOARD_LOST, StopDetail(function="relay_board_lost"), now, patience=patience)
+    suspend(port, StopReason.BOARD_LOST, StopDetail(function="relay_board_lost"), now, patience=patience)
 
 
 def end_suspended_too_long(port: Port, now: Moment) -> None:
@@ -152,7 +166,7 @@ def end_suspended_too_long(port: Port, now: Moment) -> None:
         limit=protection.suspend_total,
         unit="s",
     )
-    port.end(port.outlasted(now), detail, now)
+    end(port, outlasted(port, now), detail, now)
 
 
 def end_not_recovered(port: Port, now: Moment) -> None:
@@ -160,28 +174,13 @@ def end_not_recovered(port: Port, now: Moment) -> None:
     assert port.suspended_for is not None
     limit = port.plan.protection.recover_within
     detail = StopDetail(function="not_recovered", measured=limit, limit=limit, unit="s")
-    dark = port.suspended_for is StopReason.METER_LOST and port.alone_in_the_dark(now)
-    port.end(StopReason.POWER_LOSS if dark else port.suspended_for, detail, now)
-
-
-def count_open(port: Port, now: Moment) -> None:
-    """A suspended session's relay is open: its charging time stands still."""
-    port.count_open(now)
-
-
-def prove(port: Port, now: Moment) -> None:
-    """A session that an outage has interrupted goes on."""
-    port.prove(now)
+    dark = port.suspended_for is StopReason.METER_LOST and alone_in_the_dark(port, now)
+    end(port, StopReason.POWER_LOSS if dark else port.suspended_for, detail, now)
 
 
 def end_by_outage(port: Port, now: Moment) -> None:
     """A session that an outage has interrupted does not go on: it ended with its last record."""
-    port.end(StopReason.POWER_LOSS, StopDetail(function="interrupted"), now)
-
-
-def restart(port: Port, now: Moment) -> None:
-    """Go through the start sequence again."""
-    port.restart(now)
+    end(port, StopReason.POWER_LOSS, StopDetail(function="interrupted"), now)
 
 
 # After an outage of the gateway
@@ -200,3 +199,104 @@ def may_go_on(port: Port, record: SessionRecord, now: Moment) -> bool:
     held = latched or port.charge is not None or port.disabled() is not None
     prospect = outlook(record, now, port.station.resume_window)
     return not held and prospect is not Outlook.OVER and not exceeds(record.order.limits, port.plan.limits)
+
+
+def suspend(
+    port: Port, reason: StopReason, detail: StopDetail, now: Moment, *, patience: Seconds | None = None
+) -> None:
+    """Open at once; the session waits for the reason to go away, for `patience` at most."""
+    stop_charging(port, now)
+    port.session.suspend(detail.function, now)
+    port.out.tell(SessionSuspended(record=port.record(now), reason=detail.function, detail=detail))
+    port.suspended_for = reason
+    port.sequence_from = now.instant
+    port.suspended_at = now.instant
+    port.return_at, port.spread = None, False
+    port.recover_until = None if patience is None else after(now.instant, patience)
+    if reason is StopReason.CIRCUIT_OVERLOAD:
+        port.circuits.leave(port.id)
+        port.circuits.wait(port.id, port.limits)
+    port.enter(PortState.SUSPENDED, now)
+
+
+def take_up(port: Port, record: SessionRecord, now: Moment, *, unanswered: bool) -> None:
+    """An outage has interrupted this session: it waits for its proof and for its meter, its relay open."""
+    port.charge = Charge.taken_up(port.plan, record, port.models, now, unanswered=unanswered)
+    port.suspended_for = StopReason.POWER_LOSS
+    port.sequence_from = port.suspended_at = now.instant
+    port.recover_until = after(now.instant, PROOF_WITHIN)
+    port.enter(PortState.SUSPENDED, now)
+    port.circuits.wait(port.id, record.order.limits)
+    port.out.do(SetPace(port=port.id, pace=Pace.CLOSED))
+    port.out.tell(SessionSuspended(record=record, reason=OUTAGE))
+
+
+def prove(port: Port, now: Moment) -> None:
+    """The outage was short: the session goes on once its meter is seen."""
+    kept = port.session.kept
+    assert kept is not None
+    outage = passed(kept.at, now)
+    assert outage is not None
+    port.session.prove(outage, now)
+    port.recover_until = after(now.instant, port.plan.protection.recover_within)
+
+
+def restart(port: Port, now: Moment) -> None:
+    """Go through the start sequence again for a suspended session."""
+    port.recover_until = port.return_at = None
+    port.circuits.leave(port.id)
+    port.enter(PortState.STARTING, now)
+    begin_sequence(port, now)
+
+
+def outlook_of(port: Port, now: Moment) -> Outlook:
+    """Say whether a session that an outage has interrupted goes on, as of now."""
+    kept, back = port.session.kept, port.suspended_at
+    if kept is None or back is None:
+        return Outlook.GOES_ON
+    return outlook(kept, now, port.station.resume_window, between(back, now.instant))
+
+
+def interrupted_together(port: Port) -> bool:
+    """Say whether others of its circuit were interrupted with it: the mains were gone, or a line was."""
+    return any(
+        other is not port
+        and other.plan.circuit == port.plan.circuit
+        and other.suspended_for in OUTAGES
+        and port.suspended_for in OUTAGES
+        and other.suspended_at is not None
+        and port.suspended_at is not None
+        and abs(between(other.suspended_at, port.suspended_at)) <= TOGETHER
+        for other in port.station.ports.values()
+    )
+
+
+def alone_in_the_dark(port: Port, now: Moment) -> bool:
+    """Say whether no meter of its circuit speaks, and there are others: the mains are gone."""
+    others = [
+        other
+        for other in port.station.ports.values()
+        if other is not port and other.plan.circuit == port.plan.circuit
+    ]
+    return bool(others) and not any(other.seen.alive(now.instant) for other in [port, *others])
+
+
+def outlasted(port: Port, now: Moment) -> StopReason:
+    """Return the reason of a session that was suspended for too long: the voltage is named, others are not."""
+    if port.suspended_for is StopReason.UNDERVOLTAGE and port.mains.dark(now.instant):
+        return StopReason.POWER_LOSS
+    return port.suspended_for if port.suspended_for in VOLTAGES else StopReason.SUSPENDED_TOO_LONG
+
+
+def may_return(port: Port, now: Moment) -> bool:
+    """Say whether its circuits let a suspended session go on."""
+    waits = port.id in port.circuits.waiting()
+    allowed = port.circuits.allow(port.id) and port.circuits.reachable(port.id)
+    return allowed and (not waits or port.circuits.admits(port.id, port.limits, now.instant))
+
+
+def rested(port: Port, now: Moment) -> bool:
+    """Say whether a session that was shed has waited for long enough, lest it flutter with its circuit."""
+    if port.suspended_for is not StopReason.CIRCUIT_OVERLOAD or port.suspended_at is None:
+        return True
+    return between(port.suspended_at, now.instant) >= port.plan.protection.shed_wait

@@ -14,9 +14,8 @@ from typing import Any
 from chargerd.core.commands import Code
 from chargerd.core.events import Event, Request
 from chargerd.core.moment import Moment
-from chargerd.core.port import ending, latching, limits, starting, suspending
-from chargerd.core.port.condition import Step
-from chargerd.core.port.port import Port
+from chargerd.core.port import admission, ending, latching, limits, starting, suspending
+from chargerd.core.port.port import Port, Step
 from chargerd.core.port.rules import (
     Handler,
     Rule,
@@ -48,10 +47,10 @@ AMENDING: Mapping[Trigger, Rules] = {
 }
 """What every state with a session has in common that goes on."""
 WELDED: Rules = (Rule("relay_welded", latching.welded, latching.lock_out_welded),)
-UNCONFIRMED: Rules = (Rule("out_of_control", latching.load_unconfirmed, latching.out_of_control),)
+UNCONFIRMED: Rules = (Rule("out_of_control", latching.load_unconfirmed, latching.lock_out_unconfirmed),)
 """Current through a relay that nobody can show to be open, wherever a relay may be opening."""
 CIRCUIT_TRIP: Rules = (Rule("circuit_trip", always, ending.end_by_circuit),)
-KNOWN = Rule("known", starting.known, starting.take_place)
+KNOWN = Rule("known", admission.known, admission.take_place)
 IDLE: Mapping[Trigger, Rules] = {
     T.READING: (*WELDED, *UNCONFIRMED, *IGNORE),
     T.WAKE: (*UNCONFIRMED, *IGNORE),
@@ -82,8 +81,8 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
     S.QUEUED: {
         **AMENDING,
         T.READING: (*WELDED, *UNCONFIRMED, *IGNORE),
-        T.WAKE: (*UNCONFIRMED, Rule("queue_timeout", step_timed_out, starting.give_up_waiting), *IGNORE),
-        T.ADMITTED: (Rule("admit", always, starting.admit),),
+        T.WAKE: (*UNCONFIRMED, Rule("queue_timeout", step_timed_out, admission.give_up_waiting), *IGNORE),
+        T.ADMITTED: (Rule("admit", always, admission.admit),),
         T.OPENED: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,
@@ -117,7 +116,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.OPENED: (KNOWN, *IGNORE),
         T.PERSISTED: (
             Rule("delivered", starting.delivered, starting.end_delivered),
-            Rule("close", starting.guards_hold, starting.durable_and_close),
+            Rule("close", starting.guards_hold, starting.take_turn),
             Rule("changed_mind", always, starting.fail(Code.FAILED, "guards_before_closing")),
         ),
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
@@ -127,7 +126,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("suspend", always, suspending.suspend_by_circuit),
         ),
         T.PERSIST_FAILED: (Rule("not_durable", always, starting.fail(Code.STORE_UNAVAILABLE, "persist_failed")),),
-        T.CLOSED: (Rule("closed", always, starting.announce),),
+        T.CLOSED: (Rule("closed", always, starting.closed),),
         T.NOT_CLOSED: (Rule("not_closed", always, starting.fail(Code.BOARD_LOST, "relay_not_closed")),),
         T.STAYED_OPEN: STUCK_OPEN,
         T.WOULD_NOT_OPEN: LOCK_OUT,
@@ -175,7 +174,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("turn", suspending.turn_to_return, suspending.return_in_turn),
             Rule("wait", always, nothing),
         ),
-        T.OPENED: (Rule("count", always, suspending.count_open),),
+        T.OPENED: (Rule("count", always, ending.count_open),),
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
@@ -223,12 +222,12 @@ def react(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
 HANDLERS: Mapping[type[Request], Handler[Any]] = {
     handler.request: handler
     for handler in (
-        starting.START,
+        admission.START,
         ending.STOP,
         latching.RESET,
         limits.UPDATE,
-        starting.DISABLE,
-        starting.ENABLE,
+        admission.DISABLE,
+        admission.ENABLE,
     )
 }
 UNFORESEEN: Handler[Any] = Handler(request=object, by_state={})

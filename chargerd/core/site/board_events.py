@@ -30,8 +30,7 @@ from chargerd.core.facts import (
 from chargerd.core.metering.pickup import Recurring
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.condition import Intervention, Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Intervention, Port, Surroundings
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.table import react
 from chargerd.core.session import StopDetail, StopReason

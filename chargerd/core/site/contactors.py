@@ -15,8 +15,8 @@ from chargerd.core.metering.pickup import earliest, reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import StationPlan, contactor_of
-from chargerd.core.port.condition import Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.latching import out_of_control, undecided_until
+from chargerd.core.port.port import Port, Surroundings
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.site.sharing import needs_power
 from chargerd.core.site.trips import Trips
@@ -92,7 +92,7 @@ class Contactors:
     def _settle(self, contactor: Contactor, now: Moment) -> list[Port]:
         circuit, below = self._circuit_of(contactor), self._trips.below[contactor.circuit]
         touched: list[Port] = []
-        culprit = next((port for port in below if port.out_of_control(now)), None)
+        culprit = next((port for port in below if out_of_control(port, now)), None)
         if culprit is not None and not circuit.held:
             circuit.held = True
             self._out.tell(
@@ -102,7 +102,7 @@ class Contactors:
         elif culprit is None:
             circuit.held = False
         chain = self._circuits.chain(contactor.circuit)
-        watched = [until for port in below if (until := port.undecided_until(now)) is not None]
+        watched = [until for port in below if (until := undecided_until(port, now)) is not None]
         contactor.watched_until = None if self._station.leaving else max(watched, default=None)
         contactor.settle(
             now.instant,

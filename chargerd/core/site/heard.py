@@ -26,6 +26,7 @@ from chargerd.core.events import (
 from chargerd.core.facts import CircuitTripped, Clearing, Fact, InputTripped, PortLockedOut, PortTripped
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import exceeds, holder_of
+from chargerd.core.port.admission import own_limits
 from chargerd.core.port.answers import answer_request
 from chargerd.core.port.ending import nameless
 from chargerd.core.port.limits import named
@@ -155,7 +156,7 @@ class Heard:
         if heard.overtaken is not None:
             answer_request(port, event, ReplyStatus.REJECTED, Code.UNKNOWN_SESSION, "its start was overtaken")
         elif exceeds(named(event, port.plan.limits), port.plan.limits):
-            answer_request(port, event, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, port.most())
+            answer_request(port, event, ReplyStatus.REJECTED, Code.LIMIT_TOO_HIGH, own_limits(port))
         elif raises and not event.durable:
             heard.raising = event.command
         elif raises and heard.raising != event.command:

@@ -16,8 +16,7 @@ from chargerd.core.events import (
 from chargerd.core.facts import Fact
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.condition import Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Port, Surroundings
 from chargerd.core.port.table import ask
 from chargerd.core.site.heard import Heard
 from chargerd.core.site.supply import Supply

@@ -9,6 +9,7 @@ from chargerd.core.metering.pickup import earliest, reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import StationPlan
+from chargerd.core.port.ending import warmth_of
 from chargerd.core.port.port import Port
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import Instant, PortId, after
@@ -54,7 +55,7 @@ class Rounds:
     def _checkpoint(self, now: Moment) -> None:
         self._checkpoint_at = after(now.instant, self._plan.checkpoint_every)
         records = self._records(now)
-        warmths = tuple(one for port in self._ports.values() if (one := port.warmth(now)) is not None)
+        warmths = tuple(one for port in self._ports.values() if (one := warmth_of(port, now)) is not None)
         if records or warmths:
             self._out.do(Checkpoint(records=records, warmths=warmths))
         for record in records:

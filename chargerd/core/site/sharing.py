@@ -11,9 +11,9 @@ from chargerd.core.facts import CircuitShed
 from chargerd.core.metering.pickup import earliest, reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.condition import Intervention, Step, Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Intervention, Port, Step, Surroundings
 from chargerd.core.port.rules import Trigger
+from chargerd.core.port.suspending import may_return
 from chargerd.core.port.table import react
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.site.trips import Trips
@@ -134,7 +134,7 @@ class Sharing:
         """Let those begin that have waited, the longest first, as far as their circuits can take them."""
         begun = []
         for port in (self._ports[name] for name in self._circuits.waiting()):
-            ready = port.may_return(now) and self._station.lines.steady(port.id)
+            ready = may_return(port, now) and self._station.lines.steady(port.id)
             if port.state is not PortState.QUEUED or not ready:
                 continue
             react(port, Trigger.ADMITTED, DeadlineReached(), now)

@@ -20,8 +20,7 @@ from chargerd.core.metering.pickup import earliest
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import StationPlan, holder_of
-from chargerd.core.port.condition import Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Port, Surroundings
 from chargerd.core.site.contactors import Contactors
 from chargerd.core.site.input_guard import InputGuard
 from chargerd.core.site.sharing import Sharing

@@ -15,9 +15,8 @@ from chargerd.core.facts import Clearing, Latch, LatchesCleared
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import holder_of
-from chargerd.core.port.condition import Intervention
 from chargerd.core.port.latching import NOTHING_HELD, clears
-from chargerd.core.port.port import Port
+from chargerd.core.port.port import Intervention, Port
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.table import react
 from chargerd.core.session import StopDetail, StopReason

@@ -15,8 +15,8 @@ from chargerd.core.facts import Clearing, Latch, LatchesCleared, PortTripped, Wi
 from chargerd.core.metering.pickup import reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.condition import BEYOND_CONTROL, Surroundings
-from chargerd.core.port.port import Port
+from chargerd.core.port.latching import BEYOND_CONTROL, lock_out_unconfirmed, trip_with
+from chargerd.core.port.port import Port, Surroundings
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.units import Amps, Instant, PortId, Seconds, Watts, after
 from chargerd.core.view import PortState
@@ -171,7 +171,7 @@ class Wiring:
         over = reached(suspicion.until, now.instant)
         stuck = (port.unconfirmed(now) or over) and self._carries(port, other)
         if stuck:
-            port.lock_out_unconfirmed(now, other.seen.current)
+            lock_out_unconfirmed(port, now, other.seen.current)
         if not settled and not over:
             return [port, other] if stuck else []
         del self._pending[port.id]
@@ -205,7 +205,7 @@ class Wiring:
             return
         latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail)
         if port.charge is not None and port.ending is None:
-            port.trip_with(latch, StopReason.RELAY_FAULT, detail, now)
+            trip_with(port, latch, StopReason.RELAY_FAULT, detail, now)
             return
         port.latches.append(latch)
         self._out.tell(PortTripped(port=port.id, function=detail.function, detail=detail, latch=latch))
