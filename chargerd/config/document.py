@@ -5,10 +5,11 @@ How a single value is written says `chargerd.config.values`. Ranges (`A01..A12`)
 """
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 from pydantic.config import JsonDict
 
 from chargerd.config.profiles.models import Parity
@@ -29,17 +30,35 @@ from chargerd.config.values import (
     TimeZone,
     Whole,
 )
-from chargerd.core.plan import CEILING, ChargeEnd, Limits, Phase, Protection
+from chargerd.core.keys import Key, keys
+from chargerd.core.plan import ChargeEnd, Limits, Phase, Protection
 
-MOST_ENERGY_WH = 100_000
-"""Far above any battery on two or three wheels."""
+M = TypeVar("M", bound=Model)
 
 
-def _inherited(default: float | bool | None, what: str, **bounds: float) -> Any:
-    """Declare a figure that a port takes from the site, and the site from `default` (`None`: no limit)."""
-    least, above, most = bounds.get("ge"), bounds.get("gt"), bounds.get("le")
+def _keys_of(plan: type) -> Callable[[type[M]], type[M]]:
+    """Give a section the keys of a plan's figures: a port without one takes the site's, a site the default."""
+
+    def given(section: type[M]) -> type[M]:
+        declared: dict[str, Any] = {
+            name: (_written(default) | None, _inherited(default, how))
+            for name, (_, how, default) in keys(plan).items()
+        }
+        name, doc, module = section.__name__, section.__doc__, section.__module__
+        made: type[M] = create_model(name, __base__=section, __doc__=doc, __module__=module, **declared)
+        return made
+
+    return given
+
+
+def _written(default: object) -> Any:
+    """Return how a figure is written, by its default; `None` is no limit, so a number may be."""
+    return Switch if isinstance(default, bool) else Whole if isinstance(default, int) else Number
+
+
+def _inherited(default: float | bool | None, how: Key) -> Any:
     extra: JsonDict = {"inherits": default}
-    return Field(None, description=what, json_schema_extra=extra, ge=least, gt=above, le=most)
+    return Field(None, description=how.what, json_schema_extra=extra, ge=how.ge, gt=how.gt, le=how.le)
 
 
 class GatewaySection(Model):
@@ -176,122 +195,19 @@ class CircuitSection(Model):
     contactor: Reference | None = Field(None, description="board/channel of the circuit's contactor")
 
 
-_L, _P, _C = Limits(), Protection(), ChargeEnd()
-
-
+@_keys_of(Limits)
 class LimitsSection(Model):
     """What a session may draw; what is left out is inherited."""
 
-    power_w: Number | None = _inherited(_L.power, "power", gt=0, le=CEILING.power)
-    current_a: Number | None = _inherited(_L.current, "current", gt=0, le=CEILING.current)
-    duration_s: Number | None = _inherited(_L.duration, "time with the relay closed", gt=0, le=CEILING.duration)
-    energy_wh: Number | None = _inherited(_L.energy, "energy", gt=0, le=MOST_ENERGY_WH)
 
-
+@_keys_of(Protection)
 class ProtectionSection(Model):
     """Thresholds and delays of the protective functions; what is left out is inherited."""
 
-    overcurrent_instant_factor: Number | None = _inherited(
-        _P.instant_factor, "trips on one reading at this multiple of `current_a`", ge=1.2, le=2.0
-    )
-    overcurrent_inrush_factor: Number | None = _inherited(
-        _P.inrush_factor, "stands in for the instant factor right after closing", ge=1.5, le=5.0
-    )
-    overcurrent_inrush_s: Number | None = _inherited(
-        _P.inrush_for, "for how long, beside one refresh of the meter", ge=0, le=5
-    )
-    overcurrent_definite_factor: Number | None = _inherited(
-        _P.definite_factor, "trips at this multiple of `current_a` after a delay", ge=1.05, le=1.5
-    )
-    overcurrent_definite_s: Number | None = _inherited(_P.definite_delay, "that delay", ge=0.5, le=10)
-    overpower_factor: Number | None = _inherited(
-        _P.overpower_factor, "ends the session at this multiple of `power_w` after a delay", ge=1.05, le=1.5
-    )
-    overpower_s: Number | None = _inherited(_P.overpower_delay, "that delay", ge=1, le=30)
-    overpower_instant_factor: Number | None = _inherited(
-        _P.overpower_instant_factor, "ends it on one reading at this multiple of `power_w`", ge=1.2, le=2.0
-    )
-    meter_stale_s: Number | None = _inherited(
-        _P.stale_after,
-        "opens when no valid reading came for so long; three refreshes of the meter at least",
-        ge=1,
-        le=15,
-    )
-    recover_s: Number | None = _inherited(
-        _P.recover_within, "how long a suspended session waits for its meter", ge=5, le=600
-    )
-    weld_current_a: Number | None = _inherited(
-        _P.weld_current, "current through an open relay from which on it does not count as open", ge=0.05, le=0.5
-    )
-    weld_power_w: Number | None = _inherited(
-        _P.weld_power, "power beside it from which on an open relay counts as welded", ge=5, le=50
-    )
-    open_tries: Whole | None = _inherited(
-        _P.open_tries, "locks out a relay that is read back closed after so many openings", ge=1, le=5
-    )
-    step_s: Number | None = _inherited(
-        _P.step_timeout, "how long each step of a start, and of a stop, may take", ge=1, le=10
-    )
-    suspend_times: Whole | None = _inherited(
-        _P.suspend_times,
-        "how often in an hour a session may be suspended for faults; the next time ends it",
-        ge=0,
-        le=10,
-    )
-    suspend_total_s: Number | None = _inherited(
-        _P.suspend_total, "for how long in all, and for as long for want of room in its circuits", ge=60, le=7200
-    )
-    shed_times: Whole | None = _inherited(
-        _P.shed_times, "how often in an hour its circuits may shed it; the next time ends it", ge=1, le=30
-    )
-    shed_wait_s: Number | None = _inherited(
-        _P.shed_wait, "how long it then waits at least before it comes back", ge=10, le=600
-    )
-    overvoltage_v: Number | None = _inherited(
-        _P.overvoltage, "opens above it after a delay, until it is in its band again", ge=110, le=280
-    )
-    undervoltage_v: Number | None = _inherited(_P.undervoltage, "the same below it", ge=70, le=220)
-    voltage_s: Number | None = _inherited(_P.voltage_delay, "that delay, for both", ge=4, le=30)
-    voltage_back_s: Number | None = _inherited(
-        _P.voltage_back, "how long in its band before a session goes on", ge=10, le=600
-    )
-    temperature_warn_c: Number | None = _inherited(
-        _P.temperature_warn, "a socket this warm is told of and is not started", ge=40, le=80
-    )
-    temperature_trip_c: Number | None = _inherited(
-        _P.temperature_trip, "a socket this hot is opened", ge=45, le=85
-    )
-    temperature_s: Number | None = _inherited(_P.temperature_delay, "after so long, for both", ge=10, le=120)
-    frozen_steps: Number | None = _inherited(
-        _P.frozen_steps, "opens when the register stands still though so many of its steps were drawn", ge=3, le=50
-    )
-    frozen_s: Number | None = _inherited(
-        _P.frozen_for, "flags values that have not changed for so long while neighbours' have", ge=120, le=3600
-    )
-    power_jump_w: Number | None = _inherited(
-        _P.power_jump, "tells of a load so far above its session's maximum", ge=30, le=2000
-    )
-    power_jump_s: Number | None = _inherited(_P.power_jump_delay, "that stays there for so long", ge=5, le=600)
-    power_jump_after_s: Number | None = _inherited(
-        _P.power_jump_after, "later than this into charging", ge=300, le=36000
-    )
-    power_jump_trips: Switch | None = _inherited(_P.power_jump_trips, "on: end the session, too")
 
-
+@_keys_of(ChargeEnd)
 class ChargeEndSection(Model):
     """When a charge counts as over; what is left out is inherited."""
-
-    full_below_w: Number | None = _inherited(_C.full_below, "a tapered charge under this is full", ge=1, le=200)
-    full_after_s: Number | None = _inherited(_C.full_after, "after so long", ge=30, le=36000)
-    unplugged_below_w: Number | None = _inherited(
-        _C.unplugged_below, "a step to under this is a pulled plug", ge=1.5, le=5
-    )
-    unplugged_after_s: Number | None = _inherited(_C.unplugged_after, "after so long", ge=30, le=3600)
-    no_load_below_w: Number | None = _inherited(
-        _C.no_load_below, "a session that never reached this has no load", ge=6, le=50
-    )
-    no_load_after_s: Number | None = _inherited(_C.no_load_after, "after so long from closing", ge=10, le=3600)
-    float_s: Number | None = _inherited(_C.float_for, "how long a full port stays on", ge=0, le=36000)
 
 
 class ResumeSection(Model):

@@ -6,6 +6,7 @@ from chargerd.config.document import ChargeEndSection, LimitsSection, Protection
 from chargerd.config.profiles.models import Profile
 from chargerd.config.profiles.register_map import Number, Quantity, Register
 from chargerd.config.site import Board, Channel
+from chargerd.core.keys import keys
 from chargerd.core.plan import ChargeEnd, DeadMan, FeederPlan, Limits, MeterPlan, Protection, RelayPlan
 from chargerd.core.units import Seconds, WattHours, Watts
 
@@ -17,72 +18,29 @@ GOLDEN = 0.618034
 MOST_PHASES = 3
 POWER_EVERY = Seconds(2.0)
 """How often power is read where that takes a frame of its own."""
-LIMITS = {"power_w": "power", "current_a": "current", "duration_s": "duration", "energy_wh": "energy"}
-PROTECTION = {
-    "overcurrent_instant_factor": "instant_factor",
-    "overcurrent_inrush_factor": "inrush_factor",
-    "overcurrent_inrush_s": "inrush_for",
-    "overcurrent_definite_factor": "definite_factor",
-    "overcurrent_definite_s": "definite_delay",
-    "overpower_factor": "overpower_factor",
-    "overpower_s": "overpower_delay",
-    "overpower_instant_factor": "overpower_instant_factor",
-    "meter_stale_s": "stale_after",
-    "recover_s": "recover_within",
-    "weld_current_a": "weld_current",
-    "weld_power_w": "weld_power",
-    "open_tries": "open_tries",
-    "step_s": "step_timeout",
-    "suspend_times": "suspend_times",
-    "suspend_total_s": "suspend_total",
-    "shed_times": "shed_times",
-    "shed_wait_s": "shed_wait",
-    "overvoltage_v": "overvoltage",
-    "undervoltage_v": "undervoltage",
-    "voltage_s": "voltage_delay",
-    "voltage_back_s": "voltage_back",
-    "temperature_warn_c": "temperature_warn",
-    "temperature_trip_c": "temperature_trip",
-    "temperature_s": "temperature_delay",
-    "frozen_steps": "frozen_steps",
-    "frozen_s": "frozen_for",
-    "power_jump_w": "power_jump",
-    "power_jump_s": "power_jump_delay",
-    "power_jump_after_s": "power_jump_after",
-    "power_jump_trips": "power_jump_trips",
-}
-CHARGE_END = {
-    "full_below_w": "full_below",
-    "full_after_s": "full_after",
-    "unplugged_below_w": "unplugged_below",
-    "unplugged_after_s": "unplugged_after",
-    "no_load_below_w": "no_load_below",
-    "no_load_after_s": "no_load_after",
-    "float_s": "float_for",
-}
 
 
 def limits(site: LimitsSection, port: LimitsSection) -> Limits:
     """Return a port's limits: its own where it says any, else the site's, else the core's defaults."""
-    return Limits(**_said(LIMITS, site, port))
+    return Limits(**_said(Limits, site, port))
 
 
 def protection(site: ProtectionSection, port: ProtectionSection) -> Protection:
     """Return a port's thresholds and delays, found like its limits."""
-    return Protection(**_said(PROTECTION, site, port))
+    return Protection(**_said(Protection, site, port))
 
 
 def charge_end(site: ChargeEndSection, port: ChargeEndSection) -> ChargeEnd:
     """Return a port's rules for the end of a charge."""
-    return ChargeEnd(**_said(CHARGE_END, site, port))
+    return ChargeEnd(**_said(ChargeEnd, site, port))
 
 
-def _said(names: dict[str, str], *sections: object) -> dict[str, Any]:
+def _said(plan: type, *sections: object) -> dict[str, Any]:
     """Return the figures that are given, under the core's names; a later section wins."""
     return {
         name: value if isinstance(value, int) else float(value)
         for section in sections
-        for key, name in names.items()
+        for key, (name, _, _) in keys(plan).items()
         if (value := getattr(section, key)) is not None
     }
 
@@ -102,7 +60,7 @@ def contradictions(plan: Protection, end: ChargeEnd) -> list[tuple[str, str, str
     )
     return [
         (
-            "charge_end" if lower in CHARGE_END else "protection",
+            "charge_end" if lower in keys(ChargeEnd) else "protection",
             lower,
             upper,
             f"{lower} of {low:g} is not below {upper} of {high:g}",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from chargerd.core.keys import key
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Seconds, Volts, WattHours, Watts
 
 ADMIT = 0.9
@@ -23,14 +24,22 @@ RETRY_FIRST = Seconds(0.25)
 """How soon a write or a read-back that did not come about is tried again for the first time."""
 
 
+MOST_CURRENT, MOST_POWER = Amps(16.0), Watts(3500.0)
+"""What no configuration and no command can raise: a 16 A socket."""
+MOST_DURATION = Seconds(57600.0)
+"""The same, with the relay closed: a moped's battery of 2 kWh takes 8 to 11 h at the charger it comes with."""
+MOST_ENERGY = WattHours(100_000)
+"""Far above any battery on two or three wheels."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one session may draw: current, power, time with the relay closed, and energy (`None`: no limit)."""
 
-    current: Amps = Amps(5.0)
-    power: Watts = Watts(1000.0)
-    duration: Seconds = Seconds(36000.0)
-    energy: WattHours | None = None
+    power: Watts = key(Watts(1000.0), "power_w", "power", gt=0, le=MOST_POWER)
+    current: Amps = key(Amps(5.0), "current_a", "current", gt=0, le=MOST_CURRENT)
+    duration: Seconds = key(Seconds(36000.0), "duration_s", "time with the relay closed", gt=0, le=MOST_DURATION)
+    energy: WattHours | None = key(None, "energy_wh", "energy", gt=0, le=MOST_ENERGY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +52,8 @@ class NamedLimits:
     energy: WattHours | None = None
 
 
-CEILING = Limits(current=Amps(16.0), power=Watts(3500.0), duration=Seconds(57600.0))
-"""What no configuration and no command can raise: a 16 A socket, and sixteen hours with the relay closed.
-
-A moped's battery of 2 kWh takes 8 to 11 h at the charger it comes with.
-"""
+CEILING = Limits(current=MOST_CURRENT, power=MOST_POWER, duration=MOST_DURATION)
+"""What no configuration and no command can raise."""
 
 
 def exceeds(asked: Limits, most: Limits) -> bool:
@@ -66,50 +72,130 @@ def exceeds(asked: Limits, most: Limits) -> bool:
 class Protection:
     """Thresholds and delays of the protective functions of one port."""
 
-    instant_factor: float = 1.5
-    inrush_factor: float = 3.0
-    inrush_for: Seconds = Seconds(2.0)
-    definite_factor: float = 1.1
-    definite_delay: Seconds = Seconds(3.0)
-    overpower_factor: float = 1.1
-    overpower_delay: Seconds = Seconds(5.0)
-    overpower_instant_factor: float = 1.5
-    stale_after: Seconds = Seconds(3.0)
-    recover_within: Seconds = Seconds(120.0)
-    weld_current: Amps = Amps(0.2)
-    weld_power: Watts = Watts(10.0)
-    open_tries: int = 3
-    step_timeout: Seconds = Seconds(3.0)
-    overvoltage: Volts = Volts(264.0)
-    undervoltage: Volts = Volts(176.0)
-    voltage_delay: Seconds = Seconds(4.0)
-    voltage_back: Seconds = Seconds(60.0)
-    temperature_warn: Celsius = Celsius(60.0)
-    temperature_trip: Celsius = Celsius(70.0)
-    temperature_delay: Seconds = Seconds(30.0)
-    frozen_steps: float = 5.0
-    frozen_for: Seconds = Seconds(300.0)
-    power_jump: Watts = Watts(80.0)
-    power_jump_delay: Seconds = Seconds(30.0)
-    power_jump_after: Seconds = Seconds(1800.0)
-    power_jump_trips: bool = False
-    suspend_times: int = 3
-    suspend_total: Seconds = Seconds(1800.0)
-    shed_times: int = 10
-    shed_wait: Seconds = Seconds(60.0)
+    instant_factor: float = key(
+        1.5, "overcurrent_instant_factor", "trips on one reading at this multiple of `current_a`", ge=1.2, le=2.0
+    )
+    inrush_factor: float = key(
+        3.0, "overcurrent_inrush_factor", "stands in for the instant factor right after closing", ge=1.5, le=5.0
+    )
+    inrush_for: Seconds = key(
+        Seconds(2.0), "overcurrent_inrush_s", "for how long, beside one refresh of the meter", ge=0, le=5
+    )
+    definite_factor: float = key(
+        1.1, "overcurrent_definite_factor", "trips at this multiple of `current_a` after a delay", ge=1.05, le=1.5
+    )
+    definite_delay: Seconds = key(Seconds(3.0), "overcurrent_definite_s", "that delay", ge=0.5, le=10)
+    overpower_factor: float = key(
+        1.1, "overpower_factor", "ends the session at this multiple of `power_w` after a delay", ge=1.05, le=1.5
+    )
+    overpower_delay: Seconds = key(Seconds(5.0), "overpower_s", "that delay", ge=1, le=30)
+    overpower_instant_factor: float = key(
+        1.5, "overpower_instant_factor", "ends it on one reading at this multiple of `power_w`", ge=1.2, le=2.0
+    )
+    stale_after: Seconds = key(
+        Seconds(3.0),
+        "meter_stale_s",
+        "opens when no valid reading came for so long; three refreshes of the meter at least",
+        ge=1,
+        le=15,
+    )
+    recover_within: Seconds = key(
+        Seconds(120.0), "recover_s", "how long a suspended session waits for its meter", ge=5, le=600
+    )
+    weld_current: Amps = key(
+        Amps(0.2),
+        "weld_current_a",
+        "current through an open relay from which on it does not count as open",
+        ge=0.05,
+        le=0.5,
+    )
+    weld_power: Watts = key(
+        Watts(10.0), "weld_power_w", "power beside it from which on an open relay counts as welded", ge=5, le=50
+    )
+    open_tries: int = key(
+        3, "open_tries", "locks out a relay that is read back closed after so many openings", ge=1, le=5
+    )
+    step_timeout: Seconds = key(
+        Seconds(3.0), "step_s", "how long each step of a start, and of a stop, may take", ge=1, le=10
+    )
+    suspend_times: int = key(
+        3,
+        "suspend_times",
+        "how often in an hour a session may be suspended for faults; the next time ends it",
+        ge=0,
+        le=10,
+    )
+    suspend_total: Seconds = key(
+        Seconds(1800.0),
+        "suspend_total_s",
+        "for how long in all, and for as long for want of room in its circuits",
+        ge=60,
+        le=7200,
+    )
+    shed_times: int = key(
+        10, "shed_times", "how often in an hour its circuits may shed it; the next time ends it", ge=1, le=30
+    )
+    shed_wait: Seconds = key(
+        Seconds(60.0), "shed_wait_s", "how long it then waits at least before it comes back", ge=10, le=600
+    )
+    overvoltage: Volts = key(
+        Volts(264.0),
+        "overvoltage_v",
+        "opens above it after a delay, until it is in its band again",
+        ge=110,
+        le=280,
+    )
+    undervoltage: Volts = key(Volts(176.0), "undervoltage_v", "the same below it", ge=70, le=220)
+    voltage_delay: Seconds = key(Seconds(4.0), "voltage_s", "that delay, for both", ge=4, le=30)
+    voltage_back: Seconds = key(
+        Seconds(60.0), "voltage_back_s", "how long in its band before a session goes on", ge=10, le=600
+    )
+    temperature_warn: Celsius = key(
+        Celsius(60.0), "temperature_warn_c", "a socket this warm is told of and is not started", ge=40, le=80
+    )
+    temperature_trip: Celsius = key(
+        Celsius(70.0), "temperature_trip_c", "a socket this hot is opened", ge=45, le=85
+    )
+    temperature_delay: Seconds = key(Seconds(30.0), "temperature_s", "after so long, for both", ge=10, le=120)
+    frozen_steps: float = key(
+        5.0,
+        "frozen_steps",
+        "opens when the register stands still though so many of its steps were drawn",
+        ge=3,
+        le=50,
+    )
+    frozen_for: Seconds = key(
+        Seconds(300.0),
+        "frozen_s",
+        "flags values that have not changed for so long while neighbours' have",
+        ge=120,
+        le=3600,
+    )
+    power_jump: Watts = key(
+        Watts(80.0), "power_jump_w", "tells of a load so far above its session's maximum", ge=30, le=2000
+    )
+    power_jump_delay: Seconds = key(Seconds(30.0), "power_jump_s", "that stays there for so long", ge=5, le=600)
+    power_jump_after: Seconds = key(
+        Seconds(1800.0), "power_jump_after_s", "later than this into charging", ge=300, le=36000
+    )
+    power_jump_trips: bool = key(False, "power_jump_trips", "on: end the session, too")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeEnd:
     """When a charge counts as over by the shape of its load."""
 
-    full_below: Watts = Watts(25.0)
-    full_after: Seconds = Seconds(2700.0)
-    unplugged_below: Watts = Watts(2.0)
-    unplugged_after: Seconds = Seconds(300.0)
-    no_load_below: Watts = Watts(8.0)
-    no_load_after: Seconds = Seconds(120.0)
-    float_for: Seconds = Seconds(0.0)
+    full_below: Watts = key(Watts(25.0), "full_below_w", "a tapered charge under this is full", ge=1, le=200)
+    full_after: Seconds = key(Seconds(2700.0), "full_after_s", "after so long", ge=30, le=36000)
+    unplugged_below: Watts = key(
+        Watts(2.0), "unplugged_below_w", "a step to under this is a pulled plug", ge=1.5, le=5
+    )
+    unplugged_after: Seconds = key(Seconds(300.0), "unplugged_after_s", "after so long", ge=30, le=3600)
+    no_load_below: Watts = key(
+        Watts(8.0), "no_load_below_w", "a session that never reached this has no load", ge=6, le=50
+    )
+    no_load_after: Seconds = key(Seconds(120.0), "no_load_after_s", "after so long from closing", ge=10, le=3600)
+    float_for: Seconds = key(Seconds(0.0), "float_s", "how long a full port stays on", ge=0, le=36000)
 
 
 class DeadMan(StrEnum):

@@ -1,7 +1,9 @@
 """The fixed bounds, figure by figure: what no site can configure away. Written out, not taken from the models."""
 
 import pytest
+from pydantic import BaseModel
 
+from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
 from tests.config.sites import changed, problems, site
 
 SITE = "limits: {power_w: 800, current_a: 4}"
@@ -54,8 +56,18 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
     "resume": {"window_s": (0, 86400)},
     "queue": {"queue_s": (0, 36000)},
 }
+WHOLE = {"open_tries", "suspend_times", "shed_times"}
+"""Counts have their bounds tried elsewhere: no hundredth is one."""
 FIGURES = [(section, key, *bounds) for section, keys in BOUNDS.items() for key, bounds in keys.items()]
 FOR_PORTS = [figure for figure in FIGURES if figure[0] not in {"resume", "queue"}]
+
+
+@pytest.mark.parametrize("section", [ProtectionSection, ChargeEndSection, LimitsSection])
+def test_every_figure_has_its_bounds_here(section: type[BaseModel]) -> None:
+    written = {key for keys in BOUNDS.values() for key in keys}
+    figures = {key for key, info in section.model_fields.items() if info.metadata} - WHOLE
+    assert figures
+    assert not figures - written, f"write the bounds of {sorted(figures - written)} out here"
 
 
 @pytest.mark.parametrize(("section", "key", "least", "most"), FIGURES)

@@ -1,10 +1,13 @@
 """What a correct file becomes."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
 from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Channel
 from chargerd.core.plan import CEILING, ChargeEnd, DeadMan, Limits, Phase, Protection
@@ -110,6 +113,8 @@ PROTECTION = {
     "temperature_trip_c": ("temperature_trip", 65.0),
     "temperature_s": ("temperature_delay", 20.0),
 }
+LIMITS = {"power_w", "current_a", "duration_s", "energy_wh"}
+"""Tried together, above."""
 CHARGE_END = {
     "full_below_w": ("full_below", 20.0),
     "full_after_s": ("full_after", 1800.0),
@@ -119,6 +124,15 @@ CHARGE_END = {
     "no_load_after_s": ("no_load_after", 90.0),
     "float_s": ("float_for", 600.0),
 }
+
+
+@pytest.mark.parametrize(
+    ("section", "tried"),
+    [(ProtectionSection, PROTECTION), (ChargeEndSection, CHARGE_END), (LimitsSection, LIMITS)],
+)
+def test_every_key_is_tried(section: type[BaseModel], tried: Collection[str]) -> None:
+    missing = set(section.model_fields) - set(tried)
+    assert not missing, f"say in this module which figure of the core {sorted(missing)} is, and try it"
 
 
 @pytest.mark.parametrize("key", PROTECTION)

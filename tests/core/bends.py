@@ -45,14 +45,14 @@ BENDS: tuple[Bend, ...] = (
     # I>>>
     Bend(
         "plan",
-        "    instant_factor: float = 1.5",
-        "    instant_factor: float = 3.0",
+        "    instant_factor: float = key(\n        1.5",
+        "    instant_factor: float = key(\n        3.0",
         _OVER + "test_one_reading_at_one_and_a_half_times_trips_at_once",
     ),
     Bend(
         "plan",
-        "    instant_factor: float = 1.5",
-        "    instant_factor: float = 1.49",
+        "    instant_factor: float = key(\n        1.5",
+        "    instant_factor: float = key(\n        1.49",
         _OVER + "test_just_below_one_and_a_half_times_does_not",
     ),
     Bend(
@@ -63,24 +63,24 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "plan",
-        "inrush_factor: float = 3.0",
-        "inrush_factor: float = 6.0",
+        "inrush_factor: float = key(\n        3.0",
+        "inrush_factor: float = key(\n        6.0",
         _OVER + "test_an_inrush_may_be_twice_as_high_for_two_seconds",
         (1.9, 15.0),
         (("trips", True),),
     ),
     Bend(
         "plan",
-        "inrush_factor: float = 3.0",
-        "inrush_factor: float = 1.5",
+        "inrush_factor: float = key(\n        3.0",
+        "inrush_factor: float = key(\n        1.5",
         _OVER + "test_an_inrush_may_be_twice_as_high_for_two_seconds",
         (1.9, 14.99),
         (("trips", False),),
     ),
     Bend(
         "plan",
-        "inrush_for: Seconds = Seconds(2.0)",
-        "inrush_for: Seconds = Seconds(4.0)",
+        "inrush_for: Seconds = key(\n        Seconds(2.0)",
+        "inrush_for: Seconds = key(\n        Seconds(4.0)",
         _OVER + "test_an_inrush_may_be_twice_as_high_for_two_seconds",
         (2.001, 7.5),
         (("trips", True),),
@@ -170,15 +170,15 @@ BENDS: tuple[Bend, ...] = (
     # I>>
     Bend(
         "plan",
-        "definite_factor: float = 1.1",
-        "definite_factor: float = 2.2",
+        "definite_factor: float = key(\n        1.1",
+        "definite_factor: float = key(\n        2.2",
         _OVER + "test_ten_percent_more_trips_after_three_seconds",
         (5.5,),
     ),
     Bend(
         "plan",
-        "definite_factor: float = 1.1",
-        "definite_factor: float = 1.09",
+        "definite_factor: float = key(\n        1.1",
+        "definite_factor: float = key(\n        1.09",
         _OVER + "test_just_below_ten_percent_more_never_trips",
     ),
     Bend(
@@ -190,15 +190,15 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "plan",
-        "definite_delay: Seconds = Seconds(3.0)",
-        "definite_delay: Seconds = Seconds(6.0)",
+        "definite_delay: Seconds = key(Seconds(3.0)",
+        "definite_delay: Seconds = key(Seconds(6.0)",
         _OVER + "test_ten_percent_more_trips_after_three_seconds",
         (5.5,),
     ),
     Bend(
         "plan",
-        "definite_delay: Seconds = Seconds(3.0)",
-        "definite_delay: Seconds = Seconds(2.5)",
+        "definite_delay: Seconds = key(Seconds(3.0)",
+        "definite_delay: Seconds = key(Seconds(2.5)",
         _OVER + "test_ten_percent_more_trips_after_three_seconds",
         (5.5,),
     ),
@@ -230,20 +230,20 @@ BENDS: tuple[Bend, ...] = (
     # P>
     Bend(
         "plan",
-        "overpower_factor: float = 1.1",
-        "overpower_factor: float = 1.2",
+        "overpower_factor: float = key(\n        1.1",
+        "overpower_factor: float = key(\n        1.2",
         _OVER + "test_ten_percent_more_power_ends_the_session_after_five_seconds_without_a_latch",
     ),
     Bend(
         "plan",
-        "overpower_delay: Seconds = Seconds(5.0)",
-        "overpower_delay: Seconds = Seconds(10.0)",
+        "overpower_delay: Seconds = key(Seconds(5.0)",
+        "overpower_delay: Seconds = key(Seconds(10.0)",
         _OVER + "test_ten_percent_more_power_ends_the_session_after_five_seconds_without_a_latch",
     ),
     Bend(
         "plan",
-        "overpower_instant_factor: float = 1.5",
-        "overpower_instant_factor: float = 3.0",
+        "overpower_instant_factor: float = key(\n        1.5",
+        "overpower_instant_factor: float = key(\n        3.0",
         _OVER + "test_one_and_a_half_times_the_power_ends_it_on_one_reading",
         (1500.0,),
         (("trips", True),),
@@ -265,8 +265,8 @@ BENDS: tuple[Bend, ...] = (
     # meter_stale
     Bend(
         "plan",
-        "stale_after: Seconds = Seconds(3.0)",
-        "stale_after: Seconds = Seconds(6.0)",
+        "stale_after: Seconds = key(\n        Seconds(3.0)",
+        "stale_after: Seconds = key(\n        Seconds(6.0)",
         _SUSPEND + "test_a_meter_silent_for_three_seconds_opens_the_port",
     ),
     Bend(
@@ -319,14 +319,14 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "plan",
-        "recover_within: Seconds = Seconds(120.0)",
-        "recover_within: Seconds = Seconds(240.0)",
+        "recover_within: Seconds = key(\n        Seconds(120.0)",
+        "recover_within: Seconds = key(\n        Seconds(240.0)",
         _SUSPEND + "test_a_meter_that_does_not_come_back_ends_the_session_after_two_minutes",
     ),
     Bend(
         "plan",
-        "suspend_times: int = 3",
-        "suspend_times: int = 4",
+        "suspend_times: int = key(\n        3",
+        "suspend_times: int = key(\n        4",
         _SUSPEND + "test_three_suspensions_are_borne_the_fourth_ends_the_session",
     ),
     Bend(
@@ -367,20 +367,20 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "plan",
-        "shed_times: int = 10",
-        "shed_times: int = 9",
+        "shed_times: int = key(\n        10",
+        "shed_times: int = key(\n        9",
         _CIRCUITS + "test_ten_times_in_an_hour_are_borne",
     ),
     Bend(
         "plan",
-        "shed_times: int = 10",
-        "shed_times: int = 11",
+        "shed_times: int = key(\n        10",
+        "shed_times: int = key(\n        11",
         _CIRCUITS + "test_ten_times_in_an_hour_are_borne",
     ),
     Bend(
         "plan",
-        "shed_wait: Seconds = Seconds(60.0)",
-        "shed_wait: Seconds = Seconds(50.0)",
+        "shed_wait: Seconds = key(\n        Seconds(60.0)",
+        "shed_wait: Seconds = key(\n        Seconds(50.0)",
         _CIRCUITS + "test_what_was_shed_rests_for_a_minute_before_it_comes_back",
     ),
     Bend(
@@ -397,8 +397,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "plan",
-        "suspend_total: Seconds = Seconds(1800.0)",
-        "suspend_total: Seconds = Seconds(3600.0)",
+        "suspend_total: Seconds = key(\n        Seconds(1800.0)",
+        "suspend_total: Seconds = key(\n        Seconds(3600.0)",
         _SUSPEND + "test_half_an_hour_of_suspensions_in_all_ends_the_session",
     ),
     Bend(
@@ -482,14 +482,14 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "plan",
-        "weld_current: Amps = Amps(0.2)",
-        "weld_current: Amps = Amps(0.4)",
+        "weld_current: Amps = key(\n        Amps(0.2)",
+        "weld_current: Amps = key(\n        Amps(0.4)",
         _RELAYS + "test_current_before_closing_fails_the_start",
     ),
     Bend(
         "plan",
-        "step_timeout: Seconds = Seconds(3.0)",
-        "step_timeout: Seconds = Seconds(6.0)",
+        "step_timeout: Seconds = key(\n        Seconds(3.0)",
+        "step_timeout: Seconds = key(\n        Seconds(6.0)",
         _ASKED + "test_a_journal_has_three_seconds",
         (3.1,),
         (("closes", False),),
@@ -517,14 +517,14 @@ BENDS: tuple[Bend, ...] = (
     # Relays and leases
     Bend(
         "plan",
-        "open_tries: int = 3",
-        "open_tries: int = 4",
+        "open_tries: int = key(\n        3",
+        "open_tries: int = key(\n        4",
         _RELAYS + "test_a_relay_read_back_closed_after_three_openings_is_locked_out",
     ),
     Bend(
         "plan",
-        "open_tries: int = 3",
-        "open_tries: int = 2",
+        "open_tries: int = key(\n        3",
+        "open_tries: int = key(\n        2",
         _RELAYS + "test_a_relay_that_opens_at_the_third_try_is_fine",
     ),
     Bend(
@@ -622,15 +622,27 @@ BENDS: tuple[Bend, ...] = (
     # Ends and books
     Bend(
         "plan",
-        "no_load_after: Seconds = Seconds(120.0)",
-        "no_load_after: Seconds = Seconds(240.0)",
+        "no_load_after: Seconds = key(Seconds(120.0)",
+        "no_load_after: Seconds = key(Seconds(240.0)",
         _CHARGE + "test_a_load_that_never_comes_ends_the_session_after_two_minutes",
     ),
     Bend(
         "plan",
-        "no_load_below: Watts = Watts(8.0)",
-        "no_load_below: Watts = Watts(7.0)",
+        "no_load_below: Watts = key(\n        Watts(8.0)",
+        "no_load_below: Watts = key(\n        Watts(7.0)",
         _CHARGE + "test_a_load_that_never_comes_ends_the_session_after_two_minutes",
+    ),
+    Bend(
+        "protection.table",
+        "    Row(NoLoad, Result.END, StopReason.NO_LOAD),\n",
+        "",
+        _CHARGE + "test_a_load_that_never_comes_ends_the_session_after_two_minutes",
+    ),
+    Bend(
+        "protection.table",
+        "    Row(Unplugged, Result.END, StopReason.UNPLUGGED),\n",
+        "",
+        "scenarios.test_end_of_charge:test_a_pulled_plug_ends_the_session_five_minutes_later",
     ),
     Bend(
         "protection.table",

@@ -7,10 +7,29 @@ _TRIPS = _HEAT + "test_a_socket_of_seventy_degrees_is_opened_after_thirty_second
 _WARNS = _HEAT + "test_a_warm_socket_is_told_of_once_and_goes_on"
 
 HEAT_BENDS: tuple[Bend, ...] = (
-    Bend("plan", "temperature_trip: Celsius = Celsius(70.0)", "temperature_trip: Celsius = Celsius(71.0)", _TRIPS),
-    Bend("plan", "temperature_trip: Celsius = Celsius(70.0)", "temperature_trip: Celsius = Celsius(69.9)", _TRIPS),
     Bend(
-        "plan", "temperature_delay: Seconds = Seconds(30.0)", "temperature_delay: Seconds = Seconds(36.0)", _TRIPS
+        "plan",
+        "temperature_warn: Celsius = key(\n        Celsius(60.0)",
+        "temperature_warn: Celsius = key(\n        Celsius(66.0)",
+        _WARNS,
+    ),
+    Bend(
+        "plan",
+        "temperature_trip: Celsius = key(\n        Celsius(70.0)",
+        "temperature_trip: Celsius = key(\n        Celsius(71.0)",
+        _TRIPS,
+    ),
+    Bend(
+        "plan",
+        "temperature_trip: Celsius = key(\n        Celsius(70.0)",
+        "temperature_trip: Celsius = key(\n        Celsius(69.9)",
+        _TRIPS,
+    ),
+    Bend(
+        "plan",
+        "temperature_delay: Seconds = key(Seconds(30.0)",
+        "temperature_delay: Seconds = key(Seconds(36.0)",
+        _TRIPS,
     ),
     Bend(
         "metering.temperature",

@@ -350,8 +350,8 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "plan",
-        "weld_power: Watts = Watts(10.0)",
-        "weld_power: Watts = Watts(9.0)",
+        "weld_power: Watts = key(\n        Watts(10.0)",
+        "weld_power: Watts = key(\n        Watts(9.0)",
         "scenarios.test_welds:test_a_little_current_or_a_little_power_is_crosstalk",
         (3.0, 10.0),
         (),

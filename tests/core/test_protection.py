@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.core.events import MeterReading
+from chargerd.core.metering.seen import Counted
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.metering.totals import Totals
 from chargerd.core.protection.function import Models
@@ -14,6 +15,8 @@ from chargerd.core.protection.image import Image
 from chargerd.core.protection.meter import MeterStale
 from chargerd.core.protection.overcurrent import OvercurrentInstant
 from chargerd.core.protection.overpower import Overpower
+from chargerd.core.protection.session_limits import LONGEST_SESSION
+from chargerd.core.protection.table import FUNCTIONS, Row
 from chargerd.core.session import Order
 from chargerd.core.units import Amps, Instant, PortId, SessionId, WattHours, Watts
 from chargerd.core.view import PortState
@@ -82,6 +85,18 @@ def test_what_was_read_before_the_closing_counts_for_nothing() -> None:
     closed.note(reading(10.6, 6.0, 1200.0))
     assert picks_up(closed, 13.09) is None, "10.1 and not 9.9 is when the three seconds began"
     assert picks_up(closed, 13.1) == "overcurrent_definite"
+
+
+@pytest.mark.parametrize("row", FUNCTIONS, ids=lambda row: row.function.name)
+def test_a_function_may_be_told_what_it_has_nothing_to_do_with(row: Row) -> None:
+    function = row.function(image())
+    function.closed(Instant(1.0))
+    function.read(reading(1.0), Counted(current=False, power=False))
+    function.opened()
+    function.adopted()
+    function.taken_up()
+    assert function.finding(Instant(1.5)) is None
+    assert (function.due() or LONGEST_SESSION) >= LONGEST_SESSION
 
 
 def test_what_was_picked_up_is_forgotten_with_the_opening() -> None:
