@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LAST_PORT = 65535
 LISTEN = "127.0.0.1:8080"
-NEEDS = {"starlette", "uvicorn", "jinja2"}
+NEEDS = {"starlette", "uvicorn", "jinja2", "markupsafe", "segno"}
 
 
 @click.command(name="operator")

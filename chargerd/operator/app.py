@@ -57,7 +57,7 @@ class Operator:
         guard = Guard(settings.account, Signer(self.store.secret), now=now, clock=clock)
         shared = (self.store, self.picture, settings.prices)
         riders = Riders(*shared, settings.hooks, pages, self._send)
-        office = Office(*shared, guard, pages, self._send)
+        office = Office(*shared, guard, pages, self._send, settings.url)
         self._pages = pages
         self.app = Starlette(
             routes=[

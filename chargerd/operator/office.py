@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import segno
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -67,7 +69,9 @@ class Office:
         guard: Guard,
         pages: Pages,
         send: Callable[[Command], None],
+        url: str = "",
     ) -> None:
+        self._url = url.rstrip("/")
         self._store = store
         self._books = Books(store)
         self._picture = picture
@@ -85,6 +89,7 @@ class Office:
             Route(f"{HOME}/live", inside(self.live)),
             Route(f"{HOME}/sessions", inside(self.sessions)),
             Route(f"{HOME}/sessions.csv", inside(self.csv)),
+            Route(f"{HOME}/labels", inside(self.labels)),
             Route(f"{HOME}/s/{{gateway}}/{{port}}", inside(self.socket)),
             Route(f"{HOME}/s/{{gateway}}/{{port}}/{{action}}", inside(self.act), methods=["POST"]),
             Route(f"{HOME}/login", self.login, methods=["GET", "POST"]),
@@ -251,6 +256,17 @@ class Office:
         named = {"Content-Disposition": 'attachment; filename="settlements.csv"'}
         lines = self._books.as_csv(span, self._zone())
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers={**HEADERS, **named})
+
+    async def labels(self, request: Request) -> Response:
+        """Show the code of each socket's page, to be printed and put beside it."""
+        base = self._url or str(request.base_url).rstrip("/")
+        labels = []
+        for port in self._picture.ports():
+            shed = self._picture.gateways[port.gateway]
+            address = base + path("s", port.gateway, port.port)
+            drawn = segno.make(address, error="m", micro=False).svg_inline(border=2, omitsize=True, svgclass=None)
+            labels.append((shed.name or shed.id, port.label, address, Markup(drawn)))  # noqa: S704 - lines of a code
+        return self._page(request, "labels", labels=labels)
 
     async def socket(self, request: Request) -> Response:
         """Show a socket, its history, and what may be done."""

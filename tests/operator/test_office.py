@@ -259,6 +259,20 @@ def test_history_and_alarms_of_one_socket(rig: Rig) -> None:
     assert EVIL not in phone.text
 
 
+def test_each_socket_has_a_label_to_print(rig: Rig, tmp_path: Path) -> None:
+    rig.shed("A01", "A02")
+    phone = inside(rig)
+    page = phone.open("/operator/labels")
+    assert "http://operator/s/shed-1/A02" in page.text
+    assert phone.text.count("<svg") == 2
+    folder = tmp_path / "named"
+    folder.mkdir()
+    named = Rig(folder, url="https://charge.example/")
+    named.shed("A01")
+    assert "https://charge.example/s/shed-1/A01" in inside(named).open("/operator/labels").text
+    named.close()
+
+
 def test_the_pages_speak_chinese(rig: Rig) -> None:
     rig.shed("A01")
     phone = inside(rig, "zh-CN")

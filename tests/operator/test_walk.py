@@ -109,6 +109,7 @@ def test_a_charge_from_free_to_its_receipt_and_what_the_operator_sees(walk: Walk
     site.world.socket(port).plug(charger())
     walk.see(said("page.curve", watts="1")[:4], axe=False)
     walk.see(said("headline.charging"), "charging")
+    assert walk.browser.run("return document.title").endswith(f"· {said('headline.charging')}")
     walk.open(port)
     walk.see(said("headline.charging"), axe=False)
     walk.log_in()
@@ -124,6 +125,8 @@ def test_a_charge_from_free_to_its_receipt_and_what_the_operator_sees(walk: Walk
     walk.see(said("receipt.to_pay"), "receipt")
     walk.browser.open(f"{walk.stage.operator.url}/operator/sessions")
     walk.see(said("office.csv"), "office-sessions")
+    walk.browser.open(f"{walk.stage.operator.url}/operator/labels")
+    walk.see(said("office.labels_detail"), "office-labels")
 
 
 def test_without_script_a_page_reloads_by_itself(walk: Walk) -> None:

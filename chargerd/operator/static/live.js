@@ -34,5 +34,7 @@
       const target = again && place.querySelector(again);
       if (target) target.focus();
     }
+    const headline = live.querySelector("h1");
+    if (headline) document.title = document.title.replace(/[^·]*$/, ` ${headline.textContent}`);
   };
 })();
