@@ -8,9 +8,13 @@ import pexpect
 from click.testing import CliRunner
 
 from chargerd.cli.chargerctl import main
+from tests.e2e.test_sessions import steady
 from tests.judging import every
 from tests.patience import PATIENCE_S
 from tests.site import DaemonSite
+
+PATIENT = ("--timeout-ms", "500")
+"""The simulated boards are slow on a busy machine."""
 
 
 def ctl(site: DaemonSite, *words: str) -> str:
@@ -39,15 +43,29 @@ def test_boards_are_shown_with_their_figures_and_a_silent_one_by_name(alone: Dae
 
 def asks_by_hand(site: DaemonSite) -> None:
     """Scan, read, write and look on beside the daemon's own polls."""
-    told = json.loads(ctl(site, "scan", "line-a", "--units", "1,11..12", "--json"))
+    told = json.loads(ctl(site, "scan", "line-a", "--units", "1,11..12", *PATIENT, "--json"))
     assert told["findings"] == []
     looked = {(one["about"], one["verdict"]) for one in site.ask("doctor")["checks"]}
-    assert {("journal", "ok"), ("board relay-a", "ok"), ("line line-a", "ok")} <= looked
+    assert {("journal", "ok"), ("board relay-a", "ok")} <= looked
     assert [one["as_configured"] for one in told["found"]] == [True] * 3
     assert ctl(site, "read", "meter-a1", "voltage").startswith("voltage: 2")
     assert "holds 0 (0x0000) now" in ctl(site, "write", "relay-a", "c:5", "off", "--yes")
     assert "relay-a read 16 coils" in ctl(site, "trace", "line-a", "--board", "relay-a", "--count", "1")
     on_a_terminal(site)
+    while_a_port_charges(site)
+
+
+def while_a_port_charges(site: DaemonSite) -> None:
+    """Scan beside a charge, which goes on; and be refused what could harm it."""
+    site.world.socket("A02").plug(steady())
+    assert "current flows" in ctl(site, "start", "A02")
+    refused = CliRunner().invoke(main, ["--socket", str(site.socket), "write", "relay-a", "c:1", "off", "--yes"])
+    assert refused.exit_code == 1
+    assert "relay-a serves A02, and A02 is charging: nothing is written to a board of a port" in refused.stderr
+    told = json.loads(ctl(site, "scan", "line-a", "--units", "11..12", *PATIENT, "--json"))
+    assert told["why_no_rates"] == "A02 in use: another rate is tried only while no port of the line is"
+    assert site.port("A02")["state"] == "charging"
+    assert "settled" in ctl(site, "stop", "A02")
 
 
 def on_a_terminal(site: DaemonSite) -> None:
@@ -65,7 +83,7 @@ def on_a_terminal(site: DaemonSite) -> None:
     asked.sendline("y")
     asked.expect_exact("relay-a: 0x0006 holds 0 (0x0000) now")
     asked.expect(pexpect.EOF)
-    scanned = spawn("scan", "line-a", "--units", "1,11..13", "--quick")
+    scanned = spawn("scan", "line-a", "--units", "1,11..13", "--quick", *PATIENT)
     scanned.expect("[1-4] of 4, 0:0[0-9] left")
     scanned.expect("3 meter-a3|13 meter-a3")
     scanned.expect(pexpect.EOF)
