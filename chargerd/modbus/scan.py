@@ -269,7 +269,7 @@ class _Scan:
             if answer is not None:
                 answers[pdu] = answer
                 best = guesses(profiles, found.unit, answers)
-                if best and best[0].strength is not Strength.POSSIBLE:
+                if best and best[0].strength is Strength.SURE:
                     return
 
     def _identify(self, found: Found, known: Known | None) -> Generator[Question, Outcome, None]:
