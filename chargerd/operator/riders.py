@@ -134,6 +134,7 @@ class Riders:
             "port": port,
             "shed": gateway.name or gateway.id,
             "reason": self._reason(standing.ride, standing.session, said),
+            "by": self._prices.tariff.by,
             "prices": price_lines(self._prices.tariff, said),
             "hours": [one for one in self._prices.hours if port.longest_s is None or one * 3600 <= port.longest_s],
             "amounts": [(one, money(Decimal(one) / 100, tariff.symbol)) for one in self._prices.amounts],
