@@ -484,11 +484,12 @@ def test_ports_are_completed_from_the_daemon_and_silently_not_without_one(daemon
 
 def test_every_latch_there_is_has_words() -> None:
     core = "".join(path.read_text() for path in Path(station.__file__).parent.rglob("*.py"))
-    named = set(re.findall(r"""(?:lock_out\(|_latch_contactor\(circuit, )"(\w+)\"""", core))
+    named = set(re.findall(r"""(?:lock_out\(port, |_latch_contactor\(circuit, )"(\w+)\"""", core))
     named |= {row.function.name for row in FUNCTIONS if row.clearing is not None}
     named |= {kind.value for kind in InputKind} | {"relay_stuck_open", "relay_welded", "latches_unknown"}
     assert {"relay_will_not_open", "contactor_stuck_open", "overcurrent_instant", "smoke"} <= named
-    assert named <= set(wording.LATCHES)
+    missing = sorted(named - set(wording.LATCHES))
+    assert not missing, f"give {missing} their words in LATCHES of chargerd/cli/wording.py"
 
 
 def test_a_port_never_read_says_so(daemon: Daemon, tmp_path: Path) -> None:
