@@ -19,9 +19,9 @@ from tests.campaign.quarter import TROUBLES, QuarterLife
 from tests.judging import every
 from tests.logs import silence
 
-SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "24"))
+SEEDS = int(os.environ.get("CAMPAIGN_SEEDS", "14"))
 FRAME_SEEDS = int(os.environ.get("CAMPAIGN_FRAME_SEEDS", "4"))
-GATEWAY_SEEDS = int(os.environ.get("CAMPAIGN_GATEWAY_SEEDS", "2"))
+GATEWAY_SEEDS = int(os.environ.get("CAMPAIGN_GATEWAY_SEEDS", "1"))
 HOURS = float(os.environ.get("CAMPAIGN_HOURS", "1"))
 FRAME_HOURS = HOURS / 2
 """Lives frame by frame cost six times as much."""
@@ -34,7 +34,7 @@ LONGEST_TRANSACTION = 0.25
 HAPPENED: dict[str, Counter[str]] = {"events": Counter(), "frames": Counter(), "gateway": Counter()}
 """What has been brought and has broken in all lives so far, at each depth."""
 LIVED: Counter[str] = Counter()
-ENOUGH = {"events": 24.0, "frames": 2.0, "gateway": 1.0}
+ENOUGH = {"events": 14.0, "frames": 2.0, "gateway": 0.5}
 """Hours of lives in which everything on the list is to happen."""
 
 
