@@ -268,7 +268,7 @@ def test_a_line_that_fails_ends_the_demo(
     monkeypatch.setattr(PtyLine, "failure", RuntimeError("cut through"), raising=False)
     monkeypatch.setattr(PtyLine, "__init__", _without_failure(PtyLine.__init__))
     assert Demo(options(), threading.Event()).run() == 1
-    assert "the simulated line has failed: RuntimeError('cut through')" in capsys.readouterr().err
+    assert "a simulated line has failed: RuntimeError('cut through')" in capsys.readouterr().err
     assert mentioning(here) == {}
 
 
