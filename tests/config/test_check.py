@@ -87,7 +87,7 @@ ports: [{id: A01, relay: relay-a/1, meter: meter-a, circuit: shed}]
     )
     profiles = tmp_path / "profiles.d"
     profiles.mkdir()
-    own = (Path(library.__file__).parents[1] / "modbus/profiles/eastron-sdm.yaml").read_text()
+    own = library.whereabouts("chargerd/eastron-sdm.yaml").read_text()
     (profiles / "own.yaml").write_text(
         own.replace("eastron-sdm120:", "eastron-fast:").replace("9600]", "9600, 128000]")
     )
