@@ -32,18 +32,16 @@ class _Round:
 
     def __init__(self, on: Protected) -> None:
         made = [(row, row.function(on)) for row in FUNCTIONS]
+        opening = [(row, one) for row, one in made if row.opens(on.plan.protection)]
         functions = [function for _, function in made]
         self.read = tuple(one.read for one in functions if _overrides(one, "read"))
         self.closed = tuple(one.closed for one in functions if _overrides(one, "closed"))
         self.opened = tuple(one.opened for one in functions if _overrides(one, "opened"))
         self.adopted = tuple(one.adopted for one in functions if _overrides(one, "adopted"))
         self.taken_up = tuple(one.taken_up for one in functions if _overrides(one, "taken_up"))
-        self.due = tuple(one.due for one in functions if _overrides(one, "due"))
-        self.opening = tuple(
-            (one.finding, row, one)
-            for row, one in made
-            if row.result is not Result.ALARM or row.trips(on.plan.protection)
-        )
+        self.due = tuple(one.due for _, one in opening if _overrides(one, "due"))
+        """Not of alarms, which are told with a reading: whom nobody asks must not be due for ever."""
+        self.opening = tuple((one.finding, row, one) for row, one in opening)
         self.alarms = tuple((one.finding, row) for row, one in made if row.result is Result.ALARM)
 
 

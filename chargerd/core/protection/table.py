@@ -36,6 +36,10 @@ class Row:
     trips: Callable[[Protection], bool] = lambda _protection: False
     """Whether a site wants an alarm to trip as well."""
 
+    def opens(self, protection: Protection) -> bool:
+        """Say whether it may open a port."""
+        return self.result is not Result.ALARM or self.trips(protection)
+
 
 FUNCTIONS: tuple[Row, ...] = (
     Row(OvercurrentInstant, Result.TRIP, StopReason.OVERCURRENT, Clearing.REMOTE),
