@@ -8,13 +8,14 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from chargerd.core.facts import Fact, SessionEnded, SessionSuspended
-from chargerd.core.protection.table import FUNCTIONS
+from chargerd.core.protection.table import FUNCTIONS, Row
 from chargerd.core.session import Source, StopReason
 from tests.core.world import World
 
@@ -236,6 +237,14 @@ def test_every_function_that_opens_a_port_has_its_row_in_the_manual() -> None:
     names = {row.function.name for row in FUNCTIONS} - limits
     missing = sorted(names - named_in_rows())
     assert not missing, f"give {missing} their rows in docs/protection.md"
+
+
+def test_every_alarm_that_a_site_may_have_trip_has_a_scenario_in_which_it_does() -> None:
+    never = next(one.default for one in fields(Row) if one.name == "trips")
+    wanted = {f"{row.function.name}_trip" for row in FUNCTIONS if row.trips is not never}
+    missing = wanted - set(BY_FUNCTION)
+    assert wanted
+    assert not missing, f"write a scenario that reaches {sorted(missing)}, and name it in this module"
 
 
 def test_every_reason_has_a_scenario() -> None:
