@@ -179,6 +179,11 @@ class Protection:
         Seconds(1800.0), "power_jump_after_s", "later than this into charging", ge=300, le=36000
     )
     power_jump_trips: bool = key(False, "power_jump_trips", "on: end the session, too")
+    reverse_power: Watts = key(
+        Watts(20.0), "reverse_power_w", "tells of a load that feeds back so much", ge=5, le=2000
+    )
+    reverse_power_delay: Seconds = key(Seconds(10.0), "reverse_power_s", "for so long", ge=2, le=600)
+    reverse_power_trips: bool = key(False, "reverse_power_trips", "on: end the session, too")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,8 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "power_jump_w": (30, 2000),
         "power_jump_s": (5, 600),
         "power_jump_after_s": (300, 36000),
+        "reverse_power_w": (5, 2000),
+        "reverse_power_s": (2, 600),
         "overvoltage_v": (110, 280),
         "undervoltage_v": (70, 220),
         "voltage_s": (4, 30),

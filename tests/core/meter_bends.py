@@ -28,6 +28,8 @@ _BEFORE = _METERS + "test_values_that_move_are_not_frozen_however_much_the_regis
 _TWICE = _METERS + "test_twice_what_is_shown_and_five_steps_and_ten_watts_is_too_much"
 
 _REVERSED = "scenarios.test_reversed:"
+_BACK = _REVERSED + "test_a_load_that_feeds_back_for_ten_seconds_is_told_of_once_and_goes_on"
+_BACK_TRIP = _REVERSED + "test_where_a_site_wants_it_feeding_back_ends_the_session_between_two_readings"
 _WEIGHED = _REVERSED + "test_two_ports_of_which_one_is_reversed_do_not_make_nothing"
 _FEEDER = _REVERSED + "test_a_reversed_feeder_meter_hides_no_overload"
 _BILL = _REVERSED + "test_a_reversed_meter_is_told_of_and_bills_nothing_and_lets_the_session_go_on"
@@ -342,6 +344,47 @@ METER_BENDS: tuple[Bend, ...] = (
         "self._most = self._on.most",
         "pass",
         _METERS + "test_what_a_load_drew_before_an_outage_is_no_jump_after_it",
+    ),
+    # A load that feeds back
+    Bend(
+        "protection.table",
+        "    Row(\n        ReversePower,\n        Result.ALARM,",
+        "    Row(\n        ReversePower,\n        Result.END,",
+        _BACK,
+    ),
+    Bend("protection.table", "        trips=lambda protection: protection.reverse_power_trips,\n", "", _BACK_TRIP),
+    Bend(
+        "plan",
+        'reverse_power: Watts = key(\n        Watts(20.0), "reverse_power_w"',
+        'reverse_power: Watts = key(\n        Watts(20.1), "reverse_power_w"',
+        _BACK,
+    ),
+    Bend(
+        "plan",
+        'reverse_power: Watts = key(\n        Watts(20.0), "reverse_power_w"',
+        'reverse_power: Watts = key(\n        Watts(19.0), "reverse_power_w"',
+        _REVERSED + "test_less_than_twenty_watts_back_are_no_alarm",
+    ),
+    Bend(
+        "plan",
+        "reverse_power_delay: Seconds = key(Seconds(10.0)",
+        "reverse_power_delay: Seconds = key(Seconds(15.0)",
+        _BACK,
+    ),
+    Bend("plan", "reverse_power_trips: bool = key(False", "reverse_power_trips: bool = key(True", _BACK),
+    Bend("protection.reverse_power", "reading.power <= self._limit", "abs(reading.power) <= self._limit", _BACK),
+    Bend(
+        "protection.reverse_power",
+        "        self._back.reset()\n",
+        "        pass\n",
+        _REVERSED + "test_a_suspension_breaks_it",
+    ),
+    Bend("protection.reverse_power", "return self._back.due()", "return None", _BACK_TRIP),
+    Bend(
+        "protection.image",
+        "self.due = tuple(one.due for _, one in opening if",
+        "self.due = tuple(one.due for _, one in made if",
+        "core.test_protection:test_an_alarm_that_opens_nothing_is_never_due",
     ),
     # Bad input
     Bend(

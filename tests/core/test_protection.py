@@ -10,6 +10,7 @@ from chargerd.core.events import MeterReading
 from chargerd.core.metering.seen import Counted
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.metering.totals import Totals
+from chargerd.core.plan import Protection
 from chargerd.core.protection.function import Models
 from chargerd.core.protection.image import Image
 from chargerd.core.protection.meter import MeterStale
@@ -26,8 +27,8 @@ from tests.core.world import World
 A01 = PortId("A01")
 
 
-def image() -> Image:
-    plan = port_plan()
+def image(protection: Protection | None = None) -> Image:
+    plan = port_plan(protection=protection or Protection())
     order = Order(session=SessionId("s"), port=A01, limits=plan.limits)
     totals = Totals((), WattHours(1.0))
     return Image(plan=plan, order=order, models=Models.of(plan), totals=totals, started_at=Instant(0.0))
@@ -74,6 +75,15 @@ def test_the_orders_own_warmth_is_looked_at_in_time() -> None:
         if (ordered.reaches_one_at() or 0.0) < at + 3.0:
             break
     assert closed.due() == ordered.reaches_one_at()
+
+
+def test_an_alarm_that_opens_nothing_is_never_due() -> None:
+    for trips in (False, True):
+        closed = image(Protection(reverse_power_trips=trips))
+        closed.close(Instant(0.0))
+        for at in range(0, 9, 2):
+            closed.note(reading(at, 0.5, -30.0))
+        assert (closed.due() == Instant(10.0)) is trips, "nobody would ask it then: it would be due for ever"
 
 
 def test_what_was_read_before_the_closing_counts_for_nothing() -> None:

@@ -43,6 +43,10 @@ BY_FUNCTION: dict[str, Scenario] = {
     "overpower": at("test_overcurrent:test_the_orders_own_power_limit_counts"),
     "power_jump": at("test_meters:test_a_load_that_jumps_is_told_of_once_and_goes_on"),
     "power_jump_trip": at("test_meters:test_where_a_site_wants_it_a_jump_ends_the_session"),
+    "reverse_power": at("test_reversed:test_a_load_that_feeds_back_for_ten_seconds_is_told_of_once_and_goes_on"),
+    "reverse_power_trip": at(
+        "test_reversed:test_where_a_site_wants_it_feeding_back_ends_the_session_between_two_readings"
+    ),
     "energy_limit": at("test_charging:test_the_orders_energy_ends_it_within_what_two_readings_draw"),
     "duration_limit": at("test_charging:test_the_orders_time_with_the_relay_closed_ends_it"),
     "no_load": at("test_charging:test_a_load_that_never_comes_ends_the_session_after_two_minutes"),

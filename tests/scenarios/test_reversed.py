@@ -3,8 +3,9 @@
 import pytest
 
 from chargerd.core.events import CircuitReading, MeterReading
-from chargerd.core.facts import CircuitShed, MeterFrozen, PowerNegative, RelayOpenCircuit
-from chargerd.core.plan import MeterPlan, Phase, StationPlan
+from chargerd.core.facts import CircuitShed, MeterFrozen, PortAlarm, PowerNegative, RelayOpenCircuit
+from chargerd.core.plan import MeterPlan, Phase, Protection, StationPlan
+from chargerd.core.session import StopReason
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Volts, Watts
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
@@ -172,3 +173,69 @@ def test_phases_are_told_apart_whichever_way_they_flow() -> None:
     world.tell(MeterReading(port=A01, at=Instant(world.now), current=Amps(-3.0), power=Watts(-500.0)))
     assert world.shed().load_currents == (0.0, 3.0, 0.0)
     assert world.shed().load_power == 500.0
+
+
+# Power that flows back for long
+
+
+def feeding_back(watts: float = -20.0, protection: Protection | None = None) -> World:
+    """A session of 100 W whose load then feeds back."""
+    world = World(port_plan(protection=protection or Protection()), poll=1.0)
+    world.draw(1.0, 100.0)
+    world.charging()
+    world.run(10)
+    world.draw(0.5, watts)
+    return world
+
+
+def test_a_load_that_feeds_back_for_ten_seconds_is_told_of_once_and_goes_on() -> None:
+    world = feeding_back()
+    began = world.elapsed
+    assert world.run_until("port alarm", within=20) - began == pytest.approx(10, abs=2.1)
+    world.run(60)
+    [told] = [fact for _, fact in world.facts if isinstance(fact, PortAlarm)]
+    assert (told.function, told.detail.measured, told.detail.limit) == ("reverse_power", -20.0, -20.0)
+    assert world.state() is PortState.CHARGING
+
+
+def test_where_a_site_wants_it_feeding_back_ends_the_session_between_two_readings() -> None:
+    world = feeding_back(100.0, Protection(reverse_power_trips=True, reverse_power_delay=Seconds(2.0)))
+    world.by_hand()
+    began = world.elapsed
+    world.show(0.5, -20.0)
+    world.run(1)
+    world.show(0.5, -20.0)
+    assert world.run_until("tripped reverse_power", within=2) - began == pytest.approx(2, abs=0.1)
+    world.by_itself()
+    world.run(5)
+    settled = world.settlement()
+    assert settled.reason is StopReason.OVERPOWER
+    assert settled.detail is not None
+    assert settled.detail.function == "reverse_power"
+    assert world.state() is PortState.AVAILABLE, "without a latch"
+
+
+def test_less_than_twenty_watts_back_are_no_alarm() -> None:
+    world = feeding_back(-19.9)
+    world.run(60)
+    assert not world.count("port alarm")
+
+
+def test_a_moment_without_it_begins_the_ten_seconds_anew() -> None:
+    world = feeding_back()
+    world.run(7)
+    world.draw(1.0, 100.0)
+    world.run(3)
+    world.draw(0.5, -20.0)
+    began = world.elapsed
+    assert world.run_until("port alarm", within=20) - began >= 10
+
+
+def test_a_suspension_breaks_it() -> None:
+    world = feeding_back(protection=Protection(reverse_power_trips=True))
+    world.run(7)
+    world.meters[A01].silent = True
+    world.run_until("suspended meter_stale", within=10)
+    world.by_itself()
+    resumed = world.run_until("resumed", within=60)
+    assert world.run_until("tripped reverse_power", within=20) - resumed == pytest.approx(10, abs=4)

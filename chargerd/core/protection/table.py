@@ -16,6 +16,7 @@ from chargerd.core.protection.meter import MeterFrozen, MeterStale
 from chargerd.core.protection.overcurrent import OvercurrentDefinite, OvercurrentInstant, OvercurrentThermal
 from chargerd.core.protection.overpower import Overpower
 from chargerd.core.protection.power_jump import PowerJump
+from chargerd.core.protection.reverse_power import ReversePower
 from chargerd.core.protection.session_limits import DurationLimit, EnergyLimit
 from chargerd.core.protection.temperature import PortTemperature
 from chargerd.core.protection.voltage import Overvoltage, Undervoltage
@@ -57,6 +58,12 @@ FUNCTIONS: tuple[Row, ...] = (
         StopReason.OVERPOWER,
         tells=PowerJumped,
         trips=lambda protection: protection.power_jump_trips,
+    ),
+    Row(
+        ReversePower,
+        Result.ALARM,
+        StopReason.OVERPOWER,
+        trips=lambda protection: protection.reverse_power_trips,
     ),
     Row(EnergyLimit, Result.END, StopReason.ENERGY_LIMIT),
     Row(DurationLimit, Result.END, StopReason.DURATION_LIMIT),
