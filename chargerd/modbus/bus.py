@@ -196,6 +196,8 @@ class Bus:
         For the end of the process: works whether or not the thread still runs, also if it is just dying. An
         opening that is not read back is sent again, since nobody else may be there any more to ask for it.
         """
+        with self._lock:
+            self._schedule.manual.drop()  # Whoever asked is told by the daemon's end.
         began = self._clock.now()
         deadline = after(began, within)
         tries = dict.fromkeys(self.relay_ports, 0)

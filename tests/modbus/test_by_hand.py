@@ -13,7 +13,7 @@ from chargerd.modbus.frames import Request, read_registers
 from chargerd.modbus.manual import Manual, Outcome, Rate
 from chargerd.modbus.trace import Traced
 from tests.judging import every
-from tests.modbus.kit import CHARACTER, FIRST_METER, SERIAL, Bench, Reply, crc, site
+from tests.modbus.kit import CHARACTER, FIRST_METER, RELAY, SERIAL, Bench, Reply, crc, site
 
 NOWHERE = 99
 METER = BoardId("meter1")
@@ -181,6 +181,17 @@ def test_a_line_that_vanishes_under_a_question_is_told_of(asked: Asked) -> None:
 
     asked.bench.line.script = goes
     assert asked.wait(energy(), board=METER).why_not in {"the line is gone", "the line is not there"}
+
+
+def test_nothing_is_asked_by_hand_any_more_once_the_last_openings_have_begun(asked: Asked) -> None:
+    bench = asked.bench
+    bench.boards.silent.add(RELAY)
+    bench.run(6.0)
+    bench.forget()
+    asked.ask(read_registers(NOWHERE, 3, 0, 1))
+    assert bench.bus.open_all(Seconds(3.0))
+    assert NOWHERE not in [data[0] for data in bench.line.requests]
+    assert not asked.outcomes
 
 
 def test_a_mistake_of_whoever_has_asked_ends_no_bus(asked: Asked) -> None:

@@ -15,6 +15,13 @@ from tests.mutants.unnoticed import UNNOTICED
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="what was asked by hand goes between the last openings",
+        module="modbus/bus.py",
+        old="            self._schedule.manual.drop()  #",
+        new="            pass  #",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
         rule="a register of a board that switches a charging port is written by hand",
         module="runtime/local/write_rules.py",
         old="    if used is not None:",
