@@ -163,8 +163,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection.overcurrent",
-        ", self._ordered.reaches_one_at()))",
-        ",))",
+        "return ordered if wire is None else wire",
+        "return wire",
         "core.test_protection:test_the_orders_own_warmth_is_looked_at_in_time",
     ),
     # I>>

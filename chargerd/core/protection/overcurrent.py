@@ -4,7 +4,7 @@ All thresholds lie below the curves of IEC 60898-1: software comes first, the br
 """
 
 from chargerd.core.events import MeterReading
-from chargerd.core.metering.pickup import DefiniteTime, earliest, reached
+from chargerd.core.metering.pickup import DefiniteTime, reached
 from chargerd.core.metering.seen import Counted
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.protection.function import Function, Protected
@@ -118,17 +118,18 @@ class OvercurrentThermal(Function):
             self._ordered.note(Amps(abs(reading.current)), self._on.order.limits.current, reading.at)
 
     def finding(self, now: Instant) -> StopDetail | None:
-        """Look at both images."""
-        if self._on.closed_at is None:
+        """Look at both images, at the wire's first."""
+        if self._on.closed_at is None or not reached(self.due(), now):
             return None
-        for one in (self._wire, self._ordered):
-            if reached(one.reaches_one_at(), now):
-                return StopDetail(function=self.name, measured=one.theta(now), limit=1.0)
-        return None
+        hot = self._wire if self.by_port(now) else self._ordered
+        return StopDetail(function=self.name, measured=hot.theta(now), limit=1.0)
 
     def due(self) -> Instant | None:
         """Return when the first of them will be there, if the current stays."""
-        return earliest((self._wire.reaches_one_at(), self._ordered.reaches_one_at()))
+        wire, ordered = self._wire.reaches_one_at(), self._ordered.reaches_one_at()
+        if wire is None or ordered is None:
+            return ordered if wire is None else wire
+        return min(wire, ordered)
 
     def by_port(self, now: Instant) -> bool:
         """Say whether it is the wire that is hot."""

@@ -28,14 +28,14 @@ class DurationLimit(Function):
     name = "duration_limit"
 
     def finding(self, now: Instant) -> StopDetail | None:
-        """Look at both times."""
+        """Look at both times, at the order's first."""
+        if not reached(self.due(), now):
+            return None
         on, limit = self._on, self._on.order.limits.duration
         if reached(on.totals.charged_for(limit), now):
             return StopDetail(function=self.name, measured=on.totals.charged_at(now), limit=limit, unit="s")
-        if reached(after(on.started_at, LONGEST_SESSION), now):
-            lasted = between(on.started_at, now)
-            return StopDetail(function=self.name, measured=lasted, limit=LONGEST_SESSION, unit="s")
-        return None
+        lasted = between(on.started_at, now)
+        return StopDetail(function=self.name, measured=lasted, limit=LONGEST_SESSION, unit="s")
 
     def due(self) -> Instant | None:
         """Return when the first of them will be over."""
