@@ -3,7 +3,11 @@
 import importlib
 import sys
 
-QUICK = {"run": "chargerd.cli.run", "open-relays": "chargerd.cli.open_relays"}
+QUICK = {
+    "run": "chargerd.cli.run",
+    "open-relays": "chargerd.cli.open_relays",
+    "release-lines": "chargerd.cli.release_lines",
+}
 """Commands that open relays before anything else: modules with a `main(arguments)` that returns the exit code."""
 
 

@@ -4,13 +4,10 @@ The boards are simulated out here, as real ones are outside the gateway: what ha
 even while nothing in there runs. There is no network in there.
 """
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
-import termios
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,15 +67,12 @@ class Machine:
         self.world = World(load(config), seed=1)
         self.line = PtyLine(self.world, "line-a", clock=self.clock, link=folder / f"{root.name}-tty")
         self._process: subprocess.Popen[bytes] | None = None
-        self._ended = threading.Event()
-        self._adapter = threading.Thread(target=self._forget_owners, name="adapter", daemon=True)
 
     def __enter__(self) -> Self:
         self.line.start()
         device = Path(self.line.path)
         os.chown(device, 0, DIALOUT)
         device.chmod(0o660)
-        self._adapter.start()
         self.write("/etc/systemd/system/chargerd.service.d/line.conf", DROP_IN)
         # The same machine after each boot: a journal knows whose it is.
         self.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
@@ -94,17 +88,8 @@ class Machine:
                 self._process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        self._ended.set()
-        self._adapter.join()
         self.line.stop()
         assert self.line.failure is None, self.line.failure
-
-    def _forget_owners(self) -> None:
-        """Be as an adapter, whose device is nobody's once its owner is dead; the simulation keeps it open."""
-        device = os.open(self.line.path, os.O_RDWR | os.O_NOCTTY)
-        while not self._ended.wait(0.02):
-            fcntl.ioctl(device, termios.TIOCNXCL)
-        os.close(device)
 
     def _boot(self) -> None:
         nspawn = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network"]

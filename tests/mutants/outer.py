@@ -106,6 +106,20 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/modbus/test_by_hand.py",
     ),
     Mutant(
+        rule="a line that another program has open stays a dead daemon's own, and its relays closed",
+        module="modbus/release.py",
+        old="        fcntl.ioctl(line, termios.TIOCNXCL)",
+        new="        pass",
+        tests="tests/modbus/test_release.py",
+    ),
+    Mutant(
+        rule="root opens whatever device the daemon's list names",
+        module="modbus/release.py",
+        old="        if not (stat.S_ISCHR(found.st_mode) and is_line(",
+        new="        if not (stat.S_ISCHR(found.st_mode) or is_line(",
+        tests="tests/modbus/test_release.py",
+    ),
+    Mutant(
         rule="another program may open our line and read our answers away",
         module="modbus/lines.py",
         old="            fcntl.ioctl(self._fd, termios.TIOCEXCL)",

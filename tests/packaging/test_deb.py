@@ -127,7 +127,8 @@ def test_the_unit_waits_for_nothing_and_opens_relays_at_its_end() -> None:
     for never in ("network-online", "time-sync", "udev-settle"):
         assert never not in UNIT.read_text()
     assert said["Type"] == "notify"
-    assert said["ExecStopPost"] == "/usr/bin/chargerd open-relays"
+    ends = re.findall(r"^ExecStopPost=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert ends == ["+/usr/bin/chargerd release-lines", "/usr/bin/chargerd open-relays"]
     assert said["WatchdogSignal"] == "SIGKILL", "one that is stopped hears no other"
     assert said["LoadCredential"] == "chargerd:/etc/chargerd/credentials"
     assert int(said["MemoryMax"].removesuffix("M")) <= 512
