@@ -74,6 +74,11 @@ class Walk:
             self.browser.screenshot(SHOTS / f"{shot}-{self._reader}.png")
         return shown
 
+    def stands(self, kind: str, shot: str = "", *, axe: bool = True) -> None:
+        """Wait until a socket's page says that it stands so; other sentences have the same words in them."""
+        self.browser.wait_for(f"\n{self._reader.words(f'headline.{kind}')}\n")
+        self.see("", shot, axe=axe)
+
     def open(self, port: str) -> None:
         self.browser.open(self.stage.address(port))
 
@@ -101,17 +106,17 @@ def test_a_charge_from_free_to_its_receipt_and_what_the_operator_sees(walk: Walk
     said, site, port = walk.be(reader), walk.stage.site, "A01"
     wait(lambda: walk.stage.look(port).kind == "free", "it is not free")
     walk.open(port)
-    walk.see(said("headline.free"), "free")
+    walk.stands("free", "free")
     walk.browser.click("input[value='hours:2']" if reader.size == DESK else "input[value=full]")
     walk.browser.click("button.start")
     closed(walk, port)
-    walk.see(said("headline.plug_in"), "plug-in")
+    walk.stands("plug_in", "plug-in")
     site.world.socket(port).plug(charger())
     walk.see(said("page.curve", watts="1")[:4], axe=False)
-    walk.see(said("headline.charging"), "charging")
+    walk.stands("charging", "charging")
     assert walk.browser.run("return document.title").endswith(f"· {said('headline.charging')}")
     walk.open(port)
-    walk.see(said("headline.charging"), axe=False)
+    walk.stands("charging", axe=False)
     walk.log_in()
     walk.see(said("office.under_way"), "office-sheds")
     walk.browser.open(f"{walk.stage.operator.url}/operator/s/shed-1/{port}")
@@ -151,10 +156,10 @@ def test_keys_alone_are_enough(walk: Walk, reader: Reader) -> None:
     said = walk.be(reader)
     walk.stage.site.world.socket("A03").plug(charger())
     walk.open("A03")
-    walk.see(said("headline.free"))
+    walk.stands("free")
     walk.browser.press(TAB, TAB, TAB, ENTER)
     closed(walk, "A03")
-    walk.see(said("headline.charging"))
+    walk.stands("charging")
     walk.browser.run("document.querySelector('button.stop').focus()")
     walk.browser.press(ENTER)
     walk.see(said("reason.remote"))
@@ -164,18 +169,19 @@ def test_keys_alone_are_enough(walk: Walk, reader: Reader) -> None:
 @long
 @readers
 def test_a_socket_in_use_and_one_that_was_taken_in_the_same_second(walk: Walk, reader: Reader) -> None:
-    said, site = walk.be(reader), walk.stage.site
+    walk.be(reader)
+    site = walk.stage.site
     walk.open("A03")
-    walk.see(said("headline.free"))
+    walk.stands("free")
     other = walk.stage.operator.phone()
     other.press(walk.stage.look("A03", other), "start")
     walk.browser.run("document.querySelector('button.start')?.click()")
-    walk.see(said("headline.taken"), "taken")
+    walk.stands("taken", "taken")
     site.world.socket("A03").plug(charger())
-    walk.see(said("headline.taken"), "in-use")
+    walk.stands("taken", "in-use")
     wait(lambda: "stop" in " ".join(walk.stage.look("A03", other).forms), "no stop")
     other.press(walk.stage.look("A03", other), "stop")
-    walk.see(said("headline.free"))
+    walk.stands("free")
     site.world.socket("A03").unplug()
 
 
@@ -188,7 +194,7 @@ def test_a_trip_and_its_clearing(walk: Walk, reader: Reader) -> None:
     site.world.socket(port).plug(charger())
     walk.open(port)
     walk.browser.click("button.start")
-    walk.see(said("headline.charging"))
+    walk.stands("charging")
     site.wait(lambda: site.port(port)["session"]["charging_s"] > 2.5, f"{port} does not charge on")
     site.world.socket(port).plug(resistive("short", 9.0))
     walk.see(said("reason.overcurrent"), "tripped-mine")
@@ -203,7 +209,7 @@ def test_a_trip_and_its_clearing(walk: Walk, reader: Reader) -> None:
     walk.browser.click("form[action$=reset] button")
     walk.see(said("status.done"), reload=True)
     walk.open(port)
-    walk.see(said("headline.free"))
+    walk.stands("free")
 
 
 @long
@@ -228,7 +234,7 @@ def test_out_of_service_and_back(walk: Walk, reader: Reader) -> None:
     walk.browser.click("form[action$=enable] button")
     walk.see(said("port_state.available"), reload=True)
     walk.open("A04")
-    walk.see(said("headline.free"))
+    walk.stands("free")
 
 
 @long
@@ -237,16 +243,16 @@ def test_a_gateway_that_is_killed_comes_back_and_the_charge_goes_on(walk: Walk) 
     site.world.socket("A01").plug(charger())
     walk.open("A01")
     walk.browser.click("button.start")
-    walk.see(said("headline.charging"))
+    walk.stands("charging")
     site.end(signal.SIGKILL)
-    walk.see(said("headline.mine_offline"), "mine-offline")
+    walk.stands("mine_offline", "mine-offline")
     other = walk.stage.operator.phone("zh")
     assert walk.stage.look("A02", other).kind == "offline"
     walk.open("A02")
-    walk.see(said("headline.offline"), "offline")
+    walk.stands("offline", "offline")
     walk.open("A01")
     site.start()
-    walk.see(said("headline.charging"), "goes-on")
+    walk.stands("charging", "goes-on")
     walk.browser.click("button.stop")
     walk.see(said("reason.remote"))
     site.world.socket("A01").unplug()
@@ -260,8 +266,8 @@ def test_a_start_that_nobody_answers(walk: Walk) -> None:
     site.process.send_signal(signal.SIGSTOP)
     try:
         walk.browser.click("button.start")
-        walk.see(said("headline.asked"), "asked")
-        walk.see(said("headline.unanswered"), "unanswered")
+        walk.stands("asked", "asked")
+        walk.stands("unanswered", "unanswered")
     finally:
         site.process.send_signal(signal.SIGCONT)
     walk.see(said("page.again"))
