@@ -18,11 +18,11 @@ from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
 from chargerd.config.budget.budget import budget, room
 from chargerd.config.loader import DEFAULT_PATH, load
-from chargerd.config.plans import LEASE, is_leased
+from chargerd.config.plans import LEASE, lease_scope
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.site import Board, Site
 from chargerd.config.values import Echo
-from chargerd.core.plan import DeadMan, PortPlan
+from chargerd.core.plan import DeadMan, LeaseScope, PortPlan
 
 SECONDS_PER_HOUR = 3600
 ECHOES = {
@@ -178,7 +178,10 @@ def _dead_man(board: Board) -> str:
         return ""
     if board.profile.relay.dead_man is DeadMan.POLL_TIMEOUT:
         return "its own poll timeout, set at each start"
-    return f"lease {LEASE:g} s" if is_leased(board) else "none"
+    scope = lease_scope(board)
+    if scope is LeaseScope.BOARD:
+        return f"lease {LEASE:g} s, of all its relays together"
+    return "none" if scope is None else f"lease {LEASE:g} s"
 
 
 def _port_table(site: Site) -> Table:

@@ -15,6 +15,7 @@ from chargerd.config.loader import DEFAULT_PATH
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.profiles.library import Library, folders_for, load_library, whereabouts
 from chargerd.config.profiles.models import (
+    Heartbeat,
     IdentityRegister,
     Inputs,
     LineDefaults,
@@ -162,6 +163,9 @@ def _said_of_relays(row: Row) -> str:
             values = f"0x{row.open_value:04X} opens, 0x{row.close_value:04X} closes"
             place = f"{row.channels} at 0x{row.first:04X}, function {row.write}"
             return f"{place}: {values}, dead-man {row.dead_man.value}"
+        case Heartbeat():
+            value = f"0x{row.value:04X}, at least every {row.within_ms / 1000:g} s"
+            return f"at 0x{row.address:04X}, function {row.write}: {value}"
         case TimedOn():
             span = f"0x{row.base_value:04X} + time, {row.unit_ms} ms each, up to {row.max_value}"
             return f"at 0x{row.first:04X}: {span}"

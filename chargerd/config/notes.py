@@ -8,7 +8,7 @@ from chargerd.config.plans import is_leased
 from chargerd.config.site import Board, PortWiring
 from chargerd.config.source import Path
 from chargerd.config.work import Work
-from chargerd.core.plan import DeadMan, Phase
+from chargerd.core.plan import LEASES, DeadMan, Phase
 from chargerd.core.units import BoardId
 
 OF_SERIAL_LINES = ("baudrate", "parity", "stopbits", "echo", "pre_silence_ms")
@@ -113,7 +113,7 @@ def _dead_man(
         assert relay is not None
         what = f"{board.id} closes its relays without a time limit: a gateway that dies leaves them closed"
         hint = "rely on a contactor or a time switch behind it"
-        if relay.dead_man is DeadMan.TIMED_ON:
+        if relay.dead_man in LEASES:
             path, hint = (*path, "lease"), "leave lease: off out unless this board is known to need it"
         work.note(path, what, hint, key=path[-1] == text)
 

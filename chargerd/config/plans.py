@@ -7,7 +7,17 @@ from chargerd.config.profiles.models import Profile
 from chargerd.config.profiles.register_map import Number, Quantity, Register
 from chargerd.config.site import Board, Channel
 from chargerd.core.keys import keys
-from chargerd.core.plan import ChargeEnd, DeadMan, FeederPlan, Limits, MeterPlan, Protection, RelayPlan
+from chargerd.core.plan import (
+    LEASES,
+    ChargeEnd,
+    DeadMan,
+    FeederPlan,
+    LeaseScope,
+    Limits,
+    MeterPlan,
+    Protection,
+    RelayPlan,
+)
 from chargerd.core.units import Seconds, WattHours, Watts
 
 LEASE = Seconds(6.0)
@@ -71,14 +81,21 @@ def contradictions(plan: Protection, end: ChargeEnd) -> list[tuple[str, str, str
 
 
 def is_leased(board: Board) -> bool:
-    """Say whether the board's relays are closed for a limited time only."""
+    """Say whether the board's relays are closed for a limited time only, unless somebody renews that."""
+    return lease_scope(board) is not None
+
+
+def lease_scope(board: Board) -> LeaseScope | None:
+    """Return what the board's leases keep closed; `None` if it knows of none, or is to give none."""
     relay = board.profile.relay
-    return relay is not None and relay.dead_man is DeadMan.TIMED_ON and board.lease
+    return None if relay is None or not board.lease else LEASES.get(relay.dead_man)
 
 
 def lease_fits(profile: Profile) -> bool:
     """Say whether the board can keep exactly the lease's time; true of one that is not timed."""
     relay = profile.relay
+    if relay is not None and relay.heartbeat is not None:
+        return relay.heartbeat.within_ms == LEASE * 1000
     if relay is None or relay.timed_on is None:
         return True
     value, rest = divmod(LEASE * 1000, relay.timed_on.unit_ms)
@@ -89,13 +106,14 @@ def relay_plan(channel: Channel, board: Board) -> RelayPlan:
     """Return the plan of a port's relay. The board has relays."""
     relay = board.profile.relay
     assert relay is not None
-    leased = is_leased(board)
-    timed_off = relay.dead_man is DeadMan.TIMED_ON and not leased
+    scope = lease_scope(board)
+    switched_off = relay.dead_man in LEASES and scope is None
     return RelayPlan(
         board=channel.board,
         channel=channel.channel,
-        dead_man=DeadMan.NONE if timed_off else relay.dead_man,
-        lease=LEASE if leased else None,
+        dead_man=DeadMan.NONE if switched_off else relay.dead_man,
+        lease=None if scope is None else LEASE,
+        scope=scope or LeaseScope.RELAY,
         renew_every=RENEW_EVERY,
         stagger=Seconds(RENEW_EVERY * (channel.channel * GOLDEN % 1)),
         prepared=not relay.prepare,

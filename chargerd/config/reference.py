@@ -97,7 +97,7 @@ common:                       # holds for each profile below, unless it says oth
     write: 5                  # function 5 or 6
     first: 0x0000             # of channel 1, from 0 as on the wire
     timed_on: {first: 0x0200, unit_ms: 100, max_value: 0x7FFF}
-    dead_man: timed_on        # timed_on, poll_timeout or none
+    dead_man: timed_on        # timed_on, heartbeat, poll_timeout or none
     read_back: {function: 1, first: 0x0000, min_count: 8}
 profiles:
   example-relay-8: {title: Example relay board, relay: {channels: 8}}

@@ -114,7 +114,9 @@ def _profile(
         work.wrong((*path, "bus"), what, hint)
     if not lease_fits(profile):
         what = f"{profile.name} cannot close for exactly {LEASE:g} s"
-        work.wrong((*path, "profile"), what, "correct timed_on in the profile, or set its dead_man to none")
+        timed = profile.relay is None or profile.relay.heartbeat is None
+        hint = f"correct {'timed_on' if timed else 'heartbeat'} in the profile, or set its dead_man to none"
+        work.wrong((*path, "profile"), what, hint)
     return profile
 
 

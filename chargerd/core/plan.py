@@ -207,8 +207,28 @@ class DeadMan(StrEnum):
     """How a board opens its relays when nobody speaks to it any more."""
 
     TIMED_ON = "timed_on"
+    """Each closing is for a time."""
+    HEARTBEAT = "heartbeat"
+    """A register that has to be written again and again, or all relays open."""
     POLL_TIMEOUT = "poll_timeout"
+    """All relays open when the board is not asked any more, whatever for."""
     NONE = "none"
+
+
+class LeaseScope(StrEnum):
+    """What a lease keeps closed.
+
+    One of its own opens its relay when that is not renewed. One of the whole board obliges as much: it has to be
+    renewed in time. It promises nothing of a single relay, which stays closed for as long as any other is renewed,
+    unless nothing can be renewed, since the board does not answer.
+    """
+
+    RELAY = "relay"
+    BOARD = "board"
+
+
+LEASES = {DeadMan.TIMED_ON: LeaseScope.RELAY, DeadMan.HEARTBEAT: LeaseScope.BOARD}
+"""The dead-men that are leases, since somebody has to renew them, and what each of these keeps closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +243,7 @@ class RelayPlan:
     channel: int
     dead_man: DeadMan = DeadMan.TIMED_ON
     lease: Seconds | None = Seconds(6.0)
+    scope: LeaseScope = LeaseScope.RELAY
     renew_every: Seconds = Seconds(3.0)
     stagger: Seconds = Seconds(0.0)
     """How much sooner than that the first renewal comes, so that leases given together are renewed apart."""

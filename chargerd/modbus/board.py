@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from chargerd.config.profiles.models import RelaySection, Setting, Timing
 from chargerd.config.profiles.register_map import Block, MeterSection, Number, Quantity, Register
+from chargerd.core.plan import LEASES, LeaseScope
 from chargerd.core.units import Amps, BoardId, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.modbus.frames import (
     READS_OF_BITS,
@@ -70,9 +71,22 @@ class RelayBoard:
         """Return the request that opens a channel."""
         return self._write(self._section.first + channel - 1, self._section.open_value)
 
+    @property
+    def scope(self) -> LeaseScope | None:
+        """What a lease of this board keeps closed; `None` if it knows of none."""
+        return LEASES.get(self._section.dead_man)
+
+    def renew(self, channel: int, lease: Seconds) -> Request:
+        """Return the request that keeps a channel closed for another `lease` seconds, and perhaps all others."""
+        beat = self._section.heartbeat
+        if beat is None:
+            return self.close(channel, lease)
+        write = write_coil if beat.write == 5 else write_register  # noqa: PLR2004 - function 5 writes a coil
+        return write(self._unit, beat.address, beat.value)
+
     def close(self, channel: int, lease: Seconds | None) -> Request:
-        """Return the request that closes a channel, for `lease` seconds where that is given."""
-        if lease is None:
+        """Return the request that closes a channel, for `lease` seconds where that is given and is its own."""
+        if lease is None or self.scope is LeaseScope.BOARD:
             return self._write(self._section.first + channel - 1, self._section.close_value)
         timed = self._section.timed_on
         assert timed is not None, "a lease on a board without timed closing"

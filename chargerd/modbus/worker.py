@@ -21,7 +21,8 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.faults import FaultKind
-from chargerd.core.units import BoardId, CircuitId, Instant, PortId, Seconds, Volts, after
+from chargerd.core.plan import LeaseScope
+from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, Volts, after, between
 from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
@@ -34,6 +35,8 @@ SETTLE = Seconds(0.1)
 """How long after a lapse the relays may be read back: the contact needs a while, too."""
 REPEATS = 2
 """So often an opening that nothing answers is repeated before that is told; the next miss makes its board lost."""
+FED_WITHIN = Seconds(0.5)
+"""How soon after its heartbeat a relay is closed: renewed from 3 s after that on, it has as much less than 6 s."""
 LAST_RESORT_ATTEMPT = 3
 """From this attempt on, an opening also makes a timed board close for its shortest time and lapse."""
 
@@ -59,6 +62,8 @@ class Worker:
         """When the request was sent whose answer last showed a relay open."""
         self._shown: dict[PortId, bool] = {}
         """Whether a relay was last read back closed, as long as nothing has been written to it since."""
+        self._fed_at: dict[BoardId, Instant] = {}
+        """When a board's heartbeat was last written, and answered."""
         self._boards = boards
         self._wiring = wiring
         self._supply = supply
@@ -139,15 +144,51 @@ class Worker:
         assert board.relays is not None
         if isinstance(command, CloseRelay):
             self._shown.pop(command.port, None)
-        request = board.relays.close(channel, command.lease)
+        feeds = command.lease is not None and self._feeds(board, command)
+        if isinstance(command, CloseRelay) and not feeds:
+            request = board.relays.close(channel, command.lease)
+        else:
+            assert command.lease is not None
+            request = board.relays.renew(channel, command.lease)
         result = self._exchange.ask(board, request, not_after=command.not_after)
-        if isinstance(result, Answered):
+        if isinstance(result, Failed):
+            self._not_held(command, result, closes=not feeds)
+        elif feeds:
+            self._fed(job, board, result)
+        else:
             action = _action(command)
             self._tell(RelayWritten(port=command.port, action=action, sent_at=result.sent_at, at=result.at))
-            return
+
+    def _not_held(self, command: CloseRelay | RenewLease, result: Failed, *, closes: bool) -> None:
         if result.kind is FaultKind.TIMEOUT and result.sent:
             self._connection.flush()
-        self._tell(not_held(command, result.kind, result.at, sent=result.sent, late=result.late))
+        # What only keeps closed has closed nothing, whether it has come through or not.
+        sent = result.sent and (closes or isinstance(command, RenewLease))
+        self._tell(not_held(command, result.kind, result.at, sent=sent, late=result.late))
+
+    def _feeds(self, board: BoardOnBus, command: CloseRelay | RenewLease) -> bool:
+        """Say whether a board's heartbeat is to be written: to renew a relay, and before one is closed.
+
+        Closed first, a relay would stay so without limit if the heartbeat did not come through after it.
+        """
+        assert board.relays is not None
+        if board.relays.scope is not LeaseScope.BOARD:
+            return False
+        fed_at = self._fed_at.get(board.id, LONG_AGO)
+        return isinstance(command, RenewLease) or between(fed_at, self._clock.now()) > FED_WITHIN
+
+    def _fed(self, job: Hold, board: BoardOnBus, result: Answered) -> None:
+        """A heartbeat was written: each relay of the board is renewed by it. What it was for comes next."""
+        self._fed_at[board.id] = result.sent_at
+        with self._lock:
+            for port in board.relay_ports.values():
+                self._schedule.drop_renewal(port)
+            undone = self._schedule.hold(job) if isinstance(job.command, CloseRelay) else None
+        for port in board.relay_ports.values():
+            renewed = RelayWritten(port=port, action=RelayAction.RENEW, sent_at=result.sent_at, at=result.at)
+            self._tell(renewed)
+        if undone is not None:
+            self._tell(not_held(undone.command, FaultKind.OFFLINE, result.at))
 
     def _read_back(self, job: Coils) -> None:
         board = self._boards[job.board]

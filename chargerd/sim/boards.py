@@ -20,10 +20,10 @@ from pymodbus.pdu.bit_message import (
 )
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
 
-from chargerd.config.profiles.models import RelaySection, Setting, Thermometers
+from chargerd.config.profiles.models import Heartbeat, RelaySection, Setting, Thermometers
 from chargerd.config.profiles.register_map import MeterSection, Number, Quantity, Register
 from chargerd.config.site import Board
-from chargerd.core.units import Instant, Seconds
+from chargerd.core.units import Instant, Seconds, after, between
 from chargerd.sim.parts import Meter, Relay
 
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_REGISTERS = 1, 2, 3, 4
@@ -104,6 +104,8 @@ class BoardSim:
         """It echoes writes and does nothing: a broken firmware."""
         self.identity = _identity(board)
         """What it tells of itself, by function that reads it and address."""
+        self.fed_until: Instant | None = None
+        """When it opens all its relays unless its heartbeat is written again; `None` if it never was."""
         self.settings = {} if board.profile.relay is None else _unset(board.profile.relay.prepare)
         """Settings by function that writes them and address: wrong, as the board comes out of its box."""
         self._codec = Codec()
@@ -127,7 +129,7 @@ class BoardSim:
 
     def power_off(self) -> None:
         """Take its supply away: coils fall open, nothing answers."""
-        self.powered = False
+        self.powered, self.fed_until = False, None
         for relay in self.relays:
             relay.lapse()
 
@@ -182,6 +184,10 @@ class BoardSim:
             if not self.deaf:
                 self.settings[function, request.address] = value
             return request
+        beat = None if section is None else section.heartbeat
+        if beat is not None and (function, request.address) == (beat.write, beat.address):
+            fed = value == beat.value
+            return self._feed(beat, request, now) if fed else _refusal(function, ExcCodes.ILLEGAL_VALUE)
         if section is None or section.write != function:
             return _refusal(function, ExcCodes.ILLEGAL_FUNCTION)
         fault = self._drive(section, request.address, value, now)
@@ -205,9 +211,22 @@ class BoardSim:
         self._move(address - timed.first, now, closed=True, span=Seconds(units * timed.unit_ms / 1000))
         return None
 
+    def _feed(self, beat: Heartbeat, request: ModbusPDU, now: Instant) -> ModbusPDU:
+        """Begin the time anew after which all relays open, those that are closed now."""
+        if not self.deaf:
+            self.fed_until = after(now, Seconds(beat.within_ms / 1000))
+            for relay in self.relays:
+                relay.lapses_at = self.fed_until if relay.told else None
+        return request
+
     def _move(self, index: int, now: Instant, *, closed: bool, span: Seconds | None = None) -> None:
         if not self.deaf:
-            self.relays[index].write(now, closed=closed, span=span)
+            self.relays[index].write(now, closed=closed, span=span if span is not None else self._fed_for(now))
+
+    def _fed_for(self, now: Instant) -> Seconds | None:
+        """Return how long a board with a heartbeat keeps closed what is closed now; `None`: without limit."""
+        # Not while it is not fed, either: only who feeds it first may rely on it.
+        return None if self.fed_until is None or self.fed_until <= now else between(now, self.fed_until)
 
     def _write_many(self, request: ModbusPDU, now: Instant) -> ModbusPDU:
         section = self.board.profile.relay

@@ -9,7 +9,7 @@ from chargerd.core.units import BoardId, PortId, Seconds, WattHours, Watts
 from chargerd.modbus.frames import read_registers
 from chargerd.modbus.manual import Manual
 from chargerd.sim import loads
-from tests.campaign.frames import Faults, FrameShed
+from tests.campaign.frames import TIMED, Faults, FrameShed
 from tests.campaign.life import MINUTE, SHORT, Life
 
 LEFT_ALONE = 12.0
@@ -46,7 +46,9 @@ LINE_FAULTS = tuple(one.name for one in fields(Faults))
 class FrameLife(Life):
     """Life in a shed whose boards hang on a line."""
 
-    def __init__(self, seed: int, folder: Path, ports: int = 12) -> None:
+    def __init__(self, seed: int, folder: Path, ports: int = 12, relay: str = TIMED) -> None:
+        """`relay` is the profile of the relay board."""
+        self._relay = relay
         self.framed = self.make_shed(folder, ports, seed)
         super().__init__(seed, self.framed)
         self._sow(self._short, 4 * MINUTE)
@@ -56,7 +58,7 @@ class FrameLife(Life):
 
     def make_shed(self, folder: Path, ports: int, seed: int) -> FrameShed:
         """Return the shed to live in."""
-        return FrameShed(folder, ports, seed=seed)
+        return FrameShed(folder, ports, seed=seed, relay=self._relay)
 
     def plug(self, port: PortId, bike: loads.Load) -> None:
         """Plug something in."""

@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from chargerd.config.budget.budget import budget
 from chargerd.config.loader import load_text
+from chargerd.config.profiles.library import load_profiles
 from chargerd.core.commands import BusCommand, CloseRelay, OpenRelay
 from chargerd.core.events import DeadlineReached
 from chargerd.core.units import Instant, PortId, Seconds, Watts
@@ -24,6 +25,7 @@ from chargerd.modbus.lines import LineGone
 from chargerd.modbus.wire import Counters, RtuWire, Wire
 from chargerd.sim.boards import Codec
 from chargerd.sim.parts import Edge
+from tests.boards import BOARDS
 from tests.campaign.shed import Shed
 from tests.campaign.sights import Sights, WatchedWorld
 from tests.core.logbook import word
@@ -38,11 +40,15 @@ CROSSTALK = Watts(1.2)
 STRANGER = bytes.fromhex("0b04043f80000001d4")
 """A meter's answer that nobody asked for; its CRC does not matter."""
 
+TIMED = "waveshare-relay-16"
+HEARTBEAT = "heartbeat-16"
+"""A relay board whose leases are the board's, not each relay's."""
+
 SITE = """\
 gateway: {{id: test}}
 buses: {{line: {{{way}}}}}
 boards:
-  relay: {{bus: line, address: 1, profile: waveshare-relay-16}}
+  relay: {{bus: line, address: 1, profile: {relay}}}
   meter1..meter{ports}: {{bus: line, address: 11..{last}, profile: eastron-sdm120}}
 circuits: {{shed: {{}}}}
 ports: [{{id: A01..A{ports:02d}, relay: relay/1..{ports}, meter: meter1..meter{ports}, circuit: shed}}]
@@ -197,8 +203,9 @@ class FrameShed(Shed):
 
     way = f"serial: /dev/null, baudrate: {BAUDRATE}"
 
-    def __init__(self, folder: Path, ports: int = 12, *, seed: int = 0) -> None:
-        self.site = load_text(SITE.format(way=self.way, ports=ports, last=10 + ports), "test")
+    def __init__(self, folder: Path, ports: int = 12, *, seed: int = 0, relay: str = TIMED) -> None:
+        text = SITE.format(way=self.way, ports=ports, last=10 + ports, relay=relay)
+        self.site = load_text(text, "test", profiles=load_profiles((BOARDS,)))
         self.world = WatchedWorld(self.site, seed=seed, step=Seconds(0.25), crosstalk=CROSSTALK)
         self.sights = self.world.sights = Sights(self.world, self.site, budget(self.site).ports)
         self._line_seed = seed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.frame_life import FRAME_FAULTS, LINE_FAULTS, FrameLife
-from tests.campaign.frames import CHARACTER
+from tests.campaign.frames import CHARACTER, HEARTBEAT, TIMED
 from tests.campaign.gateways import GATEWAY_FAULTS, GatewayLife
 from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, Life
 from tests.campaign.lines_life import LINE_TROUBLES, TwoLinesLife
@@ -25,6 +25,8 @@ GATEWAY_SEEDS = int(os.environ.get("CAMPAIGN_GATEWAY_SEEDS", "1"))
 HOURS = float(os.environ.get("CAMPAIGN_HOURS", "1"))
 FRAME_HOURS = HOURS / 2
 """Lives frame by frame cost six times as much."""
+KEPT_TOGETHER = 3
+"""Of four seeds, the one whose relays a heartbeat keeps closed, all together."""
 FIRST = int(os.environ.get("CAMPAIGN_FIRST", "0"))
 
 LONGEST_TRANSACTION = 0.25
@@ -60,9 +62,11 @@ def test_whatever_happens_the_invariants_hold_and_the_books_balance(seed: int, t
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + FRAME_SEEDS))
 def test_and_so_they_do_frame_by_frame(seed: int, tmp_path: Path) -> None:
-    life = FrameLife(seed, tmp_path)
+    together = seed % 4 == KEPT_TOGETHER
+    life = FrameLife(seed, tmp_path, relay=HEARTBEAT if together else TIMED)
     life.run(FRAME_HOURS)
     note("frames", life)
+    HAPPENED["frames"][HEARTBEAT] += together
     HAPPENED["frames"].update(life.framed.line.spoilt)
     assert life.framed.line.shortest_gap >= 3.5 * CHARACTER - 1e-6, "the silence between frames"
     assert life.framed.worst_cut <= 2 * LONGEST_TRANSACTION, "in flight, and one more"
@@ -85,7 +89,7 @@ def test_and_behind_a_gateway(seed: int, tmp_path: Path) -> None:
     ("depth", "seeds", "all_of_it"),
     [
         ("events", SEEDS, {*BIKES, *PEOPLE, *RARE, *FAULTS, *TROUBLES, *LINE_TROUBLES}),
-        ("frames", FRAME_SEEDS, {*BIKES, *FRAME_FAULTS, *LINE_FAULTS, "short"}),
+        ("frames", FRAME_SEEDS, {*BIKES, *FRAME_FAULTS, *LINE_FAULTS, "short", HEARTBEAT}),
         ("gateway", GATEWAY_SEEDS, {*GATEWAY_FAULTS, "lost"}),
     ],
 )

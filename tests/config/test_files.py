@@ -184,7 +184,7 @@ def test_mistakes_in_a_profile_are_named(tmp_path: Path, text: str, said: list[s
 
 def test_a_common_mistake_is_told_for_each_profile_where_it_stands(tmp_path: Path) -> None:
     told = profile_refusal(tmp_path, FAMILY.replace("dead_man: none", "dead_man: never"))
-    what = "relay.dead_man cannot be never; give 'timed_on', 'poll_timeout' or 'none'"
+    what = "relay.dead_man cannot be never; give 'timed_on', 'heartbeat', 'poll_timeout' or 'none'"
     assert told == [f"profile example-16: {what}", f"profile example-8: {what}"]
 
 

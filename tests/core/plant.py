@@ -34,6 +34,7 @@ from chargerd.core.faults import FaultKind
 from chargerd.core.plan import (
     ChargeEnd,
     DeadMan,
+    LeaseScope,
     Limits,
     MeterPlan,
     Phase,
@@ -217,6 +218,11 @@ class Bus:
         """The line of these ports is gone: what was to be closed or renewed on it has come to nothing."""
         self._forget(ports, "close", "renew")
 
+    def renewed(self, ports: Iterable[PortId]) -> None:
+        """Forget the renewals of these ports: one for all of them has gone out."""
+        ports = set(ports)
+        self._queue = [entry for entry in self._queue if entry[2].kind != "renew" or entry[2].port not in ports]
+
     def _forget(self, ports: Iterable[PortId], *told: str) -> None:
         """Forget closings and renewals; of some it is told that nothing comes of them."""
         ports = set(ports)
@@ -357,6 +363,8 @@ class Plant(LogBook):
         confirmed = not (silent or board.deaf or board.mute)
         took = TRANSACTION if confirmed else TIMEOUT
         self._answered(board, confirmed, took)
+        if confirmed and job.kind != "open":
+            self._renew_together(job.port, began, took)
         if confirmed:
             self.later(
                 took,
@@ -369,13 +377,43 @@ class Plant(LogBook):
             self.later(took, self.tell, _not_written(job, began + took, sent=True))
         return took
 
+    def _renew_together(self, port: PortId, began: float, took: float) -> None:
+        """Tell a board's relays that a heartbeat has renewed them, and forget what waits to, as the bus does."""
+        mates = self._kept_together(port)
+        self.relay_bus.renewed(mates)
+        for each in mates:
+            if each != port:
+                sent_at, at = Instant(began), Instant(began + took)
+                renewed = RelayWritten(port=each, action=RelayAction.RENEW, sent_at=sent_at, at=at)
+                self.later(took, self.tell, renewed)
+
     def _move(self, port: PortId, kind: str, lease: Seconds | None) -> None:
+        if lease is not None and self._kept_together(port):
+            self._feed(port, kind, lease)
+            return
         contact = self.contacts[port]
         contact.coil = kind != "open"
         contact.lapses_at = None if kind == "open" or lease is None else self.now + lease
         if contact.lapses_at is not None:
             self.later(lease or 0.0, self._lapse, port, contact.lapses_at)
         self.set_contact(port, closed=contact.coil, by=kind)
+
+    def _kept_together(self, port: PortId) -> tuple[PortId, ...]:
+        """Return the ports whose relays this one's heartbeat keeps closed, itself among them; none without one."""
+        if port in self.switched or self.plans[port].relay.scope is LeaseScope.RELAY:
+            return ()
+        board = self.plans[port].relay.board
+        return tuple(each.id for each in self.plans.values() if each.relay.board == board)
+
+    def _feed(self, port: PortId, kind: str, lease: Seconds) -> None:
+        """Write a heartbeat, which closes nothing, and close after it if that is meant."""
+        self.contacts[port].coil |= kind == "close"
+        for each in self._kept_together(port):
+            contact = self.contacts[each]
+            if contact.coil:
+                contact.lapses_at = self.now + lease
+                self.later(lease, self._lapse, each, contact.lapses_at)
+        self.set_contact(port, closed=self.contacts[port].coil, by=kind)
 
     def _lapse(self, port: PortId, due: float) -> None:
         contact = self.contacts[port]

@@ -10,7 +10,7 @@ _UNPREPARED = "scenarios.test_contactors:test_a_board_that_was_not_prepared_coun
 
 RELAY_BENDS: tuple[Bend, ...] = (
     # A dead-man that nobody has set is none.
-    Bend("boards.dead_men", "return known and relay.lease", "return relay.lease", _UNPREPARED, ("never",)),
+    Bend("boards.dead_men", "return known and lapses", "return lapses", _UNPREPARED, ("never",)),
     Bend(
         "boards.dead_men",
         "relay.prepared or relay.board in self._prepared",

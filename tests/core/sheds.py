@@ -9,6 +9,7 @@ from chargerd.core.plan import (
     FeederPlan,
     InputKind,
     InputPlan,
+    LeaseScope,
     RelayPlan,
     StationPlan,
     contactor_of,
@@ -45,6 +46,7 @@ def shed(
     inputs: tuple[InputPlan, ...] = (),
     lease: float | None = 6.0,
     prepared: bool = True,
+    scope: LeaseScope = LeaseScope.RELAY,
     **circuit: Any,
 ) -> World:
     """Return a world of one shed below a main circuit; the further arguments are members of `CircuitPlan`."""
@@ -52,7 +54,7 @@ def shed(
     ports = [port_plan(name, number) for number, name in enumerate(names(count), 1)]
     if lease is None:
         ports = [replace(port, relay=replace(port.relay, lease=None, dead_man=DeadMan.NONE)) for port in ports]
-    ports = [replace(port, relay=replace(port.relay, prepared=prepared)) for port in ports]
+    ports = [replace(port, relay=replace(port.relay, prepared=prepared, scope=scope)) for port in ports]
     return World(
         site=StationPlan(
             ports=tuple(ports),

@@ -8,6 +8,7 @@ import pytest
 from chargerd.core.commands import CloseRelay, Command, OpenRelay, ReadRelay, RenewLease
 from chargerd.core.events import (
     BoardBack,
+    BoardLost,
     BoardPrepared,
     DeadlineReached,
     Event,
@@ -16,9 +17,10 @@ from chargerd.core.events import (
     RelayReadBack,
 )
 from chargerd.core.facts import Fact, MeterFrozen
+from chargerd.core.faults import FaultKind
 from chargerd.core.invariants.relay_books import RelayBooks
 from chargerd.core.outbox import Outcome
-from chargerd.core.plan import CircuitPlan, StationPlan
+from chargerd.core.plan import CircuitPlan, LeaseScope, StationPlan
 from chargerd.core.session import StopDetail
 from chargerd.core.units import Amps, Instant, PortId, Seconds
 from tests.core.plant import port_plan
@@ -31,9 +33,11 @@ FEED = RenewLease(port=CONTACTOR, lease=Seconds(6.0), not_after=Instant(99.0))
 class Play:
     """One port below a contactor; `lease=None`: nothing but a command opens it."""
 
-    def __init__(self, lease: float | None, *, prepared: bool = True) -> None:
+    def __init__(
+        self, lease: float | None, *, prepared: bool = True, scope: LeaseScope = LeaseScope.RELAY
+    ) -> None:
         port = replace(port_plan(lease=lease) if lease is None else port_plan(), circuit=SHED)
-        port = replace(port, relay=replace(port.relay, prepared=prepared))
+        port = replace(port, relay=replace(port.relay, prepared=prepared, scope=scope))
         self.board = port.relay.board
         self.books = RelayBooks(StationPlan(ports=(port,), circuits=(CircuitPlan(id=SHED, contactor=SWITCH),)))
 
@@ -107,6 +111,17 @@ def test_a_lease_counts_only_on_a_board_that_was_prepared() -> None:
     play.tell(13.0, BoardPrepared(board=play.board, at=Instant(0.0)))
     play.tell(14.0, BoardBack(board=play.board, at=Instant(0.0)))
     assert not play.fed(14.0)
+
+
+def test_a_lease_of_the_whole_board_counts_only_once_the_board_is_lost() -> None:
+    play = Play(6.0, scope=LeaseScope.BOARD)
+    play.open(0.0)
+    assert play.fed(6.9)
+    assert not play.fed(10.0), "another of its relays may have been renewed"
+    play.tell(11.0, BoardLost(board=play.board, at=Instant(11.0), kind=FaultKind.TIMEOUT))
+    assert play.fed(11.0)
+    play.tell(12.0, BoardBack(board=play.board, at=Instant(12.0)))
+    assert not play.fed(12.0)
 
 
 def test_what_a_frozen_meter_shows_is_left_to_the_station() -> None:

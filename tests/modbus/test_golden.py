@@ -24,13 +24,14 @@ from chargerd.modbus.feeder import InputBoard
 from chargerd.modbus.frames import Request, find_rtu
 from chargerd.sim.boards import BoardSim
 from chargerd.sim.parts import Meter, Relay
+from tests.boards import BOARDS
 from tests.modbus.kit import crc
 
 GOLDEN = Path(__file__).parent / "golden"
 METER_UNIT, RELAY_UNIT = 11, 1
 LEASE = Seconds(6.0)
 NOW = Instant(0.0)
-PROFILES = load_profiles(())
+PROFILES = load_profiles((BOARDS,))
 
 
 @cache
@@ -195,6 +196,8 @@ def asked(board: RelayBoard, what: str, profile: Profile) -> Request:
         return board.read_setting(board.settings[int(number) - 1])
     if kind == "read":
         return board.read()
+    if kind == "heartbeat":
+        return board.renew(1, LEASE)
     lease = LEASE if kind == "lease" else None
     if kind in {"lease", "close"}:
         return board.close(int(number), lease)
@@ -233,6 +236,7 @@ def test_everything_a_relay_board_can_be_told_has_its_bytes() -> None:
         wanted = {(name, f"{kind} {channel}") for kind in kinds for channel in (1, last)} | {(name, "read")}
         wanted |= {(name, f"setting {index + 1}") for index in range(len(profile.relay.prepare))}
         wanted |= {(name, "inputs")} if profile.inputs else set()
+        wanted |= {(name, "heartbeat")} if profile.relay.heartbeat else set()
         missing += sorted(wanted - seen)
     assert not missing, f"golden/relays.yaml has no bytes for (profile, what): {missing}"
 

@@ -6,11 +6,13 @@ from typing import Any, cast
 import pytest
 
 from chargerd.config.loader import load_text
+from chargerd.config.profiles.library import load_profiles
 from chargerd.config.site import Site
 from chargerd.core.session import SessionRecord
 from chargerd.core.units import BoardId, PortId
 from chargerd.core.view import PortState
 from chargerd.runtime.local.write_rules import Write, refusal
+from tests.boards import BOARDS
 from tests.runtime.technician import at_rest
 
 SITE = load_text(
@@ -94,6 +96,26 @@ def test_what_a_dead_man_rests_on_is_never_written() -> None:
     assert why("relay", 16, 0x0FFE, 0, 0) is None
     for setting in SITE.boards[BoardId("six")].profile.relay.prepare:  # type: ignore[union-attr]  # it has relays
         assert why("six", setting.write, setting.address, 0), setting.name
+
+
+def test_a_heartbeat_is_the_daemons_alone() -> None:
+    kept = load_text(
+        """\
+gateway: {id: test}
+buses: {line: {serial: /dev/line, baudrate: 9600}}
+boards:
+  relay: {bus: line, address: 1, profile: heartbeat-16}
+  meter1: {bus: line, address: 11, profile: eastron-sdm120}
+circuits: {shed: {}}
+ports: [{id: A01, relay: relay/1, meter: meter1, circuit: shed}]
+""",
+        "test",
+        profiles=load_profiles((BOARDS,)),
+    )
+    told = "the heartbeat of relay is written by the daemon alone: it keeps its relays closed"
+    assert why("relay", 6, 0x0100, 0x5555, site=kept) == told
+    assert why("relay", 6, 0x0101, 0x5555, site=kept) is None
+    assert why("relay", 5, 0x0100, ON, site=kept) is None, "coils are no registers"
 
 
 def test_a_unit_that_nobody_knows_may_be_written_to() -> None:

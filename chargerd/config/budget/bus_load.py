@@ -244,7 +244,7 @@ def another_port(there: Population) -> Load:
     Its voltage is told by the last one's meter, where both hang on one phase, and its transactions are no longer.
     """
     *known, new = there.with_ports(len(there.ports) + 1).ports
-    alone = replace(there, ports=(new,), contactors=())
+    alone = replace(there, ports=(new,), contactors=(), heartbeats=())
     due = [*_renewals(alone), *_readings(alone, {hung.mains for hung in known})]
     return Load(
         fast=() if new.meter is None else (_fast(alone, new, new.meter),),
@@ -272,10 +272,10 @@ class _Due:
 
 
 def _renewals(there: Population) -> Iterator[_Due]:
-    for board in there.contactors:
+    for board in (*there.contactors, *there.heartbeats):
         yield _Due(frames=WRITE, profile=board, every=RENEW_EVERY, renewal=True)
     for hung in there.ports:
-        if hung.relay is not None and hung.leased:
+        if hung.relay is not None and hung.leased and hung.alone:
             yield _Due(frames=WRITE, profile=hung.relay, every=RENEW_EVERY, renewal=True)
 
 

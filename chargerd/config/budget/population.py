@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from chargerd.config.budget.line_time import LineTime
 from chargerd.config.document import BusSection
-from chargerd.config.plans import is_leased
+from chargerd.config.plans import is_leased, lease_scope
 from chargerd.config.profiles.models import Profile
 from chargerd.config.site import Site
-from chargerd.core.plan import Protection, mains_of
+from chargerd.core.plan import LeaseScope, Protection, mains_of
 from chargerd.core.units import BoardId, PortId
 
 
@@ -26,6 +26,8 @@ class Hung:
     """Whether the meter's times are the configuration's, not its profile's."""
     relay: Profile | None = None
     leased: bool = False
+    alone: bool = True
+    """Whether its lease is its relay's own; else its board's heartbeat renews it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,9 @@ class Population:
     feeders: tuple[Profile, ...] = ()
     thermometers: tuple[Profile, ...] = ()
     contactors: tuple[Profile, ...] = ()
-    """The board of each contactor that is closed by a lease."""
+    """The board of each contactor that is closed by a lease of its own."""
+    heartbeats: tuple[Profile, ...] = ()
+    """The boards one write each of which renews all their relays."""
 
     @property
     def used(self) -> bool:
@@ -92,6 +96,7 @@ def population(site: Site, bus: str, section: BusSection) -> Population:
                 timed=meter.timed,
                 relay=relay.profile if relay.bus == bus else None,
                 leased=relay.bus == bus and is_leased(relay),
+                alone=lease_scope(relay) is not LeaseScope.BOARD,
             )
         )
     relays = {wiring.relay.board for wiring in site.ports}
@@ -109,7 +114,11 @@ def population(site: Site, bus: str, section: BusSection) -> Population:
             for circuit in site.plan.circuits
             if circuit.contactor is not None
             and circuit.contactor.lease is not None
+            and circuit.contactor.scope is LeaseScope.RELAY
             and site.boards[circuit.contactor.board].bus == bus
+        ),
+        heartbeats=_profiles(
+            site, bus, {board for board in relays if lease_scope(site.boards[board]) is LeaseScope.BOARD}
         ),
         feeders=_profiles(site, bus, (circuit.meter.board for circuit in site.plan.circuits if circuit.meter)),
     )

@@ -108,6 +108,18 @@ class TimedOn(Row):
         return self
 
 
+class Heartbeat(Row):
+    """A write without which the board opens all its relays after a while; it closes none of them."""
+
+    write: Literal[5, 6] = 6
+    """Function that writes it: a coil, or a register."""
+    address: Address
+    value: Value
+    """What is written each time."""
+    within_ms: int = Field(ge=1)
+    """How long after a write the board opens its relays, if none follows."""
+
+
 class ReadBack(Row):
     """Where the relays' states can be read."""
 
@@ -152,6 +164,7 @@ class RelaySection(Row):
     deceptive_values: tuple[Value, ...] = ()
     """Values that seem to open a channel, and do not while its timer runs. They are never sent."""
     timed_on: TimedOn | None = None
+    heartbeat: Heartbeat | None = None
     dead_man: DeadMan = DeadMan.NONE
     prepare: tuple[Setting, ...] = ()
     """Set and verified before the first use, and again whenever the line or the board has come back."""
@@ -163,6 +176,8 @@ class RelaySection(Row):
     def _dead_man_has_means(self) -> "RelaySection":
         if self.dead_man is DeadMan.TIMED_ON and self.timed_on is None:
             raise ValueError("dead_man: timed_on needs a timed_on section")
+        if (self.dead_man is DeadMan.HEARTBEAT) is not (self.heartbeat is not None):
+            raise ValueError("dead_man: heartbeat and a heartbeat section need each other; give both, or none")
         if self.dead_man is DeadMan.POLL_TIMEOUT and not self.prepare:
             raise ValueError("dead_man: poll_timeout needs what sets it; add it to prepare")
         return self
@@ -267,6 +282,8 @@ class Profile(Model):
             yield "relay.read_back", self.relay.read_back
             if self.relay.timed_on is not None:
                 yield "relay.timed_on", self.relay.timed_on
+            if self.relay.heartbeat is not None:
+                yield "relay.heartbeat", self.relay.heartbeat
             yield from ((f"relay.prepare: {setting.name}", setting) for setting in self.relay.prepare)
         yield from ((f"identity: {register.address}", register) for register in self.identity)
         if self.inputs is not None:

@@ -16,6 +16,9 @@ renewals (a hang, a crash, a pulled cable) opens the socket.
   once: whoever wants it again goes through the start sequence.
 - An opening that is not read back in time makes the relay unconfirmed: nobody knows where it stands. A board
   that opens by itself has its lease and the time a meter needs for it; any other has 5 s.
+- A lease may be that of a whole board: one register keeps all its relays closed. It is renewed all the same, by
+  whichever relay is the first to want it; what is told to open is sure to be open only once it was read back,
+  since the board goes on closing it for the others.
 
 What this cannot see is the contact: a board reads back its coil, and a weld shows in the meter alone. Nor does
 it know of a board without leases when that has opened by itself: there the read-backs have to follow each other
@@ -40,7 +43,7 @@ from chargerd.core.events import (
     RelayWritten,
 )
 from chargerd.core.outbox import Outbox
-from chargerd.core.plan import RENEWAL_MARGIN, RETRY_FIRST, RelayPlan
+from chargerd.core.plan import RENEWAL_MARGIN, RETRY_FIRST, LeaseScope, RelayPlan
 from chargerd.core.units import Instant, PortId, Seconds, after
 
 RETRY_MOST = Seconds(4.0)
@@ -88,6 +91,7 @@ class RelayWatch:
     def __init__(self, port: PortId, plan: RelayPlan, open_tries: int) -> None:
         self._port = port
         self._lease = plan.lease
+        self._alone = plan.scope is LeaseScope.RELAY
         self._renew_every = plan.renew_every
         self._stagger = plan.stagger
         self._open_tries = open_tries
@@ -226,6 +230,8 @@ class RelayWatch:
                 self._written_at, self._echoed = event.at, True
                 self._ask(now, out, RETRY_FIRST)
             return None
+        if event.action is RelayAction.RENEW and not self._alone and self.phase is not Phase.CLOSED:
+            return None  # Another relay of its board was renewed, which closes nothing here.
         self._note_sent(event)
         if self._lease is not None:
             self.leased_until = after(event.sent_at, self._lease)
@@ -372,5 +378,5 @@ class RelayWatch:
             self.last_closing = event.at
 
     def _may_be_closed(self, at: Instant) -> None:
-        if self._lease is not None:
+        if self._lease is not None and self._alone:
             self.surely_open_at = after(at, self._lease)

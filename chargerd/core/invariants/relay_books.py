@@ -10,12 +10,20 @@ from math import isfinite
 
 from chargerd.core.boards.relay import UNCONFIRMED_AFTER
 from chargerd.core.commands import CloseRelay, Command, OpenRelay, RenewLease
-from chargerd.core.events import BoardBack, BoardPrepared, Event, MeterReading, PreparationFailed, RelayReadBack
+from chargerd.core.events import (
+    BoardBack,
+    BoardLost,
+    BoardPrepared,
+    Event,
+    MeterReading,
+    PreparationFailed,
+    RelayReadBack,
+)
 from chargerd.core.facts import MeterFrozen
 from chargerd.core.invariants.load_books import chains
 from chargerd.core.metering.seen import IDLE_STALE_AFTER
 from chargerd.core.outbox import Outcome
-from chargerd.core.plan import DeadMan, PortPlan, RelayPlan, StationPlan, contactor_of
+from chargerd.core.plan import DeadMan, LeaseScope, PortPlan, RelayPlan, StationPlan, contactor_of
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, after, between
 
 GRACE = Seconds(2.0)
@@ -37,6 +45,8 @@ class RelayBooks:
         }
         self._prepared: set[BoardId] = set()
         """Boards that were set and read back right since they were there anew: only these let a lease run out."""
+        self._lost: set[BoardId] = set()
+        """Boards that do not answer; nothing renews them."""
         self._opening: dict[PortId, Instant] = {}
         self._amps: dict[PortId, tuple[Instant, Amps]] = {}
         self._frozen: set[PortId] = set()
@@ -53,6 +63,10 @@ class RelayBooks:
                 self._prepared.add(event.board)
             case BoardBack() | PreparationFailed():
                 self._prepared.discard(event.board)
+                if isinstance(event, BoardBack):
+                    self._lost.discard(event.board)
+            case BoardLost():
+                self._lost.add(event.board)
             case _:
                 pass
         if not outcome.commands and not outcome.facts:
@@ -95,4 +109,5 @@ class RelayBooks:
     def _lapses(self, relay: RelayPlan) -> bool:
         """Say whether a relay is known to open by itself when its lease ends."""
         known = relay.prepared or relay.board in self._prepared
-        return known and relay.lease is not None and relay.dead_man is not DeadMan.NONE
+        lapses = relay.scope is LeaseScope.RELAY or relay.board in self._lost
+        return known and lapses and relay.lease is not None and relay.dead_man is not DeadMan.NONE

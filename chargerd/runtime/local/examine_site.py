@@ -13,7 +13,7 @@ from chargerd.config.loader import load
 from chargerd.config.plans import is_leased
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Board, Site
-from chargerd.core.plan import DeadMan
+from chargerd.core.plan import LEASES, DeadMan
 from chargerd.runtime.local.examine import Check, fault, ok, warning
 
 DAY_MS = 86_400_000
@@ -64,17 +64,23 @@ def _others(device: str, proc: Path = PROC) -> Iterator[str]:
             continue  # Somebody else's, or it has just ended.
 
 
+_OPENS = {
+    DeadMan.TIMED_ON: "closes for a time only",
+    DeadMan.HEARTBEAT: "opens all its relays when nobody renews that any more",
+    DeadMan.POLL_TIMEOUT: "opens when nobody asks it any more",
+}
+
+
 def _dead_man(board: Board) -> Check:
     about, relay = f"board {board.id}", board.profile.relay
     assert relay is not None
     if relay.dead_man is DeadMan.NONE:
         then = "rely on a contactor or a time switch behind it, or take a board that has one"
         return warning(about, "it has no dead-man: its relays stay as they are if the gateway dies", then)
-    if relay.dead_man is DeadMan.TIMED_ON and not is_leased(board):
+    if relay.dead_man in LEASES and not is_leased(board):
         then = "leave lease: off out, unless this board is known to need it"
         return warning(about, "its dead-man is switched off by the configuration", then)
-    how = "closes for a time only" if relay.dead_man is DeadMan.TIMED_ON else "opens when nobody asks it any more"
-    return ok(about, f"it {how}")
+    return ok(about, f"it {_OPENS[relay.dead_man]}")
 
 
 def _secrets(mqtt: MqttSection, user: User) -> Iterator[Check]:

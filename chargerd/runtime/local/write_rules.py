@@ -89,6 +89,11 @@ def _of_dead_man(board: Board, relay: RelaySection, write: Write) -> str | None:
         space = COILS if setting.write == WRITE_COIL else REGISTERS
         if space == write.space and write.meets(setting.address, setting.count):
             return f"{setting.name!r} of {board.id} is set and kept by the daemon: its dead-man rests on it"
+    beat = relay.heartbeat
+    if beat is not None:
+        space = COILS if beat.write == WRITE_COIL else REGISTERS
+        if space == write.space and write.meets(beat.address, 1):
+            return f"the heartbeat of {board.id} is written by the daemon alone: it keeps its relays closed"
     return None
 
 
