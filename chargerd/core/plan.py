@@ -22,12 +22,8 @@ RENEWAL_MARGIN = Seconds(1.0)
 """A renewal must have begun this long before the last confirmed lease ends."""
 RETRY_FIRST = Seconds(0.25)
 """How soon a write or a read-back that did not come about is tried again for the first time."""
-
-
-MOST_CURRENT, MOST_POWER = Amps(16.0), Watts(3500.0)
-"""What no configuration and no command can raise: a 16 A socket."""
-MOST_DURATION = Seconds(57600.0)
-"""The same, with the relay closed: a moped's battery of 2 kWh takes 8 to 11 h at the charger it comes with."""
+MOST_CURRENT, MOST_POWER, MOST_DURATION = Amps(16.0), Watts(3500.0), Seconds(57600.0)
+"""A 16 A socket, and 16 h closed: a moped's battery of 2 kWh takes 8 to 11 h at the charger it comes with."""
 MOST_ENERGY = WattHours(100_000)
 """Far above any battery on two or three wheels."""
 
