@@ -232,6 +232,7 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
         )
     lines += _latch_lines(port)
     lines += _disabled_lines(port)
+    lines += _reserved_lines(port)
     if not port.get("blocked_by"):
         lines.append(Text("next      a start would be accepted"))
     lines += _why_not_lines(port, circuits)
@@ -310,6 +311,17 @@ def _disabled_lines(port: Fields) -> list[Text]:
     step = f"chargerctl enable {circuit or port['port']} --reason '...'"
     said = f"disabled  {what}, {by}, since {since}: {disabled.get('reason')}\n          next: {step}"
     return [Text(said, style="yellow")]
+
+
+def _reserved_lines(port: Fields) -> list[Text]:
+    kept = table(port.get("reservation"))
+    if not kept:
+        return []
+    since = kept.get("since") or "(clock not set)"
+    session, ttl = kept.get("session_id"), clock(kept.get("ttl_s"))
+    return [
+        Text(f"reserved  for session {session}, for {ttl} since {since}: no other starts here", style="yellow")
+    ]
 
 
 def _energy_limit(limits: Fields) -> str:

@@ -34,6 +34,10 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "The port is out of service, or the daemon is leaving.",
         "see who has disabled it and why: chargerctl port {port}; systemctl status chargerd",
     ),
+    "reserved": (
+        "The backend keeps the port for one session.",
+        "wait until that is over, as chargerctl port {port} tells; until then the backend alone can start there",
+    ),
     "voltage": (
         "The voltage is outside the band the port may be used in.",
         "measure it at the circuit; it is shown by chargerctl port",

@@ -13,6 +13,8 @@ from chargerd.core.units import Seconds
 
 LONGEST_QUEUE_S = 36_000
 """As long as the configuration allows."""
+LONGEST_RESERVATION_S = 900
+"""A socket that is kept for nobody is a socket lost to everybody."""
 LARGEST_FIGURE = 1_000_000_000
 """Of a limit, in its unit. What is more can only be a mistake."""
 LARGEST_WHOLE = 2**53 - 1
@@ -237,6 +239,22 @@ class EnableArgs(HolderArgs):
     )
 
     reason: Reason
+
+
+class ReserveArgs(Arguments):
+    """`cmd/reserve`: keeps a port for one session for `ttl_s`: no other starts there. 0 gives it back."""
+
+    kind = CommandKind(
+        name="reserve",
+        direction=Direction.UNSAFE,
+        longest=SHORT,
+        on_site=None,
+        ocpp="ReserveNow, CancelReservation",
+    )
+
+    port: ShortText
+    session_id: ShortText
+    ttl_s: Annotated[float, Field(ge=0, le=LONGEST_RESERVATION_S, allow_inf_nan=False)]
 
 
 class ReplayArgs(Arguments):

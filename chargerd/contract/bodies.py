@@ -15,12 +15,14 @@ from chargerd.contract.payloads import (
     DeadLetterBody,
     DisabledBody,
     EventBody,
+    OcppStatus,
     PortStateBody,
     ProgressBody,
     ReadingBody,
     ReadingMessageBody,
     ReadingQuality,
     ReplyBody,
+    ReservationBody,
     Severity,
 )
 from chargerd.core.commands import Answer
@@ -34,6 +36,7 @@ from chargerd.core.facts import (
     PortEnabled,
     PortLockedOut,
     PortTripped,
+    Reservation,
     SessionEnded,
     SessionResumed,
     SessionStarted,
@@ -66,6 +69,8 @@ SEVERITY: Mapping[str, Severity] = {
     "circuit_tripped": Severity.ALARM,
     "line_changed": Severity.ALARM,
     "line_restored": Severity.INFO,
+    "port_reserved": Severity.INFO,
+    "reservation_ended": Severity.INFO,
 }
 """What is not listed is a warning: a fact that is new must be told, whatever else is wrong with it."""
 
@@ -198,6 +203,7 @@ def _plain_event(fact: Fact) -> EventBody:
     """Return the event for a fact that has no more to say than what it is about."""
     name = RENAMED.get(type(fact)) or re.sub(r"(?<!^)(?=[A-Z])", "_", type(fact).__name__).lower()
     detail, latch = getattr(fact, "detail", None), getattr(fact, "latch", None)
+    until = getattr(fact, "until", None)
     return EventBody(
         event=name,
         severity=SEVERITY.get(name, Severity.WARNING),
@@ -213,6 +219,7 @@ def _plain_event(fact: Fact) -> EventBody:
         detail=detail_body(detail),
         latch=None if latch is None else latch_body(latch),
         reason=getattr(fact, "kind", None),
+        expires_at=None if until is None else stamp(until),
     )
 
 
@@ -227,7 +234,7 @@ def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = 
         label=view.label,
         circuit=view.circuit,
         state=view.state,
-        ocpp_status=OCPP_STATUS[view.state],
+        ocpp_status=_ocpp_status(view),
         since=stamp(view.since),
         since_up_ms=up_ms(view.since.instant),
         relay_closed=view.relay_closed,
@@ -243,6 +250,7 @@ def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = 
         disabled=None if view.disabled is None else _disabled(view.disabled),
         latency_budget_s=None if latency_budget is None else round(latency_budget, 2),
         temperature_c=None if view.temperature is None else round(view.temperature, 1),
+        reservation=None if view.reservation is None else _reservation(view.reservation),
     )
 
 
@@ -317,6 +325,21 @@ def _progress(record: SessionRecord) -> ProgressBody:
         energy_wh=round(record.energy),
         peak_power_w=round(record.peak_power, 1),
         suspended_by=next((one.reason for one in record.interruptions[-1:] if one.until is None), None),
+    )
+
+
+def _ocpp_status(view: PortView) -> OcppStatus:
+    """Return OCPP's status: to it, a port that is free but for one session is in a state of its own."""
+    kept = view.reservation is not None and view.state is PortState.AVAILABLE
+    return OcppStatus.RESERVED if kept else OCPP_STATUS[view.state]
+
+
+def _reservation(reservation: Reservation) -> ReservationBody:
+    return ReservationBody(
+        session_id=reservation.session,
+        ttl_s=reservation.lasts,
+        since=stamp(reservation.since),
+        since_up_ms=up_ms(reservation.since.instant),
     )
 
 

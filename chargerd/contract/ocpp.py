@@ -9,7 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from chargerd.contract.arguments import KNOWN
 from chargerd.contract.ledger import Json
-from chargerd.contract.payloads import OCPP_STATUS
+from chargerd.contract.payloads import OCPP_STATUS, OcppStatus
 from chargerd.core.session import Source, StopReason
 
 Row: TypeAlias = Mapping[str, Any]
@@ -53,6 +53,13 @@ TRIGGER: Mapping[str, str] = {
 STARTED_BY: Mapping[Source, str] = {Source.REMOTE: "RemoteStart"}
 STARTED_HERE = "Authorized"
 """OCPP's `triggerReason`, of a start by who gave it."""
+RESERVATION_ENDED: Mapping[str, Json] = {
+    "expired": "Expired",
+    "shutdown": "Removed",
+    "started": None,
+    "released": None,
+}
+"""OCPP's `reservationUpdateStatus`; `None`: whoever has ended it knows, and no ReservationStatusUpdate is sent."""
 HOW = (
     "One TransactionEventRequest for each row of up/session, by seq. seqNo counts the rows of a session from 0.",
     "Rows without a time are rebased first, by the clock_fixed of their boot: at is the timestamp.",
@@ -61,6 +68,7 @@ HOW = (
     "A register that is not null is a sampledValue in Wh, measurand Energy.Active.Import.Register.",
     "The register of ended is meter_stop_wh, that of other rows is meter_start_wh + energy_wh.",
     "A value that is not listed is other.",
+    "A port that is available and has a reservation has the status reserved.",
 )
 FIELDS: Mapping[str, Json] = {
     "timestamp": "at",
@@ -97,6 +105,8 @@ def mapping() -> dict[str, Json]:
         },
         "stop_reason": {**stopped, "other": _named(OTHER)},
         "command": {name: model.kind.ocpp for name, model in KNOWN.items()},
+        "reserved": OcppStatus.RESERVED.value,
+        "reservation_ended": dict(RESERVATION_ENDED),
         "state": {state.value: status.value for state, status in OCPP_STATUS.items()},
     }
 

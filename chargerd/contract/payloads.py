@@ -112,6 +112,15 @@ class DisabledBody(Message):
     circuit: str | None = None
 
 
+class ReservationBody(Message):
+    """For which session alone a port takes a start, until `ttl_s` after `since`."""
+
+    session_id: SessionId
+    ttl_s: float
+    since: Timestamp | None
+    since_up_ms: int
+
+
 class OcppStatus(StrEnum):
     """OCPP's names for the states of a connector."""
 
@@ -120,6 +129,7 @@ class OcppStatus(StrEnum):
     CHARGING = "Charging"
     SUSPENDED_EVSE = "SuspendedEVSE"
     FINISHING = "Finishing"
+    RESERVED = "Reserved"
     FAULTED = "Faulted"
     UNAVAILABLE = "Unavailable"
 
@@ -174,6 +184,7 @@ class PortStateBody(Message):
     """At worst, from too much current at the clamp to an open contact, no frame lost."""
     temperature_c: float | None = None
     """Of the socket, where it has a sensor."""
+    reservation: ReservationBody | None = None
 
 
 class TierBody(Message):

@@ -47,6 +47,8 @@ class Code(StrEnum):
     LATCHED = "latched"
     LOCKED_OUT = "locked_out"
     DISABLED = "disabled"
+    RESERVED = "reserved"
+    """It is kept for another session, for some minutes at most."""
     QUEUE_FULL = "queue_full"
     CIRCUIT_FULL = "circuit_full"
     METER_STALE = "meter_stale"

@@ -308,6 +308,19 @@ class EnableRequested:
     command: CommandId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveRequested:
+    """Someone wants a port kept for one session for so long; 0: no longer. The command's id is durable by now."""
+
+    name: ClassVar[str] = "reserve"
+
+    port: PortId
+    session: SessionId
+    source: Source
+    lasts: Seconds
+    command: CommandId | None = None
+
+
 UnsafeRequest = StartRequested | ResetRequested | EnableRequested
 """What makes a closing possible: it is carried out when the command's id is durable, and not before."""
 
@@ -365,7 +378,7 @@ BoardEvent = BoardLost | BoardBack | BoardPrepared | PreparationFailed | Foreign
 BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent | BoardIdentified
 JournalEvent = Persisted | PersistFailed | StoreChanged
 AvailabilityRequest = DisableRequested | EnableRequested
-PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested
+PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested | ReserveRequested
 Request = PortRequest | AvailabilityRequest
 """What somebody asks for. `name` is the command's in the contract."""
 RequestNews = RequestHeard | RequestDropped

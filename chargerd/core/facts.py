@@ -1,11 +1,11 @@
 """What happened, in the past tense. Facts become rows of the journal, messages of the contract, and log lines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chargerd.core.moment import Moment
 from chargerd.core.session import SessionRecord, Settlement, Source, StopDetail
-from chargerd.core.units import BoardId, CircuitId, PortId, SessionId
+from chargerd.core.units import BoardId, CircuitId, PortId, Seconds, SessionId, after
 
 
 class Clearing(StrEnum):
@@ -108,6 +108,39 @@ class LatchesCleared:
     source: Source | None
     reason: str | None = None
     kept: tuple[Latch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """For which session a port is kept, since when, and for how long."""
+
+    session: SessionId
+    since: Moment
+    lasts: Seconds
+
+    @property
+    def until(self) -> Moment:
+        """When it ends by itself."""
+        wall_ms = None if self.since.wall_ms is None else self.since.wall_ms + round(self.lasts * 1000)
+        return replace(self.since, instant=after(self.since.instant, self.lasts), wall_ms=wall_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortReserved:
+    """A port is kept for a session until then."""
+
+    port: PortId
+    session: SessionId
+    until: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationEnded:
+    """A port is no longer kept for a session: `started`, `released`, `expired` or `shutdown`."""
+
+    port: PortId
+    session: SessionId
+    kind: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +414,8 @@ PortFact = (
     | LatchesCleared
     | PortDisabled
     | PortEnabled
+    | PortReserved
+    | ReservationEnded
     | RelayUnexpected
     | RelayNotReconciled
     | RelayUnconfirmed

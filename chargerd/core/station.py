@@ -42,6 +42,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import readings, starting, suspending
+from chargerd.core.port.admission import end_reservation, expire_reservation
 from chargerd.core.port.charge import settle_interrupted
 from chargerd.core.port.latching import tell_unconfirmed
 from chargerd.core.port.port import Port, Surroundings
@@ -296,6 +297,7 @@ class Station:
             signal = port.relay.wake(now.instant, self._out)
             if signal is not None:
                 react(port, SIGNALS[signal], event, now)
+            expire_reservation(port, now)
         self._rounds.wake(now)
         return due
 
@@ -308,6 +310,7 @@ class Station:
         self._surroundings.leaving = True
         for port in self._ports.values():
             react(port, Trigger.SHUTDOWN, event, now)
+            end_reservation(port, "shutdown", now)
             if port.relay.phase is not Phase.OPEN:
                 port.relay.open(now.instant, self._out)
         return list(self._ports.values())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.commands import Code
-from chargerd.core.facts import Disabled, Latch
+from chargerd.core.facts import Disabled, Latch, Reservation
 from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
@@ -53,6 +53,8 @@ class PortView:
     """Of its socket; `None` without a sensor that shows one."""
     disabled: Disabled | None = None
     """Why no start is taken whatever else holds: the port's own, or that of the nearest circuit above."""
+    reservation: Reservation | None = None
+    """For which session alone it takes a start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

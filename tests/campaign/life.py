@@ -11,6 +11,7 @@ from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.cloud import Cloud
 from tests.campaign.outages import Outages
+from tests.campaign.reservations import Reservations
 from tests.campaign.shed import Shed
 from tests.core.plant import Board, Bus
 
@@ -88,6 +89,9 @@ class Life(abc.ABC):
         self.happened: Counter[str] = Counter()
         """What was brought and what broke, by name, and how often."""
         self.names = list(shed.plans)
+        self.reservations = Reservations(seed, shed, self.names, self.happened)
+        self.reserving = True
+        """Whether sockets are reserved in this life."""
         self._alive = True
         self._sow(self._arrive, 1 * MINUTE)
         self._sow(self.fault, 2 * MINUTE)
@@ -96,6 +100,8 @@ class Life(abc.ABC):
 
     def run(self, hours: float) -> str:
         """Live on for so long, mend what is broken, settle all, and return the digest of the trace."""
+        if self.reserving:
+            self.reservations.come()
         self.shed.run(hours * 3600.0)
         self._alive = False
         self.shed.mend_disk()
@@ -139,6 +145,7 @@ class Life(abc.ABC):
 
     def _look(self) -> None:
         self.books.check(self.shed.now)
+        self.reservations.check(self.shed.now)
         self.shed.later(LOOK_EVERY, self._look)
 
     def _sow(self, happening: Callable[[], None], mean: float) -> None:

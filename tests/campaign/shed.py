@@ -28,6 +28,7 @@ from chargerd.core.commands import (
 from chargerd.core.events import (
     DeadlineReached,
     Event,
+    ReserveRequested,
     ResetRequested,
     StartRequested,
     StopRequested,
@@ -331,13 +332,22 @@ class Shed(World):
 
     def ask_start(self, port: str, **limits: float) -> CommandId:
         """Send a start, as the backend does."""
-        number = next(self.numbers)
-        command = CommandId(f"start-{number}")
+        command = CommandId(f"start-{next(self.numbers)}")
+        self._ask_start(port, command, self.session_of(command), limits)
+        return command
+
+    def ask_start_of(self, port: str, session: SessionId) -> CommandId:
+        """Send the start of a session that was named before."""
+        command = CommandId(f"start-{next(self.numbers)}")
+        self._ask_start(port, command, session, {})
+        return command
+
+    def _ask_start(self, port: str, command: CommandId, session: SessionId, limits: dict[str, float]) -> None:
         own = self.plans[PortId(port)].limits
         order = self.desk.orders.order(
             PortId(port),
             limits=type(own)(**({"current": own.current, "power": own.power, "duration": own.duration} | limits)),  # type: ignore[arg-type]
-            session=self.session_of(command),
+            session=session,
             source=Source.REMOTE,
             command=command,
         )
@@ -351,7 +361,6 @@ class Shed(World):
                 received=_nothing,
             )
         self.due()
-        return command
 
     @staticmethod
     def session_of(start: CommandId) -> SessionId:
@@ -366,6 +375,18 @@ class Shed(World):
         )
         self.desk.seen_before(command, "stop", "digest", self._respond)
         self.desk.submit(event, self._respond, digest="digest", received=_nothing)
+        self.due()
+        return command
+
+    def ask_reserve(self, port: str, session: SessionId, lasts: float) -> CommandId:
+        """Have a port kept for a session; 0 gives it back."""
+        command = CommandId(f"reserve-{next(self.numbers)}")
+        event = ReserveRequested(
+            port=PortId(port), session=session, source=Source.REMOTE, lasts=Seconds(lasts), command=command
+        )
+        self.desk.seen_before(command, "reserve", "digest", self._respond)
+        expires = Instant(self.clock.now() + EXPIRY)
+        self.desk.submit(event, self._respond, digest="digest", expires=expires, received=_nothing)
         self.due()
         return command
 

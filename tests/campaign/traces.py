@@ -33,7 +33,9 @@ def digest(seed: int) -> str:
     """Lead the life of a seed, and return the digest of its trace."""
     live, hours = KINDS[seed % len(KINDS)]
     with tempfile.TemporaryDirectory() as folder, silence():
-        return live(seed, Path(folder)).run(hours)
+        life = live(seed, Path(folder))
+        life.reserving = False  # Digests from before anybody could stay comparable.
+        return life.run(hours)
 
 
 def digests(seeds: int) -> dict[str, str]:

@@ -36,6 +36,12 @@ class Recorder(Backend):
         args: dict[str, Any] = {"stream": stream, "from": start}
         return self.command("replay", **args)
 
+    def reserve(self, port: str, session: str, seconds: int) -> str:
+        """Both the command and what it asks for have a `ttl_s`."""
+        args = {"port": port, "session_id": session, "ttl_s": seconds}
+        self.publish("cmd/reserve", {"id": "reserve-1", "ttl_s": 30, "args": args}, expiry=30)
+        return "reserve-1"
+
 
 def run(site: DaemonSite, backend: Recorder) -> None:
     """A session that is stopped, and one that trips."""
@@ -64,6 +70,7 @@ def run(site: DaemonSite, backend: Recorder) -> None:
     backend.reply(backend.command("reset", port="A02"), "done")
     backend.reply(backend.command("disable", port="A03", reason="the socket's lid is broken"), "done")
     backend.reply(backend.command("enable", port="A03", reason="the lid was replaced"), "done")
+    backend.reply(backend.reserve("A03", "S-2026-000018", 600), "done")
     backend.acknowledge(tripped["stream"], tripped["seq"])
     backend.reply(backend.replay(tripped["stream"], 1), "done")
     backend.reply(backend.command("get"), "done")

@@ -62,6 +62,9 @@ REFUSED = [
     command("reset", {}),
     command("reset", {**PORT, "circuit": "shed"}),
     command("disable", PORT),
+    command("reserve", {**SESSION, "ttl_s": 901}),
+    command("reserve", {**SESSION, "ttl_s": -1}),
+    command("reserve", SESSION),
     command("replay", {"stream": "x", "from": 0}),
     ("ack", {"stream": "x", "through": -1}),
 ]
@@ -74,6 +77,7 @@ TAKEN = [
     command("start", PORT, ttl_s=None, expires_at=SOON),
     command("start", PORT, ttl_s=None, expires_at="2026-09-21T16:13:50.25+02:00"),
     command("reset", {"port": None, "circuit": "shed"}),
+    command("reserve", {**SESSION, "ttl_s": 0}),
     ("ack", {"stream": "x", "through": 5.0, "note": "of a newer backend"}),
 ]
 
@@ -139,6 +143,7 @@ ARGUMENTS = {
     "stream": TEXTS,
     "from": FIGURES,
     "to": FIGURES,
+    "ttl_s": FIGURES,
 }
 TIMES = st.sampled_from(
     [None, SOON, "2026-09-21T16:13:50+02:00", "20260921T141350Z", "2026-09-21 14:13:50Z", "2026-W39-1", "", 5]

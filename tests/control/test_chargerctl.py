@@ -708,6 +708,15 @@ def test_a_port_that_lacks_more_is_not_said_to_wait_for_what_is_not_yet_known(
     assert "has just begun" in run(tmp_path, "port", "A05").stdout
 
 
+def test_a_reserved_port_says_for_whom_and_for_how_long(daemon: Daemon, tmp_path: Path) -> None:
+    kept: dict[str, Json] = {"session_id": "S-7", "ttl_s": 600.0, "since": None, "since_up_ms": 5}
+    daemon.ports = [port("A05", blocked_by=["reserved"], reservation=kept)]
+    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "reserved  for session S-7, for 10:00 since (clock not set): no other starts here" in shown
+    assert "keeps the port for one session" in shown
+    assert run(tmp_path, "status").stdout.rstrip().endswith("reserved")
+
+
 def test_a_reset_where_nothing_was_held_says_so(daemon: Daemon, tmp_path: Path) -> None:
     daemon.replies = [{**reply("done", "ok", "nothing was held"), "command": "reset"}]
     assert run(tmp_path, "reset", "A01").stdout == "A01: nothing was held\n"

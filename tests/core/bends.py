@@ -11,6 +11,7 @@ from tests.core.lease_bends import LEASE_BENDS
 from tests.core.line_bends import LINE_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.relay_bends import RELAY_BENDS
+from tests.core.reserving_bends import RESERVING_BENDS
 from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 from tests.core.tree_bends import TREE_BENDS
@@ -723,4 +724,5 @@ BENDS: tuple[Bend, ...] = (
     *LINE_BENDS,
     *WIRING_BENDS,
     *COMMAND_BENDS,
+    *RESERVING_BENDS,
 )

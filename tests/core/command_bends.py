@@ -178,8 +178,8 @@ BEGUN_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.admission",
-        "return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))",
-        "return bool(port.obstacles(now))",
+        "return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in obstacles)",
+        "return bool(obstacles)",
         _BEGUN + "test_a_start_in_the_moment_of_the_beginning_is_accepted_and_waits",
     ),
     Bend(

@@ -15,6 +15,7 @@ from chargerd.core.events import (
     Request,
     RequestDropped,
     RequestHeard,
+    ReserveRequested,
     ResetRequested,
     StartRequested,
     StopRequested,
@@ -59,6 +60,8 @@ def requests(port: PortId, session: SessionId) -> Iterator[Request]:
         )
         for reason in (None, "looked at it"):
             yield ResetRequested(port=port, source=source, reason=reason, command=COMMAND)
+        for named, lasts in ((session, 60.0), (SessionId("asked"), 60.0), (session, 0.0)):
+            yield ReserveRequested(port=port, session=named, source=source, lasts=Seconds(lasts), command=COMMAND)
         yield DisableRequested(port=port, source=source, reason="recall", command=COMMAND)
         yield EnableRequested(port=port, source=source, reason="mended", command=COMMAND)
 

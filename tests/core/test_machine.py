@@ -103,6 +103,14 @@ class Calm(RuleBasedStateMachine):
         else:
             self._world().disable(port, source=source)
 
+    @rule(
+        port=PORTS,
+        session=st.sampled_from(("session-1", "session-2", "none")),
+        lasts=st.sampled_from((0.0, 5.0, 60.0)),
+    )
+    def reserve(self, port: str, session: str, lasts: float) -> None:
+        self._world().reserve(port, session, lasts)
+
     @rule(port=PORTS, load=LOADS)
     def plug(self, port: str, load: tuple[float, float]) -> None:
         self._world().draw(*load, port=port)

@@ -32,6 +32,7 @@ from chargerd.core.events import (
     Persisted,
     PersistFailed,
     RequestHeard,
+    ReserveRequested,
     ResetRequested,
     ShutdownRequested,
     StartRequested,
@@ -69,6 +70,7 @@ from chargerd.core.units import (
     CommandId,
     Instant,
     PortId,
+    Seconds,
     SessionId,
     Watts,
 )
@@ -405,6 +407,20 @@ class World(Plant):
         """Put a port, or a circuit's holder, back in service. Returns the command's id."""
         command = CommandId(f"enable-{next(self.numbers)}")
         self.tell(EnableRequested(port=PortId(port), source=source, reason="mended", command=command))
+        return command
+
+    def reserve(self, port: str = "A01", session: str = "session-1", lasts: float = 600.0) -> CommandId:
+        """Ask for a port to be kept for a session. Returns the command's id."""
+        command = CommandId(f"reserve-{next(self.numbers)}")
+        self.tell(
+            ReserveRequested(
+                port=PortId(port),
+                session=SessionId(session),
+                source=Source.REMOTE,
+                lasts=Seconds(lasts),
+                command=command,
+            )
+        )
         return command
 
     def shut_down(self) -> None:

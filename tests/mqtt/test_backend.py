@@ -12,12 +12,13 @@ from chargerd.core.commands import Code
 from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
+    ReserveRequested,
     ResetRequested,
     StartRequested,
     UpdateRequested,
 )
 from chargerd.core.session import Source
-from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, Watts
+from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import CircuitView
 from chargerd.mqtt.client import MqttLink
 from chargerd.runtime.commands.backend import Backend
@@ -271,6 +272,21 @@ def test_what_is_enabled_waits_for_its_id_to_be_durable(stage: Stage) -> None:
     [event] = stage.events
     assert isinstance(event, EnableRequested)
     assert event.reason == "done"
+
+
+def test_a_port_is_reserved_when_that_is_durable_and_nothing_on_its_way_waits_for_it(stage: Stage) -> None:
+    stage.command("reserve", port=PORT, session_id="S-1", ttl_s=300)
+    assert not stage.events
+    stage.written()
+    [event] = stage.events
+    assert event == ReserveRequested(
+        port=PORT,
+        session=SessionId("S-1"),
+        source=Source.REMOTE,
+        lasts=Seconds(300.0),
+        command=CommandId("c-1"),
+    )
+    assert not stage.news, "it closes nothing"
 
 
 def test_a_start_says_whether_it_ends_when_the_charge_is_full(stage: Stage) -> None:

@@ -27,11 +27,14 @@ from chargerd.core.facts import (
     PortDisabled,
     PortEnabled,
     PortLockedOut,
+    PortReserved,
     PortTemperatureHigh,
     PortTripped,
     RelayNotReconciled,
     RelayUnconfirmed,
     RelayUnexpected,
+    Reservation,
+    ReservationEnded,
     SessionEnded,
     SessionResumed,
     SessionStarted,
@@ -78,6 +81,7 @@ BEGAN = Moment(instant=Instant(100.0), boot=3, wall_ms=BEGAN_MS, clock=ClockQual
 NOW = Moment(instant=Instant(460.5), boot=3, wall_ms=1_790_000_360_623, clock=ClockQuality.NTP)
 UNSET = Moment(instant=Instant(460.5), boot=3)
 ORDER = Order(session=SessionId("S"), port=PORT, limits=Limits(energy=WattHours(500)), order="o")
+RESERVATION = Reservation(session=SessionId("S"), since=BEGAN, lasts=Seconds(600.0))
 DETAIL = StopDetail(function="overcurrent_instant", measured=9.12345, limit=7.5, unit="a")
 LATCH = Latch(port=PORT, function="overcurrent_instant", clearing=Clearing.REMOTE, detail=DETAIL)
 RECORD = SessionRecord(
@@ -314,6 +318,26 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
         "event",
         {"event": "circuit_enabled", "port": None, "circuit": "shed", "source": "remote", "reason": "inspected"},
     ),
+    (
+        PortReserved(port=PORT, session=SessionId("S"), until=RESERVATION.until),
+        "event",
+        {
+            "event": "port_reserved",
+            "severity": "info",
+            "session_id": "S",
+            "expires_at": "2026-09-21T14:23:20.123Z",
+        },
+    ),
+    (
+        PortReserved(port=PORT, session=SessionId("S"), until=UNSET),
+        "event",
+        {"event": "port_reserved", "expires_at": None},
+    ),
+    (
+        ReservationEnded(port=PORT, session=SessionId("S"), kind="expired"),
+        "event",
+        {"event": "reservation_ended", "severity": "info", "port": PORT, "session_id": "S", "reason": "expired"},
+    ),
 ]
 
 
@@ -326,6 +350,21 @@ def test_every_fact_has_its_row(fact: Fact, kind: str, expected: dict[str, Any])
     for name, value in expected.items():
         assert entry.body[name] == value
     assert entry.offline
+
+
+def test_a_port_that_is_free_but_for_one_session_has_a_status_of_its_own() -> None:
+    free = view(state=PortState.AVAILABLE, session=None, latches=(), reservation=RESERVATION)
+    told = bodies.port_state(free, now=NOW)
+    assert told.ocpp_status.value == "Reserved"
+    assert told.reservation is not None
+    assert bodies.plain(told.reservation) == {
+        "session_id": "S",
+        "ttl_s": 600.0,
+        "since": "2026-09-21T14:13:20.123Z",
+        "since_up_ms": 100_000,
+    }
+    assert bodies.port_state(replace(free, state=PortState.DISABLED), now=NOW).ocpp_status.value == "Unavailable"
+    assert bodies.port_state(replace(free, reservation=None), now=NOW).ocpp_status.value == "Available"
 
 
 def test_a_session_is_no_event() -> None:

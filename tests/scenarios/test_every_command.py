@@ -15,6 +15,7 @@ BY_COMMAND: dict[str, Scenario] = {
     "stop": at("test_charging:test_a_charge_from_start_to_stop"),
     "update_limits": at("test_commands:test_a_start_that_waits_may_ask_for_less_and_begins"),
     "reset": at("test_commands:test_a_latch_is_shown_before_the_disabling_and_cleared_beneath_it"),
+    "reserve": at("test_reserving:test_the_one_it_is_kept_for_begins_and_ends_the_wait"),
     "disable": at("test_commands:test_a_disabled_port_takes_no_start_until_it_is_enabled"),
     "enable": at("test_commands:test_a_disabled_port_takes_no_start_until_it_is_enabled"),
 }

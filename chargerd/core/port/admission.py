@@ -7,8 +7,10 @@ from chargerd.core.events import (
     EnableRequested,
     Event,
     Request,
+    ReserveRequested,
     StartRequested,
 )
+from chargerd.core.facts import ReservationEnded
 from chargerd.core.moment import Moment
 from chargerd.core.plan import exceeds
 from chargerd.core.port.answers import answer
@@ -25,9 +27,10 @@ UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
 """What may be over with the next answer of a board."""
 
 
-def blocked(port: Port, _request: object, now: Moment) -> bool:
+def blocked(port: Port, request: StartRequested | ReserveRequested, now: Moment) -> bool:
     """Hold if a start must be refused; for what is not yet known it waits instead, and may wait for room."""
-    return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in port.obstacles(now))
+    obstacles = port.obstacles(now, request.session)
+    return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in obstacles)
 
 
 def not_yet_known(port: Port, request: StartRequested, now: Moment) -> bool:
@@ -67,7 +70,8 @@ def untouched(port: Port, _request: object, _now: Moment) -> bool:
 
 def refuse_blocked(port: Port, request: StartRequested, now: Moment) -> None:
     """Refuse a start, saying the most telling obstacle; what is not yet known comes last among them."""
-    answer(port, request.order, ReplyStatus.REJECTED, next(iter(port.obstacles(now)), Code.NOT_ALLOWED))
+    code = next(iter(port.obstacles(now, request.session)), Code.NOT_ALLOWED)
+    answer(port, request.order, ReplyStatus.REJECTED, code)
 
 
 def refuse_limits(port: Port, request: StartRequested, _now: Moment) -> None:
@@ -129,9 +133,24 @@ def await_boards(port: Port, request: StartRequested, now: Moment) -> None:
 
 
 def _take(port: Port, request: StartRequested, now: Moment) -> None:
+    end_reservation(port, "started", now)
     port.charge = Charge(port.plan, request.order, port.models, now)
     port.charge.raising = request.raising
     port.suspended_for = None
+
+
+def end_reservation(port: Port, kind: str, now: Moment) -> None:
+    """Keep the port no longer, if it is kept: `started`, `released` or `shutdown`, unless it had expired."""
+    kept, told = port.reservation, "expired" if port.kept(now) is None else kind
+    port.reservation = None
+    if kept is not None:
+        port.out.tell(ReservationEnded(port=port.id, session=kept.session, kind=told))
+
+
+def expire_reservation(port: Port, now: Moment) -> None:
+    """Keep the port no longer if the time for that is over."""
+    if port.kept(now) is None:
+        end_reservation(port, "expired", now)
 
 
 def _queue(port: Port, now: Moment) -> None:

@@ -16,7 +16,7 @@ from chargerd.core.boards.weld import REFRESHES, SETTLING, Weld
 from chargerd.core.circuits.availability import Availability
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.commands import Code
-from chargerd.core.facts import Clearing, Disabled, Latch
+from chargerd.core.facts import Clearing, Disabled, Latch, Reservation
 from chargerd.core.metering.pickup import Recurring, earliest, reached
 from chargerd.core.metering.thermal import START_BELOW
 from chargerd.core.moment import Moment
@@ -26,7 +26,7 @@ from chargerd.core.port.charge import Charge
 from chargerd.core.protection.function import Models, Result
 from chargerd.core.protection.image import Verdict
 from chargerd.core.session import SessionRecord, StopDetail, StopReason
-from chargerd.core.units import Instant, PortId, Seconds, after
+from chargerd.core.units import Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortState, PortView
 
 
@@ -148,6 +148,8 @@ class Port:
         self.spread = False
         """Whether it was given such an instant."""
         self.intervention: Intervention | None = None
+        self.reservation: Reservation | None = None
+        """For which session it is kept, over or not; `None` while one is under way."""
         self.reopen = 0
         """How often a welded relay is still to be opened again."""
 
@@ -206,7 +208,9 @@ class Port:
 
     def due(self) -> Instant | None:
         """Return when this port has to be woken."""
+        kept = self.reservation
         instants = [self.relay.due(), self.step_until, self.recover_until, self.return_at]
+        instants.append(None if kept is None else kept.until.instant)
         if self.unconfirmed_told != self.relay.told_open_at:
             instants.append(self.unconfirmed_at())
         if self.charge is not None:
@@ -221,8 +225,11 @@ class Port:
 
     # Whether it may start
 
-    def obstacles(self, now: Moment) -> tuple[Code, ...]:
-        """Return why a start would be refused now, most telling first; for what is not yet known it waits."""
+    def obstacles(self, now: Moment, session: SessionId | None = None) -> tuple[Code, ...]:
+        """Return why a start would be refused now, most telling first; for what is not yet known it waits.
+
+        Of `session`, if it is given: it may be the one the port is kept for.
+        """
         circuits, lock_out = self.circuits, Clearing.LOCK_OUT
         no_room = self._finds_no_room(now)
         unclear, unread = no_room and self.room_unclear(), circuits.unread(self.id)
@@ -233,6 +240,7 @@ class Port:
             or circuits.latched(self.id),
             Code.BUSY: self.charge is not None,
             Code.DISABLED: self.station.leaving or self.disabled() is not None,
+            Code.RESERVED: self.kept_for_another(session, now),
             Code.LINE_CHANGED: self.station.lines.changed(self.id),
             Code.BOARD_LOST: self.relay.board_lost
             or (self._at_rest and self.relay.known and self.relay.phase is not Phase.OPEN)
@@ -245,6 +253,16 @@ class Port:
             Code.NOT_YET_KNOWN: self._not_yet_known() or unclear or self.station.lines.pending(self.id),
         }
         return tuple(code for code, holds in found.items() if holds)
+
+    def kept(self, now: Moment) -> Reservation | None:
+        """Return for which session the port is kept now; one whose time is over has yet to be told of."""
+        kept = self.reservation
+        return None if kept is None or reached(kept.until.instant, now.instant) else kept
+
+    def kept_for_another(self, session: SessionId | None, now: Moment) -> bool:
+        """Say whether the port is kept, and not for this session."""
+        kept = self.kept(now)
+        return kept is not None and kept.session != session
 
     @property
     def _at_rest(self) -> bool:
@@ -342,4 +360,5 @@ class Port:
             queue_position=self.circuits.position(self.id),
             temperature=self.heat.known(now.instant),
             disabled=self.disabled(),
+            reservation=self.kept(now),
         )

@@ -14,7 +14,7 @@ from typing import Any
 from chargerd.core.commands import Code
 from chargerd.core.events import Event, Request
 from chargerd.core.moment import Moment
-from chargerd.core.port import admission, ending, latching, limits, starting, suspending
+from chargerd.core.port import admission, ending, latching, limits, reserving, starting, suspending
 from chargerd.core.port.port import Port, Step
 from chargerd.core.port.rules import (
     Handler,
@@ -226,6 +226,7 @@ HANDLERS: Mapping[type[Request], Handler[Any]] = {
         ending.STOP,
         latching.RESET,
         limits.UPDATE,
+        reserving.RESERVE,
         admission.DISABLE,
         admission.ENABLE,
     )

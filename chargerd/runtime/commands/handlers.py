@@ -18,6 +18,7 @@ from chargerd.contract.arguments import (
     GetArgs,
     HolderArgs,
     ReplayArgs,
+    ReserveArgs,
     ResetArgs,
     StartArgs,
     StopArgs,
@@ -29,6 +30,7 @@ from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
     Request,
+    ReserveRequested,
     ResetRequested,
     StartRequested,
     StopRequested,
@@ -231,6 +233,21 @@ class Enable(Handler[EnableArgs, EnableRequested]):
     def fulfilled(self, command: RememberedCommand, recovery: Recovery) -> bool:
         """Say whether it is in service."""
         return not _disabled(command, recovery)
+
+
+@handles(ReserveArgs)
+class Reserve(Handler[ReserveArgs, ReserveRequested]):
+    """Keeps a port for one session. A crash forgets it: what it wanted is never found to be so."""
+
+    def request(self, args: ReserveArgs, given: Given) -> ReserveRequested:
+        """Return the reservation, or its end."""
+        return ReserveRequested(
+            port=PortId(args.port),
+            session=SessionId(args.session_id),
+            source=given.source,
+            lasts=Seconds(args.ttl_s),
+            command=given.command,
+        )
 
 
 @handles(ReplayArgs)
