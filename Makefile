@@ -72,6 +72,7 @@ mutants: setup ## Bend every protective rule, one at a time, and print what the 
 	@$(BIN)/python -m tests.mutants
 
 walks: setup system npm ## Walk every path of the operator's pages with Chromium: screenshots in build/walks (10 minutes)
+	@sh packaging/system-packages --browser
 	@WALKS=1 $(PYTEST) -q --timeout=1200 tests/operator/test_walk.py
 
 charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging

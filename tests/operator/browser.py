@@ -39,8 +39,8 @@ class Browser:
     """One browser, with one page. A context manager."""
 
     def __init__(self) -> None:
-        assert CHROMIUM is not None, "no chromium: packaging/system-packages installs it"
-        assert DRIVER is not None, "no chromedriver: packaging/system-packages installs it"
+        assert CHROMIUM is not None, "no chromium: make walks installs it"
+        assert DRIVER is not None, "no chromedriver: make walks installs it"
         self._folder = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         self._port = free_port()
         self._driver = subprocess.Popen(

@@ -14,14 +14,17 @@ import pytest
 
 from chargerd.operator.words import Words, words
 from chargerd.sim.loads import resistive
-from tests.operator.browser import DESK, PHONE, Browser
+from tests.operator.browser import CHROMIUM, DESK, PHONE, Browser
 from tests.operator.rig import ACCOUNT
 from tests.operator.stage import Stage, accessible, charger, fits, wait
 
-pytestmark = pytest.mark.e2e
+LONG = bool(os.environ.get("WALKS"))
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(CHROMIUM is None and not LONG, reason="no browser here; make walks installs one"),
+]
 
 SHOTS = Path("build") / "walks"
-LONG = bool(os.environ.get("WALKS"))
 TAB, ENTER = "\ue004", "\ue007"
 
 
