@@ -4,7 +4,7 @@ from typing import Any
 
 from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
 from chargerd.config.profiles.models import Profile
-from chargerd.config.profiles.register_map import Number, Quantity, Register
+from chargerd.config.profiles.register_map import MeterSection, Number, Quantity, Register
 from chargerd.config.site import Board, Channel
 from chargerd.core.keys import keys
 from chargerd.core.plan import (
@@ -141,9 +141,14 @@ def _power_step(register: Register) -> Watts:
     return Watts(0.0 if register.type is Number.F32 else abs(register.scale))
 
 
+def feeder_phases(meter: MeterSection) -> int:
+    """Return how many channels of a circuit's meter are read: the first three are the phases."""
+    return min(meter.channels, MOST_PHASES)
+
+
 def feeder_plan(board: Board) -> FeederPlan:
-    """Return the plan of a circuit's meter: its first three channels are the phases. The board has meters."""
+    """Return the plan of a circuit's meter. The board has meters."""
     meter = board.profile.meter
     assert meter is not None
     refresh = Seconds(board.profile.timing.refresh_ms / 1000)
-    return FeederPlan(board=board.id, phases=min(meter.channels, MOST_PHASES), refresh=refresh)
+    return FeederPlan(board=board.id, phases=feeder_phases(meter), refresh=refresh)

@@ -116,8 +116,10 @@ def _supply(site: Site, boards: Mapping[BoardId, BoardOnBus]) -> Supply:
     for circuit in site.plan.circuits:
         board = None if circuit.meter is None else boards.get(circuit.meter.board)
         if circuit.meter is not None and board is not None and board.meter is not None:
+            meter = site.boards[board.id].profile.meter
+            assert meter is not None
             feeders[circuit.id] = Feeder(circuit.id, circuit.meter, board.meter)
-            regulars += readings_of(circuit, board.meter)
+            regulars += readings_of(circuit, meter)
     thermometers = _thermometers(site, boards)
     regulars += [Regular(board=name, every=THERMOMETERS_EVERY, thermometers=True) for name in thermometers]
     return Supply(inputs=inputs, feeders=feeders, regulars=tuple(regulars), thermometers=thermometers)

@@ -60,7 +60,7 @@ class Bus:
         self._clock = clock
         self._emit = emit
         self._on_crash = on_crash
-        self._lock = threading.RLock()
+        self._lock = schedule.lock
         self._wake = threading.Condition(self._lock)
         self._stopped = False
         self._unheard: list[RelayNotWritten] = []
@@ -72,7 +72,6 @@ class Bus:
             bus=name,
             boards=boards,
             schedule=schedule,
-            lock=self._lock,
             connection=self._connection,
             clock=clock,
             tell=self._tell,
@@ -82,7 +81,6 @@ class Bus:
             bus=name,
             boards=boards,
             schedule=schedule,
-            lock=self._lock,
             connection=self._connection,
             clock=clock,
             tracers=self.tracers,
@@ -92,7 +90,6 @@ class Bus:
             wiring=wiring,
             supply=supply,
             schedule=schedule,
-            lock=self._lock,
             connection=self._connection,
             exchange=self._exchange,
             clock=clock,

@@ -5,7 +5,7 @@ miss does, and its late answer must not pass for another's.
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 from chargerd import log
 from chargerd.config.budget.pacing import BACK_OFF
@@ -24,7 +24,7 @@ IN_USE = "a port of this line is in use: another rate is tried only while none i
 
 
 class ByHand:
-    """Does one manual request after the other. `schedule` is guarded by its bus's lock, which is held for none."""
+    """Does one manual request after the other. The lock of `schedule` is held for none of them."""
 
     def __init__(
         self,
@@ -32,7 +32,6 @@ class ByHand:
         bus: str,
         boards: Mapping[BoardId, BoardOnBus],
         schedule: Schedule,
-        lock: AbstractContextManager[object],
         connection: Connection,
         clock: Clock,
         tracers: Tracers,
@@ -40,7 +39,7 @@ class ByHand:
         self._bus = bus
         self._boards = boards
         self._schedule = schedule
-        self._lock = lock
+        self._lock = schedule.lock
         self._connection = connection
         self._clock = clock
         self._tracers = tracers

@@ -4,7 +4,6 @@ A board that has settings to be made is prepared before it is asked anything els
 opening waits for none of that.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 
 from chargerd import log
@@ -44,18 +43,17 @@ class Exchange:
         bus: str,
         boards: Mapping[BoardId, BoardOnBus],
         schedule: Schedule,
-        lock: threading.RLock,
         connection: Connection,
         clock: Clock,
         tell: Callable[[BusEvent], None],
         tracers: Tracers,
     ) -> None:
-        """`lock` guards `schedule` and the boards' health."""
+        """The lock of `schedule` guards the boards' health as well."""
         self._tracers = tracers
         self._bus = bus
         self._boards = boards
         self._schedule = schedule
-        self._lock = lock
+        self._lock = schedule.lock
         self._connection = connection
         self._clock = clock
         self._tell = tell

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from chargerd.config.budget.feeders import feeder_readings
 from chargerd.config.budget.pacing import FEEDER_EVERY, FEEDER_SLOWER_EVERY
 from chargerd.config.profiles.models import Inputs, Thermometers
-from chargerd.config.profiles.register_map import Quantity
+from chargerd.config.profiles.register_map import MeterSection, Quantity
 from chargerd.config.rows import HIGHEST
 from chargerd.core.events import CircuitReading, TemperatureReading
 from chargerd.core.plan import CircuitPlan, FeederPlan
@@ -73,21 +74,12 @@ class ThermometerBoard:
         return Celsius(celsius) if section.least <= celsius <= section.most else None
 
 
-def readings_of(circuit: CircuitPlan, meter: MeterBoard) -> Iterator[Regular]:
-    """Yield what is read of a circuit's meter: as few frames as hold the quantities of its phases."""
+def readings_of(circuit: CircuitPlan, meter: MeterSection) -> Iterator[Regular]:
+    """Yield what is read of a circuit's meter."""
     assert circuit.meter is not None
-    seen: set[int] = set()
-    for quantity in (Quantity.CURRENT, Quantity.POWER, Quantity.VOLTAGE):
-        if not meter.has(quantity):
-            continue
-        every = FEEDER_EVERY if quantity is Quantity.CURRENT else FEEDER_SLOWER_EVERY
-        block = meter.block_of(quantity)
-        for channel in range(1, circuit.meter.phases + 1):
-            begins = meter.begins(channel, block)
-            if begins not in seen:
-                seen.add(begins)
-                board = circuit.meter.board
-                yield Regular(board=board, every=every, circuit=circuit.id, channel=channel, block=block)
+    board = circuit.meter.board
+    for read in feeder_readings(meter, circuit.meter.phases):
+        yield Regular(board=board, every=read.every, circuit=circuit.id, channel=read.channel, block=read.block)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

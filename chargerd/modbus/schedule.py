@@ -29,6 +29,7 @@ the same.
 """
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -72,7 +73,7 @@ class PassedOverError(Exception):
 
 
 class Schedule:
-    """The queue of one bus. Not thread-safe: its owner holds a lock."""
+    """The queue of one bus. Not thread-safe: whoever calls it holds its `lock`."""
 
     def __init__(
         self,
@@ -84,6 +85,8 @@ class Schedule:
         identities: Identities | None = None,
     ) -> None:
         """`min_periods`: how long after a request some boards want to be left alone."""
+        self.lock = threading.RLock()
+        """For all that belongs to the bus: who is given the queue cannot be given another's lock."""
         self.identities = identities or Identities({})
         self._ports = ports
         self._readings = tuple(reading for port in ports.values() for reading in port.readings.values())

@@ -1,6 +1,5 @@
 """Carries out the jobs of a bus: what a board is asked for each of them, and what its answers mean to the rest."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -51,13 +50,11 @@ class Worker:
         wiring: Mapping[PortId, Wiring],
         supply: Supply,
         schedule: Schedule,
-        lock: threading.RLock,
         connection: Connection,
         exchange: Exchange,
         clock: Clock,
         tell: Callable[[BusEvent], None],
     ) -> None:
-        """`lock` guards `schedule`."""
         self.opened: dict[PortId, Instant] = {}
         """When the request was sent whose answer last showed a relay open."""
         self._shown: dict[PortId, bool] = {}
@@ -68,7 +65,7 @@ class Worker:
         self._wiring = wiring
         self._supply = supply
         self._schedule = schedule
-        self._lock = lock
+        self._lock = schedule.lock
         self._connection = connection
         self._exchange = exchange
         self._clock = clock

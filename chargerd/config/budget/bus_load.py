@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from chargerd.config.budget.feeders import feeder_readings
 from chargerd.config.budget.line_time import WRITE, Frames, LineTime, inputs, read_back, registers, thermometers
 from chargerd.config.budget.pacing import (
     BACK_OFF,
@@ -17,8 +18,6 @@ from chargerd.config.budget.pacing import (
     FAST_BETWEEN,
     FAST_EVERY,
     FAST_WITHIN,
-    FEEDER_EVERY,
-    FEEDER_SLOWER_EVERY,
     HURRY,
     INPUTS_EVERY,
     READS_A_REFRESH,
@@ -27,7 +26,7 @@ from chargerd.config.budget.pacing import (
     VOLTAGE_EVERY,
 )
 from chargerd.config.budget.population import Hung, Population
-from chargerd.config.plans import MOST_PHASES, POWER_EVERY, RENEW_EVERY
+from chargerd.config.plans import POWER_EVERY, RENEW_EVERY, feeder_phases
 from chargerd.config.profiles.models import Profile
 from chargerd.config.profiles.register_map import Quantity
 from chargerd.core.units import PortId, Seconds
@@ -305,18 +304,11 @@ def _of_boards(there: Population) -> Iterator[_Due]:
 
 
 def _feeder(board: Profile) -> Iterator[_Due]:
-    """Yield what is read of a circuit's meter: each block that holds its phases once, the current more often."""
+    """Yield what is read of a circuit's meter."""
     meter = board.meter
     assert meter is not None
-    seen: set[tuple[int, int]] = set()
-    for quantity in (Quantity.CURRENT, Quantity.POWER, Quantity.VOLTAGE):
-        for channel in range(1, min(meter.channels, MOST_PHASES) + 1) if quantity in meter.registers else ():
-            block = meter.block_of(quantity)
-            place = (meter.address_of(block, channel), block.count)
-            if place not in seen:
-                seen.add(place)
-                every = FEEDER_EVERY if quantity is Quantity.CURRENT else FEEDER_SLOWER_EVERY
-                yield _Due(frames=_frames(board, quantity), profile=board, every=every, supply=True)
+    for read in feeder_readings(meter, feeder_phases(meter)):
+        yield _Due(frames=registers(read.block, meter.words), profile=board, every=read.every, supply=True)
 
 
 def _fast(there: Population, hung: Hung, meter: Profile) -> Fast:
