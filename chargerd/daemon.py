@@ -42,24 +42,24 @@ from chargerd.runtime.commands.after_restart import (
     unanswered_starts,
 )
 from chargerd.runtime.commands.backend import Backend
-from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handler import CommandHandler
 from chargerd.runtime.commands.handlers import fulfilled
 from chargerd.runtime.commands.memory import Respond
 from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.local.handler import LocalHandler
 from chargerd.runtime.local.line_requests import LineRequests
 from chargerd.runtime.local.lines import Lines
-from chargerd.runtime.local.settlements import Accounts
+from chargerd.runtime.local.settlements import SettlementQueries
 from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.host import Host, this_machine
 from chargerd.runtime.process.stopping import Stoppable, stop_buses
 from chargerd.runtime.process.supervisor import Supervisor
 from chargerd.runtime.reporting import starts
 from chargerd.runtime.reporting.clock_events import ClockWatch
-from chargerd.runtime.reporting.gateway import Portrait
-from chargerd.runtime.reporting.health import Vitals, Watched
-from chargerd.runtime.reporting.recorder import LEVELS, Scribe
-from chargerd.runtime.reporting.watcher import Onlooker, ViewsListener
+from chargerd.runtime.reporting.gateway import GatewayState
+from chargerd.runtime.reporting.health import HealthReporter, Watched
+from chargerd.runtime.reporting.recorder import LEVELS, FactRecorder
+from chargerd.runtime.reporting.watcher import PortWatcher, ViewsListener
 from chargerd.store import ballast
 from chargerd.store.errors import StoreError
 from chargerd.store.journal import Journal
@@ -178,7 +178,7 @@ class Daemon:
         self._buses = make_buses(site, clock=self._clock, emit=self._engine.dispatch, on_crash=self._crashed)
         self._relays = {port: bus for bus in self._buses for port in bus.relay_ports}
         self._meters = {port: bus for bus in self._buses for port in bus.meter_ports}
-        self._desk = Desk(
+        self._desk = CommandHandler(
             plan=site.plan,
             clock=self._clock,
             journal=self._journal,
@@ -187,7 +187,7 @@ class Daemon:
             known=recovery.known_ids,
         )
         self._journal.on_forgotten = self._desk.memory.forget
-        self._portrait = Portrait(
+        self._portrait = GatewayState(
             site=site,
             engine=self._engine,
             journal=self._journal,
@@ -202,7 +202,7 @@ class Daemon:
             clock=self._clock,
             port_state=self._portrait.of_port,
             status=self._portrait.status,
-            accounts=Accounts(self._journal),
+            accounts=SettlementQueries(self._journal),
             audit=self._note,
             lines=Lines(
                 lambda: [bus.statistics() for bus in self._driven_lines()],
@@ -216,7 +216,7 @@ class Daemon:
         )
         self._clock_watch = ClockWatch(self._clock, self._note)
         self._onlooker = self._make_onlooker()
-        self._scribe = Scribe(self._journal, self._entry, self._onlooker.nudge)
+        self._scribe = FactRecorder(self._journal, self._entry, self._onlooker.nudge)
         self._supervisor = self._make_supervisor()
 
     # Running
@@ -443,8 +443,8 @@ class Daemon:
     def _refused(self, refusal: Refusal) -> None:
         self._backend.refused(refusal)
 
-    def _make_onlooker(self) -> Onlooker:
-        return Onlooker(self._engine.views, self._clock, self._listeners(), self._crashed)
+    def _make_onlooker(self) -> PortWatcher:
+        return PortWatcher(self._engine.views, self._clock, self._listeners(), self._crashed)
 
     def _listeners(self) -> list[ViewsListener]:
         """Return who is told of each look at the station."""
@@ -452,7 +452,7 @@ class Daemon:
         if self._link is not None:
             listeners.append(self._backend.looked)
             listeners.append(lambda _views, _changed: self._backend.circuits(self._engine.circuit_views()))
-            vitals = Vitals(
+            vitals = HealthReporter(
                 link=self._link,
                 boards=self._site.boards,
                 buses=self._buses,

@@ -29,14 +29,12 @@ from chargerd.core.commands import Answer
 from chargerd.core.facts import (
     BoardReturned,
     BoardWentSilent,
-    Disabled,
     Fact,
     LatchesCleared,
     PortDisabled,
     PortEnabled,
     PortLockedOut,
     PortTripped,
-    Reservation,
     SessionEnded,
     SessionResumed,
     SessionStarted,
@@ -45,7 +43,7 @@ from chargerd.core.facts import (
 )
 from chargerd.core.moment import Moment
 from chargerd.core.plan import circuit_of
-from chargerd.core.session import SessionRecord, Source
+from chargerd.core.session import Disabled, Reservation, SessionRecord, Source
 from chargerd.core.units import Seconds, SessionId, between
 from chargerd.core.view import CircuitView, PortState, PortView
 

@@ -29,11 +29,10 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from chargerd import text
-from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
-from chargerd.core.session import SessionRecord, Warmth
+from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
 from chargerd.core.units import CommandId, PortId, SessionId
 
 Json: TypeAlias = text.Json
@@ -157,7 +156,7 @@ class Batch:
     enabled: tuple[PortId, ...] = ()
     commands: tuple[RememberedCommand, ...] = ()
     replies: tuple[tuple[Reply, bool], ...] = ()
-    warmths: tuple[Warmth, ...] = ()
+    warmths: tuple[ThermalState, ...] = ()
     identities: tuple[Identity, ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
     settled_all: bool = False
@@ -177,7 +176,7 @@ class Recovery:
     sessions: tuple[SessionRecord, ...] = ()
     latches: tuple[Latch, ...] = ()
     disabled: tuple[Disabled, ...] = ()
-    warmths: tuple[Warmth, ...] = ()
+    warmths: tuple[ThermalState, ...] = ()
     identities: tuple[Identity, ...] = ()
     unfinished: tuple[RememberedCommand, ...] = ()
     last_words: tuple[RememberedCommand, ...] = ()

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from chargerd.contract.ledger import Body, Json
 from chargerd.contract.payloads import DetailBody, LatchBody, LimitsBody
-from chargerd.core.facts import Latch
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
-from chargerd.core.session import StopDetail
+from chargerd.core.session import Latch, StopDetail
 from chargerd.core.units import Instant
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

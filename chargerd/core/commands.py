@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.identity import Identity
-from chargerd.core.session import SessionRecord, Warmth
+from chargerd.core.session import SessionRecord, ThermalState
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
 
 
@@ -153,7 +153,7 @@ class Checkpoint:
     """
 
     records: tuple[SessionRecord, ...]
-    warmths: tuple[Warmth, ...] = ()
+    warmths: tuple[ThermalState, ...] = ()
     identities: tuple[Identity, ...] = ()
 
 

@@ -1,40 +1,10 @@
 """What happened, in the past tense. Facts become rows of the journal, messages of the contract, and log lines."""
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 
 from chargerd.core.moment import Moment
-from chargerd.core.session import SessionRecord, Settlement, Source, StopDetail
-from chargerd.core.units import BoardId, CircuitId, PortId, Seconds, SessionId, after
-
-
-class Clearing(StrEnum):
-    """Who may clear a latch: anybody's reset, only a person on site, or that person giving a reason."""
-
-    REMOTE = "remote"
-    LOCAL = "local"
-    LOCK_OUT = "lock_out"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latch:
-    """Something that holds a port open until it is cleared; survives restarts."""
-
-    port: PortId
-    function: str
-    clearing: Clearing
-    detail: StopDetail | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disabled:
-    """Why a port, or a circuit (`holder_of` it), takes no start until it is enabled; survives restarts."""
-
-    holder: PortId
-    source: Source
-    """What was disabled on site is enabled on site only."""
-    reason: str
-    since: Moment
+from chargerd.core.session import Disabled, Latch, SessionRecord, Settlement, Source, StopDetail
+from chargerd.core.units import BoardId, CircuitId, PortId, SessionId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,21 +78,6 @@ class LatchesCleared:
     source: Source | None
     reason: str | None = None
     kept: tuple[Latch, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
-    """For which session a port is kept, since when, and for how long."""
-
-    session: SessionId
-    since: Moment
-    lasts: Seconds
-
-    @property
-    def until(self) -> Moment:
-        """When it ends by itself."""
-        wall_ms = None if self.since.wall_ms is None else self.since.wall_ms + round(self.lasts * 1000)
-        return replace(self.since, instant=after(self.since.instant, self.lasts), wall_ms=wall_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

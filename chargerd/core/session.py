@@ -1,11 +1,11 @@
-"""Sessions: the record written ahead of a closing relay, and the settlement each of them ends in."""
+"""What outlives a restart: sessions, settlements, latches, what is out of service or kept, how warm wires are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
-from chargerd.core.units import CommandId, PortId, Seconds, SessionId, WattHours, Watts
+from chargerd.core.units import CommandId, PortId, Seconds, SessionId, WattHours, Watts, after
 
 
 class StopReason(StrEnum):
@@ -169,9 +169,53 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Warmth:
+class ThermalState:
     """θ of one port's wire as it was at a moment, for the journal: it outlives sessions and restarts."""
 
     port: PortId
     theta: float
     at: Moment
+
+
+class Clearing(StrEnum):
+    """Who may clear a latch: anybody's reset, only a person on site, or that person giving a reason."""
+
+    REMOTE = "remote"
+    LOCAL = "local"
+    LOCK_OUT = "lock_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latch:
+    """Something that holds a port open until it is cleared; survives restarts."""
+
+    port: PortId
+    function: str
+    clearing: Clearing
+    detail: StopDetail | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disabled:
+    """Why a port, or a circuit (`holder_of` it), takes no start until it is enabled; survives restarts."""
+
+    holder: PortId
+    source: Source
+    """What was disabled on site is enabled on site only."""
+    reason: str
+    since: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """For which session a port is kept, since when, and for how long."""
+
+    session: SessionId
+    since: Moment
+    lasts: Seconds
+
+    @property
+    def until(self) -> Moment:
+        """When it ends by itself."""
+        wall_ms = None if self.since.wall_ms is None else self.since.wall_ms + round(self.lasts * 1000)
+        return replace(self.since, instant=after(self.since.instant, self.lasts), wall_ms=wall_ms)

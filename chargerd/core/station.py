@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from chargerd.core.boards.lines import Lines
-from chargerd.core.boards.relay import Phase, Signal
+from chargerd.core.boards.relay import RelayPhase, Signal
 from chargerd.core.circuits.availability import Availability
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.events import (
@@ -27,13 +27,7 @@ from chargerd.core.events import (
     StoreChanged,
     TemperatureReading,
 )
-from chargerd.core.facts import (
-    Disabled,
-    Latch,
-    SessionEnded,
-    StoreFailed,
-    StoreRecovered,
-)
+from chargerd.core.facts import SessionEnded, StoreFailed, StoreRecovered
 from chargerd.core.identity import Identity
 from chargerd.core.invariants.invariants import Invariants
 from chargerd.core.metering.frozen import Frozen
@@ -45,11 +39,11 @@ from chargerd.core.port import readings, starting, suspending
 from chargerd.core.port.admission import end_reservation, expire_reservation
 from chargerd.core.port.charge import settle_interrupted
 from chargerd.core.port.latching import tell_unconfirmed
-from chargerd.core.port.port import Port, Surroundings
+from chargerd.core.port.port import Port, StationContext
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.suspending import take_up
 from chargerd.core.port.table import react
-from chargerd.core.session import SessionRecord, Warmth
+from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
 from chargerd.core.site.board_events import BoardEvents, BoardNews, note_shown, of_another_line
 from chargerd.core.site.flapping import Flaps
 from chargerd.core.site.requests import Requests
@@ -90,7 +84,7 @@ class Station:
         held = tuple(latches)
         self._plan = plan
         self._out = Outbox()
-        self._surroundings = Surroundings(
+        self._surroundings = StationContext(
             circuits=Circuits(plan, held, seed),
             availability=Availability(disabled),
             queue_for=plan.queue_for,
@@ -124,7 +118,7 @@ class Station:
         *,
         stopped: Container[PortId] = (),
         unanswered: Container[CommandId] = (),
-        warmths: Iterable[Warmth] = (),
+        warmths: Iterable[ThermalState] = (),
     ) -> Outcome:
         """Open every relay, and take up or settle the sessions that an outage or a crash has interrupted.
 
@@ -134,7 +128,7 @@ class Station:
         for warmth in warmths:
             self._warm(warmth, now)
         for record in interrupted:
-            self._warm(Warmth(port=record.order.port, theta=record.theta, at=record.at), now)
+            self._warm(ThermalState(port=record.order.port, theta=record.theta, at=record.at), now)
             port = self._ports.get(record.order.port)
             if port is not None and port.id not in stopped and suspending.may_go_on(port, record, now):
                 take_up(port, record, now, unanswered=record.order.command in unanswered)
@@ -196,7 +190,7 @@ class Station:
         relays = [port.relay for port in self._ports.values()]
         relays += [contactor.relay for contactor in self._supply.contactors.by_id.values()]
         at_rest = all(port.charge is None for port in self._ports.values())
-        return at_rest and all(relay.phase is Phase.OPEN for relay in relays)
+        return at_rest and all(relay.phase is RelayPhase.OPEN for relay in relays)
 
     def circuit_views(self, now: Moment) -> tuple[CircuitView, ...]:
         """Return snapshots of all circuits."""
@@ -282,7 +276,7 @@ class Station:
             if other.circuit == plan.circuit and other.id != plan.id
         )
 
-    def _warm(self, warmth: Warmth, now: Moment) -> None:
+    def _warm(self, warmth: ThermalState, now: Moment) -> None:
         port = self._ports.get(warmth.port)
         if port is not None:
             suspending.take_up_warmth(port, warmth, now)
@@ -311,7 +305,7 @@ class Station:
         for port in self._ports.values():
             react(port, Trigger.SHUTDOWN, event, now)
             end_reservation(port, "shutdown", now)
-            if port.relay.phase is not Phase.OPEN:
+            if port.relay.phase is not RelayPhase.OPEN:
                 port.relay.open(now.instant, self._out)
         return list(self._ports.values())
 

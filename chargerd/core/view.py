@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargerd.core.commands import Code
-from chargerd.core.facts import Disabled, Latch, Reservation
 from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import Disabled, Latch, Reservation, SessionRecord
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Watts
 
 

@@ -14,7 +14,7 @@ from chargerd.modbus.bus import Bus, Emit
 from chargerd.modbus.connector import connector
 from chargerd.modbus.feeder import Feeder, InputBoard, Supply, ThermometerBoard, readings_of
 from chargerd.modbus.identity import Identities
-from chargerd.modbus.jobs import Kind, Reading, Regular
+from chargerd.modbus.jobs import Kind, Poll, Reading
 from chargerd.modbus.port_on_bus import PortOnBus
 from chargerd.modbus.schedule import Schedule
 
@@ -107,12 +107,12 @@ def _supply(site: Site, boards: Mapping[BoardId, BoardOnBus]) -> Supply:
     """Return what one bus reads of inputs and circuits' meters."""
     inputs: dict[BoardId, InputBoard] = {}
     feeders: dict[CircuitId, Feeder] = {}
-    regulars: list[Regular] = []
+    regulars: list[Poll] = []
     for name in dict.fromkeys(plan.board for plan in site.plan.inputs):
         section = site.boards[name].profile.inputs
         if name in boards and section is not None:
             inputs[name] = InputBoard(site.boards[name].address, section)
-            regulars.append(Regular(board=name, every=INPUTS_EVERY))
+            regulars.append(Poll(board=name, every=INPUTS_EVERY))
     for circuit in site.plan.circuits:
         board = None if circuit.meter is None else boards.get(circuit.meter.board)
         if circuit.meter is not None and board is not None and board.meter is not None:
@@ -121,7 +121,7 @@ def _supply(site: Site, boards: Mapping[BoardId, BoardOnBus]) -> Supply:
             feeders[circuit.id] = Feeder(circuit.id, circuit.meter, board.meter)
             regulars += readings_of(circuit, meter)
     thermometers = _thermometers(site, boards)
-    regulars += [Regular(board=name, every=THERMOMETERS_EVERY, thermometers=True) for name in thermometers]
+    regulars += [Poll(board=name, every=THERMOMETERS_EVERY, thermometers=True) for name in thermometers]
     return Supply(inputs=inputs, feeders=feeders, regulars=tuple(regulars), thermometers=thermometers)
 
 

@@ -23,7 +23,7 @@ from chargerd.modbus.diagnosis import BusStatistics, LineState, diagnose
 from chargerd.modbus.exchange import Exchange
 from chargerd.modbus.feeder import NO_SUPPLY, Supply
 from chargerd.modbus.health import LateStatistics
-from chargerd.modbus.jobs import Coils, Cut, Hold, Job
+from chargerd.modbus.jobs import Job, Open, ReadBack, Renew
 from chargerd.modbus.lines import LineGone
 from chargerd.modbus.manual import Manual
 from chargerd.modbus.schedule import Schedule
@@ -248,15 +248,15 @@ class Bus:
         board = self._board_of(command.port)
         match command:
             case OpenRelay():
-                self._requeue(Cut(port=command.port, board=board, attempt=command.attempt), now)
+                self._requeue(Open(port=command.port, board=board, attempt=command.attempt), now)
             case ReadRelay():
                 self._schedule.ask_coils(board)
             case CloseRelay() | RenewLease():
-                undone = self._schedule.hold(Hold(board=board, command=command))
+                undone = self._schedule.hold(Renew(board=board, command=command))
                 if undone is not None:
                     self._unheard.append(not_held(undone.command, FaultKind.OFFLINE, now))
 
-    def _requeue(self, cut: Cut, now: Instant) -> None:
+    def _requeue(self, cut: Open, now: Instant) -> None:
         """Queue an opening. A closing it purges is reported; of a renewal nobody wants to hear any more."""
         purged = self._schedule.cut(cut)
         if purged is not None and isinstance(purged.command, CloseRelay):
@@ -367,10 +367,10 @@ class Bus:
         Once for each line: it would be taken for the board's answer otherwise, and the next frame sent into that.
         """
         wire = self._connection.wire
-        if not isinstance(job, Cut | Hold) or wire is None or wire.echo is not None or self._connection.probed:
+        if not isinstance(job, Open | Renew) or wire is None or wire.echo is not None or self._connection.probed:
             return job
         self._connection.probed = True
-        return Coils(board=job.board)
+        return ReadBack(board=job.board)
 
     def _do(self, job: Job) -> None:
         """Do a job; if the line vanishes under it, an opening stays queued and the rest has come to nothing."""
@@ -383,7 +383,7 @@ class Bus:
             if isinstance(job, Manual):
                 self._by_hand.put_off(job, "the line is gone")
                 raise
-            if isinstance(job, Cut):
+            if isinstance(job, Open):
                 with self._lock:
                     self._requeue(job, self._clock.now())
             else:

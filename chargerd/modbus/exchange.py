@@ -25,7 +25,7 @@ from chargerd.modbus.connection import Connection
 from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.modbus.frames import Request
 from chargerd.modbus.health import BoardHealth, BoardStatistics, health_of
-from chargerd.modbus.jobs import Coils, Cut, Job
+from chargerd.modbus.jobs import Job, Open, ReadBack
 from chargerd.modbus.manual import Manual
 from chargerd.modbus.preparing import Preparing
 from chargerd.modbus.schedule import Schedule
@@ -243,10 +243,10 @@ class Exchange:
 
         Nothing comes before an opening, nor before the read-back of a board that was silent to what it was told.
         """
-        if job is None or isinstance(job, Cut | Manual):
+        if job is None or isinstance(job, Open | Manual):
             return None
         preparing = self._preparing.get(job.board)
-        if preparing is None or preparing.over or (preparing.unheard and isinstance(job, Coils)):
+        if preparing is None or preparing.over or (preparing.unheard and isinstance(job, ReadBack)):
             return None
         return preparing
 

@@ -13,7 +13,7 @@ from chargerd.core.plan import CircuitPlan, FeederPlan
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Seconds, Volts, Watts, after
 from chargerd.modbus.board import MeterBoard, Values, known
 from chargerd.modbus.frames import Request, bits_of, read_bits, read_registers, registers_of
-from chargerd.modbus.jobs import Regular
+from chargerd.modbus.jobs import Poll
 
 _BITS = 2
 """Functions 1 and 2 read bits."""
@@ -74,12 +74,12 @@ class ThermometerBoard:
         return Celsius(celsius) if section.least <= celsius <= section.most else None
 
 
-def readings_of(circuit: CircuitPlan, meter: MeterSection) -> Iterator[Regular]:
+def readings_of(circuit: CircuitPlan, meter: MeterSection) -> Iterator[Poll]:
     """Yield what is read of a circuit's meter."""
     assert circuit.meter is not None
     board = circuit.meter.board
     for read in feeder_readings(meter, circuit.meter.phases):
-        yield Regular(board=board, every=read.every, circuit=circuit.id, channel=read.channel, block=read.block)
+        yield Poll(board=board, every=read.every, circuit=circuit.id, channel=read.channel, block=read.block)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +97,12 @@ class Feeder:
         self._meter = meter
         self._known: dict[tuple[Quantity, int], _Known] = {}
 
-    def request(self, job: Regular) -> Request:
+    def request(self, job: Poll) -> Request:
         """Return what asks for a block."""
         assert job.block is not None
         return self._meter.read(job.channel, job.block)
 
-    def note(self, job: Regular, pdu: bytes, at: Instant) -> tuple[CircuitReading | None, tuple[str, ...]]:
+    def note(self, job: Poll, pdu: bytes, at: Instant) -> tuple[CircuitReading | None, tuple[str, ...]]:
         """Take in an answer; return the currents of all phases, once these are known, and what cannot be true.
 
         Raises `Implausible` if nothing of a phase can.
@@ -160,10 +160,10 @@ class Supply:
 
     inputs: Mapping[BoardId, InputBoard]
     feeders: Mapping[CircuitId, Feeder]
-    regulars: tuple[Regular, ...]
+    regulars: tuple[Poll, ...]
     thermometers: Mapping[BoardId, ThermometerBoard] = field(default_factory=dict)
 
-    def request(self, job: Regular) -> Request:
+    def request(self, job: Poll) -> Request:
         """Return what asks for one of them."""
         if job.circuit is not None:
             return self.feeders[job.circuit].request(job)

@@ -89,7 +89,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Open:
     """Open this relay."""
 
     port: PortId
@@ -101,7 +101,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Renew:
     """Close this relay, or keep it closed."""
 
     board: BoardId
@@ -109,14 +109,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coils:
+class ReadBack:
     """Read back the relays of this board."""
 
     board: BoardId
 
 
 @dataclass(slots=True, kw_only=True)
-class Regular:
+class Poll:
     """What is read whatever the ports do: a board's inputs or thermometers, or a block of a circuit's meter."""
 
     board: BoardId
@@ -150,6 +150,6 @@ class Identify:
     """From when on it is to be asked."""
 
 
-OwnJob: TypeAlias = Cut | Hold | Coils | Reading | Regular | Identify
+OwnJob: TypeAlias = Open | Renew | ReadBack | Reading | Poll | Identify
 """What the daemon wants by itself."""
 Job: TypeAlias = OwnJob | Manual

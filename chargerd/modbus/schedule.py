@@ -46,7 +46,7 @@ from chargerd.core.commands import Pace, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.back_off import BackOffs
 from chargerd.modbus.identity import Identities
-from chargerd.modbus.jobs import NEVER, Coils, Cut, Hold, Identify, Job, Kind, Reading, Regular
+from chargerd.modbus.jobs import NEVER, Identify, Job, Kind, Open, Poll, ReadBack, Reading, Renew
 from chargerd.modbus.lateness import Lateness
 from chargerd.modbus.manual import Manual
 from chargerd.modbus.manual_queue import ManualQueue
@@ -81,7 +81,7 @@ class Schedule:
         boards: Iterable[BoardId],
         relay_boards: Iterable[BoardId],
         min_periods: Mapping[BoardId, Seconds] | None = None,
-        regulars: Iterable[Regular] = (),
+        regulars: Iterable[Poll] = (),
         identities: Identities | None = None,
     ) -> None:
         """`min_periods`: how long after a request some boards want to be left alone."""
@@ -98,8 +98,8 @@ class Schedule:
         self.voltages = Voltages(ports, self.back_offs)
         self._passed_over = 0
         """How many jobs have begun in a row while an opening waited that could have gone out."""
-        self._cuts: dict[PortId, Cut] = {}
-        self._holds: dict[PortId, Hold] = {}
+        self._cuts: dict[PortId, Open] = {}
+        self._holds: dict[PortId, Renew] = {}
         self._coils_last = dict.fromkeys(relay_boards, LONG_AGO)
         self._coils_asked: dict[BoardId, None] = {}
         self._fast_since = FAST_BETWEEN
@@ -111,7 +111,7 @@ class Schedule:
 
     # What is wanted
 
-    def cut(self, job: Cut) -> Hold | None:
+    def cut(self, job: Open) -> Renew | None:
         """Open a relay, and forget that anybody wanted it closed; returns what was forgotten.
 
         An opening that is queued already and this one become one.
@@ -122,11 +122,11 @@ class Schedule:
         self._cuts[job.port] = replace(job, attempt=attempt)
         return purged
 
-    def repeat(self, job: Cut) -> None:
+    def repeat(self, job: Open) -> None:
         """Queue an opening again behind the others, unless it has been asked for anew meanwhile."""
         self._cuts.setdefault(job.port, job)
 
-    def hold(self, job: Hold) -> Hold | None:
+    def hold(self, job: Renew) -> Renew | None:
         """Close a relay or keep it closed. Returns what will not be done: an older one of the port, or this one.
 
         It is refused while the port's opening is queued.
@@ -182,13 +182,13 @@ class Schedule:
                 return cut
         for board in self._coils_asked:
             if self._coils_wait_for(board, now) <= now:
-                return Coils(board=board)
+                return ReadBack(board=board)
         hold = self._next_hold(now)
         if hold is not None and not self._can_wait(hold, now):
             return hold
         return self._next_in_turn(hold, now)
 
-    def overdue(self, now: Instant) -> tuple[Hold, ...]:
+    def overdue(self, now: Instant) -> tuple[Renew, ...]:
         """Remove and return closings and renewals whose time has passed while their board was left alone."""
         if not self._holds:
             return ()
@@ -225,14 +225,14 @@ class Schedule:
         self.back_offs.asked(job.board, now)
         self._count_turn(job, now)
         match job:
-            case Cut():
+            case Open():
                 self._cuts.pop(job.port, None)
-            case Hold():
+            case Renew():
                 self._holds.pop(job.command.port, None)
-            case Coils():
+            case ReadBack():
                 self._coils_asked.pop(job.board, None)
                 self._coils_last[job.board] = now
-            case Regular():
+            case Poll():
                 job.last = now
             case Reading():
                 self._begin_reading(job, now)
@@ -252,7 +252,7 @@ class Schedule:
             self._passed_over = 0
             return
         could = (self.back_offs.may(cut.board, now, cutting=True) for cut in self._cuts.values())
-        waits = not isinstance(job, Cut) and any(could)
+        waits = not isinstance(job, Open) and any(could)
         self._passed_over = self._passed_over + 1 if waits else 0
         if self._passed_over > 1:
             raise PassedOverError(f"S2: openings of {', '.join(self._cuts)} wait, and {job} goes first")
@@ -260,10 +260,10 @@ class Schedule:
     def _count_turn(self, job: Job, now: Instant) -> None:
         if isinstance(job, Reading) and job.fast and job is not self._out_of_turn:
             self._fast_since += 1
-        elif not isinstance(job, Cut | Identify):  # A frame that takes no other slower thing's turn.
+        elif not isinstance(job, Open | Identify):  # A frame that takes no other slower thing's turn.
             self._fast_since, self._slow_at = 0, now
 
-    def unanswered(self, job: Coils | Reading | Regular) -> None:
+    def unanswered(self, job: ReadBack | Reading | Poll) -> None:
         """What a silent board was asked is due as soon as it is asked again: its back-off alone says when."""
         match job:
             case Reading():
@@ -271,9 +271,9 @@ class Schedule:
                 for reading in self._ports[job.port].read_with(job):
                     reading.renew()
                 self.voltages.choose()
-            case Regular():
+            case Poll():
                 job.last = LONG_AGO
-            case Coils():
+            case ReadBack():
                 self._coils_asked[job.board] = None
 
     def forgive(self) -> None:
@@ -285,20 +285,20 @@ class Schedule:
         self.back_offs.forgive()
         self._coils_asked.update(dict.fromkeys(self._coils_last))
 
-    def drop_holds(self) -> tuple[Hold, ...]:
+    def drop_holds(self) -> tuple[Renew, ...]:
         """Remove and return all queued closings and renewals."""
         holds = tuple(self._holds.values())
         self._holds.clear()
         return holds
 
-    def drop_renewal(self, port: PortId) -> Hold | None:
+    def drop_renewal(self, port: PortId) -> Renew | None:
         """Remove and return a port's queued renewal, if there is one: its relay has opened, it would close it."""
         hold = self._holds.get(port)
         return self._holds.pop(port) if hold is not None and isinstance(hold.command, RenewLease) else None
 
     # Within
 
-    def _next_hold(self, now: Instant) -> Hold | None:
+    def _next_hold(self, now: Instant) -> Renew | None:
         """Return what is to be held next; a renewal that can wait hides nothing that cannot."""
         if not self._holds:
             return None
@@ -306,12 +306,12 @@ class Schedule:
         pressing = [hold for hold in holds if not self._can_wait(hold, now)]
         return min(pressing or holds, key=lambda hold: hold.command.not_after, default=None)
 
-    def _can_wait(self, hold: Hold, now: Instant) -> bool:
+    def _can_wait(self, hold: Renew, now: Instant) -> bool:
         renewal = isinstance(hold.command, RenewLease)
         hurry = hold.command.not_after < after(now, HURRY)
         return renewal and not hurry
 
-    def _next_in_turn(self, renewal: Hold | None, now: Instant) -> Job | None:
+    def _next_in_turn(self, renewal: Renew | None, now: Instant) -> Job | None:
         fast: Reading | None = None
         due: list[_Due] = [] if renewal is None else self._renewals(now)
         for reading in self._readings:
@@ -373,7 +373,7 @@ class Schedule:
                 yield _Due(by=by, job=regular, pressing=regular.name == "inputs")
         for board, last in self._coils_last.items():
             if after(last, COILS_EVERY) <= now and self._coils_wait_for(board, now) <= now:
-                yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=Coils(board=board))
+                yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=ReadBack(board=board))
 
     def _to_identify(self, now: Instant, *, idle: bool, alone: bool) -> list[_Due]:
         """Return the next board that is to be asked who it is, if it is time for that.
@@ -403,11 +403,11 @@ class Schedule:
         match job:
             case Reading():
                 return job.kind.value, job.by if job.asked_at is None else after(job.by, FAST_WITHIN)
-            case Regular():
+            case Poll():
                 return job.name, job.deadline()
-            case Coils():
+            case ReadBack():
                 return "coils", after(self._coils_last[job.board], Seconds(COILS_EVERY + FAST_WITHIN))
-            case Hold() if isinstance(job.command, RenewLease):
+            case Renew() if isinstance(job.command, RenewLease):
                 return "renewal", after(job.command.not_after, Seconds(-HURRY))
             case _:
                 return None

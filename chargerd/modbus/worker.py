@@ -26,7 +26,7 @@ from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
 from chargerd.modbus.feeder import Supply
-from chargerd.modbus.jobs import Coils, Cut, Hold, Identify, Kind, OwnJob, Reading, Regular
+from chargerd.modbus.jobs import Identify, Kind, Open, OwnJob, Poll, ReadBack, Reading, Renew
 from chargerd.modbus.schedule import Schedule
 from chargerd.modbus.wire import Answered, Failed
 
@@ -74,20 +74,20 @@ class Worker:
     def do(self, job: OwnJob) -> None:
         """Do a job and tell what came of it. Raises `LineGone`."""
         match job:
-            case Cut():
+            case Open():
                 self._cut(job)
-            case Hold():
+            case Renew():
                 self._hold(job)
-            case Coils():
+            case ReadBack():
                 self._read_back(job)
-            case Regular():
+            case Poll():
                 self._read_supply(job)
             case Reading():
                 self._read(job)
             case Identify():
                 self._identify(job)
 
-    def _cut(self, job: Cut) -> None:
+    def _cut(self, job: Open) -> None:
         board, channel = self._relay_of(job.port)
         assert board.relays is not None
         self._shown.pop(job.port, None)
@@ -104,7 +104,7 @@ class Worker:
         else:
             self._tell(RelayNotWritten(port=job.port, action=RelayAction.OPEN, kind=result.kind, at=result.at))
 
-    def _is_repeated(self, job: Cut, result: Answered | Failed) -> bool:
+    def _is_repeated(self, job: Open, result: Answered | Failed) -> bool:
         """Queue an opening that nothing has answered once more, at once: it goes out after a longer silence.
 
         Not where silence does not help: a gateway would only be kept busy for longer.
@@ -135,7 +135,7 @@ class Worker:
             self._exchange.untrue(board.id, str(error))
             return None
 
-    def _hold(self, job: Hold) -> None:
+    def _hold(self, job: Renew) -> None:
         command = job.command
         board, channel = self._relay_of(command.port)
         assert board.relays is not None
@@ -174,7 +174,7 @@ class Worker:
         fed_at = self._fed_at.get(board.id, LONG_AGO)
         return isinstance(command, RenewLease) or between(fed_at, self._clock.now()) > FED_WITHIN
 
-    def _fed(self, job: Hold, board: BoardOnBus, result: Answered) -> None:
+    def _fed(self, job: Renew, board: BoardOnBus, result: Answered) -> None:
         """A heartbeat was written: each relay of the board is renewed by it. What it was for comes next."""
         self._fed_at[board.id] = result.sent_at
         with self._lock:
@@ -187,7 +187,7 @@ class Worker:
         if undone is not None:
             self._tell(not_held(undone.command, FaultKind.OFFLINE, result.at))
 
-    def _read_back(self, job: Coils) -> None:
+    def _read_back(self, job: ReadBack) -> None:
         board = self._boards[job.board]
         assert board.relays is not None
         result = self._exchange.ask(board, board.relays.read())
@@ -220,7 +220,7 @@ class Worker:
         if hold is not None:
             self._tell(not_held(hold.command, FaultKind.OFFLINE, at))
 
-    def _not_read_back(self, job: Coils, kind: FaultKind, at: Instant) -> None:
+    def _not_read_back(self, job: ReadBack, kind: FaultKind, at: Instant) -> None:
         for port in self._boards[job.board].relay_ports.values():
             self._tell(RelayNotReadBack(port=port, kind=kind, at=at))
 
@@ -253,7 +253,7 @@ class Worker:
         with self._lock:
             self._schedule.voltages.told(job, voltage=volts is not None)
 
-    def _read_supply(self, job: Regular) -> None:
+    def _read_supply(self, job: Poll) -> None:
         result = self._exchange.ask(self._boards[job.board], self._supply.request(job))
         self._keep(job, result)
         if isinstance(result, Failed):
@@ -268,7 +268,7 @@ class Worker:
         else:
             self._feeder(job, job.circuit, result)
 
-    def _feeder(self, job: Regular, circuit: CircuitId, result: Answered) -> None:
+    def _feeder(self, job: Poll, circuit: CircuitId, result: Answered) -> None:
         try:
             reading, untrue = self._supply.feeders[circuit].note(job, result.pdu, result.at)
         except Implausible as error:
@@ -282,7 +282,7 @@ class Worker:
         if untrue and reading is None:
             self._supply_fault(job, FaultKind.IMPLAUSIBLE, result.at)
 
-    def _inputs(self, job: Regular, result: Answered) -> None:
+    def _inputs(self, job: Poll, result: Answered) -> None:
         try:
             closed = self._supply.inputs[job.board].closed(result.pdu)
         except Implausible as error:
@@ -291,7 +291,7 @@ class Worker:
             return
         self._tell(InputsRead(board=job.board, at=result.at, closed=closed))
 
-    def _supply_fault(self, job: Regular, kind: FaultKind, at: Instant) -> None:
+    def _supply_fault(self, job: Poll, kind: FaultKind, at: Instant) -> None:
         """Tell that the supply was not seen; of thermometers nobody waits to hear that."""
         if job.circuit is not None:
             self._tell(CircuitFault(circuit=job.circuit, at=at, kind=kind))
@@ -313,7 +313,7 @@ class Worker:
         if told is not None:
             self._tell(BoardIdentified(board=job.board, at=result.at, words=told[0]))
 
-    def _keep(self, job: Coils | Reading | Regular, result: Answered | Failed) -> None:
+    def _keep(self, job: ReadBack | Reading | Poll, result: Answered | Failed) -> None:
         if isinstance(result, Failed) and result.kind is not FaultKind.EXCEPTION:
             with self._lock:
                 self._schedule.unanswered(job)
@@ -324,15 +324,15 @@ class Worker:
                 self._schedule.ask_energy(job.port, at)
         self._tell(MeterFault(port=job.port, at=at, kind=kind))
 
-    def undone(self, job: Hold | Coils | Reading | Regular | Identify) -> None:
+    def undone(self, job: Renew | ReadBack | Reading | Poll | Identify) -> None:
         """The line vanished under a job: tell that it came to nothing."""
         now = self._clock.now()
         match job:
-            case Hold():
+            case Renew():
                 self._tell(not_held(job.command, FaultKind.OFFLINE, now, sent=True))
-            case Coils():
+            case ReadBack():
                 self._not_read_back(job, FaultKind.OFFLINE, now)
-            case Regular():
+            case Poll():
                 self._supply_fault(job, FaultKind.OFFLINE, now)
             case Identify():
                 pass  # Whoever is there when the line is back is asked anew.

@@ -30,7 +30,7 @@ from chargerd.core.facts import Fact
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import contactors_last
-from chargerd.core.session import SessionRecord, Warmth
+from chargerd.core.session import SessionRecord, ThermalState
 from chargerd.core.station import Station
 from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds
 from chargerd.core.view import CircuitView, PortView
@@ -103,7 +103,7 @@ class Engine:
         *,
         stopped: Container[PortId] = (),
         unanswered: Container[CommandId] = (),
-        warmths: Iterable[Warmth] = (),
+        warmths: Iterable[ThermalState] = (),
         by_itself: bool = True,
     ) -> None:
         """Let the station begin: every relay is told to open, interrupted sessions are taken up or settled.

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from chargerd.contract.ledger import Body, RememberedCommand, Reply
-from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
 from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits
-from chargerd.core.session import SessionRecord, Warmth
+from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
 from chargerd.core.units import CommandId, PortId, SessionId
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class CommandRecord:
 
 SESSION = Codec(TypeAdapter(Stored[SessionRecord]))
 LATCH = Codec(TypeAdapter(Stored[Latch]))
-WARMTH = Codec(TypeAdapter(Stored[Warmth]))
+WARMTH = Codec(TypeAdapter(Stored[ThermalState]))
 DISABLED = Codec(TypeAdapter(Stored[Disabled]))
 IDENTITY = Codec(TypeAdapter(Stored[Identity]))
 COMMAND = Codec(TypeAdapter(Stored[CommandRecord]))

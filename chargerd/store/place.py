@@ -15,9 +15,8 @@ from ulid import ULID
 
 from chargerd import log
 from chargerd.contract.ledger import Batch, Recovery
-from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
-from chargerd.core.session import SessionRecord, Warmth
+from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
 from chargerd.core.units import BoardId, PortId, SessionId
 from chargerd.store import files, retention, schema
 from chargerd.store.ballast import Ballast, is_full
@@ -148,7 +147,7 @@ class Mirror:
     sessions: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
     disabled: dict[PortId, Disabled] = field(default_factory=dict)
-    warmths: dict[PortId, Warmth] = field(default_factory=dict)
+    warmths: dict[PortId, ThermalState] = field(default_factory=dict)
     identities: dict[BoardId, Identity] = field(default_factory=dict)
     settled_all: bool = False
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from chargerd.contract.ledger import Batch, Owner
-from chargerd.core.facts import Disabled, Latch
 from chargerd.core.identity import Identity
-from chargerd.core.session import SessionRecord, Warmth
+from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
 from chargerd.core.units import SessionId
 from chargerd.store.codec import DISABLED, IDENTITY, LATCH, SESSION, WARMTH, key
 from chargerd.store.commands import Commands
@@ -216,7 +215,7 @@ class Tables:
         found = self._db.execute("SELECT record FROM disabled ORDER BY holder")
         return tuple(DISABLED.load(text) for (text,) in found)
 
-    def warmths(self) -> tuple[Warmth, ...]:
+    def warmths(self) -> tuple[ThermalState, ...]:
         """Return how warm ports were when somebody last looked. Raises `CodecError`."""
         found = self._db.execute("SELECT record FROM warmth ORDER BY port")
         return tuple(WARMTH.load(text) for (text,) in found)

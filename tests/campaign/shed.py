@@ -34,17 +34,17 @@ from chargerd.core.events import (
     StopRequested,
     StoreChanged,
 )
-from chargerd.core.facts import Fact, Latch
+from chargerd.core.facts import Fact
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import PortPlan, StationPlan
-from chargerd.core.session import SessionRecord, Source
+from chargerd.core.session import Latch, SessionRecord, Source
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, SessionId
 from chargerd.runtime.commands.after_restart import interrupted, ports_to_stop, unanswered_starts
-from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handler import CommandHandler
 from chargerd.runtime.commands.handlers import fulfilled
 from chargerd.runtime.engine import Engine
-from chargerd.runtime.reporting.recorder import Scribe
+from chargerd.runtime.reporting.recorder import FactRecorder
 from chargerd.store.journal import Journal
 from tests.core.logbook import port_of, word
 from tests.core.plant import BOOT, Job, port_plan
@@ -125,7 +125,7 @@ class Shed(World):
         self.clock.boot = recovery.boot
         self.station = Station(self.plan, self.clock.moment(), recovery.latches, identities=recovery.identities)
         self.engine = Engine(self.station, self.clock, self.real, self._panicked)
-        self.desk = Desk(
+        self.desk = CommandHandler(
             plan=self.plan,
             clock=self.clock,
             journal=self.real,
@@ -133,7 +133,9 @@ class Shed(World):
             reply_of=lambda answer: bodies.reply(answer, None),
             known=recovery.known_ids,
         )
-        scribe = Scribe(self.real, lambda fact, now: bodies.ledger_entry(fact, now, offline=True), lambda: None)
+        scribe = FactRecorder(
+            self.real, lambda fact, now: bodies.ledger_entry(fact, now, offline=True), lambda: None
+        )
 
         def note(facts: tuple[Fact, ...], now: Moment, checkpoints: tuple[Checkpoint, ...]) -> None:
             for fact in facts:

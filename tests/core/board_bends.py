@@ -22,21 +22,21 @@ BOARD_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "boards.relay",
-        "            if event.sent and self.phase is Phase.OPENING:\n",
+        "            if event.sent and self.phase is RelayPhase.OPENING:\n",
         "            if False:\n",
         _RELAY + "test_an_opening_that_was_sent_is_read_back_though_nobody_confirmed_it",
     ),
     Bend(
         "port.ending",
-        "if port.relay.phase is Phase.CLOSING and port.relay.closed_from is not None:",
+        "if port.relay.phase is RelayPhase.CLOSING and port.relay.closed_from is not None:",
         "if False:",
         _RELAYS + "test_what_flowed_through_a_closing_that_was_not_read_back_is_counted",
     ),
     # A board that comes back.
     Bend(
         "boards.relay",
-        "                out.do(ReadRelay(port=self._port))\n            case Phase.CLOSING:",
-        "                pass\n            case Phase.CLOSING:",
+        "                out.do(ReadRelay(port=self._port))\n            case RelayPhase.CLOSING:",
+        "                pass\n            case RelayPhase.CLOSING:",
         _RELAYS + "test_a_closed_relay_is_read_back_at_once_from_a_board_that_is_back",
     ),
     Bend(

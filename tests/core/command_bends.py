@@ -173,7 +173,7 @@ BEGUN_BENDS: tuple[Bend, ...] = (
     Bend(
         "station",
         "            port.charge is None\n            or (port.state is PortState.STOPPING",
-        "            port.relay.phase is Phase.OPEN\n            or (port.state is PortState.STOPPING",
+        "            port.relay.phase is RelayPhase.OPEN\n            or (port.state is PortState.STOPPING",
         "scenarios.test_requests:test_it_is_at_rest_when_no_session_goes_on_whatever_relays_say",
     ),
     Bend(
@@ -222,8 +222,8 @@ BEGUN_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.ending",
-        "if port.relay.phase is Phase.OPEN or unknown:",
-        "if port.relay.phase is Phase.OPEN:",
+        "if port.relay.phase is RelayPhase.OPEN or unknown:",
+        "if port.relay.phase is RelayPhase.OPEN:",
         _BEGUN + "test_a_stop_while_it_waits_ends_it_at_once",
     ),
     Bend(

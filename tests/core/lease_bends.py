@@ -59,7 +59,7 @@ LEASE_BENDS: tuple[Bend, ...] = (
     Bend("boards.dead_men", "relay.scope is LeaseScope.RELAY or relay.board in self._lost", "True", _BLIND, (LeaseScope.BOARD, 5.0)),
     Bend("boards.dead_men", " or relay.board in self._lost", "", _COSTS, (6.0, LeaseScope.BOARD), (("costs", False),)),
     Bend("boards.relay", "if self._lease is not None and self._alone:", "if self._lease is not None:", _SETTLED, (LeaseScope.BOARD, 15.0)),
-    Bend("boards.relay", "not self._alone and self.phase is not Phase.CLOSED", "False", _OTHERS),
+    Bend("boards.relay", "not self._alone and self.phase is not RelayPhase.CLOSED", "False", _OTHERS),
     Bend("invariants.relay_books", "relay.scope is LeaseScope.RELAY or relay.board in self._lost", "True", _BOOKS),
     Bend("invariants.relay_books", " or relay.board in self._lost", "", _BOOKS),
     # How far apart.

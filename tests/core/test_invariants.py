@@ -22,10 +22,8 @@ from chargerd.core.events import (
     StoreChanged,
 )
 from chargerd.core.facts import (
-    Clearing,
     Fact,
     InputTripped,
-    Latch,
     LatchesCleared,
     PortLockedOut,
     PortTripped,
@@ -37,7 +35,7 @@ from chargerd.core.invariants.invariants import Invariants, InvariantViolated
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import CircuitPlan, FeederPlan, Limits, Phase, StationPlan, holder_of
-from chargerd.core.session import Order, SessionRecord, Settlement, Source, StopDetail, StopReason
+from chargerd.core.session import Clearing, Latch, Order, SessionRecord, Settlement, Source, StopDetail, StopReason
 from chargerd.core.units import Amps, BoardId, CircuitId, CommandId, Instant, PortId, Seconds, SessionId
 from tests.core.plant import port_plan
 

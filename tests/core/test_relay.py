@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.core.boards.relay import Phase, RelayWatch, Signal
+from chargerd.core.boards.relay import RelayPhase, RelayWatch, Signal
 from chargerd.core.commands import OpenRelay, ReadRelay, RenewLease
 from chargerd.core.events import RelayAction, RelayNotWritten, RelayReadBack, RelayWritten
 from chargerd.core.faults import FaultKind
@@ -61,7 +61,7 @@ def test_a_read_back_from_before_the_write_says_nothing() -> None:
     relay.note(read_back(0.05, closed=False), Instant(0.08), out)
     relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
     assert relay.note(read_back(0.11, closed=False), Instant(0.14), out) is None
-    assert relay.phase is Phase.OPENING
+    assert relay.phase is RelayPhase.OPENING
     assert relay.note(read_back(0.2, closed=False), Instant(0.23), out) is Signal.OPENED
 
 
@@ -159,7 +159,7 @@ def test_a_closing_written_while_opening_extends_the_time_until_it_is_surely_ope
 def test_a_late_echo_of_an_opening_after_it_was_read_back_says_nothing() -> None:
     relay, out = opened()
     assert relay.note(written(RelayAction.OPEN, 0.3), Instant(0.33), out) is None
-    assert relay.phase is Phase.OPEN
+    assert relay.phase is RelayPhase.OPEN
 
 
 def test_an_opening_that_fails_when_the_relay_is_known_to_be_open_says_nothing() -> None:
@@ -234,7 +234,7 @@ def test_what_was_read_before_a_board_came_back_says_nothing_of_its_relay() -> N
     relay.note(written(RelayAction.OPEN, 0.1), Instant(0.13), out)
     relay.check(Instant(1.0), out)
     assert relay.note(read_back(0.5, closed=False), Instant(1.1), out) is None
-    assert relay.phase is Phase.OPENING
+    assert relay.phase is RelayPhase.OPENING
 
 
 def slow(action: RelayAction, at: float) -> RelayWritten:

@@ -5,14 +5,14 @@ import pytest
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.commands import CloseRelay
 from chargerd.core.events import CircuitReading, DeadlineReached, InputsNotRead, ResetRequested
-from chargerd.core.facts import CircuitTripped, Clearing, Latch
+from chargerd.core.facts import CircuitTripped
 from chargerd.core.faults import FaultKind
 from chargerd.core.invariants.invariants import Invariants, InvariantViolated, holders_above
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import CircuitPlan, FeederPlan, Limits, StationPlan
-from chargerd.core.session import Order, SessionRecord, Source
+from chargerd.core.session import Clearing, Latch, Order, SessionRecord, Source
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, SessionId
 from tests.core.plant import port_plan

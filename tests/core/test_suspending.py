@@ -4,7 +4,7 @@ import pytest
 
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.port import Port, Surroundings
+from chargerd.core.port.port import Port, StationContext
 from chargerd.core.port.suspending import outlasted
 from chargerd.core.session import StopReason
 from chargerd.core.units import Instant, Seconds, Volts
@@ -25,7 +25,7 @@ NOW = Moment(instant=Instant(10.0))
 def test_a_dead_line_is_a_power_loss_and_a_wrong_voltage_is_named(
     suspended: StopReason, volts: float, said: StopReason
 ) -> None:
-    port = Port(port_plan(), Surroundings(), Outbox(), NOW, ())
+    port = Port(port_plan(), StationContext(), Outbox(), NOW, ())
     port.mains.note((Volts(volts),), NOW.instant, rank=0, refresh=Seconds(1.0))
     port.suspended_for = suspended
     assert outlasted(port, NOW) is said

@@ -12,7 +12,7 @@ from chargerd.core.events import DeadlineReached, Event, Request
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.port import rules
-from chargerd.core.port.port import Port, Surroundings
+from chargerd.core.port.port import Port, StationContext
 from chargerd.core.port.rules import Trigger, UnlistedTransition
 from chargerd.core.port.table import HANDLERS, PROTECT, TABLE, ask, react
 from chargerd.core.session import Source
@@ -102,7 +102,7 @@ def stories() -> list[Callable[[], None]]:
 
 
 def idle_port() -> Port:
-    return Port(port_plan(), Surroundings(), Outbox(), Moment(instant=Instant(0.0)), ())
+    return Port(port_plan(), StationContext(), Outbox(), Moment(instant=Instant(0.0)), ())
 
 
 @pytest.mark.parametrize(("state", "trigger"), UNLISTED)

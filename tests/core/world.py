@@ -42,10 +42,8 @@ from chargerd.core.events import (
 )
 from chargerd.core.facts import (
     CircuitTripped,
-    Disabled,
     Fact,
     InputTripped,
-    Latch,
     LatchesCleared,
     PortDisabled,
     PortEnabled,
@@ -62,7 +60,7 @@ from chargerd.core.plan import (
     PortPlan,
     StationPlan,
 )
-from chargerd.core.session import Order, SessionRecord, Settlement, Source, Warmth
+from chargerd.core.session import Disabled, Latch, Order, SessionRecord, Settlement, Source, ThermalState
 from chargerd.core.station import Station
 from chargerd.core.units import (
     Amps,
@@ -91,7 +89,7 @@ class Journal:
     """It neither confirms nor refuses."""
     records: dict[SessionId, SessionRecord] = field(default_factory=dict)
     latches: dict[tuple[PortId, str], Latch] = field(default_factory=dict)
-    warmths: dict[PortId, Warmth] = field(default_factory=dict)
+    warmths: dict[PortId, ThermalState] = field(default_factory=dict)
     identities: dict[BoardId, Identity] = field(default_factory=dict)
     newest: dict[SessionId, int] = field(default_factory=dict)
     """Which of the things handed in was the last written about a session: later ones overwrite earlier."""

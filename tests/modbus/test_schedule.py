@@ -11,7 +11,7 @@ from chargerd.config.profiles.register_map import Block
 from chargerd.core.commands import CloseRelay, Pace, RenewLease
 from chargerd.core.units import BoardId, Instant, PortId, Seconds, after
 from chargerd.modbus.back_off import CUT_OFF_BACK_OFF
-from chargerd.modbus.jobs import Coils, Cut, Hold, Job, Kind, Reading
+from chargerd.modbus.jobs import Job, Kind, Open, ReadBack, Reading, Renew
 from chargerd.modbus.port_on_bus import PortOnBus
 from chargerd.modbus.schedule import PassedOverError, Schedule
 
@@ -89,7 +89,7 @@ class Bench:
         if job.board is not None and job.board in self.silent:
             self.now = after(self.now, Seconds(timeout))
             self.schedule.back_offs.missed(job.board, self.now)
-            if isinstance(job, Coils | Reading):
+            if isinstance(job, ReadBack | Reading):
                 self.schedule.unanswered(job)
         else:
             self.now = after(self.now, Seconds(takes))
@@ -113,16 +113,16 @@ class Bench:
     def currents(self, number: int) -> list[Instant]:
         return self.times(lambda job: is_current(job) and job.board == meter(number))
 
-    def close(self, number: int, within: float = 3.0) -> Hold | None:
+    def close(self, number: int, within: float = 3.0) -> Renew | None:
         command = CloseRelay(port=port(number), lease=Seconds(6.0), not_after=after(self.now, Seconds(within)))
-        return self.schedule.hold(Hold(board=RELAY, command=command))
+        return self.schedule.hold(Renew(board=RELAY, command=command))
 
-    def renew(self, number: int, within: float = 2.0) -> Hold | None:
+    def renew(self, number: int, within: float = 2.0) -> Renew | None:
         command = RenewLease(port=port(number), lease=Seconds(6.0), not_after=after(self.now, Seconds(within)))
-        return self.schedule.hold(Hold(board=RELAY, command=command))
+        return self.schedule.hold(Renew(board=RELAY, command=command))
 
-    def cut(self, number: int, attempt: int = 1) -> Hold | None:
-        return self.schedule.cut(Cut(port=port(number), board=RELAY, attempt=attempt))
+    def cut(self, number: int, attempt: int = 1) -> Renew | None:
+        return self.schedule.cut(Open(port=port(number), board=RELAY, attempt=attempt))
 
 
 def is_current(job: Job) -> bool:
@@ -143,15 +143,15 @@ def test_an_opening_goes_before_everything() -> None:
     bench.schedule.ask_coils(RELAY)
     bench.schedule.ask_energy(port(1), bench.now)
     bench.cut(3)
-    assert bench.step() == Cut(port=port(3), board=RELAY, attempt=1)
+    assert bench.step() == Open(port=port(3), board=RELAY, attempt=1)
 
 
 def test_then_a_read_back_then_a_closing_then_readings() -> None:
     bench = Bench(pace=Pace.CLOSED)
     bench.close(1)
     bench.schedule.ask_coils(RELAY)
-    assert isinstance(bench.step(), Coils)
-    assert isinstance(bench.step(), Hold)
+    assert isinstance(bench.step(), ReadBack)
+    assert isinstance(bench.step(), Renew)
     assert isinstance(bench.step(), Reading)
 
 
@@ -161,7 +161,7 @@ def test_of_closings_and_renewals_the_one_that_is_late_first_goes_first() -> Non
     bench.close(2, within=0.5)
     bench.renew(3, within=0.7)
     ports = [bench.step() for _ in range(3)]
-    assert [job.command.port for job in ports if isinstance(job, Hold)] == [port(2), port(3), port(1)]
+    assert [job.command.port for job in ports if isinstance(job, Renew)] == [port(2), port(3), port(1)]
 
 
 def test_a_renewal_in_no_hurry_hides_no_closing() -> None:
@@ -171,7 +171,7 @@ def test_a_renewal_in_no_hurry_hides_no_closing() -> None:
         bench.renew(number, within=2.0)
     bench.close(1, within=3.0)
     first = bench.step()
-    assert isinstance(first, Hold)
+    assert isinstance(first, Renew)
     assert first.command.port == port(1)
 
 
@@ -179,7 +179,7 @@ def test_openings_go_in_the_order_in_which_they_were_asked_for() -> None:
     bench = Bench()
     for number in (2, 1, 3):
         bench.cut(number)
-    assert [job.port for job in (bench.step() for _ in range(3)) if isinstance(job, Cut)] == [
+    assert [job.port for job in (bench.step() for _ in range(3)) if isinstance(job, Open)] == [
         port(2),
         port(1),
         port(3),
@@ -190,9 +190,9 @@ def test_two_openings_of_a_port_become_one_with_the_higher_attempt() -> None:
     bench = Bench()
     bench.cut(1, attempt=3)
     bench.cut(1)
-    assert bench.step() == Cut(port=port(1), board=RELAY, attempt=3)
+    assert bench.step() == Open(port=port(1), board=RELAY, attempt=3)
     bench.run(1.0)
-    assert not bench.times(lambda job: isinstance(job, Cut))[1:]
+    assert not bench.times(lambda job: isinstance(job, Open))[1:]
 
 
 # What an opening forgets
@@ -206,16 +206,16 @@ def test_nothing_queued_before_an_opening_closes_the_relay_after_it(how: str) ->
     assert purged is not None
     assert purged.command.port == port(1)
     bench.run(10.0)
-    assert not bench.times(lambda job: isinstance(job, Hold))
+    assert not bench.times(lambda job: isinstance(job, Renew))
 
 
 def test_it_leaves_other_channels_alone() -> None:
     bench = Bench()
     bench.close(2)
     assert bench.cut(1) is None
-    assert isinstance(bench.step(), Cut)
+    assert isinstance(bench.step(), Open)
     bench.run(1.0)
-    assert bench.times(lambda job: isinstance(job, Hold) and job.command.port == port(2))
+    assert bench.times(lambda job: isinstance(job, Renew) and job.command.port == port(2))
 
 
 def test_nothing_is_closed_while_its_opening_is_queued() -> None:
@@ -225,7 +225,7 @@ def test_nothing_is_closed_while_its_opening_is_queued() -> None:
     assert refused is not None
     assert refused.command.port == port(1)
     bench.run(1.0)
-    assert not bench.times(lambda job: isinstance(job, Hold))
+    assert not bench.times(lambda job: isinstance(job, Renew))
 
 
 def test_a_closing_replaces_an_older_one_which_is_given_back() -> None:
@@ -235,7 +235,7 @@ def test_a_closing_replaces_an_older_one_which_is_given_back() -> None:
     assert older is not None
     assert isinstance(older.command, RenewLease)
     bench.run(1.0)
-    assert len(bench.times(lambda job: isinstance(job, Hold))) == 1
+    assert len(bench.times(lambda job: isinstance(job, Renew))) == 1
 
 
 def test_what_has_become_too_late_is_taken_off() -> None:
@@ -271,7 +271,7 @@ def test_coils_are_read_at_least_every_two_seconds_and_a_bit() -> None:
     bench = Bench(12, pace=Pace.CLOSED)
     bench.settle()
     bench.run(60.0)
-    apart = gaps(bench.times(lambda job: isinstance(job, Coils)))
+    apart = gaps(bench.times(lambda job: isinstance(job, ReadBack)))
     assert max(apart) < COILS_EVERY + 0.5
 
 
@@ -298,7 +298,7 @@ def is_power(job: Job) -> bool:
 def test_one_slow_reading_at_most_stands_between_fast_ones() -> None:
     bench = Bench(12, pace=Pace.CLOSED)
     bench.run(30.0)
-    slow = [not is_current(job) for _at, job in bench.done if not isinstance(job, Hold)]
+    slow = [not is_current(job) for _at, job in bench.done if not isinstance(job, Renew)]
     assert not any(one and other for one, other in pairwise(slow[2:]))
 
 
@@ -321,7 +321,7 @@ def test_renewals_that_are_in_no_hurry_let_readings_pass_between_them() -> None:
         bench.renew(number, within=3.0)
     bench.run(3.0)
     assert max(gap for number in range(1, 13) for gap in gaps(bench.currents(number))) <= 0.5
-    places = [place for place, (_at, job) in enumerate(bench.done) if isinstance(job, Hold)]
+    places = [place for place, (_at, job) in enumerate(bench.done) if isinstance(job, Renew)]
     assert len(places) == 12
     assert min(later - earlier for earlier, later in pairwise(places)) >= 3
 
@@ -331,7 +331,7 @@ def test_a_renewal_in_a_hurry_lets_nothing_pass() -> None:
     bench.settle()
     for number in range(1, 4):
         bench.renew(number, within=0.5)
-    assert [isinstance(bench.step(), Hold) for _ in range(4)] == [True, True, True, False]
+    assert [isinstance(bench.step(), Renew) for _ in range(4)] == [True, True, True, False]
 
 
 def voltages(bench: Bench) -> list[BoardId]:
@@ -537,7 +537,7 @@ def test_an_opening_does_not_wait_for_a_boards_back_off() -> None:
     bench = Bench(1)
     bench.schedule.back_offs.missed(RELAY, bench.now)
     bench.cut(1)
-    assert isinstance(bench.step(), Cut)
+    assert isinstance(bench.step(), Open)
 
 
 def test_nor_long_for_that_of_a_lost_one() -> None:
@@ -546,7 +546,7 @@ def test_nor_long_for_that_of_a_lost_one() -> None:
         bench.schedule.back_offs.missed(RELAY, bench.now)
     began = bench.now
     bench.cut(1)
-    while not bench.times(lambda job: isinstance(job, Cut)):
+    while not bench.times(lambda job: isinstance(job, Open)):
         bench.step()
     assert bench.done[-1][0] - began == pytest.approx(CUT_OFF_BACK_OFF, abs=0.03)
 
@@ -557,7 +557,7 @@ def test_a_closing_waits_for_the_back_off_and_is_then_too_late() -> None:
         bench.schedule.back_offs.missed(RELAY, bench.now)
     bench.close(1, within=3.0)
     bench.run(2.9)
-    assert not bench.times(lambda job: isinstance(job, Hold))
+    assert not bench.times(lambda job: isinstance(job, Renew))
     assert bench.schedule.due_at(bench.now) == pytest.approx(after(T, Seconds(3.0)))
     assert bench.schedule.overdue(after(T, Seconds(3.1)))
 
@@ -569,7 +569,7 @@ def test_a_line_that_is_back_reads_relays_back_before_anything_but_an_opening() 
     bench.schedule.forgive()
     bench.close(1)
     bench.cut(2)
-    assert [type(bench.step()) for _ in range(3)] == [Cut, Coils, Hold]
+    assert [type(bench.step()) for _ in range(3)] == [Open, ReadBack, Renew]
     assert bench.step() is not None
 
 
@@ -579,9 +579,9 @@ def test_a_relay_told_to_lapse_is_not_read_back_before_it_has() -> None:
     settled = after(bench.now, Seconds(0.2))
     bench.schedule.settle(RELAY, settled)
     bench.schedule.ask_coils(RELAY)
-    while not bench.times(lambda job: isinstance(job, Coils)):
+    while not bench.times(lambda job: isinstance(job, ReadBack)):
         bench.step()
-    assert bench.times(lambda job: isinstance(job, Coils))[0] == pytest.approx(settled, abs=0.03)
+    assert bench.times(lambda job: isinstance(job, ReadBack))[0] == pytest.approx(settled, abs=0.03)
 
 
 def test_it_says_whether_an_opening_is_under_way() -> None:

@@ -17,11 +17,8 @@ from chargerd.core.facts import (
     BoardNotPrepared,
     BoardReturned,
     BoardWentSilent,
-    Clearing,
-    Disabled,
     Fact,
     ForeignAnswers,
-    Latch,
     LatchesCleared,
     LineChanged,
     PortDisabled,
@@ -33,7 +30,6 @@ from chargerd.core.facts import (
     RelayNotReconciled,
     RelayUnconfirmed,
     RelayUnexpected,
-    Reservation,
     ReservationEnded,
     SessionEnded,
     SessionResumed,
@@ -49,9 +45,13 @@ from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import (
+    Clearing,
+    Disabled,
     EnergyQuality,
     Interruption,
+    Latch,
     Order,
+    Reservation,
     SessionRecord,
     Settlement,
     Source,

@@ -164,7 +164,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a relay board that is silent to a setting is never read back",
         module="modbus/exchange.py",
-        old=" or (preparing.unheard and isinstance(job, Coils))",
+        old=" or (preparing.unheard and isinstance(job, ReadBack))",
         new="",
         tests="tests/modbus/test_preparing.py",
     ),
@@ -572,7 +572,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="the first write over a new line goes out before it is known whether the adapter hears itself",
         module="modbus/bus.py",
-        old="return Coils(board=job.board)",
+        old="return ReadBack(board=job.board)",
         new="return job",
         tests="tests/modbus/test_bus.py::test_before_the_first_write_over_a_new_line_something_is_read_once",
     ),

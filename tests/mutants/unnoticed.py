@@ -78,8 +78,8 @@ UNNOTICED: tuple[Mutant, ...] = (
     Mutant(
         rule="a line that vanishes under a feeder or inputs is not told",
         module="modbus/worker.py",
-        old="            case Regular():\n                self._supply_fault(job, FaultKind.OFFLINE, now)",
-        new="            case Regular():\n                pass",
+        old="            case Poll():\n                self._supply_fault(job, FaultKind.OFFLINE, now)",
+        new="            case Poll():\n                pass",
         tests="tests/modbus/test_supply.py -k vanishes",
     ),
     Mutant(

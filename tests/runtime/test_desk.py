@@ -22,7 +22,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import NamedLimits, holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, CommandId, Instant, PortId, Seconds, SessionId, Watts
-from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handler import CommandHandler
 from tests.runtime.test_engine import PLAN, PORT, HandClock
 
 ID = CommandId("c-1")
@@ -66,7 +66,7 @@ class Stage:
         """What it is told of commands on their way."""
         self.replies: list[tuple[Reply, bool]] = []
         self.received = 0
-        self.desk = Desk(
+        self.desk = CommandHandler(
             plan=PLAN,
             clock=self.clock,
             journal=self.journal,

@@ -12,7 +12,7 @@ from chargerd.core.events import Event, StartRequested, StopRequested, UpdateReq
 from chargerd.core.session import Source
 from chargerd.core.units import CommandId, Instant, PortId, SessionId, Watts
 from chargerd.runtime.commands import known
-from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handler import CommandHandler
 from chargerd.store.journal import Journal
 from chargerd.store.place import Upkeep
 from tests.runtime.test_engine import PLAN
@@ -39,7 +39,7 @@ class Gateway:
         )
         self.replies: list[dict[str, object]] = []
         self.acted: list[CommandId] = []
-        self.desk = Desk(
+        self.desk = CommandHandler(
             plan=PLAN,
             clock=self.clock,
             journal=self.journal,

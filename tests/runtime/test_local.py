@@ -17,7 +17,7 @@ from chargerd.runtime.engine import Engine
 from chargerd.runtime.local.changes import GOOD_FOR
 from chargerd.runtime.local.handler import LocalHandler, action
 from chargerd.runtime.local.lines import Lines
-from chargerd.runtime.local.settlements import Accounts
+from chargerd.runtime.local.settlements import SettlementQueries
 from chargerd.store.journal import Journal
 from tests.runtime.test_desk import Stage
 from tests.runtime.test_engine import PLAN, Recorder
@@ -56,7 +56,7 @@ def handler(stage: Stage) -> LocalHandler:
         clock=stage.clock,
         port_state=lambda _view: {},
         status=dict,
-        accounts=Accounts(cast("Journal", None)),
+        accounts=SettlementQueries(cast("Journal", None)),
         lines=Lines(list, dict, lambda _event: None),
         audit=lambda _body: None,
     )

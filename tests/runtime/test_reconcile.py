@@ -3,10 +3,9 @@
 import pytest
 
 from chargerd.contract.ledger import Recovery, RememberedCommand, Reply
-from chargerd.core.facts import Disabled
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits, NamedLimits
-from chargerd.core.session import Order, SessionRecord, Source
+from chargerd.core.session import Disabled, Order, SessionRecord, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, SessionId, WattHours, Watts
 from chargerd.runtime.commands.after_restart import ports_to_stop
 from chargerd.runtime.commands.handlers import fulfilled

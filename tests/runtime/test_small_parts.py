@@ -12,10 +12,7 @@ from chargerd.contract.ledger import Batch, LedgerEntry, RowKind
 from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     BoardWentSilent,
-    Clearing,
-    Disabled,
     Fact,
-    Latch,
     LatchesCleared,
     PortLockedOut,
     PortTripped,
@@ -25,15 +22,25 @@ from chargerd.core.facts import (
 from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
-from chargerd.core.session import Order, SessionRecord, Settlement, Source, StopDetail, StopReason
+from chargerd.core.session import (
+    Clearing,
+    Disabled,
+    Latch,
+    Order,
+    SessionRecord,
+    Settlement,
+    Source,
+    StopDetail,
+    StopReason,
+)
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortView
 from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.clock import SystemClock, boot_id
 from chargerd.runtime.process.supervisor import Supervisor
-from chargerd.runtime.reporting.recorder import Scribe, batch_of, event_name, outline
-from chargerd.runtime.reporting.watcher import Every, Onlooker
+from chargerd.runtime.reporting.recorder import FactRecorder, batch_of, event_name, outline
+from chargerd.runtime.reporting.watcher import Every, PortWatcher
 from tests.patience import PATIENCE_S
 from tests.runtime.test_engine import PLAN, PORT, HandClock
 
@@ -88,7 +95,7 @@ def test_the_onlooker_tells_what_changed() -> None:
     clock = HandClock()
     station = Station(PLAN, clock.moment())
     told: list[frozenset[PortId]] = []
-    onlooker = Onlooker(
+    onlooker = PortWatcher(
         lambda: station.views(clock.moment()), clock, [lambda _views, changed: told.append(changed)], unforeseen
     )
     onlooker.look()
@@ -110,7 +117,7 @@ def test_what_an_onlooker_should_see_at_once(change: dict[str, Any]) -> None:
     station = Station(PLAN, clock.moment())
     views = [station.views(clock.moment())]
     told: list[frozenset[PortId]] = []
-    onlooker = Onlooker(lambda: views[-1], clock, [lambda _views, changed: told.append(changed)], unforeseen)
+    onlooker = PortWatcher(lambda: views[-1], clock, [lambda _views, changed: told.append(changed)], unforeseen)
     onlooker.look()
     views.append(tuple(replace(view, **change) for view in views[0]))
     onlooker.look()
@@ -128,9 +135,9 @@ def test_the_onlooker_looks_when_nudged_and_stops() -> None:
     def views() -> tuple[PortView, ...]:
         return ()
 
-    onlooker = Onlooker(views, clock, [listener], unforeseen)
+    onlooker = PortWatcher(views, clock, [listener], unforeseen)
     onlooker.stop()
-    onlooker = Onlooker(views, clock, [listener], unforeseen)
+    onlooker = PortWatcher(views, clock, [listener], unforeseen)
     onlooker.start()
     onlooker.nudge()
     assert looked.acquire(timeout=PATIENCE_S)
@@ -143,7 +150,7 @@ def test_an_onlooker_that_dies_says_so() -> None:
     def listener(_views: object, _changed: object) -> None:
         raise RuntimeError("unforeseen")
 
-    onlooker = Onlooker(lambda: (), HandClock(), [listener], lambda _error: died.set())
+    onlooker = PortWatcher(lambda: (), HandClock(), [listener], lambda _error: died.set())
     onlooker.start()
     onlooker.nudge()
     assert died.wait(PATIENCE_S)
@@ -191,7 +198,7 @@ def test_the_scribe_writes_and_nudges() -> None:
             assert done is None, "facts are kept and tried again, so nobody is told"
             batches.append(batch)
 
-    Scribe(Journal(), entry_of, lambda: nudges.append(True)).facts((SessionStarted(record=RECORD),), NOW)
+    FactRecorder(Journal(), entry_of, lambda: nudges.append(True)).facts((SessionStarted(record=RECORD),), NOW)
     assert len(batches) == len(nudges) == 1
 
 

@@ -10,7 +10,7 @@ from chargerd.contract.ledger import Body, LedgerSpan
 from chargerd.core.units import BoardId, Seconds
 from chargerd.modbus.wire import Counters
 from chargerd.runtime.reporting import health as reporting
-from chargerd.runtime.reporting.health import HEALTH_EVERY, Vitals
+from chargerd.runtime.reporting.health import HEALTH_EVERY, HealthReporter
 from tests.modbus.kit import VirtualClock
 
 SITE = """\
@@ -64,7 +64,7 @@ def test_boards_are_told_when_they_change_and_health_once_a_minute(
     hot.write_text("54321\n", encoding="ascii")
     monkeypatch.setattr(reporting, "TEMPERATURE", hot)
     told, bus, clock = Told(), OneBus(), VirtualClock()
-    watch = Vitals(
+    watch = HealthReporter(
         link=told,
         boards=load_text(SITE, "test").boards,
         buses=[bus],
@@ -107,7 +107,7 @@ def test_boards_are_told_when_they_change_and_health_once_a_minute(
 def test_a_board_without_its_settings_has_no_dead_man(tmp_path: Path) -> None:
     told, bus = Told(), OneBus()
     site = load_text(SITE.replace("waveshare-relay-8, lease: off", "wirenboard-mr6c"), "test")
-    watch = Vitals(
+    watch = HealthReporter(
         link=told,
         boards=site.boards,
         buses=[bus],

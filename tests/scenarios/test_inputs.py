@@ -3,9 +3,9 @@
 import pytest
 
 from chargerd.core.events import InputsNotRead, InputsRead
-from chargerd.core.facts import Clearing, InputsBack, InputsLost
+from chargerd.core.facts import InputsBack, InputsLost
 from chargerd.core.faults import FaultKind
-from chargerd.core.session import Source, StopReason
+from chargerd.core.session import Clearing, Source, StopReason
 from chargerd.core.units import BoardId, CircuitId, Instant
 from chargerd.core.view import PortState
 from tests.core.sheds import CONTACTOR, HOLDER, SHED, SMOKE, STOP, SWITCH, all_charging, closed, shed

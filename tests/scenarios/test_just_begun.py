@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.events import RelayReadBack, RequestDropped
-from chargerd.core.facts import Clearing, Latch
-from chargerd.core.session import StopReason
+from chargerd.core.session import Clearing, Latch, StopReason
 from chargerd.core.units import Instant, Seconds
 from chargerd.core.view import PortState
 from tests.core.sheds import CONTACTOR, HOLDER, SMOKE, SWITCH, rated, shed

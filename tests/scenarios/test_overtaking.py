@@ -15,9 +15,8 @@ from chargerd.core.events import (
     StopRequested,
     UpdateRequested,
 )
-from chargerd.core.facts import Clearing, Latch
 from chargerd.core.plan import Limits
-from chargerd.core.session import Source
+from chargerd.core.session import Clearing, Latch, Source
 from chargerd.core.units import CommandId, PortId, SessionId, Watts
 from chargerd.core.view import PortState
 from tests.core.sheds import HOLDER, SMOKE, SWITCH, rated, shed

@@ -4,10 +4,10 @@ import pytest
 
 from chargerd.core.commands import OpenRelay
 from chargerd.core.events import BoardBack, BoardLost, PreparationFailed
-from chargerd.core.facts import BoardNotPrepared, Clearing, RelayNotReconciled
+from chargerd.core.facts import BoardNotPrepared, RelayNotReconciled
 from chargerd.core.faults import FaultKind
 from chargerd.core.plan import MeterPlan
-from chargerd.core.session import EnergyQuality, Source, StopReason
+from chargerd.core.session import Clearing, EnergyQuality, Source, StopReason
 from chargerd.core.units import BoardId, Instant, PortId, Seconds
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan

@@ -8,10 +8,18 @@ import pytest
 
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.events import MeterReading, TemperatureReading
-from chargerd.core.facts import Clearing, Latch, SessionSuspended
+from chargerd.core.facts import SessionSuspended
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import CircuitPlan, Limits, PortPlan, StationPlan
-from chargerd.core.session import EnergyQuality, Interruption, SessionRecord, Settlement, StopReason
+from chargerd.core.session import (
+    Clearing,
+    EnergyQuality,
+    Interruption,
+    Latch,
+    SessionRecord,
+    Settlement,
+    StopReason,
+)
 from chargerd.core.station import Station
 from chargerd.core.units import (
     Amps,

@@ -8,7 +8,7 @@ import pytest
 from chargerd.core.commands import Checkpoint, Code
 from chargerd.core.metering.thermal import WORTH_KEEPING, Thermal, cooled
 from chargerd.core.moment import ClockQuality, Moment, passed
-from chargerd.core.session import Source, Warmth
+from chargerd.core.session import Source, ThermalState
 from chargerd.core.units import Amps, Instant, PortId, Seconds
 from tests.core.world import World
 
@@ -130,7 +130,7 @@ def test_how_warm_a_wire_is_is_written_until_it_is_cold_and_no_longer() -> None:
 
 def test_a_wire_whose_time_off_nobody_knows_is_half_warm_at_least() -> None:
     world = World(begin=False)
-    world.journal.warmths[PORT] = Warmth(port=PORT, theta=0.2, at=Moment(instant=Instant(5.0), boot=0))
+    world.journal.warmths[PORT] = ThermalState(port=PORT, theta=0.2, at=Moment(instant=Instant(5.0), boot=0))
     world.begin()
     assert world.station.view(PORT, world.moment()) is not None
     kept = world.run_for_warmth()
@@ -146,7 +146,7 @@ def test_of_what_a_session_and_a_wire_have_left_the_warmer_counts() -> None:
     for theta, other in ((0.1, 0.9), (0.9, 0.1)):
         (record,) = world.journal.records.values()
         later = World(begin=False)
-        later.journal.warmths[PORT] = Warmth(port=PORT, theta=theta, at=later.moment())
+        later.journal.warmths[PORT] = ThermalState(port=PORT, theta=theta, at=later.moment())
         later.begin([replace(record, theta=other, at=later.moment())])
         assert later.run_for_warmth() == pytest.approx(0.9 * math.exp(-60 / 300), abs=0.02)
 

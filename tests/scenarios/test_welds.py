@@ -3,9 +3,9 @@
 import pytest
 
 from chargerd.core.commands import OpenRelay
-from chargerd.core.facts import Clearing, RelayOpenCircuit
+from chargerd.core.facts import RelayOpenCircuit
 from chargerd.core.plan import MeterPlan
-from chargerd.core.session import Source, StopReason
+from chargerd.core.session import Clearing, Source, StopReason
 from chargerd.core.units import BoardId, PortId, Seconds
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chargerd.core.facts import Clearing, LatchesCleared, WiringSuspect
-from chargerd.core.session import Source, StopReason
+from chargerd.core.facts import LatchesCleared, WiringSuspect
+from chargerd.core.session import Clearing, Source, StopReason
 from chargerd.core.units import PortId
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan

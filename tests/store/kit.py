@@ -10,11 +10,10 @@ from typing import Any
 
 from chargerd.contract.ledger import Batch, Body, LedgerEntry, LedgerRow, Owner, RememberedCommand, RowKind
 from chargerd.core.clock import Clock
-from chargerd.core.facts import Clearing, Disabled, Latch
 from chargerd.core.identity import Identity
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.plan import Limits
-from chargerd.core.session import Order, SessionRecord, Source, Warmth
+from chargerd.core.session import Clearing, Disabled, Latch, Order, SessionRecord, Source, ThermalState
 from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, SessionId, WattHours, Watts
 from chargerd.store.journal import NOBODY, Journal
 from chargerd.store.place import Upkeep
@@ -70,8 +69,8 @@ def disabled(holder: str = "A01", reason: str = "a worn plug") -> Disabled:
     return Disabled(holder=PortId(holder), source=Source.LOCAL, reason=reason, since=MOMENT)
 
 
-def warmth(port: str = "A01", theta: float = 0.75) -> Warmth:
-    return Warmth(port=PortId(port), theta=theta, at=MOMENT)
+def warmth(port: str = "A01", theta: float = 0.75) -> ThermalState:
+    return ThermalState(port=PortId(port), theta=theta, at=MOMENT)
 
 
 def entry(body: Body | None = None, *, settlement: bool = False, kind: RowKind = RowKind.EVENT) -> LedgerEntry:

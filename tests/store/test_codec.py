@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.contract.ledger import RememberedCommand, Reply
-from chargerd.core.facts import Latch
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import Latch, SessionRecord
 from chargerd.store.codec import (
     LATCH,
     SESSION,

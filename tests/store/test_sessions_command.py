@@ -11,7 +11,7 @@ from chargerd.cli.chargerctl import main
 from chargerd.contract.ledger import Batch, Body, Json
 from chargerd.control.methods import checked
 from chargerd.control.server import ControlServer, Peer, Responder
-from chargerd.runtime.local.settlements import SLICE, Accounts
+from chargerd.runtime.local.settlements import SLICE, SettlementQueries
 from chargerd.runtime.process.clock import SystemClock
 from tests.store.kit import Opened, connection_of, entry
 
@@ -19,7 +19,7 @@ COUNT = 250
 
 
 class Handler:
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: SettlementQueries) -> None:
         self._accounts = accounts
 
     def call(self, method: str, params: Mapping[str, Json], _peer: Peer, respond: Responder) -> None:
@@ -49,7 +49,9 @@ def chargerctl(tmp_path: Path, opened: Opened) -> Iterator[Callable[..., Result]
     opened.settle()
     crashes: list[BaseException] = []
     path = tmp_path / "ctl.sock"
-    server = ControlServer(path, Handler(Accounts(opened.journal)), clock=SystemClock(), on_crash=crashes.append)
+    server = ControlServer(
+        path, Handler(SettlementQueries(opened.journal)), clock=SystemClock(), on_crash=crashes.append
+    )
     server.start()
     yield lambda *words: CliRunner().invoke(main, ["--socket", str(path), "sessions", *words])
     server.stop()

@@ -55,7 +55,7 @@ WATCH_LEASE = Seconds(6.0)
 """On a board without leases: how long a closed relay may go without being read back closed."""
 
 
-class Phase(StrEnum):
+class RelayPhase(StrEnum):
     """Where a relay stands."""
 
     UNKNOWN = "unknown"
@@ -96,7 +96,7 @@ class RelayWatch:
         self._stagger = plan.stagger
         self._open_tries = open_tries
         self._settling = plan.settling
-        self.phase = Phase.UNKNOWN
+        self.phase = RelayPhase.UNKNOWN
         self.board_lost = False
         self.known = False
         """Whether it has been read, or asked in vain, since the process began: else nothing is known of it yet."""
@@ -129,18 +129,18 @@ class RelayWatch:
 
     def open(self, now: Instant, out: Outbox) -> None:
         """Begin to open; an opening under way goes on."""
-        if self.phase is Phase.OPENING:
+        if self.phase is RelayPhase.OPENING:
             return
-        if self.phase is Phase.OPEN:
+        if self.phase is RelayPhase.OPEN:
             self._forget_leases()  # Whatever closed it was not ours, and gave no lease we know of.
-        self._enter(Phase.OPENING)
+        self._enter(RelayPhase.OPENING)
         self.told_open_at = now
         self._tries = 0
         self._send_open(now, out, RETRY_FIRST)
 
     def close(self, now: Instant, within: Seconds, out: Outbox) -> None:
         """Begin to close; withheld by the bus if it has not gone out `within` seconds."""
-        self._enter(Phase.CLOSING)
+        self._enter(RelayPhase.CLOSING)
         self._forget_leases()
         out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
 
@@ -155,11 +155,11 @@ class RelayWatch:
     def check(self, now: Instant, out: Outbox) -> None:
         """The board is back: open anew what is not held closed by a lease in force, else read back."""
         match self.phase:
-            case Phase.CLOSED:
+            case RelayPhase.CLOSED:
                 out.do(ReadRelay(port=self._port))
-            case Phase.CLOSING:
+            case RelayPhase.CLOSING:
                 pass  # Its write has failed or will; either is reported.
-            case Phase.OPENING:
+            case RelayPhase.OPENING:
                 self._written_at = None
                 self._send_open(now, out, RETRY_FIRST)
             case _:
@@ -168,7 +168,7 @@ class RelayWatch:
     @property
     def closing(self) -> bool:
         """Whether it was told to close, and its bus has not said yet what became of that."""
-        return self.phase is Phase.CLOSING and self.closed_from is None
+        return self.phase is RelayPhase.CLOSING and self.closed_from is None
 
     # What the bus says
 
@@ -201,7 +201,7 @@ class RelayWatch:
     def due(self) -> Instant | None:
         """Return when `wake` has something to do."""
         instants = [self._retry.at] if self._retry else []
-        if self.phase is Phase.CLOSED and self._confirmed_from is not None:
+        if self.phase is RelayPhase.CLOSED and self._confirmed_from is not None:
             instants.append(self._lapse_at())
             if self._renewal_due is not None:
                 instants.append(self._renewal_due)
@@ -209,14 +209,14 @@ class RelayWatch:
 
     def wake(self, now: Instant, out: Outbox) -> Signal | None:
         """Do what has become due: repeat an opening or a read-back, renew the lease, or call it lost."""
-        if self.phase is Phase.CLOSED and self._confirmed_from is not None:
+        if self.phase is RelayPhase.CLOSED and self._confirmed_from is not None:
             if now >= self._lapse_at():
                 return Signal.LEASE_LOST
             if self._renewal_due is not None and now >= self._renewal_due:
                 self._renew(now, out)
         if self._retry is not None and now >= self._retry.at:
             pause = Seconds(min(self._retry.pause * 2, RETRY_MOST))
-            if self.phase is Phase.OPENING and not (self._echoed or self._retry.look):
+            if self.phase is RelayPhase.OPENING and not (self._echoed or self._retry.look):
                 self._send_open(now, out, pause)
             else:
                 self._ask(now, out, pause)
@@ -226,35 +226,35 @@ class RelayWatch:
 
     def _written(self, event: RelayWritten, now: Instant, out: Outbox) -> Signal | None:
         if event.action is RelayAction.OPEN:
-            if self.phase is Phase.OPENING:
+            if self.phase is RelayPhase.OPENING:
                 self._written_at, self._echoed = event.at, True
                 self._ask(now, out, RETRY_FIRST)
             return None
-        if event.action is RelayAction.RENEW and not self._alone and self.phase is not Phase.CLOSED:
+        if event.action is RelayAction.RENEW and not self._alone and self.phase is not RelayPhase.CLOSED:
             return None  # Another relay of its board was renewed, which closes nothing here.
         self._note_sent(event)
         if self._lease is not None:
             self.leased_until = after(event.sent_at, self._lease)
-        if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
+        if event.action is RelayAction.CLOSE and self.phase is RelayPhase.CLOSING:
             self._confirmed_from = self.closed_from = event.sent_at
             self._written_at = event.at
             self._ask(now, out, RETRY_FIRST)
-        elif event.action is RelayAction.RENEW and self.phase is Phase.CLOSED:
+        elif event.action is RelayAction.RENEW and self.phase is RelayPhase.CLOSED:
             self._confirmed_from = event.sent_at
             self._renewal_due = after(event.sent_at, self._renew_every)
         return None
 
     def _not_written(self, event: RelayNotWritten, now: Instant, out: Outbox) -> Signal | None:
         if event.action is RelayAction.OPEN:
-            if event.sent and self.phase is Phase.OPENING:
+            if event.sent and self.phase is RelayPhase.OPENING:
                 self._written_at = event.at  # It may have been carried out all the same: the board knows.
                 out.do(ReadRelay(port=self._port))
             return None
         if event.sent:
             self._note_sent(event)
-        if event.action is RelayAction.CLOSE and self.phase is Phase.CLOSING:
+        if event.action is RelayAction.CLOSE and self.phase is RelayPhase.CLOSING:
             return Signal.NOT_CLOSED
-        if event.action is RelayAction.RENEW and self.phase is Phase.CLOSED:
+        if event.action is RelayAction.RENEW and self.phase is RelayPhase.CLOSED:
             if event.late:
                 return Signal.LEASE_LOST
             if event.sent:
@@ -264,17 +264,17 @@ class RelayWatch:
 
     def _was_read_back(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
         self.read_back = event.closed
-        if self.phase in {Phase.OPENING, Phase.CLOSING} and (
+        if self.phase in {RelayPhase.OPENING, RelayPhase.CLOSING} and (
             self._written_at is None or event.sent_at < self._written_at
         ):
             return None
         match self.phase:
-            case Phase.OPENING:
+            case RelayPhase.OPENING:
                 return self._opening_read(event, now, out)
-            case Phase.CLOSING | Phase.CLOSED:
+            case RelayPhase.CLOSING | RelayPhase.CLOSED:
                 return self._closed_read(event, now)
             case _:
-                if event.closed and self.phase is Phase.OPEN:
+                if event.closed and self.phase is RelayPhase.OPEN:
                     self.open(now, out)
                     return Signal.UNBIDDEN
                 return None
@@ -282,7 +282,7 @@ class RelayWatch:
     def _opening_read(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
         self.known = True  # What was read before its opening had gone out says nothing yet.
         if not event.closed:
-            self._enter(Phase.OPEN)
+            self._enter(RelayPhase.OPEN)
             self.opened_at = event.at
             return Signal.OPENED
         if self._settles_at(self._written_at) > event.sent_at:
@@ -303,8 +303,8 @@ class RelayWatch:
             self._seen_closed_at = event.sent_at
             if self._lease is None:
                 self._confirmed_from = event.sent_at
-            if self.phase is Phase.CLOSING:
-                self.phase = Phase.CLOSED
+            if self.phase is RelayPhase.CLOSING:
+                self.phase = RelayPhase.CLOSED
                 self._renewal_due = self._first_renewal()
                 return Signal.CLOSED
             return None
@@ -325,7 +325,7 @@ class RelayWatch:
         """Ask for the relay's state then."""
         self._retry = _Retry(at, RETRY_FIRST, look=True)
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: RelayPhase) -> None:
         self.phase = phase
         self.told_open_at = None
         self._written_at = None

@@ -1,6 +1,6 @@
 """A relay that says it is open and is not: current still flows. And its opposite: closed, and none ever flows."""
 
-from chargerd.core.metering.seen import Seen
+from chargerd.core.metering.seen import MeterState
 from chargerd.core.plan import PortPlan
 from chargerd.core.session import StopDetail
 from chargerd.core.units import Instant, Seconds, Watts, after
@@ -28,7 +28,7 @@ class Weld:
         self.detail: StopDetail | None = None
         """The figures, once the contact counts as welded."""
 
-    def note(self, seen: Seen, opened_at: Instant | None, beside: float) -> None:
+    def note(self, seen: MeterState, opened_at: Instant | None, beside: float) -> None:
         """Take in that a reading came. `beside` is the power of the other channels of its board, in watts.
 
         `opened_at` is when the relay was read back open; `None` while it may be closed.
@@ -61,7 +61,7 @@ class Weld:
         """Whether the newest reading that counts has shown current and power through the open relay."""
         return self._readings > 0
 
-    def prove(self, seen: Seen) -> StopDetail:
+    def prove(self, seen: MeterState) -> StopDetail:
         """Call the contact welded, by what was shown last."""
         limit = self._plan.protection.weld_current
         self.detail = StopDetail(function="relay_welded", measured=seen.current, limit=limit, unit="a")

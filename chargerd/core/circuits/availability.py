@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import DisableRequested, EnableRequested
-from chargerd.core.facts import Disabled, PortDisabled, PortEnabled
+from chargerd.core.facts import PortDisabled, PortEnabled
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import circuit_of, holder_of
-from chargerd.core.session import Source
+from chargerd.core.session import Disabled, Source
 from chargerd.core.units import PortId
 
 

@@ -10,10 +10,10 @@ from math import isfinite
 
 from chargerd.core.circuits.contactor import Contactor
 from chargerd.core.events import CircuitReading
-from chargerd.core.facts import Latch
 from chargerd.core.metering.pickup import DefiniteTime
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.plan import ADMIT, CircuitPlan, Phase
+from chargerd.core.session import Latch
 from chargerd.core.units import Amps, Instant, Seconds, Watts, after
 
 SHED = 1.0

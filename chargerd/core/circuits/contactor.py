@@ -4,7 +4,7 @@ It closes before the relays below it and opens after them, so that it carries no
 control, or danger is reported, it opens under load.
 """
 
-from chargerd.core.boards.relay import Phase, RelayWatch
+from chargerd.core.boards.relay import RelayPhase, RelayWatch
 from chargerd.core.facts import RelayUnconfirmed
 from chargerd.core.metering.pickup import earliest
 from chargerd.core.outbox import Outbox
@@ -35,14 +35,14 @@ class Contactor:
     @property
     def closed(self) -> bool:
         """Whether it has been read back closed, and holds."""
-        return self.relay.phase is Phase.CLOSED
+        return self.relay.phase is RelayPhase.CLOSED
 
     def settle(self, now: Instant, out: Outbox, *, wanted: bool, loaded: bool, held: bool) -> None:
         """Close or open. `loaded`: a relay below may be closed; `held`: open it whatever is below."""
-        moving = self.relay.phase in {Phase.CLOSING, Phase.CLOSED}
+        moving = self.relay.phase in {RelayPhase.CLOSING, RelayPhase.CLOSED}
         if moving and (held or not (wanted or loaded)):
             self.open(now, out)
-        elif wanted and not held and not self.relay.board_lost and self.relay.phase is Phase.OPEN:
+        elif wanted and not held and not self.relay.board_lost and self.relay.phase is RelayPhase.OPEN:
             self._closed_by = after(now, CLOSE_WITHIN)
             self.relay.close(now, CLOSE_WITHIN, out)
 
@@ -54,7 +54,7 @@ class Contactor:
     def too_slow(self, now: Instant) -> bool:
         """Say whether a closing has come to nothing."""
         late = self._closed_by is not None and now >= self._closed_by
-        return late and self.relay.phase is Phase.CLOSING
+        return late and self.relay.phase is RelayPhase.CLOSING
 
     def unconfirmed_at(self, *, lapses: bool) -> Instant | None:
         """Return when nobody knows any more where it stands; `lapses`: whether its board opens it by itself."""
@@ -69,6 +69,6 @@ class Contactor:
     def due(self, *, lapses: bool) -> Instant | None:
         """Return when it has to be woken."""
         instants = [self.relay.due(), self.unconfirmed_at(lapses=lapses), self.watched_until]
-        if self.relay.phase is Phase.CLOSING:
+        if self.relay.phase is RelayPhase.CLOSING:
             instants.append(self._closed_by)
         return earliest(instants)

@@ -4,11 +4,11 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from chargerd.core.boards.relay import Phase as RelayPhase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.circuits.circuit import PLACES, RELIEVED, Circuit, Sum, on
 from chargerd.core.circuits.share import NO_SHARE, Share
-from chargerd.core.facts import Latch
 from chargerd.core.plan import OVERLOAD, Limits, Phase, StationPlan, holder_of
+from chargerd.core.session import Latch
 from chargerd.core.units import LONG_AGO, CircuitId, Instant, PortId, Seconds, after
 
 BETWEEN_CLOSINGS = Seconds(1.0)

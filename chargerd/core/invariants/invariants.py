@@ -26,7 +26,6 @@ from chargerd.core.facts import (
     CircuitTripped,
     Fact,
     InputTripped,
-    Latch,
     LatchesCleared,
     PortLockedOut,
     PortTripped,
@@ -39,6 +38,7 @@ from chargerd.core.invariants.relay_books import RelayBooks
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import StationPlan, contactor_of, holder_of
+from chargerd.core.session import Latch
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 
 NEVER = Instant(math.inf)

@@ -20,17 +20,15 @@ from chargerd.core.events import (
 )
 from chargerd.core.facts import (
     CircuitTripped,
-    Clearing,
     Fact,
     InputTripped,
-    Latch,
     LatchesCleared,
     PortLockedOut,
     PortTripped,
     SessionEnded,
 )
 from chargerd.core.outbox import Outcome
-from chargerd.core.session import Source
+from chargerd.core.session import Clearing, Latch, Source
 from chargerd.core.units import Instant, PortId, Seconds, SessionId, between
 
 REMEMBERED = 4096

@@ -45,7 +45,7 @@ class Measured:
     frozen: bool = False
 
 
-class Seen:
+class MeterState:
     """The newest values of one port's meter."""
 
     def __init__(self, meter: MeterPlan, protection: Protection) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.commands import Checkpoint, Code, Pace, ReadEnergy, ReplyStatus, SetPace
 from chargerd.core.events import Event, StopRequested
 from chargerd.core.facts import (
@@ -16,7 +16,7 @@ from chargerd.core.port.answers import answer_request, drop_raise, last_words
 from chargerd.core.port.port import Ending, Port, Step
 from chargerd.core.port.rules import AT_REST, GOING_ON, Handler, Reply, always, step_timed_out
 from chargerd.core.protection.session_limits import LONGEST_SESSION
-from chargerd.core.session import Source, StopDetail, StopReason, Warmth
+from chargerd.core.session import Source, StopDetail, StopReason, ThermalState
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.core.view import PortState
 
@@ -119,7 +119,7 @@ def end(
     port.ending = Ending(reason=reason, detail=detail, code=code)
     port.enter(PortState.STOPPING, now)
     port.take_step(Step.OPEN, give_up_at(port, now))
-    if port.relay.phase is Phase.OPEN or unknown:
+    if port.relay.phase is RelayPhase.OPEN or unknown:
         opened(port, now)
     if port.charge is not None and port.charge.charged:
         # Whoever finds it after a crash must not let it go on.
@@ -128,9 +128,9 @@ def end(
 
 def stop_charging(port: Port, now: Moment) -> None:
     """Open the relay, unless it is known to be open. A closing that was written counts, read back or not."""
-    if port.relay.phase is Phase.CLOSING and port.relay.closed_from is not None:
+    if port.relay.phase is RelayPhase.CLOSING and port.relay.closed_from is not None:
         count_from_closing(port)
-    if port.relay.phase is not Phase.OPEN:
+    if port.relay.phase is not RelayPhase.OPEN:
         port.relay.open(now.instant, port.out)
     port.session.image.open()
 
@@ -177,11 +177,11 @@ def finish(port: Port, now: Moment) -> None:
     port.rest(now)
 
 
-def warmth_of(port: Port, now: Moment) -> Warmth | None:
+def warmth_of(port: Port, now: Moment) -> ThermalState | None:
     """Return how warm its wire is, for the journal; `None` for one that is cold and was so before."""
     theta = port.thermal.theta(now.instant)
     was_told, port.warmth_told = port.warmth_told, theta >= WORTH_KEEPING
-    return Warmth(port=port.id, theta=theta, at=now) if was_told or port.warmth_told else None
+    return ThermalState(port=port.id, theta=theta, at=now) if was_told or port.warmth_told else None
 
 
 def count_from_closing(port: Port) -> None:

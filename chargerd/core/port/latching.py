@@ -1,24 +1,16 @@
 """What holds a port open: trips, lock-outs, relays that do not obey, and how latches are cleared."""
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import Event, ResetRequested
-from chargerd.core.facts import (
-    Clearing,
-    Latch,
-    LatchesCleared,
-    PortLockedOut,
-    PortTripped,
-    RelayUnconfirmed,
-    RelayUnexpected,
-)
+from chargerd.core.facts import LatchesCleared, PortLockedOut, PortTripped, RelayUnconfirmed, RelayUnexpected
 from chargerd.core.metering.pickup import reached
 from chargerd.core.moment import Moment
 from chargerd.core.port.answers import answer_request
 from chargerd.core.port.ending import end, finish, stop_charging
 from chargerd.core.port.port import Ending, Port, Step
 from chargerd.core.port.rules import AT_REST, Handler, Reply, always
-from chargerd.core.session import Source, StopDetail, StopReason
+from chargerd.core.session import Clearing, Latch, Source, StopDetail, StopReason
 from chargerd.core.units import Amps, Instant, Seconds, after
 from chargerd.core.view import PortState
 
@@ -211,7 +203,7 @@ def out_of_control(port: Port, now: Moment) -> bool:
         return True
     if port.station.dead_men.lapses(port.plan.relay):
         return False
-    if port.relay.phase is Phase.OPEN:
+    if port.relay.phase is RelayPhase.OPEN:
         return port.shown_open is False  # Only what may be another line's board has called it open.
     if port.relay.board_lost or (port.unconfirmed(now) and port.blind(now)):
         return True
@@ -239,7 +231,7 @@ def undecided_until(port: Port, now: Moment) -> Instant | None:
     """
     relay, seen = port.relay, port.seen
     opened = relay.opened_at
-    if relay.phase is not Phase.OPEN or relay.closed_from is None or opened is None or port.blind(now):
+    if relay.phase is not RelayPhase.OPEN or relay.closed_from is None or opened is None or port.blind(now):
         return None
     shown = after(opened, port.shown_within())
     told = seen.current_at is not None and reached(shown, seen.current_at)

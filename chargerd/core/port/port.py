@@ -11,12 +11,11 @@ from enum import StrEnum
 
 from chargerd.core.boards.dead_men import DeadMen
 from chargerd.core.boards.lines import Lines
-from chargerd.core.boards.relay import Phase, RelayWatch
+from chargerd.core.boards.relay import RelayPhase, RelayWatch
 from chargerd.core.boards.weld import REFRESHES, SETTLING, Weld
 from chargerd.core.circuits.availability import Availability
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.commands import Code
-from chargerd.core.facts import Clearing, Disabled, Latch, Reservation
 from chargerd.core.metering.pickup import Recurring, earliest, reached
 from chargerd.core.metering.thermal import START_BELOW
 from chargerd.core.moment import Moment
@@ -25,7 +24,7 @@ from chargerd.core.plan import Limits, PortPlan
 from chargerd.core.port.charge import Charge
 from chargerd.core.protection.function import Models, Result
 from chargerd.core.protection.image import Verdict
-from chargerd.core.session import SessionRecord, StopDetail, StopReason
+from chargerd.core.session import Clearing, Disabled, Latch, Reservation, SessionRecord, StopDetail, StopReason
 from chargerd.core.units import Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortState, PortView
 
@@ -70,7 +69,7 @@ class Intervention:
 
 
 @dataclass(slots=True, kw_only=True)
-class Surroundings:
+class StationContext:
     """What a port must know of the station it is part of."""
 
     store_writable: bool = True
@@ -100,7 +99,7 @@ class Port:
     """What is known of one port. Whoever changes it is a function that the state table or a handler names."""
 
     def __init__(
-        self, plan: PortPlan, station: Surroundings, out: Outbox, now: Moment, latches: tuple[Latch, ...]
+        self, plan: PortPlan, station: StationContext, out: Outbox, now: Moment, latches: tuple[Latch, ...]
     ) -> None:
         self.plan = plan
         self.id = plan.id
@@ -193,7 +192,7 @@ class Port:
             self.enter(PortState.LOCKED_OUT, now)
         elif self.latches or self.circuits.latched(self.id):
             self.enter(PortState.TRIPPED, now)
-        elif self.relay.phase is not Phase.OPEN:
+        elif self.relay.phase is not RelayPhase.OPEN:
             self.enter(PortState.UNKNOWN, now)
         elif self.disabled() is not None:
             self.enter(PortState.DISABLED, now)
@@ -243,7 +242,7 @@ class Port:
             Code.RESERVED: self.kept_for_another(session, now),
             Code.LINE_CHANGED: self.station.lines.changed(self.id),
             Code.BOARD_LOST: self.relay.board_lost
-            or (self._at_rest and self.relay.known and self.relay.phase is not Phase.OPEN)
+            or (self._at_rest and self.relay.known and self.relay.phase is not RelayPhase.OPEN)
             or (circuits.unguarded(self.id) and not unread),
             Code.METER_STALE: (self.meter_known and not self.seen.alive(now.instant)) or self.frozen.dead,
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
@@ -352,7 +351,7 @@ class Port:
                 fresh=fresh,
                 frozen=self.frozen.flagged,
                 voltage=voltage,
-                moved_at=self.relay.opened_at if self.relay.phase is Phase.OPEN else self.relay.closed_from,
+                moved_at=self.relay.opened_at if self.relay.phase is RelayPhase.OPEN else self.relay.closed_from,
             ),
             latches=tuple(self.latches),
             blocked_by=self.obstacles(now),

@@ -7,7 +7,7 @@ becomes no measurement, it is counted, and somebody hears of it.
 from collections.abc import Iterable, Iterator
 from math import isfinite
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.events import MeterFault, MeterReading, TemperatureReading
 from chargerd.core.facts import (
     EnergyEstimated,
@@ -60,7 +60,7 @@ def take_in_contact(port: Port, reading: MeterReading, others: tuple[Port, ...],
     if reading.current is not None:
         current = Amps(abs(reading.current))
         port.thermal.note(current, port.plan.limits.current, reading.at)
-    opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
+    opened = port.relay.opened_at if port.relay.phase is RelayPhase.OPEN else None
     beside = sum(other.seen.power or 0.0 for other in others) if others else 0.0
     # A frozen meter goes on showing what flowed before its relay opened: no weld, nor is what is explained.
     blind = port.frozen.dead or explained

@@ -7,12 +7,13 @@ nobody costs more than one that has to be reserved again; and whoever reserved i
 
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import ReserveRequested
-from chargerd.core.facts import PortReserved, Reservation
+from chargerd.core.facts import PortReserved
 from chargerd.core.moment import Moment
 from chargerd.core.port.admission import blocked, end_reservation, expire_reservation
 from chargerd.core.port.answers import answer_request
 from chargerd.core.port.port import Port
 from chargerd.core.port.rules import Handler, Reply, always
+from chargerd.core.session import Reservation
 from chargerd.core.view import PortState
 
 

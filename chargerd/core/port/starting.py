@@ -6,7 +6,7 @@ the guards once more, and its turn.
 
 from collections.abc import Callable
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.circuits.tree import BETWEEN_CLOSINGS
 from chargerd.core.commands import Checkpoint, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
 from chargerd.core.events import (
@@ -233,7 +233,7 @@ def may_close(port: Port, now: Moment) -> bool:
         and not port.relay.board_lost
         and port.station.lines.steady(port.id)
         and port.station.store_writable
-        and port.relay.phase is Phase.OPEN
+        and port.relay.phase is RelayPhase.OPEN
         and port.seen.fresh(now.instant)
         and not port.mains.out(now.instant)
     )

@@ -1,6 +1,6 @@
 """A port's suspension: its relay open, its session waiting for a reason to go away, and its return."""
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.commands import Pace, SetPace
 from chargerd.core.events import Event
 from chargerd.core.facts import (
@@ -16,7 +16,7 @@ from chargerd.core.port.port import Port
 from chargerd.core.port.resuming import PROOF_WITHIN, Outlook, outlook
 from chargerd.core.port.starting import begin_sequence, ready
 from chargerd.core.protection.function import Result
-from chargerd.core.session import SessionRecord, StopDetail, StopReason, Warmth
+from chargerd.core.session import SessionRecord, StopDetail, StopReason, ThermalState
 from chargerd.core.units import Seconds, after, between
 from chargerd.core.view import PortState
 
@@ -84,7 +84,7 @@ def recovered(port: Port, _event: Event, now: Moment) -> bool:
 def restored(port: Port, now: Moment) -> bool:
     """Say whether the relay is open, its board there, and two readings agree: good news needs two."""
     return (
-        port.relay.phase is Phase.OPEN
+        port.relay.phase is RelayPhase.OPEN
         and not port.relay.board_lost
         and port.station.lines.recognised(port.id)
         and port.station.store_writable
@@ -186,7 +186,7 @@ def end_by_outage(port: Port, now: Moment) -> None:
 # After an outage of the gateway
 
 
-def take_up_warmth(port: Port, warmth: Warmth, now: Moment) -> None:
+def take_up_warmth(port: Port, warmth: ThermalState, now: Moment) -> None:
     """Take up a wire's thermal image where the journal left it."""
     theta = cooled(warmth.theta, passed(warmth.at, now))
     port.thermal.restore(max(theta, port.thermal.theta(now.instant)), now.instant)

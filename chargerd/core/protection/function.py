@@ -12,7 +12,7 @@ from typing import ClassVar
 from chargerd.core.events import MeterReading
 from chargerd.core.metering.frozen import Frozen
 from chargerd.core.metering.level import Level
-from chargerd.core.metering.seen import Counted, Seen
+from chargerd.core.metering.seen import Counted, MeterState
 from chargerd.core.metering.shape import Shape
 from chargerd.core.metering.temperature import Heat
 from chargerd.core.metering.thermal import Thermal
@@ -40,7 +40,7 @@ class Result(StrEnum):
 class Models:
     """What is known of a port whichever session it has: a wire does not cool down because a session ends."""
 
-    seen: Seen
+    seen: MeterState
     thermal: Thermal
     heat: Heat
     mains: Mains
@@ -50,7 +50,7 @@ class Models:
     def of(cls, plan: PortPlan) -> "Models":
         """Return those of a port of which nothing is known yet."""
         return cls(
-            seen=Seen(plan.meter, plan.protection),
+            seen=MeterState(plan.meter, plan.protection),
             thermal=Thermal(),
             heat=Heat(plan.protection),
             mains=Mains(plan.protection),
@@ -68,7 +68,7 @@ class Protected:
     """The port's, not the session's; no default, lest a session go by others."""
     totals: Totals
     started_at: Instant
-    seen: Seen = field(init=False)
+    seen: MeterState = field(init=False)
     """That of `models`, which is looked at all the time."""
     level: Level = field(default_factory=Level)
     shape: Shape = field(init=False)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from chargerd.core.events import MeterReading
-from chargerd.core.facts import Clearing, PortAlarm, PowerJumped
+from chargerd.core.facts import PortAlarm, PowerJumped
 from chargerd.core.metering.seen import Counted
 from chargerd.core.metering.totals import Totals
 from chargerd.core.protection.function import Function, Protected, Result
 from chargerd.core.protection.table import FUNCTIONS
-from chargerd.core.session import Order, SessionRecord, StopDetail, StopReason
+from chargerd.core.session import Clearing, Order, SessionRecord, StopDetail, StopReason
 from chargerd.core.units import Instant, Watts
 
 NOTHING = Counted(current=False, power=False)

@@ -8,7 +8,7 @@ below the curves of IEC 60898-1.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chargerd.core.facts import Clearing, PortAlarm, PowerJumped
+from chargerd.core.facts import PortAlarm, PowerJumped
 from chargerd.core.plan import Protection
 from chargerd.core.protection.charge_end import Full, NoLoad, Unplugged
 from chargerd.core.protection.function import Function, Result
@@ -20,7 +20,7 @@ from chargerd.core.protection.reverse_power import ReversePower
 from chargerd.core.protection.session_limits import DurationLimit, EnergyLimit
 from chargerd.core.protection.temperature import PortTemperature
 from chargerd.core.protection.voltage import Overvoltage, Undervoltage
-from chargerd.core.session import StopReason
+from chargerd.core.session import Clearing, StopReason
 
 
 @dataclass(frozen=True, slots=True)

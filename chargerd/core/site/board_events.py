@@ -6,7 +6,7 @@ shown of them counts for nothing until the line is itself again.
 
 from collections.abc import Iterable, Mapping
 
-from chargerd.core.boards.relay import Phase, Signal
+from chargerd.core.boards.relay import RelayPhase, Signal
 from chargerd.core.commands import Code
 from chargerd.core.events import (
     BoardEvent,
@@ -30,7 +30,7 @@ from chargerd.core.facts import (
 from chargerd.core.metering.pickup import Recurring
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.port import Intervention, Port, Surroundings
+from chargerd.core.port.port import Intervention, Port, StationContext
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.table import react
 from chargerd.core.session import StopDetail, StopReason
@@ -44,7 +44,7 @@ class BoardEvents:
     """Takes in what is told of boards and lines."""
 
     def __init__(
-        self, station: Surroundings, ports: Mapping[PortId, Port], contactors: Contactors, out: Outbox
+        self, station: StationContext, ports: Mapping[PortId, Port], contactors: Contactors, out: Outbox
     ) -> None:
         self._station = station
         self._ports = ports
@@ -111,7 +111,7 @@ def note_shown(port: Port, event: RelayReadBack) -> None:
         return
     if event.closed:
         port.shown_open = False
-    elif port.relay.phase is Phase.OPEN and not port.shown_open:
+    elif port.relay.phase is RelayPhase.OPEN and not port.shown_open:
         port.shown_open, port.shown_open_at = True, event.sent_at
 
 

@@ -6,18 +6,18 @@ with it.
 
 from collections.abc import Mapping
 
-from chargerd.core.boards.relay import Phase, Signal
+from chargerd.core.boards.relay import RelayPhase, Signal
 from chargerd.core.circuits.circuit import Circuit
 from chargerd.core.circuits.contactor import Contactor
 from chargerd.core.events import BoardBack, BoardLost, RelayEvent
-from chargerd.core.facts import CircuitTripped, Clearing, RelayUnexpected
+from chargerd.core.facts import CircuitTripped, RelayUnexpected
 from chargerd.core.metering.pickup import earliest, reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import StationPlan, contactor_of
 from chargerd.core.port.latching import out_of_control, undecided_until
-from chargerd.core.port.port import Port, Surroundings
-from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.port.port import Port, StationContext
+from chargerd.core.session import Clearing, StopDetail, StopReason
 from chargerd.core.site.sharing import needs_power
 from chargerd.core.site.trips import Trips
 from chargerd.core.units import Instant, PortId
@@ -26,7 +26,7 @@ from chargerd.core.units import Instant, PortId
 class Contactors:
     """What watches and switches them."""
 
-    def __init__(self, plan: StationPlan, station: Surroundings, trips: Trips, out: Outbox) -> None:
+    def __init__(self, plan: StationPlan, station: StationContext, trips: Trips, out: Outbox) -> None:
         self._station = station
         self._circuits = station.circuits
         self._trips = trips
@@ -115,7 +115,7 @@ class Contactors:
 
     def _needs_above(self, port: Port, now: Moment) -> bool:
         """Say whether a port may carry current still, or whose current it is has to be seen first."""
-        may_carry = port.relay.phase is not Phase.OPEN and not port.unconfirmed(now)
+        may_carry = port.relay.phase is not RelayPhase.OPEN and not port.unconfirmed(now)
         return may_carry or (port.id in self._station.suspects and not self._station.leaving)
 
     def _cut_off(self, circuit: Circuit, culprit: Port, now: Moment) -> list[Port]:

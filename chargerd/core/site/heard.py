@@ -23,7 +23,7 @@ from chargerd.core.events import (
     UnsafeRequest,
     UpdateRequested,
 )
-from chargerd.core.facts import CircuitTripped, Clearing, Fact, InputTripped, PortLockedOut, PortTripped
+from chargerd.core.facts import CircuitTripped, Fact, InputTripped, PortLockedOut, PortTripped
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import exceeds, holder_of
 from chargerd.core.port.admission import own_limits
@@ -31,7 +31,7 @@ from chargerd.core.port.answers import answer_request
 from chargerd.core.port.ending import nameless
 from chargerd.core.port.limits import named
 from chargerd.core.port.port import Port
-from chargerd.core.session import Source
+from chargerd.core.session import Clearing, Source
 from chargerd.core.units import CommandId, PortId, SessionId
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from chargerd.core.circuits.inputs import InputBoard, Inputs
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.events import InputsNotRead, InputsRead
-from chargerd.core.facts import Clearing, InputsBack, InputsLost, InputTripped
+from chargerd.core.facts import InputsBack, InputsLost, InputTripped
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import InputPlan
 from chargerd.core.port.port import Port
-from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.session import Clearing, StopDetail, StopReason
 from chargerd.core.site.trips import Trips
 from chargerd.core.units import CircuitId, Instant
 

@@ -16,7 +16,7 @@ from chargerd.core.events import (
 from chargerd.core.facts import Fact
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.port import Port, Surroundings
+from chargerd.core.port.port import Port, StationContext
 from chargerd.core.port.table import ask
 from chargerd.core.site.heard import Heard
 from chargerd.core.site.supply import Supply
@@ -26,7 +26,7 @@ from chargerd.core.units import PortId
 class Requests:
     """Takes in requests, and answers those that no port takes."""
 
-    def __init__(self, station: Surroundings, ports: Mapping[PortId, Port], supply: Supply, out: Outbox) -> None:
+    def __init__(self, station: StationContext, ports: Mapping[PortId, Port], supply: Supply, out: Outbox) -> None:
         self._station = station
         self._ports = ports
         self._supply = supply

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.circuits.circuit import SHED, Circuit
 from chargerd.core.circuits.share import Share, drawn, ordered, settled, whole
 from chargerd.core.commands import Code
@@ -11,7 +11,7 @@ from chargerd.core.facts import CircuitShed
 from chargerd.core.metering.pickup import earliest, reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
-from chargerd.core.port.port import Intervention, Port, Step, Surroundings
+from chargerd.core.port.port import Intervention, Port, StationContext, Step
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.suspending import may_return
 from chargerd.core.port.table import react
@@ -31,7 +31,7 @@ def needs_power(port: Port) -> bool:
 
 def share_of(port: Port, now: Instant) -> Share:
     """Return what a port takes of its circuits."""
-    seen, closed = port.seen, port.relay.phase is not Phase.OPEN
+    seen, closed = port.seen, port.relay.phase is not RelayPhase.OPEN
     if closed and not seen.fresh(now):
         return whole(port.limits)
     current, power = seen.current or Amps(0.0), seen.power or Watts(0.0)
@@ -47,7 +47,7 @@ def share_of(port: Port, now: Instant) -> Share:
 class Sharing:
     """The loads of all circuits that have something to keep to."""
 
-    def __init__(self, station: Surroundings, ports: Mapping[PortId, Port], trips: Trips, out: Outbox) -> None:
+    def __init__(self, station: StationContext, ports: Mapping[PortId, Port], trips: Trips, out: Outbox) -> None:
         self._station = station
         self._circuits = station.circuits
         self._ports = ports
@@ -116,7 +116,7 @@ class Sharing:
         closed = [
             port
             for port in self._below[circuit.plan.id]
-            if needs_power(port) and port.relay.phase is not Phase.OPEN
+            if needs_power(port) and port.relay.phase is not RelayPhase.OPEN
         ]
         # By this boot's clock: a session that has come through a reboot was begun on another. Who was shed before
         # comes after who was not, or the newest would be shed again each time it comes back.

@@ -20,7 +20,7 @@ from chargerd.core.metering.pickup import earliest
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import StationPlan, holder_of
-from chargerd.core.port.port import Port, Surroundings
+from chargerd.core.port.port import Port, StationContext
 from chargerd.core.site.contactors import Contactors
 from chargerd.core.site.input_guard import InputGuard
 from chargerd.core.site.sharing import Sharing
@@ -34,7 +34,7 @@ class Supply:
     """All circuits of a station with what watches and switches them."""
 
     def __init__(
-        self, plan: StationPlan, station: Surroundings, ports: dict[PortId, Port], out: Outbox, now: Moment
+        self, plan: StationPlan, station: StationContext, ports: dict[PortId, Port], out: Outbox, now: Moment
     ) -> None:
         self._station = station
         self._circuits = station.circuits

@@ -6,12 +6,12 @@ sessions wait for the circuit.
 
 from collections.abc import Callable, Mapping
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.circuits.circuit import Circuit
 from chargerd.core.circuits.tree import Circuits
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import DeadlineReached, ResetRequested
-from chargerd.core.facts import Clearing, Latch, LatchesCleared
+from chargerd.core.facts import LatchesCleared
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import holder_of
@@ -19,7 +19,7 @@ from chargerd.core.port.latching import NOTHING_HELD, clears
 from chargerd.core.port.port import Intervention, Port
 from chargerd.core.port.rules import Trigger
 from chargerd.core.port.table import react
-from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.session import Clearing, Latch, StopDetail, StopReason
 from chargerd.core.units import CircuitId, PortId
 
 Danger = Callable[[CircuitId, str], tuple[str, ...]]
@@ -45,7 +45,10 @@ class Trips:
         for port in below:
             port.intervention = Intervention(reason=reason, detail=detail, code=Code.LATCHED)
             react(port, Trigger.CIRCUIT_TRIP, DeadlineReached(), now)
-        if circuit.contactor is not None and circuit.contactor.relay.phase not in {Phase.OPEN, Phase.OPENING}:
+        if circuit.contactor is not None and circuit.contactor.relay.phase not in {
+            RelayPhase.OPEN,
+            RelayPhase.OPENING,
+        }:
             circuit.contactor.open(now.instant, self._out)
         return list(below)
 

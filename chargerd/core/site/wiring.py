@@ -8,16 +8,16 @@ wrong cannot be told from here. If it stays, the open one carries it by itself: 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chargerd.core.boards.relay import Phase
+from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.commands import Pace, SetPace
 from chargerd.core.events import MeterReading
-from chargerd.core.facts import Clearing, Latch, LatchesCleared, PortTripped, WiringSuspect
+from chargerd.core.facts import LatchesCleared, PortTripped, WiringSuspect
 from chargerd.core.metering.pickup import reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.port.latching import BEYOND_CONTROL, lock_out_unconfirmed, trip_with
-from chargerd.core.port.port import Port, Surroundings
-from chargerd.core.session import StopDetail, StopReason
+from chargerd.core.port.port import Port, StationContext
+from chargerd.core.session import Clearing, Latch, StopDetail, StopReason
 from chargerd.core.units import Amps, Instant, PortId, Seconds, Watts, after
 from chargerd.core.view import PortState
 
@@ -43,7 +43,7 @@ class _Suspicion:
 class Wiring:
     """Watches all ports of a site for current that shows on the wrong one."""
 
-    def __init__(self, ports: Mapping[PortId, Port], station: Surroundings, out: Outbox) -> None:
+    def __init__(self, ports: Mapping[PortId, Port], station: StationContext, out: Outbox) -> None:
         self._ports = ports
         self._station = station
         self._out = out
@@ -66,7 +66,7 @@ class Wiring:
         """Take in a reading that the port's image has taken in."""
         if event.power is not None and abs(event.power) >= NOTHING:
             self._drew_at[port.id] = event.at
-        opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
+        opened = port.relay.opened_at if port.relay.phase is RelayPhase.OPEN else None
         # What a meter may still show from before the opening is no load of an open port.
         shown = opened is not None and _since(port, after(opened, port.shown_within()))
         if not (shown and _loaded(port)):
@@ -104,7 +104,7 @@ class Wiring:
         """Say whether a port carries a load of its own, or nothing any more, since an instant."""
         seen = port.seen
         shown = seen.power_at is not None and seen.power_at >= since and (seen.power or 0.0) >= NOTHING
-        return shown or port.relay.phase is not Phase.CLOSED
+        return shown or port.relay.phase is not RelayPhase.CLOSED
 
     def _idle_from(self, port: Port, other: Port) -> Instant | None:
         """Return since when a closed port may carry what an open one shows: its closing, or the other's opening.
@@ -157,7 +157,7 @@ class Wiring:
     def _settle(self, suspicion: _Suspicion, now: Moment) -> list[Port]:
         """Hold both, unless the current stays and the rule of welds finds the other one welded."""
         port, other = suspicion.port, suspicion.other
-        opened = port.relay.opened_at if port.relay.phase is Phase.OPEN else None
+        opened = port.relay.opened_at if port.relay.phase is RelayPhase.OPEN else None
         told = (
             opened is not None
             and _since(other, after(opened, other.shown_within()))

@@ -2,9 +2,8 @@
 
 from chargerd.contract.ledger import Recovery, RememberedCommand
 from chargerd.core.commands import ReplyStatus
-from chargerd.core.facts import Clearing, Latch
 from chargerd.core.plan import Limits, StationPlan, holder_of
-from chargerd.core.session import Order, SessionRecord, StopDetail
+from chargerd.core.session import Clearing, Latch, Order, SessionRecord, StopDetail
 from chargerd.core.units import CommandId, PortId
 
 

@@ -15,7 +15,7 @@ from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, after
 from chargerd.core.view import CircuitView, PortView
-from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handler import CommandHandler
 from chargerd.runtime.commands.handlers import HANDLERS, Given, Reader
 from chargerd.runtime.commands.memory import Respond
 from chargerd.runtime.reporting.watcher import Every
@@ -30,7 +30,7 @@ LOAD_EVERY = Seconds(60.0)
 class Backend:
     """Publishes what changes, and brings commands to the desk."""
 
-    def __init__(self, *, link: "MqttLink", desk: Desk, clock: Clock, reading_interval: Seconds) -> None:
+    def __init__(self, *, link: "MqttLink", desk: CommandHandler, clock: Clock, reading_interval: Seconds) -> None:
         self._link = link
         self._desk = desk
         self._clock = clock

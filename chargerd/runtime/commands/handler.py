@@ -39,7 +39,7 @@ Received: TypeAlias = Callable[[], None]
 """Called when a command's id is durable, or cannot be made so: whoever has brought it may forget it."""
 
 
-class Desk:
+class CommandHandler:
     """Where commands come in and answers go out. Thread-safe; calls nobody while it holds its lock."""
 
     def __init__(

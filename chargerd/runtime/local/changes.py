@@ -14,7 +14,7 @@ from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortView
-from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handler import CommandHandler
 from chargerd.runtime.commands.orders import fresh_id, update_of
 from chargerd.runtime.engine import Engine
 
@@ -30,7 +30,7 @@ class Changes:
     def __init__(
         self,
         engine: Engine,
-        desk: Desk,
+        desk: CommandHandler,
         clock: Clock,
         find: Callable[[Fields, Responder], PortView | None],
     ) -> None:

@@ -13,12 +13,12 @@ from chargerd.core.events import StartRequested, StopRequested
 from chargerd.core.session import Source
 from chargerd.core.units import PortId, SessionId
 from chargerd.core.view import PortView
-from chargerd.runtime.commands.handler import Desk
+from chargerd.runtime.commands.handler import CommandHandler
 from chargerd.runtime.commands.orders import fresh_id
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.local.changes import Changes, expiry, limits_of, nobody, replying
 from chargerd.runtime.local.lines import Lines
-from chargerd.runtime.local.settlements import Accounts
+from chargerd.runtime.local.settlements import SettlementQueries
 
 Fields = Mapping[str, Json]
 
@@ -30,11 +30,11 @@ class LocalHandler:
         self,
         *,
         engine: Engine,
-        desk: Desk,
+        desk: CommandHandler,
         clock: Clock,
         port_state: Callable[[PortView], dict[str, Json]],
         status: Callable[[], dict[str, Json]],
-        accounts: Accounts,
+        accounts: SettlementQueries,
         lines: Lines,
         audit: Callable[[EventBody], None],
         others: Mapping[str, Callable[[Fields, Responder], None]] = MappingProxyType({}),

@@ -18,7 +18,7 @@ LIMIT = 50
 """How many settlements are listed unless another number is asked for."""
 
 
-class JournalForAccounts(Protocol):
+class JournalForSettlements(Protocol):
     """What this needs of the journal."""
 
     def history(
@@ -30,10 +30,10 @@ class JournalForAccounts(Protocol):
         """Deliver how many settlements were looked at, whether that is all, and what is wrong with them."""
 
 
-class Accounts:
+class SettlementQueries:
     """The methods `sessions`, `session` and `verify`. Never blocks."""
 
-    def __init__(self, journal: JournalForAccounts) -> None:
+    def __init__(self, journal: JournalForSettlements) -> None:
         self._journal = journal
         self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
             "sessions": self._list,
@@ -80,7 +80,7 @@ class _Search:
 
     def __init__(
         self,
-        journal: JournalForAccounts,
+        journal: JournalForSettlements,
         respond: Responder,
         *,
         most: int,

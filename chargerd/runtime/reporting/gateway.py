@@ -17,7 +17,7 @@ from chargerd.runtime.reporting.health import Watched
 from chargerd.store.journal import Journal
 
 
-class Portrait:
+class GatewayState:
     """Answers with bodies as they go out; every answer is of now."""
 
     def __init__(

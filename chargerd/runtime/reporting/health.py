@@ -53,7 +53,7 @@ class Watched(Protocol):
         """Return the boards that are not known to have the settings their dead-man needs."""
 
 
-class LinkForVitals(Protocol):
+class LinkForHealth(Protocol):
     """Where it is told."""
 
     def board_state(self, board: str, body: Body) -> None:
@@ -63,13 +63,13 @@ class LinkForVitals(Protocol):
         """Publish the gateway's health."""
 
 
-class Vitals:
+class HealthReporter:
     """A listener of the onlooker: boards whenever they change, the gateway's health once a minute."""
 
     def __init__(
         self,
         *,
-        link: LinkForVitals,
+        link: LinkForHealth,
         boards: Mapping[BoardId, Board],
         buses: Sequence[Watched],
         folder: Path,

@@ -10,10 +10,8 @@ from chargerd.contract.payloads import Severity
 from chargerd.core.commands import Checkpoint
 from chargerd.core.facts import (
     CircuitTripped,
-    Disabled,
     Fact,
     InputTripped,
-    Latch,
     LatchesCleared,
     PortDisabled,
     PortEnabled,
@@ -26,7 +24,7 @@ from chargerd.core.facts import (
     SessionUpdated,
 )
 from chargerd.core.moment import Moment
-from chargerd.core.session import SessionRecord
+from chargerd.core.session import Disabled, Latch, SessionRecord
 from chargerd.core.units import PortId, SessionId
 from chargerd.runtime.engine import JournalLike
 
@@ -40,7 +38,7 @@ LEVELS: Mapping[Severity, log.Level] = {
 }
 
 
-class Scribe:
+class FactRecorder:
     """Writes down what happened. The facts of one event are one transaction, kept and tried again if it fails."""
 
     def __init__(self, journal: JournalLike, entry_of: EntryOf, nudge: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ def signature(view: PortView) -> Signature:
     return (view.state, view.since, view.relay_closed, *why, session, *seen)
 
 
-class Onlooker:
+class PortWatcher:
     """Takes snapshots each second, and at once when nudged; tells listeners all views and which have changed."""
 
     def __init__(
