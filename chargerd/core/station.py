@@ -44,7 +44,7 @@ from chargerd.core.port.rules import Trigger
 from chargerd.core.port.suspending import take_up
 from chargerd.core.port.table import react
 from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
-from chargerd.core.site.board_events import BoardEvents, BoardNews, note_shown, of_another_line
+from chargerd.core.site.board_events import BoardEvents, BoardNews, take_shown, of_another_line
 from chargerd.core.site.flapping import Flaps
 from chargerd.core.site.requests import Requests
 from chargerd.core.site.rounds import Rounds
@@ -207,7 +207,7 @@ class Station:
             case DeadlineReached():
                 pass
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
-                return self._supply.note(event, now)
+                return self._supply.take_in(event, now)
             case StoreChanged():
                 self._store(event)
             case ShutdownRequested():
@@ -234,7 +234,7 @@ class Station:
                 if event.energy is not None and not self._surroundings.lines.steady(port.id):
                     event = replace(event, energy=None)  # Another one's meter may have counted it.
                 readings.take_in(port, event, self._neighbours[port.id])
-                self._wiring.note(port, event)
+                self._wiring.take_in(port, event)
                 readings.take_in_contact(port, event, self._beside[port.id], explained=self._wiring.explains(port))
                 react(port, Trigger.READING, event, now)
             case MeterReading() | MeterFault():
@@ -255,9 +255,9 @@ class Station:
             react(port, trigger, event, now)
 
     def _signal(self, port: Port, event: RelayEvent, now: Moment) -> Signal | None:
-        signal = port.relay.note(event, now.instant, self._out)
+        signal = port.relay.take_in(event, now.instant, self._out)
         if isinstance(event, RelayReadBack):
-            note_shown(port, event)
+            take_shown(port, event)
         steady = self._surroundings.lines.steady(port.id)
         return signal if steady else of_another_line(signal)
 

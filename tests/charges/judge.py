@@ -47,7 +47,7 @@ def watch(charge: Charge) -> Said:
     session.totals.close(Instant(0.0))
     for at, watts in charge.readings():
         power = Watts(watts)
-        image.note(MeterReading(port=PORT, at=Instant(at), power=power, current=Amps(watts / 225)))
+        image.take_in(MeterReading(port=PORT, at=Instant(at), power=power, current=Amps(watts / 225)))
         verdict = image.judge(Instant(at))
         if verdict is not None:
             end = image.shape.end

@@ -152,13 +152,13 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.readings",
-        "port.thermal.note(current, port.plan.limits.current, reading.at)",
-        "port.thermal.note(current, port.limits.current, reading.at)",
+        "port.thermal.take_in(current, port.plan.limits.current, reading.at)",
+        "port.thermal.take_in(current, port.limits.current, reading.at)",
         _OVER + "test_warmth_by_the_orders_limit_is_no_warmth_of_the_wire",
     ),
     Bend(
         "protection.overcurrent",
-        "self._ordered.note(Amps(abs(reading.current)), self._on.order.limits.current, reading.at)",
+        "self._ordered.take_in(Amps(abs(reading.current)), self._on.order.limits.current, reading.at)",
         "pass",
         _OVER + "test_warmth_by_the_orders_limit_is_no_warmth_of_the_wire",
     ),

@@ -61,14 +61,14 @@ BOARD_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "site.board_events",
-        "port.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))",
+        "port.relay.board_seen(now.instant, self._out, lost=isinstance(event, BoardLost))",
         "port.relay.board_lost = isinstance(event, BoardLost)",
         _BACK_OPENING,
         ("A01",),
     ),
     Bend(
         "site.contactors",
-        "contactor.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))",
+        "contactor.relay.board_seen(now.instant, self._out, lost=isinstance(event, BoardLost))",
         "contactor.relay.board_lost = isinstance(event, BoardLost)",
         _RELAYS + "test_an_open_relay_is_opened_anew_on_a_board_that_is_back",
         ("contactor/shed",),

@@ -113,7 +113,7 @@ class Load:
     energy: float = 5000.0
     """Watt-hours the meter has counted in its life."""
 
-    def note(self, now: float, *, closed: bool) -> None:
+    def take_in(self, now: float, *, closed: bool) -> None:
         """Write down what flows from now on."""
         then, _, watts = self.trace[-1]
         self.energy += watts * (now - then) / 3600.0
@@ -430,7 +430,7 @@ class Plant(LogBook):
         contact.closed = now_closed
         contact.edges.append((self.now, now_closed, by))
         for each in self.loads if port in self.switched else [port]:
-            self.loads[each].note(self.now, closed=self.energised(each))
+            self.loads[each].take_in(self.now, closed=self.energised(each))
         self.write(port, f"contact {'closed' if now_closed else 'open'}")
         self.watch((port, now_closed, by))
 

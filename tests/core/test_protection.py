@@ -47,7 +47,7 @@ def picks_up(image: Image, at: float) -> str | None:
 
 def test_nothing_is_found_on_an_open_relay() -> None:
     open_relay = image()
-    open_relay.note(reading(1.0, 30.0, 9000.0))
+    open_relay.take_in(reading(1.0, 30.0, 9000.0))
     assert OvercurrentInstant(open_relay).finding(Instant(1.0)) is None
     assert Overpower(open_relay).finding(Instant(1.0)) is None
     assert MeterStale(open_relay).finding(Instant(100.0)) is None
@@ -70,8 +70,8 @@ def test_the_orders_own_warmth_is_looked_at_in_time() -> None:
     closed.order = replace(closed.order, limits=replace(closed.order.limits, current=Amps(2.0)))
     ordered = Thermal()
     for at in range(0, 900, 2):
-        closed.note(reading(at, 2.19, 100.0))
-        ordered.note(Amps(2.19), Amps(2.0), Instant(at))
+        closed.take_in(reading(at, 2.19, 100.0))
+        ordered.take_in(Amps(2.19), Amps(2.0), Instant(at))
         if (ordered.reaches_one_at() or 0.0) < at + 3.0:
             break
     assert closed.due() == ordered.reaches_one_at()
@@ -82,17 +82,17 @@ def test_an_alarm_that_opens_nothing_is_never_due() -> None:
         closed = image(Protection(reverse_power_trips=trips))
         closed.close(Instant(0.0))
         for at in range(0, 9, 2):
-            closed.note(reading(at, 0.5, -30.0))
+            closed.take_in(reading(at, 0.5, -30.0))
         assert (closed.due() == Instant(10.0)) is trips, "nobody would ask it then: it would be due for ever"
 
 
 def test_what_was_read_before_the_closing_counts_for_nothing() -> None:
     closed = image()
     closed.close(Instant(10.0))
-    closed.note(reading(9.9, 6.0, 1200.0))
+    closed.take_in(reading(9.9, 6.0, 1200.0))
     assert not closed.loaded
-    closed.note(reading(10.1, 6.0, 1200.0))
-    closed.note(reading(10.6, 6.0, 1200.0))
+    closed.take_in(reading(10.1, 6.0, 1200.0))
+    closed.take_in(reading(10.6, 6.0, 1200.0))
     assert picks_up(closed, 13.09) is None, "10.1 and not 9.9 is when the three seconds began"
     assert picks_up(closed, 13.1) == "overcurrent_definite"
 
@@ -112,13 +112,13 @@ def test_a_function_may_be_told_what_it_has_nothing_to_do_with(row: Row) -> None
 def test_what_was_picked_up_is_forgotten_with_the_opening() -> None:
     closed = image()
     closed.close(Instant(10.0))
-    closed.note(reading(10.1, 6.0, 1200.0))
-    closed.note(reading(10.6, 6.0, 1200.0))
+    closed.take_in(reading(10.1, 6.0, 1200.0))
+    closed.take_in(reading(10.6, 6.0, 1200.0))
     assert picks_up(closed, 13.1) == "overcurrent_definite"
     closed.open()
     assert picks_up(closed, 20.0) is None
     closed.close(Instant(21.0))
-    closed.note(reading(21.1, 1.0, 100.0))
+    closed.take_in(reading(21.1, 1.0, 100.0))
     assert picks_up(closed, 21.1) is None
 
 
@@ -129,12 +129,12 @@ def test_what_flows_through_a_relay_that_counts_as_open_is_billed_by_the_registe
     session.close(Instant(1.0))
     totals.close(Instant(1.0))
     session.open()
-    session.note(reading(5.0, 2.0, 400.0))
+    session.take_in(reading(5.0, 2.0, 400.0))
     totals.open(Instant(6.0))
-    session.note(reading(7.0, 2.0, 400.0))
+    session.take_in(reading(7.0, 2.0, 400.0))
     totals.register(WattHours(200.0), Instant(8.0))
-    session.note(reading(50.0, 2.0))
-    session.note(reading(51.0, 2.0, 400.0))
+    session.take_in(reading(50.0, 2.0))
+    session.take_in(reading(51.0, 2.0, 400.0))
     totals.register(WattHours(330.0), Instant(1200.0))
     assert totals.doubt is None
     assert totals.energy == 130.0

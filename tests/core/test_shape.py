@@ -31,7 +31,7 @@ class Reel:
         until = self.now + seconds
         while self.now < until and self.shape.end is None:
             self.now += self.every
-            self.shape.note(Watts(watts), Instant(self.now))
+            self.shape.take_in(Watts(watts), Instant(self.now))
         return self.shape.end
 
     def fall(self, first: float, last: float, seconds: float) -> End | None:

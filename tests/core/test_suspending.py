@@ -26,6 +26,6 @@ def test_a_dead_line_is_a_power_loss_and_a_wrong_voltage_is_named(
     suspended: StopReason, volts: float, said: StopReason
 ) -> None:
     port = Port(port_plan(), StationContext(), Outbox(), NOW, ())
-    port.mains.note((Volts(volts),), NOW.instant, rank=0, refresh=Seconds(1.0))
+    port.mains.take_in((Volts(volts),), NOW.instant, rank=0, refresh=Seconds(1.0))
     port.suspended_for = suspended
     assert outlasted(port, NOW) is said

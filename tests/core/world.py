@@ -451,7 +451,7 @@ class World(Plant):
         """Change what the load wants to draw; at 230 V and a power factor of 0.6 unless watts are given."""
         load = self.loads[PortId(port)]
         load.amps, load.watts = amps, amps * 138.0 if watts is None else watts
-        load.note(self.now, closed=self.energised(PortId(port)))
+        load.take_in(self.now, closed=self.energised(PortId(port)))
 
     def show(self, amps: float | None, watts: float | None = None, port: str = "A01", **values: float) -> None:
         """Hand the station a reading of this very moment, whatever is true."""

@@ -47,8 +47,8 @@ def trip_time(amps: float, *, limit: float = 5.0, sampling: float = 0.5, phase: 
 
 def _show(session: Charge, amps: float, at: float) -> None:
     reading = MeterReading(port=PORT, at=Instant(at), current=Amps(amps), power=Watts(amps * 138))
-    session.image.models.thermal.note(reading.current or Amps(0.0), session.order.limits.current, reading.at)
-    session.image.note(reading)
+    session.image.models.thermal.take_in(reading.current or Amps(0.0), session.order.limits.current, reading.at)
+    session.image.take_in(reading)
 
 
 def closed_formula(amps: float, limit: float, *, k: float = 1.05, tau: float = 300.0) -> float | None:

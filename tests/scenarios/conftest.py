@@ -17,7 +17,7 @@ def _moves_as_drawn(request: pytest.FixtureRequest) -> Iterator[None]:
     place = f"{Path(request.node.path).stem}:{request.node.name}"
     for plugin in request.config.pluginmanager.get_plugins():
         if isinstance(plugin, Collector):
-            plugin.note(place, seen)
+            plugin.take_in(place, seen)
             return
     unknown = sorted(_said(move) for move in seen - KEPT.keys())
     assert not unknown, f"not on the page on states (python -m tests.scenarios --write): {unknown}"

@@ -103,7 +103,7 @@ class Collector:
     def __init__(self) -> None:
         self.shown: dict[Move, list[str]] = {}
 
-    def note(self, scenario: str, moves: Iterable[Move]) -> None:
+    def take_in(self, scenario: str, moves: Iterable[Move]) -> None:
         """Take in what a scenario has shown."""
         for move in moves:
             self.shown.setdefault(move, []).append(scenario)

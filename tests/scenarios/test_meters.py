@@ -117,11 +117,11 @@ def test_a_register_is_given_a_minute_however_much_is_drawn() -> None:
 
 def test_a_power_that_is_not_read_is_not_held_for_long() -> None:
     frozen = Frozen(port_plan())
-    frozen.note(reading(0.0, 2.0, 299.0, energy=5000.0))
-    assert not frozen.note(reading(3600.0, energy=5000.0))
+    frozen.take_in(reading(0.0, 2.0, 299.0, energy=5000.0))
+    assert not frozen.take_in(reading(3600.0, energy=5000.0))
     assert frozen.due == pytest.approx(299 / 60)
     frozen.pause()
-    frozen.note(reading(7200.0, energy=5001.0))
+    frozen.take_in(reading(7200.0, energy=5001.0))
     assert frozen.due == 0.0
 
 
@@ -183,7 +183,7 @@ def counted(register: Callable[[float], float], watts: float = 20.0, hours: floa
     frozen, found = Frozen(port_plan()), False
     for second in range(0, round(hours * 3600), 2):
         energy = 5000.0 + register(second / 3600) // 1 if second % 60 == 0 else None
-        found = frozen.note(reading(float(second), 0.2, watts, energy=energy)) or found
+        found = frozen.take_in(reading(float(second), 0.2, watts, energy=energy)) or found
     return found
 
 
@@ -202,7 +202,7 @@ def test_values_that_move_are_not_frozen_however_much_the_register_counts() -> N
     for second in range(0, 3600, 2):
         energy = 5000.0 + second * 90.0 / 3600 // 1 if second % 60 == 0 else None
         shown = reading(float(second), 0.2, 20.0 + second % 300 // 250, energy=energy)
-        assert not frozen.note(shown), "it may only be read too seldom"
+        assert not frozen.take_in(shown), "it may only be read too seldom"
 
 
 # Values that stand still
@@ -314,22 +314,22 @@ def test_a_value_that_moves_clears_the_flag() -> None:
 
 def test_a_register_that_moves_is_a_sign_of_life() -> None:
     frozen, other = Frozen(port_plan()), Frozen(port_plan())
-    frozen.note(reading(0.0, 0.8, 100.1))
+    frozen.take_in(reading(0.0, 0.8, 100.1))
     for second in range(1, 1200):
         moves = 5000.0 + second // 150
         shown = reading(float(second), 0.8, 100.2, energy=moves if second % 50 == 0 else None)
-        assert not frozen.note(shown)
-        other.note(reading(float(second), 1.0, 300.0 + second % 3))
+        assert not frozen.take_in(shown)
+        other.take_in(reading(float(second), 1.0, 300.0 + second % 3))
         assert not frozen.compare([other], Instant(float(second)))
 
 
 def test_readings_within_one_refresh_are_one() -> None:
     slow = MeterPlan(board=BoardId("m"), refresh=Seconds(40.0))
     frozen, other = Frozen(port_plan(meter=slow)), Frozen(port_plan())
-    frozen.note(reading(0.0, 0.8, 100.1))
+    frozen.take_in(reading(0.0, 0.8, 100.1))
     for second in range(1, 440):
-        frozen.note(reading(float(second), 0.8, 100.2))
-        other.note(reading(float(second), 1.0, 300.0 + second % 3))
+        frozen.take_in(reading(float(second), 0.8, 100.2))
+        other.take_in(reading(float(second), 1.0, 300.0 + second % 3))
         said = frozen.compare([other], Instant(float(second)))
         assert said is (second == 361), second
 
@@ -337,7 +337,7 @@ def test_readings_within_one_refresh_are_one() -> None:
 def test_a_meter_that_was_never_read_stands_still_for_nobody() -> None:
     frozen = Frozen(port_plan())
     assert not frozen.compare([], Instant(1000.0))
-    frozen.note(reading(0.0, volts=230.0))
+    frozen.take_in(reading(0.0, volts=230.0))
     assert not frozen.compare([], Instant(1000.0))
 
 
@@ -359,8 +359,8 @@ def test_benign_loads_never_freeze_a_meter(seed: int) -> None:
             asked = asked if register is None else at
             volts = round(rng.gauss(230, 0.4), 1) if has_volts else None
             shown = reading(at, round(watts / 150, 3), watts, volts, register)
-            assert not frozen.note(shown), (charge.kind, charge.seed, at, frozen.stuck)
-            other.note(reading(at, 1.0 + at % 7, 300.0 + at % 5, rng.gauss(230, 0.4)))
+            assert not frozen.take_in(shown), (charge.kind, charge.seed, at, frozen.stuck)
+            other.take_in(reading(at, 1.0 + at % 7, 300.0 + at % 5, rng.gauss(230, 0.4)))
             assert not frozen.compare([other], Instant(at)), (charge.kind, charge.seed, at, frozen.still)
 
 

@@ -22,19 +22,19 @@ K, TAU = 1.05, 300.0
 def test_the_image_trips_within_a_sample_of_the_closed_formula(times: float, sampling: float) -> None:
     formula = TAU * math.log((times / K) ** 2 / ((times / K) ** 2 - 1))
     image, at, now = Thermal(), 0.0, 0.0
-    image.note(Amps(5.0 * times), Amps(5.0), Instant(0.0))
+    image.take_in(Amps(5.0 * times), Amps(5.0), Instant(0.0))
     while image.theta(Instant(now)) < 1.0:
         at, now = now, now + sampling
-        image.note(Amps(5.0 * times), Amps(5.0), Instant(now))
+        image.take_in(Amps(5.0 * times), Amps(5.0), Instant(now))
     assert at - 1e-6 <= formula <= now + 1e-6
     steady = Thermal()
-    steady.note(Amps(5.0 * times), Amps(5.0), Instant(0.0))
+    steady.take_in(Amps(5.0 * times), Amps(5.0), Instant(0.0))
     assert steady.reaches_one_at() == pytest.approx(formula)
 
 
 def test_what_may_flow_for_ever_never_trips() -> None:
     image = Thermal()
-    image.note(Amps(5.25), Amps(5.0), Instant(0.0))
+    image.take_in(Amps(5.25), Amps(5.0), Instant(0.0))
     assert image.reaches_one_at() is None
     assert Thermal().reaches_one_at() is None
 
@@ -170,10 +170,10 @@ def test_no_wire_cools_by_a_clock_that_went_back_or_tells_less_than_this_boot_is
 
 def test_a_gap_integrates_the_last_current() -> None:
     image = Thermal()
-    image.note(Amps(7.0), Amps(5.0), Instant(0.0))
-    image.note(Amps(0.0), Amps(5.0), Instant(60.0))
+    image.take_in(Amps(7.0), Amps(5.0), Instant(0.0))
+    image.take_in(Amps(0.0), Amps(5.0), Instant(60.0))
     assert image.theta(Instant(60.0)) == pytest.approx((7 / 5 / K) ** 2 * (1 - math.exp(-60 / TAU)))
-    image.note(Amps(99.0), Amps(5.0), Instant(59.0))
+    image.take_in(Amps(99.0), Amps(5.0), Instant(59.0))
     assert image.theta(Instant(59.0)) < 1, "what is older than what is known changes nothing"
 
 
@@ -181,7 +181,7 @@ def test_more_current_never_trips_later() -> None:
     last = math.inf
     for tenths in range(53, 1000):
         image = Thermal()
-        image.note(Amps(tenths / 10), Amps(5.0), Instant(0.0))
+        image.take_in(Amps(tenths / 10), Amps(5.0), Instant(0.0))
         when = image.reaches_one_at()
         assert when is not None
         assert when <= last

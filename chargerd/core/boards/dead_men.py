@@ -14,7 +14,7 @@ class DeadMen:
         self._lost: set[BoardId] = set()
         """The boards that do not answer: nothing of them is renewed."""
 
-    def note(self, event: BoardEvent) -> None:
+    def take_in(self, event: BoardEvent) -> None:
         """Take in what an event says of a board's settings: lost it still does what it was set to."""
         if isinstance(event, BoardPrepared):
             self._prepared.add(event.board)

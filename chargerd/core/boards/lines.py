@@ -57,7 +57,7 @@ class Lines:
 
     # What is told
 
-    def note(self, event: BoardIdentified) -> LineChanged | LineRestored | None:
+    def take_in(self, event: BoardIdentified) -> LineChanged | LineRestored | None:
         """Take in what a board tells of itself; return what that has just turned out to say of its line."""
         known, board, words = self._boards.get(event.board), event.board, event.words
         if known is None:

@@ -144,7 +144,7 @@ class RelayWatch:
         self._forget_leases()
         out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
 
-    def note_board(self, now: Instant, out: Outbox, *, lost: bool) -> None:
+    def board_seen(self, now: Instant, out: Outbox, *, lost: bool) -> None:
         """Its board is lost, or back. It may have opened its relays: none is renewed unless it reads closed."""
         was_lost, self.board_lost = self.board_lost, lost
         if lost:
@@ -172,7 +172,7 @@ class RelayWatch:
 
     # What the bus says
 
-    def note(self, event: RelayEvent, now: Instant, out: Outbox) -> Signal | None:
+    def take_in(self, event: RelayEvent, now: Instant, out: Outbox) -> Signal | None:
         """Take in what the bus reports."""
         self.known = self.known or isinstance(event, RelayNotWritten | RelayNotReadBack)
         match event:

@@ -28,7 +28,7 @@ class Weld:
         self.detail: StopDetail | None = None
         """The figures, once the contact counts as welded."""
 
-    def note(self, seen: MeterState, opened_at: Instant | None, beside: float) -> None:
+    def take_in(self, seen: MeterState, opened_at: Instant | None, beside: float) -> None:
         """Take in that a reading came. `beside` is the power of the other channels of its board, in watts.
 
         `opened_at` is when the relay was read back open; `None` while it may be closed.

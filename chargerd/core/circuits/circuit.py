@@ -118,7 +118,7 @@ class Circuit:
             return True
         return rating is not None and any(load.currents[place] >= RELIEVED * rating for place in PLACES[phase])
 
-    def note(self, reading: CircuitReading) -> bool:
+    def take_in(self, reading: CircuitReading) -> bool:
         """Take in a reading of its meter; say whether it holds what counts."""
         currents = _per_phase(reading.currents, self.phase)
         if currents is None:
@@ -186,10 +186,10 @@ class Circuit:
         load = self.load(now)
         share = self.share(load)
         if self.plan.rating is not None:
-            self.thermal.note(Amps(max(load.currents)), self.plan.rating, at)
+            self.thermal.take_in(Amps(max(load.currents)), self.plan.rating, at)
         if self.looked_at is None or at > self.looked_at:
             self.looked_at = at
-            self.over.note(at, above=share >= SHED)
+            self.over.take_in(at, above=share >= SHED)
         if share < RELIEVED:
             self.shedding = False
         return share

@@ -51,7 +51,7 @@ class _Value:
         self.readings = 0
         self.step: float | None = None
 
-    def note(self, value: float | None, at: Instant) -> bool:
+    def take_in(self, value: float | None, at: Instant) -> bool:
         """Take in a reading; say whether the value has changed."""
         if value is None:
             return False
@@ -105,14 +105,14 @@ class Frozen:
 
     # Taking in
 
-    def note(self, reading: MeterReading) -> bool:
+    def take_in(self, reading: MeterReading) -> bool:
         """Take in a reading; say whether it shows that the meter does not measure.
 
         Whether the relay is meant to be closed does not matter: an open one may be welded.
         """
         at = reading.at
-        current, power = self._current.note(reading.current, at), self._power.note(reading.power, at)
-        voltage = self._voltage.note(reading.voltage, at)
+        current, power = self._current.take_in(reading.current, at), self._power.take_in(reading.power, at)
+        voltage = self._voltage.take_in(reading.voltage, at)
         if current or power:
             self._moves.append(at)
             self._base = self.blind = None

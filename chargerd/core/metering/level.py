@@ -21,7 +21,7 @@ class Level:
         self._recent: deque[tuple[Instant, Amps]] = deque()
         self.plateau: Amps | None = None
 
-    def note(self, amps: Amps, at: Instant) -> None:
+    def take_in(self, amps: Amps, at: Instant) -> None:
         """Take in one new reading of a closed port."""
         if self._recent and between(self._recent[-1][0], at) < SAMPLE_EVERY:
             return

@@ -29,7 +29,7 @@ class Recurring:
     count: int = 0
     _last: Instant | None = None
 
-    def note(self, at: Instant) -> bool:
+    def take_in(self, at: Instant) -> bool:
         """Count it, and say whether it is to be told."""
         new = self._last is None or reached(after(self._last, QUIET), at)
         self.count, self._last = self.count + 1, at
@@ -52,7 +52,7 @@ class DefiniteTime:
     """How many new readings it has been beyond the threshold for, without a break."""
     _read_at: Instant | None = None
 
-    def note(self, at: Instant, *, above: bool) -> None:
+    def take_in(self, at: Instant, *, above: bool) -> None:
         """Take in one new reading."""
         if self.keeps is not None:
             if self._read_at is not None and at > after(self._read_at, self.keeps):

@@ -69,7 +69,7 @@ class MeterState:
         self._counted_power_at: Instant | None = None
         self._pair: list[tuple[Instant, Amps]] = []
 
-    def note(self, reading: MeterReading) -> Counted:
+    def take_in(self, reading: MeterReading) -> Counted:
         """Take in a reading and say what of it is new."""
         current = power = False
         if reading.current is not None:

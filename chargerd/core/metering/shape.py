@@ -139,7 +139,7 @@ class Shape:
         self.end: End | None = None
         """What the readings say, as of the newest one; time without readings proves nothing."""
 
-    def note(self, watts: Watts, at: Instant) -> None:
+    def take_in(self, watts: Watts, at: Instant) -> None:
         """Take in one new reading."""
         gap = Seconds(0.0) if self._last is None else between(self._last, at)
         if gap > LONGEST_GAP:
@@ -226,7 +226,7 @@ class Shape:
         if highest - level > max(CROSSTALK + self._step, SMALL_STEP * highest, noise):
             self._tail.smooth = False
         self._tail.settle(level, rested, noise, Watts(highest - level))
-        self._tail.note(watts, self._plan.full_after)
+        self._tail.take_in(watts, self._plan.full_after)
 
     def _noise(self) -> Watts:
         """Return by how much the medians of one level may differ: five standard errors."""

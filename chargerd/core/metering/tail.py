@@ -96,7 +96,7 @@ class Tail:
             lasted = Seconds(lasted + took)
         return lasted if level * lasted >= SLOWEST * (highest - lowest) else Seconds(0.0)
 
-    def note(self, watts: Watts, span: Seconds) -> None:
+    def take_in(self, watts: Watts, span: Seconds) -> None:
         """Take in one more reading. Only the last `span` says whether it still falls."""
         self._minute.append(watts)
         if self._since < MINUTE:

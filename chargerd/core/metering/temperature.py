@@ -32,14 +32,14 @@ class Heat:
         delay = self.protection.temperature_delay
         self.over, self._warm = DefiniteTime(delay, keeps=KEEPS), DefiniteTime(delay, keeps=KEEPS)
 
-    def note(self, celsius: Celsius | None, at: Instant) -> bool:
+    def take_in(self, celsius: Celsius | None, at: Instant) -> bool:
         """Take in a reading; say whether it is time to warn, which is once until the socket has cooled."""
         protection = self.protection
         if celsius is not None and not isfinite(celsius):
             celsius = None
         self.celsius, self.at = celsius, at
-        self.over.note(at, above=celsius is not None and celsius >= protection.temperature_trip)
-        self._warm.note(at, above=celsius is not None and celsius >= protection.temperature_warn)
+        self.over.take_in(at, above=celsius is not None and celsius >= protection.temperature_trip)
+        self._warm.take_in(at, above=celsius is not None and celsius >= protection.temperature_warn)
         if celsius is not None and celsius < protection.temperature_warn - COOLED:
             self._warned = False
         if self._warned or not self._warm.reached(at):

@@ -46,7 +46,7 @@ class Thermal:
         """Where θ goes to if the current stays."""
         self._tau = tau
 
-    def note(self, current: Amps, basic: Amps, at: Instant) -> None:
+    def take_in(self, current: Amps, basic: Amps, at: Instant) -> None:
         """Take in a reading: what flowed since the one before was the current of then."""
         if self._at is not None and at < self._at:
             return

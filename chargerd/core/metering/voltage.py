@@ -46,7 +46,7 @@ class Mains:
         self.over, self.under = DefiniteTime(delay, keeps=KEEPS), DefiniteTime(delay, keeps=KEEPS)
         self._band = DefiniteTime(self.protection.voltage_back, keeps=KEEPS)
 
-    def note(self, volts: tuple[Volts | None, ...], at: Instant, *, rank: int, refresh: Seconds) -> bool:
+    def take_in(self, volts: tuple[Volts | None, ...], at: Instant, *, rank: int, refresh: Seconds) -> bool:
         """Take in what a meter shows of the port's phases; say whether that is out of its band.
 
         The meter of lowest `rank` is believed for as long as it speaks: the nearest one upstream. If it leaves a
@@ -60,9 +60,9 @@ class Mains:
             return False
         self.low, self.high, self.at, self._rank = min(known), max(known), at, rank
         over, under = self.high >= self.protection.overvoltage, self.low <= self.protection.undervoltage
-        self.over.note(at, above=over)
-        self.under.note(at, above=under)
-        self._band.note(at, above=not over and not under)
+        self.over.take_in(at, above=over)
+        self.under.take_in(at, above=under)
+        self._band.take_in(at, above=not over and not under)
         keeps = Seconds(max(KEEPS, REFRESHES * refresh))
         self._keeps = self.over.keeps = self.under.keeps = self._band.keeps = keeps
         return over or under

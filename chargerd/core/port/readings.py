@@ -43,10 +43,10 @@ def take_in(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> None
     """
     port.meter_known = port.meter_known or reading.current is not None
     if port.charge is None:
-        port.seen.note(reading)
-        port.frozen.note(reading)
+        port.seen.take_in(reading)
+        port.frozen.take_in(reading)
     else:
-        port.charge.image.note(reading)
+        port.charge.image.take_in(reading)
     for fact in _noticed(port, reading, others):
         port.out.tell(fact)
 
@@ -59,12 +59,12 @@ def take_in_contact(port: Port, reading: MeterReading, others: tuple[Port, ...],
     """
     if reading.current is not None:
         current = Amps(abs(reading.current))
-        port.thermal.note(current, port.plan.limits.current, reading.at)
+        port.thermal.take_in(current, port.plan.limits.current, reading.at)
     opened = port.relay.opened_at if port.relay.phase is RelayPhase.OPEN else None
     beside = sum(other.seen.power or 0.0 for other in others) if others else 0.0
     # A frozen meter goes on showing what flowed before its relay opened: no weld, nor is what is explained.
     blind = port.frozen.dead or explained
-    port.weld.note(port.seen, None if blind else opened, beside)
+    port.weld.take_in(port.seen, None if blind else opened, beside)
 
 
 def take_in_fault(port: Port, event: MeterReading | MeterFault) -> None:
@@ -76,7 +76,7 @@ def take_in_fault(port: Port, event: MeterReading | MeterFault) -> None:
 
 def take_in_temperature(port: Port, reading: TemperatureReading) -> list[Port]:
     """Take in a temperature; return the port, which is woken when it is to trip."""
-    if port.heat.note(reading.celsius, reading.at):
+    if port.heat.take_in(reading.celsius, reading.at):
         detail = StopDetail(
             function="port_temperature",
             measured=reading.celsius,
@@ -91,7 +91,7 @@ def _implausible(port: Port, event: MeterReading | MeterFault) -> Iterator[Fact]
     """Yield what is told of an answer that cannot be true: the first, and the first after some quiet."""
     if isinstance(event, MeterFault) and event.kind is not FaultKind.IMPLAUSIBLE:
         return  # A reading that is missing is told by its age.
-    if port.implausible.note(event.at):
+    if port.implausible.take_in(event.at):
         kind = "no_number" if isinstance(event, MeterReading) else event.kind.value
         detail = StopDetail(function="reading_implausible", measured=port.implausible.count)
         yield ReadingImplausible(port=port.id, kind=kind, detail=detail, session=_session(port))
@@ -101,7 +101,7 @@ def _noticed(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> Ite
     """Yield what is new about a port by a reading its image has taken in."""
     if port.frozen.compare(others, reading.at) and port.frozen.finding is None:
         yield from _frozen(port, port.frozen.still)
-    if reading.power is not None and reading.power <= NEGATIVE_FROM and port.negative.note(reading.at):
+    if reading.power is not None and reading.power <= NEGATIVE_FROM and port.negative.take_in(reading.at):
         detail = StopDetail(function="power_negative", measured=reading.power, limit=0.0, unit="w")
         yield PowerNegative(port=port.id, detail=detail, session=_session(port))
     if port.charge is not None:

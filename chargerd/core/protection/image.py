@@ -65,10 +65,10 @@ class Image(Protected):
 
     # What happens
 
-    def note(self, reading: MeterReading) -> None:
+    def take_in(self, reading: MeterReading) -> None:
         """Take in a reading: totals, shape, pickups, and whether there is a load at all."""
-        counted = self.seen.note(reading)
-        self.newly_stuck = self.models.frozen.note(reading)
+        counted = self.seen.take_in(reading)
+        self.newly_stuck = self.models.frozen.take_in(reading)
         if self.closed_at is not None and reading.at >= self.closed_at:
             self._count(reading, counted)
         else:
@@ -86,10 +86,10 @@ class Image(Protected):
         if self.newly_stuck and frozen.stuck is not None:
             self.totals.distrust("register_frozen", frozen.due)
         if counted.current and seen.current is not None:
-            self.level.note(seen.current, reading.at)
+            self.level.take_in(seen.current, reading.at)
         if reading.power is not None and seen.power is not None:
             if counted.power:
-                self.shape.note(seen.power, reading.at)
+                self.shape.take_in(seen.power, reading.at)
             self.totals.hold(reading.power, reading.at)
             self.most = max(self.most, seen.power)
 

@@ -68,8 +68,8 @@ class OvercurrentDefinite(Function):
         """See whether the current is above the limits, of the order and of the port."""
         on = self._on
         if counted.current and on.seen.current is not None:
-            self._over.note(reading.at, above=on.seen.current >= self._threshold)
-            self._over_port.note(reading.at, above=on.seen.current >= self._factor * on.plan.limits.current)
+            self._over.take_in(reading.at, above=on.seen.current >= self._threshold)
+            self._over_port.take_in(reading.at, above=on.seen.current >= self._factor * on.plan.limits.current)
 
     def closed(self, _at: Instant) -> None:
         """Begin anew."""
@@ -115,7 +115,7 @@ class OvercurrentThermal(Function):
     def read(self, reading: MeterReading, _counted: Counted) -> None:
         """Warm up by the current; the wire's image is the port's, and warms up without a session, too."""
         if reading.current is not None:
-            self._ordered.note(Amps(abs(reading.current)), self._on.order.limits.current, reading.at)
+            self._ordered.take_in(Amps(abs(reading.current)), self._on.order.limits.current, reading.at)
 
     def finding(self, now: Instant) -> StopDetail | None:
         """Look at both images, at the wire's first."""

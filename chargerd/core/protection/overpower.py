@@ -30,7 +30,7 @@ class Overpower(Function):
     def read(self, reading: MeterReading, counted: Counted) -> None:
         """See whether the power is above the limit."""
         if counted.power and self._on.seen.power is not None:
-            self._over.note(reading.at, above=self._on.seen.power >= self._threshold)
+            self._over.take_in(reading.at, above=self._on.seen.power >= self._threshold)
 
     def closed(self, _at: Instant) -> None:
         """Begin anew."""

@@ -38,7 +38,7 @@ class PowerJump(Function):
             return
         limit = self._most + self._jump
         above = power >= limit and self._on.totals.charged_at(at) >= self._later_than
-        self._over.note(at, above=above)
+        self._over.take_in(at, above=above)
         if above and self._over.reached(at):
             self._detail = StopDetail(function=self.name, measured=power, limit=limit, unit="w")
             above = False

@@ -28,7 +28,7 @@ class ReversePower(Function):
     def read(self, reading: MeterReading, counted: Counted) -> None:
         """See whether the power flows back: by its sign, which other functions do not look at."""
         if counted.power and reading.power is not None:
-            self._back.note(reading.at, above=reading.power <= self._limit)
+            self._back.take_in(reading.at, above=reading.power <= self._limit)
 
     def opened(self) -> None:
         """Forget what was picked up."""

@@ -61,7 +61,7 @@ class BoardEvents:
 
     def _board(self, event: BoardEvent, now: Moment) -> list[Port]:
         """Take in what a board's bus says of it; return the ports on one that is lost or back."""
-        self._station.dead_men.note(event)
+        self._station.dead_men.take_in(event)
         match event:
             case BoardPrepared():
                 return []
@@ -81,13 +81,13 @@ class BoardEvents:
             self._out.tell(BoardReturned(board=event.board))
         self._contactors.board(event, now)
         for port in ports:
-            port.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))
+            port.relay.board_seen(now.instant, self._out, lost=isinstance(event, BoardLost))
         return ports
 
     def _line(self, event: BoardIdentified | LineAccepted, now: Moment) -> list[Port]:
         """Take in what says which line it is; return the ports on one that has changed, or is itself again."""
         lines = self._station.lines
-        said = lines.note(event) if isinstance(event, BoardIdentified) else lines.accept(event.line)
+        said = lines.take_in(event) if isinstance(event, BoardIdentified) else lines.accept(event.line)
         if said is None:
             return []
         ports = [self._ports[port] for port in lines.ports_on(said.line)]
@@ -96,7 +96,7 @@ class BoardEvents:
 
     def _foreign(self, event: ForeignHeard) -> None:
         kind = "tainted" if event.tainted else None
-        if self._strangers.setdefault((event.board, kind), Recurring()).note(event.at):
+        if self._strangers.setdefault((event.board, kind), Recurring()).take_in(event.at):
             self._out.tell(ForeignAnswers(board=event.board, kind=kind))
 
 
@@ -105,7 +105,7 @@ def of_another_line(signal: Signal | None) -> Signal | None:
     return Signal.LEASE_LOST if signal is Signal.STAYED_OPEN else signal
 
 
-def note_shown(port: Port, event: RelayReadBack) -> None:
+def take_shown(port: Port, event: RelayReadBack) -> None:
     """Take in that a relay was read: what may be another line's board shows nothing of it."""
     if not port.station.lines.vouched(port.plan.relay.board):
         return

@@ -54,13 +54,13 @@ class Contactors:
         contactor = self._by_id.get(event.port)
         if contactor is None:
             return []
-        return self._signalled(contactor, contactor.relay.note(event, now.instant, self._out), now)
+        return self._signalled(contactor, contactor.relay.take_in(event, now.instant, self._out), now)
 
     def board(self, event: BoardLost | BoardBack, now: Moment) -> None:
         """A board is lost or back: its contactors are opened anew, or read back."""
         for contactor in self._by_id.values():
             if contactor.plan.board == event.board:
-                contactor.relay.note_board(now.instant, self._out, lost=isinstance(event, BoardLost))
+                contactor.relay.board_seen(now.instant, self._out, lost=isinstance(event, BoardLost))
 
     # Time
 

@@ -52,7 +52,7 @@ class Supply:
         self.contactors.begin(now)
         self._sharing.weigh(self._ports.values(), now)
 
-    def note(self, event: SupplyEvent, now: Moment) -> list[Port]:
+    def take_in(self, event: SupplyEvent, now: Moment) -> list[Port]:
         """Take in what inputs and feeder meters say; what is missing is told by its age, not by the fault."""
         match event:
             case InputsRead():
@@ -72,7 +72,7 @@ class Supply:
         circuit = self._circuits.get(event.circuit)
         if circuit is None:
             return []
-        circuit.note(event)
+        circuit.take_in(event)
         return self.voltages.feeder_read(circuit, event)
 
     def reset(self, event: ResetRequested, now: Moment) -> bool:

@@ -50,7 +50,7 @@ class Voltages:
         for port in self._below[circuit.plan.id] if event.voltages and not vague else ():
             place = self._circuits.place(port.id)
             volts = voltages_of(place.phase, event.voltages)
-            if port.mains.note(volts, event.at, rank=place.above.index(circuit), refresh=refresh):
+            if port.mains.take_in(volts, event.at, rank=place.above.index(circuit), refresh=refresh):
                 out.append(port)
         return out
 
@@ -66,7 +66,7 @@ class Voltages:
             return []  # A channel that shows no voltage while current flows is broken, and no evidence.
         out, refresh = [], teller.plan.meter.refresh
         for port, rank in self._told_by(teller):
-            if port.mains.note((event.voltage,), event.at, rank=rank, refresh=refresh) and port is not teller:
+            if port.mains.take_in((event.voltage,), event.at, rank=rank, refresh=refresh) and port is not teller:
                 out.append(port)
         return out
 

@@ -62,7 +62,7 @@ class Wiring:
         assert port.relay.closed_from is not None
         self._closed[port.id] = port.relay.closed_from
 
-    def note(self, port: Port, event: MeterReading) -> None:
+    def take_in(self, port: Port, event: MeterReading) -> None:
         """Take in a reading that the port's image has taken in."""
         if event.power is not None and abs(event.power) >= NOTHING:
             self._drew_at[port.id] = event.at
