@@ -44,7 +44,7 @@ from chargerd.core.port.rules import Trigger
 from chargerd.core.port.suspending import take_up
 from chargerd.core.port.table import react
 from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
-from chargerd.core.site.board_events import BoardEvents, BoardNews, take_shown, of_another_line
+from chargerd.core.site.board_events import BoardEvents, BoardNews, of_another_line, take_shown
 from chargerd.core.site.flapping import Flaps
 from chargerd.core.site.requests import Requests
 from chargerd.core.site.rounds import Rounds
