@@ -22,6 +22,8 @@ from chargerd.modbus.wire import Answered, Failed, Wire
 
 IN_USE = "a port of this line is in use: another rate is tried only while none is"
 
+NOT_JUDGED = "nobody can say whether it may be sent; the daemon's log says more"
+
 
 class ByHand:
     """Does one manual request after the other. The lock of `schedule` is held for none of them."""
@@ -73,7 +75,11 @@ class ByHand:
                 in_use = self._schedule.in_use
             if in_use:
                 return IN_USE
-        return job.guard()
+        try:
+            return job.guard()
+        except Exception:  # What cannot be judged is not sent; and the line goes on.
+            log.exception("manual_request_not_judged", bus=self._bus)
+            return NOT_JUDGED
 
     def _silence(self, job: Manual) -> Seconds:
         board = None if job.board is None else self._boards.get(job.board)

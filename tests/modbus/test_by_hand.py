@@ -8,11 +8,12 @@ import pytest
 from chargerd.core.commands import OpenRelay, Pace, SetPace
 from chargerd.core.events import BoardLost, MeterReading
 from chargerd.core.units import BoardId, PortId, Seconds
-from chargerd.modbus.by_hand import IN_USE
+from chargerd.modbus.by_hand import IN_USE, NOT_JUDGED
 from chargerd.modbus.frames import Request, read_registers
 from chargerd.modbus.manual import Manual, Outcome, Rate
 from chargerd.modbus.trace import Traced
 from tests.judging import every
+from tests.logs import capture_logs
 from tests.modbus.kit import CHARACTER, FIRST_METER, RELAY, SERIAL, Bench, Reply, crc, site
 
 NOWHERE = 99
@@ -228,3 +229,13 @@ def test_whoever_looks_on_sees_every_frame_with_what_came(asked: Asked) -> None:
     assert len(broken) == 1
     tracers.remove(look)
     assert not tracers
+
+
+def test_what_nobody_can_judge_is_not_sent_and_the_line_goes_on(asked: Asked) -> None:
+    def guard() -> str | None:
+        raise KeyError("A99")
+
+    with capture_logs():
+        outcome = asked.wait(energy(), guard=guard)
+    assert outcome.why_not == NOT_JUDGED
+    assert asked.wait(energy()).pdu is not None

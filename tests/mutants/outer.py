@@ -50,6 +50,34 @@ MUTANTS: tuple[Mutant, ...] = (
         tests="tests/runtime/test_write_rules.py",
     ),
     Mutant(
+        rule="a coil that closes all relays of a board is written by hand",
+        module="runtime/local/write_rules.py",
+        old="    if unnamed is None:",
+        new="    if unnamed is not None:",
+        tests="tests/runtime/test_write_rules.py",
+    ),
+    Mutant(
+        rule="a silent unit behind a gateway is read by hand while a port is in use",
+        module="runtime/local/line_requests.py",
+        old="        if not used:",
+        new="        if used:",
+        tests="tests/runtime/test_line_requests.py",
+    ),
+    Mutant(
+        rule="a line is tried at another rate while it watches ports of another line for smoke",
+        module="runtime/local/line_requests.py",
+        old="            for port in served_by(self._site, board.id)",
+        new="            for port in (one.id for one in self._site.ports_of(bus))",
+        tests="tests/runtime/test_line_requests.py",
+    ),
+    Mutant(
+        rule="a request by hand that cannot be judged ends the line",
+        module="modbus/by_hand.py",
+        old="        except Exception:  # What cannot",
+        new="        except ZeroDivisionError:  # What cannot",
+        tests="tests/modbus/test_by_hand.py",
+    ),
+    Mutant(
         rule="what a dead-man rests on is written by hand",
         module="runtime/local/write_rules.py",
         old="return _of_dead_man(board, relay, write) or ",
@@ -101,8 +129,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="what must not be sent by hand is sent all the same",
         module="modbus/by_hand.py",
-        old="        return job.guard()",
-        new="        return None",
+        old="            return job.guard()",
+        new="            return None",
         tests="tests/modbus/test_by_hand.py",
     ),
     Mutant(

@@ -126,6 +126,47 @@ def test_a_gateway_is_not_kept_busy_while_a_port_behind_it_is_in_use(monkeypatch
     assert technician.call("probe", **asked)["why_not"] == "A01 is charging"
 
 
+def test_a_silent_unit_behind_a_gateway_is_neither_read_nor_written_while_a_port_is_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = SITE_TEXT.format(tty="X", ports=1, last=FIRST_METER, meter="eastron-sdm120")
+    behind = load_text(text.replace("serial: X, baudrate: 9600", 'tcp: "10.0.0.2:502"'), "test")
+    technician = Technician(Bench(monkeypatch, behind), behind)
+    technician.bench.line.script = lambda _request: []
+    assert failure(technician, "read", bus="line", unit=NOWHERE, address=0).code == "no_answer"
+    technician.view("A01", relay_closed=True, state=PortState.CHARGING)
+    technician.bench.forget()
+    read = failure(technician, "read", bus="line", unit=NOWHERE, address=0)
+    written = failure(technician, "write", bus="line", unit=NOWHERE, function=5, address=0, values=[0xFF00])
+    assert (read.code, written.code) == ("not_sent", "not_allowed")
+    assert "A01 is charging, and a gateway that waits" in str(read)
+    technician.bench.run(5.0)
+    assert technician.bench.bus.lost_boards()
+    lost = failure(technician, "read", board="meter1", quantity="power")
+    assert "a gateway that waits" in str(lost)
+    assert NOWHERE not in [data[6] for data in technician.bench.line.requests]
+
+
+def test_a_line_is_in_use_that_hears_of_smoke_for_a_port_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """\
+gateway: {id: test}
+buses: {line: {serial: /dev/x, baudrate: 9600}, other: {serial: /dev/y, baudrate: 9600}}
+boards:
+  relay: {bus: other, address: 1, profile: waveshare-relay-16}
+  meter1: {bus: other, address: 11, profile: eastron-sdm120}
+  io: {bus: line, address: 2, profile: waveshare-relay-8-d}
+circuits: {shed: {}}
+inputs: {smoke: {input: io/1, kind: smoke, circuit: shed}}
+ports: [{id: A01, relay: relay/1, meter: meter1, circuit: shed}]
+"""
+    apart = load_text(text, "test")
+    technician = Technician(Bench(monkeypatch, site(1)), apart)
+    technician.view("A01", relay_closed=True, state=PortState.CHARGING)
+    assert technician.call("line", bus="line")["in_use"] == ["A01"]
+    asked = {"bus": "line", "unit": NOWHERE, "function": 3, "address": 0, "count": 1, "baudrate": 1200}
+    assert technician.call("probe", **asked)["why_not"] == "A01 is charging"
+
+
 def test_whoever_has_gone_has_nothing_sent_for_them(technician: Technician) -> None:
     technician.bench.forget()
     answers = technician.ask("probe", bus="line", unit=NOWHERE, function=3, address=0, count=1)

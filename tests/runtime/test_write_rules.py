@@ -83,6 +83,30 @@ def test_no_relay_of_a_port_is_closed_without_its_dead_man() -> None:
     assert why("relay", 5, 4, ON) is None, "it is nobody's"
 
 
+@pytest.mark.parametrize("address", [0x00FF, 0x01FF, 0x0100, 0x0400])
+def test_what_may_move_all_relays_of_a_board_past_their_rules_is_not_written(address: int) -> None:
+    told = f"relay switches relays by coils, and nobody knows which coil {address:#06x} moves"
+    assert why("relay", 5, address, ON) == told
+    assert why("relay", 5, address, ON, state=PortState.LOCKED_OUT) == told
+
+
+def test_a_board_switched_by_registers_keeps_all_but_its_relays_to_itself() -> None:
+    text = """\
+gateway: {id: test}
+buses: {line: {serial: /dev/line, baudrate: 9600}}
+boards:
+  relay: {bus: line, address: 1, profile: eletechsup-r4d8a08}
+  meter1: {bus: line, address: 11, profile: eastron-sdm120}
+circuits: {shed: {}}
+ports: [{id: A01, relay: relay/1, meter: meter1, circuit: shed}]
+"""
+    site = load_text(text, "test")
+    told = "relay switches relays by registers, and nobody knows which register 0x0000 moves"
+    assert why("relay", 6, 0, 0x0700, site=site) == told
+    assert why("relay", 6, 1, 0x0600, site=site) is None
+    assert why("relay", 6, 8, 0x0602, site=site) is None, "it is nobody's"
+
+
 def test_a_contactor_is_switched_by_the_daemon_only() -> None:
     told = "relay 8 of relay is the contactor of shed: it is switched by the daemon only"
     assert why("relay", 5, 7, OFF) == told
@@ -115,7 +139,8 @@ ports: [{id: A01, relay: relay/1, meter: meter1, circuit: shed}]
     told = "the heartbeat of relay is written by the daemon alone: it keeps its relays closed"
     assert why("relay", 6, 0x0100, 0x5555, site=kept) == told
     assert why("relay", 6, 0x0101, 0x5555, site=kept) is None
-    assert why("relay", 5, 0x0100, ON, site=kept) is None, "coils are no registers"
+    coil = "relay switches relays by coils, and nobody knows which coil 0x0100 moves"
+    assert why("relay", 5, 0x0100, ON, site=kept) == coil
 
 
 def test_a_unit_that_nobody_knows_may_be_written_to() -> None:

@@ -7,6 +7,7 @@ thread, right before it goes out.
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from chargerd.config.profiles.register_map import Quantity
@@ -36,7 +37,7 @@ from chargerd.modbus.frames import (
 )
 from chargerd.modbus.manual import Manual, Outcome, Rate
 from chargerd.modbus.trace import Traced
-from chargerd.runtime.local.write_rules import Write, refusal
+from chargerd.runtime.local.write_rules import Write, refusal, served_by
 
 Fields = Mapping[str, Json]
 UNKNOWN_TIMEOUT = Seconds(0.3)
@@ -101,8 +102,16 @@ class LineRequests:
         )
 
     def _in_use(self, bus: str) -> list[PortView]:
-        """Return the ports of a line whose relay is closed, or that have a session."""
-        mine = {port.id for port in self._site.ports_of(bus)}
+        """Return the ports whose relay is closed, or that have a session, and that hang on a line in any way.
+
+        Also by their circuit's contactor, meter or inputs: smoke is heard of no later for a port of another line.
+        """
+        mine = {
+            port
+            for board in self._site.boards.values()
+            if board.bus == bus
+            for port in served_by(self._site, board.id)
+        }
         return [view for view in self._views() if view.id in mine and _is_used(view)]
 
     def _probe(self, params: Fields, respond: Responder) -> None:
@@ -136,6 +145,18 @@ class LineRequests:
         """Say whether a silent unit keeps the line busy for as long as a gateway at the other end waits for it."""
         return self._site.buses[bus].tcp is not None
 
+    def _keeps_gateway(self, bus: Bus, board: Board | None) -> str | None:
+        """Say why a unit that will hardly answer must not be asked now: openings would wait with the gateway.
+
+        A server that is itself the board may also take every unit for its own: then a stranger's write is its own.
+        """
+        if not self._is_gateway(bus.name) or (board is not None and board.id not in bus.lost_boards()):
+            return None
+        used = self._in_use(bus.name)
+        if not used:
+            return None
+        return f"{used[0].id} is {used[0].state.value}, and a gateway that waits for a silent unit opens nothing"
+
     # Of a board
 
     def _read(self, params: Fields, respond: Responder) -> None:
@@ -158,7 +179,8 @@ class LineRequests:
             told = {**_place(bus, unit, board), "function": function, "address": params["address"]}
             respond.send({**told, "values": values[: _number(params, "count")], **_frames(outcome)})
 
-        self._ask(bus, request, _timeout(board), done, respond, board=board)
+        guard = partial(self._keeps_gateway, bus, board)
+        self._ask(bus, request, _timeout(board), done, respond, board=board, guard=guard)
 
     def _read_quantity(self, bus: Bus, unit: int, board: Board | None, params: Fields, respond: Responder) -> None:
         section = None if board is None else board.profile.meter
@@ -186,7 +208,8 @@ class LineRequests:
             told |= {"function": section.function, "address": section.address_of(register, channel)}
             respond.send({**told, "type": register.type.value, **_frames(outcome)})
 
-        self._ask(bus, meter.read(channel, block), _timeout(board), done, respond, board=board)
+        guard = partial(self._keeps_gateway, bus, board)
+        self._ask(bus, meter.read(channel, block), _timeout(board), done, respond, board=board, guard=guard)
 
     def _write(self, params: Fields, respond: Responder) -> None:
         found = self._unit(params, respond)
@@ -200,11 +223,16 @@ class LineRequests:
             respond.fail("malformed", wrong, "see chargerctl write --help")
             return
 
+        refused: list[str | None] = []
+
         def guard() -> str | None:
-            return refusal(self._site, board, write, {view.id: view for view in self._views()})
+            views = {view.id: view for view in self._views()}
+            why = refusal(self._site, board, write, views) or self._keeps_gateway(bus, board)
+            refused.append(why)
+            return why
 
         def done(outcome: Outcome) -> None:
-            if outcome.why_not is not None and outcome.why_not == guard():
+            if outcome.why_not is not None and outcome.why_not in refused:
                 respond.fail("not_allowed", outcome.why_not, "see chargerctl port, and stop what charges first")
             elif outcome.pdu is None:
                 _failed(outcome, _name(bus, unit, board), respond)

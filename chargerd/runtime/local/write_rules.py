@@ -3,12 +3,15 @@
 A register that nobody here knows may be anything: one that moves all relays, or that scales what is measured. So
 nothing at all is written to a board of a port in use. Of what the profile knows, relays of ports that are held
 open stay open, no relay is closed without its dead-man, and what makes a board open by itself is never changed.
+Where relays are switched, what the profile does not name stays untouched: boards have a coil or a register that
+closes or toggles all of them (Waveshare: 0x00FF and 0x01FF), past every rule for a single one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chargerd.config.profiles.models import RelaySection
+from chargerd.config.rows import HIGHEST
 from chargerd.config.site import Board, Site
 from chargerd.core.plan import DeadMan
 from chargerd.core.units import BoardId, CircuitId, PortId
@@ -51,16 +54,20 @@ def refusal(site: Site, board: Board | None, write: Write, views: Mapping[PortId
     relay = board.profile.relay
     if relay is None:
         return None
-    return _of_dead_man(board, relay, write) or _of_relays(site, board, relay, write, views)
+    return (
+        _of_dead_man(board, relay, write)
+        or _of_relays(site, board, relay, write, views)
+        or _of_the_unnamed(site, board, relay, write)
+    )
 
 
 def _in_use(site: Site, board: BoardId, views: Mapping[PortId, PortView]) -> PortView | None:
     """Return a port of the board that has a session, or whose relay is not read back open."""
-    served = (views[port] for port in _served(site, board))
+    served = (views[port] for port in served_by(site, board))
     return next((view for view in served if view.session is not None or view.relay_closed is not False), None)
 
 
-def _served(site: Site, board: BoardId) -> Iterator[PortId]:
+def served_by(site: Site, board: BoardId) -> Iterator[PortId]:
     """Yield the ports that a board switches, measures or watches, itself or for a circuit above them."""
     circuits = {
         circuit.id
@@ -116,6 +123,18 @@ def _of_relays(
     return None
 
 
+def _of_the_unnamed(site: Site, board: Board, relay: RelaySection, write: Write) -> str | None:
+    """Refuse what may move all relays at once, if any is wired: an address beside them that no profile names."""
+    switched = COILS if relay.write == WRITE_COIL else REGISTERS
+    if write.space != switched or not _owners(site, board.id):
+        return None
+    named = {address for _, first, _ in _places(relay, write) for address in write.meets(first, relay.channels)}
+    unnamed = next((address for address in write.meets(0, HIGHEST + 1) if address not in named), None)
+    if unnamed is None:
+        return None
+    return f"{board.id} switches relays by {switched}s, and nobody knows which {switched} {unnamed:#06x} moves"
+
+
 def _owners(site: Site, board: BoardId) -> dict[int, str]:
     """Return whose each wired relay of a board is: a port's, or a circuit's contactor."""
     owners = {port.relay.channel: str(port.id) for port in site.ports if port.relay.board == board}
@@ -127,6 +146,13 @@ def _owners(site: Site, board: BoardId) -> dict[int, str]:
 
 def _channels(relay: RelaySection, write: Write) -> Iterator[tuple[int, bool]]:
     """Yield the relays, counted from 1, that it writes to, and whether it closes them for a time only."""
+    for _, first, timed in _places(relay, write):
+        for address in write.meets(first, relay.channels):
+            yield address - first + 1, timed
+
+
+def _places(relay: RelaySection, write: Write) -> Iterator[tuple[int, int, bool]]:
+    """Yield where relays are in the space written to: function, first address, whether for a time only."""
     places: Sequence[tuple[int, int, bool]] = (
         (relay.write, relay.first, False),
         *(((relay.write, relay.timed_on.first, True),) if relay.timed_on is not None else ()),
@@ -134,5 +160,4 @@ def _channels(relay: RelaySection, write: Write) -> Iterator[tuple[int, bool]]:
     )
     for function, first, timed in places:
         if (function == WRITE_COIL) == (write.function == WRITE_COIL):
-            for address in write.meets(first, relay.channels):
-                yield address - first + 1, timed
+            yield function, first, timed
