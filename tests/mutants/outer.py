@@ -80,8 +80,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="what a dead-man rests on is written by hand",
         module="runtime/local/write_rules.py",
-        old="return _of_dead_man(board, relay, write) or ",
-        new="return ",
+        old="        _of_dead_man(board, relay, write)\n        or _of_relays",
+        new="        _of_relays",
         tests="tests/runtime/test_write_rules.py",
     ),
     Mutant(
