@@ -127,7 +127,7 @@ class Books:
 def _cells(row: sqlite3.Row, where: tzinfo) -> tuple[object, ...]:
     tariff = Tariff.from_json(row["tariff"])
     ends = (moment(row[f"{end}_at"], where, "%Y-%m-%dT%H:%M:%S%z") for end in ("started", "ended"))
-    tiers = " ".join(f"{tier['up_to_w']}:{tier['charging_s']}" for tier in json.loads(row["tiers"]))
+    tiers = " ".join(f"{tier.get('up_to_w')}:{tier.get('charging_s')}" for tier in json.loads(row["tiers"]))
     return (
         *(row["gateway"], row["port"], row["session_id"], row["order_id"] or "", row["source"], *ends),
         *(row["charging_s"], row["suspended_s"], row["energy_wh"], row["quality"], row["peak_power_w"]),

@@ -10,7 +10,7 @@ from chargerd.operator.hooks import Hooks, Payment
 from chargerd.operator.messages import Command
 from chargerd.operator.picture import Picture
 from chargerd.operator.prices import Tariff
-from chargerd.operator.store import Store
+from chargerd.operator.store import CLOCK_STEP_S, Store
 
 TURN_S = 1.0
 GRACE_S = 5.0
@@ -51,7 +51,8 @@ class Care:
 
     def _look_after(self, ride: sqlite3.Row) -> None:
         if ride["status"] == "asked":
-            if self._store.clock() > ride["until"] + GRACE_S:
+            now = self._store.clock()
+            if now > ride["until"] + GRACE_S or now < ride["asked_at"] - CLOCK_STEP_S:
                 self._close(ride, "unanswered")
         elif self._is_lost(ride):
             self._close(ride, "lost")

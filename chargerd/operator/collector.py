@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chargerd.operator.clock import Clock, steady
-from chargerd.operator.messages import Body, Message, UnsoundError, part, text, text_or_none, whole
+from chargerd.operator.messages import Body, Message, part, text, text_or_none, whole
 from chargerd.operator.store import Store
 
 ASK_AGAIN_S, ASK_AT_LAST_S = 10.0, 3600.0
-UNSOUND = (UnsoundError, KeyError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+UNSOUND = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError),
+    *(sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError),
+)
 """What comes of messages that are not as their schemas have it. A disk that is full is none of these."""
 Key = tuple[str, str]
 """Gateway and stream."""

@@ -208,6 +208,8 @@ class Link:
 
     def _send_again(self) -> None:
         now = steady()
-        due = [one for one in self._store.unanswered() if now >= self._sent.get(one.id, now - AGAIN_S) + AGAIN_S]
+        wanted = self._store.unanswered()
+        self._sent = {one.id: self._sent[one.id] for one in wanted if one.id in self._sent}
+        due = [one for one in wanted if now >= self._sent.get(one.id, now - AGAIN_S) + AGAIN_S]
         for command in due:
             self.send(command)

@@ -11,6 +11,10 @@ Body: TypeAlias = Mapping[str, Any]
 """A decoded message; `Any`, since JSON is."""
 LARGEST = 2**53
 """Whole numbers of the contract are below it."""
+LONGEST = 256 * 1024
+"""Bytes of a message. The contract's longest, `state/info` of a large site, is a tenth of it."""
+EARLIEST, LATEST = 946_684_800.0, 4_102_444_800.0
+"""Moments are of this century: what is not comes of no clock, and no calendar of ours has it."""
 START_TTL_S, STOP_TTL_S, OTHER_TTL_S = 20, 300, 30
 """How long a command is good for: a rider waits for a start, and a stop is wanted late, too."""
 
@@ -60,8 +64,12 @@ def understood(root: str, topic: str, payload: bytes, expires_s: float | None = 
     acknowledged, which then are lost.
     """
     gateway, _slash, level = topic.removeprefix(f"{root}/").partition("/")
+    if len(payload) > LONGEST:
+        raise UnsoundError(f"is {len(payload)} bytes long")
     try:
         body = json.loads(payload)
+        if b"\\u" in payload:  # Half a character can be written so, and neither stored nor shown.
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnsoundError(f"no JSON: {error!r}") from error
     if not isinstance(body, dict) or body.get("gateway") != gateway:
@@ -119,6 +127,11 @@ def moment(body: Body, name: str) -> float | None:
     if value is None:
         return None
     try:
-        return datetime.fromisoformat(value).timestamp()
+        return of_this_century(datetime.fromisoformat(value).timestamp())
     except (ValueError, OverflowError) as error:
         raise UnsoundError(f"{name} is no moment") from error
+
+
+def of_this_century(at: float) -> float | None:
+    """Return a moment, or `None` for one that no clock can have told."""
+    return at if EARLIEST <= at < LATEST else None

@@ -151,6 +151,8 @@ class Office:
 
     async def live(self, request: Request) -> Response:
         """Send the parts of the overview that have changed."""
+        if self._picture.crowded:
+            return Response(status_code=503, headers=dict(HEADERS))
         stream = self._changes(request, language_of(request))
         return StreamingResponse(stream, media_type="text/event-stream", headers=dict(HEADERS))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chargerd.operator.clock import Clock, steady, wall
-from chargerd.operator.messages import Body, Message, UnsoundError, figure, part, text, text_or_none, whole
+from chargerd.operator.messages import Body, Message, figure, part, text, text_or_none, whole
 from chargerd.operator.prices import Spent, Tariff
 
 PRESENCE_S, STATE_S = 180.0, 3600.0
@@ -16,6 +16,8 @@ LONGEST_STEP_S = 60.0
 """Between two readings further apart nobody knows in which tier the time was."""
 CURVE_POINTS = 120
 EVERYTHING = ("", "")
+MOST_READERS = 1000
+"""Pages that are open: each is a connection, and one that reads nothing stays for as long as it likes."""
 
 
 @dataclass(slots=True)
@@ -110,7 +112,7 @@ class Picture:
         for message in batch:
             try:
                 self._dispatch(message)
-            except (UnsoundError, AttributeError, TypeError):  # Said once already, where it was stored.
+            except (ValueError, LookupError, AttributeError, TypeError):  # Said already, where it was stored.
                 continue
 
     def know(self, gateway: str, port: str, label: str) -> None:
@@ -258,6 +260,11 @@ class Picture:
             self._readers[key].remove(event)
             if not self._readers[key]:
                 del self._readers[key]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many pages are open that no more are kept up to date: they are asked for again and again."""
+        return self.reading() >= MOST_READERS
 
     def reading(self) -> int:
         """Return how many pages are open."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import tzinfo
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from chargerd.operator.hooks import Hooks, Payment
 from chargerd.operator.messages import Command
 from chargerd.operator.picture import Picture, Port
 from chargerd.operator.prices import Prices, Tariff
-from chargerd.operator.rides import Goal, NewRide
+from chargerd.operator.rides import WAIT_S, Goal, NewRide
 from chargerd.operator.standing import Standing, Standings
 from chargerd.operator.store import Store, TakenError
 from chargerd.operator.web import (
@@ -108,6 +108,8 @@ class Riders:
         port = self._port(request)
         if port is None:
             return self._pages.error(request, "no_socket", 404)
+        if self._picture.crowded:
+            return Response(status_code=503, headers=dict(HEADERS))
         stream = self._changes(port, language_of(request), phone_of(request))
         return StreamingResponse(stream, media_type="text/event-stream", headers=dict(HEADERS))
 
@@ -129,6 +131,7 @@ class Riders:
         port, gateway = standing.port, standing.gateway
         where = zone(gateway.timezone)
         tariff = standing.tariff or self._prices.tariff
+        symbol = self._prices.tariff.symbol
         shown = {
             "standing": standing,
             "port": port,
@@ -137,17 +140,30 @@ class Riders:
             "by": self._prices.tariff.by,
             "prices": price_lines(self._prices.tariff, said),
             "hours": [one for one in self._prices.hours if port.longest_s is None or one * 3600 <= port.longest_s],
-            "amounts": [(one, money(Decimal(one) / 100, tariff.symbol)) for one in self._prices.amounts],
+            "amounts": [(one, money(Decimal(one) / 100, symbol)) for one in self._prices.amounts],
+            "chosen": _chosen(standing, said),
             "cost": None if standing.cost is None else money(standing.cost, tariff.symbol, 3),
             "total": _total(standing.session, tariff),
             "curve": curve(port),
             "tap": self._tap(phone, port),
             "stop_token": "" if standing.ride is None else self._stop_token(phone, standing.ride["session_id"]),
+            "wait_minutes": WAIT_S // 60,
+            "waits_until": self._waits_until(standing, where),
             "heard": moment(port.heard_at, where, "%H:%M"),
             "lost": moment(gateway.lost_at, where, "%H:%M"),
             "next_shed": self._next_shed(standing),
         }
         return self._pages.parts("parts", PARTS, said, **shown)
+
+    def _waits_until(self, standing: Standing, where: tzinfo) -> str:
+        """Return when a start that waits for room gives up; nothing, if its gateway has set that."""
+        if standing.kind != "queued" or standing.ride is None:
+            return ""
+        query = "SELECT args FROM command WHERE name = 'start' AND gateway = ? AND session_id = ?"
+        row = self._store.one(query, standing.ride["gateway"], standing.ride["session_id"])
+        if row is None or "queue_s" not in (args := json.loads(row["args"])):
+            return ""
+        return moment(standing.ride["asked_at"] + args["queue_s"], where, "%H:%M")
 
     def _next_shed(self, standing: Standing) -> str:
         found = standing.next_free
@@ -175,20 +191,23 @@ class Riders:
             return self._pages.back(here)
         if goal is None or not self._tap_fits(tap, phone, port):
             return self._pages.back(here, "old")
-        return self._pages.back(here, await self._begin(request, port, phone, tap, goal))
+        return self._pages.back(here, await self._begin(request, port, phone, form, goal))
 
-    async def _begin(self, request: Request, port: Port, phone: str, tap: str, goal: Goal) -> str:
-        """Send a start; return the notice, if it could not be."""
+    async def _begin(self, request: Request, port: Port, phone: str, form: Mapping[str, str], goal: Goal) -> str:
+        """Send a start; return the notice, if it could not be. Who was shown a full line has said to wait."""
         standing = self._standings.of(port, phone)
         if standing.mine:
             return ""
         gateway = self._picture.gateways[port.gateway]
         if not gateway.online:
             return "offline"
-        if not standing.can_start:
+        waits = "wait" in form
+        if not standing.can_start and not (standing.can_wait and waits):
             return "taken" if self._standings.taken(port) or port.session else "not_free"
         rider = await asyncio.to_thread(self._hooks.identify, request.headers)
-        ride = NewRide(port.gateway, port.port, phone, tap, goal, rider=rider, stream=gateway.stream)
+        ride = NewRide(
+            port.gateway, port.port, phone, form["tap"], goal, rider=rider, stream=gateway.stream, waits=waits
+        )
         payment = Payment(
             step="reserve", gateway=port.gateway, session_id=ride.session_id, rider=rider, amount=goal.amount
         )
@@ -264,14 +283,17 @@ class Riders:
 
     def _tap(self, phone: str, port: Port) -> str:
         """Return the token of a sheet of the form: another one after each charge this phone has had there."""
-        query = "SELECT count(*) FROM ride WHERE gateway = ? AND port = ? AND phone = ?"
-        row = self._store.one(query, port.gateway, port.port, phone)
-        return self._signer.token("start", phone, port.gateway, port.port, 0 if row is None else row[0])
+        return self._signer.token(*self._sheet(phone, port))
 
     def _tap_fits(self, tap: str, phone: str, port: Port) -> bool:
+        return self._signer.fits(tap, *self._sheet(phone, port))
+
+    def _sheet(self, phone: str, port: Port) -> tuple[object, ...]:
+        """Return what tells a sheet from others; the prices on it are those that its rider agrees to."""
         query = "SELECT count(*) FROM ride WHERE gateway = ? AND port = ? AND phone = ?"
         row = self._store.one(query, port.gateway, port.port, phone)
-        return self._signer.fits(tap, "start", phone, port.gateway, port.port, 0 if row is None else row[0])
+        had = 0 if row is None else row[0]
+        return "start", phone, port.gateway, port.port, had, self._prices.tariff.as_json()
 
     def _again(self, tap: str, phone: str) -> bool:
         return self._store.one("SELECT 1 FROM ride WHERE tap = ? AND phone = ?", tap, phone) is not None
@@ -294,6 +316,18 @@ class Riders:
             asked = self._store.one(query, ride["gateway"], ride["session_id"])
             reason = "remote" if asked is None or asked[0] == "rider" else asked[0]
         return said.of("reason", reason)
+
+
+def _chosen(standing: Standing, said: Words) -> str:
+    """Return what this phone's rider chose: it may not be to choose from any more."""
+    goal, tariff = standing.goal, standing.tariff
+    if goal is None or tariff is None:
+        return ""
+    if goal.hours is not None:
+        return said("page.for_hours", hours=goal.hours)
+    if goal.amount is not None:
+        return said("page.for_amount", amount=money(Decimal(goal.amount) / 100, tariff.symbol))
+    return said("page.until_full")
 
 
 def price_lines(tariff: Tariff, said: Words) -> list[str]:
@@ -343,9 +377,9 @@ def _tiers(session: sqlite3.Row | None, tariff: Tariff, said: Words) -> list[tup
         return []
     rows = []
     for tier in json.loads(session["tiers"]):
-        bound = tier["up_to_w"]
+        bound = tier.get("up_to_w")
         name = said("receipt.tier_above") if bound is None else said("receipt.tier", watts=f"{bound:g}")
-        if tier["charging_s"]:
+        if tier.get("charging_s"):
             rows.append((name, tier["charging_s"], money(tariff.price_at(bound), tariff.symbol)))
     return rows
 

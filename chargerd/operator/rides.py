@@ -7,6 +7,8 @@ from chargerd.operator.messages import Command
 from chargerd.operator.prices import SECONDS_PER_HOUR, Tariff
 
 TOKEN_BYTES = 12
+WAIT_S = 3600
+"""How long a rider may wait for room on a full line: bikes stand there overnight, and a place costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class NewRide:
     rider: str | None = None
     stream: str | None = None
     """The gateway's ledger as it was: under another one no settlement may come."""
+    waits: bool = False
+    """Whether it may wait for room on its line, for `WAIT_S`."""
     session_id: str = field(default_factory=lambda: secrets.token_hex(16))
     receipt: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
 
@@ -66,4 +70,6 @@ class NewRide:
             args["limits"] = limits
         if bounds := tariff.bounds:
             args["tariff_tiers_w"] = bounds
+        if self.waits:
+            args["queue_s"] = WAIT_S
         return Command.new(self.gateway, "start", args, now=now)

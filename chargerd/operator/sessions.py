@@ -11,6 +11,7 @@ from chargerd.operator.messages import (
     UnsoundError,
     figure,
     moment,
+    of_this_century,
     part,
     text,
     text_or_none,
@@ -155,6 +156,8 @@ class Sessions:
 
     def clock_known(self, gateway: str, stream: str, boot: int, offset_ms: int) -> None:
         """Give the moments of a boot that had no clock their time."""
+        if of_this_century(offset_ms / 1000) is None:  # It is when the boot began.
+            return
         self._db.execute("INSERT OR IGNORE INTO boot VALUES (?, ?, ?, ?)", (gateway, stream, boot, offset_ms))
         for end in ("started", "ended"):
             self._db.execute(
@@ -166,7 +169,7 @@ class Sessions:
     def _rebased(self, gateway: str, stream: str, stamp: Body) -> float | None:
         query = "SELECT offset_ms FROM boot WHERE gateway = ? AND stream = ? AND boot = ?"
         found = self._db.execute(query, (gateway, stream, whole(stamp, "boot"))).fetchone()
-        return None if found is None else (whole(stamp, "up_ms") + found[0]) / 1000
+        return None if found is None else of_this_century((whole(stamp, "up_ms") + found[0]) / 1000)
 
     # Replies and sockets
 

@@ -27,6 +27,8 @@ class Standing:
     gateway: Gateway
     code: str = ""
     can_start: bool = False
+    can_wait: bool = False
+    """Whether nothing but room on its line is missing: a start would wait for it."""
     ride: sqlite3.Row | None = None
     session: sqlite3.Row | None = None
     cost: Decimal | None = None
@@ -64,7 +66,14 @@ class Standings:
         mine = None if ride is None else self._mine(port, gateway, ride)
         if mine is None or ride is None:
             return self._with_next(
-                Standing(kind=kind, port=port, gateway=gateway, code=code, can_start=kind == "free")
+                Standing(
+                    kind=kind,
+                    port=port,
+                    gateway=gateway,
+                    code=code,
+                    can_start=kind == "free",
+                    can_wait=kind == "blocked" and _is_full(port),
+                )
             )
         session = self._session(ride)
         cost = None
@@ -80,6 +89,7 @@ class Standings:
                 gateway=gateway,
                 code=mine[1],
                 can_start=bool(ride["closed"]) and kind == "free",
+                can_wait=bool(ride["closed"]) and kind == "blocked" and _is_full(port),
                 ride=ride,
                 session=session,
                 cost=cost,
@@ -157,6 +167,10 @@ class Standings:
             "AND status IN ('sent', 'accepted')"
         )
         return self._store.one(query, ride["gateway"], ride["session_id"], self._store.clock()) is not None
+
+
+def _is_full(port: Port) -> bool:
+    return set(port.blocked_by) == {"circuit_full"}
 
 
 def _away(gateway: Gateway) -> str:

@@ -16,6 +16,8 @@ from chargerd.operator.rides import NewRide
 from chargerd.operator.sessions import Sessions
 from chargerd.operator.tables import connect
 
+CLOCK_STEP_S = 2.0
+"""So far a server's clock may be set back in passing."""
 ALARMS_KEPT_S = 90 * 86_400
 """Their rows stay in the ledger."""
 
@@ -140,8 +142,17 @@ class Store:
             return True
 
     def unanswered(self) -> list[Command]:
-        """Return the commands without a reply that are still good."""
-        rows = self.all("SELECT * FROM command WHERE status = 'sent' AND until > ?", self.clock())
+        """Return the commands without a reply that are still good.
+
+        A start from a time to come was sent before the clock was set back: it would be good for as long again,
+        and begin when nobody waits for it any more. A stop is wanted late, too.
+        """
+        now = self.clock()
+        rows = self.all(
+            "SELECT * FROM command WHERE status = 'sent' AND until > ? "
+            "AND (name != 'start' OR until - ttl_s <= ?)",
+            *(now, now + CLOCK_STEP_S),
+        )
         return [
             Command(row["id"], row["gateway"], row["name"], row["ttl_s"], json.loads(row["args"]), row["until"])
             for row in rows

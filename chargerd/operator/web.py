@@ -159,7 +159,8 @@ class Pages:
     def page(self, request: Request, template: str, *, status: int = 200, **more: Any) -> Response:
         """Return a page in the language of a request."""
         said = language_of(request)
-        here = request.url.path
+        # A browser would take two slashes for the beginning of another site's address.
+        here = "/" + quote(request.scope["path"].lstrip("/"))
         response = HTMLResponse(self.draw(template, said, here=here, **more), status, dict(HEADERS))
         response.headers["Content-Language"] = said.locale
         response.headers["Vary"] = "Accept-Language, Cookie"
@@ -234,4 +235,7 @@ def about(known: float | None, otherwise: float | None) -> tuple[float | None, s
 
 def moment(at: float | None, where: tzinfo, form: str = "%Y-%m-%d %H:%M") -> str:
     """Return a moment as a clock there shows it."""
-    return "" if at is None else datetime.fromtimestamp(at, where).strftime(form)
+    try:
+        return "" if at is None else datetime.fromtimestamp(at, where).strftime(form)
+    except (ValueError, OverflowError, OSError):  # Stored before anybody looked at what it was.
+        return "?"

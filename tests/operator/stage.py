@@ -88,9 +88,9 @@ class OperatorProcess:
 class Stage:
     """Broker, boards, daemon, operator. A context manager."""
 
-    def __init__(self, folder: Path, *, ports: int = 4) -> None:
+    def __init__(self, folder: Path, *, ports: int = 4, circuit: str = "", more: str = "") -> None:
         self.broker = Mosquitto(folder / "broker")
-        self.site = DaemonSite(folder, ports=ports, broker=self.broker.port)
+        self.site = DaemonSite(folder, ports=ports, broker=self.broker.port, circuit=circuit, more=more)
         self.operator = OperatorProcess(folder, self.broker)
 
     def __enter__(self) -> Self:

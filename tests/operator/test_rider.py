@@ -358,6 +358,45 @@ def test_a_queue_says_the_place_in_it(rig: Rig) -> None:
     assert "You are number 3" in phone.socket().text
 
 
+def test_a_full_line_is_waited_for_if_its_rider_says_so(rig: Rig) -> None:
+    rig.shed("A01", "A02")
+    phone = Phone(rig)
+    before = phone.socket()
+    rig.say("state/port/A01", state(blocked_by=["circuit_full"]))
+    assert "not free any more" in phone.press(before, "start").text, "that was a start without a wait"
+    assert rig.commands == []
+    page = phone.socket()
+    assert page.kind == "blocked"
+    assert "within 60 minutes, nothing is started" in page.text
+    assert "Next free socket: A02" in page.text
+    phone.press(page, "start")
+    assert rig.commands[-1].args["queue_s"] == 3600
+    session = str(rig.commands[-1].args["session_id"])
+    rig.reply("accepted")
+    rig.say("state/port/A01", state(state="queued", session_id=session, queue_position=1))
+    page = phone.socket()
+    assert "If there is no room by 15:13" in page.text
+    assert "Leave the queue" in page.text
+    assert "Pulling the plug" not in page.text, "nobody sees a plug that draws nothing"
+    assert phone.press(page, "stop").kind == "queued"
+    assert rig.commands[-1].name == "stop"
+    rig.reply("failed", "queue_timeout", rig.commands[0])
+    settled(rig, session, stop_reason="queue_timeout", energy_wh=0, charging_s=0, tiers=[])
+    assert "There was no room on the line in time." in phone.socket().text
+
+
+@pytest.mark.parametrize("held", [["thermal"], ["circuit_full", "thermal"], ["latched"]])
+def test_nothing_else_than_a_full_line_is_waited_for(rig: Rig, held: list[str]) -> None:
+    rig.shed("A01")
+    rig.say("state/port/A01", state(blocked_by=["circuit_full"]))
+    phone = Phone(rig)
+    page = phone.socket()
+    rig.say("state/port/A01", state(blocked_by=held))
+    assert "not free any more" in phone.press(page, "start").text
+    assert phone.socket().forms == {}
+    assert rig.commands == []
+
+
 def test_the_page_opened_again_in_mid_charge_and_after_a_restart(rig: Rig, tmp_path: Path) -> None:
     rig.shed("A01")
     phone = Phone(rig)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chargerd.core.units import Volts
 from chargerd.operator.words import Words, words
 from chargerd.sim.loads import resistive
 from tests.operator.browser import CHROMIUM, DESK, PHONE, Browser
@@ -97,6 +98,15 @@ class Walk:
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     with Stage(tmp_path_factory.mktemp("walk")) as stage, Browser() as browser:
+        yield Walk(browser, stage)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """A line that takes one new charge; a second when the first is known to draw little."""
+    soon = "protection: {voltage_back_s: 10, shed_wait_s: 10}"
+    folder = tmp_path_factory.mktemp("crowded")
+    with Stage(folder, ports=2, circuit="rating_a: 6", more=soon) as stage, Browser() as browser:
         yield Walk(browser, stage)
 
 
@@ -275,6 +285,67 @@ def test_a_start_that_nobody_answers(walk: Walk) -> None:
         site.process.send_signal(signal.SIGCONT)
     walk.see(said("page.again"))
     assert not site.contact("A01"), "it came too late, and nothing happened"
+
+
+@long
+@readers
+def test_a_full_line_is_waited_for_left_and_waited_for_again(crowded: Walk, reader: Reader) -> None:
+    """What draws too much together is suspended then, the newest first, and goes on."""
+    said, site, look = crowded.be(reader), crowded.stage.site, crowded.stage.look
+    first = crowded.stage.operator.phone()
+    wait(lambda: look("A01").kind == "free", "A01 is not free")
+    site.world.socket("A01").plug(charger())
+    site.world.socket("A02").plug(charger())
+    first.press(look("A01", first), "start")
+    closed(crowded, "A01")
+    crowded.open("A02")
+    crowded.see(said("page.wait_note", minutes=60), "line-full")
+    crowded.browser.click("button.start")
+    crowded.stands("queued", "queued")
+    crowded.see(said("detail.queued", position=1))
+    crowded.browser.click("button.stop")
+    crowded.see(said("reason.remote"), "queue-left")
+    crowded.see(said("page.wait_note", minutes=60))
+    crowded.browser.click("button.start")
+    crowded.stands("queued")
+    site.wait(lambda: site.contact("A02"), "there is no room", timeout=180)
+    crowded.stands("charging", "queued-charging")
+    for port in ("A01", "A02"):
+        site.world.socket(port).plug(charger(850.0))
+    crowded.stands("suspended")
+    crowded.see(said("suspended.circuit_overload"), "suspended-circuit")
+    site.world.socket("A01").unplug()
+    crowded.stands("charging")
+    crowded.browser.click("button.stop")
+    crowded.see(said("reason.remote"))
+    first.press(look("A01", first), "stop")
+    for port in ("A01", "A02"):
+        site.world.socket(port).unplug()
+
+
+@long
+@readers
+def test_a_voltage_that_is_too_low_for_a_while(crowded: Walk, reader: Reader) -> None:
+    said, site = crowded.be(reader), crowded.stage.site
+    wait(lambda: crowded.stage.look("A01").kind == "free", "A01 is not free")
+    site.world.socket("A01").plug(charger())
+    crowded.open("A01")
+    crowded.browser.click("button.start")
+    crowded.stands("charging")
+    mains, site.world.mains = site.world.mains, Volts(160.0)
+    try:
+        crowded.stands("suspended")
+        crowded.see(said("suspended.undervoltage"), "suspended-voltage")
+        assert not site.contact("A01")
+        crowded.log_in()
+        crowded.see("undervoltage", "office-suspended")
+    finally:
+        site.world.mains = mains
+    crowded.open("A01")
+    crowded.stands("charging")
+    crowded.browser.click("button.stop")
+    crowded.see(said("reason.remote"))
+    site.world.socket("A01").unplug()
 
 
 @long
