@@ -64,9 +64,9 @@ class Visitor:
     def _charge(self) -> None:
         page = self._wait(lambda page: page.kind == "free", "free")
         self._say("page_free", "a visitor opens the page: free")
+        self._say("page_start", "the visitor presses Start")
         pressed = time.monotonic()
         self._phone.press(page, "start")
-        self._say("page_start", "the visitor presses Start")
         self._wait(lambda page: page.kind in {"plug_in", "charging"}, "switched on")
         shown_ms = round((time.monotonic() - pressed) * 1000)
         self._say("page_on", f"the page says that it is on, {shown_ms} ms after Start", shown_after_ms=shown_ms)

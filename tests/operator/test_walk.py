@@ -106,7 +106,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     """A line that takes one new charge; a second when the first is known to draw little."""
     soon = "protection: {voltage_back_s: 10, shed_wait_s: 10}"
     folder = tmp_path_factory.mktemp("crowded")
-    with Stage(folder, ports=2, circuit="rating_a: 6", more=soon) as stage, Browser() as browser:
+    with Stage(folder, ports=2, circuit="rating_a: 8", more=soon) as stage, Browser() as browser:
         yield Walk(browser, stage)
 
 
@@ -290,7 +290,6 @@ def test_a_start_that_nobody_answers(walk: Walk) -> None:
 @long
 @readers
 def test_a_full_line_is_waited_for_left_and_waited_for_again(crowded: Walk, reader: Reader) -> None:
-    """What draws too much together is suspended then, the newest first, and goes on."""
     said, site, look = crowded.be(reader), crowded.stage.site, crowded.stage.look
     first = crowded.stage.operator.phone()
     wait(lambda: look("A01").kind == "free", "A01 is not free")
@@ -308,17 +307,39 @@ def test_a_full_line_is_waited_for_left_and_waited_for_again(crowded: Walk, read
     crowded.see(said("page.wait_note", minutes=60))
     crowded.browser.click("button.start")
     crowded.stands("queued")
-    site.wait(lambda: site.contact("A02"), "there is no room", timeout=180)
+    first.press(look("A01", first), "stop")
+    closed(crowded, "A02")
     crowded.stands("charging", "queued-charging")
+    crowded.browser.click("button.stop")
+    crowded.see(said("reason.remote"))
     for port in ("A01", "A02"):
-        site.world.socket(port).plug(charger(850.0))
+        site.world.socket(port).unplug()
+
+
+@long
+def test_a_line_that_carries_too_much_pauses_the_newest(crowded: Walk) -> None:
+    """A second is let in when the first is known to draw little; then both draw more."""
+    said, site, look = crowded.be(ALL[1]), crowded.stage.site, crowded.stage.look
+    first = crowded.stage.operator.phone()
+    wait(lambda: look("A01").kind == "free", "A01 is not free")
+    for port in ("A01", "A02"):
+        site.world.socket(port).plug(charger())
+    first.press(look("A01", first), "start")
+    closed(crowded, "A01")
+    crowded.open("A02")
+    crowded.see(said("page.wait_note", minutes=60))
+    crowded.browser.click("button.start")
+    crowded.stands("queued")
+    site.wait(lambda: site.contact("A02"), "there is no room", timeout=300)
+    crowded.stands("charging")
+    for port in ("A01", "A02"):
+        site.world.socket(port).plug(charger(620.0))
     crowded.stands("suspended")
     crowded.see(said("suspended.circuit_overload"), "suspended-circuit")
-    site.world.socket("A01").unplug()
+    first.press(look("A01", first), "stop")
     crowded.stands("charging")
     crowded.browser.click("button.stop")
     crowded.see(said("reason.remote"))
-    first.press(look("A01", first), "stop")
     for port in ("A01", "A02"):
         site.world.socket(port).unplug()
 
