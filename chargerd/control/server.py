@@ -91,7 +91,8 @@ class _Client:
         """Nothing more is read; it goes when it has been told what is pending."""
         self.peer = _peer_of(sock)
         self._lock = threading.Lock()
-        self._pending = b""
+        self._pending = bytearray()
+        """Grows in place: a bus adds to it, and must not copy megabytes for a client that does not read."""
 
     def push(self, response: Response) -> None:
         """Queue a line; a client that does not read is dropped rather than waited for."""
@@ -99,7 +100,7 @@ class _Client:
         with self._lock:
             if len(self._pending) + len(line) > LONGEST_RESPONSE:
                 self.gone = True
-                self._pending = b""
+                self._pending.clear()
             elif not self.gone:
                 self._pending += line
 
@@ -111,8 +112,7 @@ class _Client:
     def flush(self) -> None:
         """Send what the kernel takes now. Raises `OSError`."""
         with self._lock:
-            sent = self.sock.send(self._pending)
-            self._pending = self._pending[sent:]
+            del self._pending[: self.sock.send(self._pending)]
 
 
 def _peer_of(sock: socket.socket) -> Peer:
