@@ -343,10 +343,13 @@ def test_a_pause_says_why(rig: Rig, reason: str, sentence: str) -> None:
     session = begun(rig, phone)
     rig.reply("accepted")
     so_far = {"charging_s": 60.0, "energy_wh": 3, "suspended_by": reason}
-    rig.say("state/port/A01", charging(session, state="suspended", relay_closed=False, session=so_far))
+    # Its relay is told to open, and nobody has seen yet that it is.
+    rig.say("state/port/A01", charging(session, state="suspended", relay_closed=True, session=so_far))
     page = phone.socket()
     assert page.kind == "suspended"
     assert sentence in page.text
+    assert "150 W" not in page.text, "that was before"
+    assert "Pulling the plug" not in page.text, "nobody sees a plug that draws nothing"
 
 
 def test_a_queue_says_the_place_in_it(rig: Rig) -> None:
