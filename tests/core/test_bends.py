@@ -41,7 +41,7 @@ def test_each_bend_has_its_turn() -> None:
 
 @pytest.mark.parametrize("bend", MINE, ids=name_of)
 def test_a_bent_rule_is_noticed(bend: Bend) -> None:
-    assert notices(bend), "nobody noticed"
+    assert notices(bend), "the scenario passes with this change too: sharpen it, or drop the line that was bent"
 
 
 @pytest.mark.parametrize("bend", with_arguments().values(), ids=list(with_arguments()))
@@ -58,4 +58,6 @@ def test_a_scenario_without_arguments_is_a_test_of_its_own(scenario: str) -> Non
     assert name.rpartition(".")[2].startswith("test_")
     assert function.startswith("test_")
     marks = getattr(getattr(importlib.import_module(f"tests.{name}"), function), "pytestmark", [])
-    assert {mark.name for mark in marks} <= {"long"}
+    others = {mark.name for mark in marks} - {"long"}
+    assert "parametrize" not in others, "this scenario is parametrized: give the bend its arguments"
+    assert not others, f"a scenario may be marked `long` and nothing else: {sorted(others)}"

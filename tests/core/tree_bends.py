@@ -129,7 +129,7 @@ TREE_BENDS: tuple[Bend, ...] = (
         "if False:",
         _HERE + "test_too_much_power_is_relieved_on_whichever_phase",
     ),
-    Bend("circuits.circuit", "[place] >= RELIEVED * rating", "[place] >= OVERLOAD * rating", _ONE_PHASE),
+    Bend("circuits.circuit", "[place] >= RELIEVED * rating", "[place] >= 1.2 * rating", _ONE_PHASE),
     # How relays close.
     Bend(
         "port.starting",

@@ -94,7 +94,8 @@ def check_meter(section: MeterSection, case: Mapping[str, Any]) -> None:
 def test_the_bytes_have_the_crc_of_the_standard(case: Mapping[str, Any]) -> None:
     for key in {"request", "answer"} & case.keys():
         data = bytes.fromhex(case[key])
-        assert crc(data[:-2]) == data[-2:]
+        right = data[:-2] + crc(data[:-2])
+        assert data == right, f"with the right CRC this {key} is {right.hex(' ').upper()}"
 
 
 @pytest.mark.parametrize("case", golden("meters"), ids=label)
@@ -145,6 +146,25 @@ def test_every_row_of_a_meter_names_where_its_bytes_come_from_or_says_that_nobod
                 assert entry["source"] not in profile.source, f"{name}: the bytes need a source of their own"
 
 
+def test_who_says_that_there_is_one_source_only_marks_whose() -> None:
+    """What is verified is told of a family: one of its meters is enough."""
+    single = {
+        name
+        for entry in YAML(typ="safe").load(GOLDEN / "meters.yaml")["sources"]
+        if entry.get("single")
+        for name in entry["profiles"]
+    }
+    families: dict[str, set[str]] = {}
+    for name, profile in PROFILES.items():
+        if profile.meter is not None and "one source only" in profile.verified:
+            families.setdefault(profile.verified, set()).add(name)
+    unmarked = [sorted(names) for names in families.values() if not names & single]
+    assert not unmarked, (
+        f"`verified` of {unmarked} says one source only: add `single: true` to theirs in `sources` of "
+        "golden/meters.yaml, or say that there are two"
+    )
+
+
 def register_bends(section: MeterSection, register: Register) -> Iterator[dict[str, Any]]:
     yield {"scale": register.scale * 10}
     yield {"address": register.address + 1}
@@ -183,8 +203,11 @@ def holds(section: MeterSection, name: str) -> bool:
 @pytest.mark.parametrize("name", sorted(name for name, profile in PROFILES.items() if profile.meter))
 def test_a_wrong_map_shows(name: str) -> None:
     section = meter_of(name)
-    assert holds(section, name)
-    assert [what for what, bent in bends(section) if holds(bent, name)] == []
+    assert holds(section, name), (
+        "its unbent map does not agree with the bytes: see test_a_meter_is_asked_and_understood"
+    )
+    unnoticed = [what for what, bent in bends(section) if holds(bent, name)]
+    assert not unnoticed, f"these changes of the map went unnoticed: bytes are missing or too alike: {unnoticed}"
 
 
 def asked(board: RelayBoard, what: str, profile: Profile) -> Request:
