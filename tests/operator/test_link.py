@@ -16,6 +16,7 @@ from chargerd.operator.messages import Command, Message
 from chargerd.operator.prices import EXAMPLE, load
 from chargerd.operator.store import Store
 from tests.broker import Mosquitto, free_port
+from tests.judging import every
 from tests.operator.rig import Clock
 from tests.operator.said import presence, row
 from tests.operator.stage import wait
@@ -98,7 +99,7 @@ def test_what_a_broker_was_away_for_is_sent_with_what_is_left_of_it_or_not_at_al
         broker.start()
         wait(lambda: bool(gateway.heard), "nothing is sent again")
         assert {number for number, _expiry in gateway.heard} == {fresh.id}, "a start nobody waits for any more"
-        assert all(expiry is not None and expiry <= 275 for _number, expiry in gateway.heard)
+        assert every(expiry is not None and expiry <= 275 for _number, expiry in gateway.heard)
         gateway.say("up/reply", {"id": fresh.id, "command": "stop", "status": "done", "code": "ok", "message": ""})
         wait(lambda: not store.unanswered(), "the reply is not stored")
         levels = [message.level for message in heard]

@@ -18,6 +18,7 @@ from chargerd.operator.prices import load
 from chargerd.operator.rides import Goal, NewRide
 from chargerd.operator.store import TakenError
 from chargerd.operator.words import LANGUAGES, words
+from tests.judging import every
 from tests.operator.rig import Phone, Rig
 from tests.operator.said import AT, STREAM, charging, ended, presence, row, state, under_way
 
@@ -622,7 +623,7 @@ def test_cookies_and_headers_are_as_tight_as_they_can_be(rig: Rig, tmp_path: Pat
     assert "default-src 'none'" in phone.headers["content-security-policy"]
     secret = phone.cookies["phone"]
     begun(rig, phone)
-    assert all(secret not in str(tuple(one)) for one in rig.store.all("SELECT * FROM ride")), "a hash is stored"
+    assert every(secret not in str(tuple(one)) for one in rig.store.all("SELECT * FROM ride")), "a hash is stored"
     folder = tmp_path / "secure"
     folder.mkdir()
     safe = Rig(folder, url="https://charge.example")
