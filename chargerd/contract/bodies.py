@@ -69,8 +69,18 @@ SEVERITY: Mapping[str, Severity] = {
     "line_restored": Severity.INFO,
     "port_reserved": Severity.INFO,
     "reservation_ended": Severity.INFO,
+    "port_temperature_high": Severity.WARNING,
+    "meter_frozen": Severity.WARNING,
+    "port_alarm": Severity.WARNING,
+    "power_jumped": Severity.WARNING,
+    "power_negative": Severity.WARNING,
+    "reading_implausible": Severity.WARNING,
+    "energy_estimated": Severity.WARNING,
+    "board_flapping": Severity.WARNING,
+    "board_not_prepared": Severity.WARNING,
+    "foreign_answers": Severity.WARNING,
 }
-"""What is not listed is a warning: a fact that is new must be told, whatever else is wrong with it."""
+"""Of each event whose fact has no case of its own in `event`. What is not listed is told as a warning."""
 
 
 def envelope(gateway: str, moment: Moment) -> dict[str, Json]:

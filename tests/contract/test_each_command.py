@@ -16,6 +16,7 @@ from chargerd.cli.chargerctl import main as chargerctl
 from chargerd.contract.arguments import KNOWN, Arguments, CommandKind, Direction
 from chargerd.control.methods import METHODS
 from chargerd.core.events import Request
+from chargerd.core.port import table
 from chargerd.fleet.story import Ask, named_stories, read_story
 from chargerd.mqtt.subscriptions import EACH_COMMAND, EVERY_COMMAND
 from chargerd.runtime.commands.handlers import HANDLERS, Reader
@@ -74,6 +75,8 @@ def deciding(kind: CommandKind) -> Iterator[str]:
     """Tell what would keep the station from deciding on it."""
     if kind.name not in REQUESTS:
         yield "its request, with the same name, in Request of chargerd/core/events.py"
+    if kind.name not in {request.name for request in table.HANDLERS}:
+        yield "its Handler, in HANDLERS of chargerd/core/port/table.py"
     if kind.name not in BY_COMMAND:
         yield "a scenario, named in tests/scenarios/test_every_command.py"
     steps = [step for name, told in named_stories().items() for step in read_story(told, name).steps]
@@ -133,6 +136,7 @@ def test_what_a_new_one_lacks_is_named() -> None:
         "@handles(Dance)",
         "values for steps",
         "events.py",
+        "HANDLERS of chargerd/core/port/table.py",
         "test_every_command.py",
         "stories",
         "methods.py",

@@ -1,9 +1,11 @@
 """The state table: complete, protection first, and deaf to nothing that can happen."""
 
+import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import product
+from itertools import chain, product
+from types import ModuleType
 
 import pytest
 
@@ -13,7 +15,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox
 from chargerd.core.port import rules
 from chargerd.core.port.port import Port, StationContext
-from chargerd.core.port.rules import Trigger, UnlistedTransition
+from chargerd.core.port.rules import Handler, Trigger, UnlistedTransition
 from chargerd.core.port.table import HANDLERS, PROTECT, TABLE, ask, react
 from chargerd.core.session import Source
 from chargerd.core.site import board_events, requests, sharing, trips
@@ -44,6 +46,7 @@ from tests.scenarios import (
     test_welds,
     test_wiring,
 )
+from tests.scenarios.test_every_command import BY_COMMAND
 
 MODULES = (
     test_queues,
@@ -72,7 +75,6 @@ MODULES = (
 """Those first that tell much in little time: nothing is played once all has been told."""
 LISTED = [(state, trigger) for state, row in TABLE.items() for trigger in row]
 UNLISTED = [pair for pair in product(PortState, Trigger) if pair not in LISTED]
-ASKED = [(state, request.name) for request, handler in HANDLERS.items() for state in handler.by_state]
 
 
 def stories() -> list[Callable[[], None]]:
@@ -125,25 +127,74 @@ def test_protection_stands_first(state: PortState, trigger: Trigger) -> None:
     assert TABLE[state][trigger][: len(PROTECT)] == PROTECT
 
 
+def stories_of_command(name: str) -> Iterator[Callable[[], None]]:
+    """Yield what stands beside the scenario of a command, also what is played in each of several situations."""
+    if name not in BY_COMMAND:
+        return
+    module: ModuleType = importlib.import_module(f"tests.scenarios.{BY_COMMAND[name][0].partition(':')[0]}")
+    for title, function in inspect.getmembers(module, inspect.isfunction):
+        wanted = list(inspect.signature(function).parameters)
+        marks = [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "parametrize"]
+        if title.startswith("test_") and not wanted:
+            yield function
+        elif title.startswith("test_") and len(marks) == 1 and [marks[0].args[0]] == wanted:
+            yield from (partial(function, value) for value in marks[0].args[1])
+
+
+class Telling:
+    """Plays scenarios, each once for all who ask, until what is asked for has come about."""
+
+    def __init__(self) -> None:
+        self.told: set[tuple[PortState, str]] = set()
+        self._rest = iter(stories())
+
+    def missing(
+        self, wanted: Iterable[tuple[PortState, str]], first: Iterable[Callable[[], None]] = ()
+    ) -> list[tuple[PortState, str]]:
+        """Return what no scenario brings about; those in `first` are played before the others."""
+        left = set(wanted) - self.told
+        for story in chain(first, self._rest) if left else ():
+            self._play(story)
+            left -= self.told
+            if not left:
+                break
+        return sorted(left)
+
+    def _play(self, story: Callable[[], None]) -> None:
+        def listen(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
+            self.told.add((port.state, trigger))
+            return react(port, trigger, event, now)
+
+        def listen_to_request(port: Port, request: Request, now: Moment) -> str:
+            self.told.add((port.state, request.name))
+            return ask(port, request, now)
+
+        with pytest.MonkeyPatch.context() as patched:
+            for caller in (station, board_events, sharing, trips):
+                patched.setattr(caller, "react", listen)
+            patched.setattr(requests, "ask", listen_to_request)
+            story()
+
+
+@pytest.fixture(scope="module")
+def telling() -> Telling:
+    return Telling()
+
+
 @pytest.mark.long
-def test_every_listed_pair_has_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_listed_pair_has_a_story(telling: Telling) -> None:
     """What no scenario brings about cannot happen, or nobody has thought of how; either way it is looked at."""
-    told: set[tuple[PortState, str]] = set()
+    missing = telling.missing(LISTED)
+    assert not missing, "\n".join(f"{name} in {state}" for state, name in missing)
 
-    def listen(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
-        told.add((port.state, trigger))
-        return react(port, trigger, event, now)
 
-    def listen_to_request(port: Port, request: Request, now: Moment) -> str:
-        told.add((port.state, request.name))
-        return ask(port, request, now)
-
-    for caller in (station, board_events, sharing, trips):
-        monkeypatch.setattr(caller, "react", listen)
-    monkeypatch.setattr(requests, "ask", listen_to_request)
-    for story in stories():
-        story()
-        if told >= {*LISTED, *ASKED}:
-            break
-    missing = sorted(f"{name} in {state}" for state, name in {*LISTED, *ASKED} - told)
-    assert not missing, "\n".join(missing)
+@pytest.mark.long
+@pytest.mark.parametrize("handler", HANDLERS.values(), ids=lambda handler: handler.request.name)
+def test_every_listed_state_is_asked(handler: Handler[Request], telling: Telling) -> None:
+    name = handler.request.name
+    missing = telling.missing(((state, name) for state in handler.by_state), stories_of_command(name))
+    assert not missing, "\n".join(
+        f"no scenario asks `{name}` in `{state}`, which its Handler lists: write one in tests/scenarios "
+        "(beside that of BY_COMMAND), or take the state out of by_state"
+        for state, _ in missing
+    )

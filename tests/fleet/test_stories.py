@@ -41,7 +41,8 @@ def test_a_told_story_happens_and_says_nothing_the_contract_does_not_know(name: 
 def test_the_manual_has_each_story_with_its_words() -> None:
     page = (Path(__file__).parents[2] / "docs" / "backend" / "simulate.md").read_text()
     for name, text in named_stories().items():
-        assert f"| `{name}` | {read_story(text, name).says} |" in page
+        row = f"| `{name}` | {read_story(text, name).says} |"
+        assert row in page, f"docs/backend/simulate.md lacks the row of a story, with its `says`: {row}"
 
 
 def test_the_story_of_the_manual_is_one(tmp_path: Path) -> None:

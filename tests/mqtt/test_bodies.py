@@ -1,8 +1,9 @@
 """From facts and views to the contract's payloads."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -10,24 +11,38 @@ from hypothesis import strategies as st
 
 from chargerd.contract import bodies, parts, session_bodies
 from chargerd.contract.ledger import Json, LedgerRow, RowKind
-from chargerd.contract.payloads import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody
+from chargerd.contract.payloads import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody, Severity
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.facts import (
     BoardFlapping,
     BoardNotPrepared,
     BoardReturned,
     BoardWentSilent,
+    CircuitShed,
+    CircuitTripped,
+    EnergyEstimated,
     Fact,
     ForeignAnswers,
+    InputsBack,
+    InputsFlapping,
+    InputsLost,
+    InputTripped,
     LatchesCleared,
     LineChanged,
+    LineRestored,
+    MeterFrozen,
+    PortAlarm,
     PortDisabled,
     PortEnabled,
     PortLockedOut,
     PortReserved,
     PortTemperatureHigh,
     PortTripped,
+    PowerJumped,
+    PowerNegative,
+    ReadingImplausible,
     RelayNotReconciled,
+    RelayOpenCircuit,
     RelayUnconfirmed,
     RelayUnexpected,
     ReservationEnded,
@@ -338,7 +353,93 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
         "event",
         {"event": "reservation_ended", "severity": "info", "port": PORT, "session_id": "S", "reason": "expired"},
     ),
+    (RelayOpenCircuit(port=PORT), "event", {"event": "relay_open_circuit", "severity": "warning", "port": "A01"}),
+    (MeterFrozen(port=PORT, detail=DETAIL), "event", {"event": "meter_frozen", "severity": "warning"}),
+    (
+        PortAlarm(port=PORT, detail=DETAIL, session=SessionId("S")),
+        "event",
+        {"event": "port_alarm", "severity": "warning", "function": "overcurrent_instant"},
+    ),
+    (
+        PowerJumped(port=PORT, detail=DETAIL, session=SessionId("S")),
+        "event",
+        {"event": "power_jumped", "severity": "warning", "session_id": "S"},
+    ),
+    (PowerNegative(port=PORT, detail=DETAIL), "event", {"event": "power_negative", "severity": "warning"}),
+    (
+        ReadingImplausible(port=PORT, kind="current", detail=DETAIL),
+        "event",
+        {"event": "reading_implausible", "severity": "warning", "reason": "current"},
+    ),
+    (
+        EnergyEstimated(port=PORT, kind="register_behind", session=SessionId("S")),
+        "event",
+        {"event": "energy_estimated", "severity": "warning", "reason": "register_behind", "session_id": "S"},
+    ),
+    (
+        InputTripped(input="smoke", circuit=CircuitId("shed"), function="smoke", latch=LATCH),
+        "event",
+        {"event": "input_tripped", "severity": "alarm", "input": "smoke", "circuit": "shed", "function": "smoke"},
+    ),
+    (
+        InputsLost(board=BoardId("r"), circuits=(CircuitId("shed"),)),
+        "event",
+        {"event": "inputs_lost", "severity": "alarm", "board": "r", "circuits": ["shed"]},
+    ),
+    (
+        InputsBack(board=BoardId("r"), circuits=(CircuitId("shed"),)),
+        "event",
+        {"event": "inputs_back", "severity": "info", "circuits": ["shed"]},
+    ),
+    (
+        InputsFlapping(board=BoardId("r"), circuits=(CircuitId("shed"),), detail=DETAIL),
+        "event",
+        {"event": "inputs_flapping", "severity": "alarm", "circuits": ["shed"]},
+    ),
+    (
+        CircuitShed(circuit=CircuitId("shed"), port=PORT, detail=DETAIL),
+        "event",
+        {"event": "circuit_shed", "severity": "warning", "circuit": "shed", "port": "A01"},
+    ),
+    (
+        CircuitTripped(circuit=CircuitId("shed"), function="contactor", latch=LATCH),
+        "event",
+        {"event": "circuit_tripped", "severity": "alarm", "circuit": "shed", "function": "contactor"},
+    ),
+    (
+        LineRestored(line="line-a", kind="itself"),
+        "event",
+        {"event": "line_restored", "severity": "info", "bus": "line-a", "reason": "itself"},
+    ),
 ]
+
+
+class Asked(dict[str, Severity]):
+    """Severities, and for which events one was looked up in vain."""
+
+    def __init__(self, known: Mapping[str, Severity]) -> None:
+        super().__init__(known)
+        self.vain: list[str] = []
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            self.vain.append(name)
+        return super().get(name, default)
+
+
+def test_each_fact_there_is_has_its_row_and_its_severity(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {type(fact) for fact, _, _ in FACTS}
+    missing = [
+        f"{fact.__name__} has no row in FACTS of tests/mqtt/test_bodies.py"
+        for fact in get_args(Fact)
+        if fact not in known
+    ]
+    severities = Asked(bodies.SEVERITY)
+    monkeypatch.setattr(bodies, "SEVERITY", severities)
+    for fact, _, _ in FACTS:
+        bodies.ledger_entry(fact, NOW, offline=False)
+    missing += [f"`{name}` has no severity in SEVERITY of chargerd/contract/bodies.py" for name in severities.vain]
+    assert not missing, "\n".join(missing)
 
 
 @pytest.mark.parametrize(("fact", "kind", "expected"), FACTS, ids=lambda value: type(value).__name__)
