@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from chargerd.modbus.scan import Found, Known, Report
 
+STRANGERS = 3
+"""Sound frames nobody has asked for: one or two may be answers of our own boards that came late."""
 DOUBTFUL = 0.25
 """A share of corrupt answers that a sound board alone at its address does not have."""
 NOISY = 0.05
@@ -83,7 +85,7 @@ def _of_line(report: Report) -> Iterator[ScanFinding]:
         yield ScanFinding(cause=cause, figure=f"{report.asked} addresses asked, no answer from any")
     if _is_noisy(report, here):
         yield ScanFinding(cause=ScanCause.NOISE, figure=_noise(report, here))
-    if report.strangers:
+    if report.strangers >= STRANGERS:
         yield ScanFinding(cause=ScanCause.SECOND_MASTER, figure=f"{report.strangers} frames nobody had asked for")
 
 
