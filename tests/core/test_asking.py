@@ -116,7 +116,7 @@ def test_every_request_is_answered_in_every_state(monkeypatch: pytest.MonkeyPatc
 
 def test_every_class_of_request_has_a_handler() -> None:
     missing = sorted(request.name for request in set(get_args(Request)) - set(HANDLERS))
-    assert not missing, f"{missing} lacks its Handler, in HANDLERS of chargerd/core/port/table.py"
+    assert not missing, f"{', '.join(missing)} lacks its Handler, in HANDLERS of chargerd/core/port/table.py"
     assert set(HANDLERS) == set(get_args(Request))
     assert len({request.name for request in HANDLERS}) == len(HANDLERS)
 
