@@ -107,6 +107,7 @@ class Life(abc.ABC):
         self.shed.mend_disk()
         self.cloud.mend()
         self.mend()
+        self.reservations.end()
         self.shed.run(12.0)
         for port in self.names:
             self.shed.ask_stop(port)

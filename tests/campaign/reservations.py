@@ -31,11 +31,18 @@ class Reservations:
         self._begins: dict[PortId, SessionId] = {}
         """For whom a reservation has just ended, whose start is answered next."""
         self._asked = 0
+        self._over = False
         shed.watchers.append(self.see)
 
     def come(self) -> None:
         """Let somebody come now and then, until the life is over."""
         self._shed.later(self._rng.expovariate(1 / EVERY), self._comes)
+
+    def end(self) -> None:
+        """Give back what is kept; from now on nobody asks for anything."""
+        self._over = True
+        for port, (session, _until) in self._kept.items():
+            self._shed.ask_reserve(port, session, 0.0)
 
     def see(self, now: float, what: object) -> None:
         """Take note of what is kept, and of whoever starts."""
@@ -76,7 +83,7 @@ class Reservations:
         port, lasts = rng.choice(self._names), rng.choice((5.0, 60.0, 300.0, 900.0))
         self._asked += 1
         session = SessionId(f"kept-{self._asked}")
-        if shed.dead:
+        if shed.dead or self._over:
             return
         self._happened["reserved"] += 1
         shed.ask_reserve(port, session, lasts)
@@ -87,11 +94,11 @@ class Reservations:
             shed.later(rng.uniform(0.0, lasts), self._give_back, port, session)
 
     def _start(self, port: PortId, session: SessionId) -> None:
-        if not self._shed.dead:
+        if not self._shed.dead and not self._over:
             self._happened["reserved start"] += 1
             self._shed.ask_start_of(port, session)
 
     def _give_back(self, port: PortId, session: SessionId) -> None:
-        if not self._shed.dead:
+        if not self._shed.dead and not self._over:
             self._happened["given back"] += 1
             self._shed.ask_reserve(port, session, 0.0)

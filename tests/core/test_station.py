@@ -42,6 +42,15 @@ def test_a_renewal_and_a_stale_meter_due_at_the_very_same_instant() -> None:
     world.tells_not("renew")
 
 
+def test_each_port_is_shown_as_it_is_shown_by_itself() -> None:
+    world = World()
+    world.charging()
+    views = world.station.views(world.moment())
+    assert [view.id for view in views] == [A01]
+    assert views == (world.station.view(A01, world.moment()),)
+    assert views[0].state is PortState.CHARGING
+
+
 def test_events_of_ports_there_are_not_move_nothing() -> None:
     world = World()
     world.ready()

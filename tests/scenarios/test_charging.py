@@ -123,7 +123,6 @@ def test_a_suspension_does_not_count_as_charging_time() -> None:
     assert world.settlement().record.charging == pytest.approx(world.contact_time(), abs=0.5)
 
 
-@pytest.mark.long
 def test_a_day_is_the_longest_session() -> None:
     plan = port_plan(
         limits=Limits(duration=Seconds(200000.0)),

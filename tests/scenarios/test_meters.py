@@ -265,7 +265,6 @@ def test_values_that_stand_still_while_neighbours_move_flag_the_meter_and_open_n
     assert world.count("suspended meter_frozen") == 0
 
 
-@pytest.mark.long
 def test_of_a_flagged_meter_two_steps_of_the_register_are_enough() -> None:
     world = beside(steady, 800)
     world.tells("meter frozen", "suspended meter_frozen")

@@ -124,7 +124,6 @@ def test_a_reversed_meter_is_told_of_and_bills_nothing_and_lets_the_session_go_o
     assert (record.energy, record.peak_power) == (0.0, 0.0)
 
 
-@pytest.mark.long
 def test_a_register_that_counts_both_ways_is_not_called_blind() -> None:
     world = World()
     world.meters[A01].reversed = True
