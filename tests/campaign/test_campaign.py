@@ -29,6 +29,8 @@ FRAME_HOURS = HOURS / 2
 KEPT_TOGETHER = 3
 """Of four seeds, the one whose relays a heartbeat keeps closed, all together."""
 FIRST = int(os.environ.get("CAMPAIGN_FIRST", "0"))
+FRAME_FIRST = FIRST + 3
+"""The first four in a row in which all on the list happens."""
 
 LONGEST_TRANSACTION = 0.25
 """Seconds a request takes that nobody answers: its frame, 200 ms, and the silence after it."""
@@ -61,7 +63,7 @@ def test_whatever_happens_the_invariants_hold_and_the_books_balance(seed: int, t
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + FRAME_SEEDS))
+@pytest.mark.parametrize("seed", range(FRAME_FIRST, FRAME_FIRST + FRAME_SEEDS))
 def test_and_so_they_do_frame_by_frame(seed: int, tmp_path: Path) -> None:
     together = seed % 4 == KEPT_TOGETHER
     life = FrameLife(seed, tmp_path, relay=HEARTBEAT if together else TIMED)

@@ -12,7 +12,7 @@ from tests.sampling import sampled
 
 pytestmark = pytest.mark.long
 
-SHARES = 3
+SHARES = 4
 
 
 def name_of(bend: Bend) -> str:
