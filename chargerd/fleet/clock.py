@@ -103,7 +103,7 @@ class MachineClock(Clock):
 
         Only a bus with a line sleeps, and `Daemon.run`: gateways of a fleet have neither.
         """
-        raise NotImplementedError(f"a machine of a fleet was to sleep {span:g} s")
+        raise RuntimeError(f"a machine of a fleet was to sleep {span:g} s: it has neither a line nor a process")
 
     def moment(self) -> Moment:
         """Return this moment; the wall time is `None` while nothing vouches for it."""

@@ -55,6 +55,6 @@ class Tracers:
         for listener in self._listeners:
             try:
                 listener(traced)
-            except Exception:
+            except Exception:  # Whatever it is: who looks on must not end the thread that opens relays.
                 log.exception("trace_failed", bus=traced.bus)
                 self.remove(listener)

@@ -54,7 +54,7 @@ def listed(folder: Path, *devices: str | None) -> Path:
     return folder
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root opens what is somebody's alone")
+@pytest.mark.skipif(os.geteuid() != 0, reason="TIOCEXCL keeps everybody out but root, as whom the unit calls it")
 def test_every_line_of_the_list_is_given_back(device: str, tmp_path: Path) -> None:
     assert is_exclusive(device)
     assert main(["--state-dir", str(listed(tmp_path, None, "/dev/ttyNONE9", device))]) == 0

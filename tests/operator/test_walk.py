@@ -50,7 +50,7 @@ ALL = [
     *(Reader("en", PHONE, False), Reader("zh", PHONE, True), Reader("en", DESK, True), Reader("zh", DESK, False)),
     *(Reader("zh", PHONE, False), Reader("en", PHONE, True)),
 ]
-long = pytest.mark.skipif(not LONG, reason="make walks")
+long = pytest.mark.skipif(not LONG, reason="minutes of Chromium: make walks leads them")
 readers = pytest.mark.parametrize("reader", ALL if LONG else SHORT, ids=str)
 
 
