@@ -17,12 +17,11 @@ from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
 from chargerd.core.commands import ReadRelay
-from chargerd.core.units import BoardId, Instant, Seconds, between
+from chargerd.core.units import BoardId, Seconds
 from chargerd.core.view import PortView
 from chargerd.modbus.board import Implausible, MeterBoard, Values
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.frames import (
-    EXCEPTIONS,
     READS_OF_BITS,
     WRITE_COIL,
     WRITE_REGISTER,
@@ -37,6 +36,15 @@ from chargerd.modbus.frames import (
 )
 from chargerd.modbus.manual import Manual, Outcome, Rate
 from chargerd.modbus.trace import Traced
+from chargerd.runtime.local.line_answers import (
+    frames_of,
+    in_ms,
+    is_well,
+    name_of,
+    place_of,
+    say_why_not,
+    traced_as_plain,
+)
 from chargerd.runtime.local.write_rules import Write, refusal, served_by
 
 Fields = Mapping[str, Json]
@@ -132,7 +140,7 @@ class LineRequests:
                     "code": outcome.code,
                     "stray": outcome.stray.hex(),
                     "heard": outcome.heard.hex(),
-                    "took_ms": _ms(outcome.sent_at, outcome.at),
+                    "took_ms": in_ms(outcome.sent_at, outcome.at),
                     "why_not": outcome.why_not,
                 }
             )
@@ -172,12 +180,12 @@ class LineRequests:
 
         def done(outcome: Outcome) -> None:
             if outcome.pdu is None:
-                _failed(outcome, _name(bus, unit, board), respond)
+                say_why_not(outcome, name_of(bus, unit, board), respond)
                 return
             bits = function in READS_OF_BITS
             values: list[Json] = list(bits_of(outcome.pdu) if bits else registers_of(outcome.pdu))
-            told = {**_place(bus, unit, board), "function": function, "address": params["address"]}
-            respond.send({**told, "values": values[: _number(params, "count")], **_frames(outcome)})
+            told = {**place_of(bus, unit, board), "function": function, "address": params["address"]}
+            respond.send({**told, "values": values[: _number(params, "count")], **frames_of(outcome)})
 
         guard = partial(self._keeps_gateway, bus, board)
         self._ask(bus, request, _timeout(board), done, respond, board=board, guard=guard)
@@ -187,7 +195,7 @@ class LineRequests:
         known = [] if section is None else [quantity.value for quantity in section.registers]
         channel = _number(params, "channel")
         if board is None or section is None or params["quantity"] not in known or channel > section.channels:
-            what = f"{_name(bus, unit, board)} has no {params['quantity']} of channel {channel}"
+            what = f"{name_of(bus, unit, board)} has no {params['quantity']} of channel {channel}"
             hint = f"it has {', '.join(known)} of {section.channels}" if section else "give a register's address"
             respond.fail("unsupported", what, hint)
             return
@@ -196,17 +204,17 @@ class LineRequests:
 
         def done(outcome: Outcome) -> None:
             if outcome.pdu is None:
-                _failed(outcome, board.id, respond)
+                say_why_not(outcome, board.id, respond)
                 return
             try:
                 values = meter.values(block, outcome.pdu, channel)
             except Implausible as error:
                 values = Values(untrue=(str(error),))
-            told = {**_place(bus, unit, board), "quantity": quantity.value, "channel": channel}
+            told = {**place_of(bus, unit, board), "quantity": quantity.value, "channel": channel}
             told |= {"value": getattr(values, quantity.value), "untrue": list(values.untrue)}
             register = section.registers[quantity]
             told |= {"function": section.function, "address": section.address_of(register, channel)}
-            respond.send({**told, "type": register.type.value, **_frames(outcome)})
+            respond.send({**told, "type": register.type.value, **frames_of(outcome)})
 
         guard = partial(self._keeps_gateway, bus, board)
         self._ask(bus, meter.read(channel, block), _timeout(board), done, respond, board=board, guard=guard)
@@ -235,10 +243,10 @@ class LineRequests:
             if outcome.why_not is not None and outcome.why_not in refused:
                 respond.fail("not_allowed", outcome.why_not, "see chargerctl port, and stop what charges first")
             elif outcome.pdu is None:
-                _failed(outcome, _name(bus, unit, board), respond)
+                say_why_not(outcome, name_of(bus, unit, board), respond)
             else:
-                told = {**_place(bus, unit, board), "function": write.function, "address": write.address}
-                respond.send({**told, "values": list(write.values), **_frames(outcome)})
+                told = {**place_of(bus, unit, board), "function": write.function, "address": write.address}
+                respond.send({**told, "values": list(write.values), **frames_of(outcome)})
             self._look_at_relays(bus, board)
 
         self._ask(bus, _writing(unit, write), _timeout(board), done, respond, board=board, guard=guard)
@@ -265,8 +273,8 @@ class LineRequests:
             if respond.closed:
                 bus.tracers.remove(tell)
                 self._one_less(self._looking, bus.name)
-            elif unit in {None, traced.request[0]} and not (errors and _is_well(traced)):
-                respond.send(_traced(traced, began, self._clock), more=True)
+            elif unit in {None, traced.request[0]} and not (errors and is_well(traced)):
+                respond.send(traced_as_plain(traced, began, self._clock), more=True)
 
         bus.tracers.add(tell)
         respond.send({"bus": bus.name, "line": self._site.buses[bus.name].place}, more=True)
@@ -390,68 +398,3 @@ def _usual(board: Board | None) -> int:
 
 def _timeout(board: Board | None) -> Seconds:
     return UNKNOWN_TIMEOUT if board is None else Seconds(board.profile.timing.timeout_ms / 1000)
-
-
-def _name(bus: Bus, unit: int, board: Board | None) -> str:
-    return f"unit {unit} of {bus.name}" if board is None else str(board.id)
-
-
-def _place(bus: Bus, unit: int, board: Board | None) -> dict[str, Json]:
-    return {
-        "bus": bus.name,
-        "unit": unit,
-        "board": None if board is None else board.id,
-        "profile": None if board is None else board.profile.name,
-    }
-
-
-def _frames(outcome: Outcome) -> dict[str, Json]:
-    return {
-        "request": outcome.request.rtu.hex(),
-        "heard": outcome.heard.hex(),
-        "took_ms": _ms(outcome.sent_at, outcome.at),
-    }
-
-
-def _failed(outcome: Outcome, name: str, respond: Responder) -> None:
-    """Say why there is no answer."""
-    if outcome.why_not is not None:
-        respond.fail("not_sent", f"{name} was not asked: {outcome.why_not}", "see chargerctl boards")
-    elif outcome.code is not None:
-        why = EXCEPTIONS.get(outcome.code, "see its manual")
-        respond.fail(
-            "refused", f"{name} refuses: {why} (exception {outcome.code})", "compare with its list of registers"
-        )
-    elif outcome.heard:
-        heard = outcome.heard.hex(" ")
-        respond.fail("corrupt", f"{name} answers, and it is none: {heard}", "see chargerctl scan for the cause")
-    else:
-        respond.fail("no_answer", f"{name} does not answer", "see chargerctl boards, and chargerctl scan")
-
-
-def _is_well(traced: Traced) -> bool:
-    return traced.result == "answer" and not traced.stray
-
-
-def _traced(traced: Traced, began: Instant, clock: Clock) -> dict[str, Json]:
-    moment = clock.moment()
-    wall = (
-        None if moment.wall_ms is None else moment.wall_ms - round(1000 * between(traced.sent_at, moment.instant))
-    )
-    return {
-        "at_s": round(max(0.0, between(began, traced.sent_at)), 4),
-        "wall_ms": wall,
-        "board": traced.board,
-        "unit": traced.request[0],
-        "request": traced.request.hex(),
-        "heard": traced.heard.hex(),
-        "stray": traced.stray.hex(),
-        "result": traced.result,
-        "took_ms": _ms(traced.sent_at, traced.at),
-        "urgent": traced.urgent,
-        "by_hand": traced.by_hand,
-    }
-
-
-def _ms(begin: Instant, end: Instant) -> float:
-    return round(1000 * between(begin, end), 1)
