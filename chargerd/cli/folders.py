@@ -1,5 +1,6 @@
 """Where the daemon keeps its things."""
 
+import argparse
 import os
 from pathlib import Path
 
@@ -18,3 +19,14 @@ def _folder(variable: str, default: str) -> Path:
     """Return the folder systemd made for us, or the usual place."""
     # systemd separates several folders by colons; the unit asks for one.
     return Path(os.environ.get(variable, default).split(":")[0])
+
+
+def add_relay_list(options: argparse.ArgumentParser) -> None:
+    """Let options say where the daemon's list of relays is."""
+    options.add_argument(
+        "--state-dir",
+        type=Path,
+        default=state_folder(),
+        metavar="FOLDER",
+        help="where the daemon keeps its list of relays  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
+    )

@@ -3,9 +3,8 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from chargerd.cli.folders import state_folder
+from chargerd.cli.folders import add_relay_list
 from chargerd.modbus.emergency import RELAYS_FILE, open_relays
 from chargerd.runtime.process.clock import SystemClock
 from chargerd.text import visible_lines
@@ -41,11 +40,5 @@ def parser() -> argparse.ArgumentParser:
         "Exit code 1 if any board did not confirm.",
         allow_abbrev=False,
     )
-    options.add_argument(
-        "--state-dir",
-        type=Path,
-        default=state_folder(),
-        metavar="FOLDER",
-        help="where the daemon keeps its list of relays  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
-    )
+    add_relay_list(options)
     return options

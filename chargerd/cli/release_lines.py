@@ -3,9 +3,8 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from chargerd.cli.folders import state_folder
+from chargerd.cli.folders import add_relay_list
 from chargerd.modbus.emergency import RELAYS_FILE, read_list
 from chargerd.modbus.release import release
 from chargerd.text import visible_lines
@@ -42,11 +41,5 @@ def parser() -> argparse.ArgumentParser:
         description=f"{PURPOSE} Needs root. Exit code 1 if any could not be released.",
         allow_abbrev=False,
     )
-    options.add_argument(
-        "--state-dir",
-        type=Path,
-        default=state_folder(),
-        metavar="FOLDER",
-        help="where the daemon keeps its list of relays  [default: $STATE_DIRECTORY or /var/lib/chargerd]",
-    )
+    add_relay_list(options)
     return options
