@@ -54,6 +54,8 @@ mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" "$1/root"
 mount --rbind /proc "$1/root/proc"
+mkdir -p "$1/root$3"
+mount --bind "$3" "$1/root$3"
 mkdir -p "$1/root/stubs" "$1/root/run/systemd/system"
 cp -a "$2/." "$1/root/stubs/"
 echo ready
@@ -70,7 +72,17 @@ class Root:
             _program(folder / "stubs" / name, text)
         place = folder / "place"
         place.mkdir()
-        command = ["unshare", "--mount", "sh", "-c", MOUNTS, "mounts", str(place), str(folder / "stubs")]
+        command = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            MOUNTS,
+            "mounts",
+            str(place),
+            str(folder / "stubs"),
+            str(folder),
+        ]
         self._keeper = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._keeper.stdout is not None
         self.ready = self._keeper.stdout.readline() == "ready\n"
