@@ -27,7 +27,7 @@ def run(options: Namespace, first: Openings | None) -> int:
     log.configure(log.Level[options.log_level.upper()], sink)
     try:
         site = load(options.config)
-        if site.mqtt is not None and site.mqtt.tls is None:
+        if site.mqtt is not None and site.mqtt.tls is None and site.metrics is None:
             leave_out_tls()
         daemon = Daemon(
             site,

@@ -21,6 +21,7 @@ from chargerd.config.values import (
     EndpointText,
     GatewayId,
     HostName,
+    IpAddress,
     Name,
     Number,
     Prefix,
@@ -102,6 +103,15 @@ class MqttSection(Model):
     def broker_port(self) -> int:
         """The port that is registered for MQTT with TLS, or without, if none is given."""
         return self.port or (1883 if self.tls is None else 8883)
+
+
+class MetricsSection(Model):
+    """Figures for Prometheus. Leave the section out to serve none; `{}` serves them to this machine alone."""
+
+    address: IpAddress = Field(
+        "127.0.0.1", description="of this gateway, where they are served; whoever reaches it may read them"
+    )
+    port: Whole = Field(9845, ge=1, le=65535, description="TCP port; they are at http://address:port/metrics")
 
 
 MOST_TIMEOUT_MS, MOST_TURNAROUND_MS, MOST_SILENCE_MS = 2000, 1000, 500
@@ -264,6 +274,7 @@ class Document(Model):
 
     gateway: GatewaySection
     mqtt: MqttSection | None = None
+    metrics: MetricsSection | None = None
     buses: dict[SingleName, BusSection]
     boards: dict[Name, BoardSection]
     circuits: dict[SingleName, CircuitSection]

@@ -54,6 +54,7 @@ def expand(document: Document, work: Work) -> Site | None:
     return Site(
         gateway=document.gateway,
         mqtt=with_places(document.mqtt),
+        metrics=document.metrics,
         buses=document.buses,
         boards=boards,
         ports=tuple(ports.wirings),

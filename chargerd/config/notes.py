@@ -20,6 +20,7 @@ def note_all(document: Document, boards: Mapping[BoardId, Board], ports: Sequenc
     _dead_man(document, boards, ports, work)
     _phases(document, work)
     _alike(document, boards, work)
+    _metrics(document, work)
 
 
 def note_lines(document: Document, work: Work) -> None:
@@ -51,6 +52,19 @@ def _lines(document: Document, work: Work) -> None:
             what = f"nobody acts on {', '.join(said)} of bus {name}: Modbus TCP has no serial line"
             hint = "leave it out, or write rtu_over_tcp instead of tcp if a serial server passes RTU frames on"
             work.note(("buses", name, said[0]), what, hint, key=True)
+
+
+def _metrics(document: Document, work: Work) -> None:
+    """Note that figures can be read from elsewhere: in plain text, and nobody is asked who he is."""
+    if (
+        document.metrics is None
+        or document.metrics.address.startswith("127.")
+        or document.metrics.address == "::1"
+    ):
+        return
+    what = f"whoever reaches {document.metrics.address} can read this gateway's metrics, without a password"
+    hint = "let a firewall or a tunnel see to who does, or leave address out and scrape on this machine"
+    work.note(("metrics", "address"), what, hint)
 
 
 def _adapters(document: Document, work: Work) -> None:

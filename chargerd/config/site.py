@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chargerd.config.document import BusSection, GatewaySection, MqttSection
+from chargerd.config.document import BusSection, GatewaySection, MetricsSection, MqttSection
 from chargerd.config.problems import Problem
 from chargerd.config.profiles.models import Profile
 from chargerd.core.plan import StationPlan
@@ -49,6 +49,7 @@ class Site:
 
     gateway: GatewaySection
     mqtt: MqttSection | None
+    metrics: MetricsSection | None
     buses: Mapping[str, BusSection]
     boards: Mapping[BoardId, Board]
     ports: tuple[PortWiring, ...]

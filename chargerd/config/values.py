@@ -118,6 +118,21 @@ def _host(value: str) -> str:
 HostName = Annotated[str, AfterValidator(_host)]
 
 
+def _ip_address(value: str) -> str:
+    """Read an address of this machine: a name would have to be looked up, which takes a network and time."""
+    from ipaddress import ip_address  # noqa: PLC0415 - few configurations need it
+
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError(
+            "is no address; write 127.0.0.1, or one that this gateway has, such as 10.8.0.7"
+        ) from None
+
+
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+
+
 def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)

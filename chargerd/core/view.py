@@ -8,7 +8,7 @@ from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Disabled, Latch, Reservation, SessionRecord
-from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, PortId, Watts
+from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Watts
 
 
 class PortState(StrEnum):
@@ -54,6 +54,8 @@ class PortView:
     """Why no start is taken whatever else holds: the port's own, or that of the nearest circuit above."""
     reservation: Reservation | None = None
     """For which session alone it takes a start."""
+    opened_at: Instant | None = None
+    """When its relay was last read back open after it was told to open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,6 +180,7 @@ class Bus:
             bus=self.name,
             connected=line.connected,
             transactions=self.counters.transactions,
+            busy=Seconds(self.counters.busy),
             boards=boards,
             hears_itself=line.heard,
             why=line.why,

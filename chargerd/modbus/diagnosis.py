@@ -87,6 +87,8 @@ class BusStatistics:
     """Whether the adapter hears what it sends; `None` while that is not known."""
     why: str | None = None
     """The system's own reason why the line is not there."""
+    busy: Seconds = Seconds(0.0)
+    """How long its boards have been asked and waited for."""
 
 
 TROUBLES = {

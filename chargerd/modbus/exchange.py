@@ -111,6 +111,7 @@ class Exchange:
             self._trace(board.id, request, result, urgent=urgent)
         if isinstance(result, Failed) and result.late:
             return result
+        counters.busy += result.at - result.sent_at
         self._count_silence(board.id, result)
         now = self._clock.now()
         if counters.tainted > tainted:

@@ -86,6 +86,8 @@ class Counters:
     foreign_bytes: int = 0
     tainted: int = 0
     """Transactions in which a stranger's answer was heard: nothing was taken from them."""
+    busy: float = 0.0
+    """Seconds that boards were being asked and waited for."""
 
 
 class Wire(Protocol):

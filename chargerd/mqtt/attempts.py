@@ -6,7 +6,7 @@ gets one row for all of an absence, once an hour at most.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chargerd import log
 from chargerd.contract.ledger import Json
@@ -33,6 +33,10 @@ class LinkState:
     """How many have come to nothing since the last connection."""
     next_at: Instant | None = None
     shortfalls: tuple[Reason, ...] = ()
+    connections: int = 0
+    """How many there have been since the process began."""
+    failures: int = 0
+    """How many attempts have come to nothing since then, and connections were lost."""
 
     def plain(self, now: Instant) -> dict[str, Json]:
         """Return it as `chargerctl status --json` has it."""
@@ -71,22 +75,42 @@ class Attempts:
         before = self.state
         since = before.since if not before.connected else now
         self._log("not_connected", reason, now)
-        self.state = LinkState(
-            connected=False, since=since, reason=reason, attempts=before.attempts + 1, next_at=after(now, pause)
+        self.state = replace(
+            before,
+            connected=False,
+            since=since,
+            reason=reason,
+            attempts=before.attempts + 1,
+            next_at=after(now, pause),
+            shortfalls=(),
+            failures=before.failures + 1,
         )
 
     def lost(self, reason: Reason, pause: Seconds) -> None:
         """A connection is gone."""
         now = self._clock.now()
         self._log("disconnected", reason, now)
-        self.state = LinkState(connected=False, since=now, reason=reason, next_at=after(now, pause))
+        self.state = LinkState(
+            connected=False,
+            since=now,
+            reason=reason,
+            next_at=after(now, pause),
+            connections=self.state.connections,
+            failures=self.state.failures + 1,
+        )
 
     def connected(self, conn: int, shortfalls: Sequence[Reason]) -> None:
         """There is a connection, with what its broker cannot do."""
         now, before = self._clock.now(), self.state
         self._away = Seconds(self._away + between(before.since, now))
         log.info("connected", broker=self._broker, conn=conn, failed_attempts=before.attempts)
-        self.state = LinkState(connected=True, since=now, shortfalls=tuple(shortfalls))
+        self.state = LinkState(
+            connected=True,
+            since=now,
+            shortfalls=tuple(shortfalls),
+            connections=before.connections + 1,
+            failures=before.failures,
+        )
         self._logged, self._same = None, 0
         self._tell_shortfalls()
         self.look()

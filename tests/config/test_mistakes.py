@@ -70,7 +70,7 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "§limit: {}\nlimits: {power_w: 800",
         (
             "unknown key 'limit'; did you mean limits? known here: boards, buses, charge_end, circuits, gateway, "
-            "inputs, limits, mqtt, ports, protection, queue, resume, tariff_tiers_w"
+            "inputs, limits, metrics, mqtt, ports, protection, queue, resume, tariff_tiers_w"
         ),
     ),
     (
@@ -379,6 +379,12 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "id: B01",
         "id: §东01",
         "ports.2.id cannot be '东01'; use 1 to 32 letters (a to z), digits, dots, dashes and underscores",
+    ),
+    (
+        "a name where figures are served",
+        "limits: {power_w: 800",
+        "metrics: {address: §localhost}\nlimits: {power_w: 800",
+        "metrics.address is no address; write 127.0.0.1, or one that this gateway has, such as 10.8.0.7",
     ),
     (
         "a broker written as an address of the web",

@@ -162,3 +162,16 @@ def test_what_is_said_of_a_serial_line_that_is_none_is_noted() -> None:
     assert "nobody acts on baudrate, parity of bus line-b: Modbus TCP has no serial line; leave it out" in note
     server = changed('{rtu_over_tcp: "10.0.0.2:4196"}', '{rtu_over_tcp: "10.0.0.2:4196", parity: even}')
     assert notes(server) == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
+def test_metrics_for_this_machine_alone_are_not_noted(address: str) -> None:
+    assert notes(changed(LIMITS, f'metrics: {{address: "{address}"}}')) == []
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "10.8.0.7", "::"])
+def test_metrics_that_others_reach_are_noted(address: str) -> None:
+    text, places = unmarked(changed(LIMITS, f'metrics: {{address: §"{address}"}}'))
+    said = f"whoever reaches {address} can read this gateway's metrics, without a password"
+    hint = "let a firewall or a tunnel see to who does, or leave address out and scrape on this machine"
+    assert notes(text) == [f"{places[0]}: {said}; {hint}"]

@@ -16,6 +16,7 @@ HEAVY = {
     "attr",
     "click",
     "paho",
+    "prometheus_client",
     "pydantic",
     "pygments",
     "pymodbus",

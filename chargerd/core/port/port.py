@@ -360,4 +360,5 @@ class Port:
             temperature=self.heat.known(now.instant),
             disabled=self.disabled(),
             reservation=self.kept(now),
+            opened_at=self.relay.opened_at,
         )

@@ -27,6 +27,11 @@ class Supervisor:
         """Watch one more thread."""
         self._watched.append(Watched(name=name, last_turn=last_turn, patience=patience))
 
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """All of them."""
+        return tuple(self._watched)
+
     def stuck(self) -> tuple[str, ...]:
         """Return the names of the threads that have not ticked for longer than their patience."""
         now = self._clock.now()

@@ -37,7 +37,8 @@ class GatewayState:
         self._clock = clock
         self._link = link
         self._began = clock.now()
-        self._latencies = {port: one.worst for port, one in budget(site).ports.items()}
+        self.latencies = {port: one.worst for port, one in budget(site).ports.items()}
+        """At worst, from too much current to an open contact, of each port."""
 
     def info(self) -> Body:
         """Return `state/info`."""
@@ -75,7 +76,7 @@ class GatewayState:
 
     def of_port(self, view: PortView) -> dict[str, Json]:
         """Return `state/port/{port}` of a port as it was looked at."""
-        latency = self._latencies.get(view.id)
+        latency = self.latencies.get(view.id)
         return bodies.plain(bodies.port_state(view, now=self._clock.moment(), latency_budget=latency))
 
     def status(self) -> dict[str, Json]:

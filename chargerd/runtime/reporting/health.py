@@ -108,7 +108,7 @@ class HealthReporter:
         span = self._span()
         return HealthBody(
             load=round(os.getloadavg()[0], 2),
-            temperature_c=_temperature(),
+            temperature_c=processor_temperature(),
             memory_free_bytes=os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
             disk_free_bytes=_unless_lost(lambda: shutil.disk_usage(self._folder).free),
             journal_bytes=_unless_lost(lambda: (self._folder / "journal.db").stat().st_size),
@@ -156,7 +156,8 @@ def _unless_lost(look: Callable[[], int]) -> int | None:
         return None
 
 
-def _temperature() -> float | None:
+def processor_temperature() -> float | None:
+    """Return the processor's temperature in degrees Celsius; `None` where this machine does not tell."""
     try:
         return int(TEMPERATURE.read_text(encoding="ascii")) / 1000
     except (OSError, ValueError):
