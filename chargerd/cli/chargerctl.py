@@ -15,7 +15,17 @@ from click.shell_completion import CompletionItem
 
 from chargerd import __version__
 from chargerd.cli import changes
-from chargerd.cli.fields import clock, entries, held_from_above, number, table, why_not
+from chargerd.cli.fields import (
+    age_of,
+    clock,
+    entries,
+    held_from_above,
+    measured,
+    number,
+    shown_state,
+    table,
+    why_not,
+)
 from chargerd.cli.groups import Group
 from chargerd.cli.said import echo
 from chargerd.cli.wording import refusal
@@ -276,11 +286,12 @@ def _arrives(client: ControlClient, deadline: float) -> bool:
 
 def _line(port: dict[str, Any]) -> str:
     reading, session = table(port["reading"]), table(port["session"])
+    age = age_of(reading)
     return (
-        f"{port['port']:<6} {port['state']:<10} {number(reading.get('power_w'), 0):>6} W "
-        f"{number(reading.get('current_a'), 2):>6} A {number(session.get('energy_wh'), 0):>6} Wh "
-        f"{clock(session.get('charging_s')):>8}  {why_not(port)}"
-    ).rstrip()
+        f"{port['port']:<6} {shown_state(port):<10} {measured(reading, 'power_w', 0):>6} W "
+        f"{measured(reading, 'current_a', 2):>6} A {number(session.get('energy_wh'), 0):>6} Wh "
+        f"{clock(session.get('charging_s')):>8}  {f'{age} old, ' if age else ''}{why_not(port)}"
+    ).rstrip(" ,")
 
 
 @main.command()

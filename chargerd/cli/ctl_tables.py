@@ -9,25 +9,37 @@ from rich.text import Text
 from chargerd.cli.fields import (
     Fields,
     above,
+    age_of,
     clock,
     entries,
     held_from_above,
+    is_gone,
+    is_stale,
+    measured,
     number,
     obstacles,
+    relay_of,
+    shown_state,
     table,
     why_not,
     words,
 )
 from chargerd.cli.wording import CIRCUIT_HELD, LATCHES, STATES, obstacle
+from chargerd.text import Json
 
 SPARE_LINES = 4
 """Of a screen: the first line, the table's header, the line for what had no room, and the cursor's."""
 
-COLUMNS = ("PORT", "STATE", "RELAY", "W", "A", "Wh", "TIME", "UP TO")
+COLUMNS = ("PORT", "STATE", "RELAY", "W", "A", "AGE", "Wh", "TIME", "UP TO")
 WHY_NOT = "WHY NOT"
+AGE = COLUMNS.index("AGE")
+"""Stands there only while a figure is none of now."""
 FIGURES = range(3, len(COLUMNS))
 """The columns that are aligned to the right."""
+UNITS = {"W": "{} W", "A": "{} A", "AGE": "{} old", "Wh": "{} Wh", "UP TO": "up to {}", "RELAY": "relay {}"}
+"""How a figure is told where it stands under no name."""
 GAP = 2
+MINUTE = 60
 LEAST_ROOM = 12
 """For the last column; where there is less, it has lines of its own."""
 COLOURS = {
@@ -40,6 +52,7 @@ COLOURS = {
     "unknown": "yellow",
     "disabled": "yellow",
     "available": "",
+    "blocked": "yellow",
 }
 
 
@@ -63,15 +76,18 @@ class PortsTable:
         head: list[Cell] = [(name, "bold") for name in COLUMNS]
         rows = [head, *self._rows]
         widths = [max(len(row[place][0]) for row in rows) for place in range(len(COLUMNS))]
+        if not any(row[AGE][0] for row in self._rows):
+            widths[AGE] = -GAP
         left = sum(widths) + GAP * len(widths)
-        if options.max_width - left < LEAST_ROOM:
+        if left - GAP > options.max_width:
+            yield from self._stacked(options.max_width)
+            return
+        longest = max((len(word) for why in self._whys for word in why.split()), default=0)
+        if options.max_width - left < max(LEAST_ROOM, longest):
             left = GAP
         for row, why, style in zip(rows, [WHY_NOT, *self._whys], ["bold", *[""] * len(self._rows)], strict=True):
             lines = wrap(why, options.max_width - left, break_on_hyphens=False)
-            line = Text()
-            for place, ((cell, look), width) in enumerate(zip(row, widths, strict=True)):
-                line.append(f"{cell:>{width}}" if place in FIGURES else f"{cell:{width}}", look)
-                line.append(" " * GAP)
+            line = _in_columns(row, widths)
             if left > GAP and lines:
                 line.append(lines.pop(0), style)
             line.rstrip()
@@ -79,29 +95,51 @@ class PortsTable:
             for rest in lines:
                 yield Text(" " * left + rest, style)
 
+    def _stacked(self, width: int) -> RenderResult:
+        """Yield some lines for each port, where the columns do not fit beside each other."""
+        for row, why in zip(self._rows, self._whys, strict=True):
+            told = [
+                (UNITS.get(name, "{}").format(cell), look)
+                for name, (cell, look) in zip(COLUMNS, row, strict=True)
+                if cell not in {"", "-"}
+            ]
+            line = Text()
+            for cell, look in told:
+                if line.plain.strip() and len(line.plain) + len(cell) + GAP > width:
+                    yield line
+                    line = Text(" " * GAP)
+                elif line.plain:
+                    line.append(" " * GAP)
+                line.append(cell, look)
+            yield line
+            for rest in wrap(why, width - GAP, break_on_hyphens=False):
+                yield Text(" " * GAP + rest)
+
+
+def _in_columns(row: Sequence[Cell], widths: Sequence[int]) -> Text:
+    line = Text()
+    for place, ((cell, look), width) in enumerate(zip(row, widths, strict=True)):
+        if width >= 0:
+            line.append(f"{cell:>{width}}" if place in FIGURES else f"{cell:{width}}", look)
+            line.append(" " * GAP)
+    return line
+
 
 def _row(port: Fields) -> list[Cell]:
     reading, session = table(port.get("reading")), table(port.get("session"))
-    state, relay = str(port["state"]), relay_of(port)
-    stale = "" if reading.get("quality") == "good" else "dim"
+    state, relay = shown_state(port), relay_of(port)
+    stale = "dim" if is_stale(reading) else ""
     return [
         (str(port["port"]), "bold"),
         (state, COLOURS.get(state, "")),
         (relay, "green" if relay == "closed" else ""),
-        (number(reading.get("power_w"), 0), stale),
-        (number(reading.get("current_a"), 2), stale),
+        (measured(reading, "power_w", 0), stale),
+        (measured(reading, "current_a", 2), stale),
+        (age_of(reading), stale),
         (number(session.get("energy_wh"), 0), ""),
         (clock(session.get("charging_s")), ""),
         (up_to(table(port.get("limits_in_force"))), ""),
     ]
-
-
-def relay_of(port: Fields) -> str:
-    """Return what the relay was last read back as."""
-    closed = port.get("relay_closed")
-    if not isinstance(closed, bool):
-        return "?"
-    return "closed" if closed else "open"
 
 
 def up_to(limits: Fields) -> str:
@@ -206,7 +244,7 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
     """Return everything there is to say about one port, in words, and of the circuits that hold it open."""
     reading, session = table(port.get("reading")), table(port.get("session"))
     limits = table(port.get("limits_in_force")) or table(port.get("limits"))
-    state = str(port["state"])
+    state = shown_state(port)
     lines = [
         Text.assemble(
             (str(port["port"]), "bold"), "  ", (state, COLOURS.get(state, "")), f"  {STATES.get(state, '')}"
@@ -215,7 +253,7 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
             f"socket    {port.get('label')}, circuit {port.get('circuit')}, {_relay(port)}, "
             f"since {port.get('since') or '(clock not set)'}"
         ),
-        Text(f"reading   {_reading(reading)}{_warmth(port)}"),
+        Text(f"reading   {_reading(reading)}{_warmth(port)}", style="dim" if is_stale(reading) else ""),
         Text(
             f"limits    {number(limits.get('current_a'), 1)} A, {number(limits.get('power_w'), 0)} W, "
             f"{clock(limits.get('duration_s'))}, {_energy_limit(limits)}"
@@ -240,19 +278,39 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
 
 
 def _relay(port: Fields) -> str:
-    """Return where the relay is; where it was, if its board may be gone since."""
-    lost = "board_lost" in words(port.get("blocked_by")) and port.get("relay_closed") is not None
-    return f"relay last read back {relay_of(port)}" if lost else f"relay {relay_of(port)}"
+    """Return where the relay is, how that is known, and what it was last read back as if that is not it."""
+    known, last = table(port.get("relay")), port.get("relay_closed")
+    if not known:
+        return f"relay {relay_of(port)}"
+    age = known.get("age_s")
+    read = "never read back" if age is None else f"read back {_ago(age)}"
+    if known.get("source") == "read_back" or not isinstance(last, bool):
+        return f"relay {relay_of(port)}, {read}"
+    return f"relay {relay_of(port)}; last {read}, {'closed' if last else 'open'} then"
+
+
+def _ago(age: Json) -> str:
+    return f"{number(age, 1)} s ago" if isinstance(age, int | float) and age < MINUTE else f"{clock(age)} ago"
 
 
 def _reading(reading: Fields) -> str:
+    """Return the values, and how old they are; those that tell nothing any more only by their age."""
     if reading.get("age_s") is None:
         return "none since the daemon began"
+    register = f"register {number(reading.get('energy_wh'), 0)} Wh"
+    if reading.get("energy_age_s") is not None:
+        register += f" ({_ago(reading['energy_age_s'])})"
+    if is_gone(reading):
+        return f"none for {_span(reading['age_s'])}; {register}"
     return (
         f"{number(reading.get('power_w'), 1)} W, {number(reading.get('current_a'), 3)} A, "
-        f"{number(reading.get('voltage_v'), 1)} V, register {number(reading.get('energy_wh'), 0)} Wh "
-        f"({reading.get('quality')}, {number(reading.get('age_s'), 1)} s old)"
+        f"{number(reading.get('voltage_v'), 1)} V ({reading.get('quality')}, {number(reading.get('age_s'), 1)} s "
+        f"old); {register}"
     )
+
+
+def _span(age: Json) -> str:
+    return _ago(age).removesuffix(" ago")
 
 
 def _warmth(port: Fields) -> str:

@@ -52,6 +52,10 @@ class PortRow:
     state: str = "unknown"
     power_w: float | None = None
     current_a: float | None = None
+    read_at: Instant | None = None
+    """When power and current were read."""
+    stale: bool = False
+    """Whether the gateway itself says that they are none of now."""
     energy_wh: float | None = None
     charging_since: Instant | None = None
     latches: tuple[str, ...] = ()
@@ -232,7 +236,7 @@ class Stage:
         row.state = body["state"]
         row.latches = tuple(latch["function"] for latch in body["latches"])
         self._values(row, body["reading"])
-        if not body["relay_closed"]:
+        if not body["relay"]["closed"]:  # As far as is known.
             # Its values are read seldom then, and the last ones are from before it opened.
             row.power_w = row.current_a = None
         if body["session"] is None:
@@ -246,7 +250,9 @@ class Stage:
         row.energy_wh = body["session_energy_wh"]
 
     def _values(self, row: PortRow, values: Payload) -> None:
-        row.power_w, row.current_a = values["power_w"], values["current_a"]
+        row.power_w, row.current_a, age = values["power_w"], values["current_a"], values["age_s"]
+        row.read_at = None if age is None else Instant(self._now - age)
+        row.stale = values["quality"] != "good"
 
     def _reply(self, body: Payload) -> None:
         name, visit = self._commands.get(body["id"], (body["command"], None))

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.demo_stage import Happening, PortRow, Stage
+from chargerd.cli.fields import GONE_AFTER
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo
-from chargerd.core.units import Instant, between
+from chargerd.core.units import Instant, Seconds, between
 
 STATE_STYLES: Mapping[str, str] = {
     "available": "dim",
@@ -26,6 +27,8 @@ STATE_STYLES: Mapping[str, str] = {
     "unknown": "magenta",
 }
 LOG_LINES = 12
+LIVE = Seconds(5.0)
+"""How long a figure is taken for one of now: the demo's gateway tells a closed port's each second."""
 
 
 class View(Protocol):
@@ -101,8 +104,8 @@ def _cells(row: PortRow, now: Instant) -> tuple[Text | str, ...]:
     time = "" if row.charging_since is None else f"{between(row.charging_since, now):.0f} s"
     return (
         Text(row.state, style=STATE_STYLES.get(row.state, "")),
-        _figure(row.power_w, 0),
-        _figure(row.current_a, 2),
+        _measured(row, row.power_w, 0, now),
+        _measured(row, row.current_a, 2, now),
         _figure(row.energy_wh, 0) if row.session is not None else "",
         time,
         row.doing,
@@ -111,7 +114,17 @@ def _cells(row: PortRow, now: Instant) -> tuple[Text | str, ...]:
 
 
 def _figure(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:z.{digits}f}"
+
+
+def _measured(row: PortRow, value: float | None, digits: int, now: Instant) -> Text | str:
+    """Return a figure as of now; one that is not, with its age; and none that says nothing any more."""
+    age = None if row.read_at is None else between(row.read_at, now)
+    if value is None or age is None or age > GONE_AFTER:
+        return "-"
+    if row.stale or age > LIVE:
+        return Text(f"{_figure(value, digits)} ({age:.0f} s old)", style="dim")
+    return _figure(value, digits)
 
 
 def log_panel(stage: Stage) -> Panel:

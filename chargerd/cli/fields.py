@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from chargerd.text import Json
 
 Fields = Mapping[str, Json]
+GONE_AFTER = 30.0
+"""Seconds after which a figure that is none of now is not shown any more, not even with its age."""
 
 
 def table(fields: Json) -> Fields:
@@ -23,8 +25,45 @@ def words(value: Json) -> list[str]:
 
 
 def number(value: Json, digits: int) -> str:
-    """Return a figure, or a dash for what is not known."""
-    return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
+    """Return a figure, or a dash for what is not known; what is nothing has no sign."""
+    return f"{value:z.{digits}f}" if isinstance(value, int | float) else "-"
+
+
+def is_stale(reading: Fields) -> bool:
+    """Say whether power and current are none of now; a daemon that does not say so tells their quality."""
+    return reading.get("stale", reading.get("quality") != "good") is not False
+
+
+def is_gone(reading: Fields) -> bool:
+    """Say whether they are so old that they say nothing any more."""
+    age = reading.get("age_s")
+    return is_stale(reading) and not (isinstance(age, int | float) and age <= GONE_AFTER)
+
+
+def measured(reading: Fields, name: str, digits: int) -> str:
+    """Return power or current as far as they still tell something."""
+    return "-" if is_gone(reading) else number(reading.get(name), digits)
+
+
+def age_of(reading: Fields) -> str:
+    """Return what stands beside figures that are none of now: how old they are; nothing beside others."""
+    return "" if is_gone(reading) or not is_stale(reading) else f"{number(reading.get('age_s'), 0)} s"
+
+
+def relay_of(port: Fields, part: str = "relay") -> str:
+    """Return where a relay, or a circuit's `contactor`, stands: as it was read back, or as is only believed."""
+    known = table(port.get(part))
+    closed = known.get("closed") if known else port.get("relay_closed" if part == "relay" else "contactor_closed")
+    if not isinstance(closed, bool):
+        return "?"
+    where = "closed" if closed else "open"
+    return f"{where}, believed" if known.get("source") == "believed" else where
+
+
+def shown_state(port: Fields) -> str:
+    """Return a port's state; one that is available and would refuse a start is blocked."""
+    state = str(port["state"])
+    return "blocked" if state == "available" and obstacles(port) else state
 
 
 def clock(seconds: Json) -> str:

@@ -88,6 +88,7 @@ REFUSALS: dict[str, str] = {
 STATES: dict[str, str] = {
     "unknown": "Its relay has not been read back yet.",
     "available": "Free.",
+    "blocked": "At rest, and a start would be refused.",
     "queued": "Waiting for the circuit to have room.",
     "starting": "Going through the start sequence.",
     "charging": "Charging.",

@@ -8,7 +8,16 @@ from pydantic import BaseModel
 
 from chargerd.contract import session_bodies
 from chargerd.contract.ledger import Json, LedgerEntry, LedgerRow, Reply, RowKind, covered_by
-from chargerd.contract.parts import detail_body, latch_body, limits_body, stamp, up_ms, whole
+from chargerd.contract.parts import (
+    detail_body,
+    latch_body,
+    limits_body,
+    relay_body,
+    rounded,
+    stamp,
+    up_ms,
+    whole,
+)
 from chargerd.contract.payloads import (
     OCPP_STATUS,
     CircuitStateBody,
@@ -44,7 +53,7 @@ from chargerd.core.facts import (
 from chargerd.core.moment import Moment
 from chargerd.core.plan import circuit_of
 from chargerd.core.session import Disabled, Reservation, SessionRecord, Source
-from chargerd.core.units import Seconds, SessionId, between
+from chargerd.core.units import Instant, Seconds, SessionId, between
 from chargerd.core.view import CircuitView, PortState, PortView
 
 RENAMED: Mapping[type[Fact], str] = {BoardWentSilent: "board_lost", BoardReturned: "board_back"}
@@ -257,19 +266,20 @@ def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = 
         queue_position=view.queue_position,
         disabled=None if view.disabled is None else _disabled(view.disabled),
         latency_budget_s=None if latency_budget is None else round(latency_budget, 2),
-        temperature_c=None if view.temperature is None else round(view.temperature, 1),
+        temperature_c=None if view.temperature is None else rounded(view.temperature, 1),
         reservation=None if view.reservation is None else _reservation(view.reservation),
+        relay=relay_body(view.relay, now),
     )
 
 
-def circuit_state(view: CircuitView) -> CircuitStateBody:
+def circuit_state(view: CircuitView, *, now: Moment) -> CircuitStateBody:
     """Return `state/circuit/{circuit}`."""
     return CircuitStateBody(
         circuit=view.id,
         parent=view.parent,
-        load_current_a=tuple(round(current, 2) for current in view.load_currents),
+        load_current_a=tuple(rounded(current, 2) for current in view.load_currents),
         load_power_w=round(view.load_power),
-        allocated_current_a=tuple(round(current, 2) for current in view.allocated_currents),
+        allocated_current_a=tuple(rounded(current, 2) for current in view.allocated_currents),
         allocated_power_w=round(view.allocated_power),
         rating_current_a=view.rating,
         rating_power_w=view.rating_power,
@@ -278,17 +288,18 @@ def circuit_state(view: CircuitView) -> CircuitStateBody:
         queue=view.queue,
         latches=tuple(latch_body(latch) for latch in view.latches),
         disabled=None if view.disabled is None else _disabled(view.disabled),
+        contactor=None if view.contactor is None else relay_body(view.contactor, now),
     )
 
 
 def reading(view: PortView, now: Moment) -> ReadingMessageBody:
     """Return `up/reading`."""
-    values = _reading(view, now)
+    values = _reading(view, now).model_dump(exclude={"stale", "energy_age_s"})
     return ReadingMessageBody(
         port=view.id,
         session_id=None if view.session is None else view.session.order.session,
         session_energy_wh=None if view.session is None else round(view.session.energy),
-        **values.model_dump(),
+        **values,
     )
 
 
@@ -313,17 +324,24 @@ def reply(answer: Answer, state: PortState | None) -> Reply:
 
 def _reading(view: PortView, now: Moment) -> ReadingBody:
     measured = view.measured
-    age = None if measured.at is None else round(max(0.0, between(measured.at, now.instant)), 2)
+    age = _age(measured.at, now)
     seen = ReadingQuality.FROZEN if measured.frozen else ReadingQuality.GOOD
     fresh = seen if measured.fresh else ReadingQuality.STALE
+    quality = ReadingQuality.NONE if age is None else fresh
     return ReadingBody(
-        power_w=None if measured.power is None else round(measured.power, 1),
-        current_a=None if measured.current is None else round(measured.current, 3),
-        voltage_v=None if measured.voltage is None else round(measured.voltage, 1),
+        power_w=None if measured.power is None else rounded(measured.power, 1),
+        current_a=None if measured.current is None else rounded(measured.current, 3),
+        voltage_v=None if measured.voltage is None else rounded(measured.voltage, 1),
         energy_wh=whole(measured.energy),
         age_s=age,
-        quality=ReadingQuality.NONE if age is None else fresh,
+        quality=quality,
+        stale=quality is not ReadingQuality.GOOD,
+        energy_age_s=_age(measured.energy_at, now),
     )
+
+
+def _age(at: Instant | None, now: Moment) -> float | None:
+    return None if at is None else rounded(max(0.0, between(at, now.instant)), 2)
 
 
 def _progress(record: SessionRecord) -> ProgressBody:
@@ -331,7 +349,7 @@ def _progress(record: SessionRecord) -> ProgressBody:
         charging_s=round(record.charging, 1),
         suspended_s=round(record.suspended, 1),
         energy_wh=round(record.energy),
-        peak_power_w=round(record.peak_power, 1),
+        peak_power_w=rounded(record.peak_power, 1),
         suspended_by=next((one.reason for one in record.interruptions[-1:] if one.until is None), None),
     )
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from chargerd.contract.ledger import Body, Json
-from chargerd.contract.payloads import DetailBody, LatchBody, LimitsBody
+from chargerd.contract.payloads import DetailBody, LatchBody, LimitsBody, RelayBody
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Latch, StopDetail
-from chargerd.core.units import Instant
+from chargerd.core.stance import Stance
+from chargerd.core.units import Instant, between
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,14 +42,30 @@ def detail_body(detail: StopDetail | None) -> DetailBody | None:
     """Return the figures behind a trip or a stop, rounded."""
     if detail is None:
         return None
-    measured = None if detail.measured is None else round(detail.measured, 3)
-    limit = None if detail.limit is None else round(detail.limit, 3)
+    measured = None if detail.measured is None else rounded(detail.measured, 3)
+    limit = None if detail.limit is None else rounded(detail.limit, 3)
     return DetailBody(function=detail.function, measured=measured, limit=limit, unit=detail.unit)
 
 
 def latch_body(latch: Latch) -> LatchBody:
     """Return what holds a port open."""
-    return LatchBody(function=latch.function, clearing=latch.clearing.value, detail=detail_body(latch.detail))
+    return LatchBody(
+        function=latch.function,
+        clearing=latch.clearing.value,
+        detail=detail_body(latch.detail),
+        since=None if latch.since is None else stamp(latch.since),
+    )
+
+
+def rounded(value: float, digits: int) -> float:
+    """Return a figure rounded; what is nothing then has no sign."""
+    return round(value, digits) + 0.0
+
+
+def relay_body(stance: Stance, now: Moment) -> RelayBody:
+    """Return where a relay stands."""
+    age = None if stance.read_at is None else rounded(max(0.0, between(stance.read_at, now.instant)), 2)
+    return RelayBody(closed=stance.closed, source=stance.known, age_s=age)
 
 
 def whole(value: float | None) -> int | None:

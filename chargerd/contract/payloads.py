@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.moment import ClockQuality
 from chargerd.core.session import EnergyQuality, Source, StopReason
+from chargerd.core.stance import Known
 from chargerd.core.units import CommandId, PortId, Seconds, SessionId
 from chargerd.core.view import PortState
 
@@ -76,7 +77,7 @@ class ReadingQuality(StrEnum):
 
 
 class ReadingBody(Message):
-    """The newest values of a port."""
+    """The newest values of a port. `stale`: power and current are none of now, whatever they are."""
 
     power_w: float | None
     current_a: float | None
@@ -84,6 +85,21 @@ class ReadingBody(Message):
     energy_wh: int | None
     age_s: float | None
     quality: ReadingQuality
+    stale: bool | None = None
+    energy_age_s: float | None = None
+    """Of the register, which is read more seldom than all else."""
+
+
+class RelayBody(Message):
+    """Where a relay or a contactor stands now, as far as is known.
+
+    `source` says how: `read_back` a moment ago; `believed` by what it was told and by its lease, since nobody has
+    read it back lately; `unknown`, with which `closed` is `null`. `age_s`: how old the last read-back is.
+    """
+
+    closed: bool | None
+    source: Known
+    age_s: float | None
 
 
 class DetailBody(Message):
@@ -101,6 +117,7 @@ class LatchBody(Message):
     function: str
     clearing: str
     detail: DetailBody | None
+    since: Timestamp | None = None
 
 
 class DisabledBody(Message):
@@ -160,7 +177,7 @@ class ProgressBody(Message):
 
 
 class PortStateBody(Message):
-    """`state/port/{port}`, without the envelope."""
+    """`state/port/{port}`, without the envelope. `relay_closed`: as last read back, however long ago."""
 
     port: PortId
     label: str
@@ -185,6 +202,7 @@ class PortStateBody(Message):
     temperature_c: float | None = None
     """Of the socket, where it has a sensor."""
     reservation: ReservationBody | None = None
+    relay: RelayBody | None = None
 
 
 class TierBody(Message):
@@ -392,7 +410,7 @@ class CircuitStateBody(Message):
     """`state/circuit/{circuit}`, without the envelope. Currents are those of L1 to L3.
 
     `measured`: the circuit's own meter stands behind the load; else it is the sum of its ports, those without a
-    fresh reading at their limit.
+    fresh reading at their limit. `contactor_closed`: as last read back, however long ago.
     """
 
     circuit: str
@@ -408,6 +426,7 @@ class CircuitStateBody(Message):
     queue: tuple[PortId, ...]
     latches: tuple[LatchBody, ...]
     disabled: DisabledBody | None = None
+    contactor: RelayBody | None = None
 
 
 class BusHealthBody(Message):

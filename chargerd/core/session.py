@@ -1,6 +1,6 @@
 """What outlives a restart: sessions, settlements, latches, what is out of service or kept, how warm wires are."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from chargerd.core.moment import Moment
@@ -193,6 +193,8 @@ class Latch:
     function: str
     clearing: Clearing
     detail: StopDetail | None = None
+    since: Moment | None = field(default=None, compare=False)
+    """When it was set; `None` for one that was kept by a version before this member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

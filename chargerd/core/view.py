@@ -8,6 +8,7 @@ from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
 from chargerd.core.session import Disabled, Latch, Reservation, SessionRecord
+from chargerd.core.stance import NOWHERE, Stance
 from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Watts
 
 
@@ -37,7 +38,7 @@ class PortView:
     state: PortState
     since: Moment
     relay_closed: bool | None
-    """As last read back; `None` while unknown."""
+    """As last read back, however long ago; `None` while unknown."""
     limits: Limits
     """The port's own."""
     measured: Measured
@@ -56,6 +57,8 @@ class PortView:
     """For which session alone it takes a start."""
     opened_at: Instant | None = None
     """When its relay was last read back open after it was told to open."""
+    relay: Stance = NOWHERE
+    """Where its relay stands now, and how that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +82,11 @@ class CircuitView:
     measured: bool
     """Whether the circuit's own meter stands behind the load."""
     contactor_closed: bool | None
-    """As last read back; `None` without a contactor, or while unknown."""
+    """As last read back, however long ago; `None` without a contactor, or while unknown."""
     queue: tuple[PortId, ...] = ()
     """Ports that wait for this circuit, the longest first."""
     latches: tuple[Latch, ...] = ()
     disabled: Disabled | None = None
     """The circuit's own; one above it disables its ports all the same."""
+    contactor: Stance | None = None
+    """Where its contactor stands now, and how that is known; `None` without one."""

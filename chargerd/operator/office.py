@@ -32,6 +32,7 @@ from chargerd.operator.web import (
     moment,
     money,
     path,
+    watts,
     zone,
 )
 from chargerd.operator.words import Words
@@ -171,13 +172,15 @@ class Office:
                     continue
 
     def _parts(self, said: Words) -> Parts:
-        today = self._books.today(self._zone())
+        today, now = self._books.today(self._zone()), self._picture.moment
         sheds = sorted(self._picture.gateways.values(), key=lambda shed: shed.id)
         shown = {
             "today": today,
             "money": self._money(today.amount),
             "under_way": sum(port.session is not None for port in self._picture.ports()),
-            "power": sum(port.power_w or 0.0 for port in self._picture.ports() if port.relay_closed),
+            "power": sum(
+                port.power_now(now) or 0.0 for port in self._picture.ports() if port.power_age(now) is None
+            ),
             "troubles": self._troubles(said),
             "alarms": [(row, self._when(row["at"], row["gateway"])) for row in self._books.alarms()],
             "sheds": [
@@ -194,7 +197,17 @@ class Office:
             kind = "blocked"
         if not shed.online:
             kind = "offline"
-        return {"port": port, "kind": kind, "state": said.of("port_state", kind), "why": self._why(port)}
+        now = self._picture.moment
+        power = watts(port.power_now(now)) if shed.online else watts(None)
+        age = port.power_age(now) if shed.online else None
+        return {
+            "port": port,
+            "kind": kind,
+            "state": said.of("port_state", kind),
+            "why": self._why(port),
+            "power": power,
+            "age": "" if age is None else f"{age:.0f} s",
+        }
 
     def _why(self, port: Port) -> str:
         """Return why a socket is as it is, in the words of the contract: they are what manuals name."""

@@ -12,6 +12,11 @@ from chargerd.operator.messages import Body, Message, figure, part, text, text_o
 from chargerd.operator.prices import Spent, Tariff
 
 PRESENCE_S, STATE_S = 180.0, 3600.0
+POWER_LIVE_S, POWER_GONE_S = 60.0, 600.0
+"""How old a power may be that is shown as one of now, and that is shown at all, with its age.
+
+Gateways tell it each ten seconds unless they are set otherwise, each hour at the most.
+"""
 LONGEST_STEP_S = 60.0
 """Between two readings further apart nobody knows in which tier the time was."""
 CURVE_POINTS = 120
@@ -52,6 +57,10 @@ class Port:
     relay_closed: bool = False
     session: str | None = None
     power_w: float | None = None
+    power_at: float = 0.0
+    """When that was read, by the steady clock."""
+    power_good: bool = True
+    """Whether the gateway says that it is one of now."""
     energy_wh: float = 0.0
     charging_s: float = 0.0
     suspended_by: str | None = None
@@ -67,6 +76,15 @@ class Port:
     """By the wall clock; `None`: never."""
     stamp: tuple[int, int] = (0, 0)
     curve: Curve = field(default_factory=Curve)
+
+    def power_now(self, now: float) -> float | None:
+        """Return what flows as of `now`, by the steady clock; `None` where what is known says nothing of that."""
+        return self.power_w if self.relay_closed and now - self.power_at <= POWER_GONE_S else None
+
+    def power_age(self, now: float) -> float | None:
+        """Return how old that is, if it is none of now."""
+        age = now - self.power_at
+        return None if self.power_now(now) is None or (self.power_good and age <= POWER_LIVE_S) else age
 
     @property
     def free(self) -> bool:
@@ -167,9 +185,10 @@ class Picture:
         before = port.session
         port.stamp = (whole(body, "boot"), whole(body, "up_ms"))
         port.label, port.circuit = text_or_none(body, "label") or port.port, text_or_none(body, "circuit")
-        port.state, port.relay_closed = text(body, "state"), body["relay_closed"] is True
+        relay = part(body, "relay") if body.get("relay") is not None else {"closed": body["relay_closed"]}
+        port.state, port.relay_closed = text(body, "state"), relay["closed"] is True
         port.session = text_or_none(body, "session_id")
-        port.power_w = figure(reading, "power_w")
+        self._power(port, reading)
         port.energy_wh, port.charging_s = figure(session, "energy_wh") or 0.0, figure(session, "charging_s") or 0.0
         port.suspended_by = text_or_none(session, "suspended_by")
         port.blocked_by = tuple(str(one) for one in body["blocked_by"])
@@ -192,13 +211,24 @@ class Picture:
         if port.relay_closed and stamp[0] == port.stamp[0] and stamp > port.stamp:
             port.charging_s += (stamp[1] - port.stamp[1]) / 1000
             port.stamp = stamp
-        port.power_w, port.heard_at = figure(body, "power_w"), self._now()
+        self._power(port, body)
+        port.heard_at = self._now()
         if port.session is not None:
             port.energy_wh = max(port.energy_wh, figure(body, "session_energy_wh") or 0.0)
             if port.power_w is not None:
                 step = max(1.0, port.charging_s / CURVE_POINTS)
                 port.curve.add(port.charging_s, port.power_w, self._tariff, step)
         self.tell(port.gateway, port.port)
+
+    def _power(self, port: Port, reading: Body) -> None:
+        port.power_w = figure(reading, "power_w")
+        port.power_at = self._clock() - (figure(reading, "age_s") or 0.0)
+        port.power_good = reading.get("quality", "good") == "good"
+
+    @property
+    def moment(self) -> float:
+        """The steady clock's time."""
+        return self._clock()
 
     def _gateway(self, name: str) -> Gateway:
         return self.gateways.setdefault(name, Gateway(name))

@@ -128,7 +128,7 @@ class Riders:
                     continue
 
     def _parts(self, standing: Standing, said: Words, phone: str) -> Parts:
-        port, gateway = standing.port, standing.gateway
+        port, gateway, now = standing.port, standing.gateway, self._picture.moment
         where = zone(gateway.timezone)
         tariff = standing.tariff or self._prices.tariff
         symbol = self._prices.tariff.symbol
@@ -145,6 +145,7 @@ class Riders:
             "cost": None if standing.cost is None else money(standing.cost, tariff.symbol, 3),
             "total": _total(standing.session, tariff),
             "curve": curve(port),
+            "power": None if port.power_age(now) is not None else port.power_now(now),
             "tap": self._tap(phone, port),
             "stop_token": "" if standing.ride is None else self._stop_token(phone, standing.ride["session_id"]),
             "wait_minutes": WAIT_S // 60,

@@ -210,7 +210,7 @@ def energy(watt_hours: float) -> str:
 
 def watts(power: float | None) -> str:
     """Return a power, or a dash where it is not known."""
-    return "–" if power is None else f"{power:.0f} W"  # noqa: RUF001 - a dash
+    return "–" if power is None else f"{power:z.0f} W"  # noqa: RUF001 - a dash
 
 
 def duration(seconds: float) -> str:

@@ -169,7 +169,8 @@ def test_status_is_a_table_that_fits_a_narrow_screen(daemon: Daemon, tmp_path: P
     assert "no answer from meter-a4" in lines[1]
     row = next(line for line in lines if line.startswith("A02"))
     assert row.split()[:7] == ["A02", "charging", "closed", "151", "1.10", "155", "1:02:03"]
-    assert "overcurrent_instant" in next(line for line in lines if line.startswith("A03"))
+    place = next(place for place, line in enumerate(lines) if line.startswith("A03"))
+    assert lines[place + 1].strip() == "overcurrent_instant"
     assert "\x1b" not in result.stdout, "no colours where stdout is no terminal"
     daemon.mqtt, daemon.bus = None, {**BUS, "connected": False}
     other = run(tmp_path, "status").stdout
@@ -563,7 +564,7 @@ def test_who_waits_for_long_is_told_where_to_look(
 
 
 def test_every_state_and_obstacle_has_words() -> None:
-    assert set(wording.STATES) == {state.value for state in PortState}
+    assert set(wording.STATES) - {"blocked"} == {state.value for state in PortState}
     for code in Code:
         assert wording.refusal(code)
         sentence, step = wording.obstacle(code, "A01")
@@ -685,9 +686,74 @@ def test_colours_are_for_terminals_that_want_them(
 def test_where_the_relay_was_before_its_board_was_lost_is_no_more_than_that(
     daemon: Daemon, tmp_path: Path
 ) -> None:
-    daemon.ports.append(port("A05", "suspended", relay_closed=True, blocked_by=["board_lost"]))
-    assert "relay last read back closed" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    lost: Json = {"closed": False, "source": "believed", "age_s": 44.0}
+    daemon.ports.append(port("A05", "suspended", relay_closed=True, blocked_by=["board_lost"], relay=lost))
+    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "relay open, believed; last read back 44.0 s ago, closed then" in shown
+    assert "open, believed" in run(tmp_path, "status", COLUMNS="300").stdout
     assert "relay ?" in run(tmp_path, "port", "A04", COLUMNS="300").stdout
+    sure: Json = {"closed": True, "source": "read_back", "age_s": 0.4}
+    daemon.ports = [port("A05", "charging", relay_closed=True, relay=sure)]
+    assert "relay closed, read back 0.4 s ago" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    daemon.ports = [port("A05", relay_closed=None, relay={"closed": None, "source": "unknown", "age_s": None})]
+    assert "relay ?, never read back" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
+
+
+AT_WIDTHS = pytest.mark.parametrize("columns", ["40", "80", "120"])
+
+
+@AT_WIDTHS
+def test_a_value_that_is_none_of_now_has_its_age_beside_it_and_is_gone_after_a_while(
+    daemon: Daemon, tmp_path: Path, columns: str
+) -> None:
+    def silent(name: str, age: float) -> dict[str, Json]:
+        reading: dict[str, Json] = {**READING, "power_w": 200.0, "quality": "stale", "stale": True, "age_s": age}
+        return port(name, "charging", reading=reading, relay={"closed": True, "source": "read_back", "age_s": 1.0})
+
+    daemon.ports = [silent("A05", 12.0), silent("A06", 44.0), PORTS[1]]
+    shown = run(tmp_path, "status", COLUMNS=columns).stdout
+    assert every(len(line) <= int(columns) for line in shown.splitlines())
+    blocks = dict(
+        zip(("A05", "A06", "A02"), re.split(r"^(?:A05|A06|A02)\b", shown, flags=re.MULTILINE)[1:], strict=True)
+    )
+    assert "200" in blocks["A05"]
+    assert "12 s" in blocks["A05"]
+    assert "200" not in blocks["A06"]
+    assert "44" not in blocks["A06"]
+    assert "151" in blocks["A02"]
+    assert "1:02:03" in blocks["A02"]
+    told = " ".join(run(tmp_path, "port", "A06", COLUMNS=columns).stdout.split())
+    assert "none for 44.0 s" in told
+    assert "200" not in told
+    old = " ".join(run(tmp_path, "port", "A05", COLUMNS=columns).stdout.split())
+    assert "200.0 W, 1.100 A, 230.0 V (stale, 12.0 s old)" in old
+    lines = {line.split()[0]: line for line in run(tmp_path, "watch").stdout.splitlines()}
+    assert "200 W" in lines["A05"]
+    assert "12 s old" in lines["A05"]
+    assert "- W" in lines["A06"]
+
+
+@AT_WIDTHS
+def test_no_port_is_free_that_would_refuse_a_start(daemon: Daemon, tmp_path: Path, columns: str) -> None:
+    daemon.ports = [port("A05", blocked_by=["meter_stale"]), port("A06")]
+    for command in (("status",), ("port", "A05"), ("watch",)):
+        shown = run(tmp_path, *command, COLUMNS=columns).stdout
+        first = next(line for line in shown.splitlines() if line.startswith("A05"))
+        assert "blocked" in first
+        assert "available" not in first
+        assert "Free" not in shown
+    assert "Free." in run(tmp_path, "port", "A06", COLUMNS=columns).stdout
+
+
+def test_nothing_has_no_sign(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.ports = [port("A05", reading={**READING, "power_w": -0.04, "current_a": -0.0001})]
+    for command in (("status",), ("port", "A05"), ("watch",)):
+        assert "-0" not in run(tmp_path, *command).stdout
+
+
+def test_how_old_the_register_is_stands_beside_it(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.ports = [port("A05", reading={**READING, "energy_age_s": 3600.0})]
+    assert "register 12340 Wh (1:00:00 ago)" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
 
 
 def test_a_session_that_only_waits_says_what_for(daemon: Daemon, tmp_path: Path) -> None:

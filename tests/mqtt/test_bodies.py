@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from chargerd.contract import bodies, parts, session_bodies
 from chargerd.contract.ledger import Json, LedgerRow, RowKind
-from chargerd.contract.payloads import LARGEST, OCPP_STATUS, PortStateBody, SettlementBody, Severity
+from chargerd.contract.payloads import (
+    LARGEST,
+    OCPP_STATUS,
+    PortStateBody,
+    RelayBody,
+    SettlementBody,
+    Severity,
+)
 from chargerd.core.commands import Answer, Code, ReplyStatus
 from chargerd.core.facts import (
     BoardFlapping,
@@ -74,9 +81,11 @@ from chargerd.core.session import (
     StopReason,
     Tier,
 )
+from chargerd.core.stance import NOWHERE, Known, Stance
 from chargerd.core.units import (
     Amps,
     BoardId,
+    Celsius,
     CircuitId,
     CommandId,
     Instant,
@@ -503,12 +512,14 @@ def view(**changes: Any) -> PortView:
             power=Watts(151.44),
             voltage=Volts(230.04),
             energy=WattHours(1010.6),
+            energy_at=Instant(400.5),
             at=Instant(460.0),
             fresh=True,
         ),
         "latches": (LATCH,),
         "blocked_by": (Code.BUSY,),
         "session": RECORD,
+        "relay": Stance(closed=True, known=Known.READ_BACK, read_at=Instant(459.5)),
     }
     return PortView(**{**values, **changes})
 
@@ -538,7 +549,10 @@ def test_a_ports_state() -> None:
         "energy_wh": 1011,
         "age_s": 0.5,
         "quality": "good",
+        "stale": False,
+        "energy_age_s": 60.0,
     }
+    assert body["relay"] == {"closed": True, "source": "read_back", "age_s": 1.0}
     assert body["blocked_by"] == ["busy"]
     assert body["session"] == {
         "charging_s": 300.2,
@@ -557,10 +571,14 @@ def test_what_is_not_known_is_null_and_never_zero() -> None:
     reading = body["reading"]
     assert isinstance(reading, dict)
     assert reading.pop("quality") == "none"
+    assert reading.pop("stale") is True
     assert set(reading.values()) == {None}
     assert body["relay_closed"] is None
     assert body["session"] is None
+    nowhere = bodies.port_state(view(relay=NOWHERE), now=NOW).relay
+    assert nowhere == RelayBody(closed=None, source=Known.UNKNOWN, age_s=None)
     stale = view(measured=Measured(current=Amps(1.0), at=Instant(400.0)), session=None)
+    assert bodies.port_state(stale, now=NOW).reading.stale is True
     message = bodies.plain(bodies.reading(stale, NOW))
     assert message["quality"] == "stale"
     frozen = view(measured=Measured(current=Amps(1.0), at=Instant(400.0), fresh=True, frozen=True), session=None)
@@ -568,6 +586,15 @@ def test_what_is_not_known_is_null_and_never_zero() -> None:
     assert message["power_w"] is None
     assert message["session_energy_wh"] is None
     assert bodies.plain(bodies.reading(view(), NOW))["session_energy_wh"] == 10
+
+
+def test_what_is_nothing_once_it_is_rounded_has_no_sign() -> None:
+    nothing = Measured(
+        current=Amps(-0.0002), power=Watts(-0.04), voltage=Volts(-0.01), at=Instant(460.0), fresh=True
+    )
+    told = bodies.port_state(view(measured=nothing, temperature=Celsius(-0.04)), now=NOW).model_dump_json()
+    assert "-0.0" not in told
+    assert "-0.0" not in bodies.reading(view(measured=nothing), NOW).model_dump_json()
 
 
 def test_every_state_maps_to_an_ocpp_status() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chargerd.operator.guard import MOST_GUESSES, Account
+from tests.judging import every
 from tests.operator.rig import ACCOUNT, Phone, Rig
 from tests.operator.said import AT, charging, ended, presence, row, state
 
@@ -111,6 +112,30 @@ def test_the_overview_shows_sheds_and_the_worst_first(rig: Rig) -> None:
     assert places == sorted(places)
     for said in ("A01 152 W", "1 · 152 W", "1 · 1.50 kWh", "¥0.45", "shed-2", "offline", "port_tripped"):
         assert said in text
+
+
+def test_a_power_that_is_none_of_now_has_its_age_and_is_gone_after_a_while(rig: Rig) -> None:
+    rig.shed("A01")
+    rig.say("state/port/A01", charging("S-1", power_w=152.4))
+    phone = inside(rig)
+    there = "/operator/s/shed-1/A01"
+
+    def shown() -> tuple[str, str]:
+        both = (" ".join(phone.open(page).text.split()) for page in ("/operator", there))
+        return next(both), next(both)
+
+    assert every("152 W" in page and " old)" not in page for page in shown())
+    rig.clock.now += 61.0
+    assert every("152 W (61 s old)" in page for page in shown())
+    assert "1 · 0 W" in shown()[0], "it counts for nothing that flows"
+    rig.clock.now += 600.0
+    assert not any("152 W" in page for page in shown())
+    reading = {"power_w": 200.0, "energy_wh": 71513, "age_s": 12.0, "quality": "stale"}
+    rig.say("state/port/A01", charging("S-1", reading=reading, state="suspended"))
+    assert every("200 W (12 s old)" in page for page in shown())
+    gone = {"closed": False, "source": "believed", "age_s": 44.0}
+    rig.say("state/port/A01", charging("S-1", reading=reading, state="suspended", relay=gone))
+    assert not any("200 W" in page for page in shown())
 
 
 def test_a_socket_is_stopped_disabled_enabled_and_reset(rig: Rig) -> None:

@@ -33,6 +33,7 @@ from chargerd.core.session import (
     StopDetail,
     StopReason,
 )
+from chargerd.core.stance import Known, Stance
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, SessionId, Watts
 from chargerd.core.view import PortView
@@ -109,6 +110,8 @@ def test_the_onlooker_tells_what_changed() -> None:
         {"queue_position": 2},
         {"measured": Measured(current=Amps(0.0), power=Watts(0.0))},
         {"measured": Measured(frozen=True)},
+        {"relay": Stance(closed=False, known=Known.BELIEVED)},
+        {"relay": Stance(known=Known.BELIEVED)},
         {"disabled": Disabled(holder=PORT, source=Source.LOCAL, reason="lid", since=Moment(instant=Instant(1.0)))},
     ],
 )

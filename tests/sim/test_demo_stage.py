@@ -29,7 +29,7 @@ from chargerd.sim.world import World
 from tests.sim.shed import shed
 
 A01 = PortId("A01")
-NOTHING = {"power_w": None, "current_a": None}
+NOTHING = {"power_w": None, "current_a": None, "age_s": None, "quality": "none"}
 SETTLED: Mapping[str, Any] = {
     "event": "ended",
     "port": "A01",
@@ -137,7 +137,7 @@ class Demo:
 
     def state(self, state: str, **more: object) -> None:
         body = {"port": "A01", "state": state, "latches": (), "reading": NOTHING, "session": None}
-        self.hear("state/port/A01", **{**body, "relay_closed": False, **more})
+        self.hear("state/port/A01", **{**body, "relay": {"closed": False}, **more})
 
     def kinds(self) -> list[str]:
         return [one.kind for one in self.told]
@@ -170,11 +170,21 @@ def test_a_session_from_arrival_to_settlement() -> None:
     demo.reply("start-1", "done")
     assert demo.riders.news == [("started", "A01")]
     progress = {"energy_wh": 1, "charging_s": 3}
-    demo.state("charging", relay_closed=True, reading={"power_w": 120.0, "current_a": 0.5}, session=progress)
-    demo.hear("up/reading", port="A01", power_w=121.0, current_a=0.51, session_energy_wh=2)
+    reading = {"power_w": 120.0, "current_a": 0.5, "age_s": 0.1, "quality": "good"}
+    demo.state("charging", relay={"closed": True}, reading=reading, session=progress)
+    known = {"port": "A01", "session_energy_wh": 2, "quality": "good"}
+    demo.hear("up/reading", **known, power_w=121.0, current_a=0.51, age_s=0.1)
     row = demo.stage.rows[A01]
     assert (row.state, row.power_w, row.current_a, row.energy_wh) == ("charging", 121.0, 0.51, 2)
     assert "Mei charges" in demo.screen()
+    assert "121" in demo.screen()
+    assert "old" not in demo.screen()
+    demo.now += 11.0
+    assert "121 (11 s old)" in demo.screen()
+    demo.now += 19.0
+    assert "121" not in demo.screen()
+    demo.hear("up/reading", **{**known, "quality": "stale"}, power_w=-0.04, current_a=0.0, age_s=4.0)
+    assert " 0 (4 s old)" in demo.screen()
     demo.act(PhonesStop(visit=mei))
     assert demo.gateway.sent[-1] == ("stop", {"port": "A01", "session": session})
     demo.reply("stop-1", "done")

@@ -44,13 +44,16 @@ from chargerd.core.events import (
 )
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import RENEWAL_MARGIN, RETRY_FIRST, LeaseScope, RelayPlan
-from chargerd.core.units import Instant, PortId, Seconds, after
+from chargerd.core.stance import Known, Stance
+from chargerd.core.units import Instant, PortId, Seconds, after, between
 
 RETRY_MOST = Seconds(4.0)
 STUCK_READS = 2
 """A relay commanded closed that reads back open this often, once its board has had time to settle, is stuck."""
 UNCONFIRMED_AFTER = Seconds(5.0)
 """A relay that nothing but a command opens counts as unconfirmed so long after it was told to."""
+READ_BACK_SHOWN = Seconds(10.0)
+"""How long a read-back tells where a relay stands: each is read every 2 s at least."""
 WATCH_LEASE = Seconds(6.0)
 """On a board without leases: how long a closed relay may go without being read back closed."""
 
@@ -101,6 +104,8 @@ class RelayWatch:
         self.known = False
         """Whether it has been read, or asked in vain, since the process began: else nothing is known of it yet."""
         self.read_back: bool | None = None
+        self.read_back_at: Instant | None = None
+        """When it was asked for that."""
         self.closed_from: Instant | None = None
         """When the write that closed it began."""
         self.last_closing: Instant | None = None
@@ -198,6 +203,37 @@ class RelayWatch:
         lapsed = after(self.told_open_at, self._lease) if self.surely_open_at is None else self.surely_open_at
         return after(max(lapsed, self.told_open_at), shown)
 
+    def stands(self, now: Instant, *, lapses: bool, vouched: bool) -> Stance:
+        """Return where it stands: as it was read back lately, else as must be by what it was told and its lease.
+
+        `lapses`: whether its board is known to open it by itself; `vouched`: whether it is its own board that
+        answers in its place.
+        """
+        at = self.read_back_at
+        lately = at is not None and between(at, now) <= READ_BACK_SHOWN
+        if lately and vouched and not self.board_lost:
+            return Stance(closed=self.read_back, known=Known.READ_BACK, read_at=at)
+        closed = self._believed(now, lapses=lapses, vouched=vouched)
+        return Stance(closed=closed, known=Known.UNKNOWN if closed is None else Known.BELIEVED, read_at=at)
+
+    def _believed(self, now: Instant, *, lapses: bool, vouched: bool) -> bool | None:
+        lapsed_at = self._lapsed_at() if lapses else None
+        if lapsed_at is not None and now >= lapsed_at:
+            return False
+        match self.phase:
+            case RelayPhase.OPEN if vouched:
+                return False
+            case RelayPhase.CLOSED | RelayPhase.CLOSING:
+                return self.closed_from is not None
+            case _:
+                return None
+
+    def _lapsed_at(self) -> Instant | None:
+        """Return from when on its lease must have ended; of one that is being opened, given it or not."""
+        if self.told_open_at is None or self._lease is None:
+            return self.surely_open_at
+        return self.unconfirmed_at(lapses=True, shown=Seconds(0.0))
+
     def due(self) -> Instant | None:
         """Return when `wake` has something to do."""
         instants = [self._retry.at] if self._retry else []
@@ -263,7 +299,7 @@ class RelayWatch:
         return None
 
     def _was_read_back(self, event: RelayReadBack, now: Instant, out: Outbox) -> Signal | None:
-        self.read_back = event.closed
+        self.read_back, self.read_back_at = event.closed, event.sent_at
         if self.phase in {RelayPhase.OPENING, RelayPhase.CLOSING} and (
             self._written_at is None or event.sent_at < self._written_at
         ):

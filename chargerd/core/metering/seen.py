@@ -41,6 +41,8 @@ class Measured:
     voltage: Volts | None = None
     energy: WattHours | None = None
     at: Instant | None = None
+    energy_at: Instant | None = None
+    """When the register was read, which is done far more seldom than all else."""
     fresh: bool = False
     frozen: bool = False
 
@@ -143,6 +145,7 @@ class MeterState:
             power=None if _before(self.power_at, moved_at) else self.signed_power,
             voltage=voltage,
             energy=self.energy,
+            energy_at=self.energy_at,
             at=min(known, default=None),
             fresh=fresh,
             frozen=frozen,

@@ -45,7 +45,7 @@ def load_unconfirmed(port: Port, _event: Event, now: Moment) -> bool:
 def stuck_open(port: Port, now: Moment) -> None:
     """The relay does not close, or has fallen open: end with a latch that wants a person on site."""
     detail = StopDetail(function="relay_stuck_open")
-    latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail)
+    latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail, since=now)
     trip_with(port, latch, StopReason.RELAY_FAULT, detail, now)
 
 
@@ -107,7 +107,7 @@ def trip(port: Port, now: Moment) -> None:
     assert verdict is not None
     detail, latch = verdict.detail, None
     if verdict.clearing is not None:
-        latch = Latch(port=port.id, function=detail.function, clearing=verdict.clearing, detail=detail)
+        latch = Latch(port=port.id, function=detail.function, clearing=verdict.clearing, detail=detail, since=now)
     trip_with(port, latch, verdict.reason, detail, now)
 
 
@@ -129,7 +129,7 @@ def lock_out(
 ) -> None:
     """Lock the port out and end its session, if it has one."""
     if not any(latch.function == function for latch in port.latches):
-        latch = Latch(port=port.id, function=function, clearing=Clearing.LOCK_OUT, detail=detail)
+        latch = Latch(port=port.id, function=function, clearing=Clearing.LOCK_OUT, detail=detail, since=now)
         port.latches.append(latch)
         session = port.charge.order.session if port.charge is not None else None
         port.out.tell(PortLockedOut(port=port.id, latch=latch, session=session))

@@ -25,6 +25,7 @@ from chargerd.core.port.charge import Charge
 from chargerd.core.protection.function import Models, Result
 from chargerd.core.protection.image import Verdict
 from chargerd.core.session import Clearing, Disabled, Latch, Reservation, SessionRecord, StopDetail, StopReason
+from chargerd.core.stance import Stance
 from chargerd.core.units import Instant, PortId, Seconds, SessionId, after
 from chargerd.core.view import PortState, PortView
 
@@ -334,7 +335,7 @@ class Port:
 
     def view(self, now: Moment) -> PortView:
         """Return a snapshot for onlookers."""
-        fresh = self.seen.fresh(now.instant) if self.charge is not None else self.seen.alive(now.instant)
+        fresh = self.seen.fresh(now.instant) if self._watched else self.seen.alive(now.instant)
         voltage = self.seen.voltage_by(now.instant)
         if voltage is None and self.mains.known(now.instant):
             voltage = self.mains.low
@@ -361,4 +362,18 @@ class Port:
             disabled=self.disabled(),
             reservation=self.kept(now),
             opened_at=self.relay.opened_at,
+            relay=self.stance(now),
+        )
+
+    @property
+    def _watched(self) -> bool:
+        """Whether its meter is read fast: one that waits in the queue is read as if nothing were asked of it."""
+        return self.charge is not None and self.state is not PortState.QUEUED
+
+    def stance(self, now: Moment) -> Stance:
+        """Return where its relay stands, and how that is known."""
+        return self.relay.stands(
+            now.instant,
+            lapses=self.station.dead_men.lapses(self.plan.relay),
+            vouched=self.station.lines.vouched(self.plan.relay.board),
         )

@@ -20,6 +20,7 @@ from chargerd.core.port.port import Port, StationContext
 from chargerd.core.session import Clearing, StopDetail, StopReason
 from chargerd.core.site.sharing import needs_power
 from chargerd.core.site.trips import Trips
+from chargerd.core.stance import Stance
 from chargerd.core.units import Instant, PortId
 
 
@@ -147,7 +148,7 @@ class Contactors:
         return []
 
     def _latch_contactor(self, circuit: Circuit, function: str, clearing: Clearing, now: Moment) -> list[Port]:
-        latch = self._trips.latch(circuit, function, clearing)
+        latch = self._trips.latch(circuit, function, clearing, now)
         if latch is None:
             return []
         self._out.tell(CircuitTripped(circuit=circuit.plan.id, function=function, latch=latch))
@@ -157,6 +158,11 @@ class Contactors:
         circuit = self._circuits.get(contactor.circuit)
         assert circuit is not None
         return circuit
+
+    def stance(self, contactor: Contactor, now: Moment) -> Stance:
+        """Return where a contactor stands, and how that is known."""
+        vouched = self._station.lines.vouched(contactor.plan.board)
+        return contactor.relay.stands(now.instant, lapses=self._lapses(contactor), vouched=vouched)
 
     def _lapses(self, contactor: Contactor) -> bool:
         return self._station.dead_men.lapses(contactor.plan)

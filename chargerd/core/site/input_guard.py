@@ -69,7 +69,7 @@ class InputGuard:
 
     def _input_trips(self, plan: InputPlan, now: Moment) -> list[Port]:
         circuit, function = self._circuits.get(plan.circuit), plan.kind.value
-        latch = None if circuit is None else self._trips.latch(circuit, function, Clearing.LOCAL)
+        latch = None if circuit is None else self._trips.latch(circuit, function, Clearing.LOCAL, now)
         if circuit is None or latch is None:
             return []
         self._out.tell(InputTripped(input=plan.id, circuit=plan.circuit, function=function, latch=latch))

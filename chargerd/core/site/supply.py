@@ -125,6 +125,7 @@ class Supply:
             load_share=circuit.share(load),
             measured=circuit.feeder_fresh(now.instant),
             contactor_closed=None if contactor is None else contactor.relay.read_back,
+            contactor=None if contactor is None else self.contactors.stance(contactor, now),
             queue=tuple(port for port in self._circuits.waiting() if port in below),
             latches=tuple(circuit.latches),
             disabled=self._station.availability.of(holder_of(circuit.plan.id)),

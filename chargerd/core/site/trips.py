@@ -63,12 +63,13 @@ class Trips:
 
     # Latches
 
-    def latch(self, circuit: Circuit, function: str, clearing: Clearing) -> Latch | None:
+    def latch(self, circuit: Circuit, function: str, clearing: Clearing, now: Moment) -> Latch | None:
         """Hold a circuit; `None` if this function holds it already."""
         if any(latch.function == function for latch in circuit.latches):
             return None
         detail = StopDetail(function=function)
-        latch = Latch(port=holder_of(circuit.plan.id), function=function, clearing=clearing, detail=detail)
+        holder = holder_of(circuit.plan.id)
+        latch = Latch(port=holder, function=function, clearing=clearing, detail=detail, since=now)
         circuit.latches.append(latch)
         return latch
 

@@ -203,7 +203,7 @@ class Wiring:
         """Latch a port and end its session, unless it is held already."""
         if any(latch.function == detail.function for latch in port.latches):
             return
-        latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail)
+        latch = Latch(port=port.id, function=detail.function, clearing=Clearing.LOCAL, detail=detail, since=now)
         if port.charge is not None and port.ending is None:
             trip_with(port, latch, StopReason.RELAY_FAULT, detail, now)
             return

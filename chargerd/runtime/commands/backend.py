@@ -44,12 +44,13 @@ class Backend:
         if not self._readings_due.passed():
             return
         for view in views:
-            if view.session is not None and view.relay_closed:
+            if view.session is not None and view.relay.closed:
                 self._link.publish_reading(bodies.plain(bodies.reading(view, self._clock.moment())))
 
     def circuits(self, views: Sequence[CircuitView]) -> None:
         """Publish circuits: at once what has changed about them, their load once a minute."""
-        now = self._clock.now()
+        moment = self._clock.moment()
+        now = moment.instant
         for view in views:
             told = (
                 view.allocated_currents,
@@ -58,11 +59,12 @@ class Backend:
                 view.queue,
                 view.latches,
                 view.disabled,
+                None if view.contactor is None else (view.contactor.closed, view.contactor.known),
             )
             before, due = self._circuits.get(view.id, (None, now))
             if told != before or now >= due:
                 self._circuits[view.id] = (told, after(now, LOAD_EVERY))
-                self._link.circuit_state(view.id, bodies.plain(bodies.circuit_state(view)))
+                self._link.circuit_state(view.id, bodies.plain(bodies.circuit_state(view, now=moment)))
 
     def respond_to(self, command: RememberedCommand) -> Respond:
         """Return how replies to a command from before a restart are given."""

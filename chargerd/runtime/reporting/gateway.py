@@ -81,7 +81,7 @@ class GatewayState:
 
     def status(self) -> dict[str, Json]:
         """Return what `chargerctl status` tells of the gateway."""
-        span = self._journal.span()
+        span, now = self._journal.span(), self._clock.moment()
         mqtt = self._site.mqtt
         buses: list[Json] = [_bus_status(bus, self._site) for bus in self._buses]
         return {
@@ -96,7 +96,9 @@ class GatewayState:
             "ledger": {"stream": span.stream, "last": span.last, "acked": span.acked},
             "store": {"writable": self._journal.why_not is None, "why_not": self._journal.why_not},
             "buses": buses,
-            "circuits": [bodies.plain(bodies.circuit_state(view)) for view in self._engine.circuit_views()],
+            "circuits": [
+                bodies.plain(bodies.circuit_state(view, now=now)) for view in self._engine.circuit_views()
+            ],
         }
 
 

@@ -24,7 +24,8 @@ def signature(view: PortView) -> Signature:
     # After an opening nothing else may change for hours: what is then shown must be what flows now.
     seen = (view.measured.power is not None, view.measured.frozen)
     why = (view.latches, view.blocked_by, view.disabled, view.queue_position)
-    return (view.state, view.since, view.relay_closed, *why, session, *seen)
+    relay = (view.relay_closed, view.relay.closed, view.relay.known)
+    return (view.state, view.since, *relay, *why, session, *seen)
 
 
 class PortWatcher:
