@@ -10,6 +10,7 @@ from chargerd.core.events import RelayAction, RelayNotWritten, RelayReadBack, Re
 from chargerd.core.faults import FaultKind
 from chargerd.core.outbox import Outbox
 from chargerd.core.plan import PortPlan
+from chargerd.core.stance import Known
 from chargerd.core.units import Instant, PortId, Seconds
 from tests.core.plant import port_plan
 
@@ -63,6 +64,39 @@ def test_a_read_back_from_before_the_write_says_nothing() -> None:
     assert relay.take_in(read_back(0.11, closed=False), Instant(0.14), out) is None
     assert relay.phase is RelayPhase.OPENING
     assert relay.take_in(read_back(0.2, closed=False), Instant(0.23), out) is Signal.OPENED
+
+
+@pytest.mark.parametrize(
+    ("at", "lapses", "vouched", "stands"),
+    [
+        (11.1, True, True, (True, Known.READ_BACK)),
+        (11.2, True, True, (False, Known.BELIEVED)),
+        (6.9, True, False, (True, Known.BELIEVED)),
+        (7.1, True, False, (False, Known.BELIEVED)),
+        (60.0, False, True, (True, Known.BELIEVED)),
+    ],
+)
+def test_where_a_closed_relay_stands(
+    at: float, *, lapses: bool, vouched: bool, stands: tuple[bool | None, Known]
+) -> None:
+    relay, _ = closed()
+    told = relay.stands(Instant(at), lapses=lapses, vouched=vouched)
+    assert (told.closed, told.known, told.read_at) == (*stands, 1.1)
+
+
+def test_where_a_relay_stands_that_is_being_closed_or_opened_or_is_not_known() -> None:
+    relay, out = opened()
+    assert relay.stands(Instant(60.0), lapses=False, vouched=True).closed is False
+    assert relay.stands(Instant(60.0), lapses=False, vouched=False).known is Known.UNKNOWN
+    relay.close(Instant(60.0), Seconds(3.0), out)
+    assert relay.stands(Instant(60.0), lapses=True, vouched=True).closed is False, "its write has not gone out"
+    relay.take_in(written(RelayAction.CLOSE, 60.1), Instant(60.13), out)
+    assert relay.stands(Instant(60.2), lapses=True, vouched=True).closed is True
+    relay.open(Instant(60.3), out)
+    assert relay.stands(Instant(60.4), lapses=True, vouched=True).known is Known.UNKNOWN
+    assert relay.stands(Instant(66.2), lapses=True, vouched=True).closed is False
+    relay.board_seen(Instant(66.3), out, lost=True)
+    assert relay.stands(Instant(66.4), lapses=False, vouched=True).known is Known.UNKNOWN
 
 
 def test_a_read_back_before_anything_was_asked_says_nothing() -> None:
