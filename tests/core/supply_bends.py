@@ -80,8 +80,8 @@ SUPPLY_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "site.input_guard",
-        "self._trips.latch(circuit, function, Clearing.LOCAL)",
-        "self._trips.latch(circuit, function, Clearing.REMOTE)",
+        "self._trips.latch(circuit, function, Clearing.LOCAL, now)",
+        "self._trips.latch(circuit, function, Clearing.REMOTE, now)",
         "scenarios.test_inputs:test_a_circuit_held_by_an_input_is_cleared_on_site_only_and_not_while_it_reports",
         (),
         (),
