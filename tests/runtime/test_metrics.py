@@ -1,5 +1,6 @@
 """What Prometheus is told: by name, by value, while the decisions hang, and on an address that comes late."""
 
+import gzip
 import socket
 import subprocess
 import threading
@@ -191,6 +192,15 @@ def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         text: str = answer.read().decode()
         return text
+
+
+def test_whoever_takes_it_compressed_gets_it_so() -> None:
+    with serving(lambda _accepted: Page(content_type="text/plain", body=b"told 1\n" * 1000)) as one:
+        request = urllib.request.Request(f"{where(one)}/metrics", headers={"Accept-Encoding": "deflate, gzip"})
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            body = answer.read()
+    assert len(body) < 200
+    assert gzip.decompress(body) == b"told 1\n" * 1000
 
 
 def plain(_accepted: str | None) -> Page:

@@ -177,6 +177,7 @@ def _circuit(view: CircuitView, samples: Samples) -> None:
     samples.add(of.CIRCUIT_POWER, view.load_power, view.id)
     if view.rating is not None or view.rating_power is not None:
         samples.add(of.CIRCUIT_SHARE, view.load_share, view.id)
+    samples.add(of.CIRCUIT_MEASURED, view.measured, view.id)
     samples.add(of.CIRCUIT_RATING, view.rating, view.id)
     samples.add(of.CIRCUIT_WAITING, len(view.queue), view.id)
     samples.add(of.CIRCUIT_LATCHES, len(view.latches), view.id)

@@ -120,6 +120,9 @@ CUTOFF = _family(
 CIRCUIT_CURRENT = _gauge("circuit_load_amperes", "Load of a circuit's phase", "circuit", "phase")
 CIRCUIT_POWER = _gauge("circuit_load_watts", "Load of a circuit", "circuit")
 CIRCUIT_SHARE = _gauge("circuit_load_ratio", "Its load as a share of its rating; 1 is all of it", "circuit")
+CIRCUIT_MEASURED = _gauge(
+    "circuit_measured", "1 while its own meter stands behind its load; else it is its ports' sum", "circuit"
+)
 CIRCUIT_RATING = _gauge("circuit_rating_amperes", "Its breaker's rating", "circuit")
 CIRCUIT_WAITING = _gauge("circuit_waiting_ports", "Ports that wait for room on it", "circuit")
 CIRCUIT_LATCHES = _gauge("circuit_latches", "How many latches hold it open", "circuit")

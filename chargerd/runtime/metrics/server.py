@@ -4,6 +4,7 @@ What asks may be slow, or may not be Prometheus at all: a few connections at onc
 after the other. Nothing of it is watched by the supervisor, since nothing protective depends on it.
 """
 
+import gzip
 import socket
 import sys
 import threading
@@ -55,11 +56,15 @@ class _Handler(BaseHTTPRequestHandler):
             page = self.server.make_page(self.headers.get("Accept"))
         finally:
             self.server.alone.release()
+        body = page.body
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(page.body)))
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, compresslevel=1)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(page.body)
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Say nothing: a scrape each few seconds is no event."""
