@@ -31,7 +31,7 @@ from chargerd.core.facts import Fact
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
-from chargerd.core.view import CircuitView
+from chargerd.core.view import CircuitView, PortView
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE
@@ -69,6 +69,7 @@ from chargerd.store.place import Upkeep
 if TYPE_CHECKING:
     from chargerd.mqtt.client import MqttLink
     from chargerd.mqtt.transport import MakeTransport
+    from chargerd.runtime.local.kept_events import EventQueries
     from chargerd.runtime.metrics.exporter import Exporter
 
 SWITCH_INTERVAL = 0.0005
@@ -199,6 +200,7 @@ class Daemon:
         )
         self._link = self._make_link()
         self._exporter = self._make_exporter()
+        self._events: EventQueries | None = None
         self._local = LocalHandler(
             engine=self._engine,
             desk=self._desk,
@@ -212,7 +214,7 @@ class Daemon:
                 self._engine.changed_lines,
                 self._engine.dispatch,
             ),
-            others={**self._line_requests().methods, "doctor": self._look_around},
+            others={**self._line_requests().methods, "events": self._tell_events, "doctor": self._look_around},
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed
@@ -229,6 +231,7 @@ class Daemon:
         sys.setswitchinterval(SWITCH_INTERVAL)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_leave)
+        self._keep_notes()
         try:
             self.start()
             interval = min(1.0, (sd_notify.watchdog_interval() or 3.0) / 3)
@@ -239,6 +242,12 @@ class Daemon:
             self._give_up(f"{type(error).__name__}: {error}")
             log.critical("main_thread_failed", exc_info=error)
             return self._give_up_now()
+
+    def _keep_notes(self) -> None:
+        """Have the journal keep what only the log would tell: one log is for one daemon."""
+        from chargerd.runtime.reporting.notes import Notes  # noqa: PLC0415 - a fleet does without
+
+        log.listen(Notes(self._journal.append, self._clock, online=self._online))
 
     @property
     def failure(self) -> str | None:
@@ -478,7 +487,7 @@ class Daemon:
 
     def _listeners(self) -> list[ViewsListener]:
         """Return who is told of each look at the station."""
-        listeners: list[ViewsListener] = [self._clock_watch.looked, self._local.looked]
+        listeners: list[ViewsListener] = [self._clock_watch.looked, self._local.looked, self._tell_followers]
         of_circuits: list[Callable[[Sequence[CircuitView]], None]] = []
         if self._exporter is not None:
             listeners.append(self._exporter.looked)
@@ -534,6 +543,17 @@ class Daemon:
             link=self._link_state,
             why_no_journal=lambda: self._journal.why_not,
         ).serve(respond)
+
+    def _tell_events(self, params: Mapping[str, Json], respond: Responder) -> None:
+        if self._events is None:
+            from chargerd.runtime.local.kept_events import EventQueries  # noqa: PLC0415 - as above
+
+            self._events = EventQueries(self._journal, self._site, self._clock)
+        self._events.tell(params, respond)
+
+    def _tell_followers(self, views: Sequence[PortView], changed: frozenset[PortId]) -> None:
+        if self._events is not None:
+            self._events.looked(views, changed)
 
     def _driven_lines(self) -> list[Bus]:
         """Return the buses that have a line; simulated ones have none."""

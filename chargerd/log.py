@@ -136,6 +136,7 @@ class _Output:
     def __init__(self) -> None:
         self.level = Level.WARNING
         self.sink: Sink = in_words
+        self.listener: Sink | None = None
 
 
 _OUTPUT: Final = _Output()
@@ -147,10 +148,17 @@ def configure(level: Level, sink: Sink = in_words) -> None:
     _OUTPUT.sink = sink
 
 
+def listen(listener: Sink | None) -> None:
+    """Have somebody hear what is told besides, from `INFO` on, whatever the sink's level is; one at a time."""
+    _OUTPUT.listener = listener
+
+
 def tell(level: Level, event: str, /, **fields: object) -> None:
     """Tell of an event. A field `exc_info` is an exception, or true for the one being handled."""
     if level >= _OUTPUT.level:
         _OUTPUT.sink(level, event, fields)
+    if _OUTPUT.listener is not None and level > Level.DEBUG:
+        _OUTPUT.listener(level, event, fields)
 
 
 def debug(event: str, /, **fields: object) -> None:

@@ -138,6 +138,12 @@ def _doctor() -> click.Command:
     return ctl_doctor.command(_client, as_json)
 
 
+def _events() -> click.Command:
+    from chargerd.cli import ctl_events
+
+    return ctl_events.command(_client, as_json, _complete_port)
+
+
 def _read() -> click.Command:
     from chargerd.cli import ctl_registers
 
@@ -166,6 +172,7 @@ LATER: dict[str, Callable[[], click.Command]] = {
     "accept-line": _accept_line,
     "boards": _boards,
     "doctor": _doctor,
+    "events": _events,
     "read": _read,
     "scan": _scan,
     "sessions": _sessions,

@@ -72,6 +72,37 @@ class LedgerRow:
     offline: bool
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """Where an event stands among rows and notes, in the order of their writing: `str` of it is `12.0`.
+
+    `note` is 0 for a row of the ledger, else the note's own number; `seq` is the last row's before it.
+    """
+
+    seq: int
+    note: int
+
+    @classmethod
+    def of(cls, text: str) -> "Mark":
+        """Return what a text says. Raises `ValueError`."""
+        seq, note = text.split(".")
+        return cls(int(seq), int(note))
+
+    def __str__(self) -> str:
+        """Return it as text."""
+        return f"{self.seq}.{self.note}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptEvent:
+    """Something that has happened, as the journal keeps it: a row of the ledger, or a note (without a `kind`)."""
+
+    mark: Mark
+    kind: RowKind | None
+    body: Body
+    moment: Moment
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSpan:
     """What the journal holds.
@@ -144,8 +175,8 @@ class Batch:
 
     `sessions` are written or overwritten as open, `ended` are closed. `cleared` removes all latches of a port,
     then `latches` are set; `enabled` and `disabled` are the same for what is out of service. `replies` are stored
-    with their commands, `True` marking a final one. `settled_all`: of what the start found open all that could
-    not go on is settled, by this batch and those before.
+    with their commands, `True` marking a final one. `entries` go to the backend, `notes` stay here. `settled_all`:
+    of what the start found open all that could not go on is settled, by this batch and those before.
     """
 
     sessions: tuple[SessionRecord, ...] = ()
@@ -159,6 +190,7 @@ class Batch:
     warmths: tuple[ThermalState, ...] = ()
     identities: tuple[Identity, ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
+    notes: tuple[LedgerEntry, ...] = ()
     settled_all: bool = False
 
 

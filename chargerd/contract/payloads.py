@@ -338,6 +338,8 @@ class EventBody(Message):
     sessions_interrupted: int | None = None
     uid: int | None = None
     """Of whoever gave a command on site."""
+    user: str | None = None
+    """Who that is, as the gateway's machine knows the `uid`."""
 
 
 class ReadingMessageBody(Message):

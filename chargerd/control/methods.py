@@ -99,6 +99,24 @@ class SessionsParams(Params):
     port: Name | None = None
 
 
+Mark = Annotated[str, Field(pattern=r"^[0-9]{1,19}\.[0-9]{1,19}$")]
+
+
+class EventsParams(Params):
+    """`events`: the newest before a mark, in pages; or all after one, for as long as the client stays."""
+
+    port: Name | None = None
+    severity: Literal["info", "warning", "alarm"] | None = None
+    """As grave as this, or graver."""
+    kinds: Annotated[list[Text], Field(max_length=32)] | None = None
+    """Names of events, or patterns of them."""
+    since_ms: Annotated[int, Field(ge=0)] | None = None
+    within_s: Positive | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] | None = None
+    before: Mark | None = None
+    after: Mark | None = None
+
+
 class SessionParams(Params):
     """`session`: one settlement."""
 
@@ -181,6 +199,7 @@ METHODS: Mapping[str, type[Params]] = {
     "enable": ServiceParams,
     "sessions": SessionsParams,
     "session": SessionParams,
+    "events": EventsParams,
     "verify": Nothing,
     "boards": Nothing,
     "accept-line": LineParams,

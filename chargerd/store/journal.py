@@ -16,11 +16,22 @@ from typing import Final, Self, TypeVar
 
 from ulid import ULID
 
-from chargerd.contract.ledger import Batch, LedgerRow, LedgerSpan, Owner, Recovery, RememberedCommand, Reply
+from chargerd.contract.ledger import (
+    Batch,
+    KeptEvent,
+    LedgerRow,
+    LedgerSpan,
+    Mark,
+    Owner,
+    Recovery,
+    RememberedCommand,
+    Reply,
+)
 from chargerd.core.clock import Clock
 from chargerd.core.units import CommandId, Instant, SessionId
 from chargerd.store.chain import ChainCheck
 from chargerd.store.errors import StoreError
+from chargerd.store.ledger import BEYOND
 from chargerd.store.place import Place, Upkeep
 from chargerd.store.start import Start
 from chargerd.store.tables import Tables
@@ -197,6 +208,26 @@ class Journal:
     def read_rows(self, after: int, limit: int, deliver: Callable[[Sequence[LedgerRow]], None]) -> None:
         """Deliver up to `limit` rows with numbers above `after`, in order; none if they cannot be read."""
         self._ask(lambda tables: tables.ledger.rows(after, limit), deliver, NO_ROWS)
+
+    def events(
+        self,
+        limit: int,
+        deliver: Callable[[Sequence[KeptEvent] | None], None],
+        *,
+        before: Mark | None = None,
+        after: Mark | None = None,
+    ) -> None:
+        """Deliver up to `limit` rows and notes: written before a mark, newest first, or after one, oldest first.
+
+        `None` if they cannot be read.
+        """
+
+        def read(tables: Tables) -> Sequence[KeptEvent] | None:
+            if after is not None:
+                return tables.notes.events_after(after, limit)
+            return tables.notes.events_before(Mark(BEYOND, BEYOND) if before is None else before, limit)
+
+        self._ask(read, deliver, None)
 
     def history(
         self, limit: int, deliver: Callable[[Sequence[LedgerRow] | None], None], before: int | None = None

@@ -117,6 +117,12 @@ class Ledger:
         stream = read_state(self._db).stream
         return tuple(_row_or_gap(stream, columns) for columns in self._db.execute(query, (after, limit)))
 
+    def rows_up_to(self, seq: int, limit: int) -> tuple[LedgerRow, ...]:
+        """Return up to `limit` rows with numbers up to `seq`, newest first, as in `rows`."""
+        query = f"SELECT {READ} FROM ledger WHERE seq <= ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - a constant
+        stream = read_state(self._db).stream
+        return tuple(_row_or_gap(stream, columns) for columns in self._db.execute(query, (seq, limit)))
+
     def newest(self) -> Body | None:
         """Return the ledger's last row, a `gap` if it cannot be read; `None` if there is none."""
         rows = self.rows(read_state(self._db).last - 1, 1)

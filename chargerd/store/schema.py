@@ -121,6 +121,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Why what is open in a journal that was another one's cannot go on, until it is settled.
         "ALTER TABLE state ADD COLUMN unsettled TEXT",
     ),
+    (
+        # What this gateway alone keeps; `after` is the ledger's last number when it was written.
+        """CREATE TABLE notes (
+            id INTEGER PRIMARY KEY,
+            after INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            instant REAL NOT NULL,
+            boot INTEGER NOT NULL,
+            wall_ms INTEGER,
+            clock TEXT NOT NULL
+        ) STRICT""",
+    ),
 )
 """One tuple of statements a version; `PRAGMA user_version` counts how many a file has had."""
 

@@ -14,6 +14,7 @@ from chargerd.core.units import SessionId
 from chargerd.store.codec import DISABLED, IDENTITY, LATCH, SESSION, WARMTH, key
 from chargerd.store.commands import Commands
 from chargerd.store.ledger import Ledger
+from chargerd.store.notes import Notes
 from chargerd.store.state import State, read_state
 
 
@@ -24,6 +25,7 @@ class Tables:
         self._db = connection
         self.commands = Commands(connection)
         self.ledger = Ledger(connection)
+        self.notes = Notes(connection, self.ledger)
         self.in_doubt = False
         """Whether latches that are written do not make those known that the file may have lost."""
 
@@ -164,6 +166,8 @@ class Tables:
             self.note_unsettled(None)
         if batch.entries:
             self.ledger.append(batch.entries)
+        if batch.notes:
+            self.notes.append(batch.notes)
 
     def carry_over(self, whole: Batch, *, complete: bool) -> None:
         """Write what a process knows into a file it has opened anew, within a transaction.

@@ -85,6 +85,8 @@ def _commands(group: click.Group, context: click.Context, path: str) -> Iterator
             yield f".SS {_roff(usage)}"
             yield from _body(_paragraphs(command))
             yield from _options(command, under)
+            if command.epilog:
+                yield from (".PP", _roff(command.epilog))
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:

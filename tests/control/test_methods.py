@@ -75,6 +75,7 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "verify": {},
         "boards": {},
         "doctor": {},
+        "events": {},
         "accept-line": {"bus": "line-a"},
         "line": {"bus": "line-a"},
         "trace": {"bus": "line-a", "errors": True},

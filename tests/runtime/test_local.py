@@ -81,7 +81,7 @@ def test_its_sender_waits_longer_for_an_answer_than_it_is_good_for() -> None:
 
 
 def test_an_action_on_site_names_what_where_why_and_who() -> None:
-    told = action("reset", {"port": "A01", "reason": "relay replaced"}, Peer(uid=1000, pid=7, gid=1))
+    told = action("reset", {"port": "A01", "reason": "relay replaced"}, Peer(uid=4_000_000, pid=7, gid=1))
     assert told == EventBody.model_validate(
         {
             "event": "local_action",
@@ -90,9 +90,10 @@ def test_an_action_on_site_names_what_where_why_and_who() -> None:
             "function": "reset",
             "source": "local",
             "reason": "relay replaced",
-            "uid": 1000,
+            "uid": 4_000_000,
         }
     )
+    assert action("stop", {"port": "A01"}, Peer(uid=0, pid=7, gid=1)).user == "root", "as this machine knows it"
     circuit = action("disable", {"circuit": "shed", "reason": "work"}, Peer(uid=0, pid=7, gid=1))
     assert (circuit.circuit, circuit.port) == ("shed", None)
     assert action("stop", {"port": "A01", "session_id": "S-1"}, Peer(uid=0, pid=7, gid=1)).session_id == "S-1"

@@ -144,6 +144,8 @@ class LocalHandler:
 
 def action(method: str, params: Fields, peer: Peer) -> EventBody:
     """Return the event of a command given on site; what became of it is told by the events that follow."""
+    from chargerd.runtime.local.who import user_of  # noqa: PLC0415 - it is loaded when somebody gives one
+
     port, session, circuit = _text(params, "port"), _text(params, "session_id"), _text(params, "circuit")
     return EventBody(
         event="local_action",
@@ -157,6 +159,7 @@ def action(method: str, params: Fields, peer: Peer) -> EventBody:
         source=Source.LOCAL,
         reason=written(params) if method == "write" else _text(params, "reason"),
         uid=peer.uid,
+        user=user_of(peer.uid),
     )
 
 

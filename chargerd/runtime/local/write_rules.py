@@ -77,11 +77,12 @@ def served_by(site: Site, board: BoardId) -> Iterator[PortId]:
     circuits |= {plan.circuit for plan in site.plan.inputs if plan.board == board}
     for port in site.ports:
         own = {channel.board for channel in (port.relay, port.meter, port.temperature) if channel is not None}
-        if board in own or circuits & _above(site, port.circuit):
+        if board in own or circuits & above(site, port.circuit):
             yield port.id
 
 
-def _above(site: Site, circuit: CircuitId) -> set[CircuitId]:
+def above(site: Site, circuit: CircuitId) -> set[CircuitId]:
+    """Return a circuit and all that feed it."""
     parents = {one.id: one.parent for one in site.plan.circuits}
     found: set[CircuitId] = set()
     name: CircuitId | None = circuit
