@@ -396,8 +396,10 @@ class MqttLink:
         message = heard.message
         name = message.topic.removeprefix(f"{self._root}/")
         if name in OWN_STATES:
+            received = self._inbox.take(heard)
             if message.retain:
                 self._feed.own_state(name, bytes(message.payload))
+            self._inbox.done(received)
         elif name == ACK:
             received = self._inbox.take(heard)
             self._feed.acknowledged(bytes(message.payload), kept=message.retain)

@@ -124,7 +124,9 @@ class Transport:
             # Commands as published: else a retained one would come as an ordinary one while we are connected. An
             # acknowledgement not: it is always published retained, and must tell whether its sender is there now.
             options = {topic: SubscribeOptions(qos=1, retainAsPublished=topic != ACK) for topic in topics}
-            options |= {topic: SubscribeOptions(qos=0, noLocal=True) for topic in own}
+            # Never QoS 0 beside it: RabbitMQ keeps that in a second queue, which no setting makes a quorum queue.
+            # When the node is lost that has it, the whole session does not come back elsewhere.
+            options |= {topic: SubscribeOptions(qos=1, noLocal=True) for topic in own}
             self._client.subscribe([(f"{self._root}/{topic}", one) for topic, one in options.items()])
 
     def unsubscribe(self, generation: int, topics: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Generic, Self, TypeVar
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from chargerd.config.document import MqttSection, TlsSection
 from chargerd.contract.commands import Incoming, Refusal
@@ -679,3 +680,42 @@ def test_what_the_broker_has_kept_of_us_proves_nothing_where_rows_are_there(
         subscriptions = stage.link._subscriptions  # noqa: SLF001
         assert len(subscriptions._topics) == 2  # noqa: SLF001
         stage.wait(lambda: not subscriptions._own_subscribed)  # noqa: SLF001 - it is told no more of itself
+
+
+def test_a_session_has_subscriptions_of_one_quality(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RabbitMQ keeps one of QoS 0 in a queue of its own, on one node, with which the session is lost."""
+    asked: list[tuple[str, SubscribeOptions]] = []
+    transport = Transport(
+        config=MqttSection(host="127.0.0.1"),
+        client_id="shed-1",
+        root="chargerd/v1/shed-1",
+        generations=count(1),
+        back_off=BackOff("shed-1"),
+        clock=CLOCK,
+        owner=Arrivals(),
+    )
+    monkeypatch.setattr(transport, "_live", 1)
+    monkeypatch.setattr(transport._client, "subscribe", asked.extend)  # noqa: SLF001
+    transport.subscribe(1, ("cmd/+", "ack"), own=("state/info", "state/gateway"))
+    assert len(asked) == 4
+    assert {options.QoS for _topic, options in asked} == {1}
+
+
+def test_our_own_states_are_acknowledged_to_the_broker(
+    broker: Mosquitto, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else they take up room among the commands that may be under way, and come again with each connection."""
+    with Stage(broker.port, Ledger(rows=1)) as stage:
+        backend.wait("up/event", lambda body: body["seq"] == 1)
+        stage.wait(lambda: stage.link.drained)
+    acknowledged: list[int] = []
+    acknowledge = Transport.acknowledge
+
+    def note(transport: Transport, generation: int, mid: int, qos: int) -> None:
+        acknowledged.append(qos)
+        acknowledge(transport, generation, mid, qos)
+
+    monkeypatch.setattr(Transport, "acknowledge", note)
+    with Stage(broker.port, Ledger(rows=1)) as stage:
+        stage.wait(lambda: len(acknowledged) == 2)
+        assert acknowledged == [1, 1], "the info and the presence of the life before"
