@@ -8,7 +8,7 @@ NPM := tests/contract
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check deb bench booted campaign proofs charges walks mutants setup system npm lock format clean
+.PHONY: help demo test test-quick check deb bench booted campaign proofs charges walks mutants manual setup system npm lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,12 +78,23 @@ walks: setup system npm ## Walk every path of the operator's pages with Chromium
 charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging
 	@$(BIN)/python -m tests.charges
 
-COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --only-binary :all: --no-header --no-annotate --quiet
+$(VENV)/.manual: requirements-manual.lock | setup
+	@echo "Installing what the manual is made with (once; needs the network) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes -r $<
+	@touch $@
+
+manual: $(VENV)/.manual ## Make the manual as a site in build/manual; a link that leads nowhere is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -c docs -b html . build/manual
+	@echo "build/manual/docs/index.html"
+
+LOCKED = --universal --generate-hashes --only-binary :all: --no-header --no-annotate --quiet
+COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)
 lock: setup ## Write the lock files anew from pyproject.toml (LOCK_ARGS= keeps the releases that are in them)
 	@$(COMPILE) --all-extras $(LOCK_ARGS) -o requirements.lock
-	@rm -f requirements-demo.lock requirements-gateway.lock
+	@rm -f requirements-demo.lock requirements-gateway.lock requirements-manual.lock
 	@$(COMPILE) --extra demo --extra build -c requirements.lock -o requirements-demo.lock
 	@$(COMPILE) --extra build -c requirements.lock -o requirements-gateway.lock
+	@$(BIN)/uv pip compile --group pyproject.toml:manual --python-version 3.11 $(LOCKED) -c requirements.lock -o requirements-manual.lock
 
 format: setup ## Put every file into the agreed form
 	@$(BIN)/ruff format .

@@ -13,7 +13,7 @@ INDEX = """\
 
 One page for each message, made by `chargerd contract --write DIR` from the models that the gateway itself uses.
 The same for programs: [asyncapi.json](asyncapi.json) (AsyncAPI 3.1), and one JSON Schema each in
-[schemas/](schemas). The [examples](examples) were captured from a run; [ocpp.json](ocpp.json) has OCPP's names.
+`schemas/`. The examples, in `examples/`, were captured from a run; [ocpp.json](ocpp.json) has OCPP's names.
 How the messages belong together is told in [the contract for backend developers](../mqtt.md).
 
 | message | topic | direction | QoS | retained | expires after |

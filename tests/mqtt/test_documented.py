@@ -7,6 +7,7 @@ from typing import get_args
 from chargerd.contract.bodies import RENAMED
 from chargerd.core.commands import Code
 from chargerd.core.facts import Fact, SessionFact
+from chargerd.core.session import StopReason
 from chargerd.core.view import PortState
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,12 @@ def test_every_code_is_in_the_manual() -> None:
     missing = [f"describe `{name}` under Codes of docs/mqtt.md" for name in sorted(known - told)]
     assert not missing, "\n".join(missing)
     assert told == known
+
+
+def test_every_stop_reason_is_in_the_manual() -> None:
+    table = (ROOT / "docs" / "mqtt.md").read_text().partition("### Stop reasons")[2].partition("\n### ")[0]
+    firsts = " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
+    assert set(re.findall(r"`(\w+)`", firsts)) - {"stop_reason"} == {reason.value for reason in StopReason}
 
 
 def test_every_state_of_a_port_is_in_the_manual() -> None:
