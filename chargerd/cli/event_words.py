@@ -107,6 +107,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "stream_renewed": "the ledger goes on under another stream",
     "subscription_refused": "the broker lets us hear no commands",
     "thread_died": "a part of the daemon died; every relay is opened",
+    "topic_rewritten": "the broker takes the dots in the id of the gateway for slashes",
     "trace_failed": "a trace could not be passed on",
     "unreadable": "a note that cannot be read any more",
     "wiring_suspect": "the current showed on another port's meter: they are exchanged",

@@ -36,6 +36,8 @@ class Attempt:
         self._error: BaseException | None = None
         self.last_code: int | None = None
         """What a DISCONNECT said that nobody has read in its time."""
+        self._mute = False
+        """Whether we have given it up ourselves, since nothing was said."""
         self._left = b""
         self.told = False
         """Whether somebody has been told how it ended: paho may say so twice."""
@@ -43,6 +45,10 @@ class Attempt:
     def opened(self) -> None:
         """The connection stands, TLS included."""
         self._opened = True
+
+    def mute(self) -> None:
+        """The broker has not said in time whether it takes us."""
+        self._mute = True
 
     def logged(self) -> None:
         """Take the error paho writes about, if it does: it writes where it has caught it."""
@@ -82,6 +88,8 @@ class Attempt:
         """Return why a connection ended before the broker had taken us."""
         if by_broker or self.last_code is not None:
             return self._word(code, by_broker=by_broker, said=said)
+        if self._mute:
+            return mute(self._config)
         if self._error is not None:
             return of_error(self._error, self._config, opened=self._opened)
         if int(code.value) == SILENCE:

@@ -394,7 +394,7 @@ class MqttLink:
         if heard.generation != self._generation:
             return
         message = heard.message
-        name = message.topic.removeprefix(f"{self._root}/")
+        name = self._below_root(message.topic)
         if name in OWN_STATES:
             received = self._inbox.take(heard)
             if message.retain:
@@ -406,6 +406,17 @@ class MqttLink:
             self._inbox.done(received)
         else:
             self._inbox.command(name.removeprefix("cmd/"), heard)
+
+    def _below_root(self, topic: str) -> str:
+        """Return a topic without our root, also where a broker has made slashes of the dots in our id.
+
+        What is asked of us is done all the same: it may be a stop. Only others do not hear us.
+        """
+        if topic.startswith(f"{self._root}/"):
+            return topic[len(self._root) + 1 :]
+        told = f"what was sent below {self._root} came as {topic}: this broker takes dots for slashes"
+        self._alarms.say("topic_rewritten", f"{told}; give the gateway an id without dots, or a backend misses it")
+        return topic.removeprefix(f"{self._root.replace('.', '/')}/")
 
     def _acknowledge(self, generation: int, mid: int, qos: int) -> None:
         if self._transport is not None:

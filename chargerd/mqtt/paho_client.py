@@ -1,5 +1,6 @@
 """paho, made to read any refusal and to outlive what it does not foresee."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -12,6 +13,9 @@ from chargerd import log
 from chargerd.mqtt.reasons import FAILURE
 
 REFUSALS = range(FAILURE, 0x100)
+ANSWER_WITHIN_S = 10.0
+"""How long a CONNACK is waited for; paho itself waits as long as the keep-alive. In a cluster another node may
+answer at once where this one waits for what it has lost."""
 
 
 class _NeverRaised(Exception):  # noqa: N818 - named for what it is
@@ -43,15 +47,33 @@ ReasonCode.names = _any_refusal()
 
 
 class Client(paho.Client):
-    """paho's client, whose thread outlives what paho does not foresee.
+    """paho's client, whose thread outlives what paho does not foresee; it gives up a broker that says nothing.
 
     A name that cannot be encoded, or a packet like no other, ends the thread of the original without a word, and
     with it the connection.
     """
 
     on_failure: Callable[[Exception], None]
+    on_mute: Callable[[], None]
+    """Told when a broker that was connected to has not answered in time."""
+    _answer_by: float | None = None
     _failed_with: type[Exception] | None = None
     """What was told of with its traceback: it is the same each time."""
+
+    def await_answer(self) -> None:
+        """Begin to wait for a CONNACK."""
+        self._answer_by = time.monotonic() + ANSWER_WITHIN_S  # paho's own clock
+
+    def answered(self) -> None:
+        """It has come, or there is nobody any more to wait for."""
+        self._answer_by = None
+
+    def loop_misc(self) -> MQTTErrorCode:
+        """Do what paho does now and then; whoever serves the network calls this."""
+        if self._answer_by is not None and time.monotonic() >= self._answer_by:
+            self._answer_by = None
+            self.on_mute()
+        return super().loop_misc()
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
         """Go on until told to end. What lies half read is given up with its connection."""

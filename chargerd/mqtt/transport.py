@@ -14,6 +14,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -168,6 +169,7 @@ class Transport:
     def _make(self, client_id: str) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True)
         client.on_failure = self._when_failed
+        client.on_mute = self._when_mute
         client.suppress_exceptions = True
         client.max_inflight_messages_set(65535)
         if self._config.username is not None:
@@ -214,6 +216,7 @@ class Transport:
         its successor.
         """
         self._attempt.opened()
+        self._client.await_answer()
         if not isinstance(sock, socket.socket):
             return
         if self._retired:
@@ -221,7 +224,16 @@ class Transport:
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
+    def _when_mute(self) -> None:
+        """Hang up: paho then finds that the connection is gone, as after any other end."""
+        self._attempt.mute()
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):  # It may have ended this instant.
+                sock.shutdown(socket.SHUT_RDWR)
+
     def _when_socket_closes(self, _client: paho.Client, _userdata: object, sock: object) -> None:
+        self._client.answered()
         if not self._retired:
             self._attempt.closing(sock)
 
@@ -233,6 +245,7 @@ class Transport:
         code: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        self._client.answered()
         if code.is_failure:
             self._come_to_nothing(client, self._attempt.refused(code, _said(properties)), int(code.value))
             return

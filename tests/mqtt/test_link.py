@@ -1,5 +1,6 @@
 """The link against a real mosquitto, and against a broker that says nothing."""
 
+import json
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
+import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -23,7 +25,8 @@ from chargerd.core.units import CommandId, PortId, Seconds
 from chargerd.mqtt.back_off import BackOff
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.feed import ACK_WAIT, LedgerSource
-from chargerd.mqtt.heard import Connected, Heard, Lost
+from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost
+from chargerd.mqtt.offer import Offer
 from chargerd.mqtt.reasons import NO_PROGRESS
 from chargerd.mqtt.transport import Transport
 from chargerd.runtime.process.clock import SystemClock
@@ -346,6 +349,22 @@ def test_no_broker_and_a_mute_one_disturb_nobody() -> None:
             stage.link.port_changed(PortId("A01"))
             assert CLOCK.now() - began < 0.5
             assert not stage.link.connected
+
+
+def test_a_broker_that_takes_the_connection_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the keep-alive: a node of a cluster may hang, and the one beside it answers at once."""
+    monkeypatch.setattr("chargerd.mqtt.paho_client.ANSWER_WITHIN_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken: list[tuple[socket.socket, object]] = []
+        accepting = threading.Thread(target=lambda: taken.extend(listener.accept() for _ in range(2)), daemon=True)
+        accepting.start()
+        with Stage(listener.getsockname()[1], Ledger(rows=1)) as stage:
+            stage.wait(lambda: len(taken) == 2)
+            assert stage.link.state.reason is not None
+            assert stage.link.state.reason.code == "no_connack"
+            assert not stage.link.connected
+        for sock, _address in taken:
+            sock.close()
 
 
 def test_a_client_without_progress_is_replaced(broker: Mosquitto, backend: Backend) -> None:
@@ -719,3 +738,31 @@ def test_our_own_states_are_acknowledged_to_the_broker(
     with Stage(broker.port, Ledger(rows=1)) as stage:
         stage.wait(lambda: len(acknowledged) == 2)
         assert acknowledged == [1, 1], "the info and the presence of the life before"
+
+
+def test_a_broker_that_makes_slashes_of_dots_is_told_of_and_its_commands_are_carried_out() -> None:
+    """As RabbitMQ does: `shed.1` is two levels to it."""
+    stage = Stage(1, Ledger())
+    link = stage.link
+    link._root = "chargerd/v1/shed.1"  # noqa: SLF001 - no broker of the tests does this
+    link._transport = Transport(  # noqa: SLF001
+        config=MqttSection(host="127.0.0.1"),
+        client_id="shed.1",
+        root="chargerd/v1/shed.1",
+        generations=count(1),
+        back_off=BackOff("shed.1"),
+        clock=CLOCK,
+        owner=Arrivals(),
+    )
+    link.hear(Connected(generation=1, conn=1, offer=Offer()))
+    for number, root in enumerate(("chargerd/v1/shed.1", "chargerd/v1/shed/1")):
+        message = paho.MQTTMessage(mid=number, topic=f"{root}/cmd/stop".encode())
+        message.payload = json.dumps(
+            {"id": f"stop-{number}", "ttl_s": 5, "args": {"port": "A01", "force": True}}
+        ).encode()
+        message.properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        message.properties.MessageExpiryInterval = 5
+        link.hear(Delivered(generation=1, message=message, received=CLOCK.moment()))
+    link.turn()
+    assert [command.id for command in stage.commands] == ["stop-0", "stop-1"]
+    assert [name for name, _detail in stage.alarms] == ["topic_rewritten"]
