@@ -1,8 +1,8 @@
 """Composition root: builds the daemon from a checked site, supervises it, and leaves with every relay open.
 
 Start: the journal first, since what it remembers decides what may close; then the buses, whose first commands open
-every relay; then broker and control socket, which may come and go. End: sessions are settled, relays read back
-open, records written, the broker told. If anything goes wrong that nobody foresaw, the relays come first.
+every relay; then broker and control socket, which may come and go. End: relays are read back open, what waits for
+the next start is written down, the broker told. If anything goes wrong that nobody foresaw, the relays come first.
 """
 
 import os
@@ -26,11 +26,11 @@ from chargerd.contract.payloads import EventBody, Severity
 from chargerd.control.server import ControlError, ControlServer, Responder
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer
-from chargerd.core.events import BusEvent, ShutdownRequested, StoreChanged
+from chargerd.core.events import BusEvent, StoreChanged
 from chargerd.core.facts import Fact
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
-from chargerd.core.units import CommandId, Instant, PortId, Seconds, after
+from chargerd.core.units import CommandId, Instant, PortId, Seconds
 from chargerd.core.view import CircuitView, PortView
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
@@ -48,12 +48,14 @@ from chargerd.runtime.commands.handlers import fulfilled
 from chargerd.runtime.commands.memory import Respond
 from chargerd.runtime.engine import BusLike, Engine
 from chargerd.runtime.local.handler import LocalHandler
+from chargerd.runtime.local.leave_requests import LeaveRequests
 from chargerd.runtime.local.line_requests import LineRequests
 from chargerd.runtime.local.lines import Lines
 from chargerd.runtime.local.settlements import SettlementQueries
 from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.host import Host, this_machine
-from chargerd.runtime.process.stopping import Stoppable, stop_buses
+from chargerd.runtime.process.leaving import How, Leaving, Parts
+from chargerd.runtime.process.stopping import Stoppable
 from chargerd.runtime.process.supervisor import Supervisor
 from chargerd.runtime.reporting import starts
 from chargerd.runtime.reporting.clock_events import ClockWatch
@@ -74,10 +76,6 @@ if TYPE_CHECKING:
 
 SWITCH_INTERVAL = 0.0005
 """How long a thread keeps the interpreter: measured to bring a bus thread's p99 from 42 ms down to 25."""
-SETTLE_WITHIN = Seconds(8.0)
-"""How long a clean exit waits for sessions to be settled: opening, read-back and register have 3 s each."""
-HAND_IN_WITHIN = Seconds(2.0)
-"""How long it then waits for its last rows to be written, and again for the broker to take them."""
 OPEN_WITHIN = Seconds(3.0)
 """How long the last openings may take when the daemon gives up."""
 RECOLLECT = 500
@@ -88,6 +86,8 @@ UPKEEP = Upkeep(copies=3, ballast_bytes=ballast.BYTES, lenient=True)
 """What is done for the journal; without a disk the daemon watches all the same."""
 GAVE_UP = 70
 """Exit code (EX_SOFTWARE of sysexits.h) after which systemd starts the daemon anew."""
+STAYS_STOPPED = 80
+"""Exit code after which it does not, since somebody on site has stopped it for good; outside of sysexits.h."""
 
 
 class StartError(Exception):
@@ -154,6 +154,8 @@ class Daemon:
         self._leave = threading.Event()
         self._failure: str | None = None
         self._signal: int | None = None
+        self._how = How.RESTART
+        self._stays = False
         for folder in (state_dir, runtime_dir):
             _make(folder)
         _remember_relays(site, state_dir)
@@ -201,12 +203,15 @@ class Daemon:
         self._link = self._make_link()
         self._exporter = self._make_exporter()
         self._events: EventQueries | None = None
+        self._leaves = LeaveRequests(
+            self._engine.views, self._engine.dispatch, self._clock, self._asked_to_leave_for_good
+        )
         self._local = LocalHandler(
             engine=self._engine,
             desk=self._desk,
             clock=self._clock,
             port_state=self._portrait.of_port,
-            status=self._portrait.status,
+            status=lambda: {**self._portrait.status(), "draining": self._leaves.draining},
             accounts=SettlementQueries(self._journal),
             audit=self._note,
             lines=Lines(
@@ -214,7 +219,12 @@ class Daemon:
                 self._engine.changed_lines,
                 self._engine.dispatch,
             ),
-            others={**self._line_requests().methods, "events": self._tell_events, "doctor": self._look_around},
+            others={
+                **self._line_requests().methods,
+                **self._leaves.methods,
+                "events": self._tell_events,
+                "doctor": self._look_around,
+            },
         )
         self._control = ControlServer(
             runtime_dir / "chargerctl.sock", self._local, clock=self._clock, on_crash=self._crashed
@@ -355,39 +365,28 @@ class Daemon:
         sd_notify.notify("WATCHDOG=1")
 
     def _close(self) -> int:
-        """Leave in order: settle, open, record, say goodbye."""
+        """Leave in order: open, record, say goodbye. Sessions wait for the next daemon, unless they are to end."""
         sd_notify.notify("STOPPING=1")
-        log.info("stopping", signal=None if self._signal is None else signal.Signals(self._signal).name)
-        self._engine.dispatch(ShutdownRequested())
-        deadline = after(self._clock.now(), SETTLE_WITHIN)
-        pause = threading.Event()
-        while not self._engine.idle() and self._failure is None and self._clock.now() < deadline:
-            pause.wait(0.02)
-        self._onlooker.stop()
-        if self._exporter is not None:
-            self._exporter.stop()
-        self._engine.stop()
-        left = stop_buses(self._buses, OPEN_WITHIN, opened=self._engine.idle())
-        self._note(starts.stopped())
-        if self._link is not None:
-            self._hand_in(self._link)
-            self._link.stop(cause="shutdown")
-        self._control.stop()
-        self._journal.close(SETTLE_WITHIN)
-        if left:
-            log.error("relays_not_confirmed_open", ports=left)
+        told = None if self._signal is None else signal.Signals(self._signal).name
+        log.info("stopping", signal=told, sessions=self._how.value)
+        Leaving(self._how, self._clock, self._hurried).leave(
+            Parts(
+                engine=self._engine,
+                onlookers=[one for one in (self._onlooker, self._exporter) if one is not None],
+                buses=self._buses,
+                link=self._link,
+                control=self._control,
+                journal=self._journal,
+                note=self._note,
+                parting=self._leaves.part,
+            )
+        )
         log.info("stopped")
-        return GAVE_UP if self._failure is not None else 0
+        return GAVE_UP if self._failure is not None else STAYS_STOPPED if self._stays else 0
 
-    def _hand_in(self, link: "MqttLink") -> None:
-        """Wait a moment for the last rows to be durable and with the broker; the rest goes after the restart."""
-        durable = threading.Event()
-        self._journal.append(Batch(), lambda _durable: durable.set())
-        durable.wait(HAND_IN_WITHIN)
-        deadline = after(self._clock.now(), HAND_IN_WITHIN)
-        pause = threading.Event()
-        while link.connected and not link.drained and self._clock.now() < deadline:
-            pause.wait(0.02)
+    def _hurried(self) -> bool:
+        """Say whether sessions are not waited for: something has failed, or systemd counts the seconds."""
+        return self._failure is not None or self._signal is not None
 
     # Going wrong
 
@@ -423,6 +422,11 @@ class Daemon:
     def _asked_to_leave(self, number: int, _frame: FrameType | None) -> None:
         # Nothing else: the interrupted thread may hold any lock, the log's among them.
         self._signal = number
+        self._leave.set()
+
+    def _asked_to_leave_for_good(self, how: How) -> None:
+        """Somebody on site wants it stopped until somebody starts it."""
+        self._how, self._stays = how, True
         self._leave.set()
 
     # Building
@@ -487,7 +491,12 @@ class Daemon:
 
     def _listeners(self) -> list[ViewsListener]:
         """Return who is told of each look at the station."""
-        listeners: list[ViewsListener] = [self._clock_watch.looked, self._local.looked, self._tell_followers]
+        listeners: list[ViewsListener] = [
+            self._clock_watch.looked,
+            self._local.looked,
+            self._leaves.looked,
+            self._tell_followers,
+        ]
         of_circuits: list[Callable[[Sequence[CircuitView]], None]] = []
         if self._exporter is not None:
             listeners.append(self._exporter.looked)

@@ -379,12 +379,16 @@ class LedgerSpanBody(Message):
 
 
 class PresenceBody(Message):
-    """`state/gateway`: presence, birth and last will. `ledger` is as of now; a last will has none."""
+    """`state/gateway`: presence, birth and last will. `ledger` is as of now; a last will has none.
+
+    `sessions`, of a `shutdown` only: what became of them. `suspended` ones go on after the next start.
+    """
 
     status: Literal["online", "offline"]
     cause: Literal["lost", "shutdown"] | None = None
     conn: int
     ledger: LedgerSpanBody | None = None
+    sessions: Literal["suspended", "ended"] | None = None
 
 
 class BoardHealth(StrEnum):

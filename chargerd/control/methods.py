@@ -25,7 +25,7 @@ class Params(BaseModel):
 
 
 class Nothing(Params):
-    """`status`, `watch`, `verify`, `boards` and `doctor`."""
+    """`status`, `watch`, `verify`, `boards`, `doctor`, `undrain`, `leave` and `shutdown`."""
 
 
 class PortParams(Params):
@@ -187,6 +187,12 @@ class TraceParams(LineParams):
     errors: bool = False
 
 
+class DrainParams(Params):
+    """`drain`: what has not ended within `timeout_s` is suspended; without it, that is waited for."""
+
+    timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
 METHODS: Mapping[str, type[Params]] = {
     "status": Nothing,
     "watch": Nothing,
@@ -209,11 +215,17 @@ METHODS: Mapping[str, type[Params]] = {
     "read": ReadParams,
     "write": WriteParams,
     "trace": TraceParams,
+    "drain": DrainParams,
+    "undrain": Nothing,
+    "leave": Nothing,
+    "shutdown": Nothing,
 }
 
 COMMANDS = frozenset(one.kind.on_site for one in KNOWN.values() if one.kind.on_site is not None)
 """Methods by which somebody on site gives a command of the contract."""
-ACTING = COMMANDS | {"accept-line", "write"}
+LEAVING = frozenset({"drain", "undrain", "leave", "shutdown"})
+"""Methods by which the daemon itself is stopped, or is not."""
+ACTING = COMMANDS | LEAVING | {"accept-line", "write"}
 """Methods that change something: who used them is written to the log."""
 
 

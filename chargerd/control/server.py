@@ -12,6 +12,7 @@ import stat
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -154,6 +155,8 @@ class ControlServer:
         if self._thread.is_alive():
             self._thread.join(TURN * 2)
         for client in tuple(self._clients.values()):
+            with suppress(OSError):  # The last word, if its reader takes it now; nobody is waited for.
+                client.flush()
             self._drop(client)
         if self._socket is not None:
             self._socket.close()

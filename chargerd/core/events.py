@@ -369,7 +369,19 @@ class DeadlineReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownRequested:
-    """The daemon leaves: every relay is to be opened and every session ended."""
+    """The daemon leaves for good: every relay is to be opened and every session ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartRequested:
+    """The daemon leaves and another one comes: every relay is to be opened, sessions wait for that one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainRequested:
+    """Nothing starts any more, what goes on ends by itself; or, unless `begin`, everything may start again."""
+
+    begin: bool
 
 
 RelayEvent = RelayWritten | RelayNotWritten | RelayReadBack | RelayNotReadBack
@@ -382,5 +394,6 @@ PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested 
 Request = PortRequest | AvailabilityRequest
 """What somebody asks for. `name` is the command's in the contract."""
 RequestNews = RequestHeard | RequestDropped
-Report = BusEvent | JournalEvent | DeadlineReached | ShutdownRequested | LineAccepted
+Departure = ShutdownRequested | RestartRequested | DrainRequested
+Report = BusEvent | JournalEvent | DeadlineReached | Departure | LineAccepted
 Event = Report | Request | RequestNews

@@ -97,6 +97,17 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """What a session waits for that a stop in order has found or made suspended, and how much longer it may.
+
+    `patience` is `None` where nothing but the time a session may be suspended in all limits it.
+    """
+
+    reason: StopReason
+    patience: Seconds | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopDetail:
     """The figures behind a stop: the function that decided, what it measured, and its limit.
 
@@ -147,6 +158,10 @@ class SessionRecord:
     """The newest level that was more than an empty socket's: what a plug pulled later was pulled from."""
     doubt: str | None = None
     """Why its energy is only an estimate, if it is."""
+    waits: Waits | None = None
+    """What it waits for since the daemon was stopped in order; `None` in every other record."""
+    returns: int = 0
+    """How often it was about to go on after the gateway was away, whatever came of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

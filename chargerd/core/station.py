@@ -12,6 +12,7 @@ from chargerd.core.events import (
     CircuitFault,
     CircuitReading,
     DeadlineReached,
+    DrainRequested,
     Event,
     InputsNotRead,
     InputsRead,
@@ -23,6 +24,7 @@ from chargerd.core.events import (
     RelayReadBack,
     Request,
     RequestNews,
+    RestartRequested,
     ShutdownRequested,
     StoreChanged,
     TemperatureReading,
@@ -186,10 +188,13 @@ class Station:
         )
 
     def idle(self) -> bool:
-        """Say whether no session is under way and every relay has been read back open."""
+        """Say whether no session is under way, or waits for a restart, and every relay has been read back open."""
+        leaving = self._surroundings.leaving
         relays = [port.relay for port in self._ports.values()]
         relays += [contactor.relay for contactor in self._supply.contactors.by_id.values()]
-        at_rest = all(port.charge is None for port in self._ports.values())
+        at_rest = all(
+            port.charge is None or (leaving and port.state is PortState.SUSPENDED) for port in self._ports.values()
+        )
         return at_rest and all(relay.phase is RelayPhase.OPEN for relay in relays)
 
     def circuit_views(self, now: Moment) -> tuple[CircuitView, ...]:
@@ -210,8 +215,10 @@ class Station:
                 return self._supply.take_in(event, now)
             case StoreChanged():
                 self._store(event)
-            case ShutdownRequested():
-                return self._shut_down(event, now)
+            case ShutdownRequested() | RestartRequested():
+                return self._leave(event, now)
+            case DrainRequested():
+                self._surroundings.draining = event.begin
             case _:
                 return self._route_port(event, now)
         return []
@@ -300,10 +307,11 @@ class Station:
             self._surroundings.store_writable = event.writable
             self._out.tell(StoreRecovered() if event.writable else StoreFailed())
 
-    def _shut_down(self, event: ShutdownRequested, now: Moment) -> list[Port]:
+    def _leave(self, event: ShutdownRequested | RestartRequested, now: Moment) -> list[Port]:
         self._surroundings.leaving = True
+        trigger = Trigger.SHUTDOWN if isinstance(event, ShutdownRequested) else Trigger.RESTART
         for port in self._ports.values():
-            react(port, Trigger.SHUTDOWN, event, now)
+            react(port, trigger, event, now)
             end_reservation(port, "shutdown", now)
             if port.relay.phase is not RelayPhase.OPEN:
                 port.relay.open(now.instant, self._out)

@@ -14,15 +14,16 @@ from chargerd.contract.commands import Arrived, Refusal, parse
 from chargerd.contract.ledger import Json, LedgerEntry
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
-from chargerd.core.events import BusEvent, DeadlineReached, ShutdownRequested
+from chargerd.core.events import BusEvent, DeadlineReached, RestartRequested, ShutdownRequested
 from chargerd.core.facts import Fact, SessionEnded, SessionStarted
 from chargerd.core.moment import Moment
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.core.view import PortView
-from chargerd.daemon import HAND_IN_WITHIN, SETTLE_WITHIN, Daemon
+from chargerd.daemon import Daemon
 from chargerd.mqtt.client import MqttLink
 from chargerd.mqtt.transport import MakeTransport
 from chargerd.runtime.process.host import Host
+from chargerd.runtime.process.leaving import SETTLE_WITHIN, How
 from chargerd.runtime.reporting import starts
 from chargerd.runtime.reporting.watcher import ViewsListener
 from chargerd.sim.event_bus import BEAT, EventBus
@@ -31,6 +32,8 @@ from chargerd.store.place import Upkeep
 
 LOOK_EVERY = Seconds(5.0)
 """How often the ports are looked at when nothing happens: what happens has them looked at anyway."""
+HAND_IN_WITHIN = Seconds(2.0)
+"""How long buses take to open, and the broker to take a goodbye."""
 PROGRESS_WITHIN = Seconds(120.0)
 """How long one that leaves waits for the broker to take another row: hundreds that leave together are busy."""
 ROUNDS = 50
@@ -197,10 +200,11 @@ class DrivenDaemon(Daemon):
 
     # The end
 
-    def leave(self) -> None:
-        """Begin to leave: sessions are settled, and the last rows handed in; turns go on until it is `gone`."""
+    def leave(self, how: How) -> None:
+        """Begin to leave: sessions wait or are settled, rows handed in; turns go on until it is `gone`."""
+        self._how = how
         self._leaving_until = after(self._clock.now(), SETTLE_WITHIN)
-        self._engine.dispatch(ShutdownRequested())
+        self._engine.dispatch(ShutdownRequested() if how is How.SHUTDOWN else RestartRequested())
 
     def kill(self) -> None:
         """End where it stands. What carries its messages is its maker's to break off."""
@@ -216,7 +220,8 @@ class DrivenDaemon(Daemon):
                 return
             for bus in self.event_buses:
                 bus.open_all(HAND_IN_WITHIN)
-            self._note(starts.stopped())
+            self._note(starts.stopped(self._how))
+            self.link.sessions_wait = self._how is How.RESTART
             self._journal.turn()
             self._handing_in_until = after(now, PROGRESS_WITHIN)
             self._unsent = self.link.unsent

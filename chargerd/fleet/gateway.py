@@ -13,6 +13,7 @@ from chargerd.fleet.clock import MachineClock, Time
 from chargerd.fleet.driven import DrivenDaemon, Surroundings
 from chargerd.mqtt.transport import MakeTransport
 from chargerd.runtime.process.host import Host
+from chargerd.runtime.process.leaving import How
 from chargerd.runtime.reporting.watcher import ViewsListener
 from chargerd.sim.world import World
 from chargerd.store.place import Upkeep
@@ -115,18 +116,18 @@ class Gateway:
                 self.world.relay(port).lapse()
         self._back_at = after(self.time.now(), down_for)
 
-    def restart(self, down_for: Seconds) -> None:
+    def restart(self, down_for: Seconds, how: How = How.RESTART) -> None:
         """Let the daemon leave in order, and another one begin after a while."""
         assert self.daemon is not None
         self._power_cut = False
-        self.daemon.leave()
+        self.daemon.leave(how)
         self._back_at = after(self.time.now(), down_for)
 
     def leave(self) -> None:
         """Let the daemon leave in order, for good."""
         self._back_at = None
         if self.daemon is not None and not self.daemon.gone:
-            self.daemon.leave()
+            self.daemon.leave(How.SHUTDOWN)
             self.on_wanted()
 
     @property

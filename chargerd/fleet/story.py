@@ -86,7 +86,7 @@ class Wait(Part):
 class Down(Part):
     """The daemon ends, and another one begins with what the journal kept: on the same machine, or on another."""
 
-    how: Literal["restart", "kill", "power_cut", "card_moved"]
+    how: Literal["restart", "shutdown", "kill", "power_cut", "card_moved"]
     for_s: Span = 10.0
 
 

@@ -8,6 +8,7 @@ from chargerd.contract.ledger import Json
 from chargerd.core.units import BoardId, Instant, Seconds, Volts, Watts, after
 from chargerd.fleet.gateway import NOT_YET, Gateway
 from chargerd.fleet.story import Ask, CommandStep, Down, Step, Story, Wait
+from chargerd.runtime.process.leaving import How
 from chargerd.sim.loads import End, Load, Phase, lithium, resistive
 
 PLAIN = Watts(150.0)
@@ -145,8 +146,8 @@ class Telling:
 
     def _go_down(self, down: Down) -> None:
         span = Seconds(down.for_s)
-        if down.how == "restart":
-            self._gateway.restart(span)
+        if down.how in {How.RESTART, How.SHUTDOWN}:
+            self._gateway.restart(span, How(down.how))
         else:
             other, power = down.how == "card_moved", down.how != "kill"
             self._gateway.kill(span, power=power, other_card=other)

@@ -89,6 +89,8 @@ class MqttLink:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._stopping = threading.Event()
         self._cause = "shutdown"
+        self.sessions_wait = False
+        """Whether sessions wait for the next start, as its goodbye tells."""
         self._back_off = BackOff(gateway + str(clock.now()))
         self._steadiness = Steadiness(self._back_off)
         self._generations = itertools.count(1)
@@ -155,7 +157,9 @@ class MqttLink:
         self._feed.disconnected()
         self.turn()
         if self._publisher.has_room:
-            self._said_goodbye = self._publisher.publish(self._out.goodbye(self._conn_said))
+            self._said_goodbye = self._publisher.publish(
+                self._out.goodbye(self._conn_said, waiting=self.sessions_wait)
+            )
 
     @property
     def exhausted(self) -> bool:
@@ -192,9 +196,9 @@ class MqttLink:
         """Begin to connect; returns at once, whether there is a broker or not."""
         self._thread.start()
 
-    def stop(self, cause: str = "shutdown", timeout: Seconds = Seconds(3.0)) -> None:
-        """Say goodbye and end; wait for it `timeout` seconds at most."""
-        self._cause = cause
+    def stop(self, cause: str = "shutdown", timeout: Seconds = Seconds(3.0), *, waiting: bool = False) -> None:
+        """Say goodbye and end; wait for it `timeout` seconds at most. `waiting`: sessions go on after a start."""
+        self._cause, self.sessions_wait = cause, waiting
         self._stopping.set()
         self._words.put(_nothing)
         if self._thread.is_alive():
@@ -475,7 +479,9 @@ class MqttLink:
         self._attempts.tell()
         self._settle()
         if self._cause == "shutdown" and self._publisher.has_room:
-            self._said_goodbye = self._publisher.publish(self._out.goodbye(self._conn_said))
+            self._said_goodbye = self._publisher.publish(
+                self._out.goodbye(self._conn_said, waiting=self.sessions_wait)
+            )
             self._settle()
         _see_off(self._withdraw())
 

@@ -156,10 +156,19 @@ class Outgoing:
         health, self._health = self._health, None
         return health or self._first_of(self.readings)
 
-    def goodbye(self, conn: int) -> Waiting:
-        """Return the presence of one who leaves in order; it stays, and tells the next life where this one was."""
-        ledger = self._span()
-        return self._presence(PresenceBody(status="offline", cause="shutdown", conn=conn, ledger=ledger), None)
+    def goodbye(self, conn: int, *, waiting: bool) -> Waiting:
+        """Return the presence of one who leaves in order; it stays, and tells the next life where this one was.
+
+        `waiting`: what charged is suspended, and goes on after the next start.
+        """
+        body = PresenceBody(
+            status="offline",
+            cause="shutdown",
+            sessions="suspended" if waiting else "ended",
+            conn=conn,
+            ledger=self._span(),
+        )
+        return self._presence(body, None)
 
     def _span(self) -> LedgerSpanBody:
         span = self._ledger()

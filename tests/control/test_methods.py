@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chargerd.contract.ledger import Json
 from chargerd.control.client import ControlClient, ControlFailure
-from chargerd.control.methods import ACTING, METHODS, BadParams, checked
+from chargerd.control.methods import ACTING, LEAVING, METHODS, BadParams, checked
 from chargerd.control.server import ControlServer, Peer, Responder
 from chargerd.runtime.process.clock import SystemClock
 from tests.patience import PATIENCE_S
@@ -76,6 +76,10 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "boards": {},
         "doctor": {},
         "events": {},
+        "drain": {"timeout_s": 60.0},
+        "undrain": {},
+        "leave": {},
+        "shutdown": {},
         "accept-line": {"bus": "line-a"},
         "line": {"bus": "line-a"},
         "trace": {"bus": "line-a", "errors": True},
@@ -105,7 +109,7 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 
 def test_a_port_has_to_be_named() -> None:
-    for method in ("port", *ACTING - {"accept-line", "write"}):
+    for method in ("port", *ACTING - LEAVING - {"accept-line", "write"}):
         others: dict[str, Json] = {"reason": "why"} if method in {"disable", "enable"} else {}
         with pytest.raises(BadParams, match="port"):
             checked(method, others)

@@ -142,9 +142,9 @@ def test_an_input_above_that_nobody_has_read_yet_is_not_lost() -> None:
 
 def test_a_turn_to_close_is_kept_on_every_circuit_above() -> None:
     circuits = two_sheds()
-    assert circuits.book(PortId("A01"), Instant(5.0)) == 5.0
-    assert circuits.book(PortId("B01"), Instant(5.2)) == 6.0
-    assert circuits.book(PortId("A01"), Instant(5.3)) == 7.0
+    assert circuits.book(PortId("A01"), Instant(5.0), Seconds(1.0)) == 5.0
+    assert circuits.book(PortId("B01"), Instant(5.2), Seconds(1.0)) == 6.0
+    assert circuits.book(PortId("A01"), Instant(5.3), Seconds(0.25)) == 6.25
 
 
 def test_a_wire_that_is_too_warm_already_says_so() -> None:

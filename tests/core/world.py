@@ -26,6 +26,7 @@ from chargerd.core.commands import (
 from chargerd.core.events import (
     DeadlineReached,
     DisableRequested,
+    DrainRequested,
     EnableRequested,
     Event,
     MeterReading,
@@ -34,6 +35,7 @@ from chargerd.core.events import (
     RequestHeard,
     ReserveRequested,
     ResetRequested,
+    RestartRequested,
     ShutdownRequested,
     StartRequested,
     StopRequested,
@@ -422,8 +424,20 @@ class World(Plant):
         return command
 
     def shut_down(self) -> None:
-        """Ask the station to leave."""
+        """Ask the station to leave for good."""
         self.tell(ShutdownRequested())
+
+    def restart_in_order(self, after: float = 2.0, *, within: float = 1.5) -> None:
+        """Stop the daemon in order, in `within` seconds at most; another one begins `after` seconds later."""
+        self.tell(RestartRequested())
+        end = self.now + within
+        while not self.station.idle() and self._step(end):
+            pass
+        self.restart(after)
+
+    def drain(self, *, begin: bool = True) -> None:
+        """Have nothing start any more, or everything again."""
+        self.tell(DrainRequested(begin=begin))
 
     def store(self, *, writable: bool) -> None:
         """Let the journal fail, or come back."""

@@ -1,6 +1,7 @@
 """From a rider's start over MQTT to the settlement: real broker, real ptys, the real daemon process."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from chargerd.core.units import Watts
+from chargerd.daemon import STAYS_STOPPED
 from chargerd.sim.loads import Load, Phase, resistive
 from tests.backend import Backend
 from tests.broker import Mosquitto
@@ -302,12 +304,40 @@ def test_presence_last_will_and_clean_goodbye(site: DaemonSite, backend: Backend
     backend.wait("up/event", lambda body: body["event"] == "gateway_started" and body["reason"] == "stopped")
 
 
-def test_sigterm_settles_and_opens_everything(alone: DaemonSite) -> None:
+def test_sigterm_opens_everything_and_the_next_start_goes_on(alone: DaemonSite) -> None:
     alone.world.socket("A01").plug(steady())
-    assert alone.ask("start", port="A01")["status"] == "done"
+    session = alone.ask("start", port="A01")["session_id"]
     assert alone.end(signal.SIGTERM) == 0
     assert not alone.contact("A01")
     assert alone.edges("A01")[-1][2] is False, "opened by the daemon, not by the board's timer"
+    alone.start()
+    alone.wait_state("A01", "charging")
+    again = alone.port("A01")
+    assert again["session_id"] == session
+    assert again["session"]["suspended_s"] > 0
+    assert alone.ask("shutdown")["status"] == "stopped"
+    assert alone.process is not None
+    assert alone.process.wait(PATIENCE_S) == STAYS_STOPPED
+    assert not alone.contact("A01")
+    alone.start()
+    alone.wait_ready()
+    settled = alone.ask("session", session_id=session)
+    assert settled["stop_reason"] == "shutdown"
+
+
+def test_a_silent_board_does_not_keep_the_daemon_from_ending(alone: DaemonSite) -> None:
+    alone.world.socket("A01").plug(steady())
+    assert alone.ask("start", port="A01")["status"] == "done"
+    alone.line.unplug()
+    assert alone.end(signal.SIGTERM) == 0
+    said = [json.loads(line) for line in alone.log.read_text().splitlines() if line.startswith("{")]
+    assert said[-1]["event"] == "stopped"
+    (left,) = (line for line in said if line["event"] == "relays_not_confirmed_open")
+    assert left["ports"] == ["A01", "A02", "A03", "A04"]
+    alone.wait(lambda: not alone.contact("A01"), "the lease does not lapse")
+    alone.line.plug()
+    alone.start()
+    alone.wait_state("A01", "charging")
 
 
 def test_an_adapter_that_is_pulled_out_opens_by_lease_and_comes_back(alone: DaemonSite) -> None:

@@ -49,7 +49,8 @@ def test_only_an_orderly_end_hands_over_all_it_has_to_say(count: int, newest: Bo
 
 
 def test_an_end_says_whether_it_was_meant() -> None:
-    assert starts.stopped() == EventBody(event="gateway_stopped", severity=Severity.INFO)
+    for how in ("restart", "shutdown"):
+        assert starts.stopped(how) == EventBody(event="gateway_stopped", severity=Severity.INFO, reason=how)
     assert starts.failed("hung: bus line") == EventBody(
         event="gateway_failed", severity=Severity.ALARM, reason="hung: bus line"
     )

@@ -32,9 +32,9 @@ class Slow:
 def test_no_bus_waits_for_another(opened: bool, told: list[str]) -> None:
     together = threading.Barrier(3)
     buses = [Slow(name, together) for name in ("A01", "B01", "C01")]
-    assert stop_buses(buses, WITHIN, opened=opened) == ([] if opened else ["A01", "B01", "C01"])
+    assert stop_buses(buses, WITHIN, WITHIN, opened=opened) == ([] if opened else ["A01", "B01", "C01"])
     assert [bus.told for bus in buses] == [told] * 3
 
 
 def test_without_a_bus_there_is_nothing_to_stop() -> None:
-    assert stop_buses([], WITHIN, opened=False) == []
+    assert stop_buses([], WITHIN, WITHIN, opened=False) == []

@@ -88,6 +88,7 @@ BY_FUNCTION: dict[str, Scenario] = {
     "flapping": at("test_flapping:test_once_it_is_steady_the_count_is_told_and_what_is_true_then"),
     "input_board_lost": at("test_inputs:test_a_lost_input_board_suspends_what_it_guards_and_lets_it_come_back"),
     "interrupted": at("test_restarts:test_a_restart_sooner_than_the_lease_opens_the_relay_itself"),
+    "restart": at("test_in_order:test_a_restart_interrupts_a_session_and_does_not_end_it"),
     "line_changed": at("test_lines:test_a_session_that_charges_is_opened_and_waits_for_its_line"),
     "power_loss": at("test_resuming:test_a_clock_that_comes_and_proves_a_long_outage_ends_it_at_once"),
     "reading_implausible": at("test_bad_input:test_a_sentinel_is_no_reading_and_is_told"),
@@ -125,9 +126,10 @@ BY_REASON: dict[StopReason, Scenario] = {
     StopReason.QUEUE_TIMEOUT: BY_FUNCTION["queue_timeout"],
     StopReason.START_FAILED: BY_FUNCTION["current_before_closing"],
     StopReason.SHUTDOWN: at("test_queues:test_what_waits_ends_when_the_daemon_leaves"),
+    StopReason.RESTART: at("test_in_order:test_what_waits_for_its_circuit_ends_by_the_restart"),
 }
 
-NOT_GIVEN = {StopReason.RESTART, StopReason.INTERNAL}
+NOT_GIVEN = {StopReason.INTERNAL}
 """Kept for gateways of other kinds: this one settles what a crash has left as `power_loss`, or goes on with it."""
 
 

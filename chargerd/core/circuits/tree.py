@@ -13,6 +13,10 @@ from chargerd.core.units import LONG_AGO, CircuitId, Instant, PortId, Seconds, a
 
 BETWEEN_CLOSINGS = Seconds(1.0)
 """At most one relay per second per circuit: inrush currents must not add up."""
+BETWEEN_RETURNS = Seconds(0.25)
+"""The same for what flowed until the daemon ended, within one boot. The inrush of a charger's capacitors is over
+within a period or two of the mains, 40 ms; the second is for what nobody has seen yet, and twelve of them would be
+twelve."""
 RETURN_OVER = Seconds(30.0)
 """After the mains have returned, loads come back in random order over this time."""
 MINUS = -1.0
@@ -289,11 +293,11 @@ class Circuits:
 
     # Closing
 
-    def book(self, port: PortId, now: Instant) -> Instant:
-        """Return when a relay may close, and keep that instant for it: one a second per circuit."""
+    def book(self, port: PortId, now: Instant, apart: Seconds) -> Instant:
+        """Return when a relay may close, `apart` from those before it, and keep that instant in each circuit."""
         above = self.place(port).above
         last = [circuit.last_closing for circuit in above if circuit.last_closing is not None]
-        slot = max((now, *(after(closing, BETWEEN_CLOSINGS) for closing in last)))
+        slot = max((now, *(after(closing, apart) for closing in last)))
         for circuit in above:
             circuit.last_closing = slot
         return slot

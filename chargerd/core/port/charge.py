@@ -16,11 +16,16 @@ from chargerd.core.session import (
     Settlement,
     StopDetail,
     StopReason,
+    Waits,
 )
 from chargerd.core.units import CommandId, Instant, Seconds, WattHours, Watts, after, between
 
 OUTAGE = StopReason.POWER_LOSS.value
 """The reason of an interruption that was an outage of the gateway."""
+RESTARTED = StopReason.RESTART.value
+"""The reason of one that was a restart of the daemon, in order."""
+AWAY = frozenset({OUTAGE, RESTARTED})
+"""The gateway was away: nobody's fault at the socket."""
 SHED = StopReason.CIRCUIT_OVERLOAD.value
 """The reason of an interruption by a circuit that carried too much."""
 NOT_CLOSED = "relay_not_closed"
@@ -72,16 +77,23 @@ class Charge:
         self._suspended = Seconds(0.0)
         self._outages = Seconds(0.0)
         self._shed_for = Seconds(0.0)
+        self._returns = 0
         self._taken_up: Moment | None = None
         self.kept: SessionRecord | None = None
         """What the journal has kept of it, while nothing proves that it may go on after an outage."""
+        self.at_once = False
+        """Whether it comes back at once: the machine ran on, so the mains had not gone, and what comes back flowed
+        until the daemon ended."""
+        self.waits: Waits | None = None
+        """What it waits for since the daemon was told to leave."""
 
     @classmethod
     def taken_up(
         cls, plan: PortPlan, record: SessionRecord, models: Models, now: Moment, *, unanswered: bool
     ) -> "Charge":
-        """Return a session as an outage has left it: suspended, and not proved to go on yet.
+        """Return a session as an outage or a restart has left it: suspended, and not proved to go on yet.
 
+        What it was waiting for when a restart came, it waits for still; else the outage begins with its record.
         `unanswered`: whether its start still waits for its last word.
         """
         charge = cls(plan, record.order, models, now)
@@ -91,11 +103,14 @@ class Charge:
             charge.pending_start = None
         charge._interruptions = [*record.interruptions]
         last = charge._interruptions[-1] if charge._interruptions else None
-        if last is not None and last.until is None and last.reason != OUTAGE:
-            charge._interruptions[-1] = replace(last, until=record.at)
-        if last is None or last.until is not None or last.reason != OUTAGE:
+        going_on = last is not None and last.until is None
+        if last is None or not going_on or (record.waits is None and last.reason not in AWAY):
+            if last is not None and going_on:
+                charge._interruptions[-1] = replace(last, until=record.at)
             charge._interruptions.append(Interruption(since=record.at, until=None, reason=OUTAGE))
         charge._suspended, charge._outages, charge._shed_for = record.suspended, record.outages, record.sheds
+        charge._returns = record.returns
+        charge.at_once = record.at.boot == now.boot
         charge._suspended_from = charge._taken_up = now
         charge._counting_from = now.instant
         return charge
@@ -134,7 +149,7 @@ class Charge:
 
     def faults(self, now: Moment) -> int:
         """Return how often it was suspended within the hour; no outage of the gateway and no circuit counts."""
-        return sum(one.reason not in {OUTAGE, SHED} and _lately(one, now) for one in self._interruptions)
+        return sum(one.reason not in {*AWAY, SHED} and _lately(one, now) for one in self._interruptions)
 
     def sheds(self, now: Moment | None = None) -> int:
         """Return how often its circuits had too little room for it, within the hour up to `now` or in all."""
@@ -144,9 +159,15 @@ class Charge:
     def suspend(self, reason: str, now: Moment) -> None:
         """Begin a suspension; one under way, whose start sequence has come to nothing, ends in the new one."""
         self.resume(now)
+        self.at_once = False
         self._suspended_from = now
         self._counting_from = None if self.totals.closed else now.instant
         self._interruptions.append(Interruption(since=now, until=None, reason=reason))
+
+    def return_ahead(self) -> None:
+        """It is about to be written ahead of a closing: count that, if the gateway was away."""
+        if self._suspended_from is not None and self._interruptions[-1].reason in AWAY:
+            self._returns += 1
 
     def resume(self, now: Moment) -> None:
         """End the suspension under way, if any."""
@@ -225,6 +246,8 @@ class Charge:
             level=self.image.shape.peak,
             lately=self.image.shape.lately,
             doubt=totals.doubt,
+            waits=self.waits,
+            returns=self._returns,
         )
 
     def settle(
@@ -261,10 +284,15 @@ def _lately(one: Interruption, now: Moment) -> bool:
     return span is None or span < LATELY
 
 
+def interrupted_by(record: SessionRecord) -> StopReason:
+    """Return what has interrupted it: a restart if the daemon was stopped in order, else an outage."""
+    return StopReason.POWER_LOSS if record.waits is None else StopReason.RESTART
+
+
 def settle_interrupted(
-    record: SessionRecord, resolution: WattHours, reason: StopReason = StopReason.POWER_LOSS
+    record: SessionRecord, resolution: WattHours, reason: StopReason | None = None
 ) -> Settlement:
-    """Close the books of a session that a power cut or a crash has interrupted: at its last checkpoint.
+    """Close the books of a session that a power cut, a crash or a restart has interrupted: at its last record.
 
     One that was being ended then has ended for that reason.
 
@@ -275,7 +303,7 @@ def settle_interrupted(
     return Settlement(
         record=record,
         ended=record.at,
-        reason=record.ending or reason,
+        reason=record.ending or reason or interrupted_by(record),
         detail=StopDetail(function="interrupted"),
         quality=EnergyQuality.ESTIMATED,
         quality_reason=NOT_CLOSED if untouched else "interrupted",

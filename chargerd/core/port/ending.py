@@ -103,8 +103,13 @@ def wait_on(port: Port, now: Moment) -> None:
 
 
 def shut_down(port: Port, now: Moment) -> None:
-    """End the session because the daemon leaves."""
+    """End the session because the daemon leaves for good."""
     end(port, StopReason.SHUTDOWN, None, now)
+
+
+def not_begun(port: Port, now: Moment) -> None:
+    """End a session that has not charged yet: there is nothing that could go on after the restart."""
+    end(port, StopReason.RESTART, None, now)
 
 
 def end(

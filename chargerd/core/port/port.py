@@ -14,7 +14,7 @@ from chargerd.core.boards.lines import Lines
 from chargerd.core.boards.relay import RelayPhase, RelayWatch
 from chargerd.core.boards.weld import REFRESHES, SETTLING, Weld
 from chargerd.core.circuits.availability import Availability
-from chargerd.core.circuits.tree import Circuits
+from chargerd.core.circuits.tree import BETWEEN_CLOSINGS, BETWEEN_RETURNS, Circuits
 from chargerd.core.commands import Code
 from chargerd.core.metering.pickup import Recurring, earliest, reached
 from chargerd.core.metering.thermal import START_BELOW
@@ -74,8 +74,10 @@ class StationContext:
     """What a port must know of the station it is part of."""
 
     store_writable: bool = True
+    draining: bool = False
+    """Whether nothing starts any more, and what goes on ends by itself."""
     leaving: bool = False
-    """Whether the daemon leaves: nothing starts any more."""
+    """Whether the daemon leaves: nothing starts any more, and nothing goes on."""
     tokens: int = 0
     ports: "Mapping[PortId, Port]" = field(default_factory=dict)
     circuits: Circuits = field(default_factory=Circuits)
@@ -146,7 +148,7 @@ class Port:
         self.return_at: Instant | None = None
         """Not before this instant a session that was interrupted together with others goes on."""
         self.spread = False
-        """Whether it was given such an instant."""
+        """Whether it was given such an instant, or needs none."""
         self.intervention: Intervention | None = None
         self.reservation: Reservation | None = None
         """For which session it is kept, over or not; `None` while one is under way."""
@@ -168,6 +170,11 @@ class Port:
         """Return the session under way; only for states that have one."""
         assert self.charge is not None, f"{self.id} has no session in {self.state}"
         return self.charge
+
+    @property
+    def apart(self) -> Seconds:
+        """Return for how long before it no other relay of its circuits may have closed."""
+        return BETWEEN_RETURNS if self.charge is not None and self.charge.at_once else BETWEEN_CLOSINGS
 
     # Moving
 
@@ -239,7 +246,7 @@ class Port:
             or any(latch.clearing is not lock_out for latch in self.latches)
             or circuits.latched(self.id),
             Code.BUSY: self.charge is not None,
-            Code.DISABLED: self.station.leaving or self.disabled() is not None,
+            Code.DISABLED: self.station.draining or self.station.leaving or self.disabled() is not None,
             Code.RESERVED: self.kept_for_another(session, now),
             Code.LINE_CHANGED: self.station.lines.changed(self.id),
             Code.BOARD_LOST: self.relay.board_lost

@@ -6,16 +6,17 @@ The outage begins with the last record the journal has of the session: nobody ha
 from enum import StrEnum
 
 from chargerd.core.moment import Moment, passed
+from chargerd.core.port.charge import AWAY
 from chargerd.core.protection.session_limits import LONGEST_SESSION
-from chargerd.core.session import SessionRecord, StopReason
+from chargerd.core.session import SessionRecord
 from chargerd.core.units import Seconds
 
 PROOF_WITHIN = Seconds(120.0)
 """How long after a start a clock may still become one that proves something: time servers answer within it."""
 
 MOST_OUTAGES = 10
-"""How often one session goes on. What cuts it short again and again may be the session itself; ten is more than a
-night of flickering mains brings, and ends a circle of closing, failing and starting anew."""
+"""How often one session goes on, after outages and restarts. What cuts it short again and again may be itself; ten
+is more than a night of flickering mains brings, and ends a circle of closing, failing and starting anew."""
 
 
 class Outlook(StrEnum):
@@ -49,4 +50,5 @@ def _complete(record: SessionRecord) -> bool:
 
 
 def _worn_out(record: SessionRecord) -> bool:
-    return sum(one.reason == StopReason.POWER_LOSS for one in record.interruptions) >= MOST_OUTAGES
+    before = record.interruptions if record.waits is None else record.interruptions[:-1]
+    return max(sum(one.reason in AWAY for one in before), record.returns) >= MOST_OUTAGES

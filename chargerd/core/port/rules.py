@@ -35,6 +35,7 @@ class Trigger(StrEnum):
     AMENDED = "amended"
     NOT_AMENDED = "not_amended"
     SHUTDOWN = "shutdown"
+    RESTART = "restart"
     ADMITTED = "admitted"
     CIRCUIT_TRIP = "circuit_trip"
     CIRCUIT_SUSPEND = "circuit_suspend"

@@ -7,7 +7,6 @@ the guards once more, and its turn.
 from collections.abc import Callable
 
 from chargerd.core.boards.relay import RelayPhase
-from chargerd.core.circuits.tree import BETWEEN_CLOSINGS
 from chargerd.core.commands import Checkpoint, Code, Pace, Persist, ReadEnergy, ReplyStatus, SetPace
 from chargerd.core.events import (
     Event,
@@ -136,6 +135,7 @@ def end_delivered(port: Port, now: Moment) -> None:
 def begin_charging(port: Port, now: Moment) -> None:
     """The first reading is in: the port charges."""
     port.session.charged = True
+    port.session.at_once = False
     port.enter(PortState.CHARGING, now)
     port.out.do(Checkpoint(records=(port.record(now),)))
     confirm_start(port, now)
@@ -164,14 +164,15 @@ def persist(port: Port, now: Moment) -> None:
     assert port.seen.energy is not None
     assert port.seen.energy_at is not None
     session.totals.register(port.seen.energy, port.seen.energy_at)
+    session.return_ahead()
     port.token = port.station.next_token()
     port.take_step(Step.PERSIST, port.step_deadline(now))
     port.out.do(Persist(port=port.id, token=port.token, record=port.record(now)))
 
 
 def take_turn(port: Port, now: Moment) -> None:
-    """Close when it is this relay's turn: one a second per circuit."""
-    slot = port.circuits.book(port.id, now.instant)
+    """Close when it is this relay's turn: one a second per circuit, or a little more after a restart."""
+    slot = port.circuits.book(port.id, now.instant, port.apart)
     if slot > now.instant:
         port.take_step(Step.TURN, slot)
     else:
@@ -268,7 +269,7 @@ def turn_of(port: Port, now: Moment) -> Instant:
         if other.relay.closing:
             turn = max(turn, after(now.instant, LOOK_AGAIN))
         elif other.relay.last_closing is not None:
-            turn = max(turn, after(other.relay.last_closing, BETWEEN_CLOSINGS))
+            turn = max(turn, after(other.relay.last_closing, port.apart))
     return turn
 
 

@@ -1,7 +1,7 @@
 """A port's suspension: its relay open, its session waiting for a reason to go away, and its return."""
 
 from chargerd.core.boards.relay import RelayPhase
-from chargerd.core.commands import Pace, SetPace
+from chargerd.core.commands import Checkpoint, Pace, SetPace
 from chargerd.core.events import Event
 from chargerd.core.facts import (
     SessionSuspended,
@@ -10,18 +10,28 @@ from chargerd.core.metering.pickup import reached
 from chargerd.core.metering.thermal import cooled
 from chargerd.core.moment import Moment, passed
 from chargerd.core.plan import exceeds
-from chargerd.core.port.charge import OUTAGE, Charge
-from chargerd.core.port.ending import end, stop_charging
+from chargerd.core.port.charge import OUTAGE, Charge, interrupted_by
+from chargerd.core.port.ending import count_open, end, stop_charging
 from chargerd.core.port.port import Port
 from chargerd.core.port.resuming import PROOF_WITHIN, Outlook, outlook
 from chargerd.core.port.starting import begin_sequence, ready
 from chargerd.core.protection.function import Result
-from chargerd.core.session import SessionRecord, StopDetail, StopReason, ThermalState
+from chargerd.core.session import SessionRecord, StopDetail, StopReason, ThermalState, Waits
 from chargerd.core.units import Seconds, after, between
 from chargerd.core.view import PortState
 
-OUTAGES = frozenset({StopReason.METER_LOST, StopReason.BOARD_LOST, StopReason.UNDERVOLTAGE, StopReason.POWER_LOSS})
-"""What an outage of the mains looks like from here."""
+OUTAGES = frozenset(
+    {
+        StopReason.METER_LOST,
+        StopReason.BOARD_LOST,
+        StopReason.UNDERVOLTAGE,
+        StopReason.POWER_LOSS,
+        StopReason.RESTART,
+    }
+)
+"""What an outage of the mains looks like from here: a gateway that saves itself is stopped in order, too."""
+LEAST_PATIENCE = Seconds(10.0)
+"""What a session that waited for its meter before a restart has after it, at least: a start takes seconds."""
 VOLTAGES = frozenset({StopReason.OVERVOLTAGE, StopReason.UNDERVOLTAGE})
 """What the voltage has suspended waits for the voltage, as long as any session may be suspended."""
 TOGETHER = Seconds(10.0)
@@ -86,6 +96,7 @@ def restored(port: Port, now: Moment) -> bool:
     return (
         port.relay.phase is RelayPhase.OPEN
         and not port.relay.board_lost
+        and not port.station.leaving
         and port.station.lines.recognised(port.id)
         and port.station.store_writable
         and ready(port, now)
@@ -180,10 +191,40 @@ def end_not_recovered(port: Port, now: Moment) -> None:
 
 def end_by_outage(port: Port, now: Moment) -> None:
     """A session that an outage has interrupted does not go on: it ended with its last record."""
-    end(port, StopReason.POWER_LOSS, StopDetail(function="interrupted"), now)
+    kept = port.session.kept
+    assert kept is not None
+    end(port, interrupted_by(kept), StopDetail(function="interrupted"), now)
 
 
-# After an outage of the gateway
+# Before a restart
+
+
+def suspend_by_restart(port: Port, now: Moment) -> None:
+    """Open and wait: the daemon leaves, and another one comes."""
+    port.session.waits = Waits(reason=StopReason.RESTART, patience=port.plan.protection.recover_within)
+    suspend(port, StopReason.RESTART, StopDetail(function=StopReason.RESTART.value), now)
+
+
+def wait_through(port: Port, now: Moment) -> None:
+    """A session that waits already goes on waiting for the same, and for no longer than it would have."""
+    if port.session.kept is not None:
+        return  # The journal has it as it was found; the next daemon finds it so once more.
+    assert port.suspended_for is not None
+    left = port.plan.protection.recover_within if port.return_at is not None else None
+    if port.recover_until is not None:
+        left = between(now.instant, port.recover_until)
+    port.session.waits = Waits(reason=port.suspended_for, patience=left)
+    port.out.do(Checkpoint(records=(port.record(now),)))
+
+
+def opened(port: Port, now: Moment) -> None:
+    """Its relay is open; what a restart interrupts is written down as of then."""
+    count_open(port, now)
+    if port.session.waits is not None:
+        port.out.do(Checkpoint(records=(port.record(now),)))
+
+
+# After an outage of the gateway, or a restart
 
 
 def take_up_warmth(port: Port, warmth: ThermalState, now: Moment) -> None:
@@ -220,15 +261,19 @@ def suspend(
 
 
 def take_up(port: Port, record: SessionRecord, now: Moment, *, unanswered: bool) -> None:
-    """An outage has interrupted this session: it waits for its proof and for its meter, its relay open."""
+    """The gateway was away: the session waits for the proof that it was short, and for its meter."""
     port.charge = Charge.taken_up(port.plan, record, port.models, now, unanswered=unanswered)
-    port.suspended_for = StopReason.POWER_LOSS
+    port.suspended_for = StopReason.POWER_LOSS if record.waits is None else record.waits.reason
     port.sequence_from = port.suspended_at = now.instant
     port.recover_until = after(now.instant, PROOF_WITHIN)
     port.enter(PortState.SUSPENDED, now)
     port.circuits.wait(port.id, record.order.limits)
     port.out.do(SetPace(port=port.id, pace=Pace.CLOSED))
-    port.out.tell(SessionSuspended(record=record, reason=OUTAGE))
+    port.spread = port.session.at_once
+    if record.waits is None:
+        port.out.tell(SessionSuspended(record=record, reason=OUTAGE))
+    elif outlook_of(port, now) is Outlook.GOES_ON:
+        prove(port, now)  # At once: what it had waited for before counts on, heard or not.
 
 
 def prove(port: Port, now: Moment) -> None:
@@ -238,7 +283,8 @@ def prove(port: Port, now: Moment) -> None:
     outage = passed(kept.at, now)
     assert outage is not None
     port.session.prove(outage, now)
-    port.recover_until = after(now.instant, port.plan.protection.recover_within)
+    patience = port.plan.protection.recover_within if kept.waits is None else kept.waits.patience
+    port.recover_until = None if patience is None else after(now.instant, max(patience, LEAST_PATIENCE))
 
 
 def restart(port: Port, now: Moment) -> None:

@@ -37,6 +37,11 @@ REST: Rules = (Rule("rest", always, Port.rest),)
 LOCK_OUT: Rules = (Rule("lock_out", always, latching.would_not_open),)
 FOUND_CLOSED: Rules = (Rule("found_closed", always, latching.found_closed),)
 SHUT_DOWN: Rules = (Rule("shutdown", always, ending.shut_down),)
+SUSPEND: Rules = (
+    Rule("restart", suspending.charged, suspending.suspend_by_restart),
+    Rule("not_begun", always, ending.not_begun),
+)
+"""What a restart interrupts."""
 STUCK_OPEN: Rules = (Rule("relay_stuck_open", always, latching.stuck_open),)
 AMENDING: Mapping[Trigger, Rules] = {
     T.AMENDED: (
@@ -60,6 +65,7 @@ IDLE: Mapping[Trigger, Rules] = {
     T.WOULD_NOT_OPEN: LOCK_OUT,
     T.UNBIDDEN: FOUND_CLOSED,
     T.SHUTDOWN: IGNORE,
+    T.RESTART: IGNORE,
 }
 """What every state without a session has in common."""
 
@@ -89,6 +95,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: IGNORE,
         T.SHUTDOWN: SHUT_DOWN,
+        T.RESTART: SUSPEND,
     },
     S.STARTING: {
         **AMENDING,
@@ -137,6 +144,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("not_confirmed", always, starting.fail(Code.BOARD_LOST, "relay_board_lost")),
         ),
         T.SHUTDOWN: SHUT_DOWN,
+        T.RESTART: SUSPEND,
     },
     S.CHARGING: {
         **AMENDING,
@@ -153,6 +161,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("suspend", always, suspending.suspend_by_circuit),
         ),
         T.SHUTDOWN: SHUT_DOWN,
+        T.RESTART: SUSPEND,
     },
     S.SUSPENDED: {
         **AMENDING,
@@ -174,12 +183,13 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("turn", suspending.turn_to_return, suspending.return_in_turn),
             Rule("wait", always, nothing),
         ),
-        T.OPENED: (Rule("count", always, ending.count_open),),
+        T.OPENED: (Rule("count", always, suspending.opened),),
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: IGNORE,
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,
         T.SHUTDOWN: SHUT_DOWN,
+        T.RESTART: (Rule("wait_through", always, suspending.wait_through),),
     },
     S.STOPPING: {
         T.READING: (
@@ -205,6 +215,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
         T.WOULD_NOT_OPEN: LOCK_OUT,
         T.UNBIDDEN: FOUND_CLOSED,
         T.SHUTDOWN: IGNORE,
+        T.RESTART: IGNORE,
     },
 }
 

@@ -17,15 +17,15 @@ class Stoppable(Protocol):
         """End its thread."""
 
 
-def stop_buses(buses: Sequence[Stoppable], within: Seconds, *, opened: bool) -> list[PortId]:
+def stop_buses(buses: Sequence[Stoppable], opening: Seconds, ending: Seconds, *, opened: bool) -> list[PortId]:
     """Open every relay, unless all are known to be `opened`, and end the buses.
 
-    Each of the two takes `within` at most, however many buses there are. Returns the ports that were not read back
-    open in time.
+    The one takes `opening` at most, the other `ending`, however many buses there are. Returns the ports that were
+    not read back open in time.
     """
     left: list[PortId] = []
     with ThreadPoolExecutor(max(1, len(buses)), thread_name_prefix="stopping") as pool:
         if not opened:
-            left = [port for ports in pool.map(lambda bus: bus.open_all(within), buses) for port in ports]
-        list(pool.map(lambda bus: bus.stop(within), buses))
+            left = [port for ports in pool.map(lambda bus: bus.open_all(opening), buses) for port in ports]
+        list(pool.map(lambda bus: bus.stop(ending), buses))
     return left

@@ -41,9 +41,9 @@ def started(recovery: Recovery, *, version: str, configuration: str, interrupted
     )
 
 
-def stopped() -> EventBody:
-    """Return the event of an orderly end; it is the process's last row."""
-    return EventBody(event=STOPPED, severity=Severity.INFO)
+def stopped(how: str) -> EventBody:
+    """Return the event of an orderly end; it is the process's last row. `how`: what becomes of the sessions."""
+    return EventBody(event=STOPPED, severity=Severity.INFO, reason=how)
 
 
 def failed(reason: str) -> EventBody:
