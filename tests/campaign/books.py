@@ -14,6 +14,7 @@ from chargerd.core.facts import (
     PortTripped,
     RelayNotReconciled,
     SessionEnded,
+    SessionSuspended,
 )
 from chargerd.core.plan import Phase, holder_of
 from chargerd.core.units import CircuitId, PortId, SessionId
@@ -27,10 +28,13 @@ RECONCILE = 5.0
 INSTANT = 3 * 5.0
 """Amperes that no port of the shed may carry, inrush or not."""
 SLACK = 0.05
-APART = 1.0
-"""Seconds between two closings of a circuit, however long they have waited in their bus."""
+APART, BACK_APART = 1.0, 0.25
+"""Seconds between two closings of a circuit, however long they have waited in their bus; and before one that comes
+back within the boot in which the daemon before had ended."""
 
 
+AWAY = {"power_loss", "restart"}
+"""The gateway was away, whoever says so."""
 OPENED_WITHIN = LEASE + 4.0
 """After a trip of a circuit: whatever its bus does, leases lapse."""
 SHED_WITHIN = 30.0
@@ -68,6 +72,8 @@ class Truth:
         self._began = shed.now
         self._closed_last: dict[PortId, float] = {}
         """When a relay below each circuit last closed."""
+        self._found: dict[PortId, int] = {}
+        """Whose session an end of the daemon has interrupted, and nothing since: the boot of its record."""
         self._open_ones = set(self._ports)
         self._tripped: dict[PortId, float] = {}
         self._over_from: dict[CircuitId, float] = {}
@@ -98,10 +104,13 @@ class Truth:
             case (str() as port, bool() as closed, str() as by):
                 self._contact(now, PortId(port), by, closed=closed)
             case "restart":
+                self._found = {one.order.port: one.at.boot for one in self.shed.durable_sessions()}
                 self._restart()
             case "begin":
                 self._closed_last.clear()
                 self._began, self._open_ones = now, set(self._ports)
+            case SessionSuspended() if what.reason not in AWAY:
+                self._found.pop(what.record.order.port, None)
             case _:
                 pass
 
@@ -220,10 +229,12 @@ class Truth:
         assert port in self._told_to_close or in_flight, self._said("S5: closed though told to open", port)
         for circuit in self._holders[port] if port in self._ports else ():
             last = self._closed_last.get(circuit, -1e9)
-            assert now - last >= APART, self._said(
+            apart = BACK_APART if self._found.get(port) == self.shed.clock.boot else APART
+            assert now - last >= apart, self._said(
                 f"two relays of {circuit} closed within {now - last:.3f} s", port
             )
             self._closed_last[circuit] = now
+        self._found.pop(port, None)
 
     def closed(self, port: PortId) -> bool:
         """Say whether a port's relay was told to close, and nothing else since."""

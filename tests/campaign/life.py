@@ -44,6 +44,7 @@ PEOPLE = ("mind changed", "start at the start", "charger stays")
 """What people do of all that may go wrong."""
 RARE = (
     "killed",
+    "restarted in order",
     "power cut",
     "clock jumps",
     "clock unsure",
@@ -142,6 +143,15 @@ class Life(abc.ABC):
         """Kill the daemon, or take away everybody's power."""
         self.shed.kill(after, power=power)
 
+    def restart(self, after: float) -> None:
+        """Stop the daemon in order, which has a moment for that, and begin anew."""
+        self.shed.leave()
+        self.shed.later(self.rng.choice((0.3, 1.5)), self._restarted, after, self.shed.life)
+
+    def _restarted(self, after: float, life: int) -> None:
+        if life == self.shed.life:  # Else it was killed meanwhile.
+            self.begin_anew(after, power=False)
+
     # When
 
     def _look(self) -> None:
@@ -232,6 +242,7 @@ class Life(abc.ABC):
             {
                 **self.more_rare_ones(),
                 "killed": lambda _span: self.begin_anew(rng.choice((0.5, 2.0, 10.0, 60.0)), power=False),
+                "restarted in order": lambda _span: self.restart(rng.choice((1.0, 5.0, 30.0, 600.0))),
                 "power cut": lambda _span: self.begin_anew(rng.choice((1.0, 30.0, 600.0, 3600.0)), power=True),
                 "clock jumps": lambda _span: self._let_clock_jump(),
                 "clock unsure": lambda _span: setattr(shed.clock, "quality", rng.choice(list(ClockQuality))),

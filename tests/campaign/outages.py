@@ -10,7 +10,7 @@ from chargerd.core.units import PortId, SessionId
 from tests.campaign.books import LEASE
 from tests.campaign.shed import RESUME_WINDOW, Shed
 
-OUTAGE = StopReason.POWER_LOSS.value
+AWAY = {StopReason.POWER_LOSS.value, StopReason.RESTART.value}
 SLACK = 0.5
 """Seconds, for openings on their way and read-backs."""
 ROUNDING = 1e-6
@@ -136,8 +136,10 @@ class Outages:
         assert outage <= RESUME_WINDOW + SLACK, self._said(f"resumed after {outage}", session)
         assert kept.record.charged, self._said("resumed, but had never charged", session)
         assert kept.record.ending is None, self._said("resumed, but was being ended", session)
-        newest = [one for one in record.interruptions if one.reason == OUTAGE][-1]
-        assert newest.since.instant <= kept.record.at.instant or newest.since.boot != kept.record.at.boot
+        waits = kept.record.waits
+        during = [one for one in record.interruptions if waits is not None or one.reason in AWAY]
+        began = [one.since for one in during if waits is not None or one is during[-1]]
+        assert any(one.instant <= kept.record.at.instant or one.boot != kept.record.at.boot for one in began)
 
     def _end(self, settled: Settlement) -> None:
         record = settled.record

@@ -30,6 +30,7 @@ from chargerd.core.events import (
     Event,
     ReserveRequested,
     ResetRequested,
+    RestartRequested,
     StartRequested,
     StopRequested,
     StoreChanged,
@@ -212,6 +213,10 @@ class Shed(World):
         self._turn_due = False
         self.watch("begin")
         self._open()
+
+    def leave(self) -> None:
+        """Have the daemon end in order: sessions wait for the next one."""
+        self.tell(RestartRequested())
 
     def reboot(self, took: float) -> None:
         """Let the boot clock begin anew: it has counted the seconds the gateway took to come up."""

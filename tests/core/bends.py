@@ -12,6 +12,7 @@ from tests.core.line_bends import LINE_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.relay_bends import RELAY_BENDS
 from tests.core.reserving_bends import RESERVING_BENDS
+from tests.core.restart_bends import RESTART_BENDS
 from tests.core.resume_bends import RESUME_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 from tests.core.tree_bends import TREE_BENDS
@@ -344,8 +345,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.charge",
-        "one.reason not in {OUTAGE, SHED}",
-        "one.reason != OUTAGE",
+        "one.reason not in {*AWAY, SHED}",
+        "one.reason not in AWAY",
         _CIRCUITS + "test_shedding_uses_up_no_suspensions_for_faults_nor_their_time",
     ),
     Bend(
@@ -404,8 +405,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.charge",
-        "        self.resume(now)\n        self._suspended_from = now\n",
-        "        self._suspended_from = now\n",
+        "        self.resume(now)\n        self.at_once",
+        "        self.at_once",
         _SUSPEND + "test_time_spent_on_a_resumption_that_fails_counts_as_suspended",
     ),
     # The start sequence
@@ -503,8 +504,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.port",
-        "Code.DISABLED: self.station.leaving",
-        "Code.DISABLED: False",
+        "Code.DISABLED: self.station.draining or self.station.leaving",
+        "Code.DISABLED: self.station.draining",
         _ASKED + "test_nothing_starts_once_the_daemon_leaves",
     ),
     Bend(
@@ -716,6 +717,7 @@ BENDS: tuple[Bend, ...] = (
     *FLAPPING_BENDS,
     *HEAT_BENDS,
     *RESUME_BENDS,
+    *RESTART_BENDS,
     *METER_BENDS,
     *RELAY_BENDS,
     *LEASE_BENDS,

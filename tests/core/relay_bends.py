@@ -69,7 +69,7 @@ RELAY_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.starting",
-        "after(other.relay.last_closing, BETWEEN_CLOSINGS)",
+        "after(other.relay.last_closing, port.apart)",
         "now.instant",
         "scenarios.test_contactors:test_closings_that_wait_in_their_bus_go_out_one_a_second",
         (2.4,),

@@ -53,7 +53,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.resuming",
-        "one.reason == StopReason.POWER_LOSS for",
+        "one.reason in AWAY for",
         "True for",
         _RESUME + "test_a_session_goes_on_ten_times_and_not_once_more",
     ),
@@ -102,7 +102,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.charge",
-        "one.reason not in {OUTAGE, SHED} and",
+        "one.reason not in {*AWAY, SHED} and",
         "one.reason != SHED and",
         _RESUME + "test_outages_do_not_use_up_its_suspensions",
     ),

@@ -28,6 +28,7 @@ from tests.scenarios import (
     test_commands,
     test_contactors,
     test_heat,
+    test_in_order,
     test_inputs,
     test_just_begun,
     test_oddities,
@@ -66,6 +67,7 @@ MODULES = (
     test_circuits,
     test_restarts,
     test_resuming,
+    test_in_order,
     test_heat,
     test_voltage,
     test_suspensions,
@@ -82,6 +84,7 @@ def stories() -> list[Callable[[], None]]:
     found: list[Callable[[], None]] = []
     situations = (
         test_requests.test_leaving_ends_every_session_and_opens_every_relay,
+        test_in_order.test_every_relay_is_opened_whatever_goes_on,
         test_requests.test_a_start_of_a_busy_port_is_refused,
         test_requests.test_a_reset_of_a_busy_port_is_refused,
     )

@@ -135,7 +135,6 @@ def end_delivered(port: Port, now: Moment) -> None:
 def begin_charging(port: Port, now: Moment) -> None:
     """The first reading is in: the port charges."""
     port.session.charged = True
-    port.session.at_once = False
     port.enter(PortState.CHARGING, now)
     port.out.do(Checkpoint(records=(port.record(now),)))
     confirm_start(port, now)

@@ -207,8 +207,6 @@ def suspend_by_restart(port: Port, now: Moment) -> None:
 
 def wait_through(port: Port, now: Moment) -> None:
     """A session that waits already goes on waiting for the same, and for no longer than it would have."""
-    if port.session.kept is not None:
-        return  # The journal has it as it was found; the next daemon finds it so once more.
     assert port.suspended_for is not None
     left = port.plan.protection.recover_within if port.return_at is not None else None
     if port.recover_until is not None:
