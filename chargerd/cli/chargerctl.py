@@ -138,6 +138,18 @@ def _doctor() -> click.Command:
     return ctl_doctor.command(_client, as_json)
 
 
+def _drain() -> click.Command:
+    from chargerd.cli import leave
+
+    return leave.drain_command(_client, as_json)
+
+
+def _shutdown() -> click.Command:
+    from chargerd.cli import leave
+
+    return leave.shutdown_command(_client, as_json)
+
+
 def _events() -> click.Command:
     from chargerd.cli import ctl_events
 
@@ -172,10 +184,12 @@ LATER: dict[str, Callable[[], click.Command]] = {
     "accept-line": _accept_line,
     "boards": _boards,
     "doctor": _doctor,
+    "drain": _drain,
     "events": _events,
     "read": _read,
     "scan": _scan,
     "sessions": _sessions,
+    "shutdown": _shutdown,
     "trace": _trace,
     "write": _write,
 }

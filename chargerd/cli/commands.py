@@ -17,6 +17,8 @@ COMMANDS = {
     "operator": "chargerd.cli.operator",
     "profiles": "chargerd.cli.profiles",
     "self-test": "chargerd.cli.self_test",
+    "shutdown": "chargerd.cli.shutdown",
+    "stop": "chargerd.cli.stop",
 }
 """Modules with a click command named `command`."""
 

@@ -160,6 +160,10 @@ def header(status: Fields) -> Text:
         text.append(f"broker {mqtt.get('broker')} connected", style="green")
     else:
         text.append(f"broker {mqtt.get('broker')} NOT connected", style="yellow")
+    if status.get("draining"):
+        text.append(
+            "\nstops when the last session has ended; back in service: chargerctl drain --cancel", style="yellow"
+        )
     _link_lines(text, mqtt)
     _journal_line(text, status)
     for circuit in entries(status.get("circuits")):

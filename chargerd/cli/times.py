@@ -27,14 +27,28 @@ class Since:
         return {"since_ms": round(self.at.timestamp() * 1000)}
 
 
+def read_span(text: str) -> float:
+    """Return how many seconds are meant. Raises `ValueError`, with examples."""
+    seconds = _span(text.strip())
+    if seconds is None or seconds <= 0:
+        raise ValueError(f"{text!r} is no span of time; write 90s, 30m, 2h or 1d12h")
+    return seconds
+
+
+def _span(text: str) -> float | None:
+    """Return the seconds of a span as 1h30m; `None` if it is none."""
+    spans = SPAN.findall(text)
+    if not spans or SPAN.sub("", text).strip():
+        return None
+    return sum(float(figure) * SECONDS[unit] for figure, unit in spans)
+
+
 def read_since(text: str, now: datetime) -> Since:
     """Return what is meant; a time without a zone is this machine's. Raises `ValueError`, with examples."""
     text = text.strip()
-    spans = SPAN.findall(text)
-    if spans and not SPAN.sub("", text).strip():
-        seconds = sum(float(figure) * SECONDS[unit] for figure, unit in spans)
-        if seconds > 0:
-            return Since(within_s=seconds)
+    seconds = _span(text)
+    if seconds is not None and seconds > 0:
+        return Since(within_s=seconds)
     of_today = TIME.fullmatch(text)
     try:
         if of_today is not None:

@@ -4,6 +4,7 @@ import json
 import select
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,6 +106,13 @@ class ControlClient:
             return True
         arrived, _, _ = select.select([self._socket], [], [], seconds)
         return bool(arrived)
+
+    def await_end(self, seconds: float) -> None:
+        """Wait until the daemon has closed the connection, as it does when it ends; so long at most."""
+        self._socket.settimeout(seconds)
+        with suppress(OSError):
+            while self._socket.recv(CHUNK):
+                pass
 
     def _send(self, line: bytes) -> None:
         self._socket.settimeout(self._timeout)
