@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from chargerd import __version__, log
+from chargerd.config.choosing import Chosen
 from chargerd.config.site import Site
 from chargerd.contract import bodies
 from chargerd.contract.commands import Incoming, Refusal
@@ -35,7 +36,7 @@ from chargerd.core.view import CircuitView, PortView
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE
-from chargerd.modbus.relay_list import write_relays_file
+from chargerd.modbus.relay_list import listed, write_relays_file
 from chargerd.runtime.commands.after_restart import (
     interrupted,
     lost_latches,
@@ -53,6 +54,7 @@ from chargerd.runtime.local.line_requests import LineRequests
 from chargerd.runtime.local.lines import Lines
 from chargerd.runtime.local.settlements import SettlementQueries
 from chargerd.runtime.process import sd_notify
+from chargerd.runtime.process.configuration import Configuration, refused
 from chargerd.runtime.process.host import Host, this_machine
 from chargerd.runtime.process.leaving import How, Leaving, Parts
 from chargerd.runtime.process.stopping import Stoppable
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from chargerd.mqtt.client import MqttLink
     from chargerd.mqtt.transport import MakeTransport
     from chargerd.runtime.local.kept_events import EventQueries
+    from chargerd.runtime.local.reloading import Reloading
     from chargerd.runtime.metrics.exporter import Exporter
 
 SWITCH_INTERVAL = 0.0005
@@ -142,12 +145,16 @@ class Daemon:
         upkeep: Upkeep = UPKEEP,
         host: Host | None = None,
         make_transport: "MakeTransport | None" = None,
-        configuration: Path | None = None,
+        configuration: tuple[Path, Chosen] | None = None,
     ) -> None:
-        """`configuration`: the file the site was read from, to be looked at again when somebody asks."""
+        """`configuration`: the file the site was read from, to be read again if asked, and what came of that."""
         host = this_machine() if host is None else host
         self._site = site
-        self._configuration = configuration
+        self._configuration = (
+            None
+            if configuration is None
+            else Configuration(configuration[1], configuration[0], state_dir, host.clock)
+        )
         self._state_dir = state_dir
         self._clock = host.clock
         self._make_transport = make_transport
@@ -156,6 +163,7 @@ class Daemon:
         self._signal: int | None = None
         self._how = How.RESTART
         self._stays = False
+        self._to_reload = False
         for folder in (state_dir, runtime_dir):
             _make(folder)
         _remember_relays(site, state_dir)
@@ -199,7 +207,9 @@ class Daemon:
             buses=self._buses,
             clock=self._clock,
             link=self._link_state,
+            configuration=lambda: None if self._configuration is None else self._configuration.status(),
         )
+        self._reloading: Reloading | None = None
         self._link = self._make_link()
         self._exporter = self._make_exporter()
         self._events: EventQueries | None = None
@@ -224,6 +234,8 @@ class Daemon:
                 **self._leaves.methods,
                 "events": self._tell_events,
                 "doctor": self._look_around,
+                "compare": lambda _params, respond: self._reload(respond, only_look=True),
+                "reload": lambda params, respond: self._reload(respond, restart=params.get("restart") is True),
             },
         )
         self._control = ControlServer(
@@ -242,11 +254,13 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_leave)
         self._keep_notes()
+        signal.signal(signal.SIGHUP, self._asked_to_reload)
         try:
             self.start()
             interval = min(1.0, (sd_notify.watchdog_interval() or 3.0) / 3)
             while not self._leave.wait(interval):
                 self._tick()
+                self._reload_if_asked()
             return self._give_up_now() if self._failure is not None else self._close()
         except BaseException as error:  # Whatever it was, the relays come first.
             self._give_up(f"{type(error).__name__}: {error}")
@@ -288,7 +302,18 @@ class Daemon:
             log.error("no_control_socket", why=str(error))  # noqa: TRY400 - a cause, not a mistake
         boot = self._journal.recovery.boot
         log.info("started", version=__version__, ports=len(self._site.ports), boot=boot)
-        sd_notify.notify("READY=1", f"STATUS={len(self._site.ports)} ports on {len(self._buses)} buses")
+        self._tell_configuration()
+        sd_notify.notify("READY=1", f"STATUS={self._status_line()}")
+
+    def _tell_configuration(self) -> None:
+        """Say why the file is not used, last of all, so that it is what is seen; keep what starts well."""
+        configuration = self._configuration
+        if configuration is None:
+            return
+        why = configuration.refusal
+        if why is not None:
+            self._note(refused(why, self._site.digest))
+        configuration.watch(lambda: (self._engine.views(), self._engine.circuit_views(), self._online()))
 
     def _begin(self, *, by_itself: bool) -> None:
         """Take up what the journal holds, and begin to decide; `by_itself`: in threads of their own."""
@@ -372,7 +397,9 @@ class Daemon:
         Leaving(self._how, self._clock, self._hurried).leave(
             Parts(
                 engine=self._engine,
-                onlookers=[one for one in (self._onlooker, self._exporter) if one is not None],
+                onlookers=[
+                    one for one in (self._onlooker, self._exporter, self._configuration) if one is not None
+                ],
                 buses=self._buses,
                 link=self._link,
                 control=self._control,
@@ -428,6 +455,14 @@ class Daemon:
         """Somebody on site wants it stopped until somebody starts it."""
         self._how, self._stays = how, True
         self._leave.set()
+
+    def _asked_to_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._to_reload = True  # And nothing else, for the same reason; the next tick sees it.
+
+    def _reload_if_asked(self) -> None:
+        if self._to_reload:
+            self._to_reload = False
+            self._reload(None)
 
     # Building
 
@@ -537,6 +572,43 @@ class Daemon:
 
     # What others ask of the daemon
 
+    def _reload(self, respond: Responder | None, *, restart: bool = False, only_look: bool = False) -> None:
+        """Read the configuration anew; `respond` is `None` if nobody waits for what comes of it."""
+        if self._configuration is None:
+            if respond is not None:
+                respond.fail("unsupported", "this daemon was started without a file", "start it with --config")
+            return
+        if self._reloading is None:
+            from chargerd.runtime.local.reloading import Reloading  # noqa: PLC0415 - loaded if somebody asks for it
+
+            self._reloading = Reloading(
+                configuration=self._configuration,
+                engine=self._engine,
+                adopt=self._adopt,
+                audit=self._note,
+                notify=self._tell_reload,
+                restart=self._leave.set,
+            )
+        self._reloading.begin(respond, restart=restart, only_look=only_look)
+
+    def _adopt(self, site: Site) -> None:
+        """Go by what a configuration says that was read anew while ports charge."""
+        self._site = site
+        self._desk.orders.adopt(site.plan)
+        self._portrait.adopt(site)
+
+    def _tell_reload(self, begins: bool) -> None:
+        """Tell systemd of a reload: one that was begun by a signal ends for it when we are ready again."""
+        if begins:
+            sd_notify.notify("RELOADING=1", f"MONOTONIC_USEC={sd_notify.monotonic_microseconds()}")
+        else:
+            sd_notify.notify("READY=1", f"STATUS={self._status_line()}")
+
+    def _status_line(self) -> str:
+        """Return what `systemctl status` shows."""
+        line = f"{len(self._site.ports)} ports on {len(self._buses)} buses"
+        return line if self._configuration is None else f"{line}{self._configuration.remark()}"
+
     def _line_requests(self) -> LineRequests:
         return LineRequests(site=self._site, buses=self._driven_lines, views=self._engine.views, clock=self._clock)
 
@@ -545,7 +617,7 @@ class Daemon:
 
         Doctor(
             site=self._site,
-            configuration=self._configuration,
+            configuration=None if self._configuration is None else self._configuration.path,
             folder=self._state_dir,
             clock=self._clock,
             buses=lambda: self._buses,
@@ -618,9 +690,14 @@ def _turn_of(thread: _Ticks) -> Callable[[], Instant]:
 
 
 def _remember_relays(site: Site, state_dir: Path) -> None:
-    """Write the list for the last resort; a disk that cannot take it keeps nobody from protecting."""
+    """Write the list for the last resort; a disk that cannot take it keeps nobody from protecting.
+
+    What the daemon drove before stays on it until the new configuration has started well: either may be the one
+    that tells how the site is wired.
+    """
     try:
-        write_relays_file(site, state_dir / RELAYS_FILE)
+        path = state_dir / RELAYS_FILE
+        write_relays_file(site, path, beside=listed(path))
     except OSError as error:
         log.error("relays_not_listed", why=str(error))  # noqa: TRY400 - a cause, not a mistake
 

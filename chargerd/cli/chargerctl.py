@@ -162,6 +162,12 @@ def _read() -> click.Command:
     return ctl_registers.read_command(_client, as_json, _default_socket)
 
 
+def _reload() -> click.Command:
+    from chargerd.cli import ctl_reload
+
+    return ctl_reload.command(_client, as_json)
+
+
 def _scan() -> click.Command:
     from chargerd.cli import ctl_scan
 
@@ -187,6 +193,7 @@ LATER: dict[str, Callable[[], click.Command]] = {
     "drain": _drain,
     "events": _events,
     "read": _read,
+    "reload": _reload,
     "scan": _scan,
     "sessions": _sessions,
     "shutdown": _shutdown,

@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
+from chargerd.cli.check_running import compared
 from chargerd.cli.check_since import differences, read_summary
 from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain, unusable_devices
+from chargerd.cli.ctl_reload import lines_of
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
 from chargerd.config.budget.budget import budget, room
@@ -54,12 +56,28 @@ def command(path: Path, *, as_json: bool, since: Path | None) -> None:
     if since is not None:
         _tell_since(read_summary(since), summary, path, since)
     elif as_json:
-        told = {"ok": True, "problems": [], "notes": [_plain(note) for note in notes], "summary": summary}
+        told = {
+            "ok": True,
+            "problems": [],
+            "notes": [_plain(note) for note in notes],
+            "summary": summary,
+            "running": compared(path),
+        }
         echo_lines(json.dumps(told, indent=2))
     else:
         _show(site, path, lacks=bool(lacks))
         for note in notes:
             echo(f"note: {note}", err=True)
+        _tell_running(path)
+
+
+def _tell_running(path: Path) -> None:
+    """Say what the daemon would make of its own file; nothing if none runs, or if it may not be asked."""
+    told = compared(path)
+    if told is not None:
+        echo("The daemon that runs:")
+        for line in lines_of(told, only_look=True):
+            echo(f"  {line}")
 
 
 def _tell_since(before: dict[str, Any] | None, now: dict[str, object], path: Path, since: Path) -> None:
@@ -78,7 +96,8 @@ def _tell_since(before: dict[str, Any] | None, now: dict[str, object], path: Pat
 def _refuse(error: ConfigurationError, *, as_json: bool) -> None:
     if as_json:
         problems, notes = ([_plain(one) for one in told] for told in (error.problems, error.notes))
-        echo_lines(json.dumps({"ok": False, "problems": problems, "notes": notes, "summary": None}, indent=2))
+        refusal = {"ok": False, "problems": problems, "notes": notes, "summary": None, "running": None}
+        echo_lines(json.dumps(refusal, indent=2))
         return
     for note in error.notes:
         echo(f"note: {note}", err=True)

@@ -166,6 +166,7 @@ def header(status: Fields) -> Text:
         )
     _link_lines(text, mqtt)
     _journal_line(text, status)
+    _configuration_lines(text, table(status.get("configuration")))
     for circuit in entries(status.get("circuits")):
         _circuit_line(text, circuit)
     for bus in entries(status.get("buses")):
@@ -198,6 +199,25 @@ def _journal_line(text: Text, status: Fields) -> None:
     if status.get("mqtt") and isinstance(last, int) and isinstance(acked, int) and last > acked:
         wait = "1 record waits" if last - acked == 1 else f"{last - acked} records wait"
         text.append(f"\n{wait} for the backend's acknowledgement", style="yellow")
+
+
+def _configuration_lines(text: Text, configuration: Fields) -> None:
+    """Say why the configuration's file is not what runs, or what of it is yet to come."""
+    refused, path = entries(configuration.get("refused")), configuration.get("path")
+    if refused:
+        first = refused[0]
+        where = f"{first['file']}:{first['line']}:{first['column']}" if first.get("line") else first["file"]
+        text.append(f"\nconfiguration REFUSED: {where}: {first['what']}; {first['hint']}", style="bold red")
+        runs = "the one that last started well" if configuration.get("from") == "kept" else "the one before"
+        text.append(f"\n{runs} runs on; correct it, then: chargerctl reload", style="red")
+    waiting = words(configuration.get("waiting"))
+    if waiting:
+        changes = "1 change" if len(waiting) == 1 else f"{len(waiting)} changes"
+        text.append(f"\n{changes} of {path} wait for a restart; see: chargerctl reload --dry-run", style="yellow")
+    elif configuration.get("file") == "differs":
+        text.append(f"\n{path} has changed since; to use it: chargerctl reload", style="yellow")
+    elif configuration.get("file") == "refused" and not refused:
+        text.append(f"\n{path} cannot be read any more; see: chargerd check", style="yellow")
 
 
 def _circuit_line(text: Text, circuit: Fields) -> None:

@@ -22,7 +22,7 @@ OPEN_FIRST = Seconds(1.0)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it; returns the exit code: 1 if it cannot start, 70 if it had to give up."""
+    """Run it; returns the exit code: 1 if it cannot start, 78 if no configuration is usable, 70 if it gave up."""
     options = parser().parse_args(arguments)
     alone = _alone(options.state_dir)
     first = _open_first(options.state_dir / RELAYS_FILE) if alone else None
@@ -49,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
     """Return what reads its options."""
     options = argparse.ArgumentParser(
         prog="chargerd run",
-        description=f"{PURPOSE} Exit code 1 if it cannot, 70 if it had to give up.",
+        description=f"{PURPOSE} A wrong configuration is refused, and the one that last started well is used. "
+        "Exit code 1 if it cannot run, 78 if no configuration can be used, 70 if it had to give up.",
         allow_abbrev=False,
     )
     options.add_argument(

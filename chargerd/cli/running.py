@@ -6,14 +6,17 @@ from argparse import Namespace
 from collections.abc import Iterable
 
 from chargerd import log
-from chargerd.config.loader import load
-from chargerd.config.problems import ConfigurationError
+from chargerd.config.choosing import NoneUsable, choose
+from chargerd.config.kept import KEPT_FILE
 from chargerd.core.units import Seconds
 from chargerd.daemon import Daemon, StartError
 from chargerd.modbus.emergency import Openings
+from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.log_queue import LogQueue
 from chargerd.text import visible_lines
 
+NOT_CONFIGURED = 78
+"""Exit code (EX_CONFIG of sysexits.h) after which systemd does not start the daemon anew: nothing would differ."""
 HAND_OVER = Seconds(1.0)
 """How long a line may take to be handed over to its bus: the longest transaction."""
 
@@ -26,17 +29,18 @@ def run(options: Namespace, first: Openings | None) -> int:
     sink = log.as_columns(lines.write, colours=True) if people else log.as_json(lines.write)
     log.configure(log.Level[options.log_level.upper()], sink)
     try:
-        site = load(options.config)
+        chosen = choose(options.config, options.state_dir / KEPT_FILE)
+        site = chosen.site
         if site.mqtt is not None and site.mqtt.tls is None and site.metrics is None:
             leave_out_tls()
         daemon = Daemon(
             site,
             state_dir=options.state_dir,
             runtime_dir=options.runtime_dir,
-            configuration=options.config,
+            configuration=(options.config, chosen),
         )
-    except ConfigurationError as error:
-        return _refused(map(str, error.problems), first)
+    except NoneUsable as error:
+        return _none_usable(error, first)
     except StartError as error:
         return _refused([f"chargerd: {error}"], first)
     _hand_over(first)
@@ -50,6 +54,15 @@ def run(options: Namespace, first: Openings | None) -> int:
 def leave_out_tls() -> None:
     """Have whoever would load OpenSSL do without it: 5.7 MB of 50, for a broker that is spoken to without TLS."""
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type] # `None` keeps a module from loading
+
+
+def _none_usable(error: NoneUsable, first: Openings | None) -> int:
+    """Say what is wrong; systemd does not try again until somebody has changed something."""
+    why = list(map(str, error.problems))
+    sd_notify.notify(f"STATUS=not started: {visible_lines(why[0])}")
+    then = "correct it, see chargerd check, then: systemctl restart chargerd"
+    _refused([*why, f"chargerd: not started, every relay was told to open; {error.why_not_kept}; {then}"], first)
+    return NOT_CONFIGURED
 
 
 def _refused(why: Iterable[str], first: Openings | None) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from chargerd.config.applies import TOLD, Applies, how
 from chargerd.config.document import (
     BoardSection,
     BusSection,
@@ -75,6 +76,21 @@ generated from the models that check the file; change those and run
 - Each relay channel belongs to one port or one contactor, each meter channel to one port.
 - `on` and `off` are words in YAML 1.2; they are taken where a switch is wanted.
 
+## Changing it
+
+`chargerctl reload`, or `systemctl reload chargerd`, reads the file anew while ports charge; `chargerctl reload
+--dry-run` says what would come of it. The column `reload` below says when a changed key holds:
+
+| `reload` | a change holds |
+|---|---|
+| lower: at once; higher: new sessions | for a session under way only where it is lower; else when that has ended |
+| new sessions | for what begins afterwards |
+| restart | with the next start; sessions are suspended meanwhile |
+
+Whatever is new or gone (a port, a board, a circuit) waits for a restart. A file of which anything waits is not
+taken on in halves: all of it waits, but for limits that it lowers. The steps, and what becomes of a file with a
+mistake: [installing.md](installing.md#changing-the-configuration).
+
 ## At the top
 
 | key | default | meaning |
@@ -113,8 +129,12 @@ def reference() -> str:
     """Return the whole page as Markdown."""
     parts = [_HEAD, *_top()]
     for name, model in SECTIONS:
-        parts += [f"\n## `{name}`\n\n{_paragraph(model)}\n\n", "| key | unit | default | allowed | meaning |\n"]
-        parts += ["|---|---|---|---|---|\n", *(_row(key, info) for key, info in model.model_fields.items())]
+        parts += [
+            f"\n## `{name}`\n\n{_paragraph(model)}\n\n",
+            "| key | unit | default | allowed | reload | meaning |\n",
+        ]
+        parts += ["|---|---|---|---|---|---|\n"]
+        parts += [_row(key, info, how(_plain(name), key)) for key, info in model.model_fields.items()]
     return "".join([*parts, _TAIL])
 
 
@@ -131,9 +151,15 @@ def _top() -> Iterator[str]:
         yield f"| {link} | {'empty' if key not in said or key == 'inputs' else default} | {text} |\n"
 
 
-def _row(key: str, info: FieldInfo) -> str:
+def _plain(section: str) -> str:
+    """Return a section's name as the table of what a reload applies has it."""
+    return section.partition(".NAME")[0].removesuffix("[]")
+
+
+def _row(key: str, info: FieldInfo, applies: Applies) -> str:
     unit = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), "")
-    return f"| `{key}` | {unit} | {_default(info)} | {_allowed(info)} | {info.description or ''} |\n"
+    cells = (unit, _default(info), _allowed(info), TOLD[applies], info.description or "")
+    return f"| `{key}` | {' | '.join(cells)} |\n"
 
 
 def _default(info: FieldInfo) -> str:

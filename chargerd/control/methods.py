@@ -25,7 +25,7 @@ class Params(BaseModel):
 
 
 class Nothing(Params):
-    """`status`, `watch`, `verify`, `boards`, `doctor`, `undrain`, `leave` and `shutdown`."""
+    """`status`, `watch`, `verify`, `boards`, `doctor`, `compare`, `undrain`, `leave` and `shutdown`."""
 
 
 class PortParams(Params):
@@ -90,6 +90,12 @@ class LineParams(Params):
     """`accept-line` and `line`."""
 
     bus: Name
+
+
+class ReloadParams(Params):
+    """`reload`: with `restart` the daemon begins anew if something waits for that."""
+
+    restart: bool | None = None
 
 
 class SessionsParams(Params):
@@ -210,6 +216,8 @@ METHODS: Mapping[str, type[Params]] = {
     "boards": Nothing,
     "accept-line": LineParams,
     "doctor": Nothing,
+    "compare": Nothing,
+    "reload": ReloadParams,
     "line": LineParams,
     "probe": ProbeParams,
     "read": ReadParams,
@@ -225,7 +233,7 @@ COMMANDS = frozenset(one.kind.on_site for one in KNOWN.values() if one.kind.on_s
 """Methods by which somebody on site gives a command of the contract."""
 LEAVING = frozenset({"drain", "undrain", "leave", "shutdown"})
 """Methods by which the daemon itself is stopped, or is not."""
-ACTING = COMMANDS | LEAVING | {"accept-line", "write"}
+ACTING = COMMANDS | LEAVING | {"accept-line", "reload", "write"}
 """Methods that change something: who used them is written to the log."""
 
 

@@ -4,11 +4,13 @@
 The `name` of a request is that of its command in the contract.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
 from chargerd.core.faults import FaultKind
+from chargerd.core.plan import Limits
 from chargerd.core.session import Order, Source
 from chargerd.core.units import (
     Amps,
@@ -214,6 +216,17 @@ class LineAccepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """A configuration was read anew: the limits of ports, and how long a start waits whose order does not say.
+
+    Ports that are not named stay as they are.
+    """
+
+    limits: Mapping[PortId, Limits]
+    queue_for: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequested:
     """Someone wants a port energised. The command's id is durable by now."""
 
@@ -395,5 +408,5 @@ Request = PortRequest | AvailabilityRequest
 """What somebody asks for. `name` is the command's in the contract."""
 RequestNews = RequestHeard | RequestDropped
 Departure = ShutdownRequested | RestartRequested | DrainRequested
-Report = BusEvent | JournalEvent | DeadlineReached | Departure | LineAccepted
+Report = BusEvent | JournalEvent | DeadlineReached | Departure | LineAccepted | Configured
 Event = Report | Request | RequestNews

@@ -64,6 +64,17 @@ def exceeds(asked: Limits, most: Limits) -> bool:
     )
 
 
+def lower_of(one: Limits, other: Limits) -> Limits:
+    """Return what both allow: of each limit the lower."""
+    energies = [limits.energy for limits in (one, other) if limits.energy is not None]
+    return Limits(
+        current=min(one.current, other.current),
+        power=min(one.power, other.power),
+        duration=min(one.duration, other.duration),
+        energy=min(energies, default=None),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
     """Thresholds and delays of the protective functions of one port."""

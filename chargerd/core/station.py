@@ -11,6 +11,7 @@ from chargerd.core.circuits.tree import Circuits
 from chargerd.core.events import (
     CircuitFault,
     CircuitReading,
+    Configured,
     DeadlineReached,
     DrainRequested,
     Event,
@@ -40,6 +41,7 @@ from chargerd.core.plan import PortPlan, StationPlan
 from chargerd.core.port import readings, starting, suspending
 from chargerd.core.port.admission import end_reservation, expire_reservation
 from chargerd.core.port.charge import settle_interrupted
+from chargerd.core.port.configured import configure
 from chargerd.core.port.latching import tell_unconfirmed
 from chargerd.core.port.port import Port, StationContext
 from chargerd.core.port.rules import Trigger
@@ -215,8 +217,8 @@ class Station:
                 return self._supply.take_in(event, now)
             case StoreChanged():
                 self._store(event)
-            case ShutdownRequested() | RestartRequested():
-                return self._leave(event, now)
+            case ShutdownRequested() | RestartRequested() | Configured():
+                return self._ordered(event, now)
             case DrainRequested():
                 self._surroundings.draining = event.begin
             case _:
@@ -306,6 +308,17 @@ class Station:
         if event.writable != self._surroundings.store_writable:
             self._surroundings.store_writable = event.writable
             self._out.tell(StoreRecovered() if event.writable else StoreFailed())
+
+    def _ordered(self, event: ShutdownRequested | RestartRequested | Configured, now: Moment) -> list[Port]:
+        """Do what whoever runs the daemon wants of all ports."""
+        return self._configure(event, now) if isinstance(event, Configured) else self._leave(event, now)
+
+    def _configure(self, event: Configured, now: Moment) -> list[Port]:
+        self._surroundings.queue_for = event.queue_for
+        touched = [self._ports[name] for name in event.limits if name in self._ports]
+        for port in touched:
+            configure(port, event.limits[port.id], now)
+        return touched
 
     def _leave(self, event: ShutdownRequested | RestartRequested, now: Moment) -> list[Port]:
         self._surroundings.leaving = True

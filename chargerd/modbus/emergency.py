@@ -132,7 +132,12 @@ class Openings:
         """`tries`: how often what is not confirmed is tried on a line; `None`: until the lines are handed over."""
         self._clock = clock
         self._over = threading.Event()
-        self._lines = [_LineOpening(line, clock, tries, self._over) for line in lines]
+        # Two configurations may describe one line, each in its own way: it can be open once only.
+        turns: dict[str, threading.Lock] = {}
+        self._lines = [
+            _LineOpening(line, clock, tries, self._over, turns.setdefault(_place(line), threading.Lock()))
+            for line in lines
+        ]
 
     def start(self) -> None:
         """Begin with all lines at once."""
@@ -168,10 +173,14 @@ class Openings:
 class _LineOpening(threading.Thread):
     """Opens the relays of one line."""
 
-    def __init__(self, line: ListedLine, clock: Clock, tries: int | None, over: threading.Event) -> None:
+    def __init__(
+        self, line: ListedLine, clock: Clock, tries: int | None, over: threading.Event, turn: threading.Lock
+    ) -> None:
+        """`turn` is held while the line is open; others that mean the same line have the same one."""
         super().__init__(name="first opening", daemon=True)
+        self._turn = turn
         self._connect = connector(line.settings, clock)
-        self._place = line.settings.serial or line.settings.tcp or line.settings.rtu_over_tcp
+        self._place = _place(line)
         self._why = ""
         self._numbers = count() if tries is None else range(tries)
         self._over = over
@@ -184,12 +193,26 @@ class _LineOpening(threading.Thread):
             for number in self._numbers:
                 if number and self._over.wait(RETRY_AFTER):
                     return
-                self._try(number)
+                if not self._try_in_turn(number):
+                    return
                 self.gone_through.set()
                 if not self.left or self._over.is_set():
                     return
         finally:
             self.gone_through.set()  # Whatever ended it, nobody is to wait for it.
+
+    def _try_in_turn(self, number: int) -> bool:
+        """Try once, after whoever has the line; say whether it is still ours to try."""
+        waited = not self._turn.acquire(blocking=False)
+        if waited:
+            self._turn.acquire()
+        try:
+            if waited and self._over.is_set():
+                return False  # It was given up meanwhile, and belongs to its bus.
+            self._try(number)
+        finally:
+            self._turn.release()
+        return True
 
     def _try(self, number: int) -> None:
         try:
@@ -209,6 +232,10 @@ class _LineOpening(threading.Thread):
         if str(error) != self._why:
             self._why = str(error)
             log.warning("line_missing", line=self._place, why=self._why)
+
+
+def _place(line: ListedLine) -> str:
+    return line.settings.serial or line.settings.tcp or line.settings.rtu_over_tcp or ""
 
 
 def _patient(relays: Sequence[Opening], number: int) -> Sequence[Opening]:

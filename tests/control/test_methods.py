@@ -80,6 +80,8 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "undrain": {},
         "leave": {},
         "shutdown": {},
+        "compare": {},
+        "reload": {"restart": True},
         "accept-line": {"bus": "line-a"},
         "line": {"bus": "line-a"},
         "trace": {"bus": "line-a", "errors": True},
@@ -109,7 +111,7 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 
 def test_a_port_has_to_be_named() -> None:
-    for method in ("port", *ACTING - LEAVING - {"accept-line", "write"}):
+    for method in ("port", *ACTING - LEAVING - {"accept-line", "reload", "write"}):
         others: dict[str, Json] = {"reason": "why"} if method in {"disable", "enable"} else {}
         with pytest.raises(BadParams, match="port"):
             checked(method, others)

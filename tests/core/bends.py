@@ -5,6 +5,7 @@
 from tests.core.bend import Bend
 from tests.core.board_bends import BOARD_BENDS
 from tests.core.command_bends import COMMAND_BENDS
+from tests.core.configured_bends import CONFIGURED_BENDS
 from tests.core.flapping_bends import FLAPPING_BENDS
 from tests.core.heat_bends import HEAT_BENDS
 from tests.core.lease_bends import LEASE_BENDS
@@ -726,5 +727,6 @@ BENDS: tuple[Bend, ...] = (
     *LINE_BENDS,
     *WIRING_BENDS,
     *COMMAND_BENDS,
+    *CONFIGURED_BENDS,
     *RESERVING_BENDS,
 )

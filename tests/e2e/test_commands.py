@@ -1,10 +1,12 @@
 """New limits, and ports out of service: over a real broker, and over a kill in the middle."""
 
 import signal
+import stat
 from typing import Any
 
 import pytest
 
+from chargerd.config.kept import KEPT_FILE, read_kept
 from chargerd.control.client import ControlFailure
 from tests.backend import Backend
 from tests.e2e.test_sessions import ended, steady
@@ -71,6 +73,63 @@ def test_limits_and_service_hold_over_a_kill(site: DaemonSite, backend: Backend)
     assert final(backend, update(backend, 0.001))["status"] == "done"
     settled = backend.wait("up/session", ended)
     assert settled["stop_reason"] in {"energy_limit", "power_loss"}
+
+    site.wait_ready()
+    reads_its_configuration_anew(site, backend)
+
+
+def reads_its_configuration_anew(site: DaemonSite, backend: Backend) -> None:
+    """Lower while it charges; refuse what is wrong, then and at the next start; apply and keep what is right."""
+    good = site.config.read_text()
+    kept = site.state / KEPT_FILE
+    site.wait(kept.exists, "what started well is not kept")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert site.ask("start", port="A01")["status"] == "done"
+
+    site.config.write_text(good.replace("power_w: 1000", "power_w: 700"))
+    assert site.ask("status")["configuration"]["file"] == "differs"
+    assert site.process is not None
+    site.process.send_signal(signal.SIGHUP)
+    told = backend.wait("up/event", lambda body: body["event"] == "configuration_reloaded")
+    assert told["reason"] == "applied: ports A01..A04 limits.power_w: was 1000, is 700"
+    assert power(site) == {"limits": 700, "limits_in_force": 700}
+
+    site.config.write_text(good.replace("current_a: 5.0", "current_a: five"))
+    refused = site.ask("reload")
+    line = 1 + good[: good.index("current_a: 5.0")].count("\n")
+    assert (refused["result"], refused["problems"][0]["line"]) == ("refused", line)
+    told = backend.wait("up/event", lambda body: body["event"] == "configuration_refused")
+    assert f"{site.config}:{line}:" in told["reason"]
+    site.end(signal.SIGKILL)
+    site.start()
+    site.wait_state("A01", "charging")
+    found = site.ask("status")["configuration"]
+    assert (found["from"], found["file"]) == ("kept", "refused")
+    assert found["refused"] == refused["problems"]
+    assert power(site) == {"limits": 700, "limits_in_force": 700}, "what was lowered is kept"
+
+    raised = good.replace("power_w: 1000", "power_w: 800")
+    site.config.write_text(raised.replace("circuits:", "circuits:\n  spare: {}"))
+    told = site.ask("reload", restart=True)
+    assert told["result"] == "waits", "nobody would start it again"
+    assert [row["what"] for row in told["restart"]] == [
+        "circuits spare: is new",
+        "ports A01..A04 limits.power_w: was 700, is 800",
+    ]
+    assert site.ask("status")["configuration"]["file"] == "waits"
+    site.config.write_text(raised)
+    assert site.ask("reload")["result"] == "applied"
+    assert power(site) == {"limits": 700, "limits_in_force": 700}
+    assert site.ask("stop", port="A01")["status"] == "done"
+    assert site.port("A01")["limits"]["power_w"] == 800
+    found = site.ask("status")["configuration"]
+    assert (found["from"], found["file"], found["refused"]) == ("file", "same", [])
+    assert read_kept(kept).digest == found["digest"]
+
+
+def power(site: DaemonSite) -> dict[str, float]:
+    port = site.port("A01")
+    return {name: port[name]["power_w"] for name in ("limits", "limits_in_force")}
 
 
 def test_a_stop_right_behind_its_start_stops_it(site: DaemonSite, backend: Backend) -> None:

@@ -35,6 +35,7 @@ def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
 def test_a_bad_configuration_is_told_on_stderr(tmp_path: Path) -> None:
     folders = ["--state-dir", str(tmp_path / "state"), "--runtime-dir", str(tmp_path / "run")]
     done = chargerd("run", "--config", str(tmp_path / "no.yaml"), *folders)
-    assert done.returncode == 1
+    assert done.returncode == 78, "which systemd does not try again"
     assert "no such file" in done.stderr
+    assert "none is kept; correct it" in done.stderr.splitlines()[-1]
     assert done.stdout == ""

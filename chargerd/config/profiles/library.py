@@ -102,15 +102,27 @@ def load_profiles(folders: Sequence[Path] = SITE_PROFILES) -> Mapping[str, Profi
 
 def load_library(folders: Sequence[Path] = SITE_PROFILES) -> Library:
     """Return all profiles and where they come from; later folders override. Raises `ConfigurationError`."""
-    library = Library()
     problems: list[Problem] = []
+    library = library_of(read_families(folders, problems), problems)
+    if problems:
+        raise ConfigurationError(problems)
+    return library
+
+
+def read_families(folders: Sequence[Path], problems: list[Problem]) -> tuple[tuple[str, str], ...]:
+    """Return the names and the texts of a site's own files of profiles, in the order in which they override."""
     texts: list[tuple[str, str]] = []
-    paths = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
-    for path in paths:
+    for path in [path for folder in folders for path in sorted(folder.glob("*.yaml"))]:
         try:
             texts.append((str(path), read_text(path, "it has just gone")))
         except ConfigurationError as error:
             problems += error.problems
+    return tuple(texts)
+
+
+def library_of(texts: Sequence[tuple[str, str]], problems: list[Problem]) -> Library:
+    """Return the program's profiles and those of a site's files; what is wrong with these goes to `problems`."""
+    library = Library()
     for name, text in texts:
         try:
             source = parse(text, name)
@@ -118,8 +130,6 @@ def load_library(folders: Sequence[Path] = SITE_PROFILES) -> Library:
             problems += error.problems
             continue
         library.add(_family(source, problems), source)
-    if problems:
-        raise ConfigurationError(problems)
     return library
 
 

@@ -9,7 +9,7 @@ S12  a load above a circuit's rating does not last while relays below it could b
 from math import isfinite
 
 from chargerd.core.commands import CloseRelay, OpenRelay
-from chargerd.core.events import Event, MeterReading, RelayReadBack
+from chargerd.core.events import Configured, Event, MeterReading, RelayReadBack
 from chargerd.core.facts import CircuitTripped, InputTripped
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import CircuitPlan, Phase, PortPlan, StationPlan, holder_of
@@ -41,6 +41,10 @@ class LoadBooks:
 
     def __init__(self, plan: StationPlan) -> None:
         self._ports = {port.id: port for port in plan.ports}
+        self._limits = {port.id: port.limits.current for port in plan.ports}
+        """What each port allows now, as far as a closed relay is concerned."""
+        self._lowered: dict[PortId, tuple[Instant, Amps]] = {}
+        """When that was lowered last, and from what at most: what was read before is judged by that."""
         self._above = chains(plan)
         self._phases = {port.id: _phase(port, self._above[port.id]) for port in plan.ports}
         self._below = {
@@ -60,6 +64,8 @@ class LoadBooks:
 
     def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
+        if isinstance(event, Configured):
+            self._configure(event, now)
         reading = event if isinstance(event, MeterReading) and _are_numbers(event) else None
         loud = None if reading is None else self._too_loud(reading)
         for command in outcome.commands:  # In their order: what is closed in a turn may be opened in the same.
@@ -79,6 +85,18 @@ class LoadBooks:
         for circuit in self._above.get(port, ()):
             self._over_from.pop(circuit.id, None)
 
+    def _configure(self, event: Configured, now: Instant) -> None:
+        for port, limits in event.limits.items():
+            if limits.current < self._limits.get(port, Amps(0.0)):
+                self._lowered[port] = (now, max(self._limits[port], self._allowed(port, now)))
+            if port in self._limits:
+                self._limits[port] = limits.current
+
+    def _allowed(self, port: PortId, at: Instant) -> Amps:
+        """Return the most a port may have allowed at an instant."""
+        since, before = self._lowered.get(port, (at, Amps(0.0)))
+        return max(before, self._limits[port]) if at <= since else self._limits[port]
+
     def _too_loud(self, reading: MeterReading) -> PortId | None:
         """Return the port of a reading that must open it, whatever its session's own limits are."""
         port, told = self._ports.get(reading.port), self._told.get(reading.port)
@@ -88,7 +106,7 @@ class LoadBooks:
         span = protection.inrush_for + port.meter.refresh + INRUSH_GRACE
         settled = contact is not None and between(contact, reading.at) > span
         factor = protection.instant_factor if settled else protection.inrush_factor
-        return port.id if abs(reading.current) >= factor * port.limits.current else None
+        return port.id if abs(reading.current) >= factor * self._allowed(port.id, reading.at) else None
 
     def _left_closed(self, outcome: Outcome) -> str | None:
         """Return what is wrong if a circuit has tripped and a relay below it was told nothing."""

@@ -174,7 +174,7 @@ def finish(port: Port, now: Moment) -> None:
     last_words(port, ending)
     if port.weld.never_drew(charged=session.charged, peak=session.peak):
         port.out.tell(RelayOpenCircuit(port=port.id))
-    port.charge, port.ending = None, None
+    port.discharge()
     warmth = warmth_of(port, now)
     if warmth is not None:
         port.out.do(Checkpoint(records=(), warmths=(warmth,)))

@@ -162,8 +162,21 @@ def lower(port: Port, request: UpdateRequested, now: Moment) -> None:
     _adopt(port, request, now)
 
 
+def hold(port: Port, limits: Limits, now: Moment) -> None:
+    """Let lower limits hold at once that nobody has sent a command for."""
+    _take_on(port, limits, now)
+    _end_if_passed(port, limits, now)
+
+
 def _adopt(port: Port, event: UpdateRequested, now: Moment) -> None:
-    session, limits = port.session, asked(port, event)
+    limits = asked(port, event)
+    _take_on(port, limits, now)
+    answer_request(port, event, ReplyStatus.DONE, Code.OK)
+    _end_if_passed(port, limits, now)
+
+
+def _take_on(port: Port, limits: Limits, now: Moment) -> None:
+    session = port.session
     if limits != port.limits:
         session.adopt(limits, now)
         port.circuits.amend(port.id, limits)
@@ -171,8 +184,6 @@ def _adopt(port: Port, event: UpdateRequested, now: Moment) -> None:
             port.out.tell(SessionUpdated(record=port.record(now)))
         else:
             port.out.do(Checkpoint(records=(port.record(now),)))
-    answer_request(port, event, ReplyStatus.DONE, Code.OK)
-    _end_if_passed(port, limits, now)
 
 
 def _end_if_passed(port: Port, limits: Limits, now: Moment) -> None:

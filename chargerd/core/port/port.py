@@ -118,8 +118,7 @@ class Port:
         self.weld = Weld(plan)
         self.warmth_told = False
         """Whether the journal has it as a warm one."""
-        self.implausible = Recurring()
-        self.negative = Recurring()
+        self.implausible, self.negative = Recurring(), Recurring()
         self.latches = list(latches)
         self.state = PortState.UNKNOWN
         self.since = now
@@ -152,6 +151,8 @@ class Port:
         self.intervention: Intervention | None = None
         self.reservation: Reservation | None = None
         """For which session it is kept, over or not; `None` while one is under way."""
+        self._limits_to_come: Limits | None = None
+        """Its own limits once the session under way has ended; `None`: as they are."""
         self.reopen = 0
         """How often a welded relay is still to be opened again."""
 
@@ -175,6 +176,18 @@ class Port:
     def apart(self) -> Seconds:
         """Return for how long before it no other relay of its circuits may have closed."""
         return BETWEEN_RETURNS if self.charge is not None and self.charge.at_once else BETWEEN_CLOSINGS
+
+    # Its own limits
+
+    def own(self, limits: Limits, then: Limits | None = None) -> None:
+        """Have limits of its own from now on, and other ones once the session under way has ended."""
+        self.plan, self._limits_to_come = replace(self.plan, limits=limits), then
+
+    def discharge(self) -> None:
+        """Have no session any more."""
+        self.charge, self.ending = None, None
+        if self._limits_to_come is not None:
+            self.own(self._limits_to_come)
 
     # Moving
 

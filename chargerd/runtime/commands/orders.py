@@ -16,6 +16,10 @@ class Orders:
     """Fills in orders, by a site's plan."""
 
     def __init__(self, plan: StationPlan) -> None:
+        self.adopt(plan)
+
+    def adopt(self, plan: StationPlan) -> None:
+        """Go by this plan from the next order on."""
         self._ports = {port.id: port for port in plan.ports}
         self._tiers = plan.tariff_tiers
 

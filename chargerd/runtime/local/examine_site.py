@@ -158,6 +158,6 @@ def of_content(path: Path, digest: str | None) -> Check:
         then = f"correct it, see: chargerd check {path}"
         return fault(about, str(error.problems[0]), then)
     if digest is not None and site.digest != digest:
-        then = "restart the daemon when no port charges, to use it"
+        then = "see what would come of it: chargerctl reload --dry-run; then: chargerctl reload"
         return warning(about, f"{path} is another one than the daemon runs with", then)
     return ok(about, f"{path}, {len(site.ports)} ports, digest {site.digest[:12]}")

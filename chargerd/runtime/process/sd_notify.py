@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 
 
 def notify(*words: str) -> None:
@@ -15,6 +16,11 @@ def notify(*words: str) -> None:
             sock.sendto("\n".join(words).encode(), address)
     except OSError:
         return
+
+
+def monotonic_microseconds() -> int:
+    """Return what systemd tells one reload from another by (CLOCK_MONOTONIC, in microseconds)."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 def watchdog_interval() -> float | None:

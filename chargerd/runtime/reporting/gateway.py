@@ -29,16 +29,23 @@ class GatewayState:
         buses: Sequence[Watched],
         clock: Clock,
         link: Callable[[], dict[str, Json] | None],
+        configuration: Callable[[], Json] = lambda: None,
     ) -> None:
+        """`configuration`: what is known of where the site was read from; `None` if that was no file."""
         self._site = site
         self._engine = engine
         self._journal = journal
         self._buses = buses
         self._clock = clock
         self._link = link
+        self._configuration = configuration
         self._began = clock.now()
         self.latencies = {port: one.worst for port, one in budget(site).ports.items()}
         """At worst, from too much current to an open contact, of each port."""
+
+    def adopt(self, site: Site) -> None:
+        """Tell of this site from now on: a configuration was read anew."""
+        self._site = site
 
     def info(self) -> Body:
         """Return `state/info`."""
@@ -94,6 +101,7 @@ class GatewayState:
             if mqtt is None
             else {"broker": f"{mqtt.host}:{mqtt.broker_port}", **(self._link() or {"connected": False})},
             "ledger": {"stream": span.stream, "last": span.last, "acked": span.acked},
+            "configuration": self._configuration(),
             "store": {"writable": self._journal.why_not is None, "why_not": self._journal.why_not},
             "buses": buses,
             "circuits": [

@@ -1,0 +1,103 @@
+"""Which configuration a start goes by: the file, or the one that last started well while the file is wrong."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargerd.config.kept import Kept, KeptError, check_kept, read_kept, whole_file, with_lowered
+from chargerd.config.loader import Checked, check, read
+from chargerd.config.problems import ConfigurationError, Problem
+from chargerd.config.site import Site
+from chargerd.config.source import Path as Place
+
+SECRETS = ("password_file",)
+OF_TLS = ("ca", "certificate", "key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a start goes by. `refused`: why the file is not used; empty if it is."""
+
+    checked: Checked
+    site: Site
+    """What it means; of a kept one, with what a later file had lowered."""
+    kept: Kept | None
+    """What is kept at the start, used or not."""
+    refused: tuple[Problem, ...] = ()
+
+
+class NoneUsable(ConfigurationError):  # noqa: N818 - named for what it says
+    """The file is wrong, and nothing that is kept stands in for it; `why_not_kept` says what is with that."""
+
+    def __init__(self, error: ConfigurationError, why_not_kept: str) -> None:
+        super().__init__(error.problems, error.notes)
+        self.why_not_kept = why_not_kept
+
+
+def choose(path: Path, kept_file: Path) -> Chosen:
+    """Return what a start goes by. Raises `NoneUsable`.
+
+    A secret that is missing keeps nobody from charging: a changed file is refused for it only if there is one kept
+    to go by, and the file that is kept itself is used as it is.
+    """
+    kept, why_not = _kept(kept_file)
+    try:
+        checked = read_and_check(path)
+        lacks = () if kept is None or kept.files == checked.files else tuple(unreadable_files(checked))
+        if not lacks:
+            return Chosen(checked=checked, site=checked.site, kept=kept)
+        refusal = ConfigurationError(lacks)
+    except ConfigurationError as error:
+        refusal = error
+    if kept is None:
+        raise NoneUsable(refusal, why_not)
+    try:
+        checked = check_kept(kept)
+    except KeptError as error:
+        raise NoneUsable(refusal, str(error)) from refusal
+    site = with_lowered(checked.site, kept.lowered)
+    return Chosen(checked=checked, site=site, kept=kept, refused=refusal.problems)
+
+
+def read_and_check(path: Path) -> Checked:
+    """Read and check a file, whatever is in it. Raises `ConfigurationError`, and nothing else."""
+    try:
+        return check(read(path))
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        # A mistake of the program's own, met by what stands in this file: no reason either to leave a site dark.
+        what = f"it cannot be checked: {type(error).__name__}: {error}"
+        raise ConfigurationError([whole_file(str(path), what, "tell whoever maintains chargerd")]) from error
+
+
+def unreadable_files(checked: Checked) -> Iterator[Problem]:
+    """Say which files the link to the broker needs and cannot have, each with the place that names it."""
+    mqtt = checked.site.mqtt
+    if mqtt is None:
+        return
+    wanted: dict[Place, str | None] = {("mqtt", key): getattr(mqtt, key) for key in SECRETS}
+    if mqtt.tls is not None:
+        wanted |= {("mqtt", "tls", key): getattr(mqtt.tls, key) for key in OF_TLS}
+    for place, name in wanted.items():
+        why = None if name is None else _why_unreadable(Path(name))
+        if why is not None:
+            what = f"{name}: {why}"
+            hint = "put it there, readable for the user chargerd, or nothing reaches the broker"
+            yield checked.source.problem(place, what, hint)
+
+
+def _why_unreadable(path: Path) -> str | None:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _kept(path: Path) -> tuple[Kept | None, str]:
+    try:
+        return read_kept(path), ""
+    except KeptError as error:
+        return None, str(error)
