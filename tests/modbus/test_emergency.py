@@ -20,7 +20,7 @@ from chargerd.modbus.connector import connector
 from chargerd.modbus.emergency import Openings, open_relays, read_list
 from chargerd.modbus.frames import Request
 from chargerd.modbus.lines import LineGone, LineSettings
-from chargerd.modbus.relay_list import write_relays_file
+from chargerd.modbus.relay_list import listed, write_relays_file
 from chargerd.modbus.wire import Answered, Counters, Failed, RtuWire, Wire
 from tests.config.sites import shipped
 from tests.logs import capture_logs
@@ -131,6 +131,72 @@ def test_a_new_list_replaces_the_old_one_in_one_step(path: Path, own_site: Site)
     write_relays_file(own_site, path)
     assert read_list(path)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_another_configuration_had_wired_stays_on_the_list(path: Path) -> None:
+    """Each relay once where both say the same; both ways where they differ."""
+    before, now = load_text(SITE, "test"), load_text(SITE.replace("relay-a/3", "relay-a/4"), "test")
+    assert listed(path) == ()
+    write_relays_file(before, path)
+    write_relays_file(now, path, beside=listed(path))
+    told = [
+        (line["bus"]["serial"], relay["port"], relay["pdu"]) for line in listed(path) for relay in line["relays"]
+    ]
+    assert told == [
+        ("/dev/null", "A01", "0500030000"),
+        (None, "B01", "0500000000"),
+        ("/dev/null", "A01", "0500020000"),
+    ]
+    write_relays_file(now, path, beside=listed(path))
+    assert len(listed(path)) == 3, "and once only, however often that is written"
+    write_relays_file(now, path)
+    assert len(listed(path)) == 2
+    path.write_text("{")
+    assert listed(path) == ()
+
+
+def test_a_line_that_is_listed_twice_is_open_once_at_a_time(
+    path: Path, tty: Path, own_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relays, opened, at_once = Relays(), [0], [0]
+
+    def counted(*given: Any) -> Callable[[Counters], Wire]:
+        make = connector(*given)
+
+        def made(counters: Counters) -> Wire:
+            wire, opened[0] = make(counters), opened[0] + 1
+            at_once[0] = max(at_once[0], opened[0])
+            close = wire.close
+
+            def closed() -> None:
+                opened[0] -= 1
+                close()
+
+            monkeypatch.setattr(wire, "close", closed)
+            return wire
+
+        return made
+
+    monkeypatch.setattr(emergency, "connector", counted)
+    write_relays_file(own_site, path)
+    faster = json.loads(path.read_text())["lines"][0]
+    faster["bus"]["baudrate"] = 19200
+    write_relays_file(own_site, path, beside=[faster])
+    assert len(listed(path)) == 2
+    with slave(tty, relays):
+        assert open_relays(path, CLOCK) == ()
+    assert (at_once, opened, relays.closed()) == ([1], [0], [])
+
+
+def test_a_line_that_was_handed_over_while_it_was_waited_for_is_left_alone(path: Path, own_site: Site) -> None:
+    write_relays_file(own_site, path)
+    twice = [*read_list(path), *read_list(path)]
+    openings = Openings(twice, CLOCK)
+    turn = openings._lines[0]._turn  # noqa: SLF001 - whoever holds it has the line
+    with turn:
+        openings.start()
+        openings._over.set()  # noqa: SLF001 - as `hand_over` does first of all
+    assert len(openings.hand_over(Seconds(PATIENCE_S))) == 6
 
 
 def test_every_relay_is_opened_and_then_read_back(path: Path, tty: Path, own_site: Site) -> None:

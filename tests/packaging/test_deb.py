@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chargerd.cli.running import NOT_CONFIGURED
 from tests.booted.roots import TREE
 
 BUILD = TREE / "packaging" / "deb" / "build.py"
@@ -108,7 +109,7 @@ def test_maintainer_scripts_are_scripts(unpacked: Path) -> None:
 def test_the_unit_is_one_and_exposes_little(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
     # What it runs need not be installed on the machine of the tests.
-    unit.write_text(UNIT.read_text().replace("/usr/bin/chargerd", "/bin/true"))
+    unit.write_text(re.sub(r"/usr/bin/charger\w+", "/bin/true", UNIT.read_text()))
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit], check=False, capture_output=True, text=True
     )
@@ -129,6 +130,8 @@ def test_the_unit_waits_for_nothing_and_opens_relays_at_its_end() -> None:
     assert said["Type"] == "notify"
     ends = re.findall(r"^ExecStopPost=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert ends == ["+/usr/bin/chargerd release-lines", "/usr/bin/chargerd open-relays"]
+    assert said["ExecReload"] == "/usr/bin/chargerctl reload", "which waits, and fails where the file is refused"
+    assert said["RestartPreventExitStatus"] == str(NOT_CONFIGURED)
     assert said["WatchdogSignal"] == "SIGKILL", "one that is stopped hears no other"
     assert said["LoadCredential"] == "chargerd:/etc/chargerd/credentials"
     assert int(said["MemoryMax"].removesuffix("M")) <= 512
