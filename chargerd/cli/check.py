@@ -96,8 +96,7 @@ def _tell_since(before: dict[str, Any] | None, now: dict[str, object], path: Pat
 def _refuse(error: ConfigurationError, *, as_json: bool) -> None:
     if as_json:
         problems, notes = ([_plain(one) for one in told] for told in (error.problems, error.notes))
-        refusal = {"ok": False, "problems": problems, "notes": notes, "summary": None, "running": None}
-        echo_lines(json.dumps(refusal, indent=2))
+        echo_lines(json.dumps({"ok": False, "problems": problems, "notes": notes, "summary": None}, indent=2))
         return
     for note in error.notes:
         echo(f"note: {note}", err=True)
