@@ -131,7 +131,7 @@ def test_the_unit_waits_for_nothing_and_opens_relays_at_its_end() -> None:
     ends = re.findall(r"^ExecStopPost=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert ends == ["+/usr/bin/chargerd release-lines", "/usr/bin/chargerd open-relays"]
     assert said["ExecReload"] == "/usr/bin/chargerctl reload", "which waits, and fails where the file is refused"
-    assert said["RestartPreventExitStatus"] == str(NOT_CONFIGURED)
+    assert str(NOT_CONFIGURED) in said["RestartPreventExitStatus"].split()
     assert said["WatchdogSignal"] == "SIGKILL", "one that is stopped hears no other"
     assert said["LoadCredential"] == "chargerd:/etc/chargerd/credentials"
     assert int(said["MemoryMax"].removesuffix("M")) <= 512
