@@ -8,7 +8,7 @@ NPM := tests/contract
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check deb bench booted campaign proofs charges walks mutants manual setup system npm lock format clean
+.PHONY: help demo test test-quick check deb bench booted campaign proofs homeassistant charges walks mutants manual setup system npm lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,20 @@ mutants: setup ## Bend every protective rule, one at a time, and print what the 
 walks: setup system npm ## Walk every path of the operator's pages with Chromium: screenshots in build/walks (10 minutes)
 	@sh packaging/system-packages --browser
 	@WALKS=1 $(PYTEST) -q --timeout=1200 tests/operator/test_walk.py
+
+# Home Assistant wants a Python of its own, newer than the oldest of ours.
+HOMEASSISTANT_PYTHON ?= python3.13
+HOUSE := build/homeassistant
+$(HOUSE)/.ready: tests/homeassistant/requirements.lock
+	@$(HOMEASSISTANT_PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || \
+	  { echo "Home Assistant wants Python 3.13 with venv: make homeassistant HOMEASSISTANT_PYTHON=..." >&2; exit 1; }
+	@echo "Setting up $(HOUSE) (once; 350 MB, needs the network)"
+	@$(HOMEASSISTANT_PYTHON) -m venv --clear $(HOUSE)
+	@$(HOUSE)/bin/python -m pip --disable-pip-version-check install -q --no-deps --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+homeassistant: setup system $(HOUSE)/.ready ## Have Home Assistant's own MQTT component read what a daemon announces to it (2 minutes)
+	@$(BIN)/python -m tests.homeassistant $(HOUSE)/bin/python
 
 charges: setup ## How generated charges are named at their end: full, unplugged, no_load, still charging
 	@$(BIN)/python -m tests.charges

@@ -19,10 +19,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from chargerd import __version__, log
 from chargerd.config.choosing import Chosen
+from chargerd.config.document import MqttSection
 from chargerd.config.site import Site
 from chargerd.contract import bodies
 from chargerd.contract.commands import Incoming, Refusal
-from chargerd.contract.ledger import Batch, Json, LedgerEntry, Owner, Recovery, RememberedCommand, Reply, RowKind
+from chargerd.contract.ledger import (
+    Batch,
+    Body,
+    Json,
+    LedgerEntry,
+    Owner,
+    Recovery,
+    RememberedCommand,
+    Reply,
+    RowKind,
+)
 from chargerd.contract.payloads import EventBody, Severity
 from chargerd.control.server import ControlError, ControlServer, Responder
 from chargerd.core.clock import Clock
@@ -60,6 +71,7 @@ from chargerd.runtime.process.leaving import How, Leaving, Parts
 from chargerd.runtime.process.stopping import Stoppable
 from chargerd.runtime.process.supervisor import Supervisor
 from chargerd.runtime.reporting import starts
+from chargerd.runtime.reporting.announcer import Announcer
 from chargerd.runtime.reporting.clock_events import ClockWatch
 from chargerd.runtime.reporting.gateway import GatewayState
 from chargerd.runtime.reporting.health import HealthReporter, Watched
@@ -486,11 +498,28 @@ class Daemon:
         link.on_event = self._note
         if self._make_transport is not None:
             link.make_transport = self._make_transport
+        self._announce(link, mqtt)
         self._backend = Backend(
-            link=link, desk=self._desk, clock=self._clock, reading_interval=Seconds(mqtt.reading_interval_s)
+            link=link,
+            desk=self._desk,
+            clock=self._clock,
+            reading_interval=Seconds(mqtt.reading_interval_s),
+            states_too=mqtt.home_assistant is not None,
         )
         self._journal.on_appended = lambda _seq: link.rows_added()
         return link
+
+    def _announce(self, link: "MqttLink", mqtt: MqttSection) -> None:
+        """Tell Home Assistant, or have what it was told withdrawn."""
+        wanted: Mapping[str, Body] = {}
+        if mqtt.home_assistant is not None:
+            from chargerd.runtime.reporting.home_assistant import announcements  # noqa: PLC0415 - only for these
+
+            wanted = announcements(self._site, mqtt, mqtt.home_assistant)
+        announcer = Announcer(self._state_dir, wanted)
+        messages = announcer.messages()
+        if messages:
+            link.announce(messages, announcer.withdrawn)
 
     def _make_exporter(self) -> "Exporter | None":
         config = self._site.metrics

@@ -84,6 +84,12 @@ class TlsSection(Model):
         return self
 
 
+class HomeAssistantSection(Model):
+    """Devices and states that Home Assistant finds by itself, at the same broker. It commands nothing."""
+
+    prefix: Prefix = Field("homeassistant", description="first levels of its discovery topics, as it is set up")
+
+
 class MqttSection(Model):
     """The broker. Leave the whole section out to run stand-alone."""
 
@@ -97,6 +103,9 @@ class MqttSection(Model):
     )
     reading_interval_s: Number = Field(
         10, ge=1, le=3600, description="how often values of closed ports are published"
+    )
+    home_assistant: HomeAssistantSection | None = Field(
+        None, description="`{}` to be found by Home Assistant; without it, what it was told is withdrawn"
     )
 
     @property

@@ -8,7 +8,7 @@ anything.
 import itertools
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from chargerd.config.document import MqttSection
@@ -225,6 +225,13 @@ class MqttLink:
     def circuit_state(self, circuit: str, body: Body) -> None:
         """Publish `state/circuit/{circuit}`, without its envelope, if it differs from the one before."""
         self._words.put(lambda: self._out.given(f"{CIRCUIT}{circuit}", body))
+
+    def announce(self, messages: Mapping[str, Body | None], withdrawn: Callable[[], None]) -> None:
+        """Have messages kept by the broker at whole topics, outside the contract's root; `None` empties one.
+
+        `withdrawn` is called in the link's thread once the broker has taken all that were to be emptied.
+        """
+        self._words.put(lambda: self._out.announce(messages, withdrawn))
 
     def publish_states(self) -> None:
         """Publish all states again."""

@@ -1,7 +1,7 @@
 """What waits to be published apart from the ledger: replies, states, presence, readings; and which goes first."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
@@ -21,6 +21,8 @@ PORT = "state/port/"
 BOARD = "state/board/"
 CIRCUIT = "state/circuit/"
 REPLY = "up/reply"
+OUTSIDE = "/"
+"""What comes before a topic that is not below the root."""
 
 
 class StateSource(Protocol):
@@ -38,10 +40,13 @@ class StateSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A message to be published; `row` if it is one of the ledger, or a `gap` in the place of one."""
+    """A message to be published; `row` if it is one of the ledger, or a `gap` in the place of one.
+
+    `topic` is below the root, or a whole one after `OUTSIDE`. Without a payload it empties what is retained there.
+    """
 
     topic: str
-    payload: Body
+    payload: Body | None
     qos: int = 1
     retain: bool = False
     expires_at: Instant | None = None
@@ -83,6 +88,12 @@ class Outgoing:
         self._dirty: dict[str, None] = {}
         self._given: dict[str, Body] = {}
         """Newest states of boards and circuits, which are handed in rather than asked for."""
+        self._announced: Mapping[str, Body | None] = {}
+        self._unsaid: deque[str] = deque()
+        """Announcements that this connection has not heard yet."""
+        self._withdrawing: set[str] = set()
+        """Those that are to be emptied, and no broker has taken that yet."""
+        self._withdrawn: Callable[[], None] | None = None
         self._room = LARGEST
         self._health: Waiting | None = None
         self._presence_at: Instant | None = None
@@ -93,6 +104,7 @@ class Outgoing:
     def connected(self, now: Instant, room: int = LARGEST) -> None:
         """Have all states published, in payloads of up to `room` bytes, and after them that we are here."""
         self._room = room
+        self._unsaid = deque(self._announced)
         self._all_states(now)
         self._presence_at = now
 
@@ -117,6 +129,23 @@ class Outgoing:
         if self._given.get(topic) != body:
             self._given[topic] = body
             self._dirty[topic] = None
+
+    def announce(self, messages: Mapping[str, Body | None], withdrawn: Callable[[], None]) -> None:
+        """Have messages kept at whole topics, from each connect on; `None` empties one.
+
+        `withdrawn` is called once when the broker has taken all that were to be emptied.
+        """
+        self._announced = {f"{OUTSIDE}{topic}": body for topic, body in messages.items()}
+        self._withdrawing = {topic for topic, body in self._announced.items() if body is None}
+        self._withdrawn = withdrawn
+        self._unsaid = deque(self._announced)
+
+    def taken(self, waiting: Waiting) -> None:
+        """The broker has confirmed a message."""
+        if waiting.payload is None and waiting.topic in self._withdrawing:
+            self._withdrawing.discard(waiting.topic)
+            if not self._withdrawing and self._withdrawn is not None:
+                self._withdrawn()
 
     def all_due(self) -> None:
         """Have all states published again, presence after the others."""
@@ -152,8 +181,11 @@ class Outgoing:
         return None
 
     def leisurely(self) -> Waiting | None:
-        """Return the gateway's health if it is new, else the next reading."""
+        """Return the gateway's health if it is new, else the next announcement, else the next reading."""
         health, self._health = self._health, None
+        if health is None and self._unsaid:
+            topic = self._unsaid.popleft()
+            return Waiting(topic=topic, payload=self._announced[topic], retain=True)
         return health or self._first_of(self.readings)
 
     def goodbye(self, conn: int, *, waiting: bool) -> Waiting:

@@ -72,7 +72,8 @@ class Publisher:
     def publish(self, waiting: Waiting) -> bool:
         """Hand a message to paho; `False` if the connection is gone, of which we shall hear in a moment."""
         assert self._transport is not None
-        data, properties = json_of(waiting.payload), self._properties(waiting)
+        data = b"" if waiting.payload is None else json_of(waiting.payload)
+        properties = self._properties(waiting)
         packet = self._transport.packet_size(waiting.topic, data, properties)
         largest = self._offer.largest_packet
         if len(data) > LARGEST or (largest is not None and packet > largest):
@@ -101,6 +102,7 @@ class Publisher:
             return
         if heard.code < FAILURE:
             self._feed.taken(sent)
+            self._out.taken(sent)
             return
         if sent.row is not None:
             self._feed.refused(sent, heard.code)

@@ -138,10 +138,13 @@ class Transport:
     def publish(
         self, generation: int, topic: str, data: bytes, *, qos: int, retain: bool, properties: Properties
     ) -> int | None:
-        """Publish below the root; return the packet number, or `None` if that connection is gone."""
+        """Publish below the root, or at a whole topic after a slash; return the packet number.
+
+        `None` if that connection is gone.
+        """
         if generation != self._live:
             return None
-        info = self._client.publish(f"{self._root}/{topic}", data, qos=qos, retain=retain, properties=properties)
+        info = self._client.publish(whole(self._root, topic), data, qos=qos, retain=retain, properties=properties)
         # What paho queued although the connection broke this instant is dropped at the next connect.
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
@@ -149,7 +152,7 @@ class Transport:
         """Return how many bytes a publication has on the wire, at most."""
         # paho has types for most of itself, but not for this.
         packed = len(properties.pack())  # type: ignore[no-untyped-call]
-        return PACKET_HEAD + len(f"{self._root}/{topic}".encode()) + packed + len(data)
+        return PACKET_HEAD + len(whole(self._root, topic).encode()) + packed + len(data)
 
     def acknowledge(self, generation: int, mid: int, qos: int) -> None:
         """Tell the broker that we have a message of this connection's."""
@@ -358,6 +361,11 @@ class MakeTransport(Protocol):
         owner: Owner,
     ) -> Transport:
         """Make it; nothing is connected yet. Raises as `Transport` does."""
+
+
+def whole(root: str, topic: str) -> str:
+    """Return a topic as the broker knows it."""
+    return topic[1:] if topic.startswith("/") else f"{root}/{topic}"
 
 
 def properties_of(packet: int) -> Properties:

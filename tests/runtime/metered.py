@@ -11,6 +11,7 @@ from chargerd.config.site import Site
 from chargerd.contract.ledger import Body, LedgerEntry, LedgerSpan, RowKind
 from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
+from chargerd.core.stance import Known, Stance
 from chargerd.core.station import Station
 from chargerd.core.units import Amps, Celsius, Instant, PortId, Seconds, Volts, WattHours, Watts
 from chargerd.core.view import CircuitView, PortView
@@ -24,6 +25,7 @@ from chargerd.runtime.process.supervisor import Supervisor
 from tests.modbus.kit import VirtualClock
 from tests.runtime.technician import at_rest
 
+OPEN = Stance(closed=False, known=Known.READ_BACK)
 QUARTER = Path(__file__).parents[2] / "config" / "quarter.yaml"
 
 
@@ -69,8 +71,7 @@ class Metered:
         """The circuits of a station that has just begun, each with a contactor that is closed."""
         station = Station(self.site.plan, self.clock.moment())
         return tuple(
-            replace(view, contactor_closed=True, rating=Amps(40))
-            for view in station.circuit_views(self.clock.moment())
+            replace(view, contactor=OPEN, rating=Amps(40)) for view in station.circuit_views(self.clock.moment())
         )
 
     def busy(self) -> None:
@@ -86,7 +87,7 @@ class Metered:
         for body in ROWS:
             self.row(body)
         views = {
-            port: replace(view, measured=measured, temperature=Celsius(30.0), opened_at=self.clock.now())
+            port: replace(view, measured=measured, temperature=Celsius(30.0), relay=OPEN)
             for port, view in at_rest(self.site).items()
         }
         self.look(views.values())

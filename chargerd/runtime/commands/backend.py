@@ -30,7 +30,17 @@ LOAD_EVERY = Seconds(60.0)
 class Backend:
     """Publishes what changes, and brings commands to the desk."""
 
-    def __init__(self, *, link: "MqttLink", desk: CommandHandler, clock: Clock, reading_interval: Seconds) -> None:
+    def __init__(
+        self,
+        *,
+        link: "MqttLink",
+        desk: CommandHandler,
+        clock: Clock,
+        reading_interval: Seconds,
+        states_too: bool = False,
+    ) -> None:
+        """`states_too`: with each reading the port's state is published, too, for who reads states alone."""
+        self._states_too = states_too
         self._link = link
         self._desk = desk
         self._clock = clock
@@ -46,6 +56,8 @@ class Backend:
         for view in views:
             if view.session is not None and view.relay.closed:
                 self._link.publish_reading(bodies.plain(bodies.reading(view, self._clock.moment())))
+                if self._states_too:
+                    self._link.port_changed(view.id)
 
     def circuits(self, views: Sequence[CircuitView]) -> None:
         """Publish circuits: at once what has changed about them, their load once a minute."""

@@ -136,9 +136,11 @@ def _ports(sources: Sources, views: Iterable[PortView], counts: Counts, samples:
         line = "" if board is None else board.bus
         samples.add(of.PORT, 1, port, view.label, view.circuit, view.board, line)
         samples.add(of.PORT_STATE, 1, port, view.state.value)
-        samples.add(of.PORT_RELAY, view.relay_closed, port)
-        samples.add(of.PORT_POWER, measured.power, port)
-        samples.add(of.PORT_CURRENT, measured.current, port)
+        samples.add(of.PORT_RELAY, view.relay.closed, port)
+        usable = measured.fresh and not measured.frozen
+        if usable:  # Else they are none of now, whatever they are.
+            samples.add(of.PORT_POWER, measured.power, port)
+            samples.add(of.PORT_CURRENT, measured.current, port)
         samples.add(of.PORT_VOLTAGE, measured.voltage, port)
         limits = view.limits if view.session is None else view.session.order.limits
         samples.add(of.PORT_LIMIT, limits.current, port)
@@ -147,7 +149,7 @@ def _ports(sources: Sources, views: Iterable[PortView], counts: Counts, samples:
         samples.add(
             of.PORT_READING_AGE, None if measured.at is None else max(0.0, between(measured.at, now)), port
         )
-        samples.add(of.PORT_METER_USABLE, measured.fresh and not measured.frozen, port)
+        samples.add(of.PORT_METER_USABLE, usable, port)
         samples.add(of.PORT_LATCHES, len(view.latches), port)
         samples.add(of.PORT_DISABLED, view.disabled is not None, port)
         samples.add(of.PORT_BUDGET, sources.budgets.get(port), port)
@@ -181,7 +183,7 @@ def _circuit(view: CircuitView, samples: Samples) -> None:
     samples.add(of.CIRCUIT_RATING, view.rating, view.id)
     samples.add(of.CIRCUIT_WAITING, len(view.queue), view.id)
     samples.add(of.CIRCUIT_LATCHES, len(view.latches), view.id)
-    samples.add(of.CIRCUIT_CONTACTOR, view.contactor_closed, view.id)
+    samples.add(of.CIRCUIT_CONTACTOR, None if view.contactor is None else view.contactor.closed, view.id)
 
 
 def _line(line: BusStatistics, samples: Samples) -> None:

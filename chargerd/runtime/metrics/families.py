@@ -84,9 +84,9 @@ PORT = _gauge(
     "port_info", "1; where a port hangs, and what people call it", "port", "label", "circuit", "board", "line"
 )
 PORT_STATE = _gauge("port_state", "1 for the state a port is in; other states have no sample", "port", "state")
-PORT_RELAY = _gauge("port_relay_closed", "1 if its relay was last read back closed", "port")
-PORT_POWER = _gauge("port_power_watts", "Power, as last measured", "port")
-PORT_CURRENT = _gauge("port_current_amperes", "Current, as last measured", "port")
+PORT_RELAY = _gauge("port_relay_closed", "1 if its relay is closed, as far as is known", "port")
+PORT_POWER = _gauge("port_power_watts", "Power now; no sample without a reading of now", "port")
+PORT_CURRENT = _gauge("port_current_amperes", "Current now; no sample without a reading of now", "port")
 PORT_VOLTAGE = _gauge(
     "port_voltage_volts", "Voltage, as last measured by its meter or the nearest one upstream", "port"
 )
@@ -126,7 +126,9 @@ CIRCUIT_MEASURED = _gauge(
 CIRCUIT_RATING = _gauge("circuit_rating_amperes", "Its breaker's rating", "circuit")
 CIRCUIT_WAITING = _gauge("circuit_waiting_ports", "Ports that wait for room on it", "circuit")
 CIRCUIT_LATCHES = _gauge("circuit_latches", "How many latches hold it open", "circuit")
-CIRCUIT_CONTACTOR = _gauge("circuit_contactor_closed", "1 if its contactor was last read back closed", "circuit")
+CIRCUIT_CONTACTOR = _gauge(
+    "circuit_contactor_closed", "1 if its contactor is closed, as far as is known", "circuit"
+)
 
 LINE_UP = _gauge("line_connected", "1 while a line's adapter, or its far end, is there", "line")
 LINE_TRANSACTIONS = _counter("line_transactions", "Modbus transactions", "line")
