@@ -25,7 +25,6 @@ from chargerd.contract import bodies
 from chargerd.contract.commands import Incoming, Refusal
 from chargerd.contract.ledger import (
     Batch,
-    Body,
     Json,
     LedgerEntry,
     Owner,
@@ -71,7 +70,6 @@ from chargerd.runtime.process.leaving import How, Leaving, Parts
 from chargerd.runtime.process.stopping import Stoppable
 from chargerd.runtime.process.supervisor import Supervisor
 from chargerd.runtime.reporting import starts
-from chargerd.runtime.reporting.announcer import Announcer
 from chargerd.runtime.reporting.clock_events import ClockWatch
 from chargerd.runtime.reporting.gateway import GatewayState
 from chargerd.runtime.reporting.health import HealthReporter, Watched
@@ -97,6 +95,8 @@ RECOLLECT = 500
 """How many of the newest rows are looked at for ones of this boot that have no time yet."""
 LAST_WORDS = Seconds(0.2)
 """For the log's thread, before the process ends without ceremony."""
+ANNOUNCED = "announced.json"
+"""In the state's folder: which messages a broker keeps for others than the backend."""
 UPKEEP = Upkeep(copies=3, ballast_bytes=ballast.BYTES, lenient=True)
 """What is done for the journal; without a disk the daemon watches all the same."""
 GAVE_UP = 70
@@ -511,15 +511,15 @@ class Daemon:
 
     def _announce(self, link: "MqttLink", mqtt: MqttSection) -> None:
         """Tell Home Assistant, or have what it was told withdrawn."""
-        wanted: Mapping[str, Body] = {}
-        if mqtt.home_assistant is not None:
-            from chargerd.runtime.reporting.home_assistant import announcements  # noqa: PLC0415 - only for these
+        if mqtt.home_assistant is None and not (self._state_dir / ANNOUNCED).exists():
+            return
+        from chargerd.runtime.reporting.announcer import Announcer  # noqa: PLC0415 - few have it, or have had it
+        from chargerd.runtime.reporting.home_assistant import announcements  # noqa: PLC0415 - the same
 
-            wanted = announcements(self._site, mqtt, mqtt.home_assistant)
-        announcer = Announcer(self._state_dir, wanted)
-        messages = announcer.messages()
-        if messages:
-            link.announce(messages, announcer.withdrawn)
+        section = mqtt.home_assistant
+        wanted = {} if section is None else announcements(self._site, mqtt, section)
+        announcer = Announcer(self._state_dir / ANNOUNCED, wanted)
+        link.announce(announcer.messages(), announcer.withdrawn)
 
     def _make_exporter(self) -> "Exporter | None":
         config = self._site.metrics

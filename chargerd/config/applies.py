@@ -37,8 +37,9 @@ def _of(plan: type, how: Applies) -> dict[str, Applies]:
 
 SECTIONS: Final[Mapping[str, Mapping[str, Applies]]] = {
     "gateway": _all("id name timezone"),
-    "mqtt": _all("host port prefix username password_file tls reading_interval_s"),
+    "mqtt": _all("host port prefix username password_file tls reading_interval_s home_assistant"),
     "mqtt.tls": _all("ca certificate key"),
+    "mqtt.home_assistant": _all("prefix"),
     "metrics": _all("address port"),
     "buses": _all("serial tcp rtu_over_tcp baudrate parity stopbits echo timeout_ms turnaround_ms pre_silence_ms"),
     "boards": _all("bus address profile lease timeout_ms turnaround_ms pre_silence_ms"),

@@ -118,14 +118,19 @@ def _add(found: list[Difference], row: Difference) -> None:
 # What a configuration says
 
 
+WITHIN_MQTT = ("tls", "home_assistant")
+"""Sections of their own within that of the broker."""
+
+
 def things(checked: Checked) -> Iterator[tuple[Thing, _Object]]:
     """Yield everything that is said, each thing with its keys."""
     document, site = checked.document, checked.site
     yield from _sections(document.gateway, "gateway")
     if document.mqtt is not None:
-        yield ("mqtt", ""), _keys(document.mqtt, ("mqtt",), without="tls")
-        if document.mqtt.tls is not None:
-            yield from _sections(document.mqtt.tls, "mqtt", "tls")
+        yield ("mqtt", ""), _keys(document.mqtt, ("mqtt",), without=WITHIN_MQTT)
+        for name in WITHIN_MQTT:
+            inner = getattr(document.mqtt, name)
+            yield from () if inner is None else _sections(inner, "mqtt", name)
     if document.metrics is not None:
         yield from _sections(document.metrics, "metrics")
     for section in ("buses", "circuits", "inputs"):
@@ -155,9 +160,9 @@ def _sections(section: BaseModel, *place: str) -> Iterator[tuple[Thing, _Object]
     yield (".".join(place), ""), _keys(section, place)
 
 
-def _keys(section: BaseModel, place: Path, without: str = "") -> dict[str, _Said]:
+def _keys(section: BaseModel, place: Path, without: tuple[str, ...] = ()) -> dict[str, _Said]:
     values = section.model_dump(mode="json")
-    said = {key: _Said(value, (*place, key)) for key, value in values.items() if key != without}
+    said = {key: _Said(value, (*place, key)) for key, value in values.items() if key not in without}
     return {"": _Said(THERE, place), **said}
 
 

@@ -30,11 +30,12 @@ from chargerd.core.session import Clearing, Latch
 from chargerd.core.stance import Known, Stance
 from chargerd.core.units import Amps, Celsius, Instant, PortId, Volts, WattHours, Watts
 from chargerd.core.view import PortState
-from chargerd.runtime.reporting.announcer import FILE, Announcer
+from chargerd.runtime.reporting.announcer import Announcer
 from chargerd.runtime.reporting.home_assistant import announcements
 from tests.logs import capture_logs
 from tests.runtime.technician import at_rest
 
+FILE = "announced.json"
 QUARTER = Path(__file__).parents[2] / "config" / "quarter.yaml"
 SITE = """
 gateway: {id: shed.1, name: Shed}
@@ -218,29 +219,29 @@ def test_values_are_those_of_the_state(messages: dict[str, dict[str, Any]]) -> N
 
 
 def test_what_is_wanted_no_more_is_withdrawn_until_the_broker_has_taken_that(tmp_path: Path) -> None:
-    first = Announcer(tmp_path, {"ha/a": {"n": 1}, "ha/b": {"n": 2}})
+    first = Announcer(tmp_path / FILE, {"ha/a": {"n": 1}, "ha/b": {"n": 2}})
     assert first.messages() == {"ha/a": {"n": 1}, "ha/b": {"n": 2}}
-    assert Announcer(tmp_path, {"ha/b": {"n": 3}}).messages() == {"ha/b": {"n": 3}, "ha/a": None}
-    again = Announcer(tmp_path, {"ha/b": {"n": 3}})
+    assert Announcer(tmp_path / FILE, {"ha/b": {"n": 3}}).messages() == {"ha/b": {"n": 3}, "ha/a": None}
+    again = Announcer(tmp_path / FILE, {"ha/b": {"n": 3}})
     assert again.messages() == {"ha/b": {"n": 3}, "ha/a": None}, "nobody has taken it"
     again.withdrawn()
-    assert Announcer(tmp_path, {"ha/b": {"n": 3}}).messages() == {"ha/b": {"n": 3}}
-    off = Announcer(tmp_path, {})
+    assert Announcer(tmp_path / FILE, {"ha/b": {"n": 3}}).messages() == {"ha/b": {"n": 3}}
+    off = Announcer(tmp_path / FILE, {})
     assert off.messages() == {"ha/b": None}
     off.withdrawn()
     assert not (tmp_path / FILE).exists()
-    assert Announcer(tmp_path, {}).messages() == {}
+    assert Announcer(tmp_path / FILE, {}).messages() == {}
 
 
 @pytest.mark.parametrize("found", ["", "{", "7", "[1]"])
 def test_a_list_that_cannot_be_read_hinders_nobody(tmp_path: Path, found: str) -> None:
     (tmp_path / FILE).write_text(found, encoding="utf-8")
     with capture_logs():
-        assert Announcer(tmp_path, {"ha/a": {}}).messages() == {"ha/a": {}}
+        assert Announcer(tmp_path / FILE, {"ha/a": {}}).messages() == {"ha/a": {}}
     assert json.loads((tmp_path / FILE).read_text(encoding="utf-8")) == ["ha/a"]
 
 
 def test_a_disk_that_takes_nothing_hinders_nobody(tmp_path: Path) -> None:
     with capture_logs() as lines:
-        assert Announcer(tmp_path / "gone", {"ha/a": {}}).messages() == {"ha/a": {}}
+        assert Announcer(tmp_path / "gone" / FILE, {"ha/a": {}}).messages() == {"ha/a": {}}
     assert [line["event"] for line in lines] == ["announcements_not_kept"]

@@ -11,14 +11,12 @@ from pathlib import Path
 from chargerd import log
 from chargerd.contract.ledger import Body
 
-FILE = "announced.json"
-
 
 class Announcer:
-    """The announcements of this gateway; `folder` is where it keeps which there are."""
+    """The announcements of this gateway; `path` is where it keeps which there are."""
 
-    def __init__(self, folder: Path, wanted: Mapping[str, Body]) -> None:
-        self._path = folder / FILE
+    def __init__(self, path: Path, wanted: Mapping[str, Body]) -> None:
+        self._path = path
         self._wanted = wanted
 
     def messages(self) -> dict[str, Body | None]:
