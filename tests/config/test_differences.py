@@ -59,14 +59,20 @@ def test_a_change_is_told_with_its_name_and_its_place(old: str, new: str, rows: 
 
 def test_nothing_that_can_be_written_is_overlooked() -> None:
     """A section that is new is compared, too; `limits` and the like are, port by port."""
-    whole = BASE + "metrics: {}\nqueue: {}\nresume: {}\n" + INPUT
+    whole = changed("mqtt:\n", "mqtt:\n  home_assistant: {}\n") + "metrics: {}\nqueue: {}\nresume: {}\n" + INPUT
     said = {(section, key) for (section, _), keys in things(checked(whole)) for key in keys if key}
     ported = ("limits", "protection", "charge_end")
     wanted = {
         ("ports", f"{section}.{key}") if section in ported else (section, key)
         for section, keys in SECTIONS.items()
         for key in keys
-    } - {("tariff_tiers_w", ""), ("mqtt", "tls"), ("ports", "id"), *(("ports", name) for name in ported)}
+    } - {
+        ("tariff_tiers_w", ""),
+        ("mqtt", "tls"),
+        ("mqtt", "home_assistant"),
+        ("ports", "id"),
+        *(("ports", name) for name in ported),
+    }
     assert said == wanted
 
 
