@@ -4,6 +4,7 @@ import math
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from chargerd.config.profiles.models import RelaySection, Setting, Timing
 from chargerd.config.profiles.register_map import Block, MeterSection, Number, Quantity, Register
@@ -43,8 +44,7 @@ class Implausible(ValueError):  # noqa: N818 - named for what it says
     """A value cannot be true: not a number, a sentinel, or outside what the board can measure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Values:
+class Values(NamedTuple):
     """What one transaction with a meter gave; what it did not read is `None`."""
 
     current: Amps | None = None
@@ -225,9 +225,13 @@ class MeterBoard:
         first = (section.address_of(register, channel) - begins) * size
         sign = register.sign
         direction = 0 if sign is None else (sign.address - begins) * size
+        last = first + section.takes(register) * size
+        unlikely = MINUS_ZERO if register.type is Number.F32 else register.type.all_ones
         return _Place(
             register=register,
-            span=slice(first, first + section.takes(register) * size),
+            span=slice(first, last),
+            plain=not register.little and last - first == _WORD * register.type.registers,
+            doubts=frozenset({*register.invalid, unlikely}),
             direction=slice(direction, direction + size),
             mask=0 if sign is None else sign.mask_of(channel),
         )
@@ -239,19 +243,25 @@ class _Place:
 
     register: Register
     span: slice
+    plain: bool
+    """Whether its bytes are the number's, in their order."""
+    doubts: frozenset[int]
+    """Raw numbers that mean that the value is not known, whatever else the answer holds or without that."""
     direction: slice
     mask: int
     """Negative if any of these bits is set in `direction`."""
 
     def raw(self, data: bytes) -> bytes:
-        return raw_of(self.register, data[self.span])
+        return data[self.span] if self.plain else raw_of(self.register, data[self.span])
 
     def value(self, data: bytes, beside: Iterable["_Place"]) -> float:
         """Return the quantity, with its sign. Raises `Implausible`. `beside`: everything this answer holds."""
-        raw = self.raw(data)
-        value = scaled(
-            self.register, raw, live=_doubtful(self.register, raw) and any(it.lives(data) for it in beside)
-        )
+        raw, register = self.raw(data), self.register
+        number = _number(register, raw)
+        if int.from_bytes(raw, "big") in self.doubts or not math.isfinite(number):
+            value = scaled(register, raw, live=_doubtful(register, raw) and any(it.lives(data) for it in beside))
+        else:
+            value = number * register.scale + 0.0
         negative = self.mask and int.from_bytes(data[self.direction], "big") & self.mask
         return -value if negative else value
 

@@ -285,11 +285,11 @@ class Bus:
     def turn(self) -> bool:
         """Do one thing: connect, or one transaction. Returns whether there was anything to do."""
         try:
-            if self._exchange.hung():
+            if self._connection.doubtful and self._exchange.hung():
                 self._connection.renew()
-            if not self.connected and not self._reconnect():
+            if self._connection.wire is None and not self._reconnect():
                 return self._tell_unheard()
-            return self._tell_unheard() or self._one_job()
+            return (bool(self._unheard) and self._tell_unheard()) or self._one_job()
         except LineGone as error:
             self._lose_line(error)
             return True
@@ -367,8 +367,10 @@ class Bus:
 
         Once for each line: it would be taken for the board's answer otherwise, and the next frame sent into that.
         """
+        if not isinstance(job, Open | Renew) or self._connection.probed:
+            return job
         wire = self._connection.wire
-        if not isinstance(job, Open | Renew) or wire is None or wire.echo is not None or self._connection.probed:
+        if wire is None or wire.echo is not None:
             return job
         self._connection.probed = True
         return ReadBack(board=job.board)

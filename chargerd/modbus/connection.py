@@ -93,6 +93,11 @@ class Connection:
         if self._unheard_since is None:
             self._unheard_since = since
 
+    @property
+    def doubtful(self) -> bool:
+        """Say whether something has not been answered since anything was heard."""
+        return self._unheard_since is not None
+
     def hangs(self, boards: int) -> bool:
         """Say whether nothing has been heard over a network with so many boards for so long that it may hang."""
         if self.wire is None or self.wire.discard is None or self._unheard_since is None:

@@ -112,20 +112,32 @@ class Exchange:
         if isinstance(result, Failed) and result.late:
             return result
         counters.busy += result.at - result.sent_at
-        self._count_silence(board.id, result)
-        now = self._clock.now()
+        self._asked.add(board.id)
         if counters.tainted > tainted:
-            self._stranger(board.id, now)
-        if self._count(health, result, counters.foreign_bytes - foreign):
+            self._stranger(board.id, self._clock.now())
+        if health.foreign(counters.foreign_bytes - foreign):
             log.warning("foreign_answers", bus=self._bus, board=board.id)
-            self._tell(ForeignHeard(board=board.id, at=now))
-        self._note_connection(board.id, result)
-        if _alive(result):
-            self._spoke(board, now)
+            self._tell(ForeignHeard(board=board.id, at=self._clock.now()))
+        if isinstance(result, Answered):
+            self._silences[board.id].answered()
+            self._connection.heard()
+            with self._lock:
+                health.answered(result.took, result.at)
+            self._spoke(board)
         else:
-            assert isinstance(result, Failed)
-            self._was_silent(board, result.kind, now, health.shortened(timeout))
+            self._failed(board, result, health, timeout)
         return result
+
+    def _failed(self, board: BoardOnBus, result: Failed, health: BoardHealth, timeout: Seconds) -> None:
+        """Keep that nothing came of a transaction; also one that refuses has answered."""
+        self._count_silence(board.id, result)
+        self._note_connection(board.id, result)
+        with self._lock:
+            health.failed(result.kind, result.at)
+        if _alive(result):
+            self._spoke(board)
+        else:
+            self._was_silent(board, result.kind, self._clock.now(), health.shortened(timeout))
 
     def _trace(self, board: BoardId, request: Request, result: Answered | Failed, *, urgent: bool) -> None:
         wire = self._connection.wire
@@ -144,16 +156,16 @@ class Exchange:
             )
         )
 
-    def _spoke(self, board: BoardOnBus, now: Instant) -> None:
+    def _spoke(self, board: BoardOnBus) -> None:
         """A board is there; tell if it was lost before."""
         with self._lock:
             back = self._schedule.back_offs.answered(board.id)
             if back:
-                self._is_back(board, now)
+                self._is_back(board, self._clock.now())
         if back:
             if board.id in self._preparing:
                 self._preparing[board.id].begin()
-            self._tell(BoardBack(board=board.id, at=now))
+            self._tell(BoardBack(board=board.id, at=self._clock.now()))
 
     def _was_silent(self, board: BoardOnBus, kind: FaultKind, now: Instant, shortened: Seconds) -> None:
         """A board has not answered, and was waited for less long than usual by so much; tell if it is lost."""
@@ -178,13 +190,12 @@ class Exchange:
         log.tell(Level.WARNING if first else Level.DEBUG, "strangers_answer", bus=self._bus, board=board)
         self._tell(ForeignHeard(board=board, at=now, tainted=True))
 
-    def _note_connection(self, board: BoardId, result: Answered | Failed) -> None:
-        """Note what a transaction shows of the connection.
+    def _note_connection(self, board: BoardId, result: Failed) -> None:
+        """Note what a failure shows of the connection.
 
         What gives an exception is there, be it a gateway that speaks of a board behind it.
         """
-        self._asked.add(board)
-        if isinstance(result, Answered) or result.code is not None:
+        if result.code is not None:
             self._connection.heard()
         else:
             self._connection.unheard(board, result.sent_at)
@@ -193,26 +204,19 @@ class Exchange:
         """Say whether a fresh connection may help: nobody has been heard for a while, whoever was asked."""
         return self._connection.hangs(len(self._asked))
 
-    def _count_silence(self, board: BoardId, result: Answered | Failed) -> None:
+    def _count_silence(self, board: BoardId, result: Failed) -> None:
         """Learn what silence the board wants. What was corrupt was not unheard; what was not sent says nothing."""
-        if isinstance(result, Answered) or result.kind is FaultKind.EXCEPTION:
+        if result.kind is FaultKind.EXCEPTION:
             self._silences[board].answered()
         elif result.sent and result.kind is FaultKind.TIMEOUT:
             self._silences[board].missed()
 
-    def _count(self, health: BoardHealth, result: Answered | Failed, foreign: int) -> bool:
-        with self._lock:
-            strangers = health.foreign(foreign)
-            if isinstance(result, Answered):
-                health.answered(result.took, result.at)
-            else:
-                health.failed(result.kind, result.at)
-        return strangers
-
     def true(self, board: BoardId) -> None:
         """Count that what a board has measured can be true."""
-        with self._lock:
-            self._health[board].deceived(untrue=False)
+        health = self._health[board]
+        if health.untrue:
+            with self._lock:
+                health.deceived(untrue=False)
 
     def untrue(self, board: BoardId, why: str, **whose: str) -> None:
         """Count a sound frame that cannot be true; the log has each board's first, the rest is a figure."""

@@ -7,9 +7,10 @@ first, and its import would take longer than that.
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 READS_OF_BITS = frozenset({1, 2})
 """Functions that read bits; the others read registers."""
@@ -25,6 +26,8 @@ EXCEPTIONS: Mapping[int, str] = {
 """What a unit says by refusing (MODBUS Application Protocol V1.1b3, 7)."""
 WRITE_COIL, WRITE_REGISTER, WRITE_REGISTERS = 5, 6, 16
 _CRC = 2
+_REFUSAL = 5
+"""Bytes of an exception on a serial line: unit, function, code, CRC."""
 _EXCEPTION = 0x80
 _BITS_IN_A_BYTE = 8
 _POLYNOMIAL = 0xA001
@@ -61,19 +64,27 @@ class Request:
     echo: bytes | None = None
     rtu: bytes = field(init=False, repr=False, compare=False)
     """The frame as it goes over a serial line, with address and CRC."""
+    function: int = field(init=False, repr=False, compare=False)
+    rtu_reply_size: int = field(init=False, repr=False, compare=False)
+    """How many bytes the expected answer takes on a serial line."""
+    answer_head: bytes = field(init=False, repr=False, compare=False)
+    """How the answer begins there: a read's with its length, a write's is known up to its CRC."""
+    refusal_head: bytes = field(init=False, repr=False, compare=False)
+    """How an exception begins there."""
 
     def __post_init__(self) -> None:
-        frame = bytes([self.unit]) + self.pdu
-        object.__setattr__(self, "rtu", frame + crc(frame))
-
-    @property
-    def function(self) -> int:
-        return self.pdu[0]
-
-    @property
-    def rtu_reply_size(self) -> int:
-        """How many bytes the expected answer takes on a serial line."""
-        return 1 + self.reply_size + _CRC
+        """Reckon once what each answer is compared with: requests for the same thing are asked again and again."""
+        unit, function = bytes([self.unit]), self.pdu[0]
+        answer = bytes([function, self.reply_size - 2]) if self.echo is None else self.echo
+        frame = unit + self.pdu
+        for name, value in (
+            ("rtu", frame + crc(frame)),
+            ("function", function),
+            ("rtu_reply_size", 1 + self.reply_size + _CRC),
+            ("answer_head", unit + answer),
+            ("refusal_head", unit + bytes([function | _EXCEPTION])),
+        ):
+            object.__setattr__(self, name, value)
 
 
 def read_bits(unit: int, function: int, address: int, count: int) -> Request:
@@ -116,8 +127,7 @@ class MatchKind(StrEnum):
     EXCEPTION = "exception"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(NamedTuple):
     """An answer found: its PDU, and where its frame begins and ends in the buffer."""
 
     kind: MatchKind
@@ -140,22 +150,24 @@ def refuses(request: Request, pdu: bytes) -> bool:
 
 def find_rtu(request: Request, buffer: bytes) -> Match | None:
     """Search what a line delivered for the one frame that answers a request, whatever stands around it."""
-    sizes: tuple[tuple[MatchKind, int, Callable[[Request, bytes], bool]], ...] = (
-        (MatchKind.ANSWER, request.rtu_reply_size, fits),
-        (MatchKind.EXCEPTION, 5, refuses),
-    )
-    for start in range(len(buffer)):
-        if buffer[start] != request.unit:
-            continue
-        for kind, size, suits in sizes:
-            frame = buffer[start : start + size]
-            if len(frame) == size and suits(request, frame[1:-_CRC]) and _crc_holds(frame):
-                return Match(kind=kind, pdu=frame[1:-_CRC], start=start, end=start + size)
+    answer = _first(MatchKind.ANSWER, request.answer_head, request.rtu_reply_size, buffer)
+    if answer is not None and answer.start == 0:
+        return answer
+    refusal = _first(MatchKind.EXCEPTION, request.refusal_head, _REFUSAL, buffer)
+    if answer is None or refusal is None:
+        return answer or refusal
+    return min(answer, refusal, key=lambda match: match.start)
+
+
+def _first(kind: MatchKind, head: bytes, size: int, buffer: bytes) -> Match | None:
+    """Return the first sound frame of a size that begins like this."""
+    start = buffer.find(head)
+    while start >= 0:
+        end = start + size
+        if end <= len(buffer) and crc(buffer[start : end - _CRC]) == buffer[end - _CRC : end]:
+            return Match(kind, buffer[start + 1 : end - _CRC], start, end)
+        start = buffer.find(head, start + 1)
     return None
-
-
-def _crc_holds(frame: bytes) -> bool:
-    return crc(frame[:-_CRC]) == frame[-_CRC:]
 
 
 def bits_of(pdu: bytes) -> list[bool]:

@@ -118,7 +118,9 @@ class BoardHealth:
 
     def answered(self, took: Seconds, at: Instant) -> None:
         """Count an answer that began so long after the request."""
-        self._done(None)
+        self.transactions += 1
+        if self.noise or self.refused or self.silent:
+            self._share(None)
         first = self.answers == 0
         self.answers += 1
         self.latency[bisect_left(BUCKETS, took)] += 1
@@ -129,7 +131,8 @@ class BoardHealth:
 
     def failed(self, kind: FaultKind, at: Instant) -> None:
         """Count a transaction without an answer, or with a refusal."""
-        self._done(kind)
+        self.transactions += 1
+        self._share(kind)
         match kind:
             case FaultKind.EXCEPTION:
                 self.exceptions += 1
@@ -146,6 +149,8 @@ class BoardHealth:
 
     def foreign(self, count: int) -> bool:
         """Count bytes that were no part of this board's answer; say whether their share is news by now."""
+        if not count and not self.strange:
+            return False
         self.foreign_bytes += count
         self.strange += MEMORY * ((count > 0) - self.strange)
         told, least = self._strangers_told, NOISY if self._strangers_told else STRANGERS
@@ -157,8 +162,8 @@ class BoardHealth:
         self.implausible += untrue
         self.untrue += MEMORY * (untrue - self.untrue)
 
-    def _done(self, kind: FaultKind | None) -> None:
-        self.transactions += 1
+    def _share(self, kind: FaultKind | None) -> None:
+        """Move the shares of what went wrong towards the newest transaction; shares of nothing stay so."""
         self.noise += MEMORY * ((kind is FaultKind.CORRUPT) - self.noise)
         self.refused += MEMORY * ((kind is FaultKind.EXCEPTION) - self.refused)
         self.silent += MEMORY * ((kind is FaultKind.TIMEOUT) - self.silent)

@@ -38,18 +38,22 @@ class Reading:
     block: Block
     """The same object for all that is read with it: blocks are told apart by identity, which costs nothing."""
     refresh: Seconds = Seconds(0.0)
-    fast: bool = False
+    fast: bool = field(init=False, default=False)
     """Whether it is the current of a closed or starting port."""
-    starts: bool = False
-    """Whether a start waits for it, and for a power in a frame of its own: they take turns, beside its own one."""
-    beside: bool = False
-    """Whether it comes with its port's current anyway, as long as nobody asks for it."""
+    has_turns: bool = field(init=False, default=True)
+    """Whether it is one of the slower things, or has a turn among them beside its own."""
+    along: "tuple[Reading, ...]" = field(init=False, default=(), repr=False, compare=False)
+    """All readings of its port that its transaction serves, itself among them: the same block of the channel."""
+    tells_voltage: bool = field(init=False, default=False)
+    """Whether the voltage is among them."""
     asked_at: Instant | None = field(init=False, default=None)
     """When it was asked for, to be read once and soon."""
     begins: Instant = field(init=False, default=NEVER)
     """From when on it may be read; never, while it is not wanted."""
     by: Instant = field(init=False, default=NEVER)
     """By when it should be read; what was asked for is due when it was."""
+    _starts: bool = field(init=False, default=False)
+    _beside: bool = field(init=False, default=False)
     _every: Seconds | None = field(init=False, default=None)
     _last: Instant = field(init=False, default=LONG_AGO)
 
@@ -57,6 +61,16 @@ class Reading:
     def wanted(self) -> bool:
         """Whether it is to be read again and again."""
         return self._every is not None
+
+    def place(self, *, fast: bool, starts: bool, beside: bool) -> None:
+        """Say what it is at its port's pace.
+
+        `fast`: the current of a closed or starting port. `starts`: a start waits for it, and for a power in a frame
+        of its own: they take turns, beside its own one. `beside`: it comes with its port's current anyway, as long
+        as nobody asks for it.
+        """
+        self.fast, self._starts, self._beside = fast, starts, beside
+        self._reckon()
 
     def want(self, every: Seconds | None) -> None:
         """Read it so often from now on, but no more often than its values change; `None`: not at all."""
@@ -79,13 +93,15 @@ class Reading:
         self._reckon()
 
     def _reckon(self) -> None:
-        every = self._every or Seconds(0.0)
-        self.begins = after(self._last, Seconds(max(every, self.refresh / READS_A_REFRESH)))
-        self.by = after(self.begins, FAST_WITHIN)
+        self.has_turns = self._starts if self.fast else self.asked_at is not None or not self._beside
         if self.asked_at is not None:
             self.begins = self.by = self.asked_at
-        elif self._every is None:
-            self.begins = NEVER
+            return
+        every = self._every
+        least = self.refresh / READS_A_REFRESH
+        begins = self._last + (least if every is None else max(every, least))
+        self.begins = NEVER if every is None else Instant(begins)
+        self.by = Instant(begins + FAST_WITHIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,7 +211,7 @@ class SerialLine:
 
     def write(self, data: bytes) -> None:
         """Send all of `data`; the adapter takes it at once and sends it at its own speed."""
-        rest = memoryview(data)
+        rest = data
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]

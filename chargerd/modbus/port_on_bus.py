@@ -1,6 +1,5 @@
 """What is read of one port on a bus, and how often at its pace. Pure."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chargerd.config.budget.pacing import FAST_EVERY, IDLE_EVERY
@@ -27,9 +26,14 @@ class PortOnBus:
         power = {Pace.IDLE: IDLE_EVERY, Pace.ARMED: FAST_EVERY, Pace.CLOSED: self.power_every}
         current = None if pace is Pace.IDLE else self.readings.get(Kind.CURRENT)
         for kind, reading in self.readings.items():
-            reading.fast = reading is current
-            reading.starts = pace is Pace.ARMED and reading is current and not self._tells_power()
-            reading.beside = current is not None and reading is not current and reading.block is current.block
+            reading.along = tuple(one for one in self.readings.values() if one.block is reading.block)
+            reading.tells_voltage = any(one.kind is Kind.VOLTAGE for one in reading.along)
+            fast = reading is current
+            reading.place(
+                fast=fast,
+                starts=pace is Pace.ARMED and fast and not self._tells_power(),
+                beside=current is not None and not fast and reading.block is current.block,
+            )
             if kind is Kind.CURRENT:
                 reading.want(IDLE_EVERY if pace is Pace.IDLE else FAST_EVERY)
             elif kind is Kind.POWER:
@@ -41,12 +45,6 @@ class PortOnBus:
         """Read this once and soon, if its meter tells it."""
         if kind in self.readings:
             self.readings[kind].ask(now)
-
-    def read_with(self, job: Reading) -> Iterator[Reading]:
-        """Yield all of its readings that one transaction serves: the same block of the same channel."""
-        for reading in self.readings.values():
-            if reading.block is job.block:
-                yield reading
 
     def _tells_power(self) -> bool:
         """Say whether the current comes with the power, or there is none to be read."""

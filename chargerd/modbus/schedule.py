@@ -30,8 +30,10 @@ the same.
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from operator import attrgetter
+from typing import NamedTuple
 
 from chargerd.config.budget.pacing import (
     COILS_EVERY,
@@ -47,7 +49,7 @@ from chargerd.core.units import LONG_AGO, BoardId, Instant, PortId, Seconds, aft
 from chargerd.modbus.back_off import BackOffs
 from chargerd.modbus.identity import Identities
 from chargerd.modbus.jobs import NEVER, Identify, Job, Kind, Open, Poll, ReadBack, Reading, Renew
-from chargerd.modbus.lateness import Lateness
+from chargerd.modbus.lateness import LATE_AFTER, Lateness
 from chargerd.modbus.manual import Manual
 from chargerd.modbus.manual_queue import ManualQueue
 from chargerd.modbus.port_on_bus import PortOnBus
@@ -57,8 +59,7 @@ LATE_FOR_LONG = Seconds(1.0)
 """How long after its deadline a slower thing is let in after each fast reading: the line is overloaded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Due:
+class _Due(NamedTuple):
     """A slower thing whose time has come, and by when it is to be done."""
 
     by: Instant
@@ -177,6 +178,8 @@ class Schedule:
 
     def next(self, now: Instant) -> Job | None:
         """Return the most urgent job whose time has come, or `None`."""
+        if not (self._cuts or self._coils_asked or self._holds):
+            return self._next_in_turn(None, now)
         for cut in self._cuts.values():
             if self.back_offs.may(cut.board, now, cutting=True):
                 return cut
@@ -192,7 +195,7 @@ class Schedule:
         """Remove and return closings and renewals whose time has passed while their board was left alone."""
         if not self._holds:
             return ()
-        late = tuple(hold for hold in self._holds.values() if hold.command.not_after < now)
+        late = tuple([hold for hold in self._holds.values() if hold.command.not_after < now])
         for hold in late:
             del self._holds[hold.command.port]
         return late
@@ -204,7 +207,7 @@ class Schedule:
         for hold in self._holds.values():
             instants.append(min(self.back_offs.wait_for(hold.board, now), hold.command.not_after))
         for reading in self._readings:
-            if reading.begins < NEVER and not _comes_along(reading):
+            if reading.begins < NEVER and (reading.fast or reading.has_turns):
                 instants.append(max(reading.begins, self.back_offs.wait_for(reading.board, now)))
         for regular in self._regulars:
             instants.append(max(regular.eligible_at(), self.back_offs.wait_for(regular.board, now)))
@@ -220,11 +223,16 @@ class Schedule:
 
     def begin(self, job: Job, now: Instant) -> None:
         """Take a job off the queue: it is being done."""
-        self._check_openings(job, now)
+        if self._cuts or self._passed_over:
+            self._check_openings(job, now)
         self._note_lateness(job, now)
         self.back_offs.asked(job.board, now)
         self._count_turn(job, now)
         match job:
+            case Reading():
+                for reading in job.along:
+                    reading.done(now)
+                    self.manual.served(reading)
             case Open():
                 self._cuts.pop(job.port, None)
             case Renew():
@@ -234,17 +242,10 @@ class Schedule:
                 self._coils_last[job.board] = now
             case Poll():
                 job.last = now
-            case Reading():
-                self._begin_reading(job, now)
             case Identify():
                 self.identities.asked(job, now)
             case Manual():
                 self.manual.begun(job, now)
-
-    def _begin_reading(self, job: Reading, now: Instant) -> None:
-        for reading in self._ports[job.port].read_with(job):
-            reading.done(now)
-            self.manual.served(reading)
 
     def _check_openings(self, job: Job, now: Instant) -> None:
         """Raise `PassedOverError` if an opening that could go out has to wait for more than one other job (S2)."""
@@ -268,7 +269,7 @@ class Schedule:
         match job:
             case Reading():
                 self.back_offs.boards[job.board].unheard = job
-                for reading in self._ports[job.port].read_with(job):
+                for reading in job.along:
                     reading.renew()
                 self.voltages.choose()
             case Poll():
@@ -312,18 +313,20 @@ class Schedule:
         return renewal and not hurry
 
     def _next_in_turn(self, renewal: Renew | None, now: Instant) -> Job | None:
-        fast: Reading | None = None
+        # Nearly every fast reading is due nearly always: of these only the first is looked at any closer.
+        begun = [reading for reading in self._readings if reading.begins <= now]
+        fast = min([one for one in begun if one.fast], key=_by, default=None)
+        if fast is not None and not self._may_read(fast, now):
+            fast = min([one for one in begun if one.fast and self._may_read(one, now)], key=_by, default=None)
         due: list[_Due] = [] if renewal is None else self._renewals(now)
-        for reading in self._readings:
-            if reading.begins > now:
-                continue
-            if reading.fast and (fast is None or reading.by < fast.by) and self._may_read(reading, now):
-                fast = reading
-            if _has_turns(reading) and self._may_read(reading, now):
+        for reading in begun:
+            if reading.has_turns and self._may_read(reading, now):
                 due.append(self._slower(reading))
         due += self._of_boards(now)
-        due += self._to_identify(now, idle=fast is None and not due, alone=not due)
-        due += [_Due(by=by, job=job) for by, job in self.manual.ready(now)]
+        if self.identities.jobs:
+            due += self._to_identify(now, idle=fast is None and not due, alone=not due)
+        if self.manual:
+            due += [_Due(by, job) for by, job in self.manual.ready(now)]
         due.sort(key=lambda one: LONG_AGO if one.pressing and one.by <= now else one.by)
         if due and (fast is None or self._slower_goes(due, now)):
             self._out_of_turn = due[0].job
@@ -339,18 +342,13 @@ class Schedule:
         if self._fast_since < apart:
             return False
         # Done evenly from now on, each of them would just be in time.
-        spacing = min((one.by - EARLY - now) / place for place, one in enumerate(due, 1))
+        spacing = min([(one.by - EARLY - now) / place for place, one in enumerate(due, 1)])
         return first.starting or now >= after(self._slow_at, Seconds(spacing))
 
     def _may_read(self, reading: Reading, now: Instant) -> bool:
-        return self.back_offs.may(reading.board, now) and not self._may_confuse(reading, now)
-
-    def _may_confuse(self, reading: Reading, now: Instant) -> bool:
-        """Say whether a late answer to another question might be taken for this one's; that is asked first."""
         unheard = self.back_offs.boards[reading.board].unheard
-        if unheard is None or (unheard.channel, unheard.block) == (reading.channel, reading.block):
-            return False
-        return unheard.begins <= now
+        confuses = unheard is not None and _may_confuse(unheard, reading, now)
+        return not confuses and self.back_offs.may(reading.board, now)
 
     def _slower(self, reading: Reading) -> _Due:
         """Return a slower reading with its deadline; a starting port waits for its own, and every of them."""
@@ -365,15 +363,17 @@ class Schedule:
             if self.back_offs.may(hold.board, now)
         ]
 
-    def _of_boards(self, now: Instant) -> Iterator[_Due]:
-        """Yield what is due of the supply, and the relays of boards that are to be read back."""
+    def _of_boards(self, now: Instant) -> list[_Due]:
+        """Return what is due of the supply, and the relays of boards that are to be read back."""
+        due = []
         for regular in self._regulars:
             if regular.eligible_at() <= now and self.back_offs.may(regular.board, now):
                 by = after(regular.deadline(), Seconds(-EARLY))
-                yield _Due(by=by, job=regular, pressing=regular.name == "inputs")
+                due.append(_Due(by, regular, pressing=regular.name == "inputs"))
         for board, last in self._coils_last.items():
-            if after(last, COILS_EVERY) <= now and self._coils_wait_for(board, now) <= now:
-                yield _Due(by=after(last, Seconds(COILS_EVERY + FAST_WITHIN)), job=ReadBack(board=board))
+            if last + COILS_EVERY <= now and self._coils_wait_for(board, now) <= now:
+                due.append(_Due(after(last, Seconds(COILS_EVERY + FAST_WITHIN)), ReadBack(board=board)))
+        return due
 
     def _to_identify(self, now: Instant, *, idle: bool, alone: bool) -> list[_Due]:
         """Return the next board that is to be asked who it is, if it is time for that.
@@ -392,6 +392,8 @@ class Schedule:
 
     def _note_lateness(self, job: Job, now: Instant) -> None:
         """Count what is done late while its board has been answering: the line is short of time then."""
+        if isinstance(job, Reading) and now <= after(job.by, LATE_AFTER):
+            return
         due = self._due_of(job)
         if due is None or job.board is None or due[1] == LONG_AGO or self.back_offs.boards[job.board].misses:
             return
@@ -416,11 +418,10 @@ class Schedule:
         return max(self.back_offs.wait_for(board, now), self._settled_at.get(board, now))
 
 
-def _has_turns(reading: Reading) -> bool:
-    """Say whether it is one of the slower things, or has a turn among them beside its own."""
-    return reading.starts if reading.fast else not _comes_along(reading)
+_by: Callable[[Reading], Instant] = attrgetter("by")
 
 
-def _comes_along(reading: Reading) -> bool:
-    """Say whether a reading of a closed or starting port comes with its current anyway."""
-    return reading.beside and reading.asked_at is None
+def _may_confuse(unheard: Reading, reading: Reading, now: Instant) -> bool:
+    """Say whether a late answer to another question might be taken for this one's; that is asked first."""
+    other = (unheard.channel, unheard.block) != (reading.channel, reading.block)
+    return other and unheard.begins <= now

@@ -47,6 +47,9 @@ class Silence:
 
     def answered(self) -> None:
         """Take in that the request was answered."""
+        if not self._used and not self._missed[0]:  # As a rule: it has never wanted anything.
+            self._heard[0] += 1
+            return
         self._count(missed=False)
         self._answers += self._used > 0
         self._step = self._helps()

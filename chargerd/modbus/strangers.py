@@ -92,6 +92,8 @@ class Strangers:
 
     def mistakable(self, request: Request, now: Instant) -> bool:
         """Say whether a late answer to what was asked by hand would look like the answer to this."""
+        if not self._by_hand:
+            return False
         while self._by_hand and self._by_hand[0][0] < now:
             self._by_hand.popleft()
         mine = (request.unit, request.function, request.reply_size)

@@ -16,7 +16,7 @@ Where strangers' answers come over the line, none of that moment counts; see `ch
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chargerd.config.budget.pacing import DRAIN, FAST_BAUD, SHORTEST_SILENCE, SILENCE
 from chargerd.core.clock import Clock
@@ -39,8 +39,7 @@ NOTICED = Seconds(0.0005)
 NEVER = Instant(float("inf"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(NamedTuple):
     """The answer came: its PDU, when the request began, and when the last byte of the answer was here."""
 
     pdu: bytes
@@ -166,7 +165,9 @@ class RtuWire:
         self.stray = self.taken = b""
         self._tune = tune
         self.heard: bool | None = None
-        self._echo = echo
+        self.echo = echo
+        """Whether a write is first answered by the adapter itself."""
+        self._told_of_echo = echo is not None
         self._line = line
         self._clock = clock
         self._own = (baudrate, character_bits)
@@ -177,13 +178,8 @@ class RtuWire:
         self.counters = counters
 
     def _pace(self, baudrate: int, bits: int) -> None:
-        self._character = bits / baudrate
+        self._character = Seconds(bits / baudrate)
         self._silence = Seconds(max(SILENCE * self._character, SHORTEST_SILENCE if baudrate > FAST_BAUD else 0.0))
-
-    @property
-    def echo(self) -> bool | None:
-        """Whether a write is first answered by the adapter itself."""
-        return self.heard if self._echo is None else self._echo
 
     @property
     def busy_with_silence(self) -> Seconds:
@@ -210,7 +206,7 @@ class RtuWire:
     ) -> Answered | Failed:
         """Ask and wait for the answer."""
         self.taken = b""
-        silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=urgent)
+        silent = self._fall_silent(max(self._silence, silence), urgent=urgent)
         self.stray, self.taken = self.taken, b""
         frame = request.rtu
         sent_at = self._clock.now()
@@ -230,7 +226,7 @@ class RtuWire:
     def hear_out(self, request: Request, window: Seconds, *, silence: Seconds = Seconds(0.0)) -> Heard:
         """Ask, and take all that comes: an answer, a second one behind it, or what is none."""
         self.taken = b""
-        silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=False)
+        silent = self._fall_silent(max(self._silence, silence), urgent=False)
         self.stray, self.taken = self.taken, b""
         sent_at = self._clock.now()
         if not silent:
@@ -290,13 +286,19 @@ class RtuWire:
 
     def _fall_silent(self, wanted: Seconds, *, urgent: bool) -> bool:
         """Wait until nothing has been on the line for `wanted`; say whether that has come to be."""
+        now, silent_at = self._clock.now(), self._silent_at(wanted, urgent=urgent)
+        # Once at least, be it for no time: what has come since the last transaction shows at once.
+        if not self._line.wait(Seconds(max(0.0, silent_at - now))) and self._clock.now() >= silent_at:
+            return True
+        return self._wait_for_silence(wanted, after(max(now, silent_at), BABBLE), urgent=urgent)
+
+    def _wait_for_silence(self, wanted: Seconds, patience: Instant, *, urgent: bool) -> bool:
+        """Wait on a line on which somebody speaks, until it is silent or nobody has patience any more."""
         stray = b""
-        patience = after(max(self._clock.now(), self._silent_at(wanted, urgent=urgent)), BABBLE)
         while True:
             now, silent_at = self._clock.now(), self._silent_at(wanted, urgent=urgent)
             if patience < now < silent_at:
                 return False
-            # Once at least, be it for no time: what has come since the last transaction shows at once.
             if self._line.wait(Seconds(max(0.0, between(now, silent_at)))):
                 stray += self._take()
                 self._quiet_from = max(self._quiet_from, self._clock.now())
@@ -318,40 +320,57 @@ class RtuWire:
     def _listen(
         self, request: Request, timeout: Seconds, sent_at: Instant, sent_until: Instant
     ) -> Answered | Failed:
-        reply = Seconds(request.rtu_reply_size * self._character)
-        deadline = after(sent_until, Seconds(timeout + reply))
-        buffer = b""
-        self._sleep_until(after(sent_until, reply))
-        woke = self._clock.now()
-        while True:
-            left = between(self._clock.now(), deadline)
-            if left <= 0:
-                return self._silent(request, buffer, sent_at)
-            if not self._line.wait(left):
+        """Wait for the answer; woken by its first character, and for the rest when that must be there."""
+        size = request.rtu_reply_size
+        reply = Seconds(size * self._character)
+        soonest, deadline = after(sent_until, reply), after(sent_until, Seconds(timeout + reply))
+        if self.echo is not False:
+            self._sleep_until(soonest)  # What it hears of itself would only wake it.
+        buffer, more = b"", False
+        awake: Instant | None = None
+        """When it was seen that the answer has not come sooner than it can."""
+        while (now := self._clock.now()) < deadline:
+            if awake is None and now >= soonest:
+                awake = now
+            if not self._comes(between(now, soonest if awake is None else deadline), surely=more):
+                more = False
                 continue
-            data = self._take()
             now = self._clock.now()
             if not buffer:
                 deadline = max(deadline, after(now, Seconds(reply + SLACK)))
-            buffer += data
+            buffer = self.taken
             self._quiet_from = max(self._quiet_from, now)
             answer = self._after_echo(request, buffer)
             match = find_rtu(request, answer)
             if match is not None:
                 self._learn(request, buffer)
-                if self._is_tainted(request, match, answer, self._pace_of(match, sent_until, woke)):
+                pace = self._pace_of(match, sent_until, awake, now)
+                if self._is_tainted(request, match, answer, pace, now):
                     return self._not_believed(sent_at)
                 return self._found(match, answer, sent_at, sent_until, now)
-            # The rest comes character by character: to wake for each costs more than all else of a reading.
-            missing = request.rtu_reply_size - len(answer)
-            self._sleep_until(after(now, Seconds((missing - 1) * self._character)))
+            missing = size - len(answer)
+            whole = after(now, Seconds((missing - 1) * self._character))
+            if awake is None and whole >= after(soonest, self._character):
+                awake = max(now, soonest)
+            # The first character has come just now. Of several nobody knows when the last one did.
+            first = awake is not None and len(answer) == 1
+            more = self._sleep_until(after(whole, self._character) if first else whole)
+        return self._silent(request, buffer, sent_at)
 
-    def _pace_of(self, match: Match, sent_until: Instant, woke: Instant) -> Pace:
+    def _comes(self, within: Seconds, *, surely: bool) -> bool:
+        """Take what has come, or what comes within so long; say if anything has. Not waited for if it surely has."""
+        if surely and (data := self._line.read()):
+            self.taken += data
+            return True
+        return self._line.wait(within) and bool(self._take())
+
+    def _pace_of(self, match: Match, sent_until: Instant, awake: Instant | None, now: Instant) -> Pace:
         """Return when an answer came, as far as it can be told: whoever wakes up late finds everything there."""
-        now = self._clock.now()
         if now < after(sent_until, Seconds((match.end - match.start + 1) * self._character)):
             return Pace.SOONER
-        return Pace.IN_TIME if between(woke, now) > max(self._character, NOTICED) else Pace.UNKNOWN
+        if awake is None or between(awake, now) <= max(self._character, NOTICED):
+            return Pace.UNKNOWN
+        return Pace.IN_TIME
 
     def _after_echo(self, request: Request, buffer: bytes) -> bytes:
         """Return what has come after our own request. On an adapter that hears itself it has to be there first."""
@@ -366,39 +385,47 @@ class RtuWire:
         """Note whether a read has got its own request back; of a write nobody can tell."""
         if request.echo is None:
             self.heard = request.rtu in buffer
+            self.echo = self.echo if self._told_of_echo else self.heard
 
-    def _sleep_until(self, instant: Instant) -> None:
-        """Sleep over the part in which the answer cannot be complete yet, rather than wake at every byte."""
+    def _sleep_until(self, instant: Instant) -> bool:
+        """Sleep over the part in which the answer cannot be complete yet, rather than wake at every byte.
+
+        Say whether there was any.
+        """
         left = between(self._clock.now(), instant)
-        if left > 0:
-            self._clock.sleep(left)
+        if left <= 0:
+            return False
+        self._clock.sleep(left)
+        return True
 
-    def _is_tainted(self, request: Request, match: Match, answer: bytes, pace: Pace) -> bool:
+    def _is_tainted(self, request: Request, match: Match, answer: bytes, pace: Pace, now: Instant) -> bool:
         """Say whether an answer may be another's. A write's may: its effect is read back anyhow."""
-        now = self._clock.now()
         if pace is Pace.SOONER and self._strangers.is_late(answer[match.start : match.end], now):
             return True
         sooner = self._strangers.tainted_by(pace, now)
-        doubtful = sooner or (request.echo is None and self._strangers.doubtful(pace))
-        if request.echo is None and self._is_answered_twice(request, answer[match.end :]):
+        if request.echo is not None:
+            self.counters.tainted += sooner
+            return sooner
+        doubtful = sooner or self._strangers.doubtful(pace)
+        if self._is_answered_twice(request, answer[match.end :], now):
             return True
-        second = request.echo is None and self._others_in(request, match, answer, wait=doubtful)
+        second = self._others_in(request, match, answer, wait=doubtful or self._strangers.wary(now))
         self.counters.tainted += sooner or second
         return doubtful or second
 
     def _others_in(self, request: Request, match: Match, answer: bytes, *, wait: bool) -> bool:
         """Say whether there is a stranger's frame beside an answer; waited for where there is reason to."""
         before, behind = answer[: match.start], answer[match.end :]
-        if wait or self._strangers.wary(self._clock.now()):
+        if wait:
             behind += self._wait_out(request)
         if not before and not behind:
             return False
         now = self._clock.now()
         return self._strangers.in_(before, now) | self._strangers.in_(behind, now)
 
-    def _is_answered_twice(self, request: Request, behind: bytes) -> bool:
+    def _is_answered_twice(self, request: Request, behind: bytes, now: Instant) -> bool:
         """Say whether a second answer follows, where one may come to what was asked by hand: which is which?"""
-        if not self._strangers.mistakable(request, self._clock.now()):
+        if not self._strangers.mistakable(request, now):
             return False
         return find_rtu(request, behind + self._wait_out(request)) is not None
 

@@ -22,7 +22,7 @@ from chargerd.core.events import (
 from chargerd.core.faults import FaultKind
 from chargerd.core.plan import LeaseScope
 from chargerd.core.units import LONG_AGO, BoardId, CircuitId, Instant, PortId, Seconds, Volts, after, between
-from chargerd.modbus.board import BoardOnBus, Implausible, Values, Wiring
+from chargerd.modbus.board import BoardOnBus, Implausible, Wiring
 from chargerd.modbus.connection import Connection
 from chargerd.modbus.exchange import Exchange
 from chargerd.modbus.feeder import Supply
@@ -74,6 +74,8 @@ class Worker:
     def do(self, job: OwnJob) -> None:
         """Do a job and tell what came of it. Raises `LineGone`."""
         match job:
+            case Reading():
+                self._read(job)
             case Open():
                 self._cut(job)
             case Renew():
@@ -82,8 +84,6 @@ class Worker:
                 self._read_back(job)
             case Poll():
                 self._read_supply(job)
-            case Reading():
-                self._read(job)
             case Identify():
                 self._identify(job)
 
@@ -243,15 +243,19 @@ class Worker:
             return
         self._exchange.true(job.board)
         self._note_voltage(job, values.voltage)
-        self._tell(_reading(job.port, result.at, values))
-        if values.untrue:
-            self._exchange.untrue(job.board, "; ".join(values.untrue), port=job.port)
-            self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked and values.energy is None)
+        current, power, voltage, energy, untrue = values
+        self._tell(
+            MeterReading(port=job.port, at=result.at, current=current, power=power, voltage=voltage, energy=energy)
+        )
+        if untrue:
+            self._exchange.untrue(job.board, "; ".join(untrue), port=job.port)
+            self._fault(job, FaultKind.IMPLAUSIBLE, result.at, again=asked and energy is None)
 
     def _note_voltage(self, job: Reading, volts: Volts | None) -> None:
         """Let another meter tell the voltage if this one was asked for it and has not."""
-        with self._lock:
-            self._schedule.voltages.told(job, voltage=volts is not None)
+        if job.tells_voltage:
+            with self._lock:
+                self._schedule.voltages.told(job, voltage=volts is not None)
 
     def _read_supply(self, job: Poll) -> None:
         result = self._exchange.ask(self._boards[job.board], self._supply.request(job))
@@ -343,17 +347,6 @@ class Worker:
         place = self._wiring[port].relay
         assert place is not None
         return self._boards[place[0]], place[1]
-
-
-def _reading(port: PortId, at: Instant, values: Values) -> MeterReading:
-    return MeterReading(
-        port=port,
-        at=at,
-        current=values.current,
-        power=values.power,
-        voltage=values.voltage,
-        energy=values.energy,
-    )
 
 
 def _action(command: CloseRelay | RenewLease) -> RelayAction:

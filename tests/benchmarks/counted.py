@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Self
 
 from chargerd import log
 from tests.benchmarks.hand_turned import HandDaemon
@@ -53,7 +53,7 @@ class Counting:
         self._mine: dict[CodeType, bool | None] = {}
         self._ran: set[CodeType] = set()
 
-    def __enter__(self) -> "Counting":
+    def __enter__(self) -> Self:
         sys.settrace(self._called)
         return self
 
@@ -121,7 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     found = count()
     each = found.transactions
-    sys.stdout.write(f"{found.different_each:.1f} functions, {found.calls_each:.1f} calls, {found.opcodes_each:.0f} opcodes a transaction\n")
+    sys.stdout.write(
+        f"{found.different_each:.1f} functions, {found.calls_each:.1f} calls, {found.opcodes_each:.0f} opcodes a transaction\n"
+    )
     if options.by_function:
         for code, opcodes in found.opcodes.most_common():
             place = f"{code.co_filename.removeprefix(PACKAGE)}:{code.co_firstlineno} {code.co_qualname}"

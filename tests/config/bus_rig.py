@@ -33,10 +33,12 @@ class Line(VirtualLine):
         """What happens at some time, also while the bus waits for an answer."""
 
     def wait(self, timeout: Seconds) -> bool:
-        if self.happens is not None and self.happens[0] <= self._clock.time + timeout:
-            (_at, action), self.happens = self.happens, None
+        until = self._clock.time + timeout
+        if self.happens is not None and self.happens[0] <= min([until, *(at for at, _ in self._coming[:1])]):
+            (at, action), self.happens = self.happens, None
+            self._clock.time = max(self._clock.time, at)
             action()
-        return super().wait(timeout)
+        return super().wait(Seconds(until - self._clock.time))
 
     def write(self, data: bytes) -> None:
         now = self._clock.time

@@ -99,7 +99,7 @@ class VirtualLine:
         self.closed = False
         self.hears_itself = False
         self.waits = 0
-        self.reads = 0
+        self.reads_of_nothing = 0
         self.in_blocks = False
         """Whether what is sent in one piece is handed over in one piece, as some adapters do."""
         self.last_byte = -1.0
@@ -124,8 +124,8 @@ class VirtualLine:
 
     def read(self) -> bytes:
         self._alive()
-        self.reads += 1
         here = [one for one in self._coming if one[0] <= self._clock.time + 1e-9]
+        self.reads_of_nothing += not here
         self._coming = self._coming[len(here) :]
         if here:
             self.last_byte = max(self.last_byte, here[-1][0])

@@ -70,7 +70,7 @@ def test_an_answer_that_comes_character_by_character_is_noticed_at_its_end_and_n
     assert answered(result) == [0x3F80, 0]
     assert result.at == pytest.approx(result.sent_at + (8 + 9) * CHARACTER + delay)
     assert bench.line.waits <= 4
-    assert bench.line.reads < bench.line.waits, "nothing is read where nothing has come"
+    assert bench.line.reads_of_nothing == 0
 
 
 # What counts as an answer
