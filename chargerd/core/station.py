@@ -1,6 +1,6 @@
 """The station: events in, outcome out. The one door to the decisions; it reads no clock and does nothing."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -34,7 +34,7 @@ from chargerd.core.facts import SessionEnded, StoreFailed, StoreRecovered
 from chargerd.core.identity import Identity
 from chargerd.core.invariants.invariants import Invariants
 from chargerd.core.metering.frozen import Frozen
-from chargerd.core.metering.pickup import earliest
+from chargerd.core.metering.pickup import earliest, reached
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outbox, Outcome
 from chargerd.core.plan import PortPlan, StationPlan
@@ -61,7 +61,7 @@ from chargerd.core.view import CircuitView, PortState, PortView
 LINGERS = Seconds(30.0)
 """A session still ending after this long waits for something out of order: openings and leases take less."""
 SIGNALS = {signal: Trigger(signal.value) for signal in Signal}
-PortEvent: TypeAlias = MeterReading | MeterFault | RelayEvent | Persisted | PersistFailed
+PortEvent: TypeAlias = MeterFault | RelayEvent | Persisted | PersistFailed
 
 
 class Station:
@@ -152,9 +152,11 @@ class Station:
         touched += self._supply.attend(event, touched, now)
         for port in touched:
             self._wakes.set(port.id, port.due())
-        woken = self._wake(now) + self._supply.wake(now)
-        if woken:
-            woken += self._supply.attend(None, woken, now)
+        self._deadline = self._first_deadline()
+        woken: list[Port] = []
+        if reached(self._deadline, now.instant):
+            woken = self._wake(now) + self._supply.wake(now)
+            woken += self._supply.attend(None, woken, now) if woken else []
         return self._conclude(event, woken, now)
 
     def next_deadline(self) -> Instant | None:
@@ -206,24 +208,36 @@ class Station:
     # Routing
 
     def _route(self, event: Event, now: Moment) -> list[Port]:
+        if isinstance(event, MeterReading):
+            return self._route_reading(event, now)
         if isinstance(event, Request | RequestNews):
             return self._requests.take(event, now)
         if isinstance(event, BoardNews):
             return self._boards.take(event, now)
+        touched: list[Port] = []
         match event:
             case DeadlineReached():
                 pass
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
-                return self._supply.take_in(event, now)
-            case StoreChanged():
-                self._store(event)
+                touched = self._supply.take_in(event, now)
+            case StoreChanged() | DrainRequested():
+                self._note(event)
             case ShutdownRequested() | RestartRequested() | Configured():
-                return self._ordered(event, now)
-            case DrainRequested():
-                self._surroundings.draining = event.begin
+                touched = self._ordered(event, now)
             case _:
-                return self._route_port(event, now)
-        return []
+                touched = self._route_port(event, now)
+        return touched
+
+    def _route_reading(self, event: MeterReading, now: Moment) -> list[Port]:
+        port = self._ports.get(event.port)
+        if port is None:
+            return []
+        beside = [] if event.voltage is None else self._supply.voltages.read(port, event)
+        if readings.is_known(event):
+            self._read(port, event, now)
+        else:
+            readings.take_in_fault(port, event)
+        return [port, *beside]
 
     def _route_port(self, event: PortEvent | TemperatureReading, now: Moment) -> list[Port]:
         port = self._ports.get(event.port)
@@ -231,22 +245,21 @@ class Station:
             return [] if port is None else readings.take_in_temperature(port, event)
         if port is None:
             return self._supply.contactors.relay(event, now) if isinstance(event, RelayEvent) else []
-        beside = self._supply.voltages.read(port, event) if isinstance(event, MeterReading) else []
-        if isinstance(event, MeterFault):
-            self._supply.voltages.unheard(port)
         self._to_port(port, event, now)
-        return [port, *beside]
+        return [port]
+
+    def _read(self, port: Port, event: MeterReading, now: Moment) -> None:
+        if event.energy is not None and not self._surroundings.lines.steady(port.id):
+            event = replace(event, energy=None)  # Another one's meter may have counted it.
+        readings.take_in(port, event, self._neighbours[port.id])
+        self._wiring.take_in(port, event)
+        readings.take_in_contact(port, event, self._beside[port.id], explained=self._wiring.explains(port))
+        react(port, Trigger.READING, event, now)
 
     def _to_port(self, port: Port, event: PortEvent, now: Moment) -> None:
         match event:
-            case MeterReading() if readings.is_known(event):
-                if event.energy is not None and not self._surroundings.lines.steady(port.id):
-                    event = replace(event, energy=None)  # Another one's meter may have counted it.
-                readings.take_in(port, event, self._neighbours[port.id])
-                self._wiring.take_in(port, event)
-                readings.take_in_contact(port, event, self._beside[port.id], explained=self._wiring.explains(port))
-                react(port, Trigger.READING, event, now)
-            case MeterReading() | MeterFault():
+            case MeterFault():
+                self._supply.voltages.unheard(port)
                 readings.take_in_fault(port, event)
             case Persisted() | PersistFailed():
                 self._written(port, event, now)
@@ -304,8 +317,10 @@ class Station:
         self._rounds.wake(now)
         return due
 
-    def _store(self, event: StoreChanged) -> None:
-        if event.writable != self._surroundings.store_writable:
+    def _note(self, event: StoreChanged | DrainRequested) -> None:
+        if isinstance(event, DrainRequested):
+            self._surroundings.draining = event.begin
+        elif event.writable != self._surroundings.store_writable:
             self._surroundings.store_writable = event.writable
             self._out.tell(StoreRecovered() if event.writable else StoreFailed())
 
@@ -332,14 +347,15 @@ class Station:
 
     # Concluding
 
-    def _conclude(self, event: Event | None, touched: Iterable[Port], now: Moment) -> Outcome:
+    def _conclude(self, event: Event | None, touched: Collection[Port], now: Moment) -> Outcome:
         for port in touched:
             self._wakes.set(port.id, port.due())
         if self._out.facts:
             self._requests.see(self._out.facts)
         if self._out.facts or self._flaps.any:
             self._out.facts[:] = [*self._flaps.told(self._out.facts, now.instant), *self._flaps.over(now.instant)]
-        self._deadline = self._first_deadline()
+        if touched or self._out.facts or reached(self._deadline, now.instant):
+            self._deadline = self._first_deadline()
         outcome = self._out.empty()
         self._invariants.check(event, outcome, now)
         return outcome

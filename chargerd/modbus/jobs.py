@@ -65,9 +65,9 @@ class Reading:
     def place(self, *, fast: bool, starts: bool, beside: bool) -> None:
         """Say what it is at its port's pace.
 
-        `fast`: the current of a closed or starting port. `starts`: a start waits for it, and for a power in a frame
-        of its own: they take turns, beside its own one. `beside`: it comes with its port's current anyway, as long
-        as nobody asks for it.
+        `fast`: the current of a closed or starting port. `starts`: a start waits for it, and for a power in a
+        frame of its own: they take turns, beside its own one. `beside`: it comes with its port's current anyway,
+        as long as nobody asks for it.
         """
         self.fast, self._starts, self._beside = fast, starts, beside
         self._reckon()

@@ -228,11 +228,12 @@ class Schedule:
         self._note_lateness(job, now)
         self.back_offs.asked(job.board, now)
         self._count_turn(job, now)
+        self._take_off(job, now)
+
+    def _take_off(self, job: Job, now: Instant) -> None:
         match job:
             case Reading():
-                for reading in job.along:
-                    reading.done(now)
-                    self.manual.served(reading)
+                self._begin_reading(job, now)
             case Open():
                 self._cuts.pop(job.port, None)
             case Renew():
@@ -246,6 +247,11 @@ class Schedule:
                 self.identities.asked(job, now)
             case Manual():
                 self.manual.begun(job, now)
+
+    def _begin_reading(self, job: Reading, now: Instant) -> None:
+        for reading in job.along:
+            reading.done(now)
+            self.manual.served(reading)
 
     def _check_openings(self, job: Job, now: Instant) -> None:
         """Raise `PassedOverError` if an opening that could go out has to wait for more than one other job (S2)."""
@@ -319,9 +325,7 @@ class Schedule:
         if fast is not None and not self._may_read(fast, now):
             fast = min([one for one in begun if one.fast and self._may_read(one, now)], key=_by, default=None)
         due: list[_Due] = [] if renewal is None else self._renewals(now)
-        for reading in begun:
-            if reading.has_turns and self._may_read(reading, now):
-                due.append(self._slower(reading))
+        due += [self._slower(one) for one in begun if one.has_turns and self._may_read(one, now)]
         due += self._of_boards(now)
         if self.identities.jobs:
             due += self._to_identify(now, idle=fast is None and not due, alone=not due)

@@ -221,6 +221,8 @@ class RtuWire:
         self.counters.transactions += 1
         self._line.write(frame)
         self._quiet_from = sent_until
+        if self.echo is not False:  # What it hears of itself would only wake it.
+            self._sleep_until(after(sent_until, self._lasts(request)))
         return self._listen(request, timeout, sent_at, sent_until)
 
     def hear_out(self, request: Request, window: Seconds, *, silence: Seconds = Seconds(0.0)) -> Heard:
@@ -324,8 +326,6 @@ class RtuWire:
         size = request.rtu_reply_size
         reply = Seconds(size * self._character)
         soonest, deadline = after(sent_until, reply), after(sent_until, Seconds(timeout + reply))
-        if self.echo is not False:
-            self._sleep_until(soonest)  # What it hears of itself would only wake it.
         buffer, more = b"", False
         awake: Instant | None = None
         """When it was seen that the answer has not come sooner than it can."""
@@ -348,17 +348,20 @@ class RtuWire:
                 if self._is_tainted(request, match, answer, pace, now):
                     return self._not_believed(sent_at)
                 return self._found(match, answer, sent_at, sent_until, now)
-            missing = size - len(answer)
-            whole = after(now, Seconds((missing - 1) * self._character))
+            whole = self._whole_at(size - len(answer), now)
             if awake is None and whole >= after(soonest, self._character):
                 awake = max(now, soonest)
             # The first character has come just now. Of several nobody knows when the last one did.
-            first = awake is not None and len(answer) == 1
-            more = self._sleep_until(after(whole, self._character) if first else whole)
+            exactly = awake is not None and len(answer) == 1
+            more = self._sleep_until(after(whole, self._character) if exactly else whole)
         return self._silent(request, buffer, sent_at)
 
+    def _whole_at(self, missing: int, now: Instant) -> Instant:
+        """Return when so much more can be there, at the soonest."""
+        return after(now, Seconds((missing - 1) * self._character))
+
     def _comes(self, within: Seconds, *, surely: bool) -> bool:
-        """Take what has come, or what comes within so long; say if anything has. Not waited for if it surely has."""
+        """Take what has come, or comes within so long; say if anything has. Where it `surely` has, do not wait."""
         if surely and (data := self._line.read()):
             self.taken += data
             return True

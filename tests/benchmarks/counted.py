@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.counted [--by-function]`: what the daemon does for a transaction, counted.
 
-Calls and opcodes of everything that is the daemon's own, whatever machine this is and however busy: what is part of
-the world around it (the boards, the line, the clock) counts for nothing, and neither does what that calls.
+Functions, calls and opcodes of all that is the daemon's own, whatever machine this is and however busy. What is
+part of the world around it (boards, line, clock) counts for nothing, and neither does what that calls.
 """
 
 import argparse
@@ -110,6 +110,7 @@ def count(transactions: int = TRANSACTIONS) -> Count:
         with Counting() as counting:
             while daemon.line.requests < until:
                 counting.turn(daemon)
+        daemon.kill()
         counting.count.transactions = transactions
         return counting.count
 
@@ -121,9 +122,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     found = count()
     each = found.transactions
-    sys.stdout.write(
-        f"{found.different_each:.1f} functions, {found.calls_each:.1f} calls, {found.opcodes_each:.0f} opcodes a transaction\n"
+    figures = (
+        f"{found.different_each:.1f} functions, {found.calls_each:.1f} calls, {found.opcodes_each:.0f} opcodes"
     )
+    sys.stdout.write(f"{figures} a transaction\n")
     if options.by_function:
         for code, opcodes in found.opcodes.most_common():
             place = f"{code.co_filename.removeprefix(PACKAGE)}:{code.co_firstlineno} {code.co_qualname}"

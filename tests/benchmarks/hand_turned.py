@@ -137,6 +137,7 @@ class HandDaemon(Daemon):
                 site, state_dir=folder / "state", runtime_dir=folder, upkeep=Upkeep(copies=0), host=host
             )
         (self.bus,) = self._driven_lines()
+        self._control.stop()
 
     def _connect(self, counters: Counters) -> Wire:
         return RtuWire(self.line, self.clock, baudrate=BAUDRATE, character_bits=10, counters=counters)
@@ -149,6 +150,11 @@ class HandDaemon(Daemon):
         for port in self._site.ports:
             self.ask("start", {"port": port.id})
         self._go_on_until(PortState.CHARGING)
+
+    def kill(self) -> None:
+        """End it where it stands."""
+        self._engine.cease()
+        self._journal.abandon()
 
     def ask(self, method: str, params: Mapping[str, Json]) -> None:
         """Ask for something on site."""

@@ -225,8 +225,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection.overcurrent",
-        "return self._over.due()",
-        "return None",
+        "self._over = self.timer = DefiniteTime(",
+        "self._over = DefiniteTime(",
         _OVER + "test_ten_percent_more_trips_after_three_seconds",
         (5.5,),
     ),
@@ -707,8 +707,8 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "station",
-        "            case MeterReading() if readings.is_known(event):\n",
-        "            case MeterReading() if readings.is_known:\n",
+        "        if readings.is_known(event):\n",
+        "        if readings.is_known:\n",
         "core.test_station:test_what_is_no_number_keeps_no_meter_fresh",
         (float("nan"),),
     ),

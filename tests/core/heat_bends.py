@@ -72,8 +72,8 @@ HEAT_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection.temperature",
-        "return self._heat.over.due()",
-        "return None",
+        "        self.timer = self._heat.over\n",
+        "",
         _HEAT + "test_it_is_opened_between_two_readings_when_its_time_has_come",
     ),
     Bend(

@@ -379,11 +379,16 @@ METER_BENDS: tuple[Bend, ...] = (
         "        pass\n",
         _REVERSED + "test_a_suspension_breaks_it",
     ),
-    Bend("protection.reverse_power", "return self._back.due()", "return None", _BACK_TRIP),
+    Bend(
+        "protection.reverse_power",
+        "self._back = self.timer = DefiniteTime(",
+        "self._back = DefiniteTime(",
+        _BACK_TRIP,
+    ),
     Bend(
         "protection.image",
-        "self.due = tuple(one.due for _, one in opening if",
-        "self.due = tuple(one.due for _, one in made if",
+        "self.timers = tuple(one.timer for _, one in opening if",
+        "self.timers = tuple(one.timer for _, one in made if",
         "core.test_protection:test_an_alarm_that_opens_nothing_is_never_due",
     ),
     # Bad input
@@ -427,7 +432,7 @@ METER_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.readings",
-        "yield EnergyEstimated(port=port.id, kind=doubt, session=image.order.session)",
+        "port.out.tell(EnergyEstimated(port=port.id, kind=doubt, session=image.order.session))",
         "return",
         _BAD + "test_a_register_that_is_not_believed_makes_an_estimate",
         ("rolled_over", "register_went_back"),

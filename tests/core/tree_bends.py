@@ -16,27 +16,21 @@ _INVARIANTS = "core.test_invariants:"
 TREE_BENDS: tuple[Bend, ...] = (
     # What is counted above.
     Bend(
-        "circuits.tree",
-        "            circuit.allocated = circuit.allocated.plus(child.allocated)\n",
+        "circuits.circuit",
+        "            allocated = allocated.plus(child.allocated)\n",
         "",
         _KEPT_FREE,
     ),
     Bend(
-        "circuits.tree",
-        "circuit.drawn = circuit.drawn.plus(child.drawn)",
+        "circuits.circuit",
+        "drawn = drawn.plus(child.drawn)",
         "pass",
         _FLOWS,
     ),
     Bend(
         "circuits.tree",
-        "        for circuit in self.place(port).above:\n            self._sum(circuit)",
-        "        for circuit in self.place(port).above[:1]:\n            self._sum(circuit)",
-        _KEPT_FREE,
-    ),
-    Bend(
-        "circuits.tree",
-        "        for circuit in self.place(port).above:\n            self._sum(circuit)",
-        "        for circuit in reversed(self.place(port).above):\n            self._sum(circuit)",
+        "        for circuit in self.place(port).above:\n            circuit.share_changed()",
+        "        for circuit in self.place(port).above[:1]:\n            circuit.share_changed()",
         _KEPT_FREE,
     ),
     Bend(

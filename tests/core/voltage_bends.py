@@ -207,8 +207,8 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "protection.voltage",
-        "return self._mains.over.due()",
-        "return None",
+        "        self.timer = self._mains.over\n",
+        "",
         _VOLTAGE + "test_the_delay_is_told_by_the_clock_between_two_readings",
     ),
     Bend(

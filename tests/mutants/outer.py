@@ -474,7 +474,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a late answer is taken for the answer to the next request",
         module="modbus/wire.py",
-        old="        silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=urgent)",
+        old="        silent = self._fall_silent(max(self._silence, silence), urgent=urgent)",
         new="        silent = True",
         tests="tests/modbus/test_wire.py",
     ),
@@ -572,8 +572,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="an opening does not keep the silence its board wants",
         module="modbus/wire.py",
-        old="silent = self._fall_silent(Seconds(max(self._silence, silence)), urgent=urgent)",
-        new="silent = self._fall_silent(Seconds(max(self._silence, 0 if urgent else silence)), urgent=urgent)",
+        old="silent = self._fall_silent(max(self._silence, silence), urgent=urgent)",
+        new="silent = self._fall_silent(max(self._silence, 0 if urgent else silence), urgent=urgent)",
         tests="tests/modbus/test_wire.py",
     ),
     Mutant(

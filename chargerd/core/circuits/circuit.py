@@ -4,17 +4,18 @@ Every figure is taken per phase; a port or a circuit whose phase is not stated c
 handled as shares of the rating, the larger of current and power, so that one threshold serves both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
 from chargerd.core.circuits.contactor import Contactor
+from chargerd.core.circuits.share import NO_SHARE, Share
 from chargerd.core.events import CircuitReading
 from chargerd.core.metering.pickup import DefiniteTime
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.plan import ADMIT, CircuitPlan, Phase
 from chargerd.core.session import Latch
-from chargerd.core.units import Amps, Instant, Seconds, Watts, after
+from chargerd.core.units import Amps, Instant, PortId, Seconds, Watts, after
 
 SHED = 1.0
 RELIEVED = 0.95
@@ -80,9 +81,6 @@ class Circuit:
     """Its own or that of a circuit above."""
     latches: list[Latch] = field(default_factory=list)
     feeder: Feeder = field(default_factory=Feeder)
-    drawn: Sum = field(default_factory=Sum)
-    """The sum over all ports below, those that are not seen at their limit."""
-    allocated: Sum = field(default_factory=Sum)
     over: DefiniteTime = field(default_factory=lambda: DefiniteTime(SHED_AFTER, needs=SHED_READINGS))
     thermal: Thermal = field(default_factory=Thermal)
     looked_at: Instant | None = None
@@ -93,12 +91,58 @@ class Circuit:
     contactor: Contactor | None = None
     children: list["Circuit"] = field(default_factory=list)
     """The circuits that hang directly on it."""
+    own: list[tuple[PortId, tuple[int, ...]]] = field(default_factory=list)
+    """The ports that do, and the places of their phases in a sum."""
+    shares: Mapping[PortId, Share] = field(default_factory=dict)
+    """What each port of the site takes."""
+    _sums: tuple[Sum, Sum] | None = None
+    """What is drawn, and what is allocated; `None` since a share below has changed."""
     held: bool = False
     """Whether its contactor has to stay open for a relay below that is out of control."""
     unguarded: bool = False
     """Whether nobody reads one of its inputs."""
     unread: bool = False
     """Whether that is only because nobody has read it yet."""
+
+    # What hangs below
+
+    @property
+    def drawn(self) -> Sum:
+        """The sum over all ports below, those that are not seen at their limit."""
+        return self._summed()[0]
+
+    @property
+    def allocated(self) -> Sum:
+        """What is kept free for all ports below."""
+        return self._summed()[1]
+
+    def share_changed(self) -> None:
+        """Sum up anew when somebody asks: nobody does for a circuit that has nothing to keep to."""
+        self._sums = None
+
+    def _summed(self) -> tuple[Sum, Sum]:
+        if self._sums is None:
+            self._sums = self._sum()
+        return self._sums
+
+    def _sum(self) -> tuple[Sum, Sum]:
+        # Summed anew each time: differences would add up their rounding for months.
+        amps, kept = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        power = kept_power = 0.0
+        for port, places in self.own:
+            share = self.shares.get(port, NO_SHARE)
+            for place in places:
+                amps[place] += share.current
+                kept[place] += share.allocated_current
+            power += share.power
+            kept_power += share.allocated_power
+        drawn, allocated = Sum((amps[0], amps[1], amps[2]), power), Sum((kept[0], kept[1], kept[2]), kept_power)
+        for child in self.children:
+            drawn = drawn.plus(child.drawn)
+            allocated = allocated.plus(child.allocated)
+        return drawn, allocated
+
+    # What is too much
 
     @property
     def rated(self) -> bool:

@@ -5,7 +5,7 @@ its load has shown its plateau, less is kept free for it than it ordered. Curren
 watts are never derived from volts and amperes, since small chargers have a power factor of 0.5 to 0.65.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chargerd.core.plan import Limits
 from chargerd.core.units import Amps, Watts
@@ -16,8 +16,7 @@ HEADROOM_CURRENT = Amps(0.43)
 """50 W at 230 V and a power factor of 0.5."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(NamedTuple):
     """What a port draws, and what is kept free for it; amperes and watts."""
 
     current: Amps = Amps(0.0)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from chargerd.core.boards.relay import RelayPhase
-from chargerd.core.circuits.circuit import PLACES, RELIEVED, Circuit, Sum, on
+from chargerd.core.circuits.circuit import PLACES, RELIEVED, Circuit, on
 from chargerd.core.circuits.share import NO_SHARE, Share
 from chargerd.core.plan import OVERLOAD, Limits, Phase, StationPlan, holder_of
 from chargerd.core.session import Latch
@@ -48,6 +48,7 @@ class Circuits:
         plans = {circuit.id: circuit for circuit in plan.circuits}
         self._seed = seed
         self._by_id: dict[CircuitId, Circuit] = {}
+        self._shares: dict[PortId, Share] = {}
         self._chains: dict[CircuitId, tuple[Circuit, ...]] = {}
         for circuit in plan.circuits:
             phase, at = circuit.phase, circuit
@@ -55,16 +56,13 @@ class Circuits:
                 at = plans[at.parent]
                 phase = at.phase
             mine = [latch for latch in held if latch.port == holder_of(circuit.id)]
-            self._by_id[circuit.id] = Circuit(plan=circuit, phase=phase, latches=mine)
+            self._by_id[circuit.id] = Circuit(plan=circuit, phase=phase, latches=mine, shares=self._shares)
         for name in self._by_id:
             self._chains[name] = self._hang(name)
         self._places = {port.id: self._place(port.circuit, port.phase) for port in plan.ports}
-        self._shares: dict[PortId, Share] = {}
-        self._own: dict[CircuitId, list[tuple[PortId, tuple[int, ...]]]] = {it.id: [] for it in plan.circuits}
-        """The ports of each circuit, and the places of their phases in a sum."""
         for port in plan.ports:
-            if port.circuit in self._own:
-                self._own[port.circuit].append((port.id, PLACES[self._places[port.id].phase]))
+            if port.circuit in self._by_id:
+                self._by_id[port.circuit].own.append((port.id, PLACES[self._places[port.id].phase]))
         self._queue: list[Waiting] = []
 
     def _hang(self, circuit: CircuitId) -> tuple[Circuit, ...]:
@@ -167,29 +165,12 @@ class Circuits:
 
     def touch(self, port: PortId, share: Share) -> bool:
         """Take in what a port takes now; say whether that has changed anything."""
-        if self.share(port) == share:
+        if self._shares.get(port, NO_SHARE) == share:
             return False
         self._shares[port] = share
         for circuit in self.place(port).above:
-            self._sum(circuit)
+            circuit.share_changed()
         return True
-
-    def _sum(self, circuit: Circuit) -> None:
-        # Summed anew each time: differences would add up their rounding for months.
-        drawn, allocated = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
-        power = allocated_power = 0.0
-        for port, places in self._own[circuit.plan.id]:
-            share = self._shares.get(port, NO_SHARE)
-            for place in places:
-                drawn[place] += share.current
-                allocated[place] += share.allocated_current
-            power += share.power
-            allocated_power += share.allocated_power
-        circuit.drawn = Sum((drawn[0], drawn[1], drawn[2]), power)
-        circuit.allocated = Sum((allocated[0], allocated[1], allocated[2]), allocated_power)
-        for child in circuit.children:
-            circuit.drawn = circuit.drawn.plus(child.drawn)
-            circuit.allocated = circuit.allocated.plus(child.allocated)
 
     def relief(
         self, circuit: Circuit, at: Instant, now: Instant, newest: Callable[[], Sequence[PortId]]

@@ -61,6 +61,7 @@ class LoadBooks:
             port.id: max(port.protection.stale_after, REFRESHES * port.meter.refresh) for port in plan.ports
         }
         self._over_from: dict[CircuitId, Instant] = {}
+        self._rated = any(circuit.rating is not None for circuit in plan.circuits)
 
     def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
@@ -77,7 +78,8 @@ class LoadBooks:
             self._contact.setdefault(event.port, event.at)
         if loud is not None and loud in self._told:
             return f"S2: {loud} is at its instantaneous threshold, and nothing opens it"
-        return self._left_closed(outcome) or (None if reading is None else self._overloaded(reading, now))
+        overloaded = None if reading is None or not self._rated else self._overloaded(reading, now)
+        return (self._left_closed(outcome) if outcome.facts else None) or overloaded
 
     def _open(self, port: PortId) -> None:
         self._told.pop(port, None)
@@ -159,10 +161,7 @@ class LoadBooks:
 
 def _are_numbers(reading: MeterReading) -> bool:
     """Say whether all that was read are numbers: else none of it counts for anyone."""
-    for value in (reading.current, reading.power, reading.voltage, reading.energy):
-        if value is not None and not isfinite(value):
-            return False
-    return True
+    return all(map(isfinite, filter(None, (reading.current, reading.power, reading.voltage, reading.energy))))
 
 
 def _phase(port: PortPlan, above: tuple[CircuitPlan, ...]) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from chargerd.core.commands import Answer, Persist, ReplyStatus
 from chargerd.core.events import (
     DisableRequested,
     Event,
+    MeterReading,
     RequestDropped,
     RequestHeard,
     StartRequested,
@@ -54,7 +55,8 @@ class OrderBooks:
 
     def wrong(self, event: Event | None, outcome: Outcome, now: Instant) -> str | None:
         """Take in one turn of the station; return what is wrong with it."""
-        self._note(event)
+        if not isinstance(event, MeterReading):  # Which says nothing of any order.
+            self._note(event)
         if not outcome.commands and not outcome.facts:
             return None
         found = [self._answer(told, now) for told in outcome.commands if isinstance(told, Answer)]

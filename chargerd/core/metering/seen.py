@@ -26,6 +26,12 @@ class Counted:
     power: bool
 
 
+COUNTED = tuple(
+    tuple(Counted(current=current, power=power) for power in (False, True)) for current in (False, True)
+)
+"""Each that there is, by whether the current counts and whether the power does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """The newest value of each quantity and when it was read; `None` where none was read yet.
@@ -70,6 +76,7 @@ class MeterState:
         self._counted_current_at: Instant | None = None
         self._counted_power_at: Instant | None = None
         self._pair: list[tuple[Instant, Amps]] = []
+        self._fresh_until: Instant | None = None
 
     def take_in(self, reading: MeterReading) -> Counted:
         """Take in a reading and say what of it is new."""
@@ -90,7 +97,8 @@ class MeterState:
             self.voltage, self.voltage_at = Volts(abs(reading.voltage)), reading.at
         if reading.energy is not None:
             self.energy, self.energy_at = reading.energy, reading.at
-        return Counted(current=current, power=power)
+        self._fresh_until = self._stale_at()
+        return COUNTED[current][power]
 
     def _is_new(self, counted: Instant | None, at: Instant) -> bool:
         return counted is None or between(counted, at) >= self._refresh
@@ -101,14 +109,16 @@ class MeterState:
         Both current and power must be known; each may miss three of its own readings, and never less than the
         configured `meter_stale`.
         """
+        return self._fresh_until
+
+    def _stale_at(self) -> Instant | None:
         if self.current_at is None or self.power_at is None:
             return None
         return min(after(self.current_at, self._stale_after), after(self.power_at, self._power_stale_after))
 
     def fresh(self, now: Instant) -> bool:
         """Say whether a closed port may stay closed as far as its meter goes."""
-        until = self.fresh_until()
-        return until is not None and now < until
+        return self._fresh_until is not None and now < self._fresh_until
 
     def current_fresh(self, now: Instant) -> bool:
         """Say whether the newest current is one of now."""

@@ -45,6 +45,7 @@ class Thermal:
         self._target = 0.0
         """Where θ goes to if the current stays."""
         self._tau = tau
+        self._one_at = self._reckoned()
 
     def take_in(self, current: Amps, basic: Amps, at: Instant) -> None:
         """Take in a reading: what flowed since the one before was the current of then."""
@@ -52,10 +53,12 @@ class Thermal:
             return
         self._theta, self._at = self.theta(at), at
         self._target = (current / (K * basic)) ** 2
+        self._one_at = self._reckoned()
 
     def restore(self, theta: float, at: Instant) -> None:
         """Begin at a figure that was kept."""
         self._theta, self._at, self._target = theta, at, 0.0
+        self._one_at = self._reckoned()
 
     def theta(self, now: Instant) -> float:
         """Return θ as of `now`."""
@@ -65,6 +68,9 @@ class Thermal:
 
     def reaches_one_at(self) -> Instant | None:
         """Return when θ will be 1 if the current stays; `None`: never."""
+        return self._one_at
+
+    def _reckoned(self) -> Instant | None:
         if self._at is None:
             return None
         target = self._target

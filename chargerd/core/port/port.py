@@ -201,11 +201,16 @@ class Port:
         """Take the next step of a sequence, to be done by `until`."""
         self.step, self.step_until = step, until
 
-    def judged(self, now: Moment, *results: Result) -> bool:
-        """Ask the protective functions; say whether the first that has picked up has one of these results."""
+    def picked_up(self, now: Moment) -> Verdict | None:
+        """Ask the protective functions, and return what the first demands that has picked up."""
         if self.to_judge:
             self.verdict, self.to_judge = self.session.image.judge(now.instant), False
-        return self.verdict is not None and self.verdict.result in results
+        return self.verdict
+
+    def judged(self, now: Moment, *results: Result) -> bool:
+        """Say whether the first function that has picked up has one of these results."""
+        verdict = self.picked_up(now)
+        return verdict is not None and verdict.result in results
 
     def rest(self, now: Moment) -> None:
         """Enter the state that fits a port without a session."""

@@ -30,10 +30,7 @@ NEGATIVE_FROM = Watts(-5.0)
 
 def is_known(reading: MeterReading) -> bool:
     """Say whether all that was read are numbers; what is none is above no threshold, and would look fresh."""
-    for value in (reading.current, reading.power, reading.voltage, reading.energy):
-        if value is not None and not isfinite(value):
-            return False
-    return True
+    return all(map(isfinite, filter(None, (reading.current, reading.power, reading.voltage, reading.energy))))
 
 
 def take_in(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> None:
@@ -47,8 +44,7 @@ def take_in(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> None
         port.frozen.take_in(reading)
     else:
         port.charge.image.take_in(reading)
-    for fact in _noticed(port, reading, others):
-        port.out.tell(fact)
+    _notice(port, reading, others)
 
 
 def take_in_contact(port: Port, reading: MeterReading, others: tuple[Port, ...], *, explained: bool) -> None:
@@ -97,29 +93,30 @@ def _implausible(port: Port, event: MeterReading | MeterFault) -> Iterator[Fact]
         yield ReadingImplausible(port=port.id, kind=kind, detail=detail, session=_session(port))
 
 
-def _noticed(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> Iterator[Fact]:
-    """Yield what is new about a port by a reading its image has taken in."""
+def _notice(port: Port, reading: MeterReading, others: Iterable[Frozen]) -> None:
+    """Tell what is new about a port by a reading its image has taken in."""
     if port.frozen.compare(others, reading.at) and port.frozen.finding is None:
-        yield from _frozen(port, port.frozen.still)
+        _tell_frozen(port, port.frozen.still)
     if reading.power is not None and reading.power <= NEGATIVE_FROM and port.negative.take_in(reading.at):
         detail = StopDetail(function="power_negative", measured=reading.power, limit=0.0, unit="w")
-        yield PowerNegative(port=port.id, detail=detail, session=_session(port))
+        port.out.tell(PowerNegative(port=port.id, detail=detail, session=_session(port)))
     if port.charge is not None:
-        yield from _of_session(port, port.charge.image, reading)
+        _notice_in_session(port, port.charge.image, reading)
 
 
-def _of_session(port: Port, image: Image, reading: MeterReading) -> Iterator[Fact]:
+def _notice_in_session(port: Port, image: Image, reading: MeterReading) -> None:
     if image.newly_stuck and port.frozen.still is None:
-        yield from _frozen(port, port.frozen.finding)
-    yield from image.alarms(reading.at)
+        _tell_frozen(port, port.frozen.finding)
+    for alarm in image.alarms(reading.at):
+        port.out.tell(alarm)
     doubt = image.totals.doubt
     if doubt is not None and image.is_news("doubt"):
-        yield EnergyEstimated(port=port.id, kind=doubt, session=image.order.session)
+        port.out.tell(EnergyEstimated(port=port.id, kind=doubt, session=image.order.session))
 
 
-def _frozen(port: Port, detail: StopDetail | None) -> Iterator[Fact]:
+def _tell_frozen(port: Port, detail: StopDetail | None) -> None:
     assert detail is not None
-    yield MeterFrozen(port=port.id, detail=detail, session=_session(port))
+    port.out.tell(MeterFrozen(port=port.id, detail=detail, session=_session(port)))
 
 
 def _session(port: Port) -> SessionId | None:

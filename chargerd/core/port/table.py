@@ -220,10 +220,22 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
 }
 
 
+UNPROVOKED: Mapping[tuple[PortState, Trigger], Rules] = {
+    (state, trigger): rules[len(PROTECT) :]
+    for state, row in TABLE.items()
+    for trigger, rules in row.items()
+    if rules[: len(PROTECT)] == PROTECT
+}
+"""What is left of rules that begin with `PROTECT` while no function has picked up: none of those holds then."""
+
+
 def react(port: Port, trigger: Trigger, event: Event, now: Moment) -> str:
     """Let a port react, and return the name of the rule that did. Raises `UnlistedTransition`."""
     port.to_judge = True
-    for rule in TABLE.get(port.state, {}).get(trigger, ()):
+    rules = UNPROVOKED.get((port.state, trigger))
+    if rules is None or port.picked_up(now) is not None:
+        rules = TABLE.get(port.state, {}).get(trigger, ())
+    for rule in rules:
         if rule.when(port, event, now):
             rule.then(port, now)
             return rule.name

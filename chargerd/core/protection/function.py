@@ -12,6 +12,7 @@ from typing import ClassVar
 from chargerd.core.events import MeterReading
 from chargerd.core.metering.frozen import Frozen
 from chargerd.core.metering.level import Level
+from chargerd.core.metering.pickup import DefiniteTime
 from chargerd.core.metering.seen import Counted, MeterState
 from chargerd.core.metering.shape import Shape
 from chargerd.core.metering.temperature import Heat
@@ -119,6 +120,9 @@ class Function(ABC):
     name: ClassVar[str]
     """As a trip, a latch, an alarm and the manual call it."""
 
+    timer: DefiniteTime | None = None
+    """The definite time it goes by, where it goes by that alone: it is not asked before that has begun."""
+
     def __init__(self, on: Protected) -> None:
         self._on = on
 
@@ -147,7 +151,10 @@ class Function(ABC):
         """Return the figures behind its decision to pick up, or `None`."""
 
     def due(self) -> Instant | None:
-        """Return when it may pick up without another reading, while the relay is closed; `None`: never."""
+        """Return when it may pick up without another reading, while the relay is closed; `None`: never.
+
+        Not asked of one that has a timer.
+        """
         return None
 
     def by_port(self, _now: Instant) -> bool:

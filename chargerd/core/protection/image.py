@@ -1,6 +1,5 @@
 """A port's image in one session: it takes in what happens, and goes round its protective functions."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from chargerd.core.events import MeterReading
@@ -39,9 +38,10 @@ class _Round:
         self.opened = tuple(one.opened for one in functions if _overrides(one, "opened"))
         self.adopted = tuple(one.adopted for one in functions if _overrides(one, "adopted"))
         self.taken_up = tuple(one.taken_up for one in functions if _overrides(one, "taken_up"))
+        self.timers = tuple(one.timer for _, one in opening if one.timer is not None)
         self.due = tuple(one.due for _, one in opening if _overrides(one, "due"))
         """Not of alarms, which are told with a reading: whom nobody asks must not be due for ever."""
-        self.opening = tuple((one.finding, row, one) for row, one in opening)
+        self.opening = tuple((one.timer, one.finding, row, one) for row, one in opening)
         self.alarms = tuple((one.finding, row) for row, one in made if row.result is Result.ALARM)
 
 
@@ -133,7 +133,9 @@ class Image(Protected):
 
     def judge(self, now: Instant) -> Verdict | None:
         """Return what the first function in order of priority has found, if any has."""
-        for finding, row, function in self._round.opening:
+        for timer, finding, row, function in self._round.opening:
+            if timer is not None and timer.since is None:
+                continue
             detail = finding(now)
             if detail is not None:
                 result = Result.TRIP if row.result is Result.ALARM else row.result
@@ -141,12 +143,14 @@ class Image(Protected):
                 return Verdict(result=result, reason=row.reason, detail=detail, clearing=clearing)
         return None
 
-    def alarms(self, now: Instant) -> Iterator[PortAlarm | PowerJumped]:
-        """Yield what is to be told of a port that is otherwise left alone, each once a session."""
+    def alarms(self, now: Instant) -> list[PortAlarm | PowerJumped]:
+        """Return what is to be told of a port that is otherwise left alone, each once a session."""
+        told = []
         for finding, row in self._round.alarms:
             detail = finding(now)
             if detail is not None and self.is_news(detail.function):
-                yield row.tells(port=self.plan.id, detail=detail, session=self.order.session)
+                told.append(row.tells(port=self.plan.id, detail=detail, session=self.order.session))
+        return told
 
     def is_news(self, what: str) -> bool:
         """Say whether this has not been told of the session yet; from now on it has."""
@@ -159,6 +163,10 @@ class Image(Protected):
         if self.closed_at is None:
             return None
         first: Instant | None = None
+        for timer in self._round.timers:
+            at = None if timer.since is None else timer.due()
+            if at is not None and (first is None or at < first):
+                first = at
         for due in self._round.due:
             at = due()
             if at is not None and (first is None or at < first):

@@ -55,7 +55,7 @@ class OvercurrentDefinite(Function):
         super().__init__(on)
         protection = on.plan.protection
         self._factor = protection.definite_factor
-        self._over = DefiniteTime(protection.definite_delay)
+        self._over = self.timer = DefiniteTime(protection.definite_delay)
         self._over_port = DefiniteTime(protection.definite_delay, needs=1)
         """The same by the port's own limit, whatever was ordered."""
 
@@ -91,10 +91,6 @@ class OvercurrentDefinite(Function):
         if not self._over.reached(now):
             return None
         return StopDetail(function=self.name, measured=self._on.seen.current, limit=self._threshold, unit="a")
-
-    def due(self) -> Instant | None:
-        """Return when it will have lasted for long enough."""
-        return self._over.due()
 
     def by_port(self, now: Instant) -> bool:
         """Say whether it is reached by the port's own limit as well."""

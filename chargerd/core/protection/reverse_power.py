@@ -23,7 +23,7 @@ class ReversePower(Function):
     def __init__(self, on: Protected) -> None:
         super().__init__(on)
         self._limit = Watts(-on.plan.protection.reverse_power)
-        self._back = DefiniteTime(on.plan.protection.reverse_power_delay)
+        self._back = self.timer = DefiniteTime(on.plan.protection.reverse_power_delay)
 
     def read(self, reading: MeterReading, counted: Counted) -> None:
         """See whether the power flows back: by its sign, which other functions do not look at."""
@@ -39,7 +39,3 @@ class ReversePower(Function):
         if not self._back.reached(now):
             return None
         return StopDetail(function=self.name, measured=self._on.seen.signed_power, limit=self._limit, unit="w")
-
-    def due(self) -> Instant | None:
-        """Return when it will have lasted for long enough."""
-        return self._back.due()

@@ -16,6 +16,7 @@ class PortTemperature(Function):
     def __init__(self, on: Protected) -> None:
         super().__init__(on)
         self._heat = on.models.heat
+        self.timer = self._heat.over
         self._limit = on.plan.protection.temperature_trip
 
     def finding(self, now: Instant) -> StopDetail | None:
@@ -23,7 +24,3 @@ class PortTemperature(Function):
         if not self._heat.over.reached(now):
             return None
         return StopDetail(function=self.name, measured=self._heat.celsius, limit=self._limit, unit="c")
-
-    def due(self) -> Instant | None:
-        """Return when it will have been too hot for long enough."""
-        return self._heat.over.due()

@@ -14,16 +14,13 @@ class Overvoltage(Function):
         super().__init__(on)
         self._mains = on.models.mains
         self._limit = on.plan.protection.overvoltage
+        self.timer = self._mains.over
 
     def finding(self, now: Instant) -> StopDetail | None:
         """Look at the highest phase of a closed port."""
         if self._on.closed_at is None or not self._mains.over.reached(now):
             return None
         return StopDetail(function=self.name, measured=self._mains.high, limit=self._limit, unit="v")
-
-    def due(self) -> Instant | None:
-        """Return when it will have been too high for long enough."""
-        return self._mains.over.due()
 
 
 class Undervoltage(Function):
@@ -35,13 +32,10 @@ class Undervoltage(Function):
         super().__init__(on)
         self._mains = on.models.mains
         self._limit = on.plan.protection.undervoltage
+        self.timer = self._mains.under
 
     def finding(self, now: Instant) -> StopDetail | None:
         """Look at the lowest phase of a closed port."""
         if self._on.closed_at is None or not self._mains.under.reached(now):
             return None
         return StopDetail(function=self.name, measured=self._mains.low, limit=self._limit, unit="v")
-
-    def due(self) -> Instant | None:
-        """Return when it will have been too low for long enough."""
-        return self._mains.under.due()

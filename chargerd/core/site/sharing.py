@@ -55,13 +55,26 @@ class Sharing:
         self._out = out
         self._rated = tuple(circuit for circuit in self._circuits.all() if circuit.rated)
         self._rated_above = {
-            port: tuple(circuit for circuit in self._circuits.place(port).above if circuit.rated) for port in ports
+            port: above
+            for port in ports
+            if (above := tuple(circuit for circuit in self._circuits.place(port).above if circuit.rated))
         }
 
     def weigh(self, ports: Iterable[Port], now: Moment) -> None:
-        """Take in what ports take of their circuits now."""
+        """Take in what ports take now of circuits that have something to keep to."""
         for port in ports:
+            if port.id in self._rated_above:
+                self._circuits.touch(port.id, share_of(port, now.instant))
+
+    def weigh_all(self, now: Moment) -> None:
+        """Take in what ports take of any circuit, for whoever looks at it."""
+        for port in self._ports.values():
             self._circuits.touch(port.id, share_of(port, now.instant))
+
+    @property
+    def any(self) -> bool:
+        """Say whether there is a circuit with anything to keep to."""
+        return bool(self._rated)
 
     # What is too much
 
@@ -88,8 +101,7 @@ class Sharing:
         """Return the circuits of which this event says something new, and when it was true."""
         match event:
             case MeterReading():
-                rated = self._rated_above.get(event.port, ())
-                return [(circuit, event.at) for circuit in rated] if rated else ()
+                return [(circuit, event.at) for circuit in self._rated_above.get(event.port, ())]
             case CircuitReading():
                 circuit = self._circuits.get(event.circuit)
                 return [(circuit, event.at)] if circuit is not None and circuit.rated else []

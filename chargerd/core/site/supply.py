@@ -44,6 +44,16 @@ class Supply:
         self._sharing = Sharing(station, ports, self._trips, out)
         self.contactors = Contactors(plan, station, self._trips, out)
         self.voltages = Voltages(plan, self._circuits, ports, self._trips.below)
+        self._parts = [
+            part
+            for part, there in (
+                (self._inputs, bool(plan.inputs)),
+                (self.contactors, bool(self.contactors.by_id)),
+                (self._sharing, self._sharing.any),
+            )
+            if there
+        ]
+        """What this site has of all that may be due."""
 
     # What comes in
 
@@ -83,16 +93,18 @@ class Supply:
 
     def due(self) -> Instant | None:
         """Return when it has to be woken."""
-        return earliest((self._inputs.due(), self._sharing.due(), self.contactors.due()))
+        return earliest([part.due() for part in self._parts])
 
     def wake(self, now: Moment) -> list[Port]:
         """Do what is due: call boards lost, renew contactors' leases, shed."""
-        return self._inputs.wake(now) + self.contactors.wake(now) + self._sharing.wake(now)
+        return [port for part in self._parts for port in part.wake(now)]
 
     # After each event
 
     def attend(self, event: Event | None, touched: Iterable[Port], now: Moment) -> list[Port]:
         """Weigh the ports that were touched, and do what follows for their circuits; return further ones."""
+        if not (self._sharing.any or self.contactors.by_id or self._sharing.crowded):
+            return []
         self._sharing.weigh(dict.fromkeys(touched), now)
         further = self._sharing.relieve(event, now) + self.contactors.settle(now)
         if further:
@@ -108,6 +120,7 @@ class Supply:
 
     def views(self, now: Moment) -> tuple[CircuitView, ...]:
         """Return snapshots of all circuits."""
+        self._sharing.weigh_all(now)
         return tuple(self._view(circuit, now) for circuit in self._circuits.all())
 
     def _view(self, circuit: Circuit, now: Moment) -> CircuitView:
