@@ -62,6 +62,7 @@ from chargerd.runtime.local.handler import LocalHandler
 from chargerd.runtime.local.leave_requests import LeaveRequests
 from chargerd.runtime.local.line_requests import LineRequests
 from chargerd.runtime.local.lines import Lines
+from chargerd.runtime.local.proofs import Proofs
 from chargerd.runtime.local.settlements import SettlementQueries
 from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.configuration import Configuration, refused
@@ -228,6 +229,13 @@ class Daemon:
         self._leaves = LeaveRequests(
             self._engine.views, self._engine.dispatch, self._clock, self._asked_to_leave_for_good
         )
+        self._proofs = Proofs(
+            site=site,
+            engine=self._engine,
+            clock=self._clock,
+            folder=state_dir,
+            listen=self._listen_to_facts,
+        )
         self._local = LocalHandler(
             engine=self._engine,
             desk=self._desk,
@@ -248,6 +256,7 @@ class Daemon:
                 "doctor": self._look_around,
                 "compare": lambda _params, respond: self._reload(respond, only_look=True),
                 "reload": lambda params, respond: self._reload(respond, restart=params.get("restart") is True),
+                **self._proofs.methods,
             },
         )
         self._control = ControlServer(
@@ -354,6 +363,7 @@ class Daemon:
             warmths=recovery.warmths,
             by_itself=by_itself,
         )
+        self._proofs.begin()
         if recovery.moved is not None:
             self._journal.append(Batch(settled_all=True))
         going_on = unanswered & self._under_way()
@@ -578,6 +588,7 @@ class Daemon:
                 folder=self._state_dir,
                 span=self._journal.span,
                 clock=self._clock,
+                proved=lambda: self._proofs.proved,
             )
             listeners.append(vitals.looked)
         return listeners
@@ -664,6 +675,9 @@ class Daemon:
     def _tell_followers(self, views: Sequence[PortView], changed: frozenset[PortId]) -> None:
         if self._events is not None:
             self._events.looked(views, changed)
+
+    def _listen_to_facts(self, listener: Callable[[tuple[Fact, ...]], None] | None) -> None:
+        self._scribe.listener = listener
 
     def _driven_lines(self) -> list[Bus]:
         """Return the buses that have a line; simulated ones have none."""

@@ -156,6 +156,12 @@ def _events() -> click.Command:
     return ctl_events.command(_client, as_json, _complete_port)
 
 
+def _prove() -> click.Command:
+    from chargerd.cli import ctl_prove
+
+    return ctl_prove.command(_client, as_json, _complete_port)
+
+
 def _read() -> click.Command:
     from chargerd.cli import ctl_registers
 
@@ -192,6 +198,7 @@ LATER: dict[str, Callable[[], click.Command]] = {
     "doctor": _doctor,
     "drain": _drain,
     "events": _events,
+    "prove": _prove,
     "read": _read,
     "reload": _reload,
     "scan": _scan,

@@ -38,6 +38,10 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "The backend keeps the port for one session.",
         "wait until that is over, as chargerctl port {port} tells; until then the backend alone can start there",
     ),
+    "proving": (
+        "Somebody on site proves the wiring of this port.",
+        "wait until that is over: a minute a port; it ends by itself a minute after whoever does it has gone",
+    ),
     "voltage": (
         "The voltage is outside the band the port may be used in.",
         "measure it at the circuit; it is shown by chargerctl port",

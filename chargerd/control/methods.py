@@ -25,7 +25,7 @@ class Params(BaseModel):
 
 
 class Nothing(Params):
-    """`status`, `watch`, `verify`, `boards`, `doctor`, `compare`, `undrain`, `leave` and `shutdown`."""
+    """`status`, `watch`, `verify`, `boards`, `doctor`, `compare`, `undrain`, `leave`, `shutdown`, `prove-report`."""
 
 
 class PortParams(Params):
@@ -199,6 +199,27 @@ class DrainParams(Params):
     timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
+class ProveParams(Params):
+    """`prove`: these ports, or all; a load of `load_w` goes from socket to socket, or there is one in `each`.
+
+    What was broken off goes on, unless it is to be done `anew`. `asks`: a person answers what is asked.
+    """
+
+    ports: Annotated[list[Name], Field(min_length=1, max_length=1024)] | None = None
+    load_w: Annotated[float, Field(gt=0, le=3500, allow_inf_nan=False)] | None = None
+    each: bool = False
+    anew: bool = False
+    asks: bool = True
+    by: Text | None = None
+
+
+class ProofAnswerParams(Params):
+    """`prove-answer`: what the person at the load says to the question of a proof."""
+
+    proof: Name
+    answer: Literal["ready", "skip", "yes", "no"]
+
+
 METHODS: Mapping[str, type[Params]] = {
     "status": Nothing,
     "watch": Nothing,
@@ -227,13 +248,16 @@ METHODS: Mapping[str, type[Params]] = {
     "undrain": Nothing,
     "leave": Nothing,
     "shutdown": Nothing,
+    "prove": ProveParams,
+    "prove-answer": ProofAnswerParams,
+    "prove-report": Nothing,
 }
 
 COMMANDS = frozenset(one.kind.on_site for one in KNOWN.values() if one.kind.on_site is not None)
 """Methods by which somebody on site gives a command of the contract."""
 LEAVING = frozenset({"drain", "undrain", "leave", "shutdown"})
 """Methods by which the daemon itself is stopped, or is not."""
-ACTING = COMMANDS | LEAVING | {"accept-line", "reload", "write"}
+ACTING = COMMANDS | LEAVING | {"accept-line", "prove", "reload", "write"}
 """Methods that change something: who used them is written to the log."""
 
 

@@ -61,6 +61,11 @@ class Responder:
         self._wake = wake
 
     @property
+    def peer(self) -> Peer:
+        """Return who has asked, as the kernel says."""
+        return self._client.peer
+
+    @property
     def closed(self) -> bool:
         """Say whether the client has gone: nobody wants to hear more."""
         return self._client.gone

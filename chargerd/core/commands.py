@@ -49,6 +49,8 @@ class Code(StrEnum):
     DISABLED = "disabled"
     RESERVED = "reserved"
     """It is kept for another session, for some minutes at most."""
+    PROVING = "proving"
+    """Its wiring is being proved on site."""
     QUEUE_FULL = "queue_full"
     CIRCUIT_FULL = "circuit_full"
     METER_STALE = "meter_stale"

@@ -334,6 +334,56 @@ class ReserveRequested:
     command: CommandId | None = None
 
 
+class ProofNews:
+    """What a wiring proof says, beside the starts and stops of its sessions."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofHeld(ProofNews):
+    """Somebody on site proves the wiring of these ports: for so long no start but the proof's own. 0: no longer.
+
+    A port that has a session is not held: whoever asks looks at its view.
+    """
+
+    ports: tuple[PortId, ...]
+    proof: str
+    lasts: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofCleared(ProofNews):
+    """A proof that holds a port has shown that these latches are not true of it, or needs them out of its way."""
+
+    port: PortId
+    proof: str
+    functions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofSuspected(ProofNews):
+    """A proof has found these ports exchanged, or could not say that they are not: nobody may charge there."""
+
+    ports: tuple[PortId, ...]
+    power: Watts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseWithheld(ProofNews):
+    """The lease of a proof's session is not to be renewed any more: its board has to open by itself."""
+
+    port: PortId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManTested(ProofNews):
+    """A bench test has shown whether a board opens by itself when nobody renews."""
+
+    board: BoardId
+    holds: bool
+
+
 UnsafeRequest = StartRequested | ResetRequested | EnableRequested
 """What makes a closing possible: it is carried out when the command's id is durable, and not before."""
 
@@ -409,4 +459,4 @@ Request = PortRequest | AvailabilityRequest
 RequestNews = RequestHeard | RequestDropped
 Departure = ShutdownRequested | RestartRequested | DrainRequested
 Report = BusEvent | JournalEvent | DeadlineReached | Departure | LineAccepted | Configured
-Event = Report | Request | RequestNews
+Event = Report | Request | RequestNews | ProofNews

@@ -76,6 +76,8 @@ class Order:
     """How long it may wait for its circuits; `None`: as the site says."""
     full_stop: bool = True
     """Whether the session ends when the charge is full; else the port stays on until another limit."""
+    proof: str | None = None
+    """The wiring proof it is a step of: nobody's charge, and not taken up after an outage. `None` else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

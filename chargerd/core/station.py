@@ -21,6 +21,7 @@ from chargerd.core.events import (
     MeterReading,
     Persisted,
     PersistFailed,
+    ProofNews,
     RelayEvent,
     RelayReadBack,
     Request,
@@ -50,6 +51,7 @@ from chargerd.core.port.table import react
 from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
 from chargerd.core.site.board_events import BoardEvents, BoardNews, of_another_line, take_shown
 from chargerd.core.site.flapping import Flaps
+from chargerd.core.site.proofs import Proofs
 from chargerd.core.site.requests import Requests
 from chargerd.core.site.rounds import Rounds
 from chargerd.core.site.supply import Supply
@@ -109,6 +111,7 @@ class Station:
         self._beside = {port.id: tuple(self._on_board(port)) for port in plan.ports}
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._wiring = Wiring(self._ports, self._surroundings, self._out)
+        self._proofs = Proofs(self._surroundings, self._ports, self._wiring)
         self._invariants = Invariants(plan, held)
         self._wakes = Wakes(self._ports)
         self._flaps = Flaps()
@@ -239,7 +242,9 @@ class Station:
             readings.take_in_fault(port, event)
         return [port, *beside]
 
-    def _route_port(self, event: PortEvent | TemperatureReading, now: Moment) -> list[Port]:
+    def _route_port(self, event: PortEvent | TemperatureReading | ProofNews, now: Moment) -> list[Port]:
+        if isinstance(event, ProofNews):
+            return self._proofs.take(event, now)
         port = self._ports.get(event.port)
         if isinstance(event, TemperatureReading):
             return [] if port is None else readings.take_in_temperature(port, event)

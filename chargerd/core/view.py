@@ -59,6 +59,8 @@ class PortView:
     """When its relay was last read back open after it was told to open."""
     relay: Stance = NOWHERE
     """Where its relay stands now, and how that is known."""
+    proof: str | None = None
+    """The wiring proof that holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,8 @@ class CircuitView:
     """Load as a share of the rating, current or power, whichever is more; 1 is all of it."""
     measured: bool
     """Whether the circuit's own meter stands behind the load."""
+    metered: tuple[Amps, ...] = ()
+    """What its own meter shows, L1 first; nothing without one that was read lately."""
     contactor_closed: bool | None
     """As last read back, however long ago; `None` without a contactor, or while unknown."""
     queue: tuple[PortId, ...] = ()

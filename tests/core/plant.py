@@ -66,6 +66,8 @@ TIMEOUT = 0.2
 """Seconds the bus waits for an answer that does not come."""
 COILS_EVERY = 2.0
 IDLE_POLL = 5.0
+GLITCH = 0.3
+"""Seconds for which a board that cannot renew opens instead."""
 PHASES = (Phase.L1, Phase.L2, Phase.L3)
 
 
@@ -155,6 +157,12 @@ class Meter:
     """What its register shows for the watt-hours it should."""
     lost_energy: bool = False
     """It does not give its register."""
+    times: float = 1.0
+    """What it shows of power and current, as a multiple of what flows."""
+    amps_times: float = 1.0
+    """The same of the current alone."""
+    volts: float | None = None
+    """The voltage it shows beside them."""
 
 
 @dataclass(slots=True)
@@ -172,6 +180,12 @@ class Board:
     """Reads are answered by an exception: it is there, and tells nothing."""
     misses: int = 0
     lost: bool = False
+    everlasting: bool = False
+    """Its timers do not run out: what is closed stays so until it is told to open."""
+    off_waits: bool = False
+    """A plain off does not cancel a timer that runs."""
+    glitches: bool = False
+    """Renewing a lease opens the contact for a moment."""
 
 
 @dataclass(slots=True)
@@ -292,6 +306,10 @@ class Plant(LogBook):
         self.meters = {port.id: Meter() for port in plan.ports}
         self.wired = {port.id: port.id for port in plan.ports}
         """Whose load each port's meter measures."""
+        self.feeds = {port.id: port.id for port in plan.ports}
+        """Whose relay feeds each socket."""
+        self.phases = {port.id: port.phase for port in plan.ports}
+        """On which phase each socket really hangs."""
         self.boards = {port.relay.board: Board() for port in plan.ports}
         self.board = self.boards[plan.ports[0].relay.board]
         """That of the first port's relay."""
@@ -391,12 +409,24 @@ class Plant(LogBook):
         if lease is not None and self._kept_together(port):
             self._feed(port, kind, lease)
             return
-        contact = self.contacts[port]
+        contact, board = self.contacts[port], self._board_of(port)
+        if kind == "open" and board.off_waits and contact.lapses_at is not None:
+            return
+        if kind == "renew" and board.glitches:
+            self.set_contact(port, closed=False, by="glitch")
+            self.later(GLITCH, self.set_contact_of_coil, port)
         contact.coil = kind != "open"
         contact.lapses_at = None if kind == "open" or lease is None else self.now + lease
+        if board.everlasting:
+            contact.lapses_at = None
         if contact.lapses_at is not None:
             self.later(lease or 0.0, self._lapse, port, contact.lapses_at)
-        self.set_contact(port, closed=contact.coil, by=kind)
+        if kind != "renew" or not board.glitches:
+            self.set_contact(port, closed=contact.coil, by=kind)
+
+    def set_contact_of_coil(self, port: PortId) -> None:
+        """Let a contact be where its coil has it."""
+        self.set_contact(port, closed=self.contacts[port].coil, by="coil")
 
     def _kept_together(self, port: PortId) -> tuple[PortId, ...]:
         """Return the ports whose relays this one's heartbeat keeps closed, itself among them; none without one."""
@@ -429,14 +459,15 @@ class Plant(LogBook):
             return
         contact.closed = now_closed
         contact.edges.append((self.now, now_closed, by))
-        for each in self.loads if port in self.switched else [port]:
+        fed = [socket for socket, relay in self.feeds.items() if relay == port]
+        for each in self.loads if port in self.switched else fed:
             self.loads[each].take_in(self.now, closed=self.energised(each))
         self.write(port, f"contact {'closed' if now_closed else 'open'}")
         self.watch((port, now_closed, by))
 
     def energised(self, port: PortId) -> bool:
-        """Say whether a port's contact and every contactor above it are closed."""
-        return self.contacts[port].closed and all(
+        """Say whether the contact that feeds a socket and every contactor above it are closed."""
+        return self.contacts[self.feeds[port]].closed and all(
             self.contacts[contactor].closed
             for contactor, circuit in self.switched.items()
             if circuit in self._above(port)
@@ -487,7 +518,7 @@ class Plant(LogBook):
                 for phase in PHASES[: circuit.meter.phases]
             ]
             currents = tuple(
-                Amps(amps + sum(flows for port, (flows, _) in now.items() if self.plans[port].phase in mine))
+                Amps(amps + sum(flows for port, (flows, _) in now.items() if self.phases[port] in mine))
                 for mine in each
             )
             self.tell(
@@ -587,6 +618,7 @@ class Plant(LogBook):
             amps, watts = meter.frozen
         if meter.script:
             amps, watts = meter.script.pop(0)
+        amps, watts = amps * meter.times * meter.amps_times, watts * meter.times
         if meter.reversed:
             watts = -watts
         power = None
@@ -598,6 +630,7 @@ class Plant(LogBook):
                 at=Instant(self.now),
                 current=Amps(amps),
                 power=power,
+                voltage=None if meter.volts is None else Volts(meter.volts),
                 energy=None if meter.lost_energy else register,
             )
         )

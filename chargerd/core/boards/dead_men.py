@@ -13,6 +13,15 @@ class DeadMen:
         """The boards whose settings were read and were right, since they were last there anew."""
         self._lost: set[BoardId] = set()
         """The boards that do not answer: nothing of them is renewed."""
+        self._refuted: set[BoardId] = set()
+        """The boards that were seen not to open by themselves, whatever their profile says."""
+
+    def tested(self, board: BoardId, *, holds: bool) -> None:
+        """Take in what a bench test has shown of a board."""
+        if holds:
+            self._refuted.discard(board)
+        else:
+            self._refuted.add(board)
 
     def take_in(self, event: BoardEvent) -> None:
         """Take in what an event says of a board's settings: lost it still does what it was set to."""
@@ -32,6 +41,6 @@ class DeadMen:
         read. A board that opens when it is not polled does not count: it is polled as long as the daemon lives.
         One that opens all its relays or none does once it is lost: before, others of its relays may be renewed.
         """
-        known = relay.prepared or relay.board in self._prepared
+        known = (relay.prepared or relay.board in self._prepared) and relay.board not in self._refuted
         lapses = relay.scope is LeaseScope.RELAY or relay.board in self._lost
         return known and lapses and relay.lease is not None and relay.dead_man is not DeadMan.NONE

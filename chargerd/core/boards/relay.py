@@ -54,6 +54,9 @@ UNCONFIRMED_AFTER = Seconds(5.0)
 """A relay that nothing but a command opens counts as unconfirmed so long after it was told to."""
 READ_BACK_SHOWN = Seconds(10.0)
 """How long a read-back tells where a relay stands: each is read every 2 s at least."""
+LAPSE_TOLERANCE = Seconds(1.0)
+"""So much longer than its lease a board may keep a relay closed that is not renewed, in a bench test: timers go in
+steps of 100 ms, a contact and its read-back take less than the rest. Then it is told to open."""
 WATCH_LEASE = Seconds(6.0)
 """On a board without leases: how long a closed relay may go without being read back closed."""
 
@@ -78,6 +81,16 @@ class Signal(StrEnum):
     WOULD_NOT_OPEN = "would_not_open"
     UNBIDDEN = "unbidden"
     LEASE_LOST = "lease_lost"
+    LAPSED = "lapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """How a lease that was not renewed has ended: whether the board has opened, so long after it was given."""
+
+    opened: bool
+    after: Seconds
+    lease: Seconds
 
 
 @dataclass(slots=True)
@@ -129,6 +142,10 @@ class RelayWatch:
         self._confirmed_from: Instant | None = None
         self._renewal_due: Instant | None = None
         self._retry: _Retry | None = None
+        self._withheld = False
+        """Whether nothing renews it, so that its board shows whether it opens by itself."""
+        self.lapse: Lapse | None = None
+        """How the lease has ended that was withheld last."""
 
     # What the port asks for
 
@@ -148,6 +165,12 @@ class RelayWatch:
         self._enter(RelayPhase.CLOSING)
         self._forget_leases()
         out.do(CloseRelay(port=self._port, lease=self._lease, not_after=after(now, within)))
+
+    def withhold(self, now: Instant) -> None:
+        """Renew a closed relay no more, and look whether its board opens it: a bench test of its dead-man."""
+        if self.phase is RelayPhase.CLOSED and self._lease is not None and self._confirmed_from is not None:
+            self._withheld, self.lapse = True, None
+            self._look_again(now)
 
     def board_seen(self, now: Instant, out: Outbox, *, lost: bool) -> None:
         """Its board is lost, or back. It may have opened its relays: none is renewed unless it reads closed."""
@@ -239,7 +262,7 @@ class RelayWatch:
         instants = [self._retry.at] if self._retry else []
         if self.phase is RelayPhase.CLOSED and self._confirmed_from is not None:
             instants.append(self._lapse_at())
-            if self._renewal_due is not None:
+            if self._renewal_due is not None and not self._withheld:
                 instants.append(self._renewal_due)
         return min(instants, default=None)
 
@@ -247,8 +270,8 @@ class RelayWatch:
         """Do what has become due: repeat an opening or a read-back, renew the lease, or call it lost."""
         if self.phase is RelayPhase.CLOSED and self._confirmed_from is not None:
             if now >= self._lapse_at():
-                return Signal.LEASE_LOST
-            if self._renewal_due is not None and now >= self._renewal_due:
+                return self._outlived() if self._withheld else Signal.LEASE_LOST
+            if not self._withheld and self._renewal_due is not None and now >= self._renewal_due:
                 self._renew(now, out)
         if self._retry is not None and now >= self._retry.at:
             pause = Seconds(min(self._retry.pause * 2, RETRY_MOST))
@@ -343,7 +366,12 @@ class RelayWatch:
                 self.phase = RelayPhase.CLOSED
                 self._renewal_due = self._first_renewal()
                 return Signal.CLOSED
+            if self._withheld:
+                self._look_again(after(now, RETRY_FIRST))
             return None
+        if self._withheld and self._lease is not None and self._confirmed_from is not None:
+            self.lapse = Lapse(opened=True, after=between(self._confirmed_from, event.sent_at), lease=self._lease)
+            return Signal.LAPSED
         counts_from = max(self._settles_at(self._written_at), self._settles_at(self._open_read_at))
         if event.sent_at >= counts_from:
             self._open_reads, self._open_read_at = self._open_reads + 1, event.sent_at
@@ -370,6 +398,7 @@ class RelayWatch:
         self._seen_closed_at = None
         self._confirmed_from = None
         self._renewal_due = None
+        self._withheld = False
 
     def _send_open(self, now: Instant, out: Outbox, pause: Seconds) -> None:
         self._echoed = False
@@ -395,10 +424,22 @@ class RelayWatch:
         out.do(RenewLease(port=self._port, lease=self._lease, not_after=self._lapse_at()))
 
     def _lapse_at(self) -> Instant:
-        """Return when a renewal comes too late, or, without leases, when the last read-back is too old."""
+        """Return when a renewal comes too late, or, without leases, when the last read-back is too old.
+
+        Of a lease that is withheld: when its board has had all the time there is to open by itself.
+        """
         assert self._confirmed_from is not None
-        span = WATCH_LEASE if self._lease is None else Seconds(self._lease - RENEWAL_MARGIN)
+        if self._lease is None:
+            span = WATCH_LEASE
+        else:
+            span = Seconds(self._lease + (LAPSE_TOLERANCE if self._withheld else -RENEWAL_MARGIN))
         return after(self._confirmed_from, span)
+
+    def _outlived(self) -> Signal:
+        """The board has kept its relay closed for longer than it may."""
+        assert self._lease is not None
+        self.lapse = Lapse(opened=False, after=Seconds(self._lease + LAPSE_TOLERANCE), lease=self._lease)
+        return Signal.LAPSED
 
     def _first_renewal(self) -> Instant | None:
         if self._lease is None or self._confirmed_from is None:

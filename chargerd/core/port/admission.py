@@ -27,9 +27,15 @@ UNHEARD = frozenset({Code.BOARD_LOST, Code.METER_STALE, Code.NOT_YET_KNOWN})
 """What may be over with the next answer of a board."""
 
 
+def obstacles_to(port: Port, request: StartRequested | ReserveRequested, now: Moment) -> tuple[Code, ...]:
+    """Return why this start, or the one a port is to be kept for, would be refused now."""
+    proof = request.order.proof if isinstance(request, StartRequested) else None
+    return port.obstacles(now, request.session, proof)
+
+
 def blocked(port: Port, request: StartRequested | ReserveRequested, now: Moment) -> bool:
     """Hold if a start must be refused; for what is not yet known it waits instead, and may wait for room."""
-    obstacles = port.obstacles(now, request.session)
+    obstacles = obstacles_to(port, request, now)
     return any(code not in {Code.NOT_YET_KNOWN, Code.CIRCUIT_FULL} for code in obstacles)
 
 
@@ -70,7 +76,7 @@ def untouched(port: Port, _request: object, _now: Moment) -> bool:
 
 def refuse_blocked(port: Port, request: StartRequested, now: Moment) -> None:
     """Refuse a start, saying the most telling obstacle; what is not yet known comes last among them."""
-    code = next(iter(port.obstacles(now, request.session)), Code.NOT_ALLOWED)
+    code = next(iter(obstacles_to(port, request, now)), Code.NOT_ALLOWED)
     answer(port, request.order, ReplyStatus.REJECTED, code)
 
 
@@ -163,7 +169,8 @@ def _queue(port: Port, now: Moment) -> None:
 def take_place(port: Port, now: Moment) -> None:
     """Its boards are known: begin, wait for its circuits, or end for what would have refused the start."""
     order = port.session.order
-    held = [code for code in port.obstacles(now) if code not in {Code.BUSY, Code.CIRCUIT_FULL}]
+    obstacles = port.obstacles(now, proof=order.proof)
+    held = [code for code in obstacles if code not in {Code.BUSY, Code.CIRCUIT_FULL}]
     detail = StopDetail(function=f"step_{port.step.value}")
     # Until it was known to be open it has counted as closed, at its limit.
     port.circuits.touch(port.id, drawn(port.seen.current or Amps(0.0), port.seen.power or Watts(0.0)))

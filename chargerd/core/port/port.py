@@ -69,6 +69,14 @@ class Intervention:
     patience: Seconds | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofHold:
+    """A wiring proof that takes a port for itself, and until when, unless it says so again."""
+
+    proof: str
+    until: Instant
+
+
 @dataclass(slots=True, kw_only=True)
 class StationContext:
     """What a port must know of the station it is part of."""
@@ -120,9 +128,8 @@ class Port:
         """Whether the journal has it as a warm one."""
         self.implausible, self.negative = Recurring(), Recurring()
         self.latches = list(latches)
-        self.state = PortState.UNKNOWN
+        self.state, self.step = PortState.UNKNOWN, Step.NONE
         self.since = now
-        self.step = Step.NONE
         self.step_until: Instant | None = None
         self.charge: Charge | None = None
         self.ending: Ending | None = None
@@ -153,6 +160,8 @@ class Port:
         """For which session it is kept, over or not; `None` while one is under way."""
         self._limits_to_come: Limits | None = None
         """Its own limits once the session under way has ended; `None`: as they are."""
+        self.proof: ProofHold | None = None
+        """The wiring proof that holds it, over or not."""
         self.reopen = 0
         """How often a welded relay is still to be opened again."""
 
@@ -250,10 +259,12 @@ class Port:
 
     # Whether it may start
 
-    def obstacles(self, now: Moment, session: SessionId | None = None) -> tuple[Code, ...]:
+    def obstacles(
+        self, now: Moment, session: SessionId | None = None, proof: str | None = None
+    ) -> tuple[Code, ...]:
         """Return why a start would be refused now, most telling first; for what is not yet known it waits.
 
-        Of `session`, if it is given: it may be the one the port is kept for.
+        Of `session`, if it is given: it may be the one the port is kept for; `proof`: the one it is a step of.
         """
         circuits, lock_out = self.circuits, Clearing.LOCK_OUT
         no_room = self._finds_no_room(now)
@@ -265,6 +276,7 @@ class Port:
             or circuits.latched(self.id),
             Code.BUSY: self.charge is not None,
             Code.DISABLED: self.station.draining or self.station.leaving or self.disabled() is not None,
+            Code.PROVING: self.proved_by(now) != proof,
             Code.RESERVED: self.kept_for_another(session, now),
             Code.LINE_CHANGED: self.station.lines.changed(self.id),
             Code.BOARD_LOST: self.relay.board_lost
@@ -278,6 +290,11 @@ class Port:
             Code.NOT_YET_KNOWN: self._not_yet_known() or unclear or self.station.lines.pending(self.id),
         }
         return tuple(code for code, holds in found.items() if holds)
+
+    def proved_by(self, now: Moment) -> str | None:
+        """Return the wiring proof that holds the port; one that has not been heard of for long holds nothing."""
+        held = self.proof
+        return None if held is None or reached(held.until, now.instant) else held.proof
 
     def kept(self, now: Moment) -> Reservation | None:
         """Return for which session the port is kept now; one whose time is over has yet to be told of."""
@@ -388,6 +405,7 @@ class Port:
             reservation=self.kept(now),
             opened_at=self.relay.opened_at,
             relay=self.stance(now),
+            proof=self.proved_by(now),
         )
 
     @property

@@ -9,7 +9,7 @@ from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import ReserveRequested
 from chargerd.core.facts import PortReserved
 from chargerd.core.moment import Moment
-from chargerd.core.port.admission import blocked, end_reservation, expire_reservation
+from chargerd.core.port.admission import blocked, end_reservation, expire_reservation, obstacles_to
 from chargerd.core.port.answers import answer_request
 from chargerd.core.port.port import Port
 from chargerd.core.port.rules import Handler, Reply, always
@@ -29,7 +29,7 @@ def kept_for_another(port: Port, request: ReserveRequested, now: Moment) -> bool
 
 def refuse_blocked(port: Port, request: ReserveRequested, now: Moment) -> None:
     """Refuse to keep a port on which the session could not be started either, and say why."""
-    code = next(iter(port.obstacles(now, request.session)), Code.NOT_ALLOWED)
+    code = next(iter(obstacles_to(port, request, now)), Code.NOT_ALLOWED)
     answer_request(port, request, ReplyStatus.REJECTED, code)
 
 

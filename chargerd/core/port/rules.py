@@ -30,6 +30,7 @@ class Trigger(StrEnum):
     WOULD_NOT_OPEN = "would_not_open"
     UNBIDDEN = "unbidden"
     LEASE_LOST = "lease_lost"
+    LAPSED = "lapsed"
     PERSISTED = "persisted"
     PERSIST_FAILED = "persist_failed"
     AMENDED = "amended"

@@ -114,8 +114,9 @@ def fail_by_verdict(port: Port, now: Moment) -> None:
 
 def fail_step(port: Port, now: Moment) -> None:
     """End a start one of whose steps has taken too long, naming the step."""
+    obstacles = port.obstacles(now, proof=port.session.order.proof)
     codes = {
-        Step.KNOWN: next((code for code in port.obstacles(now) if code is not Code.BUSY), Code.FAILED),
+        Step.KNOWN: next((code for code in obstacles if code is not Code.BUSY), Code.FAILED),
         Step.READINGS: Code.METER_STALE,
         Step.PERSIST: Code.STORE_UNAVAILABLE,
         Step.FIRST_READING: Code.METER_STALE,

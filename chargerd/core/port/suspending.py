@@ -234,6 +234,8 @@ def take_up_warmth(port: Port, warmth: ThermalState, now: Moment) -> None:
 
 def may_go_on(port: Port, record: SessionRecord, now: Moment) -> bool:
     """Say whether a session may yet go on: nothing holds its port, and its order is still allowed there."""
+    if record.order.proof is not None:
+        return False  # Nobody may stand there any more to see what it would switch on.
     latched = bool(port.latches) or port.circuits.latched(port.id)
     held = latched or port.charge is not None or port.disabled() is not None
     prospect = outlook(record, now, port.station.resume_window)

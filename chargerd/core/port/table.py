@@ -14,7 +14,7 @@ from typing import Any
 from chargerd.core.commands import Code
 from chargerd.core.events import Event, Request
 from chargerd.core.moment import Moment
-from chargerd.core.port import admission, ending, latching, limits, reserving, starting, suspending
+from chargerd.core.port import admission, ending, latching, limits, proving, reserving, starting, suspending
 from chargerd.core.port.port import Port, Step
 from chargerd.core.port.rules import (
     Handler,
@@ -155,6 +155,7 @@ TABLE: Mapping[PortState, Mapping[Trigger, Rules]] = {
             Rule("suspended_too_often", suspending.suspended_too_often, suspending.end_suspended_too_long),
             Rule("relay_board_lost", always, suspending.suspend_board_lost),
         ),
+        T.LAPSED: (Rule("lapsed", always, proving.end_lapsed),),
         T.CIRCUIT_TRIP: CIRCUIT_TRIP,
         T.CIRCUIT_SUSPEND: (
             Rule("suspended_too_often", suspending.too_often_by_circuit, suspending.end_suspended_too_long),

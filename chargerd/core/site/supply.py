@@ -137,9 +137,18 @@ class Supply:
             rating_power=circuit.plan.power,
             load_share=circuit.share(load),
             measured=circuit.feeder_fresh(now.instant),
+            metered=_metered(circuit, now),
             contactor_closed=None if contactor is None else contactor.relay.read_back,
             contactor=None if contactor is None else self.contactors.stance(contactor, now),
             queue=tuple(port for port in self._circuits.waiting() if port in below),
             latches=tuple(circuit.latches),
             disabled=self._station.availability.of(holder_of(circuit.plan.id)),
         )
+
+
+def _metered(circuit: Circuit, now: Moment) -> tuple[Amps, ...]:
+    """Return the currents a circuit's own meter shows."""
+    meter = circuit.plan.meter
+    if meter is None or not circuit.feeder_fresh(now.instant):
+        return ()
+    return tuple(map(Amps, circuit.feeder.currents[: meter.phases]))

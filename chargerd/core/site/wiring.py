@@ -148,9 +148,9 @@ class Wiring:
         self._station.suspects |= {port.id, other.id}
         self._closed.pop(port.id, None)
         self._out.tell(WiringSuspect(ports=(port.id, other.id), detail=detail, session=port.session.order.session))
-        self._hold(port, detail, now)
+        self.hold(port, detail, now)
         if other.charge is None:
-            self._hold(other, detail, now)
+            self.hold(other, detail, now)
             self._out.do(SetPace(port=other.id, pace=Pace.ARMED))
         return [port, other]
 
@@ -183,7 +183,7 @@ class Wiring:
             if welded:
                 self._release(each, suspicion.detail, now)
             else:
-                self._hold(each, suspicion.detail, now)
+                self.hold(each, suspicion.detail, now)
         return [port, other]
 
     @staticmethod
@@ -199,7 +199,7 @@ class Wiring:
         contactors = [circuit.contactor for circuit in self._station.circuits.place(port.id).above]
         return all(one is None or (one.closed and reached(one.relay.closed_from, instant)) for one in contactors)
 
-    def _hold(self, port: Port, detail: StopDetail, now: Moment) -> None:
+    def hold(self, port: Port, detail: StopDetail, now: Moment) -> None:
         """Latch a port and end its session, unless it is held already."""
         if any(latch.function == detail.function for latch in port.latches):
             return

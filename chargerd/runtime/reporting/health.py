@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -75,7 +75,10 @@ class HealthReporter:
         folder: Path,
         span: Callable[[], LedgerSpan],
         clock: Clock,
+        proved: Callable[[], Container[BoardId]] = frozenset,
     ) -> None:
+        """`proved`: the boards whose dead-man a wiring proof has tested, and found working."""
+        self._proved = proved
         self._link = link
         self._boards = boards
         self._buses = buses
@@ -93,7 +96,8 @@ class HealthReporter:
                 if board.bus == bus.name:
                     prepared = board.id not in unprepared
                     known = bus.connected and board.id not in unheard
-                    self._tell(board_state(board, lost, known=known, prepared=prepared))
+                    proved = board.id in self._proved()
+                    self._tell(board_state(board, lost, known=known, prepared=prepared, proved=proved))
         if self._due.passed():
             self._link.publish_health(bodies.plain(self.health()))
 
@@ -117,8 +121,10 @@ class HealthReporter:
         )
 
 
-def board_state(board: Board, lost: frozenset[BoardId], *, known: bool, prepared: bool = True) -> BoardStateBody:
-    """Return `state/board`. That a dead-man was proved is known of no board: none has been tried yet."""
+def board_state(
+    board: Board, lost: frozenset[BoardId], *, known: bool, prepared: bool = True, proved: bool = False
+) -> BoardStateBody:
+    """Return `state/board`. `proved`: its dead-man was tested at its load, and has opened by itself."""
     relay = board.profile.relay
     dead_man = None if relay is None else relay.dead_man.value if board.lease and prepared else "none"
     health = BoardHealth.LOST if board.id in lost else BoardHealth.GOOD if known else BoardHealth.UNKNOWN
@@ -130,7 +136,7 @@ def board_state(board: Board, lost: frozenset[BoardId], *, known: bool, prepared
         firmware=None,
         health=health,
         dead_man=dead_man,
-        dead_man_proved=None if relay is None else False,
+        dead_man_proved=None if relay is None else proved and prepared,
     )
 
 

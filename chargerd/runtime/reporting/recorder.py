@@ -45,12 +45,16 @@ class FactRecorder:
         self._journal = journal
         self._entry_of = entry_of
         self._nudge = nudge
+        self.listener: Callable[[tuple[Fact, ...]], None] | None = None
+        """Who is told of facts as well, for as long as it wants; it must not block."""
 
     def facts(self, facts: tuple[Fact, ...], now: Moment, checkpoints: tuple[Checkpoint, ...] = ()) -> None:
         """Write down the facts of one event with the checkpoints that belong to them, and log each fact."""
         for fact in facts:
             log.tell(LEVELS[_severity(fact)], event_name(fact), **outline(fact))
         self._journal.append(batch_of(facts, now, self._entry_of, checkpoints))
+        if self.listener is not None:
+            self.listener(facts)
         self._nudge()
 
 
