@@ -90,6 +90,7 @@ def _raise(reply: dict[str, Any]) -> None:
     raise RuntimeError(reply["code"])
 
 
+@pytest.mark.long
 def test_a_board_is_proved_by_its_lease_and_says_so(alone: DaemonSite) -> None:
     alone.world.socket("A01").plug(LOAD)
     person = chargerctl(alone, "prove", "--load", "100", "--ports", "A01", "--yes")
