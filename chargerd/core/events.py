@@ -334,10 +334,9 @@ class ReserveRequested:
     command: CommandId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProofNews:
     """What a wiring proof says, beside the starts and stops of its sessions."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A wiring proof from the terminal to the contacts: real ptys, the real daemon, and a person who carries a load."""
+"""A wiring proof from the terminal to the contacts: real ptys, the real daemon, a person with a load."""
 
 import json
 import os

@@ -412,12 +412,15 @@ def test_the_lease_of_a_customers_session_is_never_withheld() -> None:
     assert world.state() is PortState.CHARGING
 
 
+def overload_at_the_second(prover: Prover) -> None:
+    if prover.world.state("A02") is PortState.CHARGING:
+        prover.world.draw(26.0, 6000.0, port="A02")
+
+
 def test_an_overload_in_a_proof_trips_as_ever() -> None:
     world = three()
     prover = Prover(world, (A01, A02, A03))
-    prover.meddle = lambda one: (
-        one.world.state("A02") is PortState.CHARGING and one.world.draw(26.0, 6000.0, port="A02")
-    )
+    prover.meddle = overload_at_the_second
     proof = prover.run()
     assert kinds(proof, A02) == [K.TRIPPED]
     assert [latch.function for latch in world.view("A02").latches] == ["overcurrent_instant"]
