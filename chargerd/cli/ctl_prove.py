@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from chargerd.cli.ctl_lines import Connect, Option, paragraph, width_of_terminal
 from chargerd.cli.fields import entries
 from chargerd.cli.proof_words import RESULTS, Told, figure, not_tested, remedy, sentence, subject
-from chargerd.cli.said import echo
+from chargerd.cli.said import echo, echo_prompt
 from chargerd.control.client import ControlClient
 
 FINDINGS, INCOMPLETE = 4, 5
@@ -214,7 +214,7 @@ class _Talk:
 
     @staticmethod
     def _read(prompt: str) -> str:
-        click.echo(prompt, nl=False)
+        echo_prompt(prompt)
         return sys.stdin.readline()
 
     def _print(self, text: str) -> None:

@@ -17,6 +17,11 @@ def echo_lines(text: str, *, err: bool = False) -> None:
     click.echo(visible_lines(text), err=err)
 
 
+def echo_prompt(text: str) -> None:
+    """Print what somebody is to answer on the same line."""
+    click.echo(visible(text), nl=False)
+
+
 def echo_progress(text: str) -> None:
     """Print how far something is, over what was printed so before, on stderr; an empty text wipes it out."""
     click.echo("\r\x1b[K" + visible(text), nl=False, err=True)

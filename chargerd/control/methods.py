@@ -207,9 +207,9 @@ class ProveParams(Params):
 
     ports: Annotated[list[Name], Field(min_length=1, max_length=1024)] | None = None
     load_w: Annotated[float, Field(gt=0, le=3500, allow_inf_nan=False)] | None = None
-    each: bool = False
-    anew: bool = False
-    asks: bool = True
+    each: bool | None = None
+    anew: bool | None = None
+    asks: bool | None = None
     by: Text | None = None
 
 

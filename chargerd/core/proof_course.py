@@ -53,7 +53,7 @@ ENDS_WITHIN = Seconds(45.0)
 """Opening, register and a suspicion that has to be settled."""
 QUIET = Seconds(1.0)
 """So long after an opening a reading shows what flows without it."""
-SUSPECT, WELDED = "wiring_suspect", "relay_welded"
+SUSPECT, WELDED, UNCONFIRMED = "wiring_suspect", "relay_welded", "relay_unconfirmed"
 GONE = Watts(10.0)
 RENEWALS = 5
 """So many renewals have to pass without the load noticing."""
@@ -356,7 +356,7 @@ class Course:
             refused=None if refused is None else refused.value,
             ended=self._function(),
             measured=self._measured(),
-            latched=self._latched,
+            latched=self._latched or (None if self._view(port).relay_closed is False else UNCONFIRMED),
         )
         self._keep(replace(self.evidence, closings=(*self.evidence.closings, closing)))
         own = closing.of(port)

@@ -82,6 +82,9 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "shutdown": {},
         "compare": {},
         "reload": {"restart": True},
+        "prove": {"ports": ["A01"], "load_w": 100.0, "each": True, "anew": False, "asks": True, "by": "Ann"},
+        "prove-answer": {"proof": "proof-1", "answer": "ready"},
+        "prove-report": {},
         "accept-line": {"bus": "line-a"},
         "line": {"bus": "line-a"},
         "trace": {"bus": "line-a", "errors": True},
@@ -111,7 +114,7 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 
 def test_a_port_has_to_be_named() -> None:
-    for method in ("port", *ACTING - LEAVING - {"accept-line", "reload", "write"}):
+    for method in ("port", *ACTING - LEAVING - {"accept-line", "prove", "reload", "write"}):
         others: dict[str, Json] = {"reason": "why"} if method in {"disable", "enable"} else {}
         with pytest.raises(BadParams, match="port"):
             checked(method, others)

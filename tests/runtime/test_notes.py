@@ -38,6 +38,9 @@ ELSEWHERE = {
     "latches_were_lost": "a lock-out of every port",
     "main_thread_failed": "gateway_failed of the ledger",
     "no_ballast": "each time the journal is tidied: doctor tells of the disk",
+    "proof_failed": "told to whoever proves the wiring",
+    "proof_not_kept": "told to whoever proves the wiring",
+    "proof_not_readable": "told to whoever goes on with it: it begins anew",
     "relays_not_listed": "before there is a journal",
     "client_failed": "thread_died follows",
 }

@@ -1,11 +1,12 @@
 """A wiring proof: each miswiring is named, nothing else is, and every relay of it is open at its end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from chargerd.core.commands import Code
-from chargerd.core.events import DeadManTested, LeaseWithheld, ProofCleared
+from chargerd.core.events import DeadManTested, LeaseWithheld, ProofCleared, ProofHeld, ProofSuspected
 from chargerd.core.plan import CircuitPlan, FeederPlan, LeaseScope, Phase, StationPlan
 from chargerd.core.proof import Evidence, Kind, Result
 from chargerd.core.session import Source
@@ -447,3 +448,89 @@ def test_a_port_that_is_passed_over_leaves_the_proof_incomplete() -> None:
     proof = prover.run()
     assert (proof.result, proof.ports) == (Result.INCOMPLETE, {A01: Result.PROVED, A02: Result.INCOMPLETE})
     assert prover.course.evidence.skipped == (A02,)
+
+
+def test_a_proof_broken_off_before_a_crossed_port_closes_again_leaves_both_latched() -> None:
+    world = three()
+    swap_meters(world)
+    world.ready("A03")
+    prover = Prover(world, (A01, A02, A03))
+    while not prover.course.evidence.closings or world.state("A02") is not PortState.STARTING:
+        prover.turn()
+        world.run(0.25)
+    assert not world.view("A02").latches, "cleared, so that it can be closed"
+    prover.course.leave()
+    prover.run()
+    assert [world.view(port).latches[0].function for port in (A01, A02)] == ["wiring_suspect"] * 2
+    at_rest(world)
+
+
+def test_no_other_latch_is_cleared_by_a_proof() -> None:
+    world = three()
+    world.charging("A01")
+    world.draw(26.0, port="A01")
+    world.run_until("state tripped", within=10)
+    world.draw(0.0, port="A01")
+    world.run(20)
+    told = ProofCleared(port=A01, proof="proof-1", functions=frozenset({"overcurrent_instant"}))
+    world.tell(ProofHeld(ports=(A01,), proof="proof-1", lasts=Seconds(60.0)))
+    world.tell(told)
+    assert world.view("A01").latches
+    world.tell(ProofSuspected(ports=(A01,)))
+    clears = ProofCleared(port=A01, proof="proof-1", functions=frozenset({"wiring_suspect"}))
+    for proof, left in (("proof-2", 2), ("proof-1", 1), ("proof-1", 1)):
+        world.tell(replace(clears, proof=proof))
+        assert len(world.view("A01").latches) == left
+
+
+@pytest.mark.parametrize(
+    ("times", "kind"),
+    [(0.72, None), (1.28, None), (0.65, K.OTHER_POWER), (1.35, K.OTHER_POWER), (7.2, K.METER_FACTOR)],
+)
+def test_a_load_may_differ_from_its_nameplate_by_three_tenths(times: float, kind: Kind | None) -> None:
+    world = three()
+    world.meters[A02].times = times
+    proof, _ = prove(world, (A02,))
+    assert kinds(proof) == ([] if kind is None else [kind])
+
+
+@pytest.mark.parametrize(("watts", "found"), [(4.5, False), (5.5, True)])
+def test_crosstalk_moves_no_other_meter(watts: float, found: bool) -> None:
+    world = three()
+    world.ready("A03")
+    prover = Prover(world, (A01,))
+    world.by_hand("A02")
+    prover.meddle = lambda one: one.world.show(
+        0.02, watts if one.world.contacts[A01].closed else 0.0, port="A02", voltage=230.0
+    )
+    assert (kinds(prover.run()) == [K.TWO_METERS]) is found
+
+
+def test_a_trip_names_a_meter_that_shows_ten_or_thousands_of_times_the_load() -> None:
+    for times, kind in ((20.0, K.METER_FACTOR), (100.0, K.METER_FACTOR), (65536.0, K.METER_WORD_ORDER)):
+        world = three()
+        world.meters[A02].times = times
+        proof, prover = prove(world, (A02,))
+        own = prover.course.evidence.own(A02)
+        assert own is not None
+        assert own.ended in {"overcurrent_instant", "overcurrent_definite"}
+        assert kinds(proof) == [kind]
+
+
+def test_a_refused_port_is_named_with_why() -> None:
+    world = three()
+    world.disable("A02")
+    proof, _ = prove(three(), (A01,))
+    assert proof.result is Result.PROVED
+    proof = Prover(world, (A02,)).run()
+    assert [(one.kind, one.code) for one in proof.findings] == [(K.REFUSED, "disabled")]
+
+
+def test_a_relay_board_that_falls_silent_ends_the_step_and_is_named() -> None:
+    world = three()
+    world.ready("A03")
+    prover = Prover(world, (A01,))
+    closed_by(prover, A01)
+    world.board.silent = True
+    proof = prover.run()
+    assert kinds(proof) == [K.BOARD_LOST]
