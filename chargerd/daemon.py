@@ -230,7 +230,7 @@ class Daemon:
             self._engine.views, self._engine.dispatch, self._clock, self._asked_to_leave_for_good
         )
         self._proofs = Proofs(
-            site=site,
+            site=lambda: self._site,
             engine=self._engine,
             clock=self._clock,
             folder=state_dir,

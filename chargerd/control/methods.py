@@ -25,7 +25,7 @@ class Params(BaseModel):
 
 
 class Nothing(Params):
-    """`status`, `watch`, `verify`, `boards`, `doctor`, `compare`, `undrain`, `leave`, `shutdown`, `prove-report`."""
+    """What takes nothing, as `status`, `verify`, `doctor`, `compare`, `leave` and `prove-report` do."""
 
 
 class PortParams(Params):

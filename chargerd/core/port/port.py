@@ -144,7 +144,8 @@ class Port:
         began."""
         self.shown_open_at = now.instant
         """When its own line was first asked of those times at which it has shown that."""
-        self.unbidden = 0
+        self.unbidden, self.reopen = 0, 0
+        """How often it was found closed without a command; how often, if welded, it is still to be opened again."""
         self.sequence_from = now.instant
         """Readings before this instant do not count for the start sequence under way."""
         self.suspended_for: StopReason | None = None
@@ -162,8 +163,6 @@ class Port:
         """Its own limits once the session under way has ended; `None`: as they are."""
         self.proof: ProofHold | None = None
         """The wiring proof that holds it, over or not."""
-        self.reopen = 0
-        """How often a welded relay is still to be opened again."""
 
     @property
     def circuits(self) -> Circuits:

@@ -31,7 +31,9 @@ METHODS = ("prove", "prove-answer", "prove-report")
 class Proofs:
     """All that the daemon has to do with proofs."""
 
-    def __init__(self, *, site: Site, engine: Engine, clock: Clock, folder: Path, listen: Listen) -> None:
+    def __init__(
+        self, *, site: Callable[[], Site], engine: Engine, clock: Clock, folder: Path, listen: Listen
+    ) -> None:
         """`folder` is where the daemon keeps its state; `listen` hands facts on to whoever is given, or nobody."""
         self._site = site
         self._engine = engine
@@ -49,7 +51,7 @@ class Proofs:
         """Tell the station what the newest proof had to say when the daemon before ended."""
         data = self._read()
         boards = {BoardId(str(name)): holds is True for name, holds in _object(data, "boards").items()}
-        if data.get("digest") == self._site.digest:
+        if data.get("digest") == self._site().digest:
             self.proved = frozenset(board for board, holds in boards.items() if holds)
         events: list[Event] = [
             DeadManTested(board=board, holds=False) for board, holds in boards.items() if not holds

@@ -37,7 +37,7 @@ class Prover:
     def __init__(
         self,
         *,
-        site: Site,
+        site: Callable[[], Site],
         engine: Engine,
         clock: Clock,
         path: Path,
@@ -61,7 +61,7 @@ class Prover:
 
     def _prove(self, params: Fields, respond: Responder) -> None:
         names = params.get("ports")
-        known = tuple(port.id for port in self._site.plan.ports)
+        known = tuple(port.id for port in self._site().plan.ports)
         ports = tuple(PortId(str(name)) for name in names) if isinstance(names, list) else known
         unknown = [port for port in ports if port not in known]
         if unknown:
@@ -77,7 +77,7 @@ class Prover:
                 respond.fail("store_unavailable", "the proof cannot be kept", "look at the disk: df -h, dmesg")
                 return
             asks = params.get("asks") is not False
-            running = _Running(self._site, self._engine, self._clock, self._file, kept, respond, asks=asks)
+            running = _Running(self._site(), self._engine, self._clock, self._file, kept, respond, asks=asks)
             running.over_with = self._over
             self._running = running
         self._listen(running.take_in)
@@ -92,7 +92,7 @@ class Prover:
         load = params.get("load_w")
         new = Kept(
             proof=f"proof-{ULID()}",
-            digest=self._site.digest,
+            digest=self._site().digest,
             ports=ports,
             load=Watts(float(load)) if isinstance(load, int | float) else None,
             moving=params.get("each") is not True,
@@ -125,12 +125,12 @@ class Prover:
         kept = self._file.load()
         if kept is None:
             respond.fail("not_allowed", "nothing was proved yet", "begin with: chargerctl prove")
-        elif kept.digest != self._site.digest:
+        elif kept.digest != self._site().digest:
             respond.fail(
                 "not_allowed", "the proof is of another configuration", "prove this one: chargerctl prove"
             )
         else:
-            respond.send(report(self._site, kept, self._clock.moment()))
+            respond.send(report(self._site(), kept, self._clock.moment()))
 
 
 class _Running:
