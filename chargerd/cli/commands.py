@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "chargerd.cli.demo",
     "operator": "chargerd.cli.operator",
     "profiles": "chargerd.cli.profiles",
+    "report": "chargerd.cli.report",
     "self-test": "chargerd.cli.self_test",
     "shutdown": "chargerd.cli.shutdown",
     "stop": "chargerd.cli.stop",

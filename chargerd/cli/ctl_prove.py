@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from chargerd.cli.ctl_lines import Connect, Option, paragraph, width_of_terminal
 from chargerd.cli.fields import entries
-from chargerd.cli.proof_words import RESULTS, Told, figure, not_tested, remedy, sentence, subject
+from chargerd.cli.proof_words import RESULTS, Told, distinct, figure, not_tested, remedy, sentence, subject
 from chargerd.cli.said import echo, echo_prompt
 from chargerd.control.client import ControlClient
 
@@ -261,7 +261,7 @@ def told_lines(report: Told, width: int) -> Iterator[str]:
     findings = entries(report["findings"])
     yield ""
     yield from paragraph(f"RESULT: {RESULTS.get(str(report['result']), report['result'])}", width)
-    for finding in findings:
+    for finding in distinct(findings):
         yield from paragraph(f"{subject(finding)}: {sentence(finding)}", width)
         yield from ("  " + line for line in paragraph(f"do: {remedy(finding)}", width - 2))
     wrong = {str(finding.get("port")) for finding in findings}

@@ -1,6 +1,6 @@
 """What a wiring proof has found, in sentences: what is wrong, and what to do about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Told = Mapping[str, Any]
@@ -137,8 +137,21 @@ def remedy(finding: Told) -> str:
     return _filled(FINDINGS.get(str(finding["kind"]), ("", ""))[1], finding)
 
 
+def distinct(findings: Sequence[Told]) -> list[Told]:
+    """Return findings without those that say of one port what is said of the other already."""
+    told: list[Told] = []
+    for finding in findings:
+        kind, port, other = finding["kind"], finding.get("port"), finding.get("other")
+        twin = any((one["kind"], one.get("port"), one.get("other")) == (kind, other, port) for one in told)
+        if not (finding.get("mutual") and twin):
+            told.append(finding)
+    return told
+
+
 def subject(finding: Told) -> str:
-    """Return what a finding is about: its port, or its board."""
+    """Return what a finding is about: its port or ports, or its board."""
+    if finding.get("mutual"):
+        return f"{finding['port']}, {finding['other']}"
     return str(finding.get("port") or f"board {finding.get('board')}")
 
 

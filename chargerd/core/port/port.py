@@ -145,7 +145,7 @@ class Port:
         self.shown_open_at = now.instant
         """When its own line was first asked of those times at which it has shown that."""
         self.unbidden, self.reopen = 0, 0
-        """How often it was found closed without a command; how often, if welded, it is still to be opened again."""
+        """How often it was found closed unbidden, and how often, if welded, it is still to be opened again."""
         self.sequence_from = now.instant
         """Readings before this instant do not count for the start sequence under way."""
         self.suspended_for: StopReason | None = None
