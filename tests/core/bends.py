@@ -11,6 +11,7 @@ from tests.core.heat_bends import HEAT_BENDS
 from tests.core.lease_bends import LEASE_BENDS
 from tests.core.line_bends import LINE_BENDS
 from tests.core.meter_bends import METER_BENDS
+from tests.core.proof_bends import PROOF_BENDS
 from tests.core.relay_bends import RELAY_BENDS
 from tests.core.reserving_bends import RESERVING_BENDS
 from tests.core.restart_bends import RESTART_BENDS
@@ -720,6 +721,7 @@ BENDS: tuple[Bend, ...] = (
     *RESUME_BENDS,
     *RESTART_BENDS,
     *METER_BENDS,
+    *PROOF_BENDS,
     *RELAY_BENDS,
     *LEASE_BENDS,
     *UNCONFIRMED_BENDS,

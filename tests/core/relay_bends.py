@@ -96,7 +96,7 @@ RELAY_BENDS: tuple[Bend, ...] = (
     # Never renewed; closed, and renewed, for ever.
     Bend(
         "boards.relay",
-        "if self._renewal_due is not None and now >= self._renewal_due:",
+        "if not self._withheld and self._renewal_due is not None and now >= self._renewal_due:",
         "if False:",
         "scenarios.test_charging:test_a_charge_from_start_to_stop",
     ),

@@ -48,7 +48,7 @@ RESERVING_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.admission",
-        "code = next(iter(port.obstacles(now, request.session)), Code.NOT_ALLOWED)",
+        "code = next(iter(obstacles_to(port, request, now)), Code.NOT_ALLOWED)",
         "code = next(iter(port.obstacles(now)), Code.NOT_ALLOWED)",
         _KEPT + "test_what_keeps_its_own_session_from_starting_is_said_and_not_that_it_is_kept",
     ),

@@ -1,0 +1,98 @@
+"""Rules of wiring proofs, bent one at a time; `bends` plays them."""
+
+from chargerd.core.proof import Kind
+from tests.core.bend import Bend
+
+_PROOF = "scenarios.test_proof:"
+_PROVED = _PROOF + "test_a_site_that_is_wired_as_planned_is_proved"
+_HELD = _PROOF + "test_while_a_proof_holds_a_port_nobody_else_starts_or_reserves_there"
+_TAKEN = _PROOF + "test_a_second_proof_finds_the_ports_taken"
+_BUSY = _PROOF + "test_a_session_on_one_of_the_ports_refuses_the_whole_proof_and_goes_on"
+_CUT = _PROOF + "test_a_power_cut_ends_the_session_of_a_proof_for_good"
+_OWN_TIME = _PROOF + "test_a_prover_that_dies_leaves_its_session_to_its_own_time"
+_FREE = _PROOF + "test_ports_whose_prover_has_died_are_free_after_a_minute"
+_NO_OTHER = _PROOF + "test_no_other_latch_is_cleared_by_a_proof"
+_PROVOKED = _PROOF + "test_only_what_the_proof_has_provoked_is_cleared_by_it"
+_CROSSED = _PROOF + "test_a_proof_broken_off_before_a_crossed_port_closes_again_leaves_both_latched"
+_REWIRED = _PROOF + "test_exchanged_ports_stay_latched_until_they_are_rewired_and_proved_again"
+_REFUTED = _PROOF + "test_a_board_that_did_not_open_by_itself_counts_as_one_without_a_dead_man"
+_AGAIN = _PROOF + "test_a_later_test_that_passes_takes_that_back"
+_LEASE = _PROOF + "test_a_board_whose_lease_is_not_as_promised_is_named"
+_NEVER = _PROOF + "test_the_lease_of_a_customers_session_is_never_withheld"
+_SHARED = _PROOF + "test_a_lease_that_other_relays_keep_alive_is_not_withheld"
+_OFF = _PROOF + "test_a_board_that_lets_its_timer_run_out_after_a_plain_off_fails_the_test_of_its_lease"
+_DIFFERS = _PROOF + "test_a_load_may_differ_from_its_nameplate_by_three_tenths"
+_CROSSTALK = _PROOF + "test_crosstalk_moves_no_other_meter"
+_BROKEN_OFF = _PROOF + "test_a_proof_that_is_broken_off_opens_at_once_and_goes_on_where_it_was"
+_SILENT = _PROOF + "test_a_relay_board_that_falls_silent_ends_the_step_and_is_named"
+
+PROOF_BENDS: tuple[Bend, ...] = (
+    # Who may close what.
+    Bend("port.port", "Code.PROVING: self.proved_by(now) != proof,", "Code.PROVING: False,", _HELD),
+    Bend("port.proving", "if held not in {None, proof} or", "if", _TAKEN),
+    Bend("port.proving", "or (held is None and port.charge is not None)", "", _BUSY),
+    Bend(
+        "port.port",
+        "return None if held is None or reached(held.until, now.instant) else held.proof",
+        "return None if held is None else held.proof",
+        _FREE,
+    ),
+    Bend("port.suspending", "if record.order.proof is not None:", "if False:", _CUT),
+    Bend("proof_course", "LONGEST = Seconds(60.0)", "LONGEST = Seconds(120.0)", _OWN_TIME),
+    # Latches: its own, and no others.
+    Bend("port.proving", "if port.proved_by(now) != proof:", "if False:", _NO_OTHER),
+    Bend(
+        "port.proving",
+        "latch.function not in functions & PROVABLE]",
+        "latch.function not in functions]",
+        _NO_OTHER,
+    ),
+    Bend("proof_course", "if latched and (port, SUSPECT) in self.evidence.provoked:", "if latched:", _PROVOKED),
+    Bend("proof_course", "        if crossed:\n", "        if False:\n", _CROSSED),
+    Bend("proof_course", "                if provoked:\n", "                if False:\n", _REWIRED),
+    # Leases.
+    Bend(
+        "boards.relay",
+        "if not self._withheld and self._renewal_due is not None and now >=",
+        "if self._renewal_due is not None and now >=",
+        _PROVED,
+    ),
+    Bend("boards.relay", "(LAPSE_TOLERANCE if self._withheld else -RENEWAL_MARGIN)", "-RENEWAL_MARGIN", _PROVED),
+    Bend(
+        "boards.relay",
+        "opened=False, after=Seconds(self._lease + LAPSE_TOLERANCE)",
+        "opened=True, after=Seconds(self._lease + LAPSE_TOLERANCE)",
+        _REFUTED,
+    ),
+    Bend(
+        "port.proving",
+        "        port.station.dead_men.tested(port.plan.relay.board, holds=False)\n",
+        "        pass\n",
+        _REFUTED,
+    ),
+    Bend("boards.dead_men", "and relay.board not in self._refuted", "", _REFUTED),
+    Bend("boards.dead_men", "            self._refuted.discard(board)\n", "            pass\n", _AGAIN),
+    Bend("port.proving", "and session is not None and session.order.proof is not None", "", _NEVER),
+    Bend(
+        "site.proofs", "if proving.may_withhold(port) and not shared:", "if proving.may_withhold(port):", _SHARED
+    ),
+    Bend("proof", "OFF_WITHIN = Seconds(2.0)", "OFF_WITHIN = Seconds(6.0)", _OFF),
+    Bend("proof", "if test.lapse_opened is False or (test", "if (test", _LEASE, ("everlasting", Kind.NO_DEAD_MAN)),
+    Bend(
+        "proof",
+        "if test.fell_open or test.flickered or (",
+        "if test.fell_open or (",
+        _LEASE,
+        ("glitches", Kind.RENEWAL_GLITCH),
+    ),
+    # What counts as the load, and as moved.
+    Bend("proof", "FROM, TO = 0.7, 1.3", "FROM, TO = 0.6, 1.3", _DIFFERS, (0.65, Kind.OTHER_POWER)),
+    Bend("proof", "FROM, TO = 0.7, 1.3", "FROM, TO = 0.75, 1.3", _DIFFERS, (0.72, None)),
+    Bend("proof", "FROM, TO = 0.7, 1.3", "FROM, TO = 0.7, 1.4", _DIFFERS, (1.35, Kind.OTHER_POWER)),
+    Bend("proof", "FROM, TO = 0.7, 1.3", "FROM, TO = 0.7, 1.25", _DIFFERS, (1.28, None)),
+    Bend("proof", "MOVED, SHARE = Watts(5.0), 0.05", "MOVED, SHARE = Watts(4.0), 0.01", _CROSSTALK, (4.5, False)),
+    Bend("proof", "MOVED, SHARE = Watts(5.0), 0.05", "MOVED, SHARE = Watts(6.0), 0.05", _CROSSTALK, (5.5, True)),
+    # To break off.
+    Bend("proof_course", "        for port in mine:\n", "        for port in ():\n", _BROKEN_OFF),
+    Bend("proof_course", "(None if self._view(port).relay_closed is False else UNCONFIRMED)", "None", _SILENT),
+)
