@@ -1,9 +1,10 @@
-"""Write the pages of the manual that are made from others: `python -m tests.manual --write`."""
+"""Write the pages of the manual that are made from others, and from the code: `python -m tests.manual --write`."""
 
 import sys
 
-from tests.manual.words_page import PAGE, page
+from tests.manual import logs_page, words_page
 
 if sys.argv[1:] != ["--write"]:
     sys.exit(__doc__)
-PAGE.write_text(page(), encoding="utf-8")
+for made in (words_page, logs_page):
+    made.PAGE.write_text(made.page(), encoding="utf-8")
