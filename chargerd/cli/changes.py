@@ -8,12 +8,17 @@ from typing import Any, Protocol
 import click
 from click.shell_completion import CompletionItem
 
+from chargerd.cli.fields import obstacles
+from chargerd.cli.said import echo
+from chargerd.cli.wording import obstacle
 from chargerd.control.client import ControlClient, ControlFailure
 
 GOES_ON = frozenset({"starting", "charging", "suspended"})
 """States of a port whose session is finished before it is out of service."""
 HELD = frozenset({"tripped", "locked_out"})
 """States in which a port may be left by a reset that has cleared all of its own."""
+NOTHING_HELD = "nothing was held"
+"""What the daemon says of a reset where no latch was."""
 Completions = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -66,23 +71,18 @@ def service_commands(
     give: Give, connect: Connect, as_json: Callable[[Any], Any], default_socket: Callable[[], Path]
 ) -> tuple[click.Command, click.Command, click.Command]:
     """Return `chargerctl reset`, `chargerctl disable` and `chargerctl enable`."""
-
-    def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        path = (ctx.find_root().params or {}).get("socket_path") or default_socket()
-        try:
-            with ControlClient(Path(path), timeout=1.0) as client:
-                names = [name for group in _names(client).values() for name in group]
-        except (ControlFailure, OSError):
-            return []
-        return [CompletionItem(name) for name in names if name.casefold().startswith(incomplete.casefold())]
-
+    complete = completing_holders(default_socket)
     about = click.argument("name", metavar="PORT|CIRCUIT", shell_complete=complete)
 
     def change(path: Path, what: str, name: str, reason: str | None, *, as_json: bool) -> None:
         with connect(path, as_json=as_json) as client:
-            given = {_find(client, name): name}
+            given = {find_holder(client.call("status"), name): name}
         given |= {} if reason is None else {"reason": reason}
         give(path, what, given, wait=True, as_json=as_json)
+        if what == "reset" and "port" in given and not as_json:
+            with connect(path, as_json=as_json) as client:
+                ports = client.call("status")["ports"]
+            _what_still_holds(next(port for port in ports if port["port"] == name))
 
     @click.command()
     @about
@@ -90,7 +90,10 @@ def service_commands(
     @as_json
     @click.pass_obj
     def reset(path: Path, name: str, reason: str | None, *, as_json: bool) -> None:
-        """Clear what holds a port or a circuit open."""
+        """Clear what holds a port or a circuit open.
+
+        What is seen to be dangerous still is not cleared: the answer says what is seen.
+        """
         change(path, "reset", name, reason, as_json=as_json)
 
     @click.command()
@@ -117,15 +120,36 @@ def service_commands(
     return reset, disable, enable
 
 
-def _names(client: ControlClient) -> dict[str, list[str]]:
-    status = client.call("status")
+def completing_holders(default_socket: Callable[[], Path]) -> Completions:
+    """Return what completes the names of ports and circuits from the running daemon."""
+
+    def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        path = (ctx.find_root().params or {}).get("socket_path") or default_socket()
+        try:
+            with ControlClient(Path(path), timeout=1.0) as client:
+                names = [name for group in _names(client.call("status")).values() for name in group]
+        except (ControlFailure, OSError):
+            return []
+        return [CompletionItem(name) for name in names if name.casefold().startswith(incomplete.casefold())]
+
+    return complete
+
+
+def _what_still_holds(port: Mapping[str, Any]) -> None:
+    """Say why a start would be refused even so: a reset clears what has been, not what is."""
+    for code in obstacles(port):
+        said, step = obstacle(code, str(port["port"]))
+        echo(f"{port['port']}: a start would still be refused: {said} Next: {step}")
+
+
+def _names(status: Mapping[str, Any]) -> dict[str, list[str]]:
     kinds = {"port": status["ports"], "circuit": status.get("circuits", [])}
     return {kind: [one[kind] for one in found] for kind, found in kinds.items()}
 
 
-def _find(client: ControlClient, name: str) -> str:
+def find_holder(status: Mapping[str, Any], name: str) -> str:
     """Say whether this is a port or a circuit. Raises `ControlFailure`."""
-    names = _names(client)
+    names = _names(status)
     for kind, known in names.items():
         if name in known:
             return kind
@@ -140,26 +164,53 @@ def _find(client: ControlClient, name: str) -> str:
 
 def sentence(name: str, about: str, reply: Mapping[str, Any]) -> str | None:
     """Return what a person is told of a change that was made; `None` for other commands."""
-    message = f" ({reply['message']})" if reply.get("message") else ""
-    if name == "limits":
-        return f"{about}: the new limits hold"
-    if name in {"enable", "reset"}:
-        made = f"enabled{message}" if name == "enable" else reply.get("message") or "done"
-        return f"{about}: {made}{_still(name, about, reply)}"
-    if name != "disable":
-        return None
+    said = _SAID.get(name)
+    return None if said is None else f"{about}: {said(about, reply)}"
+
+
+def _limits_said(_about: str, _reply: Mapping[str, Any]) -> str:
+    return "the new limits hold"
+
+
+def _lock_said(about: str, _reply: Mapping[str, Any]) -> str:
+    return f"locked; it isolates nothing. To take it away: chargerctl unlock {about}"
+
+
+def _unlock_said(_about: str, reply: Mapping[str, Any]) -> str:
+    return str(reply.get("message") or "unlocked")
+
+
+def _enable_said(about: str, reply: Mapping[str, Any]) -> str:
+    still = reply.get("port_state") == "disabled"
+    held = f", but something else still holds it; see: chargerctl port {about}" if still else ""
+    return f"enabled{_message(reply)}{held}"
+
+
+def _reset_said(about: str, reply: Mapping[str, Any]) -> str:
+    message = reply.get("message")
+    made = "nothing to reset" if message == NOTHING_HELD else message or "cleared"
+    still = reply.get("port_state") in HELD
+    return made + (f", but a circuit above still holds it open; see: chargerctl port {about}" if still else "")
+
+
+def _disable_said(about: str, reply: Mapping[str, Any]) -> str:
+    message = _message(reply)
     if reply.get("port") is None:
-        return f"{about}: disabled with every port below{message}; sessions under way go on"
+        return f"disabled with every port below{message}; sessions under way go on"
     if reply.get("port_state") in GOES_ON:
-        return f"{about}: disabled{message} once its session has ended; to end it now: chargerctl stop {about}"
-    return f"{about}: disabled{message}"
+        return f"disabled{message} once its session has ended; to end it now: chargerctl stop {about}"
+    return f"disabled{message}"
 
 
-def _still(name: str, about: str, reply: Mapping[str, Any]) -> str:
-    """Return what a circuit above still does to a port that is itself in service, or without a latch."""
-    state = reply.get("port_state")
-    if name == "enable" and state == "disabled":
-        return f", but its circuit is still out of service; see: chargerctl port {about}"
-    if name == "reset" and state in HELD:
-        return f", but a circuit above still holds it open; see: chargerctl port {about}"
-    return ""
+def _message(reply: Mapping[str, Any]) -> str:
+    return f" ({reply['message']})" if reply.get("message") else ""
+
+
+_SAID: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
+    "limits": _limits_said,
+    "lock": _lock_said,
+    "unlock": _unlock_said,
+    "enable": _enable_said,
+    "reset": _reset_said,
+    "disable": _disable_said,
+}

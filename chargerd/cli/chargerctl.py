@@ -162,6 +162,20 @@ def _prove() -> click.Command:
     return ctl_prove.command(_client, as_json, _complete_port)
 
 
+def _lock() -> click.Command:
+    return _locks()[0]
+
+
+def _locks() -> tuple[click.Command, click.Command]:
+    from chargerd.cli import locks
+
+    return locks.lock_commands(_command, _client, as_json, changes.completing_holders(_default_socket))
+
+
+def _unlock() -> click.Command:
+    return _locks()[1]
+
+
 def _read() -> click.Command:
     from chargerd.cli import ctl_registers
 
@@ -199,12 +213,14 @@ LATER: dict[str, Callable[[], click.Command]] = {
     "drain": _drain,
     "events": _events,
     "prove": _prove,
+    "lock": _lock,
     "read": _read,
     "reload": _reload,
     "scan": _scan,
     "sessions": _sessions,
     "shutdown": _shutdown,
     "trace": _trace,
+    "unlock": _unlock,
     "write": _write,
 }
 """Commands that draw tables whatever is asked of them."""

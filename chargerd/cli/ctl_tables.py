@@ -224,7 +224,10 @@ def _circuit_line(text: Text, circuit: Fields) -> None:
     """Say what holds a circuit open, and with it every port below; and that one is out of service."""
     for why, step in circuit_latches(circuit):
         text.append(f"\ncircuit {circuit.get('circuit')} is held open: {why}; then: {step}", style="red")
-    disabled = table(circuit.get("disabled"))
+    lock, disabled = table(circuit.get("lock")), table(circuit.get("disabled"))
+    if lock:
+        said = f"\ncircuit {circuit.get('circuit')} is locked by {lock.get('by')}: {lock.get('reason')}"
+        text.append(said, style="bold yellow")
     if disabled:
         text.append(
             f"\ncircuit {circuit.get('circuit')} is out of service: {disabled.get('reason')}", style="yellow"
@@ -293,6 +296,7 @@ def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
             )
         )
     lines += _latch_lines(port)
+    lines += _lock_lines(port)
     lines += _disabled_lines(port)
     lines += _reserved_lines(port)
     if not port.get("blocked_by"):
@@ -352,7 +356,7 @@ def _why_not_lines(port: Fields, circuits: Sequence[Fields]) -> list[Text]:
     lines = [Text(f"why not   {latch}") for latch in latches]
     own = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
     for code in obstacles(port):
-        if code == "disabled" and port.get("disabled"):
+        if code in {"disabled", "locked"} and port.get("disabled" if code == "disabled" else "lock"):
             continue
         if code == "not_yet_known" and obstacles(port) != [code]:
             continue  # A start would not wait: the others refuse it.
@@ -380,6 +384,18 @@ def _latch_lines(port: Fields) -> list[Text]:
             Text(f"latched   {function}{figures}: {LATCHES.get(function, 'see the manual')}", style="red")
         )
     return lines
+
+
+def _lock_lines(port: Fields) -> list[Text]:
+    lock = table(port.get("lock"))
+    if not lock:
+        return []
+    circuit = lock.get("circuit")
+    what = "port" if circuit is None else f"circuit {circuit}"
+    since = lock.get("since") or "(clock not set)"
+    step = f"when the work is done: chargerctl unlock {circuit or port['port']}"
+    said = f"locked    {what}, by {lock.get('by')}, since {since}: {lock.get('reason')}\n          next: {step}"
+    return [Text(said, style="bold yellow")]
 
 
 def _disabled_lines(port: Fields) -> list[Text]:

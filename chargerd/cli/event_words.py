@@ -9,6 +9,8 @@ from chargerd.cli.wording import LATCHES, refusal
 SENTENCES: Final[Mapping[str, str]] = {
     "ack_ahead": "the backend acknowledged what was never sent",
     "ack_not_understood": "an acknowledgement could not be read",
+    "announcements_not_kept": "what was announced to Home Assistant could not be written down",
+    "announcements_unknown": "what was announced to Home Assistant before cannot be read",
     "ballast_released": "the disk is full; the reserve was given up",
     "board_back": "the board answers again",
     "board_flapping": "the board is lost and back again and again: a loose wire, a weak supply",
@@ -27,6 +29,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "clock_fixed": "the clock was set for the first time since the boot",
     "clock_step": "the clock was set",
     "command_refused": "a command of the backend was refused",
+    "configuration_not_kept": "the configuration in use could not be kept beside the journal",
     "connected": "the broker is connected",
     "connection_failed": "there was no connection to the broker",
     "connection_refused": "the broker refused the connection",
@@ -92,6 +95,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "relay_open_circuit": "three sessions found no load behind a closed relay: a fuse or a wire is suspected",
     "relay_unconfirmed": "told to open, and nobody could read that it is",
     "relay_unexpected": "the relay closed without having been told",
+    "reload_failed": "the configuration could not be taken anew",
     "relays_not_confirmed_open": "the daemon left, and not every relay was read back open",
     "reservation_ended": "no longer kept for that session",
     "session_ended": "a session has ended",
@@ -118,7 +122,7 @@ _SHOWN: Final = frozenset(
     {
         "id", "at", "clock", "boot", "up_ms", "kept", "event", "severity", "port", "circuit", "board", "bus",
         "detail", "latch", "function", "functions", "reason", "source", "uid", "user", "session_id", "order_id",
-        "then", "code", "charging_s", "energy_wh", "configuration", "name",
+        "then", "code", "charging_s", "energy_wh", "configuration", "name", "by",
     }
 )  # fmt: skip
 
@@ -164,8 +168,8 @@ def _more(event: Fields) -> list[str]:
     found = []
     if event.get("code") and event.get("name"):
         found.append(f"{event['name']}: {refusal(str(event['code']))}")
-    elif event.get("name"):
-        found.append(f"by {event['name']}")
+    if event.get("by"):
+        found.append(f"by {event['by']}")
     if event.get("reason"):
         found.append(str(event["reason"]))
     if event.get("then"):

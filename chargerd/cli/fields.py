@@ -76,11 +76,17 @@ def clock(seconds: Json) -> str:
 
 
 def why_not(port: Fields, circuits: Sequence[Fields] = ()) -> str:
-    """Return what holds a port open, in the contract's words: latches, its circuits' too, else what blocks it."""
+    """Return what holds a port open, in the contract's words: latches, its circuits' too, else what blocks it.
+
+    Whoever has locked it comes first, by name.
+    """
+    by = table(port.get("lock")).get("by")
+    lock = [] if by is None else [f"locked by {by}"]
     held = [port, *(above(port, circuits) if held_from_above(port) else ())]
     latches = [str(latch.get("function")) for one in held for latch in entries(one.get("latches"))]
     waits = table(port.get("session")).get("suspended_by")
-    return ", ".join(latches or obstacles(port) or ([str(waits)] if waits else []))
+    blocked = [code for code in obstacles(port) if not (lock and code == "locked")]
+    return ", ".join([*lock, *(latches or blocked or ([str(waits)] if waits else []))])
 
 
 def obstacles(port: Fields) -> list[str]:

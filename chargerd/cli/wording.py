@@ -4,6 +4,10 @@ The codes stand here as the daemon sends them: `chargerctl` loads nothing of the
 """
 
 OBSTACLES: dict[str, tuple[str, str]] = {
+    "locked": (
+        "Somebody on site has locked the port.",
+        "see who and why: chargerctl port {port}; when the work is done: chargerctl unlock {port}",
+    ),
     "locked_out": (
         "The port is locked out until a person has been there.",
         "find the cause, then: chargerctl reset {port} --reason '...'",

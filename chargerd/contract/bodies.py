@@ -24,6 +24,7 @@ from chargerd.contract.payloads import (
     DeadLetterBody,
     DisabledBody,
     EventBody,
+    LockBody,
     OcppStatus,
     PortStateBody,
     ProgressBody,
@@ -42,8 +43,10 @@ from chargerd.core.facts import (
     LatchesCleared,
     PortDisabled,
     PortEnabled,
+    PortLocked,
     PortLockedOut,
     PortTripped,
+    PortUnlocked,
     SessionEnded,
     SessionResumed,
     SessionStarted,
@@ -51,7 +54,7 @@ from chargerd.core.facts import (
     SessionUpdated,
 )
 from chargerd.core.moment import Moment
-from chargerd.core.plan import circuit_of
+from chargerd.core.plan import circuit_of, locked_by
 from chargerd.core.session import Disabled, Reservation, SessionRecord, Source
 from chargerd.core.units import Instant, Seconds, SessionId, between
 from chargerd.core.view import CircuitView, PortState, PortView
@@ -196,23 +199,32 @@ def event(fact: Fact) -> EventBody:
                 source=fact.source,
                 reason=fact.reason,
             )
-        case PortDisabled():
-            return _availability(fact, "disabled", fact.disabled.source)
-        case PortEnabled():
-            return _availability(fact, "enabled", fact.source)
+        case PortDisabled() | PortEnabled() | PortLocked() | PortUnlocked():
+            return _availability(fact)
         case _:
             return _plain_event(fact)
 
 
-def _availability(fact: PortDisabled | PortEnabled, what: str, source: Source) -> EventBody:
-    """Return `port_disabled`, `circuit_disabled` and the like."""
+def _availability(fact: PortDisabled | PortEnabled | PortLocked | PortUnlocked) -> EventBody:
+    """Return `port_disabled`, `circuit_disabled` and the like; a lock's have a name, and want to be seen."""
+    what, source, by, reason = "disabled", Source.LOCAL, None, fact.reason
+    match fact:
+        case PortDisabled():
+            source = fact.disabled.source
+        case PortEnabled():
+            what, source = "enabled", fact.source
+        case PortLocked():
+            what, by = "locked", fact.lock.by
+        case PortUnlocked():
+            what, by, reason = "unlocked", fact.by, fact.reason or f"was: {fact.lock.by}, {fact.lock.reason}"
     return EventBody(
         event=f"{'port' if fact.circuit is None else 'circuit'}_{what}",
-        severity=Severity.INFO,
+        severity=Severity.INFO if by is None else Severity.WARNING,
         port=fact.port if fact.circuit is None else None,
         circuit=fact.circuit,
         source=source,
-        reason=fact.reason,
+        by=by,
+        reason=reason,
     )
 
 
@@ -268,6 +280,7 @@ def port_state(view: PortView, *, now: Moment, latency_budget: Seconds | None = 
         latency_budget_s=None if latency_budget is None else round(latency_budget, 2),
         temperature_c=None if view.temperature is None else rounded(view.temperature, 1),
         reservation=None if view.reservation is None else _reservation(view.reservation),
+        lock=None if view.lock is None else _lock(view.lock),
         relay=relay_body(view.relay, now),
     )
 
@@ -288,6 +301,7 @@ def circuit_state(view: CircuitView, *, now: Moment) -> CircuitStateBody:
         queue=view.queue,
         latches=tuple(latch_body(latch) for latch in view.latches),
         disabled=None if view.disabled is None else _disabled(view.disabled),
+        lock=None if view.lock is None else _lock(view.lock),
         contactor=None if view.contactor is None else relay_body(view.contactor, now),
     )
 
@@ -375,4 +389,13 @@ def _disabled(disabled: Disabled) -> DisabledBody:
         reason=disabled.reason,
         since=stamp(disabled.since),
         circuit=circuit_of(disabled.holder),
+    )
+
+
+def _lock(lock: Disabled) -> LockBody:
+    return LockBody(
+        by=lock.by or "",
+        reason=lock.reason,
+        since=stamp(lock.since),
+        circuit=circuit_of(locked_by(lock.holder)),
     )

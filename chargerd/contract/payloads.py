@@ -129,6 +129,15 @@ class DisabledBody(Message):
     circuit: str | None = None
 
 
+class LockBody(Message):
+    """Who on site keeps a port open, or each port below a circuit, until it is unlocked there; no command does."""
+
+    by: str
+    reason: str
+    since: Timestamp | None
+    circuit: str | None = None
+
+
 class ReservationBody(Message):
     """For which session alone a port takes a start, until `ttl_s` after `since`."""
 
@@ -202,6 +211,7 @@ class PortStateBody(Message):
     temperature_c: float | None = None
     """Of the socket, where it has a sensor."""
     reservation: ReservationBody | None = None
+    lock: LockBody | None = None
     relay: RelayBody | None = None
 
 
@@ -340,6 +350,8 @@ class EventBody(Message):
     """Of whoever gave a command on site."""
     user: str | None = None
     """Who that is, as the gateway's machine knows the `uid`."""
+    by: str | None = None
+    """The name on a lock; of `port_unlocked`, whoever has taken it away."""
 
 
 class ReadingMessageBody(Message):
@@ -432,6 +444,7 @@ class CircuitStateBody(Message):
     queue: tuple[PortId, ...]
     latches: tuple[LatchBody, ...]
     disabled: DisabledBody | None = None
+    lock: LockBody | None = None
     contactor: RelayBody | None = None
 
 

@@ -74,6 +74,19 @@ class ServiceParams(HolderParams):
     reason: Annotated[str, Field(min_length=1, max_length=256)]
 
 
+class LockParams(ServiceParams):
+    """`lock`: whose lock it is, and why."""
+
+    by: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class UnlockParams(HolderParams):
+    """`unlock`: who takes the lock away, whoever has put it there."""
+
+    by: Annotated[str, Field(min_length=1, max_length=64)]
+    reason: Text | None = None
+
+
 class StopParams(PortParams):
     """`stop`: whoever stands at the port needs no session id."""
 
@@ -230,6 +243,8 @@ METHODS: Mapping[str, type[Params]] = {
     "limits": LimitsParams,
     "disable": ServiceParams,
     "enable": ServiceParams,
+    "lock": LockParams,
+    "unlock": UnlockParams,
     "sessions": SessionsParams,
     "session": SessionParams,
     "events": EventsParams,
@@ -257,7 +272,7 @@ COMMANDS = frozenset(one.kind.on_site for one in KNOWN.values() if one.kind.on_s
 """Methods by which somebody on site gives a command of the contract."""
 LEAVING = frozenset({"drain", "undrain", "leave", "shutdown"})
 """Methods by which the daemon itself is stopped, or is not."""
-ACTING = COMMANDS | LEAVING | {"accept-line", "prove", "reload", "write"}
+ACTING = COMMANDS | LEAVING | {"accept-line", "lock", "prove", "reload", "unlock", "write"}
 """Methods that change something: who used them is written to the log."""
 
 

@@ -46,6 +46,8 @@ class Code(StrEnum):
     BUSY = "busy"
     LATCHED = "latched"
     LOCKED_OUT = "locked_out"
+    LOCKED = "locked"
+    """Somebody on site has put a lock on it; nobody else takes that away."""
     DISABLED = "disabled"
     RESERVED = "reserved"
     """It is kept for another session, for some minutes at most."""

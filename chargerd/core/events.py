@@ -322,6 +322,32 @@ class EnableRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockRequested:
+    """Someone on site puts a lock on a port, or a circuit with every port below: sessions end, nothing starts."""
+
+    name: ClassVar[str] = "lock"
+
+    port: PortId
+    source: Source
+    by: str
+    reason: str
+    command: CommandId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlockRequested:
+    """Someone wants a lock taken away, which is done on site only."""
+
+    name: ClassVar[str] = "unlock"
+
+    port: PortId
+    source: Source
+    by: str
+    reason: str | None = None
+    command: CommandId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReserveRequested:
     """Someone wants a port kept for one session for so long; 0: no longer. The command's id is durable by now."""
 
@@ -383,7 +409,7 @@ class DeadManTested(ProofNews):
     holds: bool
 
 
-UnsafeRequest = StartRequested | ResetRequested | EnableRequested
+UnsafeRequest = StartRequested | ResetRequested | EnableRequested | UnlockRequested
 """What makes a closing possible: it is carried out when the command's id is durable, and not before."""
 
 
@@ -451,10 +477,10 @@ SupplyEvent = InputsRead | InputsNotRead | CircuitReading | CircuitFault
 BoardEvent = BoardLost | BoardBack | BoardPrepared | PreparationFailed | ForeignHeard
 BusEvent = MeterReading | MeterFault | TemperatureReading | RelayEvent | SupplyEvent | BoardEvent | BoardIdentified
 JournalEvent = Persisted | PersistFailed | StoreChanged
-AvailabilityRequest = DisableRequested | EnableRequested
+AvailabilityRequest = DisableRequested | EnableRequested | LockRequested | UnlockRequested
 PortRequest = StartRequested | StopRequested | ResetRequested | UpdateRequested | ReserveRequested
 Request = PortRequest | AvailabilityRequest
-"""What somebody asks for. `name` is the command's in the contract."""
+"""What somebody asks for. `name` is the command's in the contract, or, of a lock, the control socket's."""
 RequestNews = RequestHeard | RequestDropped
 Departure = ShutdownRequested | RestartRequested | DrainRequested
 Report = BusEvent | JournalEvent | DeadlineReached | Departure | LineAccepted | Configured

@@ -117,6 +117,46 @@ class PortEnabled:
     source: Source
     reason: str
 
+    @property
+    def holder(self) -> PortId:
+        """Under which id it was disabled."""
+        return self.port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortLocked:
+    """Somebody on site has put a lock on a port, or on a circuit with every port below (`port` then holds it)."""
+
+    port: PortId
+    circuit: CircuitId | None = None
+    lock: Disabled
+
+    @property
+    def disabled(self) -> Disabled:
+        """What the journal keeps of it."""
+        return self.lock
+
+    @property
+    def reason(self) -> str:
+        """Why, as it was given."""
+        return self.lock.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortUnlocked:
+    """A lock was taken away on site, by whom; `lock` is what it was."""
+
+    port: PortId
+    circuit: CircuitId | None = None
+    lock: Disabled
+    by: str
+    reason: str | None = None
+
+    @property
+    def holder(self) -> PortId:
+        """Under which id the lock was kept."""
+        return self.lock.holder
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOpenCircuit:
@@ -369,6 +409,8 @@ PortFact = (
     | LatchesCleared
     | PortDisabled
     | PortEnabled
+    | PortLocked
+    | PortUnlocked
     | PortReserved
     | ReservationEnded
     | RelayUnexpected

@@ -332,6 +332,17 @@ def circuit_of(holder: PortId) -> CircuitId | None:
     return CircuitId(circuit) if kind == "circuit" and circuit else None
 
 
+def lock_of(holder: PortId) -> PortId:
+    """Return the id under which the lock of a port or a circuit is kept, beside what else holds it."""
+    return PortId(f"lock/{holder}")
+
+
+def locked_by(lock: PortId) -> PortId:
+    """Return the port or circuit whose lock is kept under this id; an id that is none of a lock as it is."""
+    kind, _, holder = lock.partition("/")
+    return PortId(holder) if kind == "lock" and holder else lock
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitPlan:
     """One supply circuit of the tree; the rating is the breaker's."""

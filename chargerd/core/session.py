@@ -223,6 +223,8 @@ class Disabled:
     """What was disabled on site is enabled on site only."""
     reason: str
     since: Moment
+    by: str | None = None
+    """Whose lock it is, kept under `lock_of` the holder: no enabling takes it away, only an unlocking on site."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,16 +83,16 @@ class Station:
         disabled: Iterable[Disabled] = (),
         identities: Iterable[Identity] = (),
     ) -> None:
-        """Take latches, what is disabled and who boards are from the journal.
+        """Take latches, what is disabled or locked and who boards are from the journal.
 
         `seed` orders loads that come back together.
         """
-        held = tuple(latches)
+        held, out_of_service = tuple(latches), tuple(disabled)
         self._plan = plan
         self._out = Outbox()
         self._surroundings = StationContext(
             circuits=Circuits(plan, held, seed),
-            availability=Availability(disabled),
+            availability=Availability(out_of_service),
             queue_for=plan.queue_for,
             resume_window=plan.resume_window,
             lines=Lines(plan, identities, self._out),
@@ -112,7 +112,7 @@ class Station:
         self._neighbours = {port.id: tuple(self._on_circuit(port)) for port in plan.ports}
         self._wiring = Wiring(self._ports, self._surroundings, self._out)
         self._proofs = Proofs(self._surroundings, self._ports, self._wiring)
-        self._invariants = Invariants(plan, held)
+        self._invariants = Invariants(plan, held, out_of_service)
         self._wakes = Wakes(self._ports)
         self._flaps = Flaps()
         self._deadline: Instant | None = None

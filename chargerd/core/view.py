@@ -53,6 +53,8 @@ class PortView:
     """Of its socket; `None` without a sensor that shows one."""
     disabled: Disabled | None = None
     """Why no start is taken whatever else holds: the port's own, or that of the nearest circuit above."""
+    lock: Disabled | None = None
+    """Who on site keeps it open and why: by the port's own lock, or that of the nearest circuit above."""
     reservation: Reservation | None = None
     """For which session alone it takes a start."""
     opened_at: Instant | None = None
@@ -92,5 +94,7 @@ class CircuitView:
     latches: tuple[Latch, ...] = ()
     disabled: Disabled | None = None
     """The circuit's own; one above it disables its ports all the same."""
+    lock: Disabled | None = None
+    """The circuit's own, as well."""
     contactor: Stance | None = None
     """Where its contactor stands now, and how that is known; `None` without one."""

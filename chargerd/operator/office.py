@@ -214,8 +214,7 @@ class Office:
         if port.state == "suspended":
             return port.suspended_by or ""
         held = [function for function, _clearing in port.latches]
-        if port.disabled is not None:
-            held.append(port.disabled)
+        held += [why for why in (port.lock, port.disabled) if why is not None]
         return ", ".join(held or port.blocked_by) if held or port.state == "available" else ""
 
     def _troubles(self, said: Words) -> list[Trouble]:

@@ -69,6 +69,8 @@ class Port:
     """Functions and how each is cleared."""
     disabled: str | None = None
     disabled_on_site: bool = False
+    lock: str | None = None
+    """Who on site has locked it, and why."""
     longest_s: float | None = None
     most_wh: float | None = None
     queue_position: int | None = None
@@ -195,6 +197,8 @@ class Picture:
         port.latches = tuple((text(one, "function"), text(one, "clearing")) for one in body["latches"])
         disabled: Any = body.get("disabled")
         port.disabled = None if disabled is None else text(disabled, "reason")
+        lock: Any = body.get("lock")
+        port.lock = None if lock is None else f"{text(lock, 'by')}: {text(lock, 'reason')}"
         port.disabled_on_site = disabled is not None and disabled.get("source") == "local"
         port.longest_s = figure(part(body, "limits"), "duration_s")
         port.most_wh = figure(part(body, "limits"), "energy_wh")

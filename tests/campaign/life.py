@@ -10,6 +10,7 @@ from chargerd.core.units import PortId, Seconds, SessionId, Volts, Watts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.cloud import Cloud
+from tests.campaign.locks import Locks
 from tests.campaign.outages import Outages
 from tests.campaign.reservations import Reservations
 from tests.campaign.shed import Shed
@@ -91,8 +92,11 @@ class Life(abc.ABC):
         """What was brought and what broke, by name, and how often."""
         self.names = list(shed.plans)
         self.reservations = Reservations(seed, shed, self.names, self.happened)
+        self.locks = Locks(seed, shed, self.names, self.happened)
         self.reserving = True
         """Whether sockets are reserved in this life."""
+        self.locking = True
+        """Whether they are locked on site now and then."""
         self._alive = True
         self._sow(self._arrive, 1 * MINUTE)
         self._sow(self.fault, 2 * MINUTE)
@@ -103,12 +107,15 @@ class Life(abc.ABC):
         """Live on for so long, mend what is broken, settle all, and return the digest of the trace."""
         if self.reserving:
             self.reservations.come()
+        if self.locking:
+            self.locks.come()
         self.shed.run(hours * 3600.0)
         self._alive = False
         self.shed.mend_disk()
         self.cloud.mend()
         self.mend()
         self.reservations.end()
+        self.locks.end()
         self.shed.run(12.0)
         for port in self.names:
             self.shed.ask_stop(port)

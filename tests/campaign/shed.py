@@ -28,12 +28,14 @@ from chargerd.core.commands import (
 from chargerd.core.events import (
     DeadlineReached,
     Event,
+    LockRequested,
     ReserveRequested,
     ResetRequested,
     RestartRequested,
     StartRequested,
     StopRequested,
     StoreChanged,
+    UnlockRequested,
 )
 from chargerd.core.facts import Fact
 from chargerd.core.moment import ClockQuality, Moment
@@ -124,7 +126,13 @@ class Shed(World):
         )
         recovery = self.real.recovery
         self.clock.boot = recovery.boot
-        self.station = Station(self.plan, self.clock.moment(), recovery.latches, identities=recovery.identities)
+        self.station = Station(
+            self.plan,
+            self.clock.moment(),
+            recovery.latches,
+            disabled=recovery.disabled,
+            identities=recovery.identities,
+        )
         self.engine = Engine(self.station, self.clock, self.real, self._panicked)
         self.desk = CommandHandler(
             plan=self.plan,
@@ -394,6 +402,23 @@ class Shed(World):
         self.desk.seen_before(command, "reserve", "digest", self._respond)
         expires = Instant(self.clock.now() + EXPIRY)
         self.desk.submit(event, self._respond, digest="digest", expires=expires, received=_nothing)
+        self.due()
+        return command
+
+    def ask_lock(self, port: str) -> CommandId:
+        """Lock a port on site."""
+        command = CommandId(f"lock-{next(self.numbers)}")
+        event = LockRequested(port=PortId(port), source=Source.LOCAL, by="Ada", reason="works", command=command)
+        self.desk.submit(event, self._respond, digest="", received=_nothing)
+        self.due()
+        return command
+
+    def ask_unlock(self, port: str) -> CommandId:
+        """Take the lock of a port away on site."""
+        command = CommandId(f"unlock-{next(self.numbers)}")
+        event = UnlockRequested(port=PortId(port), source=Source.LOCAL, by="Ada", command=command)
+        expires = Instant(self.clock.now() + EXPIRY)
+        self.desk.submit(event, self._respond, digest="", expires=expires, received=_nothing)
         self.due()
         return command
 

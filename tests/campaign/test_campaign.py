@@ -15,6 +15,7 @@ from tests.campaign.frames import CHARACTER, HEARTBEAT, TIMED
 from tests.campaign.gateways import GATEWAY_FAULTS, GatewayLife
 from tests.campaign.life import BIKES, FAULTS, PEOPLE, RARE, Life
 from tests.campaign.lines_life import LINE_TROUBLES, TwoLinesLife
+from tests.campaign.locks import LOCKING
 from tests.campaign.quarter import TROUBLES, QuarterLife
 from tests.campaign.reservations import RESERVING
 from tests.judging import every
@@ -91,7 +92,7 @@ def test_and_behind_a_gateway(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("depth", "seeds", "all_of_it"),
     [
-        ("events", SEEDS, {*BIKES, *PEOPLE, *RESERVING, *RARE, *FAULTS, *TROUBLES, *LINE_TROUBLES}),
+        ("events", SEEDS, {*BIKES, *PEOPLE, *RESERVING, *LOCKING, *RARE, *FAULTS, *TROUBLES, *LINE_TROUBLES}),
         ("frames", FRAME_SEEDS, {*BIKES, *FRAME_FAULTS, *LINE_FAULTS, "short", HEARTBEAT}),
         ("gateway", GATEWAY_SEEDS, {*GATEWAY_FAULTS, "lost"}),
     ],

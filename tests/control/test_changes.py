@@ -103,9 +103,9 @@ def test_enabling_and_what_is_not_there(daemon: Daemon, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "state", "words"),
     [
-        ("enable", "disabled", "A01: enabled, but its circuit is still out of service; see: chargerctl port A01"),
-        ("reset", "tripped", "A01: done, but a circuit above still holds it open; see: chargerctl port A01"),
-        ("reset", "available", "A01: done\n"),
+        ("enable", "disabled", "A01: enabled, but something else still holds it; see: chargerctl port A01"),
+        ("reset", "tripped", "A01: cleared, but a circuit above still holds it open; see: chargerctl port A01"),
+        ("reset", "available", "A01: cleared\n"),
     ],
 )
 def test_what_a_circuit_above_still_does_is_said(
@@ -164,7 +164,7 @@ def test_a_circuit_is_reset_by_its_name(daemon: Daemon, tmp_path: Path) -> None:
     daemon.replies = [ctl.reply("done")]
     told = ctl.run(tmp_path, "reset", "shed", "--reason", "contactor replaced")
     assert told.exit_code == 0
-    assert told.stdout.endswith("shed: done\n")
+    assert told.stdout.endswith("shed: cleared\n")
     assert daemon.calls[-1] == ("reset", {"circuit": "shed", "reason": "contactor replaced"})
     daemon.replies = [ctl.reply("rejected", "not_allowed")]
     told = ctl.run(tmp_path, "reset", "shed")

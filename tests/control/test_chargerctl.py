@@ -785,7 +785,7 @@ def test_a_reserved_port_says_for_whom_and_for_how_long(daemon: Daemon, tmp_path
 
 def test_a_reset_where_nothing_was_held_says_so(daemon: Daemon, tmp_path: Path) -> None:
     daemon.replies = [{**reply("done", "ok", "nothing was held"), "command": "reset"}]
-    assert run(tmp_path, "reset", "A01").stdout == "A01: nothing was held\n"
+    assert run(tmp_path, "reset", "A01").stdout == "A01: nothing to reset\n"
 
 
 def test_sessions_of_a_port_that_is_not_there_are_an_error(daemon: Daemon, tmp_path: Path) -> None:

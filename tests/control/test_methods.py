@@ -104,6 +104,8 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
         "session": {"session_id": "s"},
         "disable": {"port": "A01", "reason": "a worn plug"},
         "enable": {"circuit": "shed", "reason": "replaced"},
+        "lock": {"port": "A01", "by": "Ada", "reason": "a new socket"},
+        "unlock": {"circuit": "shed", "by": "Ada"},
     }
     params = needs.get(method, {"port": "A01"})
     assert checked(method, params) == params
@@ -114,8 +116,11 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 
 def test_a_port_has_to_be_named() -> None:
+    why = {"reason": "why"}
+    needs: dict[str, dict[str, Json]] = {"disable": {**why}, "enable": {**why}, "unlock": {"by": "Ada"}}
+    needs["lock"] = {**why, "by": "Ada"}
     for method in ("port", *ACTING - LEAVING - {"accept-line", "prove", "reload", "write"}):
-        others: dict[str, Json] = {"reason": "why"} if method in {"disable", "enable"} else {}
+        others = needs.get(method, {})
         with pytest.raises(BadParams, match="port"):
             checked(method, others)
         with pytest.raises(BadParams, match="port"):

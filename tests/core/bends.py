@@ -10,6 +10,7 @@ from tests.core.flapping_bends import FLAPPING_BENDS
 from tests.core.heat_bends import HEAT_BENDS
 from tests.core.lease_bends import LEASE_BENDS
 from tests.core.line_bends import LINE_BENDS
+from tests.core.locking_bends import LOCKING_BENDS
 from tests.core.meter_bends import METER_BENDS
 from tests.core.proof_bends import PROOF_BENDS
 from tests.core.relay_bends import RELAY_BENDS
@@ -730,5 +731,6 @@ BENDS: tuple[Bend, ...] = (
     *WIRING_BENDS,
     *COMMAND_BENDS,
     *CONFIGURED_BENDS,
+    *LOCKING_BENDS,
     *RESERVING_BENDS,
 )

@@ -79,7 +79,7 @@ OVERTAKING_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "site.heard",
-        "elif isinstance(heard.request, EnableRequested) and event.port == heard.request.port:",
+        "elif isinstance(heard.request, back) and event.port == heard.request.port:",
         "elif False:",
         _BEHIND + "test_a_disabling_is_not_undone_by_an_enabling_from_before_it",
         ("local",),
@@ -343,7 +343,7 @@ COMMAND_BENDS: tuple[Bend, ...] = (
     Bend("port.port", "self.station.leaving or self.disabled() is not None", "self.station.leaving", _SERVICE),
     Bend(
         "station",
-        "availability=Availability(disabled)",
+        "availability=Availability(out_of_service)",
         "availability=Availability()",
         _SAID + "test_it_survives_a_restart",
     ),
@@ -374,8 +374,8 @@ COMMAND_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "circuits.availability",
-        "holders = [port, *(holder_of(circuit.plan.id) for circuit in circuits.place(port).above)]",
-        "holders = [port]",
+        "return [port, *(holder_of(circuit.plan.id) for circuit in circuits.place(port).above)]",
+        "return [port]",
         _SAID + "test_a_circuit_takes_every_port_below_with_it",
     ),
     Bend(

@@ -12,6 +12,7 @@ from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
     Event,
+    LockRequested,
     Request,
     RequestDropped,
     RequestHeard,
@@ -19,6 +20,7 @@ from chargerd.core.events import (
     ResetRequested,
     StartRequested,
     StopRequested,
+    UnlockRequested,
     UnsafeRequest,
     UpdateRequested,
 )
@@ -64,6 +66,8 @@ def requests(port: PortId, session: SessionId) -> Iterator[Request]:
             yield ReserveRequested(port=port, session=named, source=source, lasts=Seconds(lasts), command=COMMAND)
         yield DisableRequested(port=port, source=source, reason="recall", command=COMMAND)
         yield EnableRequested(port=port, source=source, reason="mended", command=COMMAND)
+        yield LockRequested(port=port, source=source, by="Ada", reason="a new socket", command=COMMAND)
+        yield UnlockRequested(port=port, source=source, by="Ada", command=COMMAND)
 
 
 def test_every_class_of_request_is_asked() -> None:
@@ -143,5 +147,7 @@ def test_a_state_that_a_handler_does_not_list_does_nothing(handler: Handler[Requ
     moving = [
         one for one in outcome.commands if not isinstance(one, Answer) or one.status is not ReplyStatus.REJECTED
     ]
-    assert moving == [], "enable and disable leave the port as it is, without a word; the others refuse"
+    assert moving == [], (
+        "what changes whether it is in service leaves the port as it is, without a word; the others refuse"
+    )
     assert (port.charge, port.state) == (None, PortState.UNKNOWN)

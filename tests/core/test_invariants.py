@@ -11,6 +11,7 @@ from chargerd.core.events import (
     DeadlineReached,
     DisableRequested,
     Event,
+    LockRequested,
     MeterReading,
     Persisted,
     RelayReadBack,
@@ -25,8 +26,10 @@ from chargerd.core.facts import (
     Fact,
     InputTripped,
     LatchesCleared,
+    PortLocked,
     PortLockedOut,
     PortTripped,
+    PortUnlocked,
     RelayNotReconciled,
     SessionEnded,
 )
@@ -34,8 +37,18 @@ from chargerd.core.invariants import order_books
 from chargerd.core.invariants.invariants import Invariants, InvariantViolated
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
-from chargerd.core.plan import CircuitPlan, FeederPlan, Limits, Phase, StationPlan, holder_of
-from chargerd.core.session import Clearing, Latch, Order, SessionRecord, Settlement, Source, StopDetail, StopReason
+from chargerd.core.plan import CircuitPlan, FeederPlan, Limits, Phase, StationPlan, holder_of, lock_of
+from chargerd.core.session import (
+    Clearing,
+    Disabled,
+    Latch,
+    Order,
+    SessionRecord,
+    Settlement,
+    Source,
+    StopDetail,
+    StopReason,
+)
 from chargerd.core.units import Amps, BoardId, CircuitId, CommandId, Instant, PortId, Seconds, SessionId
 from tests.core.plant import port_plan
 
@@ -446,6 +459,7 @@ OVERTAKES = [
     replace(STOP, session=None, force=True),
     replace(STOP, session=None, source=Source.LOCAL),
     DisableRequested(port=A01, source=Source.REMOTE, reason="r"),
+    LockRequested(port=A01, source=Source.LOCAL, by="Ada", reason="r"),
 ]
 
 
@@ -456,6 +470,27 @@ def test_no_start_is_accepted_after_what_has_overtaken_it(event: Event) -> None:
     play.tell(event)
     with pytest.raises(InvariantViolated, match="S8: c is accepted after"):
         play.tell(START, ACCEPTED)
+
+
+@pytest.mark.parametrize("circuit", [None, CircuitId("shed")])
+@pytest.mark.parametrize("from_journal", [True, False])
+def test_no_port_is_told_to_close_that_is_locked_on_site(circuit: CircuitId | None, *, from_journal: bool) -> None:
+    holder = A01 if circuit is None else holder_of(circuit)
+    lock = Disabled(
+        holder=lock_of(holder), source=Source.LOCAL, reason="r", since=Moment(instant=Instant(0.0)), by="Ada"
+    )
+    above = {A01: (holder_of(CircuitId("shed")),)}
+    books = order_books.OrderBooks((), above, (lock,) if from_journal else ())
+    if not from_journal:
+        outcome = Outcome(facts=(PortLocked(port=holder, circuit=circuit, lock=lock),), commands=())
+        assert books.wrong(None, outcome, Instant(0.0)) is None
+    closing = Outcome(facts=(), commands=(CLOSE,))
+    assert books.wrong(None, closing, Instant(1.0)) == f"S12: A01 is told to close, and {holder} is locked on site"
+    other = Outcome(facts=(), commands=(replace(CLOSE, port=PortId("A02")),))
+    assert books.wrong(None, other, Instant(1.0)) is None
+    gone = PortUnlocked(port=holder, circuit=circuit, lock=lock, by="Ada")
+    assert books.wrong(None, Outcome(facts=(gone,), commands=()), Instant(2.0)) is None
+    assert books.wrong(None, closing, Instant(3.0)) is None
 
 
 @pytest.mark.parametrize("holder", [A01, holder_of(CircuitId("shed"))])

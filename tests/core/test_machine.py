@@ -103,6 +103,13 @@ class Calm(RuleBasedStateMachine):
         else:
             self._world().disable(port, source=source)
 
+    @rule(port=PORTS, away=st.booleans())
+    def lock(self, port: str, *, away: bool) -> None:
+        if away:
+            self._world().unlock(port)
+        else:
+            self._world().lock(port)
+
     @rule(
         port=PORTS,
         session=st.sampled_from(("session-1", "session-2", "none")),

@@ -29,6 +29,7 @@ from chargerd.core.events import (
     DrainRequested,
     EnableRequested,
     Event,
+    LockRequested,
     MeterReading,
     Persisted,
     PersistFailed,
@@ -40,6 +41,7 @@ from chargerd.core.events import (
     StartRequested,
     StopRequested,
     StoreChanged,
+    UnlockRequested,
     UpdateRequested,
 )
 from chargerd.core.facts import (
@@ -49,8 +51,10 @@ from chargerd.core.facts import (
     LatchesCleared,
     PortDisabled,
     PortEnabled,
+    PortLocked,
     PortLockedOut,
     PortTripped,
+    PortUnlocked,
     SessionEnded,
     SessionUpdated,
 )
@@ -279,8 +283,8 @@ class World(Plant):
                     self.journal.latches[fact.latch.port, fact.latch.function] = fact.latch
             case SessionUpdated() if not self.journal.failing:
                 self.journal.write(fact.record.order.session, fact.record, number)
-            case PortDisabled():
-                self.journal.disabled[fact.port] = fact.disabled
+            case PortDisabled() | PortLocked():
+                self.journal.disabled[fact.disabled.holder] = fact.disabled
             case _:
                 self._record_clearing(fact)
 
@@ -289,8 +293,8 @@ class World(Plant):
             case LatchesCleared():
                 for function in fact.functions:
                     self.journal.latches.pop((fact.port, function), None)
-            case PortEnabled():
-                self.journal.disabled.pop(fact.port, None)
+            case PortEnabled() | PortUnlocked():
+                self.journal.disabled.pop(fact.holder, None)
             case _:
                 pass
 
@@ -407,6 +411,18 @@ class World(Plant):
         """Put a port, or a circuit's holder, back in service. Returns the command's id."""
         command = CommandId(f"enable-{next(self.numbers)}")
         self.tell(EnableRequested(port=PortId(port), source=source, reason="mended", command=command))
+        return command
+
+    def lock(self, port: str = "A01", *, by: str = "Ada", reason: str = "changing the socket") -> CommandId:
+        """Put a lock on a port, or on a circuit's holder. Returns the command's id."""
+        command = CommandId(f"lock-{next(self.numbers)}")
+        self.tell(LockRequested(port=PortId(port), source=Source.LOCAL, by=by, reason=reason, command=command))
+        return command
+
+    def unlock(self, port: str = "A01", *, by: str = "Ada", source: Source = Source.LOCAL) -> CommandId:
+        """Take the lock of a port, or of a circuit's holder, away. Returns the command's id."""
+        command = CommandId(f"unlock-{next(self.numbers)}")
+        self.tell(UnlockRequested(port=PortId(port), source=source, by=by, command=command))
         return command
 
     def reserve(self, port: str = "A01", session: str = "session-1", lasts: float = 600.0) -> CommandId:

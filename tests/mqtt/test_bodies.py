@@ -41,10 +41,12 @@ from chargerd.core.facts import (
     PortAlarm,
     PortDisabled,
     PortEnabled,
+    PortLocked,
     PortLockedOut,
     PortReserved,
     PortTemperatureHigh,
     PortTripped,
+    PortUnlocked,
     PowerJumped,
     PowerNegative,
     ReadingImplausible,
@@ -253,6 +255,9 @@ def test_tiers_always_sum_to_the_total(parts: list[float], total: int) -> None:
         assert every(abs(share - part * total / whole) <= 1 for share, part in zip(shares, parts, strict=True))
 
 
+LOCK = Disabled(holder=PortId("lock/A01"), source=Source.LOCAL, reason="a new socket", since=NOW, by="Ada")
+
+
 DISABLED = Disabled(holder=PORT, source=Source.LOCAL, reason="a worn plug", since=BEGAN)
 FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
     (SessionStarted(record=RECORD), "session", {"event": "started", "energy_wh": 10, "reason": None}),
@@ -341,6 +346,23 @@ FACTS: list[tuple[Fact, str, dict[str, Any]]] = [
         ),
         "event",
         {"event": "circuit_enabled", "port": None, "circuit": "shed", "source": "remote", "reason": "inspected"},
+    ),
+    (
+        PortLocked(port=PORT, lock=LOCK),
+        "event",
+        {"event": "port_locked", "port": PORT, "severity": "warning", "by": "Ada", "reason": "a new socket"},
+    ),
+    (
+        PortUnlocked(port=PortId("circuit/shed"), circuit=CircuitId("shed"), lock=LOCK, by="Bob"),
+        "event",
+        {
+            "event": "circuit_unlocked",
+            "port": None,
+            "circuit": "shed",
+            "source": "local",
+            "by": "Bob",
+            "reason": "was: Ada, a new socket",
+        },
     ),
     (
         PortReserved(port=PORT, session=SessionId("S"), until=RESERVATION.until),

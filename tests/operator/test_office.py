@@ -172,6 +172,8 @@ def test_a_socket_is_stopped_disabled_enabled_and_reset(rig: Rig) -> None:
     assert "no reply" in phone.open(there).text, "of the enable"
     rig.say("state/port/A01", state(state="disabled", disabled={"reason": "somebody works", "source": "local"}))
     assert "on site" in phone.open(there).text
+    rig.say("state/port/A01", state(state="disabled", lock={"by": "Ada", "reason": "a new socket"}))
+    assert "Locked on site by Ada: a new socket" in " ".join(phone.open(there).text.split())
 
 
 def test_a_form_of_another_site_does_nothing(rig: Rig) -> None:

@@ -28,6 +28,7 @@ ACTS: Mapping[str, dict[str, Json]] = {
     "limits": {"power_w": 900},
     "reset": {"reason": "looked at it"},
     "enable": {"reason": "mended"},
+    "unlock": {"by": "Ada"},
 }
 """What waits for the disk before it acts."""
 

@@ -17,6 +17,8 @@ BY_COMMAND: dict[str, Scenario] = {
     "reset": at("test_commands:test_a_latch_is_shown_before_the_disabling_and_cleared_beneath_it"),
     "reserve": at("test_reserving:test_the_one_it_is_kept_for_begins_and_ends_the_wait"),
     "disable": at("test_commands:test_a_disabled_port_takes_no_start_until_it_is_enabled"),
+    "lock": at("test_locks:test_a_lock_ends_what_goes_on_and_nothing_starts_until_it_is_taken_away"),
+    "unlock": at("test_locks:test_a_lock_ends_what_goes_on_and_nothing_starts_until_it_is_taken_away"),
     "enable": at("test_commands:test_a_disabled_port_takes_no_start_until_it_is_enabled"),
 }
 

@@ -77,6 +77,7 @@ BY_FUNCTION: dict[str, Scenario] = {
     ),
     "suspended_too_long": at("test_suspensions:test_three_suspensions_are_borne_the_fourth_ends_the_session"),
     "queue_timeout": at("test_circuits:test_a_start_waits_no_longer_than_it_may"),
+    "locked": at("test_locks:test_a_lock_ends_what_goes_on_and_nothing_starts_until_it_is_taken_away"),
     "disabled": at("test_commands:test_a_start_that_waits_for_its_circuit_is_withdrawn", Source.REMOTE, "remote"),
     "circuit_overload": at("test_circuits:test_a_load_of_a_hundred_percent_sheds_the_newest_after_two_seconds"),
     "contactor_stuck_open": at("test_contactors:test_a_contactor_that_does_not_close_is_latched"),

@@ -221,8 +221,8 @@ def test_and_a_relay_out_of_control_beside_it() -> None:
     world.tells("locked out relay_will_not_open")
     world.contacts[A01].welded = False
     world.set_contact(A01, closed=False, by="freed")
-    world.reset("A01", source=LOCAL, reason="replaced")
     world.run(10)
+    assert world.answers(world.reset("A01", source=LOCAL, reason="replaced")) == ["done ok"]
     comes_to_nothing(world, start, "locked_out")
 
 

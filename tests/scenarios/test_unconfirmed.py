@@ -282,6 +282,23 @@ def test_a_start_that_waits_for_its_circuit_is_watched_too() -> None:
     assert [latch.function for latch in world.view("A02").latches] == ["relay_unconfirmed"]
 
 
+def test_a_reset_once_nothing_flows_leaves_the_port_unknown_until_its_relay_is_read() -> None:
+    world = two_boards(lease=None)
+    all_charging(world, "A01", "A02")
+    world.run(5)
+    world.board.refuses = True
+    world.contacts[A01].welded = True
+    world.stop("A01", force=True)
+    world.run_until("locked out relay_unconfirmed", within=10)
+    world.by_hand()
+    world.show(0.0, 0.0)
+    world.run(10)
+    world.show(0.0, 0.0)
+    assert world.view().state is PortState.LOCKED_OUT
+    assert world.answers(world.reset(source=Source.LOCAL, reason="replaced")) == ["done ok"]
+    assert world.view().state is PortState.UNKNOWN
+
+
 def test_a_reset_does_not_feed_a_relay_that_is_still_unconfirmed() -> None:
     world = two_boards(lease=None)
     all_charging(world, "A01", "A02")
@@ -293,7 +310,7 @@ def test_a_reset_does_not_feed_a_relay_that_is_still_unconfirmed() -> None:
     world.by_hand()
     world.show(0.0, 0.0)
     world.run(10)
-    world.show(2.0, 300.0)
+    world.show(0.1, 300.0)
     cleared = world.now
     assert world.answers(world.reset(source=Source.LOCAL, reason="saw nothing")) == ["done ok"]
     assert world.view().state is PortState.LOCKED_OUT, "not even until its next reading"

@@ -11,7 +11,7 @@ S6  no closing edge unless the meter is fresh, no latch holds, and the store is 
 S9  every relay is shown open, or its board reported, within 5 s of the start
 
 S2 and S12 stand in `load_books`, what S6 asks of contactors above unconfirmed relays in `relay_books`, S4, S7 and
-S8 in `order_books`. The rest is kept elsewhere: an opening that is passed over by other jobs ends the bus
+S8 and S12 in `order_books`. The rest is kept elsewhere: an opening that is passed over by other jobs ends the bus
 (`chargerd.modbus.schedule`, S2), no row leaves the journal that was not acknowledged (S7), nothing that blocks is
 called under the lock of the engine (S10), a thread that stands still ends the process: its relays open by lease,
 and by the last command of the unit (S11).
@@ -38,7 +38,7 @@ from chargerd.core.invariants.relay_books import RelayBooks
 from chargerd.core.moment import Moment
 from chargerd.core.outbox import Outcome
 from chargerd.core.plan import StationPlan, contactor_of, holder_of
-from chargerd.core.session import Latch
+from chargerd.core.session import Disabled, Latch
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
 
 NEVER = Instant(math.inf)
@@ -66,7 +66,9 @@ def holders_above(plan: StationPlan) -> dict[CircuitId, tuple[PortId, ...]]:
 class Invariants:
     """Books kept beside the station."""
 
-    def __init__(self, plan: StationPlan, latches: Iterable[Latch]) -> None:
+    def __init__(
+        self, plan: StationPlan, latches: Iterable[Latch], out_of_service: Iterable[Disabled] = ()
+    ) -> None:
         self._report_within = Seconds(plan.reconcile_within + GRACE)
         self._report_by: Instant | None = None
         self._blind_after = {
@@ -90,7 +92,7 @@ class Invariants:
         self._writable = True
         self._loads = LoadBooks(plan)
         self._relays = RelayBooks(plan)
-        self._orders = OrderBooks(held, self._above)
+        self._orders = OrderBooks(held, self._above, out_of_service)
 
     def check(self, event: Event | None, outcome: Outcome, now: Moment) -> None:
         """Compare an event and its outcome with the books. Raises `InvariantViolated`."""

@@ -5,14 +5,16 @@ They know only what went in and what came out, and answer with what is wrong, or
 S4  a lock-out is cleared only on site and with a reason
 S7  a port takes on nothing before what it had taken on is settled, and nothing is settled twice
 S8  a command is accepted once, and has one last word; no start is accepted after what has overtaken it
+S12 no port is told to close that somebody on site has locked, itself or by a circuit above
 """
 
 from collections.abc import Iterable, Mapping
 
-from chargerd.core.commands import Answer, Persist, ReplyStatus
+from chargerd.core.commands import Answer, CloseRelay, Persist, ReplyStatus
 from chargerd.core.events import (
     DisableRequested,
     Event,
+    LockRequested,
     MeterReading,
     RequestDropped,
     RequestHeard,
@@ -24,12 +26,15 @@ from chargerd.core.facts import (
     Fact,
     InputTripped,
     LatchesCleared,
+    PortLocked,
     PortLockedOut,
     PortTripped,
+    PortUnlocked,
     SessionEnded,
 )
 from chargerd.core.outbox import Outcome
-from chargerd.core.session import Clearing, Latch, Source
+from chargerd.core.plan import locked_by
+from chargerd.core.session import Clearing, Disabled, Latch, Source
 from chargerd.core.units import Instant, PortId, Seconds, SessionId, between
 
 REMEMBERED = 4096
@@ -41,9 +46,16 @@ REMEMBERED_FOR = Seconds(6 * 86_400.0)
 class OrderBooks:
     """What was taken on, and what became of it."""
 
-    def __init__(self, latches: Iterable[Latch], above: Mapping[PortId, tuple[PortId, ...]]) -> None:
-        """Take what is latched, and for each port the ids under which its circuits are."""
+    def __init__(
+        self,
+        latches: Iterable[Latch],
+        above: Mapping[PortId, tuple[PortId, ...]],
+        out_of_service: Iterable[Disabled] = (),
+    ) -> None:
+        """Take what is latched and locked, and for each port the ids under which its circuits are."""
         self._above = above
+        self._by_hand = {locked_by(one.holder) for one in out_of_service if one.by is not None}
+        """Ports and circuits that somebody on site has locked."""
         self._on_its_way: dict[str, StartRequested] = {}
         self._overtaken: dict[str, str] = {}
         """Starts on their way that must not be accepted any more, and by what they were overtaken."""
@@ -61,6 +73,7 @@ class OrderBooks:
             return None
         found = [self._answer(told, now) for told in outcome.commands if isinstance(told, Answer)]
         found += [self._taken_on(told) for told in outcome.commands if isinstance(told, Persist)]
+        found += [self._closed(told.port) for told in outcome.commands if isinstance(told, CloseRelay)]
         found += [self._fact(told, now) for told in outcome.facts]
         return next((what for what in found if what is not None), None)
 
@@ -76,6 +89,8 @@ class OrderBooks:
                         self._overtaken.setdefault(command, "a stop")
             case DisableRequested():
                 self._overtake(event.port, "a disabling")
+            case LockRequested():
+                self._overtake(event.port, "a lock")
             case _:
                 pass
 
@@ -107,6 +122,10 @@ class OrderBooks:
             return f"S7: {command.port} takes on {session}, and {before} is not settled"
         return f"S7: {session} is settled, and taken on again" if session in self._ended else None
 
+    def _closed(self, port: PortId) -> str | None:
+        held = {port, *self._above.get(port, ())} & self._by_hand
+        return f"S12: {port} is told to close, and {next(iter(held))} is locked on site" if held else None
+
     def _fact(self, fact: Fact, now: Instant) -> str | None:
         match fact:
             case SessionEnded():
@@ -117,6 +136,12 @@ class OrderBooks:
                 return None
             case LatchesCleared():
                 return self._cleared(fact)
+            case PortLocked():
+                self._by_hand.add(fact.port)
+                return None
+            case PortUnlocked():
+                self._by_hand.discard(fact.port)
+                return None
             case _:
                 return None
 

@@ -6,9 +6,11 @@ from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
     Event,
+    LockRequested,
     Request,
     ReserveRequested,
     StartRequested,
+    UnlockRequested,
 )
 from chargerd.core.facts import ReservationEnded
 from chargerd.core.moment import Moment
@@ -17,7 +19,7 @@ from chargerd.core.port.answers import answer
 from chargerd.core.port.charge import Charge
 from chargerd.core.port.ending import end
 from chargerd.core.port.port import Port, Step
-from chargerd.core.port.rules import AT_REST, Handler, Reply, always
+from chargerd.core.port.rules import AT_REST, GOING_ON, Handler, Reply, always
 from chargerd.core.port.starting import begin_sequence, end_start
 from chargerd.core.session import Order, Source, StopDetail, StopReason
 from chargerd.core.units import Amps, Seconds, Watts, after
@@ -105,13 +107,18 @@ def withdraw(port: Port, _request: Request, now: Moment) -> None:
     end(port, reason, StopDetail(function="disabled"), now, code=Code.DISABLED)
 
 
+def end_by_lock(port: Port, _request: LockRequested, now: Moment) -> None:
+    """Whoever puts a lock on a port wants its relay open now: the session ends."""
+    end(port, StopReason.LOCAL, StopDetail(function="locked"), now, code=Code.LOCKED)
+
+
 def show(port: Port, _request: Request, now: Moment) -> None:
     """Show that a port without a session was taken out of service, or is back."""
     port.rest(now)
 
 
 def leave(_port: Port, _request: Request, _now: Moment) -> None:
-    """Leave a port as it is, whoever disables or enables it: its session is finished, its state stands."""
+    """Leave a port as it is, whoever takes it out of service or puts it back: its session is finished first."""
 
 
 def accept(port: Port, request: StartRequested, now: Moment) -> None:
@@ -232,6 +239,19 @@ DISABLE = Handler(
 )
 ENABLE = Handler(
     request=EnableRequested,
+    by_state={state: (Reply("rest", always, show),) for state in AT_REST if state is not PortState.AVAILABLE},
+    otherwise=Reply("ignore", always, leave),
+)
+LOCK = Handler(
+    request=LockRequested,
+    by_state={
+        **{state: (Reply("rest", always, show),) for state in AT_REST if state is not PortState.DISABLED},
+        **dict.fromkeys(GOING_ON, (Reply("end", always, end_by_lock),)),
+    },
+    otherwise=Reply("ignore", always, leave),
+)
+UNLOCK = Handler(
+    request=UnlockRequested,
     by_state={state: (Reply("rest", always, show),) for state in AT_REST if state is not PortState.AVAILABLE},
     otherwise=Reply("ignore", always, leave),
 )

@@ -18,6 +18,8 @@ UNDECIDED = Seconds(19.5)
 """How long a contactor waits for the verdict on a contact once its meter can show it: three readings at rest."""
 BEYOND_CONTROL = frozenset({"relay_welded", "relay_will_not_open", "relay_board_lost", "relay_unconfirmed"})
 """Lock-outs of relays that do not open: the contactor above stays open while one is held."""
+READ_BACK = frozenset({"relay_will_not_open", "relay_unexpected"})
+"""Lock-outs of relays that were read back closed."""
 UNBIDDEN_TIMES = 2
 """A relay found closed this often without a command locks its port out."""
 REOPENINGS = 3
@@ -70,9 +72,24 @@ def clears(request: ResetRequested, latch: Latch) -> bool:
             return request.source is Source.LOCAL and bool(request.reason)
 
 
+def danger(port: Port, latch: Latch, now: Moment) -> str | None:
+    """Return what is seen now of the danger a latch is for; `None` if nothing is: then it may be cleared."""
+    if latch.function in BEYOND_CONTROL and port.load_seen(now):
+        return f"{latch.function}: {port.seen.current:.2f} A flow still"
+    if latch.function in READ_BACK and port.relay.read_back:
+        return f"{latch.function}: the relay was read back closed still"
+    if latch.function == "port_temperature" and port.heat.warm(now.instant):
+        return f"{latch.function}: the socket is still warm"
+    return None
+
+
 def clear(port: Port, request: ResetRequested, now: Moment) -> None:
-    """Clear every latch this request may clear, and say so; lock-outs want a reason given on site."""
-    kept = [latch for latch in port.latches if not clears(request, latch)]
+    """Clear every latch this request may clear, and say so; lock-outs want a reason given on site.
+
+    None is cleared whose danger is seen to stand: it would be set again, after somebody had believed the reset.
+    """
+    dangers = {latch: danger(port, latch, now) for latch in port.latches if clears(request, latch)}
+    kept = [latch for latch in port.latches if dangers.get(latch, "") is not None]
     cleared = tuple(latch.function for latch in port.latches if latch not in kept)
     port.latches = kept
     if cleared:
@@ -87,8 +104,9 @@ def clear(port: Port, request: ResetRequested, now: Moment) -> None:
             )
         )
     if kept:
+        standing = ", ".join(filter(None, dangers.values()))
         code = Code.LOCKED_OUT if kept[0].clearing is Clearing.LOCK_OUT else Code.NOT_ALLOWED
-        answer_request(port, request, ReplyStatus.REJECTED, code)
+        answer_request(port, request, ReplyStatus.REJECTED, Code.NOT_ALLOWED if standing else code, standing)
     else:
         answer_request(port, request, ReplyStatus.DONE, Code.OK, "" if cleared else NOTHING_HELD)
     port.rest(now)

@@ -228,7 +228,7 @@ class Port:
             self.enter(PortState.TRIPPED, now)
         elif self.relay.phase is not RelayPhase.OPEN:
             self.enter(PortState.UNKNOWN, now)
-        elif self.disabled() is not None:
+        elif self.disabled() is not None or self.locked() is not None:
             self.enter(PortState.DISABLED, now)
         else:
             self.enter(PortState.AVAILABLE, now)
@@ -269,6 +269,7 @@ class Port:
         no_room = self._finds_no_room(now)
         unclear, unread = no_room and self.room_unclear(), circuits.unread(self.id)
         found = {
+            Code.LOCKED: self.locked() is not None,
             Code.LOCKED_OUT: any(latch.clearing is lock_out for latch in self.latches) or circuits.held(self.id),
             Code.LATCHED: self.id in self.station.suspects
             or any(latch.clearing is not lock_out for latch in self.latches)
@@ -323,6 +324,10 @@ class Port:
     def disabled(self) -> Disabled | None:
         """Return why somebody has taken this port out of service, if that is so."""
         return self.station.availability.over(self.id, self.circuits)
+
+    def locked(self) -> Disabled | None:
+        """Return the lock that somebody on site has put on this port, or on a circuit above it."""
+        return self.station.availability.lock_over(self.id, self.circuits)
 
     def _finds_no_room(self, now: Moment) -> bool:
         waits = self.id in self.circuits.waiting()
@@ -401,6 +406,7 @@ class Port:
             queue_position=self.circuits.position(self.id),
             temperature=self.heat.known(now.instant),
             disabled=self.disabled(),
+            lock=self.locked(),
             reservation=self.kept(now),
             opened_at=self.relay.opened_at,
             relay=self.stance(now),

@@ -237,7 +237,7 @@ def may_go_on(port: Port, record: SessionRecord, now: Moment) -> bool:
     if record.order.proof is not None:
         return False  # Nobody may stand there any more to see what it would switch on.
     latched = bool(port.latches) or port.circuits.latched(port.id)
-    held = latched or port.charge is not None or port.disabled() is not None
+    held = latched or port.charge is not None or port.disabled() is not None or port.locked() is not None
     prospect = outlook(record, now, port.station.resume_window)
     return not held and prospect is not Outlook.OVER and not exceeds(record.order.limits, port.plan.limits)
 

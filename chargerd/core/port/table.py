@@ -253,6 +253,8 @@ HANDLERS: Mapping[type[Request], Handler[Any]] = {
         reserving.RESERVE,
         admission.DISABLE,
         admission.ENABLE,
+        admission.LOCK,
+        admission.UNLOCK,
     )
 }
 UNFORESEEN: Handler[Any] = Handler(request=object, by_state={})

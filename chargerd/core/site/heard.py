@@ -1,7 +1,7 @@
 """Commands on their way: heard, and not carried out yet, since their ids are not durable.
 
 A disk may stall for as long as such a command is good for. What comes meanwhile has come after it and applies to
-it: a stop, a disabling or a latch keeps a start from beginning, and lower limits become the start's own. A
+it: a stop, a disabling, a lock or a latch keeps a start from beginning, and lower limits become the start's own. A
 disabling is not undone by an enabling from before it, nor a latch cleared by a reset that cannot have meant it.
 """
 
@@ -13,6 +13,7 @@ from chargerd.core.commands import Code, ReplyStatus
 from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
+    LockRequested,
     Request,
     RequestDropped,
     RequestHeard,
@@ -20,6 +21,7 @@ from chargerd.core.events import (
     ResetRequested,
     StartRequested,
     StopRequested,
+    UnlockRequested,
     UnsafeRequest,
     UpdateRequested,
 )
@@ -71,15 +73,15 @@ class Heard:
                 self._note(event.request)
             case RequestDropped():
                 self._drop(event.request)
-            case StartRequested() | ResetRequested() | EnableRequested():
+            case StartRequested() | ResetRequested() | EnableRequested() | UnlockRequested():
                 return self._arrive(event)
             case StopRequested() if self._stop(event, under_way):
                 pass
             case UpdateRequested() if port is not None and self._update(event, port, under_way):
                 pass
             case _:
-                if isinstance(event, DisableRequested):
-                    self._disable(event)
+                if isinstance(event, DisableRequested | LockRequested):
+                    self._take_out(event)
                 return event
         return None
 
@@ -167,13 +169,15 @@ class Heard:
             answer_request(port, event, ReplyStatus.DONE, Code.OK)
         return True
 
-    def _disable(self, event: DisableRequested) -> None:
-        """Let a disabling apply to starts below it, and to whatever would enable the same again."""
+    def _take_out(self, event: DisableRequested | LockRequested) -> None:
+        """Let a disabling or a lock apply to starts below it, and to whatever would take the same back."""
+        locks = isinstance(event, LockRequested)
+        code, back = (Code.LOCKED, UnlockRequested) if locks else (Code.DISABLED, EnableRequested)
         for heard in self._waiting.values():
             if isinstance(heard.request, StartRequested) and event.port in heard.holders:
-                heard.overtake(Code.DISABLED, "disabled after it was sent")
-            elif isinstance(heard.request, EnableRequested) and event.port == heard.request.port:
-                heard.overtake(Code.CONFLICT, "overtaken by a disabling")
+                heard.overtake(code, f"{code.value} after it was sent")
+            elif isinstance(heard.request, back) and event.port == heard.request.port:
+                heard.overtake(Code.CONFLICT, f"overtaken by a {'locking' if locks else 'disabling'}")
 
     def _latched(self, holder: PortId, function: str, clearing: Clearing) -> None:
         code = Code.LOCKED_OUT if clearing is Clearing.LOCK_OUT else Code.LATCHED

@@ -57,16 +57,21 @@ class Requests:
         return []
 
     def _change_availability(self, event: AvailabilityRequest, now: Moment) -> list[Port]:
-        """Disable or enable a port, or a circuit with every port below; they learn of it together."""
+        """Disable or lock a port, or all below a circuit, or take that back; they learn of it together."""
         circuits, availability = self._station.circuits, self._station.availability
         below = circuits.held_by(event.port)
         if event.port not in self._ports and below is None:
             self._out.answer(event, ReplyStatus.REJECTED, Code.UNKNOWN_PORT)
             return []
         ports = [self._ports[name] for name in ([event.port] if below is None else below)]
-        before = [port.disabled() is not None for port in ports]
+        before = [_held(port) for port in ports]
         availability.change(event, self._out, now)
         for port, was in zip(ports, before, strict=True):
-            if was is not (port.disabled() is not None):
+            if was != _held(port):
                 ask(port, event, now)
         return ports
+
+
+def _held(port: Port) -> tuple[bool, bool]:
+    """Return whether a port is disabled, and whether it is locked."""
+    return port.disabled() is not None, port.locked() is not None

@@ -143,6 +143,7 @@ class Supply:
             queue=tuple(port for port in self._circuits.waiting() if port in below),
             latches=tuple(circuit.latches),
             disabled=self._station.availability.of(holder_of(circuit.plan.id)),
+            lock=self._station.availability.lock_of(holder_of(circuit.plan.id)),
         )
 
 

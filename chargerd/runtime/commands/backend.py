@@ -71,6 +71,7 @@ class Backend:
                 view.queue,
                 view.latches,
                 view.disabled,
+                view.lock,
                 None if view.contactor is None else (view.contactor.closed, view.contactor.known),
             )
             before, due = self._circuits.get(view.id, (None, now))

@@ -1,9 +1,9 @@
 """Takes commands in, from the backend and from the site; each acts at most once and gets its answer.
 
 A command's id is durable before the command acts, and before the broker is told that we have it. Only what is
-safe (to stop, to lower, to disable) acts first, since it waits for no disk. Of what waits for it the station is
-told at once, so that what is safe applies to that as well if it comes later. The same id again gets the stored
-reply again and does nothing.
+safe (to stop, to lower, to disable, to lock) acts first, since it waits for no disk. Of what waits for it the
+station is told at once, so that what is safe applies to that as well if it comes later. The same id again gets the
+stored reply again and does nothing.
 """
 
 import threading
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from chargerd import log
-from chargerd.contract.arguments import KNOWN, Direction
+from chargerd.contract.arguments import Direction
 from chargerd.contract.ledger import RememberedCommand, Reply
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Answer, Code, ReplyStatus
@@ -28,7 +28,7 @@ from chargerd.core.events import (
 from chargerd.core.moment import Moment
 from chargerd.core.plan import StationPlan, circuit_of
 from chargerd.core.units import CommandId, Instant
-from chargerd.runtime.commands.handlers import handler_of
+from chargerd.runtime.commands.handlers import direction_of, handler_of
 from chargerd.runtime.commands.memory import CommandMemory, JournalOfCommands, Respond
 from chargerd.runtime.commands.orders import Orders
 from chargerd.runtime.commands.rendezvous import Rendezvous
@@ -95,7 +95,7 @@ class CommandHandler:
         assert request.command is not None
         with self._lock:
             self._open[request.command] = respond
-        match KNOWN[request.name].kind.direction:
+        match direction_of(request.name):
             case Direction.SAFE:
                 # Queued for the journal first, so that replies find it there; it waits for no disk.
                 self.memory.keep(self._remembered(request, digest), lambda _done: received())

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from chargerd.contract.arguments import (
     KNOWN,
     Arguments,
+    Direction,
     DisableArgs,
     EnableArgs,
     GetArgs,
@@ -29,14 +30,16 @@ from chargerd.core.commands import ReplyStatus
 from chargerd.core.events import (
     DisableRequested,
     EnableRequested,
+    LockRequested,
     Request,
     ReserveRequested,
     ResetRequested,
     StartRequested,
     StopRequested,
+    UnlockRequested,
     UpdateRequested,
 )
-from chargerd.core.plan import Limits, NamedLimits, holder_of
+from chargerd.core.plan import Limits, NamedLimits, holder_of, lock_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, CommandId, PortId, Seconds, SessionId, Watts
 from chargerd.runtime.commands.after_restart import ports_to_stop
@@ -109,10 +112,19 @@ def handles(model: type[Arguments]) -> Callable[[type[HandlerT]], type[HandlerT]
 
 def handler_of(name: str) -> Handler[Any, Any]:
     """Return the handler of a request, by its name. Raises `KeyError` for what the station is not asked."""
-    found = HANDLERS[KNOWN[name]]
-    if isinstance(found, Reader):
+    found = _found(name)
+    if not isinstance(found, Handler):
         raise KeyError(name)
     return found
+
+
+def direction_of(name: str) -> Direction:
+    """Return in which direction a command goes, of the contract or given on site only. Raises `KeyError`."""
+    return ON_SITE_ONLY[name].direction if name in ON_SITE_ONLY else KNOWN[name].kind.direction
+
+
+def _found(name: str) -> Handler[Any, Any] | Reader[Any] | None:
+    return ON_SITE_ONLY.get(name) or HANDLERS.get(KNOWN.get(name, Arguments))
 
 
 def fulfilled(recovery: Recovery) -> frozenset[CommandId]:
@@ -121,7 +133,7 @@ def fulfilled(recovery: Recovery) -> frozenset[CommandId]:
 
 
 def _holds(command: RememberedCommand, recovery: Recovery) -> bool:
-    handler = HANDLERS.get(KNOWN.get(command.name, Arguments))
+    handler = _found(command.name)
     return isinstance(handler, Handler) and handler.fulfilled(command, recovery)
 
 
@@ -235,6 +247,42 @@ class Enable(Handler[EnableArgs, EnableRequested]):
         return not _disabled(command, recovery)
 
 
+class OnSiteOnly(Handler[Arguments, RequestT]):
+    """Of a command that no backend can give: it comes over the control socket as the station's own request."""
+
+    direction: Direction
+
+    def request(self, _args: Arguments, _given: Given) -> RequestT:
+        """Refuse: there are no arguments of the contract for it."""
+        raise NotImplementedError
+
+
+class Lock(OnSiteOnly[LockRequested]):
+    """Puts a lock on a port or a circuit."""
+
+    direction = Direction.SAFE
+
+    def fulfilled(self, command: RememberedCommand, recovery: Recovery) -> bool:
+        """Say whether it is locked."""
+        return _locked(command, recovery)
+
+
+class Unlock(OnSiteOnly[UnlockRequested]):
+    """Takes a lock away."""
+
+    direction = Direction.UNSAFE
+
+    def fulfilled(self, command: RememberedCommand, recovery: Recovery) -> bool:
+        """Say whether it is locked no longer."""
+        return not _locked(command, recovery)
+
+
+ON_SITE_ONLY: Mapping[str, OnSiteOnly[Any]] = MappingProxyType(
+    {LockRequested.name: Lock(), UnlockRequested.name: Unlock()}
+)
+"""Commands that the contract does not have, by their names."""
+
+
 @handles(ReserveArgs)
 class Reserve(Handler[ReserveArgs, ReserveRequested]):
     """Keeps a port for one session. A crash forgets it: what it wanted is never found to be so."""
@@ -282,6 +330,10 @@ def _holder(args: HolderArgs) -> PortId:
 
 def _disabled(command: RememberedCommand, recovery: Recovery) -> bool:
     return any(one.holder == command.port for one in recovery.disabled)
+
+
+def _locked(command: RememberedCommand, recovery: Recovery) -> bool:
+    return command.port is not None and any(one.holder == lock_of(command.port) for one in recovery.disabled)
 
 
 def _within(named: NamedLimits, limits: Limits) -> bool:

@@ -9,7 +9,14 @@ from chargerd.contract.ledger import Json, Reply
 from chargerd.contract.requests import complaint
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
-from chargerd.core.events import DisableRequested, EnableRequested, ResetRequested, UpdateRequested
+from chargerd.core.events import (
+    DisableRequested,
+    EnableRequested,
+    LockRequested,
+    ResetRequested,
+    UnlockRequested,
+    UpdateRequested,
+)
 from chargerd.core.plan import holder_of
 from chargerd.core.session import Source
 from chargerd.core.units import CircuitId, Instant, PortId, Seconds, SessionId, after
@@ -25,7 +32,7 @@ answer, and must not find that it acts later; 2 s are left for the way back."""
 
 
 class Changes:
-    """Serves `limits`, `reset`, `disable` and `enable`."""
+    """Serves `limits`, `reset`, `disable`, `enable`, `lock` and `unlock`."""
 
     def __init__(
         self,
@@ -43,6 +50,8 @@ class Changes:
             "reset": self._reset,
             "disable": self._disable,
             "enable": self._enable,
+            "lock": self._lock,
+            "unlock": self._unlock,
         }
 
     def _limits(self, params: Fields, respond: Responder) -> None:
@@ -90,6 +99,31 @@ class Changes:
         if holder is not None:
             event = EnableRequested(
                 port=holder, source=Source.LOCAL, reason=str(params["reason"]), command=fresh_id()
+            )
+            self._desk.submit(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
+
+    def _lock(self, params: Fields, respond: Responder) -> None:
+        holder = self._holder(params, respond)
+        if holder is not None:
+            event = LockRequested(
+                port=holder,
+                source=Source.LOCAL,
+                by=str(params["by"]),
+                reason=str(params["reason"]),
+                command=fresh_id(),
+            )
+            self._desk.submit(event, replying(respond), digest="", received=nobody)
+
+    def _unlock(self, params: Fields, respond: Responder) -> None:
+        holder = self._holder(params, respond)
+        if holder is not None:
+            reason = params.get("reason")
+            event = UnlockRequested(
+                port=holder,
+                source=Source.LOCAL,
+                by=str(params["by"]),
+                reason=reason if isinstance(reason, str) else None,
+                command=fresh_id(),
             )
             self._desk.submit(event, replying(respond), digest="", expires=expiry(self._clock), received=nobody)
 

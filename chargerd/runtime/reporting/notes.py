@@ -19,10 +19,13 @@ from chargerd.core.units import Instant, Seconds, between
 
 KEPT: Final[Mapping[str, Severity]] = MappingProxyType(
     {
+        "announcements_not_kept": Severity.WARNING,
+        "announcements_unknown": Severity.WARNING,
         "ballast_released": Severity.ALARM,
         "board_prepared": Severity.INFO,
         "bus_overloaded": Severity.WARNING,
         "command_refused": Severity.WARNING,
+        "configuration_not_kept": Severity.WARNING,
         "connected": Severity.INFO,
         "connection_renewed": Severity.WARNING,
         "control_client_refused": Severity.WARNING,
@@ -48,6 +51,7 @@ KEPT: Final[Mapping[str, Severity]] = MappingProxyType(
         "nobody_heard": Severity.WARNING,
         "not_connected": Severity.WARNING,
         "note_on_the_configuration": Severity.WARNING,
+        "reload_failed": Severity.WARNING,
         "relays_not_confirmed_open": Severity.ALARM,
         "thread_died": Severity.ALARM,
         "trace_failed": Severity.WARNING,

@@ -15,8 +15,10 @@ from chargerd.core.facts import (
     LatchesCleared,
     PortDisabled,
     PortEnabled,
+    PortLocked,
     PortLockedOut,
     PortTripped,
+    PortUnlocked,
     SessionEnded,
     SessionResumed,
     SessionStarted,
@@ -86,10 +88,10 @@ def batch_of(
             case LatchesCleared():
                 cleared.append(fact.port)
                 latches.extend(fact.kept)
-            case PortDisabled():
+            case PortDisabled() | PortLocked():
                 disabled.append(fact.disabled)
-            case PortEnabled():
-                enabled.append(fact.port)
+            case PortEnabled() | PortUnlocked():
+                enabled.append(fact.holder)
             case _:
                 pass
     return Batch(
@@ -113,7 +115,7 @@ def event_name(fact: Fact) -> str:
 def outline(fact: Fact) -> dict[str, object]:
     """Return the few figures of a fact that belong into the log."""
     names: dict[str, object] = {}
-    for name in ("port", "circuit", "line", "board", "function", "reason", "kind"):
+    for name in ("port", "circuit", "line", "board", "function", "reason", "kind", "by"):
         if hasattr(fact, name):
             names[name] = getattr(fact, name)
     record = fact.settlement.record if isinstance(fact, SessionEnded) else getattr(fact, "record", None)

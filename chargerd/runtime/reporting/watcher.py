@@ -23,7 +23,7 @@ def signature(view: PortView) -> Signature:
     session = view.session.order if view.session is not None else None
     # After an opening nothing else may change for hours: what is then shown must be what flows now.
     seen = (view.measured.power is not None, view.measured.frozen)
-    why = (view.latches, view.blocked_by, view.disabled, view.queue_position)
+    why = (view.latches, view.blocked_by, view.disabled, view.lock, view.queue_position)
     relay = (view.relay_closed, view.relay.closed, view.relay.known)
     return (view.state, view.since, *relay, *why, session, *seen)
 
