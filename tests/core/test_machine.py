@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chargerd.core.plan import MeterPlan
+from chargerd.core.events import Configured
+from chargerd.core.plan import Limits, MeterPlan, exceeds, lower_of
 from chargerd.core.session import EnergyQuality, Source
-from chargerd.core.units import BoardId, PortId, Seconds
+from chargerd.core.units import Amps, BoardId, PortId, Seconds, WattHours, Watts
+from chargerd.core.view import PortState
 from tests.core.books import Books
 from tests.core.plant import port_plan
 from tests.core.world import World
@@ -29,6 +31,12 @@ LIMITS = st.fixed_dictionaries(
         "duration": st.sampled_from((2.0, 60.0, 3600.0)),
         "energy": st.sampled_from((0.5, 10.0, 600.0)),
     },
+)
+CONFIGURED = (
+    Limits(),
+    Limits(current=Amps(3.0), power=Watts(400.0), energy=WattHours(20.0)),
+    Limits(current=Amps(8.0), power=Watts(600.0), duration=Seconds(120.0)),
+    Limits(current=Amps(2.5), power=Watts(2000.0)),
 )
 LOADS = st.sampled_from(((2.0, 300.0), (0.0, 0.0), (5.4, 900.0), (5.6, 950.0), (8.0, 900.0), (16.0, 2000.0)))
 
@@ -95,6 +103,22 @@ class Calm(RuleBasedStateMachine):
         session = self._world().view(port).session
         named = "none" if session is None else session.order.session
         self._world().update(port, named, durable=durable, **limits)  # type: ignore[arg-type]  # floats by name
+
+    @rule(port=PORTS, limits=st.sampled_from(CONFIGURED), queue=st.sampled_from((0.0, 60.0)))
+    def configure(self, port: str, limits: Limits, queue: float) -> None:
+        """Read a configuration anew: nothing is raised under a session, and nothing that is lower waits."""
+        world, name = self._world(), PortId(port)
+        before = world.view(port)
+        world.tell(Configured(limits={name: limits}, queue_for=Seconds(queue)))
+        after = world.view(port)
+        if before.session is None:
+            assert after.limits == limits
+        else:
+            assert not exceeds(after.limits, before.limits)
+            assert not exceeds(after.limits, limits)
+        if before.session is not None and after.session is not None and after.state is not PortState.STOPPING:
+            in_force = after.session.order.limits
+            assert not exceeds(in_force, lower_of(before.session.order.limits, limits))
 
     @rule(port=PORTS, source=st.sampled_from(Source), enable=st.booleans())
     def service(self, port: str, source: Source, *, enable: bool) -> None:
