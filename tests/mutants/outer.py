@@ -13,7 +13,73 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.runner import ROOT, red
 from tests.mutants.unnoticed import UNNOTICED
 
+_CHOOSING = "tests/config/test_choosing.py"
+_RELOADING = "tests/runtime/test_configuration.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        rule="what nobody has foreseen in a file takes the site down",
+        module="config/choosing.py",
+        old="    except Exception as error:",
+        new="    except LookupError as error:",
+        tests=_CHOOSING,
+    ),
+    Mutant(
+        rule="a secret that is missing leaves a site dark",
+        module="config/choosing.py",
+        old="if kept is None or kept.files == checked.files else",
+        new="if False else",
+        tests=_CHOOSING,
+    ),
+    Mutant(
+        rule="what is damaged is taken for what is kept",
+        module="config/kept.py",
+        old="if checksum != _checksum(body) or",
+        new="if",
+        tests=_CHOOSING,
+    ),
+    Mutant(
+        rule="what was lowered is raised again by a wrong file",
+        module="config/choosing.py",
+        old="site = with_lowered(checked.site, kept.lowered)",
+        new="site = with_lowered(checked.site, {})",
+        tests=_CHOOSING,
+    ),
+    Mutant(
+        rule="a file of which anything waits is taken on in halves",
+        module="runtime/local/reloading.py",
+        old="    return tuple(one if _lowers(one) else replace(one, applies=Applies.RESTART) for one in found)",
+        new="    return tuple(found)",
+        tests=_RELOADING,
+    ),
+    Mutant(
+        rule="limits that are higher hold before the wiring they are meant for",
+        module="runtime/local/reloading.py",
+        old="site = lowered(self._configuration.running.site, checked.site) if waiting else checked.site",
+        new="site = checked.site",
+        tests=_RELOADING,
+    ),
+    Mutant(
+        rule="a wrong file is taken on",
+        module="runtime/local/reloading.py",
+        old='            return self._told("refused", problems=error.problems)\n        waiting',
+        new="            checked, found = self._configuration.running.checked, ()\n        waiting",
+        tests=_RELOADING,
+    ),
+    Mutant(
+        rule="a configuration whose boards never answered is kept",
+        module="runtime/process/configuration.py",
+        old="        return not to_blame and",
+        new="        return",
+        tests=_RELOADING,
+    ),
+    Mutant(
+        rule="the relays of the configuration before are not opened at the end",
+        module="modbus/relay_list.py",
+        old="    lines += _others(lines, beside)\n",
+        new="",
+        tests="tests/modbus/test_emergency.py -k another_configuration",
+    ),
     Mutant(
         rule="what was asked by hand goes between the last openings",
         module="modbus/bus.py",
