@@ -13,6 +13,9 @@ from tests.booted.machine import CONFIGURATION, PORTS, Machine, MachineError
 SECURITY_MOST, INSTALL_MOST_S, RESTART_MOST_S, GAP_MOST_S = 1.5, 10.0, 3.0, 10.0
 """Exposure by systemd-analyze; seconds of CPU to install, from a kill to the next READY, of an interruption."""
 LEASE_S, WATCHDOG_S, RESUMED_WITHIN_S = 6.0, 15.0, 240.0
+FILE, KEPT = "/etc/chargerd/chargerd.yaml", "/var/lib/chargerd/kept.json"
+PLACE = f"{FILE}:9:"
+"""Where the mistake stands."""
 APT = "apt-get install --yes --no-install-recommends --allow-downgrades"
 
 
@@ -42,6 +45,7 @@ class Story:
             self.fail_to_start,
             self.roll_back,
             self.wrong_file,
+            self.reload,
             self.remove,
             self.install_again,
             self.purge,
@@ -68,7 +72,12 @@ class Story:
         self.machine.run("dpkg --remove chargerd")
         self._apt(self.packages["this"])
         expect(self._word("is-enabled") == "disabled", "not enabled with a mistake in the configuration")
-        return "a configuration with a mistake enables nothing"
+        expect(self.machine.run("systemctl start chargerd", check=False).returncode != 0, "not started by hand")
+        shown = self.machine.run("systemctl show -P ExecMainStatus -P NRestarts chargerd").stdout.split()
+        expect(shown == ["78", "0"], f"nothing kept: left once, with a code of its own, not {shown}")
+        said = self.machine.run("systemctl status --no-pager --full chargerd", check=False).stdout
+        expect(f"not started: {FILE}:" in said, f"why, in systemctl status:\n{said}")
+        return "a configuration with a mistake enables nothing, and is not tried again and again"
 
     def start(self) -> str:
         self.machine.write("/etc/chargerd/chargerd.yaml", CONFIGURATION)
@@ -182,16 +191,65 @@ class Story:
         return f"{seconds:.1f} s of CPU, {gap}"
 
     def wrong_file(self) -> str:
-        self.machine.write(
-            "/etc/chargerd/chargerd.yaml", CONFIGURATION.replace("power_w: 600", "power_w: sixhundred")
-        )
-        self.machine.run("systemctl restart chargerd", check=False)
-        said = self.machine.journal()
-        expect("chargerd.yaml:9:" in said, f"the place of the mistake in its journal:\n{said}")
-        self.machine.write("/etc/chargerd/chargerd.yaml", CONFIGURATION)
+        """A mistake, half a file and none at all: refused while it runs and at each start; nobody is left dark."""
+        self.machine.wait(lambda: KEPT in self.machine.run(f"ls {KEPT}", check=False).stdout, "one that is kept")
+        if not self._sessions <= self.machine.sessions() or not self._sessions:
+            self.machine.start_all()
+        self._sessions, began = self.machine.sessions(), self.machine.clock.now()
+        wrong = CONFIGURATION.replace("power_w: 600", "power_w: sixhundred")
+        self.machine.write(FILE, wrong)
+        expect(self.machine.run("systemctl reload chargerd", check=False).returncode != 0, "a reload that fails")
+        expect(PLACE in self.machine.journal(), "the place of the mistake in the log")
+        expect(self.machine.sessions() == self._sessions and self.machine.closed() == set(PORTS), "all as it was")
+        expect(self.machine.longest_gap(began) == 0.0, "no contact that has moved")
+        gaps = []
+        for spoilt in (wrong, CONFIGURATION[: len(CONFIGURATION) // 2], ""):
+            self.machine.write(FILE, spoilt)
+            began = self.machine.clock.now()
+            self.machine.run("systemctl restart chargerd")
+            gaps.append(self._goes_on(began))
+            said = self.machine.run("systemctl status --no-pager --full chargerd; chargerctl status").stdout
+            expect(said.count(f"REFUSED {FILE}:") == 1, f"why in systemctl status:\n{said}")
+            expect(said.count(f"REFUSED: {FILE}:") == 1, f"why in chargerctl status:\n{said}")
+            expect("runs on" in said, f"what runs instead:\n{said}")
+        self.machine.run(f"rm {FILE}")
+        before, at = self.machine.main_pid(), time.monotonic()
+        self.machine.run(f"kill -9 {before}")
+        self._runs_anew(before, at)
+        gaps.append(self._goes_on(began))
+        told = self.machine.run("chargerctl events --json", check=False).stdout
+        expect("configuration_refused" in told and f"{FILE}: no such file" in told, f"why in the ledger:\n{told}")
+        return f"refused with its place, four times; {gaps[0]}"
+
+    def reload(self) -> str:
+        """Lower at once, higher for the next; what waits is named, and applied by a restart in order."""
+        began = self.machine.clock.now()
+        self.machine.write(FILE, CONFIGURATION.replace("power_w: 600", "power_w: 550"))
+        self.machine.run("systemctl reload chargerd")
+        expect(self._power() == (550, 550), "a lower limit, at once")
+        self.machine.write(FILE, CONFIGURATION)
+        self.machine.run("systemctl reload chargerd")
+        expect(self._power() == (550, 550), "a higher one not while a session goes on")
+        expect("REFUSED" not in self.machine.run("systemctl status --no-pager chargerd").stdout, "nothing refused")
+        expect(self.machine.sessions() == self._sessions, "the sessions that were")
+        expect(self.machine.longest_gap(began) == 0.0, "no contact that has moved")
+        self.machine.write(FILE, CONFIGURATION.replace("circuits:", "circuits:\n  spare: {}"))
+        told = self.machine.run("chargerctl reload").stdout
+        expect("line 8: circuits spare: is new" in told, f"what waits, with its place:\n{told}")
+        began, before, at = self.machine.clock.now(), self.machine.main_pid(), time.monotonic()
+        expect("restarting" in self.machine.run("chargerctl reload --restart").stdout, "a restart")
+        self._runs_anew(before, at)
+        gap = self._goes_on(began)
+        circuits = self.machine.ask("status")["circuits"]
+        expect([one["circuit"] for one in circuits] == ["spare", "shed"], f"the new circuit: {circuits}")
+        self.machine.write(FILE, CONFIGURATION)
         self.machine.run("systemctl restart chargerd")
-        self.machine.wait(lambda: len(self.machine.states()) == len(PORTS), "a daemon that answers")
-        return "said with its place in the journal, and mended by the next start"
+        self._goes_on(self.machine.clock.now())
+        return f"nothing moved; with a restart {gap}"
+
+    def _power(self) -> tuple[float, float]:
+        port = self.machine.ask("port A01")
+        return port["limits"]["power_w"], port["limits_in_force"]["power_w"]
 
     # The end
 
