@@ -221,6 +221,7 @@ class Daemon:
             clock=self._clock,
             link=self._link_state,
             configuration=lambda: None if self._configuration is None else self._configuration.status(),
+            refusal=lambda: None if self._configuration is None else self._configuration.refusal,
         )
         self._reloading: Reloading | None = None
         self._link = self._make_link()
@@ -643,6 +644,8 @@ class Daemon:
             sd_notify.notify("RELOADING=1", f"MONOTONIC_USEC={sd_notify.monotonic_microseconds()}")
         else:
             sd_notify.notify("READY=1", f"STATUS={self._status_line()}")
+            if self._link is not None:
+                self._link.publish_states()
 
     def _status_line(self) -> str:
         """Return what `systemctl status` shows."""

@@ -527,3 +527,5 @@ class InfoBody(Message):
     ledger: LedgerSpanBody
     certificates: tuple[CertificateBody, ...]
     clock_anchor: ClockAnchorBody
+    configuration_refused: str | None = None
+    """Where and why the configuration's file is wrong, while the gateway runs on the one before; else `null`."""

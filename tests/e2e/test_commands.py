@@ -100,6 +100,8 @@ def reads_its_configuration_anew(site: DaemonSite, backend: Backend) -> None:
     assert (refused["result"], refused["problems"][0]["line"]) == ("refused", line)
     told = backend.wait("up/event", lambda body: body["event"] == "configuration_refused")
     assert f"{site.config}:{line}:" in told["reason"]
+    info = backend.wait("state/info", lambda body: body.get("configuration_refused") is not None)
+    assert info["configuration_refused"] == told["reason"]
     site.end(signal.SIGKILL)
     site.start()
     site.wait_state("A01", "charging")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from chargerd import __version__
 from chargerd.config.budget.budget import budget
+from chargerd.config.problems import Problem
 from chargerd.config.site import Site
 from chargerd.contract import bodies
 from chargerd.contract.arguments import KNOWN
@@ -30,8 +31,12 @@ class GatewayState:
         clock: Clock,
         link: Callable[[], dict[str, Json] | None],
         configuration: Callable[[], Json] = lambda: None,
+        refusal: Callable[[], Problem | None] = lambda: None,
     ) -> None:
-        """`configuration`: what is known of where the site was read from; `None` if that was no file."""
+        """`configuration`: what is known of where the site was read from; `None` if that was no file.
+
+        `refusal`: why that file, as it is now, is not what runs.
+        """
         self._site = site
         self._engine = engine
         self._journal = journal
@@ -39,6 +44,7 @@ class GatewayState:
         self._clock = clock
         self._link = link
         self._configuration = configuration
+        self._refusal = refusal
         self._began = clock.now()
         self.latencies = {port: one.worst for port, one in budget(site).ports.items()}
         """At worst, from too much current to an open contact, of each port."""
@@ -51,6 +57,7 @@ class GatewayState:
         """Return `state/info`."""
         site = self._site
         span = self._journal.span()
+        refused = self._refusal()
         ports: list[Json] = [
             {"port": port.id, "label": port.label, "circuit": port.circuit} for port in site.plan.ports
         ]
@@ -65,6 +72,7 @@ class GatewayState:
             "version": __version__,
             "contract": f"{MAJOR}.{MINOR}",
             "configuration": site.digest,
+            "configuration_refused": None if refused is None else str(refused),
             "starts": self._journal.recovery.starts,
             "ports": ports,
             "boards": boards,
