@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -15,7 +16,7 @@ from chargerd.core.units import Watts
 from chargerd.daemon import STAYS_STOPPED
 from chargerd.sim.loads import Load, Phase, resistive
 from tests.backend import Backend
-from tests.broker import Mosquitto
+from tests.broker import Mosquitto, free_port
 from tests.patience import PATIENCE_S
 from tests.site import DaemonSite
 
@@ -69,31 +70,43 @@ def test_a_charge_from_start_to_settlement(site: DaemonSite, backend: Backend) -
     site.wait_state("A01", "available")
 
 
-def test_an_overcurrent_opens_the_relay_and_ends_in_a_settlement(site: DaemonSite, backend: Backend) -> None:
-    site.world.socket("A02").plug(steady())
-    site.world.socket("A03").plug(steady())
-    for port in ("A02", "A03"):
-        backend.reply(backend.command("start", port=port), "done")
-    # Past the inrush, in which three times the limit are allowed.
-    site.wait(lambda: site.port("A02")["session"]["charging_s"] > 2.5, "A02 does not charge on")
-    site.world.socket("A02").plug(resistive("short", 9.0))
-    began = site.clock.now()
-    tripped = backend.wait("up/event", lambda body: body["event"] == "port_tripped")
-    assert tripped["port"] == "A02"
-    assert tripped["function"] == "overcurrent_instant"
-    assert tripped["detail"]["measured"] > tripped["detail"]["limit"] == 7.5
-    settled = backend.wait("up/session", ended)
-    assert settled["port"] == "A02"
-    assert settled["stop_reason"] == "overcurrent"
-    assert settled["stop_detail"]["function"] == "overcurrent_instant"
-    opened_at = site.edges("A02")[-1][0]
-    assert opened_at - began < 1.0
-    assert site.contact("A03"), "its neighbour charges on"
+def test_an_overcurrent_opens_the_relay_and_ends_in_a_settlement(
+    tmp_path: Path, broker: Mosquitto, backend: Backend
+) -> None:
+    figures = free_port()
+    with DaemonSite(tmp_path, broker=broker.port, more=f"metrics: {{port: {figures}}}") as site:
+        site.wait_ready()
+        site.world.socket("A02").plug(steady())
+        site.world.socket("A03").plug(steady())
+        for port in ("A02", "A03"):
+            backend.reply(backend.command("start", port=port), "done")
+        # Past the inrush, in which three times the limit are allowed.
+        site.wait(lambda: site.port("A02")["session"]["charging_s"] > 2.5, "A02 does not charge on")
+        site.world.socket("A02").plug(resistive("short", 9.0))
+        began = site.clock.now()
+        tripped = backend.wait("up/event", lambda body: body["event"] == "port_tripped")
+        assert tripped["port"] == "A02"
+        assert tripped["function"] == "overcurrent_instant"
+        assert tripped["detail"]["measured"] > tripped["detail"]["limit"] == 7.5
+        settled = backend.wait("up/session", ended)
+        assert settled["port"] == "A02"
+        assert settled["stop_reason"] == "overcurrent"
+        assert settled["stop_detail"]["function"] == "overcurrent_instant"
+        opened_at = site.edges("A02")[-1][0]
+        assert opened_at - began < 1.0
+        assert site.contact("A03"), "its neighbour charges on"
 
-    refused = backend.command("start", port="A02")
-    assert backend.reply(refused, "rejected")["code"] == "latched"
-    backend.reply(backend.command("reset", port="A02"), "done")
-    site.wait_state("A02", "available")
+        refused = backend.command("start", port="A02")
+        assert backend.reply(refused, "rejected")["code"] == "latched"
+        backend.reply(backend.command("reset", port="A02"), "done")
+        site.wait_state("A02", "available")
+        with urlopen(f"http://127.0.0.1:{figures}/metrics") as scraped:
+            told = scraped.read().decode().splitlines()
+        assert 'chargerd_trips_total{function="overcurrent_instant",of="port"} 1.0' in told
+        assert "chargerd_cutoff_seconds_count 1.0" in told
+        assert "chargerd_broker_connected 1.0" in told
+        assert 'chargerd_sessions_ended_total{reason="overcurrent"} 1.0' in told
+        assert 'chargerd_board_up{board="relay-a",line="line-a"} 1.0' in told
 
 
 def test_a_silent_meter_opens_its_port_and_a_returning_one_resumes_it(site: DaemonSite, backend: Backend) -> None:
