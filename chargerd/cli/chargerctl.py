@@ -32,7 +32,7 @@ from chargerd.cli.wording import refusal
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import SOCKET_NAME
 
-REFUSED, NOT_RUNNING = 1, 3
+REFUSED = 1
 PATIENCE = 10.0
 """Seconds without a word after which somebody who waits for a command wonders whether anything happens at all."""
 REFRESH = 1.0
@@ -50,7 +50,7 @@ def _client(path: Path, *, as_json: bool) -> Iterator[ControlClient]:
         with ControlClient(path, for_people=not as_json) as client:
             yield client
     except DaemonNotRunning as error:
-        _leave(error, NOT_RUNNING, as_json=as_json)
+        _leave(error, error.exit_code, as_json=as_json)
     except ControlFailure as error:
         _leave(_of_another_version(path, error), REFUSED, as_json=as_json)
 
@@ -231,7 +231,7 @@ LATER: dict[str, Callable[[], click.Command]] = {
 @click.option(
     "--socket",
     "socket_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="CHARGERCTL_SOCKET",
     help="The daemon's socket.  [default: chargerctl.sock in $RUNTIME_DIRECTORY or /run/chargerd]",
 )
@@ -239,7 +239,7 @@ LATER: dict[str, Callable[[], click.Command]] = {
 def main(ctx: click.Context, socket_path: Path | None) -> None:
     """See and steer a charging station on site.
 
-    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon does not run.
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon does not run, 77 the socket is not yours.
     """
     ctx.obj = socket_path or _default_socket()
 

@@ -18,7 +18,7 @@ from chargerd.cli.fields import Fields
 from chargerd.cli.folders import runtime_folder
 from chargerd.cli.said import echo
 from chargerd.cli.times import read_span
-from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
+from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.control.protocol import SOCKET_NAME
 
 FAILED, NOT_RUNNING = 1, 3
@@ -29,7 +29,7 @@ AGAIN = "start it with: systemctl start chargerd"
 socket_option = click.option(
     "--socket",
     "path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="CHARGERCTL_SOCKET",
     default=lambda: runtime_folder() / SOCKET_NAME,
     help="The daemon's socket.  [default: chargerctl.sock in $RUNTIME_DIRECTORY or /run/chargerd]",
@@ -53,7 +53,7 @@ def connected(path: Path, *, as_json: bool) -> Iterator[ControlClient]:
         if as_json:
             echo(json.dumps({"error": {"code": error.code, "message": str(error), "hint": error.hint}}))
         echo(f"chargerd: {error}" + (f"; {error.hint}" if error.hint else ""), err=True)
-        sys.exit(NOT_RUNNING if isinstance(error, DaemonNotRunning) else FAILED)
+        sys.exit(error.exit_code)
 
 
 def drain_command(connect: Connect, as_json: Option) -> click.Command:

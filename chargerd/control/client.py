@@ -16,7 +16,9 @@ LOG_HINT = "see: journalctl -u chargerd"
 
 
 class ControlFailure(Exception):  # noqa: N818 - named for what it is to a person
-    """The daemon did not serve a request; `hint` says what to do."""
+    """The daemon did not serve a request; `hint` says what to do, `exit_code` what a command ends with."""
+
+    exit_code = 1
 
     def __init__(self, message: str, hint: str = "", code: str = "failed") -> None:
         super().__init__(message)
@@ -26,6 +28,14 @@ class ControlFailure(Exception):  # noqa: N818 - named for what it is to a perso
 
 class DaemonNotRunning(ControlFailure):
     """Nobody serves the socket, or it is not ours to use."""
+
+    exit_code = 3
+
+
+class NotPermitted(DaemonNotRunning):
+    """The socket is not ours to use: neither root nor of its group. The code is EX_NOPERM of sysexits.h."""
+
+    exit_code = 77
 
 
 class ControlClient:
@@ -55,7 +65,7 @@ class ControlClient:
             ) from error
         except PermissionError as error:
             self._socket.close()
-            raise DaemonNotRunning(f"{path} is not yours to use", _way_in(path), "permission") from error
+            raise NotPermitted(f"{path} is not yours to use", _way_in(path), "permission") from error
         except (BlockingIOError, TimeoutError) as error:
             self._socket.close()
             raise ControlFailure("the daemon does not answer", LOG_HINT, "timeout") from error

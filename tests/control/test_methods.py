@@ -115,6 +115,19 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
     assert refused.value.hint.startswith(f"{method} takes ")
 
 
+ASKING = {
+    "boards", "compare", "doctor", "events", "line", "port", "probe", "prove-report", "read", "session",
+    "sessions", "status", "trace", "verify", "watch",
+}  # fmt: skip
+WITHIN = {"prove-answer": "a step of `prove`, which is written down"}
+
+
+def test_every_method_that_changes_something_is_written_down_with_who_has_used_it() -> None:
+    changing = set(METHODS) - ACTING - ASKING - set(WITHIN)
+    assert not changing, f"{changing}: in ACTING of chargerd/control/methods.py, or in ASKING here"
+    assert not ACTING & ASKING, "what only asks leaves no trace"
+
+
 def test_a_port_has_to_be_named() -> None:
     why = {"reason": "why"}
     needs: dict[str, dict[str, Json]] = {"disable": {**why}, "enable": {**why}, "unlock": {"by": "Ada"}}

@@ -4,6 +4,10 @@ import contextlib
 import json
 import os
 import socket
+import stat
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +22,7 @@ from chargerd.control import server as server_module
 from chargerd.control.client import ControlClient, ControlFailure, DaemonNotRunning
 from chargerd.control.protocol import LONGEST_REQUEST, LONGEST_RESPONSE, PROTOCOL
 from chargerd.control.server import ControlError, ControlServer, Peer, Responder
+from chargerd.runtime.local.handler import action
 from chargerd.runtime.process.clock import SystemClock
 from tests.patience import PATIENCE_S
 
@@ -363,6 +368,65 @@ def test_not_ours_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(DaemonNotRunning) as failure:
             ControlClient(tmp_path / "ctl.sock")
         assert failure.value.hint.endswith(words) or words in failure.value.hint
+
+
+OUTSIDER, GROUP = 65_534, 54_321
+CHILD = """
+import contextlib, grp, io, os, pwd, shutil
+from chargerd.cli.chargerctl import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.suppress(SystemExit):
+        main(["--socket", "/nowhere", *{words!r}])
+os.setgroups([])
+os.setgid({group})
+os.setuid({user})
+main(["--socket", {path!r}, *{words!r}])
+"""
+"""Asks once as root, so that all is loaded: whoever it is then may not read this program's files."""
+
+
+@pytest.fixture
+def public() -> Iterator[Stage]:
+    """A socket in a folder that anybody may enter, of a group of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        one = Stage(Path(folder) / "ctl.sock")
+        one.server.start()
+        os.chown(one.path, -1, GROUP)
+        yield one
+        one.server.stop()
+
+
+def as_somebody(path: Path, group: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run chargerctl in a process that has really become somebody else."""
+    child = CHILD.format(group=group, user=OUTSIDER, path=str(path), words=list(words))
+    return subprocess.run(
+        [sys.executable, "-c", child], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@as_root
+def test_the_socket_is_for_its_group_and_for_nobody_else(public: Stage) -> None:
+    assert stat.S_IMODE(public.path.stat().st_mode) == 0o660
+    refused = as_somebody(public.path, OUTSIDER, "status")
+    assert refused.returncode == 77, refused.stderr
+    assert f"{public.path} is not yours to use; use sudo" in refused.stderr
+    machine = as_somebody(public.path, OUTSIDER, "status", "--json")
+    assert (machine.returncode, json.loads(machine.stdout)["error"]["code"]) == (77, "permission")
+    assert not public.handler.peers, "nothing of it was heard"
+
+
+@as_root
+def test_who_is_in_the_group_is_heard_and_known_by_name(public: Stage) -> None:
+    answered = as_somebody(public.path, GROUP, "status", "--json")
+    assert answered.returncode == 1, "this handler knows no status"
+    (peer,) = public.handler.peers[:1]
+    assert (peer.uid, peer.gid) == (OUTSIDER, GROUP)
+    told = action("stop", {"port": "A01"}, peer)
+    assert (told.event, told.uid, told.user) == ("local_action", OUTSIDER, "nobody")
 
 
 def _comes_true(holds: Callable[[], bool]) -> bool:
