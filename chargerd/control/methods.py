@@ -29,7 +29,7 @@ class Nothing(Params):
 
 
 class PortParams(Params):
-    """`port`."""
+    """`port` and `explain`."""
 
     port: Name
 
@@ -53,6 +53,12 @@ class LimitsParams(PortParams):
     energy_wh: Positive | None = None
     power_w: Positive | None = None
     current_a: Positive | None = None
+
+
+class CircuitParams(Params):
+    """`circuit`."""
+
+    circuit: Name
 
 
 class HolderParams(Params):
@@ -237,6 +243,9 @@ METHODS: Mapping[str, type[Params]] = {
     "status": Nothing,
     "watch": Nothing,
     "port": PortParams,
+    "explain": PortParams,
+    "circuit": CircuitParams,
+    "why": Nothing,
     "start": StartParams,
     "stop": StopParams,
     "reset": ResetParams,

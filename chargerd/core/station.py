@@ -50,6 +50,7 @@ from chargerd.core.port.suspending import take_up
 from chargerd.core.port.table import react
 from chargerd.core.session import Disabled, Latch, SessionRecord, ThermalState
 from chargerd.core.site.board_events import BoardEvents, BoardNews, of_another_line, take_shown
+from chargerd.core.site.explaining import explain_circuit, explain_port
 from chargerd.core.site.flapping import Flaps
 from chargerd.core.site.proofs import Proofs
 from chargerd.core.site.requests import Requests
@@ -57,8 +58,8 @@ from chargerd.core.site.rounds import Rounds
 from chargerd.core.site.supply import Supply
 from chargerd.core.site.wakes import Wakes
 from chargerd.core.site.wiring import Wiring
-from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds, WattHours, between
-from chargerd.core.view import CircuitView, PortState, PortView
+from chargerd.core.units import BoardId, CircuitId, CommandId, Instant, PortId, Seconds, WattHours, between
+from chargerd.core.view import CircuitExplained, CircuitView, PortExplained, PortState, PortView
 
 LINGERS = Seconds(30.0)
 """A session still ending after this long waits for something out of order: openings and leases take less."""
@@ -208,6 +209,22 @@ class Station:
         """Return snapshots of all circuits."""
         return self._supply.views(now)
 
+    def explain(self, port: PortId, now: Moment) -> PortExplained:
+        """Return a port and all that holds it. Raises `KeyError`."""
+        return explain_port(self._ports[port], now)
+
+    def explain_circuit(self, circuit: CircuitId, now: Moment) -> CircuitExplained:
+        """Return a circuit, all that holds it, what is kept free on it, and who waits. Raises `KeyError`."""
+        views = {view.id: view for view in self._supply.views(now)}
+        return explain_circuit(views[circuit], self._surroundings, self._ports, now)
+
+    def explain_all(self, now: Moment) -> tuple[tuple[PortExplained, ...], tuple[CircuitExplained, ...]]:
+        """Return all ports and all circuits with what holds them."""
+        circuits = (
+            explain_circuit(view, self._surroundings, self._ports, now) for view in self._supply.views(now)
+        )
+        return tuple(explain_port(port, now) for port in self._ports.values()), tuple(circuits)
+
     # Routing
 
     def _route(self, event: Event, now: Moment) -> list[Port]:
@@ -224,7 +241,7 @@ class Station:
             case InputsRead() | InputsNotRead() | CircuitReading() | CircuitFault():
                 touched = self._supply.take_in(event, now)
             case StoreChanged() | DrainRequested():
-                self._note(event)
+                self._note(event, now)
             case ShutdownRequested() | RestartRequested() | Configured():
                 touched = self._ordered(event, now)
             case _:
@@ -322,11 +339,11 @@ class Station:
         self._rounds.wake(now)
         return due
 
-    def _note(self, event: StoreChanged | DrainRequested) -> None:
+    def _note(self, event: StoreChanged | DrainRequested, now: Moment) -> None:
         if isinstance(event, DrainRequested):
             self._surroundings.draining = event.begin
         elif event.writable != self._surroundings.store_writable:
-            self._surroundings.store_writable = event.writable
+            self._surroundings.store_writable, self._surroundings.store_changed = event.writable, now
             self._out.tell(StoreRecovered() if event.writable else StoreFailed())
 
     def _ordered(self, event: ShutdownRequested | RestartRequested | Configured, now: Moment) -> list[Port]:

@@ -7,9 +7,18 @@ from chargerd.core.commands import Code
 from chargerd.core.metering.seen import Measured
 from chargerd.core.moment import Moment
 from chargerd.core.plan import Limits
-from chargerd.core.session import Disabled, Latch, Reservation, SessionRecord
+from chargerd.core.session import (
+    Clearing,
+    Disabled,
+    Latch,
+    Reservation,
+    SessionRecord,
+    Source,
+    StopDetail,
+    StopReason,
+)
 from chargerd.core.stance import NOWHERE, Stance
-from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, Watts
+from chargerd.core.units import Amps, BoardId, Celsius, CircuitId, Instant, PortId, SessionId, Watts
 
 
 class PortState(StrEnum):
@@ -98,3 +107,94 @@ class CircuitView:
     """The circuit's own, as well."""
     contactor: Stance | None = None
     """Where its contactor stands now, and how that is known; `None` without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One thing that holds a port or a circuit, with the figures by which it does.
+
+    `what` is the function of a latch, a code of `blocked_by`, or the name of what a session waits for. What does
+    not apply is `None` or empty.
+    """
+
+    what: str
+    code: Code | None = None
+    """Behind which it stands in `blocked_by`; `None`: it holds only the session under way."""
+    detail: StopDetail | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    """When it goes away by itself, or whoever waits for it gives up."""
+    clearing: Clearing | None = None
+    """Who may clear it, if it is cleared at all."""
+    source: Source | None = None
+    reason: str | None = None
+    """In the words of whoever has set it."""
+    circuit: CircuitId | None = None
+    """Which holds it from above."""
+    boards: tuple[BoardId, ...] = ()
+    lines: tuple[str, ...] = ()
+    ports: tuple[PortId, ...] = ()
+    """Others that have to do with it."""
+    session: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """A session's suspension, and how long it may last."""
+
+    by: str
+    since: Moment
+    until: Moment
+    """When the session ends if what it waits for has not come by then."""
+    times: int
+    """How often it was suspended for that within the hour, this time included."""
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortExplained:
+    """A port, and what holds it, the gravest first."""
+
+    port: PortView
+    claims: tuple[Claim, ...]
+    suspension: Suspension | None = None
+    ending: StopReason | None = None
+    """Why the session under way is being ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """What is kept free on a circuit for one port, and what it draws; `seen`: whether its meter tells."""
+
+    port: PortId
+    state: PortState
+    current: Amps
+    power: Watts
+    allocated_current: Amps
+    allocated_power: Watts
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiter:
+    """A port that waits for its circuits: how much it wants, and which have no room for it."""
+
+    port: PortId
+    current: Amps
+    power: Watts
+    full: tuple[CircuitId, ...]
+    until: Moment | None = None
+    """When it gives up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitExplained:
+    """A circuit: what holds it, what is kept free on it for whom, and who waits for it, the longest first."""
+
+    circuit: CircuitView
+    claims: tuple[Claim, ...] = ()
+    allocations: tuple[Allocation, ...] = ()
+    waiters: tuple[Waiter, ...] = ()
+    room_current: tuple[Amps, ...] | None = None
+    """What may still be promised, of each phase; `None` without a rating."""
+    room_power: Watts | None = None

@@ -32,8 +32,8 @@ from chargerd.core.outbox import Outcome
 from chargerd.core.plan import contactors_last
 from chargerd.core.session import SessionRecord, ThermalState
 from chargerd.core.station import Station
-from chargerd.core.units import BoardId, CommandId, Instant, PortId, Seconds
-from chargerd.core.view import CircuitView, PortView
+from chargerd.core.units import BoardId, CircuitId, CommandId, Instant, PortId, Seconds
+from chargerd.core.view import CircuitExplained, CircuitView, PortExplained, PortView
 
 PATIENCE = Seconds(2.0)
 """How long an event waits for its turn before the decisions count as hung; a turn takes under a millisecond."""
@@ -195,6 +195,21 @@ class Engine:
         """Return a snapshot of one port. Raises `KeyError`."""
         with self._lock:
             return self._station.view(port, self._clock.moment())
+
+    def explain(self, port: PortId) -> PortExplained:
+        """Return a port and all that holds it. Raises `KeyError`."""
+        with self._lock:
+            return self._station.explain(port, self._clock.moment())
+
+    def explain_all(self) -> tuple[tuple[PortExplained, ...], tuple[CircuitExplained, ...]]:
+        """Return all ports and circuits with what holds them, as of one moment."""
+        with self._lock:
+            return self._station.explain_all(self._clock.moment())
+
+    def explain_circuit(self, circuit: CircuitId) -> CircuitExplained:
+        """Return a circuit, what holds it, and who waits for it. Raises `KeyError`."""
+        with self._lock:
+            return self._station.explain_circuit(circuit, self._clock.moment())
 
     def changed_lines(self) -> Mapping[str, tuple[BoardId, ...]]:
         """Return the lines that have other boards than before, and the boards that show it."""

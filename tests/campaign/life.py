@@ -14,6 +14,7 @@ from tests.campaign.locks import Locks
 from tests.campaign.outages import Outages
 from tests.campaign.reservations import Reservations
 from tests.campaign.shed import Shed
+from tests.core import explained
 from tests.core.plant import Board, Bus
 
 MINUTE = 60.0
@@ -102,6 +103,7 @@ class Life(abc.ABC):
         self._sow(self.fault, 2 * MINUTE)
         self._sow(self._rare, 15 * MINUTE)
         self._look()
+        self._ask_why()
 
     def run(self, hours: float) -> str:
         """Live on for so long, mend what is broken, settle all, and return the digest of the trace."""
@@ -165,6 +167,11 @@ class Life(abc.ABC):
         self.books.check(self.shed.now)
         self.reservations.check(self.shed.now)
         self.shed.later(LOOK_EVERY, self._look)
+
+    def _ask_why(self) -> None:
+        if not self.shed.dead:
+            explained.check(self.shed.station, self.shed.clock.moment())
+        self.shed.later(FOLLOW_EVERY, self._ask_why)
 
     def _sow(self, happening: Callable[[], None], mean: float) -> None:
         def again() -> None:

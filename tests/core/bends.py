@@ -390,7 +390,7 @@ BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.suspending",
-        "rested(port, now) and ",
+        '    "shed_wait": rests,\n',
         "",
         _CIRCUITS + "test_what_was_shed_rests_for_a_minute_before_it_comes_back",
     ),

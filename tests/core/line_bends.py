@@ -32,7 +32,7 @@ _STAYS_OPEN, _CLOSES = (("closes", False),), (("closes", True),)
 LINE_BENDS: tuple[Bend, ...] = (
     Bend("port.port", "self.station.lines.changed(self.id)", "False", _ANOTHER),
     Bend("port.port", " or self.station.lines.pending(self.id)", "", _WAITS),
-    Bend("port.suspending", "and port.station.lines.recognised(port.id)", "and True", _GOES_ON, ((5, 6), False)),
+    Bend("port.suspending", "not port.station.lines.recognised(port.id)", "False", _GOES_ON, ((5, 6), False)),
     Bend("port.suspending", "lines.recognised(port.id)", "lines.steady(port.id)", _GOES_ON, (None, False)),
     Bend(
         "site.board_events",
@@ -70,7 +70,12 @@ LINE_BENDS: tuple[Bend, ...] = (
         "scenarios.test_exchanged_lines:test_nobody_pays_for_what_the_other_lines_meter_has_counted",
     ),
     Bend("port.starting", "and port.station.lines.steady(port.id)", "", _ON_THE_WAY),
-    Bend("port.suspending", "and port.station.lines.recognised(port.id)", "", _RESTARTED),
+    Bend(
+        "port.suspending",
+        '    "line_not_recognised": lambda port, _now: not port.station.lines.recognised(port.id),\n',
+        "",
+        _RESTARTED,
+    ),
     Bend("boards.lines", "if event.kind is not FaultKind.OFFLINE:", "if True:", _AWAY),
     Bend("boards.lines", "self._told.setdefault(board, None)", "self._told[board] = None", _UNHEARD),
     Bend("boards.lines", "found | dict.fromkeys(unseen, ())", "found", _WHOLE, (), (("restarted", False),)),

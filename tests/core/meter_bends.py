@@ -200,7 +200,7 @@ METER_BENDS: tuple[Bend, ...] = (
         _BLIND,
         (0.0, 0.0),
     ),
-    Bend("port.suspending", "        and not port.frozen.dead\n", "", _BLIND, (0.0, 0.0)),
+    Bend("port.suspending", '    "meter_frozen": lambda port, _now: port.frozen.dead,\n', "", _BLIND, (0.0, 0.0)),
     Bend("metering.frozen", "            self._base = self.blind = None\n        if", "        if", _BEFORE),
     Bend("metering.frozen", ", self._shown)\n        if", ", 0.0)\n        if", _TWICE),
     Bend("metering.frozen", "more < max(least, COUNTED_FROM * hours)", "more < least", _TWICE),

@@ -108,7 +108,7 @@ RESUME_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.suspending",
-        "        and port.session.kept is None\n",
+        '    "outage_not_proved": lambda port, _now: port.session.kept is not None,\n',
         "",
         _RESUME + "test_a_clock_that_proves_nothing_is_waited_for",
     ),

@@ -12,6 +12,7 @@ from chargerd.core.plan import Limits, MeterPlan, exceeds, lower_of
 from chargerd.core.session import EnergyQuality, Source
 from chargerd.core.units import Amps, BoardId, PortId, Seconds, WattHours, Watts
 from chargerd.core.view import PortState
+from tests.core import explained
 from tests.core.books import Books
 from tests.core.plant import port_plan
 from tests.core.world import World
@@ -180,7 +181,7 @@ class Calm(RuleBasedStateMachine):
     def holds(self) -> None:
         if self.world is not None and self.books is not None:
             self.books.check(self.world.now)
-            self.world.station.views(self.world.moment())
+            explained.check(self.world.station, self.world.moment(), self.world.journal.latches.values())
 
     def _mend(self) -> None:
         world = self._world()

@@ -177,13 +177,13 @@ VOLTAGE_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.suspending",
-        "        and (port.suspended_for not in VOLTAGES or port.mains.steady(now.instant))\n",
-        "",
+        "port.suspended_for in VOLTAGES and not port.mains.steady(now.instant)",
+        "False",
         _BACK,
     ),
     Bend(
         "port.suspending",
-        "        and not port.mains.out(now.instant)\n",
+        '    "voltage": lambda port, now: port.mains.out(now.instant),\n',
         "",
         _VOLTAGE + "test_a_session_that_waits_for_its_meter_does_not_close_at_a_wrong_voltage",
     ),

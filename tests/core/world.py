@@ -79,6 +79,7 @@ from chargerd.core.units import (
     Watts,
 )
 from chargerd.core.view import CircuitView, PortState, PortView
+from tests.core import explained
 from tests.core.logbook import port_of, word
 from tests.core.plant import BOOT, COILS_EVERY, KINDS, Job, Plant, port_plan
 
@@ -162,6 +163,7 @@ class World(Plant):
         """Let time pass up to an instant of the boot clock."""
         while self._step(end):
             pass
+        explained.check(self.station, self.moment())
 
     def _step(self, end: float) -> bool:
         """Let the next thing happen, if it does by `end`; else let time pass until then."""
@@ -240,6 +242,8 @@ class World(Plant):
             self.facts.append((self.now, fact))
             self.watch(fact)
             self._record(fact, ended if isinstance(fact, SessionEnded) else told)
+        if outcome.facts:
+            explained.check(self.station, self.moment())
         known = self.plans if port is None else [port] if port in self.plans else []
         for view in (self.station.view(name, self.moment()) for name in known):
             if self._states.get(view.id) is not view.state:

@@ -142,6 +142,10 @@ class Lines:
         """Say whether a board of a port's lines is there that has yet to tell who it is."""
         return any(self._is_pending(line) for line in self._lines(port))
 
+    def pending_on(self, port: PortId) -> tuple[str, ...]:
+        """Return the lines of a port that have such a board."""
+        return tuple(sorted(line for line in self._lines(port) if self._is_pending(line)))
+
     def steady(self, port: PortId) -> bool:
         """Say whether nothing speaks against a closing."""
         return not self.changed(port) and not self.pending(port)

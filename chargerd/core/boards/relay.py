@@ -114,6 +114,8 @@ class RelayWatch:
         self._settling = plan.settling
         self.phase = RelayPhase.UNKNOWN
         self.board_lost = False
+        self.lost_at: Instant | None = None
+        """Since when its board is lost, if it is."""
         self.known = False
         """Whether it has been read, or asked in vain, since the process began: else nothing is known of it yet."""
         self.read_back: bool | None = None
@@ -175,6 +177,8 @@ class RelayWatch:
     def board_seen(self, now: Instant, out: Outbox, *, lost: bool) -> None:
         """Its board is lost, or back. It may have opened its relays: none is renewed unless it reads closed."""
         was_lost, self.board_lost = self.board_lost, lost
+        if lost and not was_lost:
+            self.lost_at = now
         if lost:
             self._seen_closed_at = None
         elif was_lost:

@@ -90,6 +90,15 @@ class Mains:
         """Say whether it has been back in its band for long enough."""
         return self.known(now) and self._band.reached(now)
 
+    @property
+    def back_since(self) -> Instant | None:
+        """Since when it is in its band again."""
+        return self._band.since
+
+    def steady_at(self) -> Instant | None:
+        """Return when it will have been in its band for long enough, if it stays there."""
+        return None if self._band.since is None else after(self._band.since, self._band.delay)
+
     def dark(self, now: Instant) -> bool:
         """Say whether the line is dead."""
         return self.known(now) and self.high is not None and self.high < DARK

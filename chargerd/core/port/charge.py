@@ -147,6 +147,11 @@ class Charge:
 
     # Suspension
 
+    @property
+    def suspended_by(self) -> str:
+        """What has suspended it last; empty: nothing yet."""
+        return self._interruptions[-1].reason if self._interruptions else ""
+
     def faults(self, now: Moment) -> int:
         """Return how often it was suspended within the hour; no outage of the gateway and no circuit counts."""
         return sum(one.reason not in {*AWAY, SHED} and _lately(one, now) for one in self._interruptions)

@@ -82,6 +82,8 @@ class StationContext:
     """What a port must know of the station it is part of."""
 
     store_writable: bool = True
+    store_changed: Moment | None = None
+    """When that last changed."""
     draining: bool = False
     """Whether nothing starts any more, and what goes on ends by itself."""
     leaving: bool = False
@@ -266,7 +268,7 @@ class Port:
         Of `session`, if it is given: it may be the one the port is kept for; `proof`: the one it is a step of.
         """
         circuits, lock_out = self.circuits, Clearing.LOCK_OUT
-        no_room = self._finds_no_room(now)
+        no_room = self.finds_no_room(now)
         unclear, unread = no_room and self.room_unclear(), circuits.unread(self.id)
         found = {
             Code.LOCKED: self.locked() is not None,
@@ -280,7 +282,7 @@ class Port:
             Code.RESERVED: self.kept_for_another(session, now),
             Code.LINE_CHANGED: self.station.lines.changed(self.id),
             Code.BOARD_LOST: self.relay.board_lost
-            or (self._at_rest and self.relay.known and self.relay.phase is not RelayPhase.OPEN)
+            or (self.at_rest and self.relay.known and self.relay.phase is not RelayPhase.OPEN)
             or (circuits.unguarded(self.id) and not unread),
             Code.METER_STALE: (self.meter_known and not self.seen.alive(now.instant)) or self.frozen.dead,
             Code.STORE_UNAVAILABLE: not self.station.store_writable,
@@ -307,7 +309,7 @@ class Port:
         return kept is not None and kept.session != session
 
     @property
-    def _at_rest(self) -> bool:
+    def at_rest(self) -> bool:
         """Whether its relay is to be open, and nobody has seen to it yet that it is."""
         return self.charge is None or self.step is Step.KNOWN
 
@@ -329,9 +331,10 @@ class Port:
         """Return the lock that somebody on site has put on this port, or on a circuit above it."""
         return self.station.availability.lock_over(self.id, self.circuits)
 
-    def _finds_no_room(self, now: Moment) -> bool:
+    def finds_no_room(self, now: Moment) -> bool:
+        """Say whether a start, or what waits for its circuits, finds no room there."""
         waits = self.id in self.circuits.waiting()
-        idle = self._at_rest and (self.step is Step.KNOWN or not self.station.queue_for)
+        idle = self.at_rest and (self.step is Step.KNOWN or not self.station.queue_for)
         return (waits or idle) and not self.circuits.admits(self.id, self.limits, now.instant)
 
     def load_absent(self) -> bool:

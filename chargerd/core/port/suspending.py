@@ -1,5 +1,7 @@
 """A port's suspension: its relay open, its session waiting for a reason to go away, and its return."""
 
+from collections.abc import Callable, Mapping
+
 from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.commands import Checkpoint, Pace, SetPace
 from chargerd.core.events import Event
@@ -88,23 +90,12 @@ def not_recovered(port: Port, _event: Event, now: Moment) -> bool:
 
 def recovered(port: Port, _event: Event, now: Moment) -> bool:
     """Hold if nothing is wrong any more, its circuits have room, and it is its turn."""
-    return restored(port, now) and rested(port, now) and may_return(port, now) and port.return_at is None
+    return not any(missing(port, now) for missing in WAITS.values())
 
 
 def restored(port: Port, now: Moment) -> bool:
     """Say whether the relay is open, its board there, and two readings agree: good news needs two."""
-    return (
-        port.relay.phase is RelayPhase.OPEN
-        and not port.relay.board_lost
-        and not port.station.leaving
-        and port.station.lines.recognised(port.id)
-        and port.station.store_writable
-        and ready(port, now)
-        and not port.frozen.dead
-        and port.session.kept is None
-        and not port.mains.out(now.instant)
-        and (port.suspended_for not in VOLTAGES or port.mains.steady(now.instant))
-    )
+    return not any(missing(port, now) for missing in OWN_WAITS.values())
 
 
 def no_room_yet(port: Port, event: Event, now: Moment) -> bool:
@@ -336,13 +327,45 @@ def outlasted(port: Port, now: Moment) -> StopReason:
 
 def may_return(port: Port, now: Moment) -> bool:
     """Say whether its circuits let a suspended session go on."""
+    return not any(missing(port, now) for missing in ABOVE_WAITS.values())
+
+
+def lacks_room(port: Port, now: Moment) -> bool:
+    """Say whether it waits for its circuits, and they have no room for it."""
     waits = port.id in port.circuits.waiting()
-    allowed = port.circuits.allow(port.id) and port.circuits.reachable(port.id)
-    return allowed and (not waits or port.circuits.admits(port.id, port.limits, now.instant))
+    return waits and not port.circuits.admits(port.id, port.limits, now.instant)
 
 
-def rested(port: Port, now: Moment) -> bool:
-    """Say whether a session that was shed has waited for long enough, lest it flutter with its circuit."""
+def rests(port: Port, now: Moment) -> bool:
+    """Say whether a session that was shed has not waited for long enough yet, lest it flutter with its circuit."""
     if port.suspended_for is not StopReason.CIRCUIT_OVERLOAD or port.suspended_at is None:
-        return True
-    return between(port.suspended_at, now.instant) >= port.plan.protection.shed_wait
+        return False
+    return between(port.suspended_at, now.instant) < port.plan.protection.shed_wait
+
+
+Missing = Callable[[Port, Moment], bool]
+OWN_WAITS: Mapping[str, Missing] = {
+    "relay_not_open": lambda port, _now: port.relay.phase is not RelayPhase.OPEN,
+    "board_lost": lambda port, _now: port.relay.board_lost,
+    "leaving": lambda port, _now: port.station.leaving,
+    "line_not_recognised": lambda port, _now: not port.station.lines.recognised(port.id),
+    "store_unavailable": lambda port, _now: not port.station.store_writable,
+    "readings": lambda port, now: not ready(port, now),
+    "meter_frozen": lambda port, _now: port.frozen.dead,
+    "outage_not_proved": lambda port, _now: port.session.kept is not None,
+    "voltage": lambda port, now: port.mains.out(now.instant),
+    "voltage_settling": lambda port, now: port.suspended_for in VOLTAGES and not port.mains.steady(now.instant),
+}
+"""What a suspended session may wait for of the port itself, and whether it does; it is told by these names."""
+ABOVE_WAITS: Mapping[str, Missing] = {
+    "circuit_held": lambda port, _now: not port.circuits.allow(port.id),
+    "contactor_moving": lambda port, _now: not port.circuits.reachable(port.id),
+    "circuit_full": lacks_room,
+}
+"""The same of the circuits above it."""
+WAITS: Mapping[str, Missing] = {
+    **OWN_WAITS,
+    "shed_wait": rests,
+    **ABOVE_WAITS,
+    "turn": lambda port, _now: port.return_at is not None,
+}
