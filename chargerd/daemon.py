@@ -84,6 +84,7 @@ from chargerd.store.place import Upkeep
 if TYPE_CHECKING:
     from chargerd.mqtt.client import MqttLink
     from chargerd.mqtt.transport import MakeTransport
+    from chargerd.runtime.local.doctor import Doctor
     from chargerd.runtime.local.kept_events import EventQueries
     from chargerd.runtime.local.reloading import Reloading
     from chargerd.runtime.metrics.exporter import Exporter
@@ -237,6 +238,11 @@ class Daemon:
             folder=state_dir,
             listen=self._listen_to_facts,
         )
+        self._lines = Lines(
+            lambda: [bus.statistics() for bus in self._driven_lines()],
+            self._engine.changed_lines,
+            self._engine.dispatch,
+        )
         self._local = LocalHandler(
             engine=self._engine,
             desk=self._desk,
@@ -245,11 +251,7 @@ class Daemon:
             status=lambda: {**self._portrait.status(), "draining": self._leaves.draining},
             accounts=SettlementQueries(self._journal),
             audit=self._note,
-            lines=Lines(
-                lambda: [bus.statistics() for bus in self._driven_lines()],
-                self._engine.changed_lines,
-                self._engine.dispatch,
-            ),
+            lines=self._lines,
             others={
                 **self._line_requests().methods,
                 **self._leaves.methods,
@@ -258,6 +260,9 @@ class Daemon:
                 "compare": lambda _params, respond: self._reload(respond, only_look=True),
                 "reload": lambda params, respond: self._reload(respond, restart=params.get("restart") is True),
                 **self._proofs.methods,
+                "explain": self._explain,
+                "circuit": self._explain_circuit,
+                "why": self._tell_why,
             },
         )
         self._control = ControlServer(
@@ -656,9 +661,12 @@ class Daemon:
         return LineRequests(site=self._site, buses=self._driven_lines, views=self._engine.views, clock=self._clock)
 
     def _look_around(self, _params: Mapping[str, Json], respond: Responder) -> None:
+        self._doctor().serve(respond)
+
+    def _doctor(self) -> "Doctor":
         from chargerd.runtime.local.doctor import Doctor  # noqa: PLC0415 - it is loaded when somebody asks for it
 
-        Doctor(
+        return Doctor(
             site=self._site,
             configuration=None if self._configuration is None else self._configuration.path,
             folder=self._state_dir,
@@ -666,6 +674,27 @@ class Daemon:
             buses=lambda: self._buses,
             link=self._link_state,
             why_no_journal=lambda: self._journal.why_not,
+        )
+
+    def _explain(self, params: Mapping[str, Json], respond: Responder) -> None:
+        from chargerd.runtime.local.explaining import PortAsked  # noqa: PLC0415 - as above
+
+        PortAsked(self._engine, self._journal, self._clock, self._portrait.of_port).tell(params, respond)
+
+    def _explain_circuit(self, params: Mapping[str, Json], respond: Responder) -> None:
+        from chargerd.runtime.local.explaining import tell_circuit  # noqa: PLC0415 - as above
+
+        tell_circuit(self._engine, self._clock, params, respond)
+
+    def _tell_why(self, _params: Mapping[str, Json], respond: Responder) -> None:
+        from chargerd.runtime.local.why import Why  # noqa: PLC0415 - as above
+
+        Why(
+            explain=self._engine.explain_all,
+            findings=self._lines.findings,
+            site=self._site,
+            clock=self._clock,
+            look=self._doctor().tell,
         ).serve(respond)
 
     def _tell_events(self, params: Mapping[str, Json], respond: Responder) -> None:

@@ -50,6 +50,19 @@ class Doctor:
         """Look at everything, and tell."""
         threading.Thread(target=self._look, args=(respond,), name="doctor", daemon=True).start()
 
+    def tell(self, deliver: Callable[[Sequence[Json]], None]) -> None:
+        """Look at everything, and deliver what was seen."""
+        threading.Thread(target=self._deliver, args=(deliver,), name="doctor", daemon=True).start()
+
+    def _deliver(self, deliver: Callable[[Sequence[Json]], None]) -> None:
+        try:
+            checks = list(self.checks())
+        except Exception as error:
+            log.exception("doctor_failed")
+            what = f"it could not look at everything: {error}"
+            checks = [fault("doctor", what, "see: journalctl -u chargerd")]
+        deliver([as_plain(check) for check in checks])
+
     def _look(self, respond: Responder) -> None:
         try:
             checks = list(self.checks())

@@ -1,4 +1,4 @@
-"""Serves `explain` and `circuit`: what holds a port or a circuit, as the station itself tells it, and what was last.
+"""Serves `explain` and `circuit`: what holds a port or a circuit, as the station tells it, and what was last.
 
 What the station tells goes out at once. What the journal has of a port follows when it has been read: a disk that
 takes its time keeps nobody from seeing why nothing charges.
@@ -14,7 +14,7 @@ from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
 from chargerd.core.moment import Moment, passed
 from chargerd.core.units import CircuitId, PortId, between
-from chargerd.core.view import Allocation, CircuitExplained, Claim, PortView, Suspension, Waiter
+from chargerd.core.view import Allocation, CircuitExplained, Claim, PortExplained, PortView, Suspension, Waiter
 from chargerd.runtime.engine import Engine
 
 Fields = Mapping[str, Json]
@@ -39,8 +39,8 @@ class JournalForExplaining(Protocol):
         """Deliver settlements, newest first; `None` if they cannot be read."""
 
 
-class Explaining:
-    """The methods `explain` and `circuit`. Never blocks."""
+class PortAsked:
+    """Answers `explain`. Never blocks."""
 
     def __init__(
         self,
@@ -53,12 +53,9 @@ class Explaining:
         self._journal = journal
         self._clock = clock
         self._port_state = port_state
-        self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
-            "explain": self._explain,
-            "circuit": self._circuit,
-        }
 
-    def _explain(self, params: Fields, respond: Responder) -> None:
+    def tell(self, params: Fields, respond: Responder) -> None:
+        """Tell what holds a port, then what was last of it."""
         name = str(params.get("port"))
         try:
             explained = self._engine.explain(PortId(name))
@@ -66,26 +63,31 @@ class Explaining:
             ports = ", ".join(view.id for view in self._engine.views())
             respond.fail("unknown_port", f"there is no port {name!r}", f"the ports are {ports}")
             return
-        now = self._clock.moment()
-        suspension = explained.suspension
-        told: dict[str, Json] = {
-            "port": self._port_state(explained.port),
-            "claims": [claim_as_json(claim, now) for claim in explained.claims],
-            "suspension": None if suspension is None else _suspension(suspension, now),
-            "ending": None if explained.ending is None else explained.ending.value,
-        }
-        respond.send(told, more=True)
+        state, now = self._port_state(explained.port), self._clock.moment()
+        respond.send({"port": state, **explained_as_json(explained, now)}, more=True)
         _Last(self._journal, name, respond).go()
 
-    def _circuit(self, params: Fields, respond: Responder) -> None:
-        name = str(params.get("circuit"))
-        try:
-            explained = self._engine.explain_circuit(CircuitId(name))
-        except KeyError:
-            circuits = ", ".join(view.id for view in self._engine.circuit_views()) or "none"
-            respond.fail("unknown_circuit", f"there is no circuit {name!r}", f"the circuits are {circuits}")
-            return
-        respond.send(circuit_as_json(explained, self._clock.moment()))
+
+def tell_circuit(engine: Engine, clock: Clock, params: Fields, respond: Responder) -> None:
+    """Answer `circuit`."""
+    name = str(params.get("circuit"))
+    try:
+        explained = engine.explain_circuit(CircuitId(name))
+    except KeyError:
+        circuits = ", ".join(view.id for view in engine.circuit_views()) or "none"
+        respond.fail("unknown_circuit", f"there is no circuit {name!r}", f"the circuits are {circuits}")
+        return
+    respond.send(circuit_as_json(explained, clock.moment()))
+
+
+def explained_as_json(explained: PortExplained, now: Moment) -> dict[str, Json]:
+    """Return what holds a port as the socket tells it."""
+    suspension = explained.suspension
+    return {
+        "claims": [claim_as_json(claim, now) for claim in explained.claims],
+        "suspension": None if suspension is None else _suspension(suspension, now),
+        "ending": None if explained.ending is None else explained.ending.value,
+    }
 
 
 class _Last:

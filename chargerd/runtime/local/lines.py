@@ -38,6 +38,10 @@ class Lines:
         buses: list[Json] = [bus_as_json(bus) for bus in self._with_changes()]
         respond.send({"buses": buses, "latency_up_to_ms": [*(edge * 1000 for edge in BUCKETS), None]})
 
+    def findings(self) -> list[tuple[str, Finding]]:
+        """Return what is probably wrong with which bus."""
+        return [(bus.bus, one) for bus in self._with_changes() for one in bus.findings]
+
     def _with_changes(self) -> list[BusStatistics]:
         changed = self._changed()
         return [

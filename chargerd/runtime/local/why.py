@@ -3,23 +3,24 @@
 What the station and the lines tell goes out at once; what is looked at of the machine, which takes files, follows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from chargerd.config.site import Site
 from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
 from chargerd.core.commands import Code
 from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import BoardId, PortId
-from chargerd.core.view import CircuitExplained, Claim, PortExplained
+from chargerd.core.view import CircuitExplained, Claim, PortExplained, PortState, PortView
 from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.runtime.local.explaining import claim_as_json
 from chargerd.runtime.local.lines import finding_as_json
 
-Fields = Mapping[str, Json]
 RANKS: Sequence[frozenset[str]] = (
     frozenset(
-        {
+        (
             "relay_welded",
             "relay_will_not_open",
             "relay_board_lost",
@@ -27,20 +28,23 @@ RANKS: Sequence[frozenset[str]] = (
             "relay_out_of_control",
             "contactor_will_not_open",
             "current_seen",
-        }
+        )
     ),
-    frozenset({"smoke", "heat", "water", "emergency_stop"}),
-    frozenset({"store_unavailable", "latches_unknown", "leaving"}),
+    frozenset(("smoke", "heat", "water", "emergency_stop")),
+    frozenset(("store_unavailable", "latches_unknown", "leaving")),
     frozenset(
-        {
-            *(cause.value for cause in (Cause.NO_LINE, Cause.NO_PERMISSION, Cause.LINE_IN_USE, Cause.REFUSED)),
-            *(
-                cause.value
-                for cause in (Cause.BUS_SILENT, Cause.NETWORK_SILENT, Cause.NOT_MODBUS_TCP, Cause.HUNG_UP)
-            ),
-        }
+        (
+            Cause.NO_LINE.value,
+            Cause.NO_PERMISSION.value,
+            Cause.LINE_IN_USE.value,
+            Cause.REFUSED.value,
+            Cause.NOT_MODBUS_TCP.value,
+            Cause.HUNG_UP.value,
+            Cause.BUS_SILENT.value,
+            Cause.NETWORK_SILENT.value,
+        )
     ),
-    frozenset({Cause.BOARD_SILENT.value, "board_lost", "contactor_board_lost", "input_board_lost"}),
+    frozenset((Cause.BOARD_SILENT.value, "board_lost", "contactor_board_lost", "input_board_lost")),
 )
 """What is worst, and what comes after it; all else comes below, what is only out of service or only waits last."""
 CLOCK, QUIET = 8, 9
@@ -55,44 +59,47 @@ OF_BOARDS = frozenset({"board_lost", "contactor_board_lost", "meter_stale", "inp
 
 
 class Why:
-    """The method `why`. Never blocks."""
+    """What is wrong with a site. Never blocks."""
 
     def __init__(
         self,
         *,
         explain: Callable[[], tuple[tuple[PortExplained, ...], tuple[CircuitExplained, ...]]],
         findings: Callable[[], Sequence[tuple[str, Finding]]],
-        boards: Callable[[str], Sequence[BoardId]],
+        site: Site,
         clock: Clock,
-        needs_clock: bool,
         look: Callable[[Callable[[Sequence[Json]], None]], None],
     ) -> None:
-        """`findings`: what is probably wrong with which line, which has `boards`; `look` tells of the machine."""
+        """`findings`: what is probably wrong with which bus; `look` has the machine looked at."""
         self._explain = explain
         self._findings = findings
-        self._boards = boards
+        self._site = site
         self._clock = clock
-        self._needs_clock = needs_clock
         self._look = look
 
-    def serve(self, _params: Fields, respond: Responder) -> None:
+    def serve(self, respond: Responder) -> None:
         """Tell what is wrong."""
         ports, circuits = self._explain()
         now = self._clock.moment()
-        found = wrong(ports, circuits, self._on_lines(), now)
-        if self._needs_clock and now.clock is ClockQuality.NONE:
+        lines = [(line, one, one.boards or self._on(line)) for line, one in self._findings()]
+        found = wrong(ports, circuits, lines, now)
+        if self._site.mqtt is not None and now.clock is ClockQuality.NONE:
             found.append({"rank": CLOCK, "kind": "clock"})
-        states: dict[str, int] = {}
-        for one in ports:
-            kind = "blocked" if one.port.state == "available" and one.port.blocked_by else one.port.state.value
-            states[kind] = states.get(kind, 0) + 1
-        counted: dict[str, Json] = {**states}
         ranked: list[Json] = [*sorted(found, key=lambda one: int(str(one["rank"])))]
-        respond.send({"wrong": ranked, "states": counted}, more=True)
+        counts: dict[str, Json] = {**Counter(shown_state(one.port) for one in ports)}
+        respond.send({"wrong": ranked, "ports": counts}, more=True)
         self._look(lambda checks: respond.send({"checks": list(checks)}))
 
-    def _on_lines(self) -> list[tuple[str, Finding, Sequence[BoardId]]]:
-        return [(line, one, one.boards or self._boards(line)) for line, one in self._findings()]
+    def _on(self, line: str) -> tuple[BoardId, ...]:
+        return tuple(board.id for board in self._site.boards.values() if board.bus == line)
+
+
+def shown_state(view: PortView) -> str:
+    """Return a port's state; one that is available and would refuse a start is blocked."""
+    return "blocked" if view.state is PortState.AVAILABLE and view.blocked_by else view.state.value
+
+
+Claimed = Mapping[tuple[object, ...], tuple[Claim, list[PortId]]]
 
 
 def wrong(
@@ -102,36 +109,36 @@ def wrong(
     now: Moment,
 ) -> list[dict[str, Json]]:
     """Return what is wrong, each thing once, with the ports it concerns."""
-    grouped: dict[tuple[object, ...], tuple[Claim, list[PortId]]] = {}
-    for explained in ports:
-        for claim in explained.claims:
-            if _is_fault(claim):
-                _, of = grouped.setdefault(_key(claim, explained.port.id), (claim, []))
-                of.append(explained.port.id)
-    for circuit in circuits:
-        for claim in circuit.claims:
-            if _is_fault(claim) and claim.circuit == circuit.circuit.id:
-                grouped.setdefault(_key(claim, None), (claim, []))
-    found: list[dict[str, Json]] = []
-    explained_by: set[BoardId] = set()
-    for line, finding, boards in lines:
-        explained_by |= set(boards)
-        holds = [name for claim, of in grouped.values() if set(claim.boards) & set(boards) for name in of]
-        found.append(
-            {
-                "rank": _rank(finding.cause.value),
-                "kind": "line",
-                "line": line,
-                "ports": list(dict.fromkeys(holds)),
-                **finding_as_json(finding),
-            }
-        )
-    for claim, of in grouped.values():
-        if claim.what in OF_BOARDS and claim.boards and set(claim.boards) <= explained_by:
+    claimed = _claimed(ports, circuits)
+    found = [_on_line(line, finding, boards, claimed) for line, finding, boards in lines]
+    explained = {board for _line, _finding, boards in lines for board in boards}
+    for claim, of in claimed.values():
+        if claim.what in OF_BOARDS and claim.boards and set(claim.boards) <= explained:
             continue
         told: list[Json] = [*of]
         found.append({"rank": _rank(claim.what), "kind": "claim", "held": told, **claim_as_json(claim, now)})
     return found
+
+
+def _claimed(ports: Iterable[PortExplained], circuits: Iterable[CircuitExplained]) -> Claimed:
+    """Return each claim that something is wrong once, and the ports it holds."""
+    grouped: dict[tuple[object, ...], tuple[Claim, list[PortId]]] = {}
+    for explained in ports:
+        for claim in filter(_is_fault, explained.claims):
+            _, of = grouped.setdefault(_key(claim, explained.port.id), (claim, []))
+            of.append(explained.port.id)
+    for circuit in circuits:
+        for claim in filter(_is_fault, circuit.claims):
+            if claim.circuit == circuit.circuit.id:
+                grouped.setdefault(_key(claim, None), (claim, []))
+    return grouped
+
+
+def _on_line(line: str, finding: Finding, boards: Sequence[BoardId], claimed: Claimed) -> dict[str, Json]:
+    holds = [name for claim, of in claimed.values() if set(claim.boards) & set(boards) for name in of]
+    told: list[Json] = [*dict.fromkeys(holds)]
+    fields = finding_as_json(finding)
+    return {"rank": _rank(finding.cause.value), "kind": "line", "line": line, "held": told, **fields}
 
 
 def _is_fault(claim: Claim) -> bool:
@@ -139,7 +146,7 @@ def _is_fault(claim: Claim) -> bool:
 
 
 def _key(claim: Claim, port: PortId | None) -> tuple[object, ...]:
-    """Return what makes a claim the same as that of another port: a circuit, a board, a line they have in common."""
+    """Return what makes a claim the same as that of another port: a circuit, a board, a line they share."""
     shared = claim.circuit is not None or claim.lines or claim.what in {"store_unavailable", "leaving"}
     if claim.what in {"board_lost", "contactor_board_lost"} or shared:
         return (claim.what, claim.circuit, claim.boards, claim.lines)
