@@ -15,11 +15,11 @@ from click.shell_completion import CompletionItem
 
 from chargerd import __version__
 from chargerd.cli import changes
+from chargerd.cli.ctl_asking import ask_port
 from chargerd.cli.fields import (
     age_of,
     clock,
     entries,
-    held_from_above,
     measured,
     number,
     shown_state,
@@ -81,14 +81,23 @@ def _of_another_version(path: Path, error: ControlFailure) -> ControlFailure:
 
 def _complete_port(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete ports from the running daemon; in silence if there is none."""
+    return _complete(ctx, "port", incomplete)
+
+
+def _complete_circuit(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete circuits in the same way."""
+    return _complete(ctx, "circuit", incomplete)
+
+
+def _complete(ctx: click.Context, kind: str, incomplete: str) -> list[CompletionItem]:
     path = (ctx.find_root().params or {}).get("socket_path") or _default_socket()
     try:
         with ControlClient(Path(path), timeout=1.0) as client:
-            ports = client.call("status")["ports"]
+            found = entries(client.call("status").get(f"{kind}s"))
     except (ControlFailure, OSError):
         return []
     word = incomplete.casefold()
-    return [CompletionItem(port["port"]) for port in ports if port["port"].casefold().startswith(word)]
+    return [CompletionItem(str(one[kind])) for one in found if str(one[kind]).casefold().startswith(word)]
 
 
 def _above_zero(_ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
@@ -130,6 +139,24 @@ def _accept_line() -> click.Command:
     from chargerd.cli import boards
 
     return boards.accept_command(_client, as_json)
+
+
+def _circuit() -> click.Command:
+    from chargerd.cli import ctl_explain
+
+    return ctl_explain.circuit_command(_client, as_json, _complete_circuit)
+
+
+def _explain() -> click.Command:
+    from chargerd.cli import ctl_explain
+
+    return ctl_explain.explain_command(_client, as_json, _complete_port, _near)
+
+
+def _all_wrong() -> click.Command:
+    from chargerd.cli import ctl_explain
+
+    return ctl_explain.why_command(_client, as_json)
 
 
 def _doctor() -> click.Command:
@@ -209,9 +236,11 @@ def _write() -> click.Command:
 LATER: dict[str, Callable[[], click.Command]] = {
     "accept-line": _accept_line,
     "boards": _boards,
+    "circuit": _circuit,
     "doctor": _doctor,
     "drain": _drain,
     "events": _events,
+    "explain": _explain,
     "prove": _prove,
     "lock": _lock,
     "read": _read,
@@ -221,6 +250,7 @@ LATER: dict[str, Callable[[], click.Command]] = {
     "shutdown": _shutdown,
     "trace": _trace,
     "unlock": _unlock,
+    "why": _all_wrong,
     "write": _write,
 }
 """Commands that draw tables whatever is asked of them."""
@@ -352,15 +382,15 @@ def _line(port: dict[str, Any]) -> str:
 def port(path: Path, port: str, *, as_json: bool) -> None:
     """Say everything about one port: why it charges or does not, and what to do next."""
     with _client(path, as_json=as_json) as client:
-        found = _ask_port(client, port)
-        circuits = entries(client.call("status").get("circuits")) if held_from_above(found) else []
+        found = ask_port(client, port, _near)
     if as_json:
-        echo(json.dumps(found))
+        echo(json.dumps({**found.pop("port"), "explained": found}))
     else:
-        from chargerd.cli.ctl_tables import port_view
+        from chargerd.cli.ctl_port import port_view
         from chargerd.cli.paper import Paper
 
-        Paper().print(port_view(found, circuits))
+        paper = Paper()
+        paper.print(port_view(found, paper.width))
 
 
 def _ask_port(client: ControlClient, name: str) -> Any:

@@ -8,12 +8,9 @@ from rich.text import Text
 
 from chargerd.cli.fields import (
     Fields,
-    above,
     age_of,
     clock,
     entries,
-    held_from_above,
-    is_gone,
     is_stale,
     measured,
     number,
@@ -24,8 +21,7 @@ from chargerd.cli.fields import (
     why_not,
     words,
 )
-from chargerd.cli.wording import CIRCUIT_HELD, LATCHES, STATES, obstacle
-from chargerd.text import Json
+from chargerd.cli.wording import LATCHES
 
 SPARE_LINES = 4
 """Of a screen: the first line, the table's header, the line for what had no room, and the cursor's."""
@@ -39,7 +35,6 @@ FIGURES = range(3, len(COLUMNS))
 UNITS = {"W": "{} W", "A": "{} A", "AGE": "{} old", "Wh": "{} Wh", "UP TO": "up to {}", "RELAY": "relay {}"}
 """How a figure is told where it stands under no name."""
 GAP = 2
-MINUTE = 60
 LEAST_ROOM = 12
 """For the last column; where there is less, it has lines of its own."""
 COLOURS = {
@@ -265,163 +260,3 @@ def status_view(status: Fields, height: int | None = None) -> Group:
     shown = ([port for port in ports if port not in quiet] + quiet)[:room]
     rest = f"and {len(ports) - room} more: chargerctl status"
     return Group(head, PortsTable([port for port in ports if port in shown], circuits), Text(rest, style="dim"))
-
-
-def port_view(port: Fields, circuits: Sequence[Fields] = ()) -> Group:
-    """Return everything there is to say about one port, in words, and of the circuits that hold it open."""
-    reading, session = table(port.get("reading")), table(port.get("session"))
-    limits = table(port.get("limits_in_force")) or table(port.get("limits"))
-    state = shown_state(port)
-    lines = [
-        Text.assemble(
-            (str(port["port"]), "bold"), "  ", (state, COLOURS.get(state, "")), f"  {STATES.get(state, '')}"
-        ),
-        Text(
-            f"socket    {port.get('label')}, circuit {port.get('circuit')}, {_relay(port)}, "
-            f"since {port.get('since') or '(clock not set)'}"
-        ),
-        Text(f"reading   {_reading(reading)}{_warmth(port)}", style="dim" if is_stale(reading) else ""),
-        Text(
-            f"limits    {number(limits.get('current_a'), 1)} A, {number(limits.get('power_w'), 0)} W, "
-            f"{clock(limits.get('duration_s'))}, {_energy_limit(limits)}"
-        ),
-    ]
-    if session:
-        lines.append(
-            Text(
-                f"session   {port.get('session_id')}: {number(session.get('energy_wh'), 0)} Wh in "
-                f"{clock(session.get('charging_s'))}, peak {number(session.get('peak_power_w'), 0)} W"
-                + (f", order {port['order_id']}" if port.get("order_id") else "")
-                + (f", suspended by {session['suspended_by']}" if session.get("suspended_by") else "")
-            )
-        )
-    lines += _latch_lines(port)
-    lines += _lock_lines(port)
-    lines += _disabled_lines(port)
-    lines += _reserved_lines(port)
-    if not port.get("blocked_by"):
-        lines.append(Text("next      a start would be accepted"))
-    lines += _why_not_lines(port, circuits)
-    return Group(*lines)
-
-
-def _relay(port: Fields) -> str:
-    """Return where the relay is, how that is known, and what it was last read back as if that is not it."""
-    known, last = table(port.get("relay")), port.get("relay_closed")
-    if not known:
-        return f"relay {relay_of(port)}"
-    age = known.get("age_s")
-    read = "never read back" if age is None else f"read back {_ago(age)}"
-    if known.get("source") == "read_back" or not isinstance(last, bool):
-        return f"relay {relay_of(port)}, {read}"
-    return f"relay {relay_of(port)}; last {read}, {'closed' if last else 'open'} then"
-
-
-def _ago(age: Json) -> str:
-    return f"{number(age, 1)} s ago" if isinstance(age, int | float) and age < MINUTE else f"{clock(age)} ago"
-
-
-def _reading(reading: Fields) -> str:
-    """Return the values, and how old they are; those that tell nothing any more only by their age."""
-    if reading.get("age_s") is None:
-        return "none since the daemon began"
-    register = f"register {number(reading.get('energy_wh'), 0)} Wh"
-    if reading.get("energy_age_s") is not None:
-        register += f" ({_ago(reading['energy_age_s'])})"
-    if is_gone(reading):
-        return f"none for {_span(reading['age_s'])}; {register}"
-    return (
-        f"{number(reading.get('power_w'), 1)} W, {number(reading.get('current_a'), 3)} A, "
-        f"{number(reading.get('voltage_v'), 1)} V ({reading.get('quality')}, {number(reading.get('age_s'), 1)} s "
-        f"old); {register}"
-    )
-
-
-def _span(age: Json) -> str:
-    return _ago(age).removesuffix(" ago")
-
-
-def _warmth(port: Fields) -> str:
-    celsius = port.get("temperature_c")
-    return "" if celsius is None else f", socket {number(celsius, 1)} °C"
-
-
-def _why_not_lines(port: Fields, circuits: Sequence[Fields]) -> list[Text]:
-    held = held_from_above(port)
-    latches = [
-        f"circuit {circuit.get('circuit')} is held open: {why}\n          next: {step}"
-        for circuit in (above(port, circuits) if held else ())
-        for why, step in circuit_latches(circuit)
-    ]
-    lines = [Text(f"why not   {latch}") for latch in latches]
-    own = {str(latch.get("clearing")) == "lock_out" for latch in entries(port.get("latches"))}
-    for code in obstacles(port):
-        if code in {"disabled", "locked"} and port.get("disabled" if code == "disabled" else "lock"):
-            continue
-        if code == "not_yet_known" and obstacles(port) != [code]:
-            continue  # A start would not wait: the others refuse it.
-        sentence, step = obstacle(code, str(port["port"]))
-        if held and code in {"latched", "locked_out"} and (code == "locked_out") not in own:
-            if latches:
-                continue
-            sentence, step = CIRCUIT_HELD
-        lines.append(Text(f"why not   {sentence}\n          next: {step}"))
-    return lines
-
-
-def _latch_lines(port: Fields) -> list[Text]:
-    lines = []
-    for latch in entries(port.get("latches")):
-        detail = table(latch.get("detail"))
-        function = str(latch.get("function"))
-        figures = ""
-        if detail.get("measured") is not None:
-            unit = str(detail.get("unit") or "").upper()
-            figures = (
-                f" ({number(detail.get('measured'), 2)} {unit}, limit {number(detail.get('limit'), 2)} {unit})"
-            )
-        lines.append(
-            Text(f"latched   {function}{figures}: {LATCHES.get(function, 'see the manual')}", style="red")
-        )
-    return lines
-
-
-def _lock_lines(port: Fields) -> list[Text]:
-    lock = table(port.get("lock"))
-    if not lock:
-        return []
-    circuit = lock.get("circuit")
-    what = "port" if circuit is None else f"circuit {circuit}"
-    since = lock.get("since") or "(clock not set)"
-    step = f"when the work is done: chargerctl unlock {circuit or port['port']}"
-    said = f"locked    {what}, by {lock.get('by')}, since {since}: {lock.get('reason')}\n          next: {step}"
-    return [Text(said, style="bold yellow")]
-
-
-def _disabled_lines(port: Fields) -> list[Text]:
-    disabled = table(port.get("disabled"))
-    if not disabled:
-        return []
-    circuit = disabled.get("circuit")
-    what = "port" if circuit is None else f"circuit {circuit}"
-    by = "on site" if disabled.get("source") == "local" else "from afar"
-    since = disabled.get("since") or "(clock not set)"
-    step = f"chargerctl enable {circuit or port['port']} --reason '...'"
-    said = f"disabled  {what}, {by}, since {since}: {disabled.get('reason')}\n          next: {step}"
-    return [Text(said, style="yellow")]
-
-
-def _reserved_lines(port: Fields) -> list[Text]:
-    kept = table(port.get("reservation"))
-    if not kept:
-        return []
-    since = kept.get("since") or "(clock not set)"
-    session, ttl = kept.get("session_id"), clock(kept.get("ttl_s"))
-    return [
-        Text(f"reserved  for session {session}, for {ttl} since {since}: no other starts here", style="yellow")
-    ]
-
-
-def _energy_limit(limits: Fields) -> str:
-    energy = limits.get("energy_wh")
-    return "no energy limit" if energy is None else f"{number(energy, 0)} Wh"

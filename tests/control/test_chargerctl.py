@@ -83,6 +83,24 @@ PORTS: list[dict[str, Json]] = [
 BUS: dict[str, Json] = {"bus": "line-a", "line": "/dev/ttyUSB0", "connected": True, "boards_lost": ["meter-a4"]}
 
 
+def claim(what: str, code: str | None = None, **more: Json) -> dict[str, Json]:
+    return {"what": what, "code": code, "boards": [], "lines": [], "ports": [], "circuit": None, **more}
+
+
+def explained(found: dict[str, Any], circuits: list[Any]) -> dict[str, Any]:
+    """Return what the daemon makes of a port's state."""
+    claims = []
+    for one in [found, *circuits]:
+        for latch in one.get("latches") or []:
+            detail = latch.get("detail") or {}
+            held = {name: detail.get(name) for name in ("measured", "limit", "unit")}
+            circuit = None if one is found else one["circuit"]
+            claims.append(claim(latch["function"], "latched", **held, clearing=latch["clearing"], circuit=circuit))
+    told = [code for code in found["blocked_by"] if code not in {"latched", "locked_out"}]
+    claims += [claim(code, code, **found.get("claimed", {})) for code in told]
+    return {"claims": claims, "suspension": found.get("suspension"), "ending": None}
+
+
 class Daemon:
     """Answers like the daemon; `replies` are what a command gets."""
 
@@ -97,6 +115,8 @@ class Daemon:
         self.circuits: list[Json] = []
         self.endless = False
         self.watchers: list[Responder] = []
+        self.last_session: Json = None
+        self.last_event: Json = None
 
     def call(self, method: str, params: Mapping[str, Json], _peer: Peer, respond: Responder) -> None:
         self.calls.append((method, dict(params)))
@@ -134,6 +154,10 @@ class Daemon:
                 respond.send({"port": PORTS[2]})
         elif method == "port":
             respond.send(found)
+        elif method == "explain":
+            assert found is not None
+            respond.send({"port": found, **explained(found, self.circuits)}, more=True)
+            respond.send({"last_session": self.last_session, "last_event": self.last_event})
         else:
             for index, reply in enumerate(self.replies):
                 last = index == len(self.replies) - 1 and not self.endless
@@ -287,12 +311,12 @@ def test_watch_ends_after_its_seconds(daemon: Daemon, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("A01", ["Free.", "a start would be accepted", "no energy limit"]),
-        ("A02", ["Charging.", "S-1: 155 Wh in 1:02:03", "500 Wh"]),
+        ("A01", ["free; nothing holds it, and a start would be accepted", "no energy limit"]),
+        ("A02", ["Charging.", "nothing holds it", "S-1: 155 Wh in 1:02:03", "500 Wh"]),
         ("A03", ["9.10 A, limit 7.50 A", "chargerctl reset A03", "stale"]),
-        ("A04", ["check the board's supply", "The meter does not answer", "relay ?"]),
+        ("A04", ["check the board's supply", "the meter of it does not answer", "relay ?"]),
         ("A06", ["relay_stuck_open: the relay did not close"]),
-        ("A05", ["relay open", "The meter does not answer", "check the meter's supply", "order o-7"]),
+        ("A05", ["relay open", "the meter of it does not answer", "check the meter's supply", "order o-7"]),
     ],
 )
 def test_port_says_why_and_what_next(daemon: Daemon, tmp_path: Path, name: str, words: list[str]) -> None:
@@ -305,7 +329,7 @@ def test_port_says_why_and_what_next(daemon: Daemon, tmp_path: Path, name: str, 
     for word in words:
         assert word in result.stdout
     assert "A session is under way" not in result.stdout, "whoever looks at it sees that"
-    assert daemon.calls == [("port", {"port": name})]
+    assert daemon.calls == [("explain", {"port": name})]
 
 
 def test_an_unknown_port_gets_the_near_ones_named(daemon: Daemon, tmp_path: Path) -> None:
@@ -500,14 +524,6 @@ def test_a_port_never_read_says_so(daemon: Daemon, tmp_path: Path) -> None:
     assert "reading   none since the daemon began, socket 31.0 °C" in shown
 
 
-def test_a_port_held_by_its_circuit_says_where_to_look(daemon: Daemon, tmp_path: Path) -> None:
-    daemon.ports.append(port("A05", "tripped", blocked_by=["latched"]))
-    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
-    assert "A circuit above holds the port open." in shown
-    assert "chargerctl status" in shown
-    assert "chargerctl reset A05" not in shown
-
-
 SHED: list[Json] = [
     {"circuit": "main", "parent": None, "latches": [{"function": "emergency_stop", "clearing": "local"}]},
     {"circuit": "shed", "parent": "main", "latches": [{"function": "smoke", "clearing": "local"}]},
@@ -519,11 +535,9 @@ def test_a_port_held_by_its_circuits_says_which_why_and_what_clears_them(daemon:
     daemon.circuits = SHED
     daemon.ports = [port("A05", "tripped", circuit="shed", blocked_by=["latched"])]
     shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
-    assert "circuit shed is held open: smoke was reported" in shown
-    assert "next: chargerctl reset shed\n" in shown
-    assert "next: chargerctl reset main\n" in shown
-    assert "water" not in shown
-    assert "chargerctl status" not in shown
+    assert "circuit shed is held open: smoke: smoke was reported" in shown
+    assert "then: chargerctl reset shed\n" in shown
+    assert "then: chargerctl reset main\n" in shown
     assert "smoke, emergency_stop" in run(tmp_path, "status", COLUMNS="300").stdout
 
 
@@ -741,8 +755,8 @@ def test_no_port_is_free_that_would_refuse_a_start(daemon: Daemon, tmp_path: Pat
         first = next(line for line in shown.splitlines() if line.startswith("A05"))
         assert "blocked" in first
         assert "available" not in first
-        assert "Free" not in shown
-    assert "Free." in run(tmp_path, "port", "A06", COLUMNS=columns).stdout
+        assert "free" not in shown
+    assert "free" in run(tmp_path, "port", "A06", COLUMNS=columns).stdout
 
 
 def test_nothing_has_no_sign(daemon: Daemon, tmp_path: Path) -> None:
@@ -758,8 +772,11 @@ def test_how_old_the_register_is_stands_beside_it(daemon: Daemon, tmp_path: Path
 
 def test_a_session_that_only_waits_says_what_for(daemon: Daemon, tmp_path: Path) -> None:
     session: Json = {"charging_s": 9.0, "energy_wh": 1, "peak_power_w": 100.0, "suspended_by": "undervoltage"}
-    daemon.ports = [port("A05", "suspended", session=session, session_id="S-2", blocked_by=["busy"])]
-    assert ", suspended by undervoltage" in run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    lasts: Json = {"by": "undervoltage", "for_s": 9.0, "ends_in_s": 1791.0, "times": 2, "most": 3, "since": None}
+    more: dict[str, Json] = {"suspension": lasts}
+    daemon.ports = [port("A05", "suspended", session=session, session_id="S-2", blocked_by=["busy"], **more)]
+    shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
+    assert "suspended by undervoltage for 9 s, the 2nd of 3 times in an hour; the session ends in 29:51" in shown
     assert run(tmp_path, "status").stdout.rstrip().endswith("undervoltage")
 
 
@@ -769,17 +786,17 @@ def test_a_port_that_lacks_more_is_not_said_to_wait_for_what_is_not_yet_known(
     daemon.ports = [port("A05", "unknown", blocked_by=["board_lost", "not_yet_known"])]
     shown = run(tmp_path, "port", "A05").stdout
     assert "has just begun" not in shown
-    assert "has not confirmed" in shown
+    assert "the relay board of it does not answer" in shown
     daemon.ports = [port("A05", "unknown", blocked_by=["not_yet_known"])]
     assert "has just begun" in run(tmp_path, "port", "A05").stdout
 
 
 def test_a_reserved_port_says_for_whom_and_for_how_long(daemon: Daemon, tmp_path: Path) -> None:
-    kept: dict[str, Json] = {"session_id": "S-7", "ttl_s": 600.0, "since": None, "since_up_ms": 5}
-    daemon.ports = [port("A05", blocked_by=["reserved"], reservation=kept)]
+    kept: dict[str, Json] = {"session_id": "S-7", "for_s": 60.0, "ends_in_s": 540.0}
+    daemon.ports = [port("A05", blocked_by=["reserved"], claimed=kept)]
     shown = run(tmp_path, "port", "A05", COLUMNS="300").stdout
-    assert "reserved  for session S-7, for 10:00 since (clock not set): no other starts here" in shown
-    assert "keeps the port for one session" in shown
+    assert "the backend keeps the port for session S-7, for 60 s, 9:00 more at most" in shown
+    assert "next: wait" in shown
     assert run(tmp_path, "status").stdout.rstrip().endswith("reserved")
 
 

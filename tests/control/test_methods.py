@@ -102,6 +102,8 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
             "stopbits": 1,
         },
         "session": {"session_id": "s"},
+        "circuit": {"circuit": "shed"},
+        "why": {},
         "disable": {"port": "A01", "reason": "a worn plug"},
         "enable": {"circuit": "shed", "reason": "replaced"},
         "lock": {"port": "A01", "by": "Ada", "reason": "a new socket"},
