@@ -29,6 +29,11 @@ CLAIMS: dict[str, tuple[str, str, str]] = {
         "when that starts, or its time is over",
         "wait; until then the backend alone can start there",
     ),
+    "proving": (
+        "a wiring proof has the port for itself",
+        "when the proof is over, or has not been heard of for a while",
+        "see how far it is: chargerctl prove --help",
+    ),
     "line_changed": (
         "{boards} on {lines} is another board than before: sockets may be exchanged",
         "when the line is itself again, or somebody accepts what is there",

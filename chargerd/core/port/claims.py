@@ -106,6 +106,11 @@ def _reserved(port: Port, now: Moment) -> Iterator[Claim]:
     yield Claim(what="reserved", code=Code.RESERVED, since=kept.since, until=kept.until, session=kept.session)
 
 
+def _proving(port: Port, now: Moment) -> Iterator[Claim]:
+    until = None if port.proof is None else moment_of(port.proof.until, now)
+    yield Claim(what="proving", code=Code.PROVING, reason=port.proved_by(now), until=until)
+
+
 def _line_changed(port: Port, _now: Moment) -> Iterator[Claim]:
     for line, boards in port.station.lines.changed_boards.items():
         if port.id in port.station.lines.ports_on(line):
@@ -248,6 +253,7 @@ SAYS: Mapping[Code, Says] = {
     Code.BUSY: _busy,
     Code.DISABLED: _disabled,
     Code.RESERVED: _reserved,
+    Code.PROVING: _proving,
     Code.LINE_CHANGED: _line_changed,
     Code.BOARD_LOST: _board_lost,
     Code.METER_STALE: _meter_stale,

@@ -48,7 +48,7 @@ RANKS: Sequence[frozenset[str]] = (
 )
 """What is worst, and what comes after it; all else comes below, what is only out of service or only waits last."""
 CLOCK, QUIET = 8, 9
-NO_FAULTS = frozenset({Code.BUSY, Code.RESERVED, Code.CIRCUIT_FULL, Code.NOT_YET_KNOWN})
+NO_FAULTS = frozenset((Code.BUSY, Code.RESERVED, Code.PROVING, Code.CIRCUIT_FULL, Code.NOT_YET_KNOWN))
 """Codes of what is as it should be."""
 WAITS = frozenset(
     {"relay_not_open", "line_not_recognised", "voltage_settling", "circuit_overload", "feeder_stale"}
