@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from chargerd.cli import ctl_explain
 from chargerd.cli.wording import LATCHES
-from chargerd.cli.wording_claims import CLAIMS
+from chargerd.cli.wording_claims import CLAIMS, told
 from chargerd.contract import bodies
 from chargerd.control.client import ControlFailure
 from chargerd.core import station
@@ -78,8 +78,8 @@ class Asked:
                 state = bodies.plain(bodies.port_state(found.port, now=now))
                 return {"port": state, **explained_as_json(found, now)}
             if method == "circuit":
-                told: CircuitExplained = self.world.station.explain_circuit(CircuitId(params["circuit"]), now)
-                return circuit_as_json(told, now)
+                one: CircuitExplained = self.world.station.explain_circuit(CircuitId(params["circuit"]), now)
+                return circuit_as_json(one, now)
         except KeyError:
             raise ControlFailure("there is no such one", "look again", "unknown") from None
         ports, circuits = self.world.station.explain_all(now)
@@ -226,8 +226,8 @@ def test_what_is_wrong_with_a_line_is_told_instead_of_what_follows_from_it() -> 
     asked.findings = [("line-a", Finding(cause=Cause.NO_LINE, why="No such file"), (BoardId("relay-a"),))]
     asked.checks = [{"about": "board relay-a", "verdict": "fault", "what": "it does not answer", "then": "look"}]
     shown = types(asked, "why").stdout
-    told = "1. line line-a: the line is not there (No such file); it concerns A01, A02"
-    assert shown.splitlines()[0] == told
+    first = "1. line line-a: the line is not there (No such file); it concerns A01, A02"
+    assert shown.splitlines()[0] == first
     assert "does not answer" not in shown
     assert "2." not in shown
 
@@ -261,5 +261,5 @@ def test_everything_that_can_hold_has_words() -> None:
 
 
 def test_what_a_later_version_claims_is_shown_all_the_same() -> None:
-    said = ctl_explain.told({"what": "solar_flare", "code": None, "for_s": 7300.0, "since": "then"}, "A01")
+    said = told({"what": "solar_flare", "code": None, "for_s": 7300.0, "since": "then"}, "A01")
     assert said == ("solar flare, since then", "unknown to this version", "see: journalctl -u chargerd")

@@ -25,7 +25,7 @@ RESTART_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "port.suspending",
-        "        and not port.station.leaving\n",
+        '    "leaving": lambda port, _now: port.station.leaving,\n',
         "",
         _ORDER + "test_nothing_goes_on_while_the_daemon_leaves",
     ),
