@@ -3,23 +3,59 @@
 The codes stand here as the daemon sends them: `chargerctl` loads nothing of the daemon.
 """
 
-OBSTACLES: dict[str, str] = {
-    "locked": "Somebody on site has locked the port.",
-    "locked_out": "The port is locked out until a person has been there.",
-    "latched": "A trip holds the port open.",
-    "busy": "A session is under way.",
-    "board_lost": "The relay is not confirmed to be open, or a board that guards its circuit is silent.",
-    "line_changed": "A board of its line says that it is another one than before.",
-    "not_yet_known": "The daemon has just begun: not all that the port needs has answered yet.",
-    "meter_stale": "The meter does not answer, or goes on showing the same whatever flows.",
-    "store_unavailable": "The journal cannot be written, so nothing may be closed.",
-    "disabled": "The port is out of service, or the daemon is leaving.",
-    "reserved": "The backend keeps the port for one session.",
-    "proving": "Somebody on site proves the wiring of this port.",
-    "voltage": "The voltage is outside the band the port may be used in.",
-    "thermal": "The line to this port, or its socket, is still too warm.",
+OBSTACLES: dict[str, tuple[str, str]] = {
+    "locked": (
+        "Somebody on site has locked the port.",
+        "see who and why: chargerctl port {port}; when the work is done: chargerctl unlock {port}",
+    ),
+    "locked_out": (
+        "The port is locked out until a person has been there.",
+        "find the cause, then: chargerctl reset {port} --reason '...'",
+    ),
+    "latched": ("A trip holds the port open.", "see what tripped, remove it, then: chargerctl reset {port}"),
+    "busy": ("A session is under way.", "wait for it, or: chargerctl stop {port}"),
+    "board_lost": (
+        "The relay board has not confirmed that the relay is open, or a board that guards the circuit is silent.",
+        "check the board's supply and the bus cable; see chargerctl boards",
+    ),
+    "line_changed": (
+        "A board of its line says that it is another one than before.",
+        "see chargerctl boards; if what is there is right: chargerctl accept-line with the line's name",
+    ),
+    "not_yet_known": (
+        "The daemon has just begun: not all that the port needs has answered yet.",
+        "nothing; a start waits for it, for `step_s` at most (3 s unless set)",
+    ),
+    "meter_stale": (
+        "The meter does not answer, or goes on showing the same whatever flows.",
+        "check the meter's supply, its address and the bus cable; see chargerctl boards",
+    ),
+    "store_unavailable": (
+        "The journal cannot be written, so nothing may be closed.",
+        "check the disk: df -h, dmesg, journalctl -u chargerd",
+    ),
+    "disabled": (
+        "The port is out of service, or the daemon is leaving.",
+        "see who has disabled it and why: chargerctl port {port}; systemctl status chargerd",
+    ),
+    "reserved": (
+        "The backend keeps the port for one session.",
+        "wait until that is over, as chargerctl port {port} tells; until then the backend alone can start there",
+    ),
+    "proving": (
+        "Somebody on site proves the wiring of this port.",
+        "wait until that is over: a minute a port; it ends by itself a minute after whoever does it has gone",
+    ),
+    "voltage": (
+        "The voltage is outside the band the port may be used in.",
+        "measure it at the circuit; it is shown by chargerctl port",
+    ),
+    "thermal": ("The line to this port, or its socket, is still too warm.", "wait some minutes"),
 }
-"""Why a start would be refused, by the contract's code."""
+"""Why a start would be refused, by the contract's code: a sentence and the next step."""
+
+CIRCUIT_HELD = ("A circuit above holds the port open.", "see which, why, and what clears it: chargerctl status")
+"""What stands instead where the latch is none of the port's own."""
 
 LATCHES: dict[str, str] = {
     "overcurrent_instant": "the current was far above the limit: a fault, or something that is no charger",
@@ -72,9 +108,15 @@ STATES: dict[str, str] = {
 }
 
 
+def obstacle(code: str, port: str) -> tuple[str, str]:
+    """Return a sentence and the next step for a code of `blocked_by`."""
+    sentence, step = OBSTACLES.get(code, (code.replace("_", " "), "see journalctl -u chargerd"))
+    return sentence, step.format(port=port)
+
+
 def refusal(code: str) -> str:
     """Return what a reply's code means."""
     if code in OBSTACLES:
-        sentence = OBSTACLES[code].rstrip(".")
+        sentence = OBSTACLES[code][0].rstrip(".")
         return sentence[0].lower() + sentence[1:]
     return REFUSALS.get(code, code.replace("_", " "))

@@ -29,6 +29,11 @@ CLAIMS: dict[str, tuple[str, str, str]] = {
     ),
     "leaving": ("the daemon is being stopped", "when it has started again", "systemctl status chargerd"),
     "disabled": ("{holder} is out of service {by}: {reason}", "chargerctl enable", "{enable}"),
+    "locked": (
+        "{holder} is locked by {reason}",
+        "chargerctl unlock",
+        "when the work is done: chargerctl unlock {reset}",
+    ),
     "reserved": (
         "the backend keeps the port for session {session}",
         "when that starts, or its time is over",

@@ -136,9 +136,8 @@ def test_a_start_may_stay_on_when_the_charge_is_full(daemon: Daemon, tmp_path: P
 def test_a_port_says_who_has_disabled_it_and_why(
     daemon: Daemon, tmp_path: Path, circuit: str | None, words: str
 ) -> None:
-    daemon.ports[0] = ctl.port(
-        "A01", "disabled", blocked_by=["disabled"], disabled={**DISABLED, "circuit": circuit}
-    )
+    claimed: Json = {**{name: DISABLED[name] for name in ("source", "reason", "since")}, "circuit": circuit}
+    daemon.ports[0] = ctl.port("A01", "disabled", blocked_by=["disabled"], claimed=claimed)
     told = ctl.run(tmp_path, "port", "A01").stdout
     assert "on site" in told
     assert "a worn plug" in told

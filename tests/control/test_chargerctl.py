@@ -581,6 +581,9 @@ def test_every_state_and_obstacle_has_words() -> None:
     assert set(wording.STATES) - {"blocked"} == {state.value for state in PortState}
     for code in Code:
         assert wording.refusal(code)
+        sentence, step = wording.obstacle(code, "A01")
+        assert sentence
+        assert "{port}" not in step
     assert {status.value for status in ReplyStatus} >= {"done", "rejected"}
 
 

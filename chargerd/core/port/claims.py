@@ -13,7 +13,7 @@ from chargerd.core.commands import Code
 from chargerd.core.metering.seen import IDLE_STALE_AFTER
 from chargerd.core.metering.thermal import START_BELOW, TAU
 from chargerd.core.moment import Moment
-from chargerd.core.plan import ADMIT, circuit_of
+from chargerd.core.plan import ADMIT, circuit_of, locked_by
 from chargerd.core.port.latching import out_of_control
 from chargerd.core.port.port import Port, Step
 from chargerd.core.session import Clearing, Disabled, Latch, StopDetail
@@ -97,6 +97,24 @@ def disabled_claim(disabled: Disabled, code: Code | None) -> Claim:
         source=disabled.source,
         reason=disabled.reason,
         circuit=circuit_of(disabled.holder),
+    )
+
+
+def _locked(port: Port, _now: Moment) -> Iterator[Claim]:
+    lock = port.locked()
+    assert lock is not None
+    yield lock_claim(lock, Code.LOCKED)
+
+
+def lock_claim(lock: Disabled, code: Code | None) -> Claim:
+    """Return whose lock hangs on a port or a circuit, and why."""
+    return Claim(
+        what="locked",
+        code=code,
+        since=lock.since,
+        source=lock.source,
+        reason=f"{lock.by}: {lock.reason}",
+        circuit=circuit_of(locked_by(lock.holder)),
     )
 
 
@@ -248,6 +266,7 @@ def _not_yet_known(port: Port, now: Moment) -> Iterator[Claim]:
 
 
 SAYS: Mapping[Code, Says] = {
+    Code.LOCKED: _locked,
     Code.LOCKED_OUT: _locked_out,
     Code.LATCHED: _latched,
     Code.BUSY: _busy,

@@ -6,7 +6,14 @@ from chargerd.core.circuits.circuit import SHED, Circuit
 from chargerd.core.circuits.tree import ASTRAY
 from chargerd.core.moment import Moment
 from chargerd.core.plan import ADMIT, holder_of
-from chargerd.core.port.claims import disabled_claim, held_claim, latch_claim, moment_of, unguarded_claims
+from chargerd.core.port.claims import (
+    disabled_claim,
+    held_claim,
+    latch_claim,
+    lock_claim,
+    moment_of,
+    unguarded_claims,
+)
 from chargerd.core.port.port import Port, StationContext
 from chargerd.core.port.waiting import claims_on, suspension_of
 from chargerd.core.session import StopDetail
@@ -49,6 +56,9 @@ def _claims(circuit: Circuit, station: StationContext, below: list[Port], now: M
         if one.held and below:
             yield held_claim(below[0], one, now)
         yield from unguarded_claims(one, now, None)
+        lock = station.availability.lock_of(holder_of(one.plan.id))
+        if lock is not None:
+            yield lock_claim(lock, None)
         disabled = station.availability.of(holder_of(one.plan.id))
         if disabled is not None:
             yield disabled_claim(disabled, None)

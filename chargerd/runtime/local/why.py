@@ -154,6 +154,6 @@ def _key(claim: Claim, port: PortId | None) -> tuple[object, ...]:
 
 
 def _rank(what: str) -> int:
-    if what == "disabled":
+    if what in {"disabled", "locked"}:
         return QUIET
     return next((place for place, names in enumerate(RANKS) if what in names), len(RANKS))
