@@ -1,11 +1,12 @@
 """`chargerd open-relays`: open every relay with nothing of the daemon alive. systemd calls it after a crash."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from chargerd.cli.folders import add_relay_list
-from chargerd.modbus.emergency import RELAYS_FILE, open_relays
+from chargerd.modbus.emergency import RELAYS_FILE, TRIES, open_relays
 from chargerd.runtime.process.clock import SystemClock
 from chargerd.text import visible_lines
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{path} is not there: no daemon has run yet, so nothing is to be opened", file=sys.stderr)
         return 0
     try:
-        left = open_relays(path, SystemClock())
+        left = open_relays(path, SystemClock(), in_vain=_in_vain())
     except (OSError, ValueError) as error:
         print(visible_lines(f"chargerd open-relays: {error}"), file=sys.stderr)
         return 1
@@ -30,6 +31,11 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print("every relay has been read back open")
     return 0
+
+
+def _in_vain() -> int:
+    """Return how often a dead line is tried: once after a daemon that has ended in order (systemd.exec(5))."""
+    return 1 if os.environ.get("SERVICE_RESULT") == "success" else TRIES
 
 
 def parser() -> argparse.ArgumentParser:

@@ -118,9 +118,12 @@ def _read_back(back: Mapping[str, Any]) -> ReadBack:
     return ReadBack(pdu=bytes.fromhex(back["pdu"]), reply_size=int(back["reply_size"]), place=int(back["place"]))
 
 
-def open_relays(path: Path, clock: Clock) -> tuple[PortId, ...]:
-    """Open every relay in the list; returns ports whose board did not confirm. Raises `OSError`, `ValueError`."""
-    openings = Openings(read_list(path), clock, tries=TRIES)
+def open_relays(path: Path, clock: Clock, *, in_vain: int = TRIES) -> tuple[PortId, ...]:
+    """Open every relay in the list; returns ports whose board did not confirm. Raises `OSError`, `ValueError`.
+
+    `in_vain`: how often a line is tried on which nobody confirms anything.
+    """
+    openings = Openings(read_list(path), clock, tries=TRIES, in_vain=in_vain)
     openings.start()
     return openings.finish()
 
@@ -128,14 +131,24 @@ def open_relays(path: Path, clock: Clock) -> tuple[PortId, ...]:
 class Openings:
     """Opens the relays of some lines, each line in its own thread: a dead one keeps no other waiting."""
 
-    def __init__(self, lines: Sequence[ListedLine], clock: Clock, *, tries: int | None = None) -> None:
-        """`tries`: how often what is not confirmed is tried on a line; `None`: until the lines are handed over."""
+    def __init__(
+        self,
+        lines: Sequence[ListedLine],
+        clock: Clock,
+        *,
+        tries: int | None = None,
+        in_vain: int | None = None,
+    ) -> None:
+        """`tries`: how often what is not confirmed is tried on a line; `None`: until the lines are handed over.
+
+        `in_vain`: the same where nothing at all is confirmed; `None`: as often.
+        """
         self._clock = clock
         self._over = threading.Event()
         # Two configurations may describe one line, each in its own way: it can be open once only.
         turns: dict[str, threading.Lock] = {}
         self._lines = [
-            _LineOpening(line, clock, tries, self._over, turns.setdefault(_place(line), threading.Lock()))
+            _LineOpening(line, clock, (tries, in_vain), self._over, _turn_at(_place(line), turns))
             for line in lines
         ]
 
@@ -174,15 +187,25 @@ class _LineOpening(threading.Thread):
     """Opens the relays of one line."""
 
     def __init__(
-        self, line: ListedLine, clock: Clock, tries: int | None, over: threading.Event, turn: threading.Lock
+        self,
+        line: ListedLine,
+        clock: Clock,
+        tries: tuple[int | None, int | None],
+        over: threading.Event,
+        turn: threading.Lock,
     ) -> None:
-        """`turn` is held while the line is open; others that mean the same line have the same one."""
+        """`tries`: those of `Openings`, in all and in vain.
+
+        `turn` is held while the line is open; others that mean the same line have the same one.
+        """
         super().__init__(name="first opening", daemon=True)
         self._turn = turn
         self._connect = connector(line.settings, clock)
         self._place = _place(line)
         self._why = ""
-        self._numbers = count() if tries is None else range(tries)
+        most, self._in_vain = tries
+        self._numbers = count() if most is None else range(most)
+        self._all = len(line.relays)
         self._over = over
         self.gone_through = threading.Event()
         self.left: Sequence[Opening] = line.relays
@@ -196,10 +219,13 @@ class _LineOpening(threading.Thread):
                 if not self._try_in_turn(number):
                     return
                 self.gone_through.set()
-                if not self.left or self._over.is_set():
+                if not self.left or self._over.is_set() or self._dead(number + 1):
                     return
         finally:
             self.gone_through.set()  # Whatever ended it, nobody is to wait for it.
+
+    def _dead(self, tried: int) -> bool:
+        return self._in_vain is not None and tried >= self._in_vain and len(self.left) == self._all
 
     def _try_in_turn(self, number: int) -> bool:
         """Try once, after whoever has the line; say whether it is still ours to try."""
@@ -232,6 +258,10 @@ class _LineOpening(threading.Thread):
         if str(error) != self._why:
             self._why = str(error)
             log.warning("line_missing", line=self._place, why=self._why)
+
+
+def _turn_at(place: str, turns: dict[str, threading.Lock]) -> threading.Lock:
+    return turns.setdefault(place, threading.Lock())
 
 
 def _place(line: ListedLine) -> str:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 from tests.booted.machine import CONFIGURATION, PORTS, Machine, MachineError
 
-SECURITY_MOST, INSTALL_MOST_S, RESTART_MOST_S, GAP_MOST_S = 1.5, 10.0, 3.0, 10.0
-"""Exposure by systemd-analyze; seconds of CPU to install, from a kill to the next READY, of an interruption."""
+SECURITY_MOST, INSTALL_MOST_S, RESTART_MOST_S, GAP_MOST_S, STOP_MOST_S = 1.5, 10.0, 3.0, 10.0, 3.0
+"""Exposure by systemd-analyze; seconds of CPU to install, from a kill to READY, of an interruption, of a stop."""
+TURNS = 3
+"""How often what a busy machine may spoil is tried."""
+BOOT_MOST_S = 45.0
+"""An interruption by a reboot, without the boot itself: sessions come back over half a minute."""
 LEASE_S, WATCHDOG_S, RESUMED_WITHIN_S = 6.0, 15.0, 240.0
 FILE, KEPT = "/etc/chargerd/chargerd.yaml", "/var/lib/chargerd/kept.json"
 PLACE = f"{FILE}:9:"
@@ -37,6 +41,8 @@ class Story:
             self.is_hardened,
             self.hand_over_a_credential,
             self.charge,
+            self.restart,
+            self.stop_a_dead_line,
             self.kill,
             self.hang,
             self.reboot,
@@ -129,9 +135,38 @@ class Story:
         expect(self.machine.closed() == set(PORTS), "twelve closed contacts")
         return "twelve sessions"
 
+    def restart(self) -> str:
+        """Restart it up to three times: sessions go on, each interrupted for ten seconds at most."""
+        gaps: list[float] = []
+        while len(gaps) < TURNS and min(gaps, default=GAP_MOST_S + 1) > GAP_MOST_S:
+            began = self.machine.clock.now()
+            self.machine.run("systemctl restart chargerd")
+            self._goes_on(began)
+            gaps.append(self.machine.longest_gap(began))
+        expect(min(gaps) <= busy(GAP_MOST_S), f"interrupted for {busy(GAP_MOST_S):.1f} s at most: {gaps}")
+        return f"twelve sessions went on, interrupted for {min(gaps):.1f} s at most"
+
+    def stop_a_dead_line(self) -> str:
+        """Stop it while no board answers: that takes no longer than with a line that is well."""
+        boards = self.machine.world.boards_on("line-a")
+        began = self.machine.clock.now()
+        for board in boards:
+            board.silent = True
+        at = time.monotonic()
+        self.machine.run("systemctl stop chargerd")
+        seconds = time.monotonic() - at
+        self.machine.wait(lambda: not self.machine.closed(), "every contact open", LEASE_S + 1)
+        for board in boards:
+            board.silent = False
+        most = busy(STOP_MOST_S)
+        expect(seconds <= most, f"stopped within {most:.1f} s, not {seconds:.1f}")
+        self.machine.run("systemctl start chargerd")
+        self._goes_on(began)
+        return f"stopped after {seconds:.1f} s, and all went on after the next start"
+
     def kill(self) -> str:
         """Kill it up to three times, and let it take as much longer as the machine is busy with other things."""
-        most = RESTART_MOST_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        most = busy(RESTART_MOST_S)
         began, quickest, opened = self.machine.clock.now(), float("inf"), 0.0
         for _ in range(3):
             before, at = self.machine.main_pid(), time.monotonic()
@@ -146,6 +181,7 @@ class Story:
         return f"all open after {opened:.1f} s, READY again after {quickest:.1f} s, {gap}"
 
     def hang(self) -> str:
+        self._others()
         before, began = self.machine.main_pid(), self.machine.clock.now()
         at = time.monotonic()
         self.machine.run(f"kill -STOP {before}")
@@ -165,30 +201,25 @@ class Story:
         self.machine.wait(lambda: not self.machine.closed(), "every contact open", LEASE_S + 3)
         opened = time.monotonic() - at
         self.machine.wait_booted(other_than=leader)
-        gap = self._goes_on(began)
+        gap = self._goes_on(began, time.monotonic() - at + BOOT_MOST_S)
         return f"all open after {opened:.1f} s, {gap}"
 
     # Versions
 
     def upgrade(self) -> str:
-        began = self.machine.clock.now()
-        seconds = self._apt(self.packages["newer"])
-        self._is_version("newer")
-        gap = self._goes_on(began)
-        return f"{seconds:.1f} s of CPU, {gap}"
+        self._others()
+        return self._to("newer")
 
     def fail_to_load(self) -> str:
         return self._fails("unloadable")
 
     def fail_to_start(self) -> str:
+        self._others()
         return self._fails("unstartable")
 
     def roll_back(self) -> str:
-        began = self.machine.clock.now()
-        seconds = self._apt(self.packages["this"])
-        self._is_version("this")
-        gap = self._goes_on(began)
-        return f"{seconds:.1f} s of CPU, {gap}"
+        self._others()
+        return self._to("this")
 
     def wrong_file(self) -> str:
         """A mistake, half a file and none at all: refused while it runs and at each start; nobody is left dark."""
@@ -207,7 +238,7 @@ class Story:
             self.machine.write(FILE, spoilt)
             began = self.machine.clock.now()
             self.machine.run("systemctl restart chargerd")
-            gaps.append(self._goes_on(began))
+            gaps.append(self._goes_on(began, busy(GAP_MOST_S)))
             said = self.machine.run("systemctl status --no-pager --full chargerd; chargerctl status").stdout
             expect(said.count(f"REFUSED {FILE}:") == 1, f"why in systemctl status:\n{said}")
             expect(said.count(f"REFUSED: {FILE}:") == 1, f"why in chargerctl status:\n{said}")
@@ -239,7 +270,7 @@ class Story:
         began, before, at = self.machine.clock.now(), self.machine.main_pid(), time.monotonic()
         expect("restarting" in self.machine.run("chargerctl reload --restart").stdout, "a restart")
         self._runs_anew(before, at)
-        gap = self._goes_on(began)
+        gap = self._goes_on(began, busy(GAP_MOST_S))
         circuits = self.machine.ask("status")["circuits"]
         expect([one["circuit"] for one in circuits] == ["spare", "shed"], f"the new circuit: {circuits}")
         self.machine.write(FILE, CONFIGURATION)
@@ -297,19 +328,32 @@ class Story:
         self.machine.wait(anew, "a new process")
         return time.monotonic() - at
 
-    def _goes_on(self, since: float) -> str:
-        """Wait until every session charges again; tell for how long a contact was open since then."""
+    def _others(self) -> None:
+        """Let the next riders come: one session goes on ten times, and this story has more restarts than that."""
+        for port in PORTS:
+            self.machine.run(f"chargerctl stop {port} --no-wait")
+        self.machine.wait(lambda: self.machine.all_are("available"), "twelve ports to use")
+        self.machine.start_all()
+        self._sessions = self.machine.sessions()
+
+    def _to(self, name: str) -> str:
+        """Go to another version, with sessions under way."""
+        began = self.machine.clock.now()
+        seconds = self._apt(self.packages[name])
+        self._is_version(name)
+        gap = self._goes_on(began, busy(GAP_MOST_S))
+        return f"{seconds:.1f} s of CPU, {gap}"
+
+    def _goes_on(self, since: float, most: float | None = None) -> str:
+        """Wait until every session charges again: none has ended, and none waited for more than `most` seconds."""
         self.machine.wait(self.machine.states, "a daemon that answers")
-        ended = self._sessions - self.machine.sessions()
-        if ended:
-            self.machine.start_all()
-            self._sessions = self.machine.sessions()
-            return f"{len(ended)} sessions were ended in order"
         self.machine.wait(
             lambda: self.machine.all_are("charging"), "every session charging again", RESUMED_WITHIN_S
         )
         expect(self._sessions == self.machine.sessions(), "the sessions that were")
-        return f"interrupted for {self.machine.longest_gap(since):.1f} s at most"
+        gap = self.machine.longest_gap(since)
+        expect(most is None or gap <= most, f"interrupted for {most} s at most, not {gap:.1f}")
+        return f"twelve sessions went on, interrupted for {gap:.1f} s at most"
 
     def _is_version(self, name: str) -> None:
         wanted = subprocess.run(
@@ -336,6 +380,11 @@ def _cpu() -> float:
     """Return how many seconds of CPU all that was run so far took: a busy machine has no part in them."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def busy(seconds: float) -> float:
+    """Return as much more time as the machine is busy with other things."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def expect(holds: bool, what: str) -> None:

@@ -28,10 +28,26 @@ def test_whoever_gets_no_answer_is_told_that_the_daemon_may_hold_the_lines(
     words: str,
 ) -> None:
     (tmp_path / RELAYS_FILE).touch()
-    monkeypatch.setattr("chargerd.cli.open_relays.open_relays", lambda _path, _clock: left)
+    monkeypatch.setattr("chargerd.cli.open_relays.open_relays", lambda _path, _clock, **_in_vain: left)
     assert main(["--state-dir", str(tmp_path)]) == code
     told = capsys.readouterr()
     assert words in (told.err if code else told.out)
+
+
+@pytest.mark.parametrize(("result", "tries"), [(None, 3), ("success", 1), ("exit-code", 3), ("watchdog", 3)])
+def test_after_an_end_in_order_a_dead_line_is_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: str | None, tries: int
+) -> None:
+    monkeypatch.delenv("SERVICE_RESULT", raising=False)
+    if result is not None:
+        monkeypatch.setenv("SERVICE_RESULT", result)
+    (tmp_path / RELAYS_FILE).touch()
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "chargerd.cli.open_relays.open_relays", lambda _path, _clock, in_vain: asked.append(in_vain)
+    )
+    assert main(["--state-dir", str(tmp_path)]) == 0
+    assert asked == [tries]
 
 
 def test_before_any_daemon_has_run_there_is_nothing_to_open(

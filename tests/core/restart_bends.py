@@ -57,6 +57,12 @@ RESTART_BENDS: tuple[Bend, ...] = (
     ),
     Bend("port.suspending", "    if port.session.waits is not None:\n", "    if False:\n", _WRITTEN),
     Bend("station", "(leaving and port.state is PortState.SUSPENDED)", "False", _WRITTEN),
+    Bend(
+        "port.suspending",
+        "SetPace(port=port.id, pace=Pace.ARMED)",
+        "SetPace(port=port.id, pace=Pace.CLOSED)",
+        _ORDER + "test_no_port_is_read_as_a_closed_one_before_its_relay_is_told_to_close",
+    ),
     Bend("station", "self._surroundings.draining = event.begin", "pass", _DRAINING),
     Bend("port.port", "self.station.draining or self", "self", _DRAINING),
     Bend("port.charge", "(record.waits is None and last.reason not in AWAY)", "(last.reason not in AWAY)", _WAITS),

@@ -272,6 +272,22 @@ def test_what_is_not_confirmed_is_sent_again_and_only_that(path: Path, tty: Path
         assert far.requests == [READ, *map(opening, range(3)), READ, READ, opening(1), READ]
 
 
+def test_a_dead_line_is_tried_as_often_as_is_said_and_one_with_a_lost_frame_goes_on(
+    path: Path, tty: Path, own_site: Site
+) -> None:
+    write_relays_file(own_site, path)
+    boards = Relays()
+    boards.answers[READ] = repeat(b"")
+    with slave(tty, boards) as far:
+        assert set(open_relays(path, CLOCK, in_vain=1)) == {"A01", "A02", "A03"}
+        assert far.requests.count(opening(0)) == 1
+    boards = Relays()
+    boards.answers[opening(1)] = iter([b""])
+    with slave(tty, boards) as far:
+        assert open_relays(path, CLOCK, in_vain=1) == ()
+        assert far.requests.count(opening(1)) == 2
+
+
 def test_a_relay_that_is_read_back_closed_is_named(path: Path, tty: Path, own_site: Site) -> None:
     write_relays_file(own_site, path)
     boards = Relays()

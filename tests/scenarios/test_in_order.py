@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from chargerd.core.commands import Code
+from chargerd.core.commands import CloseRelay, Code, Pace, SetPace
 from chargerd.core.events import RestartRequested
 from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.session import EnergyQuality, StopReason, Waits
@@ -375,6 +375,20 @@ def test_a_relay_nobody_could_read_open_is_opened_before_its_session_goes_on() -
     world.run_until("resumed", within=30)
     edges = world.contacts[A01].edges
     assert [shut for _, shut, _ in edges] == [True, False, True]
+
+
+def test_no_port_is_read_as_a_closed_one_before_its_relay_is_told_to_close() -> None:
+    """Else its line has no time for who its boards are, and what waits for that waits for up to a minute."""
+    for end in (World.restart_in_order, World.restart):
+        world = charged(100)
+        cut = len(world.commands)
+        end(world, 2.0)
+        world.run_until("resumed", within=10)
+        said = [one for _, one in world.commands[cut:] if isinstance(one, SetPace | CloseRelay)]
+        closing = next(place for place, one in enumerate(said) if isinstance(one, CloseRelay))
+        begun = [one.pace for one in said[: closing - 1] if isinstance(one, SetPace)]
+        assert begun
+        assert Pace.CLOSED not in begun
 
 
 def test_nothing_goes_on_while_the_daemon_leaves() -> None:

@@ -259,7 +259,8 @@ def take_up(port: Port, record: SessionRecord, now: Moment, *, unanswered: bool)
     port.recover_until = after(now.instant, PROOF_WITHIN)
     port.enter(PortState.SUSPENDED, now)
     port.circuits.wait(port.id, record.order.limits)
-    port.out.do(SetPace(port=port.id, pace=Pace.CLOSED))
+    # No relay is closed yet: who the boards of its line are is asked before the rest, since it waits for that.
+    port.out.do(SetPace(port=port.id, pace=Pace.ARMED))
     port.spread = port.session.at_once
     if record.waits is None:
         port.out.tell(SessionSuspended(record=record, reason=OUTAGE))

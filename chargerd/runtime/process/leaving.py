@@ -21,17 +21,17 @@ from chargerd.core.units import Instant, PortId, Seconds, after
 from chargerd.runtime.process.stopping import Stoppable, stop_buses
 from chargerd.runtime.reporting import starts
 
-WITHIN = Seconds(2.8)
-"""An end that lets sessions wait; the process itself takes what is left of three seconds."""
+WITHIN = Seconds(2.2)
+"""An end that lets sessions wait. The rest of three seconds is for the process, and `open-relays` after it."""
 SETTLE_WITHIN = Seconds(8.0)
 """How much longer one takes that ends sessions: opening, read-back and register have 3 s each."""
-OPEN_WITHIN = Seconds(1.0)
+OPEN_WITHIN = Seconds(0.7)
 """How long relays have to be read back open: 16 of one line at 9600 Bd take 0.4 s."""
-OPEN_AGAIN = Seconds(0.4)
+OPEN_AGAIN = Seconds(0.3)
 """How much longer those have that were not, told once more."""
-BUSES_WITHIN = Seconds(0.3)
+BUSES_WITHIN = Seconds(0.2)
 """How long a bus has for the transaction it is in."""
-FOR_GOODBYE = Seconds(0.7)
+FOR_GOODBYE = Seconds(0.6)
 """What is kept of the time for the broker's goodbye, and for closing the journal."""
 FOR_JOURNAL = Seconds(0.3)
 """What is kept of it for closing the journal."""
