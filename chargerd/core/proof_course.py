@@ -167,7 +167,6 @@ class Course:
         self.has_changed = False
         self.question: Question | None = None
         self.done = False
-        self.broken_off = False
         self.refused: dict[PortId, Code] = {}
         """Ports that could not be held, and why: the proof is over then, and nothing was closed."""
         self.news: list[News] = []
@@ -211,7 +210,7 @@ class Course:
     def leave(self) -> None:
         """Break off: what is closed is opened, what was found exchanged is latched, the ports are let go."""
         if not (self._leaving or self.done):
-            self._leaving = self.broken_off = True
+            self._leaving = True
             self.question = None
             self._course.close()
             self._course = self._leave()
@@ -555,7 +554,7 @@ class Course:
     # Its end
 
     def _leave(self) -> Steps:
-        """Stop what is under way, latch what is exchanged, clear what is proved, and let the ports go."""
+        """Stop what is under way, latch what is exchanged, and let the ports go."""
         self._leaving = True
         mine = [port for port in self.ports if self._is_mine(port)]
         for port in mine:
@@ -567,15 +566,9 @@ class Course:
         began = self._now
         while any(self._is_mine(port) for port in self.ports) and between(began, self._now) < ENDS_WITHIN:
             yield
-        held = [port for port in self.ports if self._holds(port)]
         crossed = self._verdicts.crossed(self.ports)
         if crossed:
             self._events.append(ProofSuspected(ports=crossed))
-        for port in held:
-            if port not in crossed and self._is_sound(port):
-                provoked = frozenset(function for name, function in self.evidence.provoked if name == port)
-                if provoked:
-                    self._events.append(ProofCleared(port=port, proof=self.proof, functions=provoked))
         self._events.append(ProofHeld(ports=self.ports, proof=self.proof, lasts=Seconds(0.0)))
 
     def _is_mine(self, port: PortId) -> bool:

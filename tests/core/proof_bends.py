@@ -14,12 +14,10 @@ _FREE = _PROOF + "test_ports_whose_prover_has_died_are_free_after_a_minute"
 _NO_OTHER = _PROOF + "test_no_other_latch_is_cleared_by_a_proof"
 _PROVOKED = _PROOF + "test_only_what_the_proof_has_provoked_is_cleared_by_it"
 _CROSSED = _PROOF + "test_a_proof_broken_off_before_a_crossed_port_closes_again_leaves_both_latched"
-_REWIRED = _PROOF + "test_exchanged_ports_stay_latched_until_they_are_rewired_and_proved_again"
 _REFUTED = _PROOF + "test_a_board_that_did_not_open_by_itself_counts_as_one_without_a_dead_man"
 _AGAIN = _PROOF + "test_a_later_test_that_passes_takes_that_back"
 _LEASE = _PROOF + "test_a_board_whose_lease_is_not_as_promised_is_named"
 _NEVER = _PROOF + "test_the_lease_of_a_customers_session_is_never_withheld"
-_SHARED = _PROOF + "test_a_lease_that_other_relays_keep_alive_is_not_withheld"
 _OFF = _PROOF + "test_a_board_that_lets_its_timer_run_out_after_a_plain_off_fails_the_test_of_its_lease"
 _DIFFERS = _PROOF + "test_a_load_may_differ_from_its_nameplate_by_three_tenths"
 _CROSSTALK = _PROOF + "test_crosstalk_moves_no_other_meter"
@@ -49,7 +47,6 @@ PROOF_BENDS: tuple[Bend, ...] = (
     ),
     Bend("proof_course", "if latched and (port, SUSPECT) in self.evidence.provoked:", "if latched:", _PROVOKED),
     Bend("proof_course", "        if crossed:\n", "        if False:\n", _CROSSED),
-    Bend("proof_course", "                if provoked:\n", "                if False:\n", _REWIRED),
     # Leases.
     Bend(
         "boards.relay",
@@ -72,10 +69,7 @@ PROOF_BENDS: tuple[Bend, ...] = (
     ),
     Bend("boards.dead_men", "and relay.board not in self._refuted", "", _REFUTED),
     Bend("boards.dead_men", "            self._refuted.discard(board)\n", "            pass\n", _AGAIN),
-    Bend("port.proving", "and session is not None and session.order.proof is not None", "", _NEVER),
-    Bend(
-        "site.proofs", "if proving.may_withhold(port) and not shared:", "if proving.may_withhold(port):", _SHARED
-    ),
+    Bend("port.proving", "and port.session.order.proof is not None", "", _NEVER),
     Bend("proof", "OFF_WITHIN = Seconds(2.0)", "OFF_WITHIN = Seconds(6.0)", _OFF),
     Bend("proof", "if test.lapse_opened is False or (test", "if (test", _LEASE, ("everlasting", Kind.NO_DEAD_MAN)),
     Bend(

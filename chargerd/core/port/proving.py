@@ -41,10 +41,10 @@ def clear_provoked(port: Port, proof: str, functions: frozenset[str], now: Momen
         port.rest(now)
 
 
-def may_withhold(port: Port) -> bool:
-    """Say whether a lease may be let run out: a proof's own, which no other relay of its board keeps alive."""
-    session = port.charge
-    return port.state is PortState.CHARGING and session is not None and session.order.proof is not None
+def withhold(port: Port, now: Moment) -> None:
+    """Let the lease of a proof's own session run out; one that other relays of its board renew does not."""
+    if port.state is PortState.CHARGING and port.session.order.proof is not None:
+        port.relay.withhold(now.instant)
 
 
 def end_lapsed(port: Port, now: Moment) -> None:

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.events import DeadManTested, LeaseWithheld, ProofCleared, ProofHeld, ProofNews, ProofSuspected
 from chargerd.core.moment import Moment
-from chargerd.core.plan import LeaseScope
 from chargerd.core.port import proving
 from chargerd.core.port.port import Port, StationContext
 from chargerd.core.session import StopDetail
@@ -45,15 +43,4 @@ class Proofs:
                 detail = StopDetail(function="wiring_suspect", measured=event.power, unit="w")
                 self._wiring.hold(port, detail, now)
             case LeaseWithheld():
-                self._withhold(port, now)
-
-    def _withhold(self, port: Port, now: Moment) -> None:
-        """Let a lease run out, if no other relay of its board is kept closed by the same one."""
-        plan = port.plan.relay
-        shared = plan.scope is LeaseScope.BOARD and any(
-            other.plan.relay.board == plan.board and other.relay.phase is not RelayPhase.OPEN
-            for other in self._ports.values()
-            if other is not port
-        )
-        if proving.may_withhold(port) and not shared:
-            port.relay.withhold(now.instant)
+                proving.withhold(port, now)

@@ -57,7 +57,7 @@ class Proofs:
             DeadManTested(board=board, holds=False) for board, holds in boards.items() if not holds
         ]
         crossed = data.get("crossed")
-        if data.get("under_way") is True and isinstance(crossed, list) and crossed:
+        if data.get("settled") is not True and isinstance(crossed, list) and crossed:
             events.append(ProofSuspected(ports=tuple(PortId(str(port)) for port in crossed)))
         for event in events:
             self._engine.dispatch(event)

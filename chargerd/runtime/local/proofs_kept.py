@@ -34,8 +34,10 @@ class Kept:
     uid: int
     began_ms: int | None
     ended_ms: int | None = None
-    under_way: bool = True
-    """Whether it has not come to its end: nobody has said of what it found exchanged that it is latched."""
+    whole: bool = False
+    """Whether each of its ports was closed: it is not gone on with any more."""
+    settled: bool = False
+    """Whether what it found exchanged is latched; until then whoever begins has to see to it."""
     crossed: tuple[PortId, ...] = ()
     boards: Mapping[BoardId, bool] = field(default_factory=dict)
     """Whether the dead-man of a board is proved, or was seen not to work."""

@@ -53,6 +53,7 @@ class Prover:
         self._shown = shown
         self._lock = threading.Lock()
         self._running: _Running | None = None
+        self._busy = False
         self.methods: Mapping[str, Callable[[Fields, Responder], None]] = {
             "prove": self._prove,
             "prove-answer": self._answer,
@@ -68,24 +69,36 @@ class Prover:
             respond.fail("unknown_port", f"there is no port {unknown[0]!r}", f"the ports are {', '.join(known)}")
             return
         with self._lock:
-            if self._running is not None and not self._running.over:
-                hint = f"it is that of {self._running.kept.by}; end it there, or wait until it is over"
-                respond.fail("busy", "another proof is under way", hint)
+            if self._busy:
+                respond.fail(
+                    "busy", "another proof is under way", "end it where it was begun, or wait until it is over"
+                )
                 return
-            kept = self._begin(params, tuple(dict.fromkeys(ports)), respond)
+            self._busy = True
+        chosen = tuple(dict.fromkeys(ports))
+        threading.Thread(target=self._run, args=(params, chosen, respond), name="prover", daemon=True).start()
+
+    def _run(self, params: Fields, ports: tuple[PortId, ...], respond: Responder) -> None:
+        """Go through one proof, in a thread of its own: what is kept of it lies on a disk."""
+        try:
+            kept = self._begin(params, ports, respond)
             if not self._file.save(kept):
                 respond.fail("store_unavailable", "the proof cannot be kept", "look at the disk: df -h, dmesg")
                 return
             asks = params.get("asks") is not False
             running = _Running(self._site(), self._engine, self._clock, self._file, kept, respond, asks=asks)
-            running.over_with = self._over
             self._running = running
-        self._listen(running.take_in)
-        running.start()
-
-    def _over(self, boards: Mapping[BoardId, bool]) -> None:
-        self._listen(None)
-        self._shown(boards)
+            self._listen(running.take_in)
+            try:
+                running.run()
+            finally:
+                self._shown(running.kept.boards)
+        except Exception as error:
+            log.exception("proof_failed")
+            respond.fail("failed", f"the proof has failed: {error}", "see: journalctl -u chargerd")
+        finally:
+            self._listen(None)
+            self._running, self._busy = None, False
 
     def _begin(self, params: Fields, ports: tuple[PortId, ...], respond: Responder) -> Kept:
         """Return a new proof, or the one that was broken off, as it is to go on."""
@@ -107,14 +120,14 @@ class Prover:
             return replace(new, boards={board: holds for board, holds in old.boards.items() if not holds})
         provoked = old.evidence.provoked
         same = (old.ports, old.load, old.moving) == (new.ports, new.load, new.moving)
-        if not same or params.get("anew") is True or old.ended_ms is not None or not old.under_way:
+        if not same or params.get("anew") is True or old.whole:
             # What it has provoked it may still clear, once it has proved better.
             return replace(new, evidence=Evidence(provoked=provoked), boards=old.boards)
         return replace(old, by=new.by, uid=new.uid)
 
     def _answer(self, params: Fields, respond: Responder) -> None:
         running = self._running
-        if running is None or running.over or running.kept.proof != params.get("proof"):
+        if running is None or running.kept.proof != params.get("proof"):
             respond.fail("unknown_session", "this proof is not under way", "begin it: chargerctl prove")
         elif running.answer(Answer(str(params["answer"]))):
             respond.send({"ok": True})
@@ -122,15 +135,17 @@ class Prover:
             respond.fail("not_allowed", "nothing is asked that this answers", "wait for the next question")
 
     def _report(self, _params: Fields, respond: Responder) -> None:
-        kept = self._file.load()
+        threading.Thread(target=self._tell_report, args=(respond,), name="proof report", daemon=True).start()
+
+    def _tell_report(self, respond: Responder) -> None:
+        kept, site = self._file.load(), self._site()
         if kept is None:
             respond.fail("not_allowed", "nothing was proved yet", "begin with: chargerctl prove")
-        elif kept.digest != self._site().digest:
-            respond.fail(
-                "not_allowed", "the proof is of another configuration", "prove this one: chargerctl prove"
-            )
+        elif kept.digest != site.digest:
+            hint = "prove this one: chargerctl prove"
+            respond.fail("not_allowed", "the proof is of another configuration", hint)
         else:
-            respond.send(report(self._site(), kept, self._clock.moment()))
+            respond.send(report(site, kept, self._clock.moment()))
 
 
 class _Running:
@@ -153,8 +168,6 @@ class _Running:
         self._file = file
         self._respond = respond
         self.kept = kept
-        self.over = False
-        self.over_with: Callable[[Mapping[BoardId, bool]], None] = lambda _boards: None
         self._facts: list[Fact] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -169,16 +182,18 @@ class _Running:
             asks=asks,
             evidence=kept.evidence,
         )
-        self._thread = threading.Thread(target=self._run, name="prover", daemon=True)
 
-    def start(self) -> None:
-        """Begin, or go on."""
+    def run(self) -> None:
+        """Begin, or go on, until the end; whoever has gone by then has broken it off."""
         evidence = self.kept.evidence
-        done = [port for port in self.kept.ports if evidence.own(port) is not None]
         ports: list[Json] = [*self.kept.ports]
-        told: list[Json] = [*done]
-        self._send({"proof": self.kept.proof, "ports": ports, "load_w": self.kept.load, "done": told})
-        self._thread.start()
+        done: list[Json] = [port for port in self.kept.ports if evidence.own(port) is not None]
+        self._send({"proof": self.kept.proof, "ports": ports, "load_w": self.kept.load, "done": done})
+        while not self._course.done:
+            self._turn()
+            self._wake.wait(TURN)
+            self._wake.clear()
+        self._end()
 
     def take_in(self, facts: tuple[Fact, ...]) -> None:
         """Queue facts for the next look, and look at once."""
@@ -193,36 +208,23 @@ class _Running:
             self._wake.set()
         return taken
 
-    def _run(self) -> None:
-        try:
-            while not self._course.done:
-                self._turn()
-                self._wake.wait(TURN)
-                self._wake.clear()
-            self._end()
-        except Exception as error:
-            log.exception("proof_failed")
-            self._respond.fail("failed", f"the proof has failed: {error}", "see: journalctl -u chargerd")
-        finally:
-            self.over_with(self.kept.boards)
-            self.over = True
-
     def _turn(self) -> None:
         if self._respond.closed:
             self._course.leave()
-        with self._lock:
-            facts, self._facts = tuple(self._facts), []
         views = {view.id: view for view in self._engine.views()}
         now = self._clock.moment()
+        with self._lock:
+            # After the views: an end that they show must have been told.
+            facts, self._facts = tuple(self._facts), []
         events = self._course.turn(Sight(now=now, views=views, circuits=self._engine.circuit_views(), facts=facts))
         if self._course.has_changed:
             self._course.has_changed = False
-            self._keep(under_way=True)
+            self._keep(settled=False)
         for event in events:
             self._engine.dispatch(event)
         self._tell()
 
-    def _keep(self, *, under_way: bool) -> None:
+    def _keep(self, *, settled: bool) -> None:
         """Keep what was seen, before anything is done that follows from it."""
         evidence = self._course.evidence
         verdicts = Verdicts(self._site.plan, evidence, self.kept.load)
@@ -232,7 +234,7 @@ class _Running:
             if shown is not None:
                 boards[board] = shown
         crossed = verdicts.crossed(self.kept.ports)
-        self.kept = replace(self.kept, evidence=evidence, boards=boards, crossed=crossed, under_way=under_way)
+        self.kept = replace(self.kept, evidence=evidence, boards=boards, crossed=crossed, settled=settled)
         if not self._file.save(self.kept):
             self._course.leave()  # What cannot be kept must not be cleared by what comes next.
 
@@ -266,10 +268,8 @@ class _Running:
             return
         evidence = self._course.evidence
         whole = all(evidence.own(port) is not None for port in self.kept.ports)
-        broken_off = self._course.broken_off
-        ended = None if broken_off or not whole else self._clock.moment().wall_ms
-        self.kept = replace(self.kept, ended_ms=ended)
-        self._keep(under_way=broken_off or not whole)
+        self.kept = replace(self.kept, whole=whole, ended_ms=self._clock.moment().wall_ms if whole else None)
+        self._keep(settled=True)
         for board, holds in self.kept.boards.items():
             self._engine.dispatch(DeadManTested(board=board, holds=holds))
         self._respond.send({"report": report(self._site, self.kept, self._clock.moment())})
