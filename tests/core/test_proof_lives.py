@@ -18,7 +18,7 @@ from tests.core.prover import TURN, Prover
 from tests.core.sheds import SWITCH, shed
 from tests.core.world import World
 
-LIVES = 14
+LIVES = 10
 MOST = 1800.0
 
 

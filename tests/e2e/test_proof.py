@@ -88,19 +88,3 @@ def _answers(site: DaemonSite) -> bool:
 
 def _raise(reply: dict[str, Any]) -> None:
     raise RuntimeError(reply["code"])
-
-
-@pytest.mark.long
-def test_a_board_is_proved_by_its_lease_and_says_so(alone: DaemonSite) -> None:
-    alone.world.socket("A01").plug(LOAD)
-    person = chargerctl(alone, "prove", "--load", "100", "--ports", "A01", "--yes")
-    person.expect_exact("RESULT: proved")
-    person.expect_exact("board relay-a: opens by itself, proved")
-    person.expect(pexpect.EOF)
-    person.close()
-    assert person.exitstatus == 0
-    assert ("lapsed" in [edge.detail for edge in alone.world.edges("A01")]) is True
-    report = alone.ask("prove-report")
-    test = report["boards"][0]["test"]
-    assert report["boards"][0]["proved"] is True
-    assert test["lapse_after"] == pytest.approx(6.0, abs=1.0)

@@ -134,7 +134,7 @@ MISWIRED: list[tuple[Callable[[World], None], dict[PortId, tuple[Kind, ...]]]] =
 def test_each_miswiring_is_named_and_nothing_else(
     wrong: Callable[[World], None], expected: dict[PortId, tuple[Kind, ...]]
 ) -> None:
-    world = three()
+    world = three(lease=None)
     world.run(15)
     wrong(world)
     prover = Prover(world, (A01, A02, A03))
