@@ -424,8 +424,14 @@ def test_every_kind_of_finding_has_a_sentence_and_a_remedy() -> None:
     assert set(RESULTS) == {result.value for result in Outcome}
     for kind in Kind:
         finding: dict[str, Any] = {
-            "kind": kind.value, "port": "A01", "board": "relay-a", "other": "A02", "code": "latched",
-            "measured": 2.4e-41, "expected": 1234.5, "quantity": "w",
+            "kind": kind.value,
+            "port": "A01",
+            "board": "relay-a",
+            "other": "A02",
+            "code": "latched",
+            "measured": 2.4e-41,
+            "expected": 1234.5,
+            "quantity": "w",
         }
         for text in (sentence(finding), sentence({**finding, "mutual": True}), remedy(finding)):
             assert text

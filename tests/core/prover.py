@@ -24,6 +24,7 @@ class Prover:
     load: float | None = LOAD
     evidence: Evidence = field(default_factory=Evidence)
     flickers: bool = False
+    asks: bool = True
     volts: float | None = 230.0
     passes: PortId | None = None
     """At this port nobody plugs anything."""
@@ -45,6 +46,7 @@ class Prover:
             new_session=lambda: SessionId(f"proof-{self.world.now:.0f}-{next(numbers)}"),
             load=None if self.load is None else Watts(self.load),
             moving=self.moving,
+            asks=self.asks,
             evidence=self.evidence,
         )
 

@@ -42,5 +42,5 @@ class Proofs:
             case ProofSuspected():
                 detail = StopDetail(function="wiring_suspect", measured=event.power, unit="w")
                 self._wiring.hold(port, detail, now)
-            case LeaseWithheld():
+            case _:
                 proving.withhold(port, now)
