@@ -2,6 +2,7 @@
 
 import json
 import queue
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ import pytest
 
 from tests.backend import Backend
 from tests.mqtt.pki import Authority
-from tests.mqtt.shipped_broker import NOT_AUTHORISED, ROOT, Anybody, ShippedBroker, anybody
+from tests.mqtt.shipped_broker import NOT_AUTHORISED, ROOT, SHIPPED, Anybody, ShippedBroker, anybody
 from tests.mqtt.test_link import Ledger, Stage
 from tests.patience import PATIENCE_S
 
@@ -236,3 +237,28 @@ def test_a_gateway_that_was_removed_leaves_nothing_behind(broker: ShippedBroker,
         backend.subscribe(f"{ROOT}/shed-3/#")
         backend.publish(f"{ROOT}/shed-3/cmd/get", b"end")
         assert backend.heard_until(b"end") == [(f"{ROOT}/shed-3/cmd/get", b"end")]
+
+
+def test_home_assistant_reads_and_a_gateway_announces_itself_as_the_manual_has_it(broker: ShippedBroker) -> None:
+    manual = (SHIPPED.parents[1] / "monitoring.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line) for line in manual.splitlines() if line.startswith("access dynsec")]
+    assert len(commands) == 6
+    for _, *words in commands:
+        broker.access(*words)
+    announced = "homeassistant/device/shed-1/port-A01/config"
+    with anybody(broker.gateways, broker.tls("shed-2")) as other:
+        assert other.publish(announced) == NOT_AUTHORISED
+    with (
+        anybody(broker.backends, broker.tls(), client_id="house", login=("@house", "PASSWORD")) as house,
+        anybody(broker.gateways, broker.tls("shed-1"), client_id="shed-1") as gateway,
+    ):
+        assert house.subscribe("homeassistant/#") < NOT_AUTHORISED
+        assert house.subscribe(f"{ROOT}/shed-1/state/#") < NOT_AUTHORISED
+        assert gateway.publish(announced, b"told") < NOT_AUTHORISED
+        assert gateway.publish(f"{ROOT}/shed-1/state/port/A01", b"state") < NOT_AUTHORISED
+        assert house.heard_until(b"state")[-2:] == [
+            (announced, b"told"),
+            (f"{ROOT}/shed-1/state/port/A01", b"state"),
+        ]
+        assert house.publish(f"{ROOT}/shed-1/cmd/start") == NOT_AUTHORISED
+        assert house.publish(announced) == NOT_AUTHORISED

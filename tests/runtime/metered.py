@@ -1,7 +1,8 @@
 """A gateway of the reference site as Prometheus sees it, with something of everything there is to tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from chargerd.config.budget.budget import budget
@@ -29,8 +30,15 @@ OPEN = Stance(closed=False, known=Known.READ_BACK)
 QUARTER = Path(__file__).parents[2] / "config" / "quarter.yaml"
 
 
-def _site() -> Site:
+@cache
+def quarter() -> Site:
+    """Return the reference site, which takes a moment to be read."""
     return load(QUARTER)
+
+
+@cache
+def _budgets() -> Mapping[PortId, Seconds]:
+    return {port: one.worst for port, one in budget(quarter()).ports.items()}
 
 
 @dataclass
@@ -38,7 +46,7 @@ class Metered:
     """A site that stands still: what is told of it is set by hand."""
 
     folder: Path
-    site: Site = field(default_factory=_site)
+    site: Site = field(default_factory=quarter)
     clock: VirtualClock = field(default_factory=VirtualClock)
     link: LinkState | None = None
     exporter: Exporter = field(init=False)
@@ -63,7 +71,7 @@ class Metered:
             writable=lambda: True,
             link=lambda: self.link,
             unsent=lambda: 2 if self.link is not None else None,
-            budgets={port: one.worst for port, one in budget(self.site).ports.items()},
+            budgets=_budgets(),
         )
         self.exporter = Exporter(MetricsSection(port=1), sources)
 

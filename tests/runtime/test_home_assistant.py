@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from chargerd.config.document import HomeAssistantSection
-from chargerd.config.loader import load, load_text
+from chargerd.config.loader import load_text
 from chargerd.config.site import Site
 from chargerd.contract import bodies
 from chargerd.contract.ledger import Body
@@ -33,10 +33,10 @@ from chargerd.core.view import PortState
 from chargerd.runtime.reporting.announcer import Announcer
 from chargerd.runtime.reporting.home_assistant import announcements
 from tests.logs import capture_logs
+from tests.runtime.metered import quarter
 from tests.runtime.technician import at_rest
 
 FILE = "announced.json"
-QUARTER = Path(__file__).parents[2] / "config" / "quarter.yaml"
 SITE = """
 gateway: {id: shed.1, name: Shed}
 mqtt: {host: broker.example.org, home_assistant: {}}
@@ -100,7 +100,7 @@ def told(site: Site) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def messages() -> dict[str, dict[str, Any]]:
-    return {**told(load(QUARTER)), **told(load_text(SITE, "test"))}
+    return {**told(quarter()), **told(load_text(SITE, "test"))}
 
 
 def test_there_is_one_message_a_device_and_each_fits(messages: dict[str, dict[str, Any]]) -> None:
@@ -171,7 +171,7 @@ def rendered(message: dict[str, Any], body: Body) -> dict[str, str]:
 
 def test_values_are_those_of_the_state(messages: dict[str, dict[str, Any]]) -> None:
     port = PortId("A01")
-    view = at_rest(load(QUARTER))[port]
+    view = at_rest(quarter())[port]
     message = messages["homeassistant/device/quarter-01/port-A01/config"]
     now = Moment(instant=Instant(100.0))
     resting = rendered(message, bodies.plain(bodies.port_state(view, now=now)))
