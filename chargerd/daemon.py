@@ -674,6 +674,7 @@ class Daemon:
             buses=lambda: self._buses,
             link=self._link_state,
             why_no_journal=lambda: self._journal.why_not,
+            why_no_metrics=lambda: None if self._exporter is None else self._exporter.why_not,
         )
 
     def _explain(self, params: Mapping[str, Json], respond: Responder) -> None:

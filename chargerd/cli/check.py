@@ -19,6 +19,7 @@ from chargerd.cli.ctl_reload import lines_of
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
 from chargerd.config.budget.budget import budget, room
+from chargerd.config.document import MetricsSection
 from chargerd.config.loader import DEFAULT_PATH, load
 from chargerd.config.plans import LEASE, lease_scope
 from chargerd.config.problems import ConfigurationError, Problem
@@ -110,10 +111,16 @@ def _plain(problem: Problem) -> dict[str, object]:
     return asdict(problem)
 
 
+def _endpoint(metrics: MetricsSection) -> str:
+    host = f"[{metrics.address}]" if ":" in metrics.address else metrics.address
+    return f"{host}:{metrics.port}"
+
+
 def _summary(site: Site) -> dict[str, object]:
     return {
         "gateway": site.gateway.id,
         "mqtt": None if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}",
+        "metrics": None if site.metrics is None else f"http://{_endpoint(site.metrics)}/metrics",
         "buses": {name: bus.place for name, bus in site.buses.items()},
         "boards": [
             {
@@ -149,6 +156,8 @@ def _show(site: Site, path: Path, *, lacks: bool) -> None:
     console = Paper()
     broker = "none, stand-alone" if site.mqtt is None else f"{site.mqtt.host}:{site.mqtt.broker_port}"
     console.print(f"{path}: gateway {site.gateway.id}, broker {broker}", soft_wrap=True)
+    if site.metrics is not None:
+        console.print(f"metrics: http://{_endpoint(site.metrics)}/metrics", soft_wrap=True)
     for name, bus in site.buses.items():
         rate = "" if bus.tcp is not None else f", {bus.baudrate} Bd, parity {bus.parity.value}, {ECHOES[bus.echo]}"
         console.print(f"bus {name}: {bus.place}{rate}", soft_wrap=True)

@@ -37,11 +37,12 @@ def check(tmp_path: Path, text: str, *options: str) -> Result:
 
 
 def test_a_good_file_is_shown_and_accepted(tmp_path: Path) -> None:
-    result = check(tmp_path, BASE)
+    result = check(tmp_path, BASE + "metrics: {address: '::1'}\n")
     assert result.exit_code == 0
     assert [MISSING in line for line in result.stderr.splitlines()] == [True]
     for part in (
         "gateway gate-1, broker broker.example.net:8883",
+        "metrics: http://[::1]:9845/metrics\n",
         "bus line-a: /dev/line-a, 9600 Bd, parity none",
         "bus line-b: 10.0.0.2:4196, 9600 Bd, parity none",
         "profile waveshare-relay-16, tried: nothing on hardware yet",

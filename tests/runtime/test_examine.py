@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chargerd.config.devices import User, daemon_user, may_read, this_user, trouble_with
-from chargerd.config.document import MqttSection, TlsSection
+from chargerd.config.document import MetricsSection, MqttSection, TlsSection
 from chargerd.config.loader import load_text
 from chargerd.contract.ledger import Json
 from chargerd.core.moment import ClockQuality
@@ -282,6 +282,16 @@ def looked(change: Callable[[Line], None] | None = None, **how: Any) -> list[Che
 def test_a_daemon_with_nothing_wrong_says_so() -> None:
     found = looked()
     assert verdicts(found, "journal") == verdicts(found, "broker") == verdicts(found, "line line-a") == ["ok"]
+
+
+def test_metrics_that_cannot_be_served_are_warned_of() -> None:
+    site = load_text(SITE.format(tty="/dev/null", ports=1, last=11, meter="eastron-sdm120"), "test")
+    assert verdicts(looked(), "metrics") == []
+    served = replace(site, metrics=MetricsSection(address="10.8.0.7"))
+    assert verdicts(looked(site=served), "metrics") == ["ok"]
+    (taken,) = about(looked(site=served, why_no_metrics=lambda: "Address already in use"), "metrics")
+    assert taken.verdict == "warning"
+    assert taken.what == "nobody can listen at 10.8.0.7:9845: Address already in use"
 
 
 def test_lost_and_unprepared_boards_and_missing_lines_are_at_fault() -> None:

@@ -237,8 +237,10 @@ def test_an_address_that_is_taken_is_had_as_soon_as_it_is_free(monkeypatch: pyte
         port = taken.getsockname()[1]
         with serving(plain, port) as one:
             until(lambda: told)
+            assert str(one.why_not) == "Address already in use"
             taken.close()
             assert get(f"{where(one)}/metrics") == "told 1\n"
+            assert one.why_not is None
     assert [line["event"] for line in told] == ["metrics_not_served", "metrics_served"]
 
 

@@ -36,6 +36,7 @@ class Doctor:
         buses: Callable[[], Sequence[Watched]],
         link: Callable[[], Fields | None],
         why_no_journal: Callable[[], str | None],
+        why_no_metrics: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`configuration`: the file the site was read from, if it was; `folder`: where the journal lies."""
         self._site = site
@@ -45,6 +46,7 @@ class Doctor:
         self._buses = buses
         self._link = link
         self._why_no_journal = why_no_journal
+        self._why_no_metrics = why_no_metrics
 
     def serve(self, respond: Responder) -> None:
         """Look at everything, and tell."""
@@ -84,6 +86,7 @@ class Doctor:
         yield from self._lines()
         yield from of_site(self._site, this_user())
         yield from self._broker()
+        yield from self._metrics()
         if self._site.mqtt is not None and self._site.mqtt.tls is not None and moment.wall_ms is not None:
             yield from of_certificates(self._site.mqtt, moment.wall_ms)
         file = None if self._configuration is None else of_file(self._configuration, this_user())
@@ -97,6 +100,17 @@ class Doctor:
         return fault(
             "journal", f"it takes nothing: {why_not}", "no relay closes: look at the disk, dmesg and df -h"
         )
+
+    def _metrics(self) -> Iterator[Check]:
+        metrics = self._site.metrics
+        if metrics is None:
+            return
+        where, why_not = f"{metrics.address}:{metrics.port}", self._why_no_metrics()
+        if why_not is None:
+            yield ok("metrics", f"they are served at {where}")
+            return
+        then = "free the port, or name an address that this gateway has: metrics.address; it is tried each 10 s"
+        yield warning("metrics", f"nobody can listen at {where}: {why_not}", then)
 
     def _lines(self) -> Iterator[Check]:
         for bus in self._buses():

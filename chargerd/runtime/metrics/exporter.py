@@ -51,6 +51,11 @@ class Exporter(Collector):
         """Where it answers; `None` while it cannot."""
         return self._server.address
 
+    @property
+    def why_not(self) -> str | None:
+        """Why nobody can be answered; `None` where that is not so."""
+        return self._server.why_not
+
     def looked(self, views: Sequence[PortView], _changed: frozenset[PortId]) -> None:
         """Keep what the onlooker has seen of the ports."""
         self._looks.seen(tuple(views), self._sources.clock.now())

@@ -106,6 +106,8 @@ class MetricsServer:
         self._make_page = make_page
         self._stopped = threading.Event()
         self._server: _Server | None = None
+        self.why_not: str | None = None
+        """Why it cannot listen; `None` while it does, or has not tried yet."""
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
     @property
@@ -131,12 +133,13 @@ class MetricsServer:
         while not self._stopped.is_set():
             try:
                 with _Server(*self._where, self._make_page) as server:
-                    self._server = server
+                    self._server, self.why_not = server, None
                     log.info("metrics_served", address=self._where[0], port=self._where[1])
                     told = ""
                     while not self._stopped.is_set():
                         server.handle_request()
             except OSError as error:
+                self.why_not = error.strerror or str(error)
                 if str(error) != told:
                     log.error("metrics_not_served", address=self._where[0], port=self._where[1], why=str(error))  # noqa: TRY400 - a cause
                     told = str(error)
