@@ -118,8 +118,8 @@ def test_what_a_method_does_not_know_it_refuses(method: str) -> None:
 
 
 ASKING = {
-    "boards", "circuit", "compare", "doctor", "events", "line", "port", "probe", "prove-report", "read", "session",
-    "sessions", "status", "trace", "verify", "watch", "why",
+    "boards", "circuit", "compare", "doctor", "events", "explain", "line", "port", "probe", "prove-report", "read",
+    "session", "sessions", "status", "trace", "verify", "watch", "why",
 }  # fmt: skip
 WITHIN = {"prove-answer": "a step of `prove`, which is written down"}
 
