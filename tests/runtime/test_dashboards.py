@@ -148,3 +148,14 @@ def test_the_dashboards_lead_to_each_other() -> None:
     known = {json.loads(path.read_text(encoding="utf-8"))["uid"] for path in DASHBOARDS}
     text = "".join(path.read_text(encoding="utf-8") for path in DASHBOARDS)
     assert set(re.findall(r'"/d/([\w-]+)', text)) == known
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_what_a_table_merges_has_no_columns_that_differ(path: Path) -> None:
+    """Rows become one where they agree in all they share, so a metric's own name and its job must be gone."""
+    for panel in panels(path):
+        if panel["type"] == "table":
+            asked = [target["expr"] for target in panel["targets"]]
+            assert [one for one in asked if re.match(r"(max|sum|count) by \(", one) is None] == []
+            kept = [set(re.split(r",\s*", one.partition("(")[2].partition(")")[0])) for one in asked]
+            assert set.intersection(*kept) in ({"instance"}, {"port"})
