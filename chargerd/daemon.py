@@ -67,6 +67,7 @@ from chargerd.runtime.local.settlements import SettlementQueries
 from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.configuration import Configuration, refused
 from chargerd.runtime.process.host import Host, this_machine
+from chargerd.runtime.process.last_exit import LastExit
 from chargerd.runtime.process.leaving import How, Leaving, Parts
 from chargerd.runtime.process.stopping import Stoppable
 from chargerd.runtime.process.supervisor import Supervisor
@@ -75,6 +76,7 @@ from chargerd.runtime.reporting.clock_events import ClockWatch
 from chargerd.runtime.reporting.gateway import GatewayState
 from chargerd.runtime.reporting.health import HealthReporter, Watched
 from chargerd.runtime.reporting.recorder import LEVELS, FactRecorder
+from chargerd.runtime.reporting.surroundings import surroundings
 from chargerd.runtime.reporting.watcher import PortWatcher, ViewsListener
 from chargerd.store import ballast
 from chargerd.store.errors import StoreError
@@ -172,6 +174,7 @@ class Daemon:
         self._state_dir = state_dir
         self._clock = host.clock
         self._make_transport = make_transport
+        self._last_exit = LastExit((state_dir, runtime_dir), self._clock)
         self._leave = threading.Event()
         self._failure: str | None = None
         self._signal: int | None = None
@@ -248,7 +251,7 @@ class Daemon:
             desk=self._desk,
             clock=self._clock,
             port_state=self._portrait.of_port,
-            status=lambda: {**self._portrait.status(), "draining": self._leaves.draining},
+            status=self._status,
             accounts=SettlementQueries(self._journal),
             audit=self._note,
             lines=self._lines,
@@ -328,6 +331,7 @@ class Daemon:
             # Protection does not depend on somebody being able to look at it.
             log.error("no_control_socket", why=str(error))  # noqa: TRY400 - a cause, not a mistake
         boot = self._journal.recovery.boot
+        self._last_exit.note("running")
         log.info("started", version=__version__, ports=len(self._site.ports), boot=boot)
         self._tell_configuration()
         sd_notify.notify("READY=1", f"STATUS={self._status_line()}")
@@ -437,6 +441,10 @@ class Daemon:
             )
         )
         log.info("stopped")
+        if self._failure is None:
+            self._last_exit.note("stopped")
+        else:
+            self._last_exit.note("failed", reason=self._failure)
         return GAVE_UP if self._failure is not None else STAYS_STOPPED if self._stays else 0
 
     def _hurried(self) -> bool:
@@ -470,6 +478,7 @@ class Daemon:
             thread.join(OPEN_WITHIN + 1.0)
         with suppress(Exception):
             self._note(starts.failed(self._failure or "unknown"))
+            self._last_exit.note("failed", reason=self._failure)
         self._journal.close(Seconds(2.0))
         self._clock.sleep(LAST_WORDS)
         os._exit(GAVE_UP)
@@ -686,6 +695,11 @@ class Daemon:
         from chargerd.runtime.local.explaining import tell_circuit  # noqa: PLC0415 - as above
 
         tell_circuit(self._engine, self._clock, params, respond)
+
+    def _status(self) -> dict[str, Json]:
+        now, since = self._clock.moment(), self._clock_watch.since
+        around = surroundings(now, self._state_dir, since, self._lines.findings())
+        return {**self._portrait.status(), "draining": self._leaves.draining, **around}
 
     def _tell_why(self, _params: Mapping[str, Json], respond: Responder) -> None:
         from chargerd.runtime.local.why import Why  # noqa: PLC0415 - as above

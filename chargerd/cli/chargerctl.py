@@ -50,18 +50,29 @@ def _client(path: Path, *, as_json: bool) -> Iterator[ControlClient]:
         with ControlClient(path, for_people=not as_json) as client:
             yield client
     except DaemonNotRunning as error:
+        if error.code == "not_running":
+            _not_running(path, error, as_json=as_json)
         _leave(error, error.exit_code, as_json=as_json)
     except ControlFailure as error:
         _leave(_of_another_version(path, error), REFUSED, as_json=as_json)
 
 
-def _leave(error: ControlFailure, exit_code: int, *, as_json: bool) -> NoReturn:
+def _leave(error: ControlFailure, exit_code: int, *, as_json: bool, **more: Any) -> NoReturn:
     """Say what went wrong: to a person on stderr, to a program as its one object."""
     if as_json:
-        body = {"code": error.code, "message": str(error), "hint": error.hint}
+        body = {"code": error.code, "message": str(error), "hint": error.hint, **more}
         echo(json.dumps({"error": body}))
     echo(f"chargerctl: {error}" + (f"; {error.hint}" if error.hint else ""), err=True)
     sys.exit(exit_code)
+
+
+def _not_running(path: Path, error: DaemonNotRunning, *, as_json: bool) -> NoReturn:
+    """Say why the daemon does not run: nobody is to look for that in the log first."""
+    from chargerd.cli.ctl_absent import absence
+
+    found = absence(path)
+    told = DaemonNotRunning(f"{error}: {found.why}", found.then, error.code)
+    _leave(told, error.exit_code, as_json=as_json, last_exit=found.last_exit, systemd=found.systemd)
 
 
 def _of_another_version(path: Path, error: ControlFailure) -> ControlFailure:

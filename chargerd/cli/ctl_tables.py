@@ -6,6 +6,7 @@ from textwrap import wrap
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 
+from chargerd.cli.boards import CAUSES
 from chargerd.cli.fields import (
     Fields,
     age_of,
@@ -23,6 +24,15 @@ from chargerd.cli.fields import (
 )
 from chargerd.cli.wording import LATCHES
 
+MEBI = 1 << 20
+SCARCE = 200 * MEBI
+"""Free space at which somebody should look."""
+CLOCKS = {
+    "ntp": ("kept by the network", "dim"),
+    "rtc": ("from the machine's own clock alone; look why: timedatectl timesync-status", "yellow"),
+    "none": ("nothing vouches for it, and the backend's starts are refused; connect the network", "yellow"),
+}
+"""Where the time of day comes from."""
 SPARE_LINES = 4
 """Of a screen: the first line, the table's header, the line for what had no room, and the cursor's."""
 
@@ -162,10 +172,12 @@ def header(status: Fields) -> Text:
     _link_lines(text, mqtt)
     _journal_line(text, status)
     _configuration_lines(text, table(status.get("configuration")))
+    _clock_line(text, table(status.get("clock")))
+    _disk_line(text, table(status.get("disk")))
     for circuit in entries(status.get("circuits")):
         _circuit_line(text, circuit)
     for bus in entries(status.get("buses")):
-        _bus_line(text, bus)
+        _bus_line(text, bus, entries(table(status.get("findings")).get(str(bus.get("bus")))))
     return text
 
 
@@ -194,6 +206,28 @@ def _journal_line(text: Text, status: Fields) -> None:
     if status.get("mqtt") and isinstance(last, int) and isinstance(acked, int) and last > acked:
         wait = "1 record waits" if last - acked == 1 else f"{last - acked} records wait"
         text.append(f"\n{wait} for the backend's acknowledgement", style="yellow")
+
+
+def _clock_line(text: Text, known: Fields) -> None:
+    """Say what time it is, who vouches for that, and since when."""
+    source = str(known.get("source"))
+    if source in CLOCKS:
+        what, style = CLOCKS[source]
+        told = f"\nclock {known.get('at') or 'not set'}: {what}, for {clock(known.get('for_s'))}"
+        text.append(told, style=style)
+
+
+def _disk_line(text: Text, disk: Fields) -> None:
+    """Say what is wrong with the disk, or how much room it has."""
+    free = disk.get("free_bytes")
+    if disk.get("why_not"):
+        text.append(f"\ndisk {disk.get('folder')}: {disk['why_not']}; see dmesg", style="red")
+    elif disk.get("read_only"):
+        text.append(f"\ndisk {disk.get('folder')} is mounted read-only; see dmesg: it may be worn", style="red")
+    elif isinstance(free, int | float):
+        scarce = free < SCARCE
+        more = "; look what fills it: du -xh / | sort -h | tail" if scarce else ""
+        text.append(f"\ndisk {free / MEBI:.0f} MiB free{more}", style="yellow" if scarce else "dim")
 
 
 def _configuration_lines(text: Text, configuration: Fields) -> None:
@@ -239,8 +273,17 @@ def circuit_latches(circuit: Fields) -> list[tuple[str, str]]:
     return found
 
 
-def _bus_line(text: Text, bus: Fields) -> None:
+def _bus_line(text: Text, bus: Fields, findings: Sequence[Fields]) -> None:
+    """Say what is wrong with a bus: what its findings say, if there are any."""
     lost = bus.get("boards_lost")
+    for finding in findings:
+        what, then = CAUSES.get(str(finding.get("cause")), (str(finding.get("cause")), "see chargerctl boards"))
+        who = ", ".join(words(finding.get("boards"))) or str(bus.get("line"))
+        why = "" if finding.get("why") is None else f" ({finding['why']})"
+        then = then.format(silence=finding.get("pre_silence_ms"))
+        text.append(f"\nbus {bus.get('bus')}: {who}: {what}{why}; {then}", style="red")
+    if findings:
+        return
     if not bus.get("connected"):
         text.append(
             f"\nbus {bus.get('bus')}: {bus.get('line')} is not there; check adapter and cable", style="red"

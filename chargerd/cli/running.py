@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from chargerd import log
 from chargerd.config.choosing import NoneUsable, choose
 from chargerd.config.kept import KEPT_FILE
+from chargerd.contract.ledger import Json
 from chargerd.core.units import Seconds
 from chargerd.daemon import Daemon, StartError
 from chargerd.modbus.emergency import Openings
 from chargerd.runtime.process import sd_notify
+from chargerd.runtime.process.clock import SystemClock
+from chargerd.runtime.process.last_exit import LastExit
 from chargerd.runtime.process.log_queue import LogQueue
 from chargerd.text import visible_lines
 
@@ -40,8 +43,10 @@ def run(options: Namespace, first: Openings | None) -> int:
             configuration=(options.config, chosen),
         )
     except NoneUsable as error:
+        _note_refused(options, list(map(str, error.problems)))
         return _none_usable(error, first)
     except StartError as error:
+        _note_refused(options, [str(error)])
         return _refused([f"chargerd: {error}"], first)
     _hand_over(first)
     gc.freeze()  # Nor is it looked through again and again while buses are due.
@@ -54,6 +59,12 @@ def run(options: Namespace, first: Openings | None) -> int:
 def leave_out_tls() -> None:
     """Have whoever would load OpenSSL do without it: 5.7 MB of 50, for a broker that is spoken to without TLS."""
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type] # `None` keeps a module from loading
+
+
+def _note_refused(options: Namespace, problems: list[str]) -> None:
+    """Write down why it did not start, for whoever asks while nobody is there to answer."""
+    told: list[Json] = [visible_lines(one) for one in problems]
+    LastExit((options.state_dir, options.runtime_dir), SystemClock()).note("refused", problems=told)
 
 
 def _none_usable(error: NoneUsable, first: Openings | None) -> int:

@@ -115,6 +115,7 @@ class Daemon:
         self.circuits: list[Json] = []
         self.endless = False
         self.watchers: list[Responder] = []
+        self.around: dict[str, Json] = {}
         self.last_session: Json = None
         self.last_event: Json = None
 
@@ -145,6 +146,7 @@ class Daemon:
                 "ledger": self.ledger,
                 "ports": list(self.ports),
                 "circuits": self.circuits,
+                **self.around,
             }
             respond.send(status, more=method == "watch")
             if method == "watch" and self.endless:
@@ -826,3 +828,29 @@ def test_json_before_the_command_is_told_where_it_belongs(typed: list[str], mean
     assert result.exit_code == 2
     assert f"put --json after the command: chargerctl {meant} --json" in result.stderr
     assert "No such option" in CliRunner().invoke(main, ["--jsn", "status"]).stderr
+
+
+@AT_WIDTHS
+def test_status_says_what_is_wrong_around_the_daemon(daemon: Daemon, tmp_path: Path, columns: str) -> None:
+    why: Json = {"cause": "no_permission", "boards": [], "why": "[Errno 13] Permission denied", "share": None}
+    daemon.bus = {**BUS, "connected": False}
+    daemon.around = {
+        "clock": {"at": None, "source": "none", "for_s": 3723.0},
+        "disk": {"folder": "/var/lib/chargerd", "free_bytes": 50 << 20, "read_only": False, "why_not": None},
+        "findings": {"line-a": [why]},
+    }
+    result = run(tmp_path, "status", COLUMNS=columns).stdout
+    assert every(len(line) <= int(columns) for line in result.splitlines())
+    shown = " ".join(result.split())
+    assert "clock not set: nothing vouches for it, and the backend's starts are refused" in shown
+    assert "for 1:02:03" in shown
+    assert "disk 50 MiB free; look what fills it" in shown
+    assert "the system does not let chargerd open the device ([Errno 13] Permission denied)" in shown
+    assert "is not there; check adapter" not in shown
+    known: Json = {"at": "2026-11-29T20:00:00.000Z", "source": "ntp", "for_s": 60.0}
+    daemon.around = {"clock": known, "disk": {"folder": "/x", "free_bytes": None, "why_not": "Input/output error"}}
+    shown = " ".join(run(tmp_path, "status", COLUMNS=columns).stdout.split())
+    assert "clock 2026-11-29T20:00:00.000Z: kept by the network, for 1:00" in shown
+    assert "disk /x: Input/output error; see dmesg" in shown
+    daemon.around = {"disk": {"folder": "/x", "free_bytes": 1 << 40, "read_only": True, "why_not": None}}
+    assert "is mounted read-only" in " ".join(run(tmp_path, "status", COLUMNS=columns).stdout.split())

@@ -39,6 +39,22 @@ def test_boards_are_shown_with_their_figures_and_a_silent_one_by_name(alone: Dae
     alone.world.board(silent).silence()
     alone.wait(lambda: "does not answer, others do" in boards(alone), "it is not noticed")
     assert f"{silent}: does not answer, others do; look at its supply" in boards(alone)
+    tells_why(alone, silent)
+
+
+def tells_why(site: DaemonSite, silent: str) -> None:
+    """Name the silent board, the port it concerns, and what that port waits for."""
+    assert site.ask("circuit", circuit="shed")["claims"] == []
+    port = f"A{int(silent.removeprefix('meter-a')):02d}"
+    site.wait(lambda: site.port(port)["blocked_by"] == ["meter_stale"], "the port does not say why")
+    told = CliRunner().invoke(main, ["--socket", str(site.socket), "why"])
+    assert told.exit_code == 1
+    first = next(line for line in told.stdout.splitlines() if silent in line)
+    assert f"{silent} on line-a: does not answer, others do; it concerns {port}" in first
+    explained = CliRunner().invoke(main, ["--socket", str(site.socket), "explain", port])
+    assert explained.exit_code == 1
+    assert explained.stdout.startswith(f"{port} blocked: the meter {silent} does not answer")
+    assert "the journal has not told" not in explained.stdout
 
 
 def asks_by_hand(site: DaemonSite) -> None:

@@ -10,7 +10,7 @@ from chargerd.contract.ledger import LedgerRow
 from chargerd.contract.parts import up_ms
 from chargerd.contract.payloads import EventBody, Severity
 from chargerd.core.clock import Clock
-from chargerd.core.units import PortId
+from chargerd.core.units import Instant, PortId
 from chargerd.core.view import PortView
 
 STEP_MS = 1000
@@ -23,6 +23,9 @@ class ClockWatch:
     def __init__(self, clock: Clock, note: Callable[[EventBody], None]) -> None:
         self._clock = clock
         self._note = note
+        self._quality = clock.moment().clock
+        self.since: Instant = clock.now()
+        """Since when the time of day comes from where it comes from now, or since the process began."""
         self._offset_ms: int | None = None
         self._untimed = clock.moment().wall_ms is None
         """Whether this boot may have rows without a time that nobody has told the offset for."""
@@ -41,6 +44,8 @@ class ClockWatch:
     def look(self) -> None:
         """Compare the wall clock with the boot clock, which nobody sets; tell of first setting and steps."""
         moment = self._clock.moment()
+        if moment.clock is not self._quality:
+            self._quality, self.since = moment.clock, moment.instant
         if moment.wall_ms is None:
             self._untimed, self._offset_ms = True, None
             return
