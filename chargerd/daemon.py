@@ -684,6 +684,7 @@ class Daemon:
             link=self._link_state,
             why_no_journal=lambda: self._journal.why_not,
             why_no_metrics=lambda: None if self._exporter is None else self._exporter.why_not,
+            proved=lambda: self._proofs.proved,
         )
 
     def _explain(self, params: Mapping[str, Json], respond: Responder) -> None:

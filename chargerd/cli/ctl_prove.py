@@ -3,7 +3,7 @@
 import getpass
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -256,13 +256,22 @@ def tell(report: Told, width: int) -> None:
         echo(line)
 
 
+def _result(report: Told, findings: Sequence[Told]) -> str:
+    """Return how it has ended: by what is wrong first, if anything is."""
+    if not findings:
+        return RESULTS.get(str(report["result"]), str(report["result"]))
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"WRONG: {subject(findings[0])}: {sentence(findings[0])}{more}"
+
+
 def told_lines(report: Told, width: int) -> Iterator[str]:
     """Yield the lines of a report in short."""
-    findings = entries(report["findings"])
+    findings = distinct(entries(report["findings"]))
     yield ""
-    yield from paragraph(f"RESULT: {RESULTS.get(str(report['result']), report['result'])}", width)
-    for finding in distinct(findings):
-        yield from paragraph(f"{subject(finding)}: {sentence(finding)}", width)
+    yield from paragraph(f"RESULT: {_result(report, findings)}", width)
+    for finding in findings:
+        if len(findings) > 1:
+            yield from paragraph(f"{subject(finding)}: {sentence(finding)}", width)
         yield from ("  " + line for line in paragraph(f"do: {remedy(finding)}", width - 2))
     wrong = {str(finding.get("port")) for finding in findings}
     good = [str(port["port"]) for port in entries(report["ports"]) if port["result"] == "proved"]

@@ -65,8 +65,7 @@ def test_exchanged_meters_are_named_and_a_broken_off_proof_goes_on(tmp_path: Pat
         person.expect_exact("Put the load into socket A02")
         load_into(site, "A02")
         person.sendline("")
-        person.expect_exact("RESULT: findings")
-        person.expect_exact("A01, A02: the meters of A01 and A02 are exchanged")
+        person.expect_exact("RESULT: WRONG: A01, A02: the meters of A01 and A02 are exchanged")
         person.expect(pexpect.EOF)
         person.close()
         assert person.exitstatus == 4

@@ -5,7 +5,7 @@ asked. What takes long, as reading the configuration again, is left to them.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chargerd import log
@@ -14,6 +14,7 @@ from chargerd.config.site import Site
 from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
+from chargerd.core.units import BoardId
 from chargerd.runtime.local.examine import Check, fault, of_machine, of_watchdog, ok, warning
 from chargerd.runtime.local.examine_site import of_certificates, of_file, of_site
 from chargerd.runtime.process.sd_notify import watchdog_interval
@@ -37,6 +38,7 @@ class Doctor:
         link: Callable[[], Fields | None],
         why_no_journal: Callable[[], str | None],
         why_no_metrics: Callable[[], str | None] = lambda: None,
+        proved: Callable[[], Container[BoardId]] = tuple,
     ) -> None:
         """`configuration`: the file the site was read from, if it was; `folder`: where the journal lies."""
         self._site = site
@@ -47,6 +49,7 @@ class Doctor:
         self._link = link
         self._why_no_journal = why_no_journal
         self._why_no_metrics = why_no_metrics
+        self._proved = proved
 
     def serve(self, respond: Responder) -> None:
         """Look at everything, and tell."""
@@ -84,7 +87,7 @@ class Doctor:
         yield from of_watchdog(watchdog_interval())
         yield self._journal()
         yield from self._lines()
-        yield from of_site(self._site, this_user())
+        yield from of_site(self._site, this_user(), self._proved())
         yield from self._broker()
         yield from self._metrics()
         if self._site.mqtt is not None and self._site.mqtt.tls is not None and moment.wall_ms is not None:

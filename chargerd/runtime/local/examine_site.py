@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from chargerd.config.adapters import by_path, goes_by_order
@@ -14,6 +14,7 @@ from chargerd.config.plans import is_leased
 from chargerd.config.problems import ConfigurationError
 from chargerd.config.site import Board, Site
 from chargerd.core.plan import LEASES, DeadMan
+from chargerd.core.units import BoardId
 from chargerd.runtime.local.examine import Check, fault, ok, warning
 
 DAY_MS = 86_400_000
@@ -22,14 +23,14 @@ SOON = 30 * DAY_MS
 PROC = Path("/proc")
 
 
-def of_site(site: Site, user: User) -> Iterator[Check]:
+def of_site(site: Site, user: User, proved: Container[BoardId] = ()) -> Iterator[Check]:
     """Look at lines, boards, and the files that the broker's section names."""
     for name, bus in site.buses.items():
         if bus.serial is not None:
             yield from _serial(f"line {name}", bus.serial, user)
     for board in site.boards.values():
         if board.profile.relay is not None:
-            yield _dead_man(board)
+            yield _dead_man(board, proved=board.id in proved)
     if site.mqtt is not None:
         yield from _secrets(site.mqtt, user)
 
@@ -71,7 +72,7 @@ _OPENS = {
 }
 
 
-def _dead_man(board: Board) -> Check:
+def _dead_man(board: Board, *, proved: bool) -> Check:
     about, relay = f"board {board.id}", board.profile.relay
     assert relay is not None
     if relay.dead_man is DeadMan.NONE:
@@ -80,7 +81,8 @@ def _dead_man(board: Board) -> Check:
     if relay.dead_man in LEASES and not is_leased(board):
         then = "leave lease: off out, unless this board is known to need it"
         return warning(about, "its dead-man is switched off by the configuration", then)
-    return ok(about, f"it {_OPENS[relay.dead_man]}")
+    shown = "; proved on site" if proved else "; not proved on site yet (chargerctl prove)"
+    return ok(about, f"it {_OPENS[relay.dead_man]}{shown if relay.dead_man in LEASES else ''}")
 
 
 def _secrets(mqtt: MqttSection, user: User) -> Iterator[Check]:
