@@ -35,7 +35,7 @@ FINDINGS: dict[str, tuple[str, str]] = {
         "compare the transformer's ratio and the meter's type with its profile: chargerctl read",
     ),
     "meter_word_order": (
-        "its meter shows {measured}: the words of its figures are in the wrong order",
+        "its meter shows {measured}: the words of its figures are exchanged, or its profile is another meter's",
         "take the profile of this very type and firmware; chargerctl read shows a register in both orders",
     ),
     "other_power": (

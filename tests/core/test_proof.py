@@ -90,7 +90,7 @@ def test_a_feeder_of_one_phase_tells_nothing_of_phases() -> None:
 
 def test_a_trip_a_little_above_the_load_is_no_wrong_meter() -> None:
     assert kind_of_excess(1.2, 1.3) is None
-    assert kind_of_excess(60.0, 1.3) is None
+    assert kind_of_excess(40.0, 1.3) is None
     assert kind_of_excess(200.0, 1.3) is Kind.METER_WORD_ORDER
 
 
