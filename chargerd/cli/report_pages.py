@@ -118,7 +118,7 @@ def blocks(report: Fields) -> Iterator[Block]:
     findings = distinct(entries(report["findings"]))
     result = str(report["result"])
     yield Title(text="Wiring proof", of=str(report["gateway"]), result=result, sentence=_sentence(result))
-    yield Grid(head=(), rows=tuple(_about(report, ports, boards)), shares=(0.3, 0.7))
+    yield Grid(head=(), rows=tuple(_about(report, ports, boards)), shares=(0.36, 0.64))
     yield Heading(text="What was found")
     if not findings:
         yield Text(text="Nothing is wrong with what was tested.")
@@ -156,7 +156,7 @@ def _about(report: Fields, ports: Sequence[Fields], boards: Sequence[Fields]) ->
     opens = [board for board in boards if board["proved"] is not None]
     yield "Ports proved", f"{good} of {len(ports)}"
     yield (
-        "Relay boards that open by themselves",
+        "Boards that open by themselves",
         f"{sum(board['proved'] is True for board in opens)} of {len(boards)}",
     )
     yield "Begun", when(report["began_at"])
