@@ -227,7 +227,7 @@ class Calm(RuleBasedStateMachine):
 
 
 class Wild(Calm):
-    """Everything else as well: lost writes and echoes, welds, ghosts, a kept line, killed daemons."""
+    """Everything else as well: lost writes and echoes, welds, ghosts, a kept line, daemons that end."""
 
     @rule(deaf=st.booleans(), mute=st.booleans(), blind=st.booleans(), span=st.sampled_from((0.0, 0.2, 1.0, 6.0)))
     def garble(self, span: float, *, deaf: bool, mute: bool, blind: bool) -> None:
@@ -258,6 +258,14 @@ class Wild(Calm):
     @rule(after=st.floats(0.01, 20.0))
     def kill(self, after: float) -> None:
         self._world().restart(after)
+
+    @rule(after=st.floats(0.01, 20.0), within=st.sampled_from((0.0, 0.1, 1.0)))
+    def restart(self, after: float, within: float) -> None:
+        self._world().restart_in_order(after, within=within)
+
+    @rule(begin=st.booleans())
+    def drain(self, *, begin: bool) -> None:
+        self._world().drain(begin=begin)
 
     def balance(self) -> None:
         """Nobody can know the truth here."""

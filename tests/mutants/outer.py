@@ -18,6 +18,48 @@ _RELOADING = "tests/runtime/test_configuration.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        rule="a stop in order ends sessions",
+        module="runtime/process/leaving.py",
+        old="ShutdownRequested() if ends else RestartRequested()",
+        new="ShutdownRequested()",
+        tests="tests/runtime/test_leaving.py",
+    ),
+    Mutant(
+        rule="whoever stops the process is let wait for sessions to be settled",
+        module="runtime/process/leaving.py",
+        old=" and not self._cut_short()",
+        new="",
+        tests="tests/runtime/test_leaving.py",
+    ),
+    Mutant(
+        rule="a broker that takes nothing has all the time of an end",
+        module="runtime/process/leaving.py",
+        old="max(0.0, self._deadline - self._clock.now() - kept)",
+        new="60.0",
+        tests="tests/runtime/test_leaving.py",
+    ),
+    Mutant(
+        rule="relays that were not read back are not told to open once more",
+        module="runtime/process/leaving.py",
+        old="opened = parts.engine.idle()",
+        new="opened = True",
+        tests="tests/runtime/test_leaving.py",
+    ),
+    Mutant(
+        rule="a drain goes on for ever",
+        module="runtime/local/leave_requests.py",
+        old="self._clock.now() >= self._until",
+        new="False",
+        tests="tests/control/test_leave.py",
+    ),
+    Mutant(
+        rule="a drain that is over ends what goes on",
+        module="runtime/local/leave_requests.py",
+        old="How.RESTART if left else How.SHUTDOWN",
+        new="How.SHUTDOWN",
+        tests="tests/control/test_leave.py",
+    ),
+    Mutant(
         rule="what nobody has foreseen in a file takes the site down",
         module="config/choosing.py",
         old="    except Exception as error:",
