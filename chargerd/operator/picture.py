@@ -107,6 +107,8 @@ class Gateway:
     lost_at: float | None = None
     shut: bool = False
     """Whether it was stopped in order: its relays are open then; else what charges goes on charging."""
+    waits: bool = False
+    """Whether what charged then goes on when it is back."""
     stream: str | None = None
     last: int = 0
     first: int = 1
@@ -175,6 +177,7 @@ class Picture:
                 self._all_of(gateway)
         elif conn >= gateway.conn:  # No old death comes after a newer birth.
             gateway.conn, gateway.shut = conn, body.get("cause") == "shutdown"
+            gateway.waits = body.get("sessions") == "suspended"
             self._offline(gateway)
 
     def _offline(self, gateway: Gateway) -> None:

@@ -175,4 +175,6 @@ def _is_full(port: Port) -> bool:
 
 def _away(gateway: Gateway) -> str:
     """Return how a ride stands whose gateway is away: one that was stopped in order has opened its relays."""
+    if gateway.shut and gateway.waits:
+        return "mine_waits"
     return "mine_shut" if gateway.shut else "mine_offline"

@@ -277,6 +277,10 @@ def test_a_charge_whose_gateway_was_stopped_in_order_does_not_go_on(rig: Rig) ->
     page = phone.socket()
     assert page.kind == "mine_shut"
     assert "The socket is off." in page.text
+    rig.say("state/gateway", {**presence(0, status="offline"), "cause": "shutdown", "sessions": "suspended"})
+    page = phone.socket()
+    assert page.kind == "mine_waits"
+    assert "goes on by itself" in page.text
     rig.say("state/gateway", presence(0, conn=2))
     rig.say("state/gateway", {**presence(0, status="offline", conn=2), "cause": "lost"})
     assert phone.socket().kind == "mine_offline"
