@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from chargerd.control.client import ControlClient
 from chargerd.core.units import Watts
 from chargerd.daemon import STAYS_STOPPED
 from chargerd.sim.loads import Load, Phase, resistive
@@ -334,7 +335,8 @@ def test_sigterm_opens_everything_and_the_next_start_goes_on(alone: DaemonSite) 
     assert not alone.contact("A01")
     alone.start()
     alone.wait_ready()
-    settled = alone.ask("session", session_id=session)
+    with ControlClient(alone.socket, timeout=PATIENCE_S) as client:
+        settled = next(client.stream("session", session_id=session))["settlement"]
     assert settled["stop_reason"] == "shutdown"
 
 
