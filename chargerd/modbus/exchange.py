@@ -123,7 +123,9 @@ class Exchange:
             self._connection.heard()
             with self._lock:
                 health.answered(result.took, result.at)
-            self._spoke(board)
+                back = self._schedule.back_offs.answered(board.id)
+            if back:
+                self._is_back(board)
         else:
             self._failed(board, result, health, timeout)
         return result
@@ -134,9 +136,10 @@ class Exchange:
         self._note_connection(board.id, result)
         with self._lock:
             health.failed(result.kind, result.at)
-        if _alive(result):
-            self._spoke(board)
-        else:
+            back = _alive(result) and self._schedule.back_offs.answered(board.id)
+        if back:
+            self._is_back(board)
+        if not _alive(result):
             self._was_silent(board, result.kind, self._clock.now(), health.shortened(timeout))
 
     def _trace(self, board: BoardId, request: Request, result: Answered | Failed, *, urgent: bool) -> None:
@@ -156,16 +159,16 @@ class Exchange:
             )
         )
 
-    def _spoke(self, board: BoardOnBus) -> None:
-        """A board is there; tell if it was lost before."""
+    def _is_back(self, board: BoardOnBus) -> None:
+        """Have read what may have changed while a board was away, its relays and who it is; tell that it is."""
+        now = self._clock.now()
         with self._lock:
-            back = self._schedule.back_offs.answered(board.id)
-            if back:
-                self._is_back(board, self._clock.now())
-        if back:
-            if board.id in self._preparing:
-                self._preparing[board.id].begin()
-            self._tell(BoardBack(board=board.id, at=self._clock.now()))
+            if board.relay_ports:
+                self._schedule.ask_coils(board.id)
+            self._schedule.identities.begin(now, board.id)
+        if board.id in self._preparing:
+            self._preparing[board.id].begin()
+        self._tell(BoardBack(board=board.id, at=now))
 
     def _was_silent(self, board: BoardOnBus, kind: FaultKind, now: Instant, shortened: Seconds) -> None:
         """A board has not answered, and was waited for less long than usual by so much; tell if it is lost."""
@@ -175,12 +178,6 @@ class Exchange:
             lost = self._schedule.back_offs.missed(board.id, now, Seconds(shortened + busy))
         if lost:
             self._tell(BoardLost(board=board.id, at=now, kind=kind))
-
-    def _is_back(self, board: BoardOnBus, now: Instant) -> None:
-        """Have read what may have changed while a board was away: its relays, and who it is."""
-        if board.relay_ports:
-            self._schedule.ask_coils(board.id)
-        self._schedule.identities.begin(now, board.id)
 
     def _stranger(self, board: BoardId, now: Instant) -> None:
         """Count and tell that a stranger's answer came where a board was asked; the log has each board's first."""

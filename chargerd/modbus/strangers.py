@@ -60,6 +60,14 @@ class Strangers:
         """Say whether an answer may be a stranger's, by what was heard lately."""
         return now < self._wary_until
 
+    def calm(self, pace: Pace, now: Instant) -> bool:
+        """Take in when an answer came, and say that nothing speaks for a stranger; else nothing is taken in."""
+        if pace is Pace.SOONER or self._by_hand or now < self._wary_until:
+            return False
+        if pace is Pace.IN_TIME:
+            self._in_time, self._sooner = self._in_time + 1, max(0, self._sooner - 1)
+        return True
+
     def tainted_by(self, pace: Pace, now: Instant) -> bool:
         """Take in when an answer came; say whether that gives a stranger away, on a line that keeps its pace."""
         if pace is Pace.IN_TIME:

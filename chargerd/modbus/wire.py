@@ -345,7 +345,10 @@ class RtuWire:
             if match is not None:
                 self._learn(request, buffer)
                 pace = self._pace_of(match, sent_until, awake, now)
-                if self._is_tainted(request, match, answer, pace, now):
+                alone = match.end - match.start == len(answer)
+                if not (alone and self._strangers.calm(pace, now)) and self._is_tainted(
+                    request, match, answer, pace, now
+                ):
                     return self._not_believed(sent_at)
                 return self._found(match, answer, sent_at, sent_until, now)
             whole = self._whole_at(size - len(answer), now)

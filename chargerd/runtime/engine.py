@@ -153,7 +153,9 @@ class Engine:
             return
         now = self._clock.moment()
         before = self._station.next_deadline()
-        self._hand_on(self._station.handle(event, now), now)
+        outcome = self._station.handle(event, now)
+        if outcome.commands or outcome.facts:
+            self._hand_on(outcome, now)
         after = self._station.next_deadline()
         if after is not None and (before is None or after < before):
             self._wake.notify_all()
@@ -229,8 +231,6 @@ class Engine:
     # Handing on
 
     def _hand_on(self, outcome: Outcome, now: Moment) -> None:
-        if not outcome.commands and not outcome.facts:
-            return
         # Open first, record after: an opening waits for nothing, not even for its own answer.
         for command in outcome.commands:
             if self._panicked and isinstance(command, CloseRelay | RenewLease):

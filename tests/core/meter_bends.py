@@ -266,7 +266,7 @@ METER_BENDS: tuple[Bend, ...] = (
     Bend("metering.frozen", "                    one.restart(at)\n", "                    pass\n", _LIFE),
     Bend(
         "metering.frozen",
-        "        if current or power or voltage:\n            self._set(None)\n",
+        "        if self.flagged and (current or power or voltage):\n            self._set(None)\n",
         "",
         _METERS + "test_a_value_that_moves_clears_the_flag",
     ),

@@ -184,7 +184,7 @@ class Lines:
         return [board for board in kept if self._boards[board].unique] or kept
 
     def _is_pending(self, line: str) -> bool:
-        return any(
+        return bool(self._kept) and any(
             known.tells
             and board in self._kept
             and board not in self._told

@@ -116,7 +116,7 @@ class Frozen:
         if current or power:
             self._moves.append(at)
             self._base = self.blind = None
-        if current or power or voltage:
+        if self.flagged and (current or power or voltage):
             self._set(None)
         if reading.voltage is not None and (not self._volts or between(self._volts[-1][0], at) >= SAMPLE_EVERY):
             self._volts.append((at, reading.voltage))

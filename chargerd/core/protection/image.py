@@ -42,7 +42,7 @@ class _Round:
         self.due = tuple(one.due for _, one in opening if _overrides(one, "due"))
         """Not of alarms, which are told with a reading: whom nobody asks must not be due for ever."""
         self.opening = tuple((one.timer, one.finding, row, one) for row, one in opening)
-        self.alarms = tuple((one.finding, row) for row, one in made if row.result is Result.ALARM)
+        self.alarms = tuple((one.timer, one.finding, row) for row, one in made if row.result is Result.ALARM)
 
 
 def _overrides(function: Function, method: str) -> bool:
@@ -146,8 +146,8 @@ class Image(Protected):
     def alarms(self, now: Instant) -> list[PortAlarm | PowerJumped]:
         """Return what is to be told of a port that is otherwise left alone, each once a session."""
         told = []
-        for finding, row in self._round.alarms:
-            detail = finding(now)
+        for timer, finding, row in self._round.alarms:
+            detail = None if timer is not None and timer.since is None else finding(now)
             if detail is not None and self.is_news(detail.function):
                 told.append(row.tells(port=self.plan.id, detail=detail, session=self.order.session))
         return told

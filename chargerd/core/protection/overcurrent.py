@@ -21,11 +21,17 @@ class OvercurrentInstant(Function):
 
     name = "overcurrent_instant"
 
+    def __init__(self, on: Protected) -> None:
+        super().__init__(on)
+        self._least = min(on.plan.protection.instant_factor, on.plan.protection.inrush_factor)
+
     def finding(self, _now: Instant) -> StopDetail | None:
         """Judge the newest reading of the current."""
         on, seen = self._on, self._on.seen
         if seen.current is None or seen.current_at is None or on.closed_at is None:
             return None
+        if seen.current < self._least * on.order.limits.current:
+            return None  # Nearly always: whenever it was taken, and whichever limit held then.
         if seen.current_at < on.closed_at:
             return None
         threshold = self._factor(seen.current_at) * on.limits_at(seen.current_at).current

@@ -20,6 +20,7 @@ class Overpower(Function):
         super().__init__(on)
         protection = on.plan.protection
         self._factor, self._instant_factor = protection.overpower_factor, protection.overpower_instant_factor
+        self._least = min(self._factor, self._instant_factor)
         self._over = DefiniteTime(protection.overpower_delay)
 
     @property
@@ -51,6 +52,8 @@ class Overpower(Function):
         on, seen = self._on, self._on.seen
         if seen.power is None or seen.power_at is None or on.closed_at is None or seen.power_at < on.closed_at:
             return None
+        if self._over.since is None and seen.power < self._least * on.order.limits.power:
+            return None  # Nearly always, whichever limit held when it was taken.
         threshold = self._instant_factor * on.limits_at(seen.power_at).power
         at_once = seen.power >= threshold and not on.inrush(seen.power_at)
         if not at_once and not self._over.reached(now):

@@ -32,16 +32,18 @@ class Rounds:
         self._checkpoint_at: Instant | None = None
         self._update_at: Instant | None = None
         self._reconciled_by: Instant | None = None
+        self._due: Instant | None = None
 
     def begin(self, now: Instant) -> None:
         """The station begins."""
         self._checkpoint_at = after(now, self._plan.checkpoint_every)
         self._update_at = after(now, self._plan.update_every)
         self._reconciled_by = after(now, self._plan.reconcile_within)
+        self._due = self._first()
 
     def due(self) -> Instant | None:
         """Return when `wake` has something to do."""
-        return earliest((self._checkpoint_at, self._update_at, self._reconciled_by))
+        return self._due
 
     def wake(self, now: Moment) -> None:
         """Do what is due."""
@@ -51,6 +53,10 @@ class Rounds:
             self._update(now)
         if reached(self._reconciled_by, now.instant):
             self._report_unreconciled()
+        self._due = self._first()
+
+    def _first(self) -> Instant | None:
+        return earliest((self._checkpoint_at, self._update_at, self._reconciled_by))
 
     def _checkpoint(self, now: Moment) -> None:
         self._checkpoint_at = after(now.instant, self._plan.checkpoint_every)

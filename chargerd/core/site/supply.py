@@ -93,7 +93,7 @@ class Supply:
 
     def due(self) -> Instant | None:
         """Return when it has to be woken."""
-        return earliest([part.due() for part in self._parts])
+        return earliest([part.due() for part in self._parts]) if self._parts else None
 
     def wake(self, now: Moment) -> list[Port]:
         """Do what is due: call boards lost, renew contactors' leases, shed."""
