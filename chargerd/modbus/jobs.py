@@ -23,6 +23,13 @@ class Kind(StrEnum):
     ENERGY = "energy"
 
 
+@dataclass(slots=True)
+class Wants:
+    """Says whether other readings of a bus are wanted than before, or in other ways."""
+
+    changed: bool = True
+
+
 @dataclass(slots=True, kw_only=True)
 class Reading:
     """One block of one channel, read again and again.
@@ -42,6 +49,8 @@ class Reading:
     """Whether it is the current of a closed or starting port."""
     has_turns: bool = field(init=False, default=True)
     """Whether it is one of the slower things, or has a turn among them beside its own."""
+    wants: Wants = field(init=False, default_factory=Wants, repr=False, compare=False)
+    """The same object for all readings of a bus."""
     along: "tuple[Reading, ...]" = field(init=False, default=(), repr=False, compare=False)
     """All readings of its port that its transaction serves, itself among them: the same block of the channel."""
     tells_voltage: bool = field(init=False, default=False)
@@ -70,6 +79,7 @@ class Reading:
         as long as nobody asks for it.
         """
         self.fast, self._starts, self._beside = fast, starts, beside
+        self.wants.changed = True
         self._reckon()
 
     def want(self, every: Seconds | None) -> None:
@@ -93,15 +103,17 @@ class Reading:
         self._reckon()
 
     def _reckon(self) -> None:
-        self.has_turns = self._starts if self.fast else self.asked_at is not None or not self._beside
-        if self.asked_at is not None:
-            self.begins = self.by = self.asked_at
-            return
-        every = self._every
-        least = self.refresh / READS_A_REFRESH
-        begins = self._last + (least if every is None else max(every, least))
-        self.begins = NEVER if every is None else Instant(begins)
-        self.by = Instant(begins + FAST_WITHIN)
+        asked_at, every, was = self.asked_at, self._every, (self.begins == NEVER, self.has_turns)
+        self.has_turns = self._starts if self.fast else asked_at is not None or not self._beside
+        if asked_at is not None:
+            self.begins = self.by = asked_at
+        else:
+            least = self.refresh / READS_A_REFRESH
+            begins = self._last + (least if every is None else max(every, least))
+            self.begins = NEVER if every is None else Instant(begins)
+            self.by = Instant(begins + FAST_WITHIN)
+        if was != (self.begins == NEVER, self.has_turns):
+            self.wants.changed = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

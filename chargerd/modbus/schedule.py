@@ -48,7 +48,7 @@ from chargerd.core.commands import Pace, RenewLease
 from chargerd.core.units import LONG_AGO, BoardId, Instant, PortId, Seconds, after, between
 from chargerd.modbus.back_off import BackOffs
 from chargerd.modbus.identity import Identities
-from chargerd.modbus.jobs import NEVER, Identify, Job, Kind, Open, Poll, ReadBack, Reading, Renew
+from chargerd.modbus.jobs import NEVER, Identify, Job, Kind, Open, Poll, ReadBack, Reading, Renew, Wants
 from chargerd.modbus.lateness import LATE_AFTER, Lateness
 from chargerd.modbus.manual import Manual
 from chargerd.modbus.manual_queue import ManualQueue
@@ -91,6 +91,12 @@ class Schedule:
         self.identities = identities or Identities({})
         self._ports = ports
         self._readings = tuple(reading for port in ports.values() for reading in port.readings.values())
+        self._wants = Wants()
+        for reading in self._readings:
+            reading.wants = self._wants
+        self._fast: list[Reading] = []
+        self._taking_turns: list[Reading] = []
+        """Of the readings that are wanted those with a turn among the slower things, beside `_fast`."""
         self._regulars = tuple(regulars)
         self._slow_at = LONG_AGO
         self.lateness = Lateness()
@@ -319,13 +325,17 @@ class Schedule:
         return renewal and not hurry
 
     def _next_in_turn(self, renewal: Renew | None, now: Instant) -> Job | None:
+        if self._wants.changed:
+            self._sort_out()
         # Nearly every fast reading is due nearly always: of these only the first is looked at any closer.
-        begun = [reading for reading in self._readings if reading.begins <= now]
-        fast = min([one for one in begun if one.fast], key=_by, default=None)
+        fast = min([one for one in self._fast if one.begins <= now], key=_by, default=None)
         if fast is not None and not self._may_read(fast, now):
-            fast = min([one for one in begun if one.fast and self._may_read(one, now)], key=_by, default=None)
+            readable = [one for one in self._fast if one.begins <= now and self._may_read(one, now)]
+            fast = min(readable, key=_by, default=None)
         due: list[_Due] = [] if renewal is None else self._renewals(now)
-        due += [self._slower(one) for one in begun if one.has_turns and self._may_read(one, now)]
+        for reading in self._taking_turns:
+            if reading.begins <= now and self._may_read(reading, now):
+                due.append(self._slower(reading))  # noqa: PERF401 - nearly always there is one or none
         due += self._of_boards(now)
         if self.identities.jobs:
             due += self._to_identify(now, idle=fast is None and not due, alone=not due)
@@ -337,6 +347,13 @@ class Schedule:
             return due[0].job
         self._out_of_turn = None
         return fast
+
+    def _sort_out(self) -> None:
+        """Find the readings there are to be chosen from: others than before are wanted, or in other ways."""
+        wanted = [reading for reading in self._readings if reading.begins < NEVER]
+        self._fast = [reading for reading in wanted if reading.fast]
+        self._taking_turns = [reading for reading in wanted if reading.has_turns]
+        self._wants.changed = False
 
     def _slower_goes(self, due: list[_Due], now: Instant) -> bool:
         """Say whether the next thing is the slower one that is due first; `due` is sorted."""
