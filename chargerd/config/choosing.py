@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,26 +39,30 @@ class NoneUsable(ConfigurationError):  # noqa: N818 - named for what it says
 def choose(path: Path, kept_file: Path) -> Chosen:
     """Return what a start goes by. Raises `NoneUsable`.
 
-    A secret that is missing keeps nobody from charging: a changed file is refused for it only if there is one kept
-    to go by, and the file that is kept itself is used as it is.
+    A secret that is missing keeps nobody from charging: a file is refused for it only if there is one kept that
+    names other ones.
     """
     kept, why_not = _kept(kept_file)
     try:
         checked = read_and_check(path)
-        lacks = () if kept is None or kept.files == checked.files else tuple(unreadable_files(checked))
-        if not lacks:
-            return Chosen(checked=checked, site=checked.site, kept=kept)
-        refusal = ConfigurationError(lacks)
     except ConfigurationError as error:
-        refusal = error
-    if kept is None:
-        raise NoneUsable(refusal, why_not)
-    try:
-        checked = check_kept(kept)
-    except KeptError as error:
-        raise NoneUsable(refusal, str(error)) from refusal
-    site = with_lowered(checked.site, kept.lowered)
-    return Chosen(checked=checked, site=site, kept=kept, refused=refusal.problems)
+        if kept is None:
+            raise NoneUsable(error, why_not) from error
+        try:
+            return _by(kept, check_kept(kept), error.problems)
+        except KeptError as kept_error:
+            raise NoneUsable(error, str(kept_error)) from error
+    lacks = () if kept is None or kept.files == checked.files else tuple(unreadable_files(checked))
+    if kept is not None and lacks:
+        with suppress(KeptError):
+            before = check_kept(kept)
+            if before.site.mqtt != checked.site.mqtt:
+                return _by(kept, before, lacks)
+    return Chosen(checked=checked, site=checked.site, kept=kept)
+
+
+def _by(kept: Kept, checked: Checked, refused: tuple[Problem, ...]) -> Chosen:
+    return Chosen(checked=checked, site=with_lowered(checked.site, kept.lowered), kept=kept, refused=refused)
 
 
 def read_and_check(path: Path) -> Checked:
@@ -72,8 +77,11 @@ def read_and_check(path: Path) -> Checked:
         raise ConfigurationError([whole_file(str(path), what, "tell whoever maintains chargerd")]) from error
 
 
-def unreadable_files(checked: Checked) -> Iterator[Problem]:
-    """Say which files the link to the broker needs and cannot have, each with the place that names it."""
+def unreadable_files(checked: Checked, *, before: str | None = None) -> Iterator[Problem]:
+    """Say which files the link to the broker needs and cannot have, each with the place that names it.
+
+    `before`: a folder of what systemd has handed over at the start: what is new there will be with the next one.
+    """
     mqtt = checked.site.mqtt
     if mqtt is None:
         return
@@ -81,7 +89,9 @@ def unreadable_files(checked: Checked) -> Iterator[Problem]:
     if mqtt.tls is not None:
         wanted |= {("mqtt", "tls", key): getattr(mqtt.tls, key) for key in OF_TLS}
     for place, name in wanted.items():
-        why = None if name is None else _why_unreadable(Path(name))
+        if name is None or (before is not None and name.startswith(f"{before}/")):
+            continue
+        why = _why_unreadable(Path(name))
         if why is not None:
             what = f"{name}: {why}"
             hint = "put it there, readable for the user chargerd, or nothing reaches the broker"

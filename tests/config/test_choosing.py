@@ -53,9 +53,8 @@ class Place:
         self.file.mkdir()
 
     def lose_secret(self) -> None:
-        """And change the file: else it is the one that is kept."""
-        self.secret.unlink()
-        self.file.write_text(self.file.read_text().replace("power_w: 800", "power_w: 700"))
+        """The file names another one, which is not there."""
+        self.file.write_text(self.file.read_text().replace("ca.pem", "new-ca.pem"))
 
     def checked(self) -> Checked:
         return check(read(self.file, profile_folders=()))
@@ -161,13 +160,19 @@ def test_a_good_file_is_used_whatever_is_kept(place: Place) -> None:
     assert choose(place.file, place.kept).refused == ()
 
 
-def test_without_its_secret_the_very_file_that_is_kept_is_used_all_the_same(place: Place) -> None:
-    place.keep()
+def test_without_a_secret_that_the_kept_one_has_not_either_the_file_is_used_all_the_same(place: Place) -> None:
+    kept = place.keep()
     place.secret.unlink()
+    assert choose(place.file, place.kept).refused == ()
+    text("power_w: 800", "power_w: 700")(place)
     chosen = choose(place.file, place.kept)
-    assert chosen.refused == ()
+    assert (chosen.refused, chosen.site.plan.ports[0].limits.power) == ((), 700.0)
+    place.lose_secret()
+    assert choose(place.file, place.kept).refused
+    write_kept(place.kept, replace(kept, files=replace(kept.files, text="nonsense")))
+    assert choose(place.file, place.kept).refused == (), "one that cannot be used is none to go by"
     place.kept.unlink()
-    assert choose(place.file, place.kept).refused == (), "and so is one that nothing is kept of"
+    assert choose(place.file, place.kept).refused == ()
 
 
 # What is kept

@@ -69,8 +69,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="a secret that is missing leaves a site dark",
         module="config/choosing.py",
-        old="if kept is None or kept.files == checked.files else",
-        new="if False else",
+        old="            if before.site.mqtt != checked.site.mqtt:",
+        new="            if True:",
         tests=_CHOOSING,
     ),
     Mutant(

@@ -291,6 +291,13 @@ def test_a_secret_that_is_missing_is_a_reason_to_refuse(site: Reloaded) -> None:
     assert (told["result"], told["problems"][0]["line"], told["problems"][0]["column"]) == ("refused", 4, 13)
 
 
+def test_a_credential_that_systemd_hands_over_with_the_next_start_is_none(
+    site: Reloaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/handed")
+    assert site.reload(BASE.replace("/ca.pem", "ca.pem"))["result"] == "waits"
+
+
 def test_to_look_changes_nothing(site: Reloaded) -> None:
     text = changed("power_w: 800", "power_w: 700", STAND_ALONE)
     assert site.reload(text, only_look=True)["result"] == "applies"

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from chargerd import log
 from chargerd.config.applies import Applies
 from chargerd.config.choosing import read_and_check, unreadable_files
+from chargerd.config.credentials import HANDED
 from chargerd.config.differences import Difference, differences
 from chargerd.config.kept import with_lowered
 from chargerd.config.loader import Checked
@@ -119,8 +120,8 @@ class Reloading:
         """Read the file, and compare it with what holds. Raises `ConfigurationError`."""
         running = self._configuration.running
         checked = read_and_check(self._configuration.path)
-        if checked.files != running.checked.files:
-            lacks = tuple(unreadable_files(checked))
+        if checked.site.mqtt != running.site.mqtt:
+            lacks = tuple(unreadable_files(checked, before=os.environ.get(HANDED)))
             if lacks:
                 raise ConfigurationError(lacks)
         return checked, in_halves(differences(replace(running.checked, site=running.site), checked))
