@@ -83,8 +83,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="what was lowered is raised again by a wrong file",
         module="config/choosing.py",
-        old="site = with_lowered(checked.site, kept.lowered)",
-        new="site = with_lowered(checked.site, {})",
+        old="site=with_lowered(checked.site, kept.lowered)",
+        new="site=with_lowered(checked.site, {})",
         tests=_CHOOSING,
     ),
     Mutant(
