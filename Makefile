@@ -8,7 +8,7 @@ NPM := tests/contract
 PYTEST = $(BIN)/pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check deb bench booted campaign proofs homeassistant charges walks mutants manual setup system npm lock format clean
+.PHONY: help demo test test-quick check deb bench booted brokers campaign proofs homeassistant charges walks mutants manual setup system npm lock format clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ bench: setup system ## Measure the bus against its own floor (not a test: figure
 booted: setup ## Try the package on booted Debians, and on emulated processors (as root; ROOTS="trixie bookworm-arm64" for some)
 	@sh packaging/system-packages --booted
 	@PYTHONPATH=packaging/deb $(BIN)/python -m tests.booted $(ROOTS)
+
+brokers: setup ## Try brokers against the contract, measure them, lose one node of three under a fleet (as root; 20 minutes)
+	@sh packaging/system-packages --brokers
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --upgrade \
+	  --target build/brokers/site -r docs/backend/amqp/requirements.txt
+	@$(BIN)/python -m tests.brokers --write $(BROKERS_ARGS)
 
 campaign: setup ## The long form of the simulated sheds: 1000 seeds of 4 h each (hours of work)
 	@CAMPAIGN_SEEDS=1000 CAMPAIGN_FRAME_SEEDS=100 CAMPAIGN_HOURS=4 $(BIN)/pytest -p no:cacheprovider -q --timeout=1200 tests/campaign
