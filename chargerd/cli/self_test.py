@@ -20,7 +20,7 @@ from chargerd.store.journal import Journal
 
 TRIES, PAUSE_S = 25, 0.2
 """How often, and how far apart, it is looked for a moment in which nobody writes the journal."""
-NOT_HERE = ("chargerd.operator", "chargerd.__main__")
+NOT_HERE = ("chargerd.operator", "chargerd.cli.report_pdf", "chargerd.__main__")
 """What needs libraries that a gateway has not, and what begins to run when it is loaded."""
 SPARE_BYTES = 64 * 1024 * 1024
 

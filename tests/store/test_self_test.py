@@ -2,6 +2,8 @@
 
 import importlib
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +40,30 @@ def test_a_journal_in_use_is_tried_on_a_copy_and_left_alone(path: Path, open_: C
 
 def test_all_that_is_shipped_loads() -> None:
     assert self_test.load_everything() > 200
+
+
+ONLY_A_GATEWAYS = """
+import re, sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+lock = Path(sys.argv[1]).read_text()
+known = {re.sub(r"[-_.]+", "-", one).lower() for one in re.findall(r"^([A-Za-z0-9_.-]+)==", lock, re.M)}
+for module, owners in packages_distributions().items():
+    names = {re.sub(r"[-_.]+", "-", one).lower() for one in owners}
+    if not names & {*known, "chargerd"}:
+        sys.modules.setdefault(module, None)
+from chargerd.cli.self_test import load_everything
+print(load_everything())
+"""
+
+
+def test_with_what_a_gateway_has_it_loads_too() -> None:
+    """An upgrade whose self-test wants more than the package brings would be taken back everywhere."""
+    lock = Path(__file__).parents[2] / "requirements-gateway.lock"
+    command = [sys.executable, "-c", ONLY_A_GATEWAYS, str(lock)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 200
 
 
 def test_where_there_is_no_journal_none_is_made(path: Path) -> None:
