@@ -4,7 +4,6 @@ import json
 import math
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,14 +16,7 @@ from chargerd import __version__
 from chargerd.cli import changes
 from chargerd.cli.ctl_asking import ask_port
 from chargerd.cli.fields import (
-    age_of,
-    clock,
     entries,
-    measured,
-    number,
-    shown_state,
-    table,
-    why_not,
 )
 from chargerd.cli.groups import Group
 from chargerd.cli.said import echo
@@ -35,8 +27,6 @@ from chargerd.control.protocol import SOCKET_NAME
 REFUSED = 1
 PATIENCE = 10.0
 """Seconds without a word after which somebody who waits for a command wonders whether anything happens at all."""
-REFRESH = 1.0
-"""Seconds after which the live view asks for everything anew: a broker or board that is lost changes no port."""
 
 
 def _default_socket() -> Path:
@@ -238,6 +228,12 @@ def _trace() -> click.Command:
     return ctl_trace.command(_client, as_json, _default_socket)
 
 
+def _watch() -> click.Command:
+    from chargerd.cli import ctl_watch
+
+    return ctl_watch.command(_client, as_json, _above_zero)
+
+
 def _write() -> click.Command:
     from chargerd.cli import ctl_registers
 
@@ -261,6 +257,7 @@ LATER: dict[str, Callable[[], click.Command]] = {
     "shutdown": _shutdown,
     "trace": _trace,
     "unlock": _unlock,
+    "watch": _watch,
     "why": _all_wrong,
     "write": _write,
 }
@@ -299,91 +296,6 @@ def status(path: Path, *, as_json: bool) -> None:
         from chargerd.cli.paper import Paper
 
         Paper().print(status_view(found))
-
-
-@main.command()
-@as_json
-@click.option("--seconds", type=float, callback=_above_zero, help="Stop after so many seconds.  [default: never]")
-@click.pass_obj
-def watch(path: Path, seconds: float | None, *, as_json: bool) -> None:
-    """Show every port, live; one line a change where stdout is no terminal."""
-    deadline = math.inf if seconds is None else time.monotonic() + seconds
-    with _client(path, as_json=as_json) as client:
-        try:
-            if not as_json and _is_terminal():
-                _watch_live(client, path, deadline)
-            else:
-                _watch_lines(client, deadline, as_json=as_json)
-        except KeyboardInterrupt:
-            return
-
-
-def _is_terminal() -> bool:
-    from chargerd.cli.paper import Paper
-
-    return Paper().is_terminal
-
-
-def _watch_live(client: ControlClient, path: Path, deadline: float) -> None:
-    from rich.live import Live
-
-    from chargerd.cli.ctl_tables import status_view
-    from chargerd.cli.paper import Paper
-
-    console = Paper()
-    with ControlClient(path, for_people=True) as asking:
-        updates = client.stream("watch")
-        status = next(updates)
-        refresh = time.monotonic() + REFRESH
-        with Live(status_view(status, console.height), console=console, screen=True, auto_refresh=False) as live:
-            while (now := time.monotonic()) < deadline:
-                if now >= refresh:
-                    status, refresh = asking.call("status"), now + REFRESH
-                elif client.ready(min(deadline, refresh) - now):
-                    update = next(updates, None)
-                    if update is None:
-                        return
-                    status = _updated(status, update["port"])
-                live.update(status_view(status, console.height), refresh=True)
-
-
-def _updated(status: dict[str, Any], port: dict[str, Any]) -> dict[str, Any]:
-    """Return the status with the port's new state in its place."""
-    ports = [port if one["port"] == port["port"] else one for one in status["ports"]]
-    return {**status, "ports": ports}
-
-
-def _watch_lines(client: ControlClient, deadline: float, *, as_json: bool) -> None:
-    updates = client.stream("watch")
-    update = next(updates)
-    while update is not None:
-        if as_json:
-            echo(json.dumps(update))
-        else:
-            for port in update.get("ports") or [update["port"]]:
-                echo(_line(port))
-        sys.stdout.flush()
-        if not _arrives(client, deadline):
-            return
-        update = next(updates, None)
-
-
-def _arrives(client: ControlClient, deadline: float) -> bool:
-    """Wait for the next update; say whether it came before the deadline."""
-    while (left := deadline - time.monotonic()) > 0:
-        if client.ready(min(left, REFRESH)):
-            return True
-    return False
-
-
-def _line(port: dict[str, Any]) -> str:
-    reading, session = table(port["reading"]), table(port["session"])
-    age = age_of(reading)
-    return (
-        f"{port['port']:<6} {shown_state(port):<10} {measured(reading, 'power_w', 0):>6} W "
-        f"{measured(reading, 'current_a', 2):>6} A {number(session.get('energy_wh'), 0):>6} Wh "
-        f"{clock(session.get('charging_s')):>8}  {f'{age} old, ' if age else ''}{why_not(port)}"
-    ).rstrip(" ,")
 
 
 @main.command()

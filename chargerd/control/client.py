@@ -110,6 +110,10 @@ class ControlClient:
                 return
             patience = None
 
+    def fileno(self) -> int:
+        """Return what `select` is to wait for beside other things; ask `ready` first what has arrived already."""
+        return self._socket.fileno()
+
     def ready(self, seconds: float) -> bool:
         """Wait for at most so long; say whether the stream can go on: its next result arrives, or it has ended."""
         if not self._more or b"\n" in self._buffer:

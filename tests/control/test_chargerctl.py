@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from chargerd import __version__
-from chargerd.cli import chargerctl, wording
+from chargerd.cli import chargerctl, ctl_watch, wording
 from chargerd.cli.chargerctl import main
 from chargerd.cli.ctl_tables import status_view
 from chargerd.contract.ledger import Json
@@ -640,7 +640,7 @@ def test_live_view_within_this_process(daemon: Daemon, tmp_path: Path, monkeypat
     ended_by_itself = run(tmp_path, "watch", FORCE_COLOR="1")
     assert ended_by_itself.exit_code == 0
     assert "A02" in ended_by_itself.stdout
-    monkeypatch.setattr(chargerctl, "REFRESH", 0.02)
+    monkeypatch.setattr(ctl_watch, "REFRESH", 0.02)
     daemon.endless = True
     for seconds in ("0.1", "1", "10", str(PATIENCE_S)):  # A busy machine may need some of them to begin.
         assert run(tmp_path, "watch", "--seconds", seconds, FORCE_COLOR="1").exit_code == 0
@@ -673,7 +673,7 @@ def test_lines_end_after_their_seconds_though_nothing_changes(
     daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.endless = True
-    monkeypatch.setattr(chargerctl, "REFRESH", 0.02)
+    monkeypatch.setattr(ctl_watch, "DRAW_EVERY", 0.02)
     result = run(tmp_path, "watch", "--seconds", "0.1")
     assert result.exit_code == 0
     assert result.stdout.count("\n") == len(PORTS)

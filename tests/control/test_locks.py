@@ -160,14 +160,15 @@ def test_what_is_not_there_has_no_lock(daemon: Daemon, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", ["40", "80", "120"])
 def test_everybody_is_shown_who_has_locked_it(daemon: Daemon, tmp_path: Path, columns: str) -> None:
-    daemon.ports[0] = ctl.port("A01", "disabled", lock=LOCK, blocked_by=["locked"])
+    claimed: dict[str, Json] = {"reason": "Bob: a new cable"}
+    daemon.ports[0] = ctl.port("A01", "disabled", lock=LOCK, blocked_by=["locked"], claimed=claimed)
     daemon.circuits = [{"circuit": "shed", "lock": {**LOCK, "by": "Ada"}}]
     status = ctl.run(tmp_path, "status", COLUMNS=columns).stdout
     assert max(map(len, status.splitlines())) <= int(columns)
     assert "locked by Bob" in status
     assert "circuit shed is locked by Ada" in " ".join(status.split())
     port = " ".join(ctl.run(tmp_path, "port", "A01", COLUMNS=columns).stdout.split())
-    assert "locked port, by Bob, since (clock not set): a new cable" in port
+    assert "A01 is locked by Bob: a new cable" in port
     assert "chargerctl unlock A01" in port
 
 
