@@ -12,6 +12,7 @@ from tests.campaign.books import Truth
 from tests.campaign.cloud import Cloud
 from tests.campaign.locks import Locks
 from tests.campaign.outages import Outages
+from tests.campaign.deck import Deck
 from tests.campaign.reservations import Reservations
 from tests.campaign.shed import Shed
 from tests.core import explained
@@ -25,23 +26,23 @@ FOLLOW_EVERY = 20.0
 SCALE = 4.0
 """How much sooner than real ones packs are full: a charge then ends within an hour or so."""
 BIKES: Mapping[str, tuple[int, Callable[[int], loads.Load]]] = {
-    "lithium 48 V": (12, lambda seed: loads.lithium(48, 2, seed=seed, capacity_scale=SCALE)),
-    "lithium 60 V": (10, lambda seed: loads.lithium(60, 3, seed=seed, capacity_scale=SCALE)),
-    "lithium 72 V": (6, lambda seed: loads.lithium(72, 5, seed=seed, capacity_scale=SCALE)),
-    "lead-acid 48 V": (8, lambda seed: loads.lead_acid(48, seed=seed, capacity_scale=SCALE)),
-    "lead-acid 60 V": (6, lambda seed: loads.lead_acid(60, seed=seed, capacity_scale=SCALE)),
-    "two batteries": (4, lambda seed: loads.dual_battery(seed=seed, capacity_scale=SCALE)),
-    "small charger": (4, lambda seed: loads.small_charger(seed=seed, capacity_scale=SCALE)),
-    "cell balancing": (4, lambda seed: loads.balancing(seed=seed, capacity_scale=SCALE)),
-    "ends at 0 W": (4, lambda seed: loads.ending_at(Watts(0.0), seed=seed, capacity_scale=SCALE)),
-    "floats at 20 W": (4, lambda seed: loads.ending_at(Watts(20.0), seed=seed, capacity_scale=SCALE)),
-    "power jump": (4, lambda seed: loads.jumping(seed=seed, capacity_scale=1.0)),
-    "heater": (2, lambda _seed: loads.heater()),
-    "kettle": (2, lambda _seed: loads.kettle()),
-    "compressor": (2, lambda _seed: loads.compressor()),
-    "growing overload": (2, lambda _seed: loads.growing_overload()),
+    "lithium 48 V": (6, lambda seed: loads.lithium(48, 2, seed=seed, capacity_scale=SCALE)),
+    "lithium 60 V": (5, lambda seed: loads.lithium(60, 3, seed=seed, capacity_scale=SCALE)),
+    "lithium 72 V": (3, lambda seed: loads.lithium(72, 5, seed=seed, capacity_scale=SCALE)),
+    "lead-acid 48 V": (4, lambda seed: loads.lead_acid(48, seed=seed, capacity_scale=SCALE)),
+    "lead-acid 60 V": (3, lambda seed: loads.lead_acid(60, seed=seed, capacity_scale=SCALE)),
+    "two batteries": (2, lambda seed: loads.dual_battery(seed=seed, capacity_scale=SCALE)),
+    "small charger": (2, lambda seed: loads.small_charger(seed=seed, capacity_scale=SCALE)),
+    "cell balancing": (2, lambda seed: loads.balancing(seed=seed, capacity_scale=SCALE)),
+    "ends at 0 W": (2, lambda seed: loads.ending_at(Watts(0.0), seed=seed, capacity_scale=SCALE)),
+    "floats at 20 W": (2, lambda seed: loads.ending_at(Watts(20.0), seed=seed, capacity_scale=SCALE)),
+    "power jump": (2, lambda seed: loads.jumping(seed=seed, capacity_scale=1.0)),
+    "heater": (1, lambda _seed: loads.heater()),
+    "kettle": (1, lambda _seed: loads.kettle()),
+    "compressor": (1, lambda _seed: loads.compressor()),
+    "growing overload": (1, lambda _seed: loads.growing_overload()),
 }
-"""What is brought, and how often beside the others."""
+"""What is brought, and how many times among 37."""
 PEOPLE = ("mind changed", "start at the start", "charger stays")
 """What people do of all that may go wrong."""
 RARE = (
@@ -85,6 +86,8 @@ class Life(abc.ABC):
 
     def __init__(self, seed: int, shed: Shed) -> None:
         self.rng = random.Random(seed)
+        self._bikes = Deck(self.rng, [name for name, (times, _) in BIKES.items() for _ in range(times)])
+        self._decks: dict[frozenset[str], Deck] = {}
         self.shed = shed
         self.books = Truth(shed)
         self.outages = Outages(shed)
@@ -213,14 +216,13 @@ class Life(abc.ABC):
         self.pull(port, Watts(rng.choice((0.7, rng.uniform(2.0, 15.0))) if stays else 0.0))
 
     def _bring(self, port: PortId) -> None:
-        weights = [weight for weight, _ in BIKES.values()]
-        name = self.rng.choices(list(BIKES), weights)[0]
+        name = self._bikes.deal()
         self.happened[name] += 1
         self.plug(port, BIKES[name][1](self.rng.getrandbits(30)))
 
     def break_down(self, ways: Mapping[str, Callable[[float], None]]) -> None:
         """Let one of these things happen; each is told for how many seconds it lasts."""
-        name = self.rng.choice(list(ways))
+        name = self._decks.setdefault(frozenset(ways), Deck(self.rng, ways)).deal()
         self.happened[name] += 1
         ways[name](self.rng.choice((1.0, 1.0, 2.5, 2.5, 5.0, 20.0, 200.0)))
 

@@ -16,6 +16,7 @@ from chargerd.core.plan import (
     holder_of,
 )
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, Volts, Watts
+from tests.campaign.deck import Deck
 from tests.campaign.life import MINUTE, ModelledLife
 from tests.campaign.shed import Shed
 from tests.core.plant import BOOT, port_plan
@@ -89,6 +90,7 @@ class QuarterLife(ModelledLife):
         shed = Shed(folder, site=quarter())
         shed.watchers.append(self._prepare)
         super().__init__(seed, shed)
+        self._troubles = Deck(self.rng, TROUBLES)
         shed.feeder_volts = IN_BAND
         self._sow(self._trouble, 4 * MINUTE)
         self._prepare(shed.now, "begin")
@@ -96,8 +98,8 @@ class QuarterLife(ModelledLife):
 
     def _trouble(self) -> None:
         rng = self.rng
-        span, which = rng.choice((1.0, 5.0, 20.0, 120.0)), rng.randrange(len(TROUBLES))
-        self.happened[TROUBLES[which]] += 1
+        span, trouble = rng.choice((1.0, 5.0, 20.0, 120.0)), self._troubles.deal()
+        self.happened[trouble] += 1
         ways: tuple[Callable[[float], None], ...] = (
             self._detect,
             self._silence_inputs,
@@ -110,7 +112,7 @@ class QuarterLife(ModelledLife):
             self._forget_settings,
             lambda _span: self._let_stick(self._port(), "hidden"),
         )
-        ways[which](span)
+        ways[TROUBLES.index(trouble)](span)
 
     def _detect(self, span: float) -> None:
         circuit = self.rng.choice(list(DETECTORS))
