@@ -1,6 +1,7 @@
 """What is dealt instead of drawn: chance decides the order, and all have come before any comes again.
 
-A list of sixty drawn from is through after some three hundred draws; dealt from, after sixty. So few lives show all.
+A list of sixty drawn from is through after some three hundred draws; dealt from, after sixty. So few lives do for
+all of it.
 """
 
 from collections.abc import Iterable

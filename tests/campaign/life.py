@@ -10,9 +10,9 @@ from chargerd.core.units import PortId, Seconds, SessionId, Volts, Watts
 from chargerd.sim import loads
 from tests.campaign.books import Truth
 from tests.campaign.cloud import Cloud
+from tests.campaign.deck import Deck
 from tests.campaign.locks import Locks
 from tests.campaign.outages import Outages
-from tests.campaign.deck import Deck
 from tests.campaign.reservations import Reservations
 from tests.campaign.shed import Shed
 from tests.core import explained

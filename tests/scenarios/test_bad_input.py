@@ -138,6 +138,7 @@ REGISTERS: dict[str, Callable[[float], float]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("register", "doubt"),
     [("went_back", "register_went_back"), ("jumped", "register_jumped"), ("rolled_over", "register_went_back")],

@@ -13,6 +13,7 @@ from tests.core.plant import IDLE_POLL, port_plan
 from tests.core.world import World
 
 
+@pytest.mark.long
 def test_a_charge_from_start_to_stop() -> None:
     world = World(tiers=(150.0, 285.0))
     session = world.charging()
@@ -176,6 +177,7 @@ def test_totals_are_told_every_quarter_of_an_hour() -> None:
     assert [round(fact.record.energy / 75) for fact in told] == [1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_a_meter_that_refreshes_each_second_with_all_in_one_block() -> None:
     meter = MeterPlan(board=BoardId("meter-a"), refresh=Seconds(1.0), power_every=Seconds(1.0))
     world = World(port_plan(meter=meter), poll=0.25)

@@ -421,6 +421,7 @@ def test_a_port_that_was_interrupted_alone_comes_back_at_once() -> None:
     assert world.run_until("resumed", within=10) - back < 4
 
 
+@pytest.mark.long
 def test_a_port_whose_turn_comes_while_its_meter_is_silent_ends() -> None:
     world = shed(2)
     all_charging(world, "A01", "A02")

@@ -23,6 +23,7 @@ BY_COMMAND: dict[str, Scenario] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BY_COMMAND)
 def test_a_command_is_done_in_its_scenario(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     worlds: list[World] = []

@@ -54,6 +54,7 @@ class Sheds(World):
         return [code.value for code in self.view(port).blocked_by]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pause", [0.5, 20.0])
 def test_a_session_waits_with_every_relay_open_and_goes_on_when_they_are_swapped_back(pause: float) -> None:
     world = Sheds()
@@ -73,6 +74,7 @@ def test_a_session_waits_with_every_relay_open_and_goes_on_when_they_are_swapped
         assert [fact.line for _, fact in world.facts if isinstance(fact, kind)] == ["line-a", "line-b"]
 
 
+@pytest.mark.long
 def test_a_session_is_not_resumed_on_the_other_socket_after_a_restart() -> None:
     world = Sheds()
     world.charging()
@@ -99,6 +101,7 @@ def test_a_session_that_waits_for_its_line_ends_when_it_has_waited_as_long_as_an
     assert world.settlement().reason is StopReason.SUSPENDED_TOO_LONG
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pause", [0.5, 3.0])
 def test_two_sessions_wait_and_neither_is_held_by_the_others_readings(pause: float) -> None:
     world = Sheds()
@@ -142,6 +145,7 @@ def test_a_start_on_the_way_closes_no_relay_of_the_other_line(after: float) -> N
     assert (world.closings("A01"), world.closings("B01")) == (0, 0)
 
 
+@pytest.mark.long
 def test_nobody_pays_for_what_the_other_lines_meter_has_counted() -> None:
     world = Sheds()
     world.charging()

@@ -1,5 +1,7 @@
 """Boards and disks that come and go: what is decided each time, and how little of it is told."""
 
+import pytest
+
 from chargerd.core.events import BoardBack, BoardLost, StoreChanged
 from chargerd.core.facts import (
     BoardFlapping,
@@ -25,6 +27,7 @@ def of_boards(world: World) -> list[object]:
     return [fact for _, fact in world.facts if isinstance(fact, BoardWentSilent | BoardReturned | BoardFlapping)]
 
 
+@pytest.mark.long
 def test_a_board_that_is_lost_each_second_writes_three_events_in_the_first_hour_not_thousands() -> None:
     world = World()
     for _ in range(600):

@@ -97,6 +97,7 @@ def test_a_renewal_of_others_pays_for_nothing_at_a_relay_that_is_being_opened() 
     assert relay.leased_until == leased
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("lease", "scope", "costs"),
     [(6.0, LeaseScope.RELAY, False), (6.0, LeaseScope.BOARD, False), (None, LeaseScope.RELAY, True)],

@@ -94,6 +94,7 @@ def test_smoke_ends_a_session_whatever_it_is_about(moment: str) -> None:
     assert not closed(world)
 
 
+@pytest.mark.long
 def test_a_lost_input_board_suspends_what_it_guards_and_lets_it_come_back() -> None:
     world = shed(inputs=(SMOKE,))
     world.charging()

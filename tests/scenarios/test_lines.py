@@ -184,6 +184,7 @@ def test_a_session_that_charges_is_opened_and_waits_for_its_line() -> None:
     assert world.state() is PortState.CHARGING
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("words", "goes_on"), [(MINE, True), (OTHERS, False), (None, False)])
 def test_a_session_goes_on_only_on_the_line_it_began_on(words: tuple[int, ...] | None, goes_on: bool) -> None:
     world = in_session(200)
@@ -424,6 +425,7 @@ def out_of_control(world: World) -> list[PortId | None]:
     return [fact.port for _, fact in world.facts if isinstance(fact, CircuitTripped)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("window", [0.0, 1800.0])
 @pytest.mark.parametrize("words", [MINE, OTHERS])
 def test_nor_does_it_close_above_a_line_that_has_changed_after_a_restart(

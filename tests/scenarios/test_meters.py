@@ -281,6 +281,7 @@ def flagged(shown: Callable[[float], tuple[float, float, float | None]]) -> bool
     return bool(told(beside(shown, 320), MeterFrozen))
 
 
+@pytest.mark.long
 def test_zeros_are_no_evidence() -> None:
     assert not flagged(lambda _: (0.0, 0.0, None))
 
@@ -289,10 +290,12 @@ def test_a_standby_load_is_no_evidence() -> None:
     assert not flagged(lambda past: (0.2, 24.89 if past < 2 else 24.9, None))
 
 
+@pytest.mark.long
 def test_a_coarse_figure_is_no_evidence() -> None:
     assert not flagged(lambda _: (0.8, 100.3, None))
 
 
+@pytest.mark.long
 def test_one_step_of_one_value_is_a_sign_of_life() -> None:
     assert not flagged(lambda past: (0.8, 100.2 + (past > 250) / 10, None))
     assert not flagged(lambda past: (0.8, 100.2, 229.9 + (past > 250) / 10))

@@ -157,6 +157,7 @@ def test_a_boot_clock_that_went_back_is_another_boots() -> None:
     assert [(one.reason, one.record) for one in world.settlements()] == [(StopReason.POWER_LOSS, ahead)]
 
 
+@pytest.mark.long
 def test_a_session_that_does_not_go_on_is_none_that_found_nothing_behind_its_relay() -> None:
     world = World(site=site())
     world.draw(0.0, 0.0)
@@ -179,6 +180,7 @@ def test_a_session_that_does_not_go_on_is_none_that_found_nothing_behind_its_rel
     world.tells_not("relay open circuit")
 
 
+@pytest.mark.long
 def test_a_plug_that_was_pulled_during_the_outage_is_no_full_battery() -> None:
     world = World(site=site())
     world.charging()

@@ -154,6 +154,7 @@ def test_a_relay_that_falls_open_while_charging_is_stuck_open() -> None:
     assert world.settlement().reason is StopReason.RELAY_FAULT
 
 
+@pytest.mark.long
 def test_a_relay_found_closed_is_opened_the_second_time_locked_out() -> None:
     world = World()
     world.ready()

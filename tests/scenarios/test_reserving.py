@@ -52,6 +52,7 @@ def test_the_one_it_is_kept_for_begins_and_ends_the_wait() -> None:
     assert world.answers("start-3")[0] == "accepted ok", "the port is anybody's again"
 
 
+@pytest.mark.long
 def test_it_ends_by_itself_to_the_second_and_is_told_once() -> None:
     world = kept(available(), lasts=300.0)
     world.run(299.9)

@@ -97,6 +97,7 @@ def only(settlements: list[Settlement]) -> Settlement:
     return settlements[0]
 
 
+@pytest.mark.long
 def test_a_session_goes_on_after_a_kill_and_is_settled_once_with_all_its_energy() -> None:
     world = charged(200)
     before = kept(world)
@@ -511,6 +512,7 @@ def test_an_answer_is_not_given_for_a_port_nobody_knows() -> None:
     assert len(outcome.facts) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "told"),
     [

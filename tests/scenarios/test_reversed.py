@@ -81,6 +81,7 @@ def test_a_current_is_a_magnitude(amps: float) -> None:
     world.tells("tripped overcurrent_instant")
 
 
+@pytest.mark.long
 def test_two_ports_of_which_one_is_reversed_do_not_make_nothing() -> None:
     world = shed(**rated(None, 1700.0))
     turned(world, "A02")
@@ -109,6 +110,7 @@ def test_a_reversed_feeder_meter_hides_no_overload(amps: tuple[float, ...], watt
     assert [fact.port for _, fact in world.facts if isinstance(fact, CircuitShed)] == ["A01"]
 
 
+@pytest.mark.long
 def test_a_reversed_meter_is_told_of_and_bills_nothing_and_lets_the_session_go_on() -> None:
     world = turned(World())
     session = world.charging()
@@ -124,6 +126,7 @@ def test_a_reversed_meter_is_told_of_and_bills_nothing_and_lets_the_session_go_o
     assert (record.energy, record.peak_power) == (0.0, 0.0)
 
 
+@pytest.mark.long
 def test_a_register_that_counts_both_ways_is_not_called_blind() -> None:
     world = World()
     world.meters[A01].reversed = True
