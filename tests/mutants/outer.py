@@ -589,16 +589,30 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         rule="any echo confirms an opening",
         module="modbus/frames.py",
+        old="if self.echo is None else self.echo\n",
+        new="if self.echo is None else self.echo[:1]\n",
+        tests="tests/modbus/test_frames.py",
+    ),
+    Mutant(
+        rule="any echo confirms an opening over Modbus TCP",
+        module="modbus/frames.py",
         old="return pdu == request.echo",
         new="return pdu[:1] == request.echo[:1]",
-        tests="tests/modbus/test_frames.py",
+        tests="tests/modbus/test_tcp.py",
     ),
     Mutant(
         rule="an answer of another length is taken",
         module="modbus/frames.py",
+        old="answer = bytes([function, self.reply_size - 2])",
+        new="answer = bytes([function])",
+        tests="tests/modbus/test_frames.py",
+    ),
+    Mutant(
+        rule="an answer of another length is taken over Modbus TCP",
+        module="modbus/frames.py",
         old="return len(pdu) == request.reply_size and pdu[0] == request.function and pdu[1] == len(pdu) - 2",
         new="return pdu[:1] == bytes([request.function])",
-        tests="tests/modbus/test_frames.py",
+        tests="tests/modbus/test_tcp.py",
     ),
     Mutant(
         rule="another board's answer is taken",
