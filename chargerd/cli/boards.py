@@ -90,7 +90,7 @@ def command(
 ) -> click.Command:
     """Return the command; `connect` opens the daemon's socket and leaves with the right exit code."""
 
-    @click.command()
+    @click.command(epilog="Example: chargerctl boards")
     @as_json
     @click.pass_obj
     def boards(path: Path, *, as_json: bool) -> None:
@@ -113,7 +113,7 @@ def accept_command(
 ) -> click.Command:
     """Return `chargerctl accept-line`."""
 
-    @click.command("accept-line")
+    @click.command("accept-line", epilog="Example: chargerctl accept-line line-a")
     @click.argument("bus")
     @as_json
     @click.pass_obj

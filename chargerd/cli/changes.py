@@ -41,7 +41,7 @@ def limits_command(
 ) -> click.Command:
     """Return `chargerctl limits`; `figure` refuses what is no limit."""
 
-    @click.command()
+    @click.command(epilog="Example: chargerctl limits A01 --energy-wh 300")
     @click.argument("port", shell_complete=complete)
     @click.option("--minutes", type=float, callback=figure, help="Charge for at most so long in all.")
     @click.option("--duration-s", type=float, callback=figure, help="The same in seconds.")
@@ -84,7 +84,7 @@ def service_commands(
                 ports = client.call("status")["ports"]
             _what_still_holds(next(port for port in ports if port["port"] == name))
 
-    @click.command()
+    @click.command(epilog="Examples: chargerctl reset A01; chargerctl reset A01 --reason 'relay replaced'")
     @about
     @click.option("--reason", help="What was found and done; needed to clear a lock-out.")
     @as_json
@@ -96,7 +96,7 @@ def service_commands(
         """
         change(path, "reset", name, reason, as_json=as_json)
 
-    @click.command()
+    @click.command(epilog="Example: chargerctl disable A01 --reason 'lid broken'")
     @about
     @click.option("--reason", required=True, help="Why; whoever wonders is shown it.")
     @as_json
@@ -108,7 +108,7 @@ def service_commands(
         """
         change(path, "disable", name, reason, as_json=as_json)
 
-    @click.command()
+    @click.command(epilog="Example: chargerctl enable A01 --reason 'lid replaced'")
     @about
     @click.option("--reason", required=True, help="What was done.")
     @as_json

@@ -282,7 +282,7 @@ def main(ctx: click.Context, socket_path: Path | None) -> None:
     ctx.obj = socket_path or _default_socket()
 
 
-@main.command()
+@main.command(epilog="Examples: chargerctl status; chargerctl status --json")
 @as_json
 @click.pass_obj
 def status(path: Path, *, as_json: bool) -> None:
@@ -298,7 +298,7 @@ def status(path: Path, *, as_json: bool) -> None:
         Paper().print(status_view(found))
 
 
-@main.command()
+@main.command(epilog="Example: chargerctl port A01")
 @port_argument
 @as_json
 @click.pass_obj
@@ -335,7 +335,7 @@ def _near(client: ControlClient, name: str, error: ControlFailure) -> ControlFai
     return ControlFailure(str(error), hint, error.code)
 
 
-@main.command()
+@main.command(epilog="Examples: chargerctl start A01 --minutes 30; chargerctl start A01 --energy-wh 300 --no-wait")
 @port_argument
 @click.option("--minutes", type=float, callback=_above_zero, help="Charge for at most so long.")
 @click.option("--duration-s", type=float, callback=_above_zero, help="The same in seconds.")
@@ -369,7 +369,7 @@ def start(
     _command(path, "start", given, wait=wait, as_json=as_json)
 
 
-@main.command()
+@main.command(epilog="Example: chargerctl stop A01")
 @port_argument
 @click.option("--session-id", help="Only if this session is under way.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the settlement.  [default: wait]")

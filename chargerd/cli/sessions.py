@@ -40,7 +40,7 @@ def group(connect: Connect, as_json: Option, port_names: Callable[..., Any], ask
 
 
 def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any], ask_port: AskPort) -> click.Command:
-    @click.command("list")
+    @click.command("list", epilog="Example: chargerctl sessions list --port A01 --limit 200")
     @click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many.")
     @click.option("--port", shell_complete=port_names, help="Only those of this port.")
     @as_json
@@ -67,7 +67,7 @@ def _list(connect: Connect, as_json: Option, port_names: Callable[..., Any], ask
 
 
 def _show(connect: Connect, as_json: Option) -> click.Command:
-    @click.command()
+    @click.command(epilog="Example: chargerctl sessions show 01J9ZSESSION")
     @click.argument("session_id")
     @as_json
     @click.pass_obj
@@ -84,7 +84,7 @@ def _show(connect: Connect, as_json: Option) -> click.Command:
 
 
 def _verify(connect: Connect, as_json: Option) -> click.Command:
-    @click.command()
+    @click.command(epilog="Example: chargerctl sessions verify")
     @as_json
     @click.pass_obj
     def verify(path: Path, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pexpect
 import pytest
 from click.testing import CliRunner, Result
@@ -854,3 +855,26 @@ def test_status_says_what_is_wrong_around_the_daemon(daemon: Daemon, tmp_path: P
     assert "disk /x: Input/output error; see dmesg" in shown
     daemon.around = {"disk": {"folder": "/x", "free_bytes": 1 << 40, "read_only": True, "why_not": None}}
     assert "is mounted read-only" in " ".join(run(tmp_path, "status", COLUMNS=columns).stdout.split())
+
+
+def commands(
+    group: click.Group, parent: click.Context, path: str = "chargerctl"
+) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(parent):
+        found = group.get_command(parent, name)
+        assert found is not None
+        if isinstance(found, click.Group):
+            yield from commands(found, click.Context(found, parent=parent), f"{path} {name}")
+        else:
+            yield f"{path} {name}", found
+
+
+def test_every_command_has_json_and_an_example_of_itself() -> None:
+    found = dict(commands(main, click.Context(main, info_name="chargerctl")))
+    assert {"chargerctl events", "chargerctl lock", "chargerctl sessions list"} <= set(found)
+    assert not [name for name, one in found.items() if "as_json" not in {param.name for param in one.params}]
+    assert not [
+        name
+        for name, one in found.items()
+        if f"Example: {name}" not in str(one.epilog).replace("Examples:", "Example:")
+    ]
