@@ -13,6 +13,8 @@ from chargerd.core.session import EnergyQuality, StopReason, Waits
 from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds
 from chargerd.core.view import PortState
 from tests.core.plant import BOOT, port_plan
+from tests.core.sheds import CONTACTOR, SWITCH
+from tests.core.sheds import shed as shed_behind
 from tests.core.world import World
 from tests.scenarios.test_commands import locked_out, tripped, unknown
 from tests.scenarios.test_queues import queued
@@ -450,3 +452,18 @@ def test_draining_lets_what_waits_for_its_circuit_have_its_turn() -> None:
     world.stop("A01", force=True)
     world.run_until("state charging", within=30)
     assert world.state("A02") is PortState.CHARGING
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_the_contactor_opens_after_the_relays_and_with_one_that_does_not(held: bool) -> None:
+    world = shed_behind(contactor=SWITCH)
+    world.plan = replace(world.plan, resume_window=Seconds(1800.0))
+    world.charging()
+    world.board.silent = held
+    world.restart_in_order(after=3.0)
+    opened = [one for one in world.contacts[CONTACTOR].edges if not one[1]]
+    assert opened or held, "a lease opens it at the latest"
+    world.board.silent = False
+    world.run(10)
+    assert world.state() is PortState.CHARGING
+    assert world.contacts[CONTACTOR].edges[-2][1] is False
