@@ -178,6 +178,10 @@ class Course:
         self._closing: PortId | None = None
         """The port whose relay is closed now."""
         self._latched: str | None = None
+        self._loads: tuple[PortId, ...] = ()
+        """The sockets that have a load meanwhile."""
+        self._called_welded: set[PortId] = set()
+        """Ports that were locked out as welded while another one was closed."""
         self._shown_at: tuple[PortId, Watts] | None = None
         """The port whose meter has shown the load of the one that was closed, as the station has seen it."""
         self._hold_at: Instant | None = None
@@ -227,6 +231,8 @@ class Course:
                 one = (fact.port, fact.latch.function)
                 if fact.port == self._closing and fact.latch.function != SUSPECT:
                     self._latched = self._latched or fact.latch.function
+                elif fact.latch.function == WELDED:
+                    self._called_welded.add(fact.port)
                 if one not in self.evidence.provoked:
                     self._keep(replace(self.evidence, provoked=(*self.evidence.provoked, one)))
             case _:
@@ -334,6 +340,7 @@ class Course:
         yield from self._settle()
         yield from self._clear(port)
         watch = _Watch(self._sight, self._readable(port), port)
+        self._loads = loads
         yield from self._start(port)
         started = self._now
         refused = None
@@ -379,7 +386,7 @@ class Course:
             queue_for=Seconds(0.0),
             proof=self.proof,
         )
-        self._closing, self._latched = port, None
+        self._closing, self._latched, self._called_welded = port, None, set()
         self._events.append(StartRequested(order=order, port=port))
         yield
 
@@ -405,6 +412,7 @@ class Course:
             self._events.append(StopRequested(port=port, session=self._session, source=Source.LOCAL))
             yield
         yield from self._settle()
+        self._clear_welds()
         self._closing = None
 
     def _settle(self) -> Steps:
@@ -419,9 +427,6 @@ class Course:
             if quiet_from is not None and all(self._is_quiet(self._view(port), quiet_from) for port in self.ports):
                 break
             yield
-        for port in self.ports:
-            if (port, WELDED) in self.evidence.provoked and self._shows_nothing(port):
-                self._events.append(ProofCleared(port=port, proof=self.proof, functions=frozenset({WELDED})))
 
     @staticmethod
     def _is_at_rest(view: PortView) -> bool:
@@ -434,11 +439,16 @@ class Course:
         at = view.measured.at
         return (at is not None and at >= since) or not view.measured.fresh
 
-    def _shows_nothing(self, port: PortId) -> bool:
-        view = self._view(port)
-        held = any(latch.function == WELDED for latch in view.latches)
-        power = view.measured.power
-        return held and view.measured.fresh and power is not None and abs(power) < MOVED
+    def _clear_welds(self) -> None:
+        """Clear the lock-outs of ports whose current went with the opening of another one: they are not welded.
+
+        Only of sockets without a load: in one that has it the current would go with the plug as well.
+        """
+        for port in self._called_welded - set(self._loads):
+            view = self._view(port)
+            power = view.measured.power
+            if view.measured.fresh and power is not None and abs(power) < MOVED:
+                self._events.append(ProofCleared(port=port, proof=self.proof, functions=frozenset({WELDED})))
 
     def _clear(self, port: PortId) -> Steps:
         """Clear what the proof itself has provoked at a port that is to be closed next."""

@@ -47,6 +47,13 @@ PROOF_BENDS: tuple[Bend, ...] = (
     ),
     Bend("proof_course", "if latched and (port, SUSPECT) in self.evidence.provoked:", "if latched:", _PROVOKED),
     Bend("proof_course", "        if crossed:\n", "        if False:\n", _CROSSED),
+    Bend(
+        "proof_course",
+        "for port in self._called_welded - set(self._loads):",
+        "for port in ():",
+        _PROOF
+        + "test_a_port_called_welded_whose_current_went_with_another_ones_opening_is_not_locked_out_for_good",
+    ),
     # Leases.
     Bend(
         "boards.relay",

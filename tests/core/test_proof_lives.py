@@ -126,6 +126,10 @@ def _check(prover: Prover, seed: int, *, wrong: bool, quiet: bool) -> None:
         session = world.view(port).session
         assert session is None or session.order.proof is None, told
         assert session is not None or not world.contacts[port].coil or world.board.everlasting, told
+    for port, contact in world.contacts.items():
+        said = any(line.port == port and line.text == "locked out relay_welded" for line in world.book)
+        held = port in world.plans and any(one.function == "relay_welded" for one in world.view(port).latches)
+        assert held or not (said and contact.welded), told
     if quiet:
         proof = prover.concluded()
         assert (proof.result is Result.PROVED) is not wrong, told

@@ -467,6 +467,35 @@ def test_a_proof_broken_off_before_a_crossed_port_closes_again_leaves_both_latch
     at_rest(world)
 
 
+@pytest.mark.parametrize("moving", [True, False])
+def test_a_welded_port_stays_locked_out_though_its_load_is_carried_on(moving: bool) -> None:
+    world = three()
+    world.run(15)
+    welded(world)
+    prover = Prover(world, (A01, A02, A03), moving=moving)
+    assert kinds(prover.run(), A02) == [K.RELAY_WELDED if moving else K.REFUSED]
+    world.run(60)
+    assert [latch.function for latch in world.view(A02).latches] == ["relay_welded"]
+
+
+def shown_beside(prover: Prover) -> None:
+    """The meter of A02 shows what flows at A01 as well."""
+    flows = 100.0 if prover.world.contacts[A01].closed else 0.0
+    prover.world.show(flows / 230.0, flows, port="A02", voltage=230.0)
+
+
+def test_a_port_called_welded_whose_current_went_with_another_ones_opening_is_not_locked_out_for_good() -> None:
+    world = three()
+    world.ready("A03")
+    prover = Prover(world, (A01, A02))
+    world.by_hand("A02")
+    prover.meddle = shown_beside
+    prover.run()
+    assert kinds(prover.concluded(), A01) == [K.TWO_METERS]
+    world.tells("locked out relay_welded", port="A02")
+    assert [latch.function for latch in world.view(A02).latches] == ["wiring_suspect"]
+
+
 def test_no_other_latch_is_cleared_by_a_proof() -> None:
     world = three()
     world.charging("A01")
