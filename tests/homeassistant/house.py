@@ -2,9 +2,10 @@
 
     python house.py FOLDER PORT ENTITIES
 
-Runs on its own Python, and imports nothing of chargerd. It waits until so many entities are there and what they
-show has stood still for a while, two minutes at most; then it writes them as JSON: by unique id the
-state, unit, and device. What it warns of goes to stderr.
+Runs on its own Python, and imports nothing of chargerd. It waits until so many entities are there and no more of
+them get to know their state, two minutes at most; then it writes them as JSON: by unique id the state, unit,
+and device.
+What it warns of goes to stderr.
 """
 
 import asyncio
@@ -81,10 +82,11 @@ async def main(folder: str, port: int, entities: int) -> None:
     await hass.config_entries.async_add(entry)
     await hass.async_start()
     deadline = hass.loop.time() + PATIENCE_S
-    before: dict[str, Any] | None = None
+    before: set[str] | None = None
     while hass.loop.time() < deadline:  # Nothing tells that all has come.
-        now = found(hass)
-        if settled(now, entities) and now == before:
+        told = found(hass)
+        now = {name for name, one in told.items() if one["state"] != "unknown"}
+        if settled(told, entities) and now == before:
             break
         before = now
         await asyncio.sleep(STILL_S)
