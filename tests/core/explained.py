@@ -16,7 +16,7 @@ from chargerd.core.view import Claim, PortExplained, PortState
 WAITS = frozenset({PortState.QUEUED, PortState.STARTING, PortState.SUSPENDED, PortState.STOPPING})
 ABOVE = frozenset({"overvoltage", "meter_stale", "circuit_full", "overcurrent_thermal", "port_temperature"})
 """Functions of figures that lie above their limit where they hold."""
-OF_BEFORE = frozenset({"busy", "disabled", "reserved"})
+OF_BEFORE = frozenset({"busy", "disabled", "locked", "reserved"})
 """What may have begun before a reboot, by another clock; so may a latch."""
 ROUNDING = 1e-6
 
