@@ -15,7 +15,6 @@ from tests.campaign.locks import Locks
 from tests.campaign.outages import Outages
 from tests.campaign.reservations import Reservations
 from tests.campaign.shed import Shed
-from tests.core import explained
 from tests.core.plant import Board, Bus
 
 MINUTE = 60.0
@@ -172,8 +171,7 @@ class Life(abc.ABC):
         self.shed.later(LOOK_EVERY, self._look)
 
     def _ask_why(self) -> None:
-        if not self.shed.dead:
-            explained.check(self.shed.station, self.shed.clock.moment())
+        self.shed.ask_why()
         self.shed.later(FOLLOW_EVERY, self._ask_why)
 
     def _sow(self, happening: Callable[[], None], mean: float) -> None:

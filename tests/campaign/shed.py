@@ -49,6 +49,7 @@ from chargerd.runtime.commands.handlers import fulfilled
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.reporting.recorder import FactRecorder
 from chargerd.store.journal import Journal
+from tests.core import explained
 from tests.core.logbook import port_of, word
 from tests.core.plant import BOOT, Job, port_plan
 from tests.core.world import World
@@ -311,6 +312,11 @@ class Shed(World):
         return [(f"up/{row.kind.value}", bodies.ledger_payload("shed-1", row)) for row in rows]
 
     # Time
+
+    def ask_why(self) -> None:
+        """Hold what is explained to what is done, by the gateway's own clock."""
+        if not self.dead:
+            explained.check(self.station, self.clock.moment())
 
     def _step(self, end: float) -> bool:
         deadline = None if self.dead else self._deadline()

@@ -163,6 +163,10 @@ class World(Plant):
         """Let time pass up to an instant of the boot clock."""
         while self._step(end):
             pass
+        self.ask_why()
+
+    def ask_why(self) -> None:
+        """Hold what is explained to what is done."""
         explained.check(self.station, self.moment())
 
     def _step(self, end: float) -> bool:
@@ -243,7 +247,7 @@ class World(Plant):
             self.watch(fact)
             self._record(fact, ended if isinstance(fact, SessionEnded) else told)
         if outcome.facts:
-            explained.check(self.station, self.moment())
+            self.ask_why()
         known = self.plans if port is None else [port] if port in self.plans else []
         for view in (self.station.view(name, self.moment()) for name in known):
             if self._states.get(view.id) is not view.state:
