@@ -5,14 +5,20 @@ from dataclasses import replace
 import pytest
 
 from chargerd.core.commands import Code
+from chargerd.core.events import BoardIdentified, BoardLost, ProofHeld, RelayReadBack
+from chargerd.core.faults import FaultKind
 from chargerd.core.plan import CircuitPlan, FeederPlan, PortPlan, StationPlan
-from chargerd.core.session import Clearing, Latch
-from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds, Watts
+from chargerd.core.session import Clearing, Latch, Source
+from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, Watts
 from chargerd.core.view import CircuitExplained, Claim, PortExplained, PortState
 from tests.core.plant import port_plan
+from tests.core.sheds import HOLDER, SMOKE, SWITCH
+from tests.core.sheds import shed as guarded
 from tests.core.world import World
+from tests.scenarios.test_lines import METER, Site, kept
 
 SHED = CircuitId("shed")
+A01 = PortId("A01")
 
 
 def explained(world: World, port: str = "A01") -> PortExplained:
@@ -153,3 +159,144 @@ def test_a_circuit_whose_meter_is_silent_says_so_and_one_that_carries_too_much_s
     assert stale.boards == (BoardId("f"),)
     assert stale.detail is not None
     assert stale.detail.measured == pytest.approx(10.0, abs=1.5)
+
+
+def welded_and_tripped(port: PortId) -> tuple[Latch, ...]:
+    return (
+        Latch(port=port, function="relay_welded", clearing=Clearing.LOCK_OUT),
+        Latch(port=port, function="overcurrent_instant", clearing=Clearing.REMOTE),
+    )
+
+
+def test_lock_outs_come_before_latches_and_those_of_the_circuit_name_it() -> None:
+    world = World(latches=welded_and_tripped(A01))
+    world.run(7.0)
+    told = explained(world).claims
+    assert [(claim.what, claim.code) for claim in told] == [
+        ("relay_welded", Code.LOCKED_OUT),
+        ("overcurrent_instant", Code.LATCHED),
+    ]
+    above = guarded(inputs=(SMOKE,))
+    above.danger.add("smoke-1")
+    above.run(5.0)
+    assert claims(above)["smoke"].circuit == SHED
+    assert {claim.what for claim in circuit(above).claims} == {"smoke"}
+
+
+def test_what_takes_a_port_out_of_service_is_told_by_whom() -> None:
+    world = guarded()
+    world.disable(HOLDER, reason="painting")
+    disabled = claims(world)["disabled"]
+    assert (disabled.circuit, disabled.reason, disabled.source) == (SHED, "painting", Source.REMOTE)
+    assert "disabled" in {claim.what for claim in circuit(world).claims}
+    world.drain()
+    assert "draining" in claims(world)
+    world.lock(by="Ada", reason="changing the socket")
+    lock = claims(world)["locked"]
+    assert (lock.code, lock.reason, lock.circuit) == (Code.LOCKED, "Ada: changing the socket", None)
+    world.lock(HOLDER, by="Eve", reason="work")
+    assert "locked" in {claim.what for claim in circuit(world).claims}
+    free = guarded()
+    free.run(7.0)
+    free.drain()
+    assert [claim.what for claim in explained(free).claims] == ["draining"]
+
+
+def test_a_port_that_is_proved_and_one_that_is_reserved_say_by_what_and_for_how_long() -> None:
+    world = guarded()
+    world.run(7.0)
+    world.tell(ProofHeld(ports=(A01,), proof="proof-1", lasts=Seconds(60.0)))
+    proving = claims(world)["proving"]
+    assert proving.reason == "proof-1"
+    assert proving.until is not None
+    world.reserve("A02", "session-9", 60.0)
+    reserved = claims(world, "A02")["reserved"]
+    assert reserved.session == "session-9"
+
+
+def test_a_lost_board_is_told_with_since_when_and_one_of_a_contactor_with_its_circuit() -> None:
+    world = guarded(contactor=SWITCH)
+    world.run(7.0)
+    world.tell(BoardLost(board=SWITCH.board, kind=FaultKind.TIMEOUT, at=Instant(world.now)))
+    above = claims(world)["contactor_board_lost"]
+    assert (above.circuit, above.boards) == (SHED, (SWITCH.board,))
+    assert "contactor_board_lost" in {claim.what for claim in circuit(world).claims}
+    world.board.silent = True
+    world.run(30.0)
+    lost = claims(world)["board_lost"]
+    assert lost.since is not None
+    assert world.now - lost.since.instant == pytest.approx(25.0, abs=6.0)
+
+
+def test_a_relay_that_is_not_read_back_open_says_so_before_its_board_is_lost() -> None:
+    world = World()
+    world.run(7.0)
+    world.board.blind = True
+    world.set_contact(A01, closed=True, by="ghost")
+    world.tell(RelayReadBack(port=A01, closed=True, sent_at=Instant(world.now), at=Instant(world.now)))
+    not_open = claims(world)["relay_not_open"]
+    assert not_open.code is Code.BOARD_LOST
+    assert not_open.since is not None
+
+
+def test_a_line_that_has_changed_is_told_to_its_ports_alone() -> None:
+    world = Site(kept())
+    world.run(5.0)
+    world.tell(BoardIdentified(board=METER, at=Instant(world.now), words=(9, 9)))
+    changed = claims(world)["line_changed"]
+    assert (changed.lines, changed.boards) == (("line-a",), (METER,))
+    world.tell(BoardIdentified(board=BoardId("b"), at=Instant(world.now), words=(1, 2)))
+    world.tell(BoardIdentified(board=BoardId("b"), at=Instant(world.now), words=(8, 8)))
+    assert [claim.lines for claim in explained(world).claims if claim.what == "line_changed"] == [("line-a",)]
+
+
+def test_a_circuit_that_carries_too_much_says_how_much() -> None:
+    world = site(CircuitPlan(id=SHED, rating=Amps(6.0)), "A01")
+    world.run(7.0)
+    world.show(7.0, 900.0)
+    over = {claim.what: claim for claim in circuit(world).claims}["circuit_overload"]
+    assert over.detail is not None
+    assert over.detail.measured == pytest.approx(7.0 / 6.0)
+
+
+def test_a_suspicion_of_exchanged_wires_is_told_while_it_is_found_out() -> None:
+    world = World(*ports_of("A01", "A02"))
+    world.run(7.0)
+    world.suspects.update({A01, PortId("A02")})
+    assert claims(world)["wiring_suspect"].ports == ("A02",)
+
+
+def test_what_a_suspended_session_waits_for_is_told_each_by_its_name() -> None:
+    world = World()
+    world.run(7.0)
+    world.draw(1.0)
+    world.start()
+    world.run(10.0)
+    world.meters[A01].volts = 150.0
+    world.run_until("suspended undervoltage", within=20)
+    world.run(5.0)
+    assert {"voltage", "relay_not_open"} & set(claims(world)) == {"voltage"}
+    world.meters[A01].volts = 230.0
+    world.run(30.0)
+    settling = claims(world)["voltage_settling"]
+    assert settling.detail is not None
+    assert (settling.detail.measured, settling.detail.limit) == (230.0, 176.0)
+    assert settling.until is not None
+    assert settling.until.instant - world.now == pytest.approx(60.0 - 30.0, abs=3.0)
+
+
+def test_a_session_that_ends_says_that_current_is_still_seen() -> None:
+    world = World()
+    world.run(7.0)
+    world.draw(2.0)
+    world.start()
+    world.run(10.0)
+    world.contacts[A01].welded = world.contacts[A01].hidden = True
+    world.stop(force=True)
+    world.run_until("locked out relay_welded", within=60)
+    seen = claims(world)["current_seen"]
+    assert seen.detail is not None
+    assert (seen.detail.measured, seen.detail.limit) == (2.0, 0.2)
+    world.run(20.0)
+    assert explained(world).ending is not None
+    assert "current_seen" in claims(world)

@@ -125,8 +125,9 @@ def _reserved(port: Port, now: Moment) -> Iterator[Claim]:
 
 
 def _proving(port: Port, now: Moment) -> Iterator[Claim]:
-    until = None if port.proof is None else moment_of(port.proof.until, now)
-    yield Claim(what="proving", code=Code.PROVING, reason=port.proved_by(now), until=until)
+    held = port.proof
+    assert held is not None
+    yield Claim(what="proving", code=Code.PROVING, reason=held.proof, until=moment_of(held.until, now))
 
 
 def _line_changed(port: Port, _now: Moment) -> Iterator[Claim]:

@@ -53,7 +53,7 @@ def _claims(circuit: Circuit, station: StationContext, below: list[Port], now: M
     for one in (own, *above):
         for latch in one.latches:
             yield latch_claim(latch, None, one)
-        if one.held and below:
+        if one.held:
             yield held_claim(below[0], one, now)
         yield from unguarded_claims(one, now, None)
         lock = station.availability.lock_of(holder_of(one.plan.id))
