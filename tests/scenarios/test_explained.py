@@ -300,3 +300,69 @@ def test_a_session_that_ends_says_that_current_is_still_seen() -> None:
     world.run(20.0)
     assert explained(world).ending is not None
     assert "current_seen" in claims(world)
+
+
+def test_what_a_session_waits_for_from_above_names_its_circuit() -> None:
+    world = guarded(inputs=(SMOKE,), contactor=SWITCH)
+    world.charging("A01")
+    world.io.silent = True
+    world.run_until("suspended input_board_lost", within=10)
+    world.run(2.0)
+    waits = claims(world)
+    assert waits["input_board_lost"].circuit == SHED
+    world.io.silent = False
+    world.danger.add("smoke-1")
+    told: set[str] = set()
+    for _ in range(40):
+        world.run(0.25)
+        told |= set(claims(world))
+    assert "smoke" in told
+
+
+def test_a_start_that_waits_for_its_contactor_or_its_turn_says_so() -> None:
+    world = guarded(contactor=SWITCH)
+    world.run(7.0)
+    world.start("A01")
+    world.start("A02")
+    told: dict[str, Claim] = {}
+    for _ in range(80):
+        world.run(0.05)
+        for port in ("A01", "A02"):
+            told |= claims(world, port)
+    steps = {what for what in told if what.startswith("step_")}
+    assert {"step_readings", "step_persist", "step_close", "step_first_reading"} <= steps
+    assert {"step_turn", "step_power"} & steps
+
+
+def test_sessions_that_were_interrupted_together_say_when_it_is_their_turn() -> None:
+    world = guarded()
+    for port in ("A01", "A02"):
+        world.charging(port)
+    for port in ("A01", "A02"):
+        world.meters[PortId(port)].silent = True
+    world.run_until("suspended meter_stale", within=10)
+    world.run(5.0)
+    for port in ("A01", "A02"):
+        world.meters[PortId(port)].silent = False
+    told: set[str] = set()
+    for _ in range(30):
+        world.run(0.5)
+        told |= {what for port in ("A01", "A02") for what in claims(world, port)}
+    assert "turn" in told
+
+
+def test_a_circuit_names_those_who_wait_for_it_and_nobody_else() -> None:
+    yard = CircuitId("yard")
+    plans = (CircuitPlan(id=SHED, rating=Amps(6.0)), CircuitPlan(id=yard, rating=Amps(6.0)))
+    names = ("A01", "A02", "B01", "B02")
+    ports = tuple(
+        replace(port_plan(name, place), circuit=SHED if name.startswith("A") else yard)
+        for place, name in enumerate(names, 1)
+    )
+    world = World(site=StationPlan(ports=ports, circuits=plans, queue_for=Seconds(600.0)))
+    world.run(7.0)
+    for name in names:
+        world.draw(4.0, port=name)
+        world.start(name)
+        world.run(4.0)
+    assert [one.port for one in circuit(world).waiters] == ["A02"]

@@ -23,7 +23,7 @@ from chargerd.core.port.claims import (
     unguarded_claims,
     voltage_claims,
 )
-from chargerd.core.port.port import Port, Step
+from chargerd.core.port.port import Port
 from chargerd.core.port.suspending import WAITS
 from chargerd.core.session import StopDetail, StopReason
 from chargerd.core.units import after
@@ -62,7 +62,7 @@ def _ending(port: Port, now: Moment) -> Iterator[Claim]:
         yield Claim(what="current_seen", detail=detail, since=port.since)
     if port.relay.phase is not RelayPhase.OPEN:
         yield not_open_claim(port, now, None)
-    elif port.step is Step.ENERGY:
+    else:
         until = moment_of(port.step_until, now)
         yield Claim(what="register", boards=(port.plan.meter.board,), since=port.since, until=until)
 
