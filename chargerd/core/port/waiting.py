@@ -17,7 +17,6 @@ from chargerd.core.port.claims import (
     frozen_claim,
     full_claims,
     held_claim,
-    latch_claim,
     moment_of,
     not_open_claim,
     unguarded_claims,
@@ -112,9 +111,8 @@ def _wait_rest(port: Port, now: Moment) -> Iterator[Claim]:
 
 
 def _wait_circuit(port: Port, now: Moment) -> Iterator[Claim]:
+    # No latch: it ends the session.
     for circuit in port.circuits.place(port.id).above:
-        for latch in circuit.latches:
-            yield latch_claim(latch, None, circuit)
         if circuit.held:
             yield held_claim(port, circuit, now)
         yield from unguarded_claims(circuit, now, None)
