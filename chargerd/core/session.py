@@ -107,6 +107,8 @@ class Waits:
 
     reason: StopReason
     patience: Seconds | None
+    opened: bool = False
+    """Whether its relay had been read back open by then: nothing has flowed since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,18 @@ RESTART_BENDS: tuple[Bend, ...] = (
         "SetPace(port=port.id, pace=Pace.CLOSED)",
         _ORDER + "test_no_port_is_read_as_a_closed_one_before_its_relay_is_told_to_close",
     ),
+    Bend(
+        "metering.totals",
+        "record.waits is None or not record.waits.opened",
+        "True",
+        _ORDER + "test_a_step_of_the_register_is_no_energy_of_a_restart",
+    ),
+    Bend(
+        "metering.totals",
+        "record.waits is None or not record.waits.opened",
+        "record.waits is None",
+        _ORDER + "test_a_step_of_the_register_is_no_energy_of_a_restart",
+    ),
     Bend("station", "self._surroundings.draining = event.begin", "pass", _DRAINING),
     Bend("port.port", "self.station.draining or self", "self", _DRAINING),
     Bend("port.charge", "(record.waits is None and last.reason not in AWAY)", "(last.reason not in AWAY)", _WAITS),

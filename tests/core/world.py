@@ -56,6 +56,7 @@ from chargerd.core.facts import (
     PortTripped,
     PortUnlocked,
     SessionEnded,
+    SessionSuspended,
     SessionUpdated,
 )
 from chargerd.core.identity import Identity
@@ -289,6 +290,8 @@ class World(Plant):
             case PortTripped() | PortLockedOut() | InputTripped() | CircuitTripped():
                 if fact.latch is not None:
                     self.journal.latches[fact.latch.port, fact.latch.function] = fact.latch
+            case SessionSuspended() if fact.record.waits is not None and not self.journal.failing:
+                self.journal.write(fact.record.order.session, fact.record, number)
             case SessionUpdated() if not self.journal.failing:
                 self.journal.write(fact.record.order.session, fact.record, number)
             case PortDisabled() | PortLocked():

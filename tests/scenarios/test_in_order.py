@@ -10,7 +10,7 @@ from chargerd.core.commands import CloseRelay, Code, Pace, SetPace
 from chargerd.core.events import RestartRequested
 from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.session import EnergyQuality, StopReason, Waits
-from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds
+from chargerd.core.units import Amps, CircuitId, CommandId, PortId, Seconds, WattHours
 from chargerd.core.view import PortState
 from tests.core.plant import BOOT, port_plan
 from tests.core.sheds import CONTACTOR, SWITCH
@@ -103,6 +103,39 @@ def test_the_time_of_a_restart_is_not_charging_and_no_second_counts_twice() -> N
     assert record.outages == pytest.approx(30.0, abs=0.5)
 
 
+def coarse() -> World:
+    """A world whose meter counts in steps of ten watt-hours, and has just begun one."""
+    port = port_plan()
+    world = World(site=site(replace(port, meter=replace(port.meter, energy_resolution=WattHours(10.0)))))
+    world.charging()
+    world.run(50)
+    return world
+
+
+def drawn_over(end: Callable[[World], None]) -> float:
+    """Return what a session has drawn when it goes on, whose register has made its first step meanwhile."""
+    world = coarse()
+    end(world)
+    world.meters[A01].register = lambda _counted: 5012.0
+    world.run_until("resumed", within=60)
+    record = world.view().session
+    assert record is not None
+    return record.energy
+
+
+def test_a_step_of_the_register_is_no_energy_of_a_restart() -> None:
+    """Its relay was read back open: nothing can have flowed. After a kill the register alone knows."""
+
+    def unseen(world: World) -> None:
+        world.board.silent = True
+        world.restart_in_order()
+        world.board.silent = False
+
+    assert drawn_over(World.restart_in_order) == pytest.approx(4.2, abs=0.3)
+    assert drawn_over(World.restart) == pytest.approx(10.0)
+    assert drawn_over(unseen) == pytest.approx(10.0)
+
+
 def test_what_waits_is_written_down_before_the_daemon_has_gone() -> None:
     world = charged(100)
     world.tell(RestartRequested())
@@ -111,7 +144,7 @@ def test_what_waits_is_written_down_before_the_daemon_has_gone() -> None:
         world.run(0.05)
     assert world.station.idle()
     written = kept(world)
-    assert written.waits == Waits(reason=StopReason.RESTART, patience=Seconds(120.0))
+    assert written.waits == Waits(reason=StopReason.RESTART, patience=Seconds(120.0), opened=True)
     assert not world.contacts[A01].closed
     opened = world.contacts[A01].edges[-1][0]
     assert written.charging == pytest.approx(opened - world.contacts[A01].edges[0][0], abs=0.06)

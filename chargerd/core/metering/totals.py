@@ -62,7 +62,10 @@ class Totals:
     def taken_up(
         cls, record: SessionRecord, resolution: WattHours, at: Instant, refresh: Seconds = Seconds(0.0)
     ) -> "Totals":
-        """Return the totals of a record, made at `at` of this boot's clock; its relay is open."""
+        """Return the totals of a record, made at `at` of this boot's clock; its relay is open.
+
+        What has flowed since, the register alone knows; nothing, if the relay was read back open by then.
+        """
         totals = cls(record.order.tiers, resolution, refresh)
         for own, kept in zip(totals._tiers, record.tiers, strict=False):
             own.charging, own.energy = kept.charging, kept.energy
@@ -70,7 +73,8 @@ class Totals:
         totals.peak, totals.peak_first_5_min = record.peak_power, record.peak_power_first_5_min
         totals.register_start, totals.register_last = record.meter_start, record.last_register
         totals.doubt = record.doubt
-        totals._register_at, totals._charged_then, totals._unwatched = at, totals.charging, True
+        totals._register_at, totals._charged_then = at, totals.charging
+        totals._unwatched = record.waits is None or not record.waits.opened
         return totals
 
     @property

@@ -1,6 +1,7 @@
 """A port's suspension: its relay open, its session waiting for a reason to go away, and its return."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from chargerd.core.boards.relay import RelayPhase
 from chargerd.core.commands import Checkpoint, Pace, SetPace
@@ -202,7 +203,8 @@ def wait_through(port: Port, now: Moment) -> None:
     left = port.plan.protection.recover_within if port.return_at is not None else None
     if port.recover_until is not None:
         left = between(now.instant, port.recover_until)
-    port.session.waits = Waits(reason=port.suspended_for, patience=left)
+    opened = port.relay.phase is RelayPhase.OPEN
+    port.session.waits = Waits(reason=port.suspended_for, patience=left, opened=opened)
     port.out.do(Checkpoint(records=(port.record(now),)))
 
 
@@ -210,6 +212,7 @@ def opened(port: Port, now: Moment) -> None:
     """Its relay is open; what a restart interrupts is written down as of then."""
     count_open(port, now)
     if port.session.waits is not None:
+        port.session.waits = replace(port.session.waits, opened=True)
         port.out.do(Checkpoint(records=(port.record(now),)))
 
 
