@@ -45,13 +45,36 @@ def fresh(suite: str, architecture: str = "amd64") -> Path:
     return root
 
 
+def here(folder: Path) -> Path:
+    """Return a copy of this machine's own root that boots; needs a mount namespace of its own, and goes with it."""
+    place = folder / "here"
+    place.mkdir(parents=True, exist_ok=True)
+    mount("-t", "tmpfs", "tmpfs", str(place))
+    upper, work, root = (place / name for name in ("upper", "work", "root"))
+    for path in (upper, work, root):
+        path.mkdir()
+    mount("-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", str(root))
+    for path in (root / "etc/systemd/system").iterdir():  # Whatever else this machine does, it need not do in there.
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    for name in ("etc/chargerd", "var/lib/chargerd"):  # Of whoever has tried it on this machine.
+        shutil.rmtree(root / name, ignore_errors=True)
+    return root
+
+
+def mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True)
+
+
 def emulate(architecture: str) -> None:
     """Have the kernel run another processor's programs through Debian's qemu-user-static."""
     name = EMULATED.get(architecture)
     if name is None:
         return
     if not (BINFMT / "register").exists():
-        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=True)
+        mount("-t", "binfmt_misc", "binfmt_misc", str(BINFMT))
     if not (BINFMT / name).exists():
         (BINFMT / "register").write_bytes(Path(f"/usr/lib/binfmt.d/{name}.conf").read_bytes().strip())
 
