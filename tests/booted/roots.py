@@ -46,7 +46,7 @@ def fresh(suite: str, architecture: str = "amd64") -> Path:
 
 
 def here(folder: Path) -> Path:
-    """Return a copy of this machine's own root that boots; needs a mount namespace of its own, and goes with it."""
+    """Return a copy of this machine's root that boots; needs a mount namespace of its own, and goes with it."""
     place = folder / "here"
     place.mkdir(parents=True, exist_ok=True)
     mount("-t", "tmpfs", "tmpfs", str(place))
@@ -54,7 +54,9 @@ def here(folder: Path) -> Path:
     for path in (upper, work, root):
         path.mkdir()
     mount("-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", str(root))
-    for path in (root / "etc/systemd/system").iterdir():  # Whatever else this machine does, it need not do in there.
+    for path in (
+        root / "etc/systemd/system"
+    ).iterdir():  # Whatever else this machine does, it need not do in there.
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
