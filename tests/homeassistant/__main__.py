@@ -72,6 +72,8 @@ def judged(python: str, site: DaemonSite, broker: Mosquitto) -> int:
         if not expected(got):
             wrong.append(f"{entity} is {got}")
     print(f"{len(told)} entities of {len({one['device'] for one in told.values()})} devices, as announced")
+    site.ask("stop", port="A01")  # Else it would go on after the restart, and no port be as it was.
+    site.wait_state("A01", "available")
     rewrite(site, ON, OFF)
     site.wait(lambda: not (site.state / "announced.json").exists(), "it has not withdrawn everything")
     left = retained(broker.port, "homeassistant/#")
