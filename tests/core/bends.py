@@ -17,6 +17,7 @@ from tests.core.relay_bends import RELAY_BENDS
 from tests.core.reserving_bends import RESERVING_BENDS
 from tests.core.restart_bends import RESTART_BENDS
 from tests.core.resume_bends import RESUME_BENDS
+from tests.core.shown_bends import SHOWN_BENDS
 from tests.core.supply_bends import SUPPLY_BENDS
 from tests.core.tree_bends import TREE_BENDS
 from tests.core.unconfirmed_bends import UNCONFIRMED_BENDS
@@ -725,6 +726,7 @@ BENDS: tuple[Bend, ...] = (
     *PROOF_BENDS,
     *RELAY_BENDS,
     *LEASE_BENDS,
+    *SHOWN_BENDS,
     *UNCONFIRMED_BENDS,
     *VOLTAGE_BENDS,
     *LINE_BENDS,
