@@ -519,6 +519,14 @@ def test_a_row_is_wrapped_with_its_own_stamps() -> None:
     }
 
 
+@pytest.mark.parametrize(("holder", "circuit"), [("lock/A01", None), ("lock/circuit/shed", "shed")])
+def test_a_lock_says_whose_it_is_and_where_it_hangs(holder: str, circuit: str | None) -> None:
+    lock = replace(LOCK, holder=PortId(holder))
+    told = bodies.plain(bodies.port_state(view(lock=lock), now=NOW))["lock"]
+    assert told == {"by": "Ada", "reason": "a new socket", "since": parts.stamp(NOW), "circuit": circuit}
+    assert bodies.plain(bodies.port_state(view(), now=NOW))["lock"] is None
+
+
 def view(**changes: Any) -> PortView:
     values: dict[str, Any] = {
         "id": PORT,

@@ -4,7 +4,7 @@ import pytest
 
 from chargerd.contract.ledger import Recovery, RememberedCommand, Reply
 from chargerd.core.moment import Moment
-from chargerd.core.plan import Limits, NamedLimits
+from chargerd.core.plan import Limits, NamedLimits, lock_of
 from chargerd.core.session import Disabled, Order, SessionRecord, Source
 from chargerd.core.units import Amps, CommandId, Instant, PortId, SessionId, WattHours, Watts
 from chargerd.runtime.commands.after_restart import ports_to_stop
@@ -14,11 +14,17 @@ A01 = PortId("A01")
 THEN = Moment(instant=Instant(1.0))
 IN_FORCE = Limits(power=Watts(500.0), energy=WattHours(300.0))
 ORDER = Order(session=SessionId("S-1"), port=A01, limits=IN_FORCE)
+LOCK = Disabled(holder=lock_of(A01), source=Source.LOCAL, reason="a new socket", since=THEN, by="Ada")
 OUT = Disabled(holder=A01, source=Source.LOCAL, reason="a worn plug", since=THEN)
 
 
 def stands(
-    name: str, *, limits: NamedLimits | None = None, session: str | None = None, disabled: bool = False
+    name: str,
+    *,
+    limits: NamedLimits | None = None,
+    session: str | None = None,
+    disabled: bool = False,
+    locked: bool = False,
 ) -> bool:
     command = RememberedCommand(
         command=CommandId("c"),
@@ -34,7 +40,7 @@ def stands(
         stream="s",
         starts=2,
         sessions=(SessionRecord(order=ORDER, started=THEN, at=THEN),),
-        disabled=(OUT,) if disabled else (),
+        disabled=(*((OUT,) if disabled else ()), *((LOCK,) if locked else ())),
         unfinished=(command,),
     )
     return fulfilled(recovery) == {"c"}
@@ -44,6 +50,14 @@ def stands(
 def test_what_is_out_of_service_or_in_it_is_what_was_wanted(*, disabled: bool) -> None:
     assert stands("disable", disabled=disabled) is disabled
     assert stands("enable", disabled=disabled) is not disabled
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+@pytest.mark.parametrize("locked", [False, True])
+def test_so_is_a_lock_whatever_else_holds_the_port(*, disabled: bool, locked: bool) -> None:
+    assert stands("lock", disabled=disabled, locked=locked) is locked
+    assert stands("unlock", disabled=disabled, locked=locked) is not locked
+    assert stands("enable", disabled=disabled, locked=locked) is not disabled
 
 
 @pytest.mark.parametrize(
