@@ -62,6 +62,7 @@ def test_a_lock_ends_what_goes_on_and_nothing_starts_until_it_is_taken_away() ->
     world.charging()
     told = [fact for _, fact in world.facts if isinstance(fact, PortLocked | PortUnlocked)]
     assert [type(fact) for fact in told] == [PortLocked, PortUnlocked]
+    assert [fact.reason for fact in told] == ["changing the socket", None]
     assert isinstance(told[1], PortUnlocked)
     assert (told[1].by, told[1].lock.by) == ("Bob", "Ada"), "whose it was, and who took it away"
 
