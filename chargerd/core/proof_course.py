@@ -5,7 +5,7 @@ sequence, are protected, leased and recorded like any other; what they show is e
 Whatever happens to whoever drives it, a session of a proof ends by its own time, and its board opens by its lease.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -23,12 +23,11 @@ from chargerd.core.events import (
 from chargerd.core.facts import Fact, PortLockedOut, PortTripped, SessionEnded, WiringSuspect
 from chargerd.core.moment import Moment
 from chargerd.core.plan import DeadMan, RelayPlan, StationPlan
-from chargerd.core.proof import MOVED, Closing, Evidence, LeaseTest, OnPhases, Result, Shown, Verdicts, moved
+from chargerd.core.proof import MOVED, Closing, Evidence, LeaseTest, Result, Verdicts, moved
+from chargerd.core.proof_watch import OPEN_STATES, QUIET, Sight, Watch
 from chargerd.core.session import Order, Settlement, Source
 from chargerd.core.units import (
-    Amps,
     BoardId,
-    CircuitId,
     Instant,
     PortId,
     Seconds,
@@ -37,7 +36,7 @@ from chargerd.core.units import (
     after,
     between,
 )
-from chargerd.core.view import CircuitView, PortState, PortView
+from chargerd.core.view import PortState, PortView
 
 LONGEST = Seconds(60.0)
 """A session of a proof ends by itself after so long, whatever became of the proof."""
@@ -45,14 +44,8 @@ HELD_FOR, HELD_EVERY = Seconds(60.0), Seconds(15.0)
 """How long ports are held, and how often that is said again."""
 STARTS_WITHIN = Seconds(20.0)
 """The steps of a start have 3 s each, and a contactor and its turn come before it."""
-SHOWS_AFTER = Seconds(3.0)
-"""Inrush, and two readings of power each 2 s."""
-WINDOW = Seconds(20.0)
-"""Meters of open ports are read every 5 s: so long they may take to show what a closing has moved."""
 ENDS_WITHIN = Seconds(45.0)
 """Opening, register and a suspicion that has to be settled."""
-QUIET = Seconds(1.0)
-"""So long after an opening a reading shows what flows without it."""
 SUSPECT, WELDED, UNCONFIRMED = "wiring_suspect", "relay_welded", "relay_unconfirmed"
 GONE = Watts(10.0)
 RENEWALS = 5
@@ -120,18 +113,7 @@ class News:
     power: Watts | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """What is seen at one moment, and what has happened since the one before."""
-
-    now: Moment
-    views: Mapping[PortId, PortView]
-    circuits: tuple[CircuitView, ...] = ()
-    facts: tuple[Fact, ...] = ()
-
-
 Steps: TypeAlias = Generator[None, None, None]
-OPEN_STATES = frozenset({PortState.STARTING, PortState.CHARGING})
 
 
 class Course:
@@ -339,7 +321,7 @@ class Course:
         """Close one relay until all meters have shown what comes of it; open it again, and keep what was seen."""
         yield from self._settle()
         yield from self._clear(port)
-        watch = _Watch(self._sight, self._readable(port), port)
+        watch = Watch(self._sight, self._readable(port), port)
         self._loads = loads
         yield from self._start(port)
         started = self._now
@@ -584,84 +566,3 @@ class Course:
     def _is_mine(self, port: PortId) -> bool:
         view = self._sight.views.get(port)
         return view is not None and view.session is not None and view.session.order.proof == self.proof
-
-
-class _Watch:
-    """What meters show before a closing and while it lasts."""
-
-    def __init__(self, sight: Sight, ports: tuple[PortId, ...], relay: PortId) -> None:
-        self._relay = relay
-        self._at_ms = sight.now.wall_ms
-        self._shown = {port: Shown(port=port, before=sight.views[port].measured.power) for port in ports}
-        self._feeders = {view.id: view.metered for view in sight.circuits if len(view.metered) > 1}
-        self._rises: dict[CircuitId, tuple[Amps, ...]] = {}
-        self.since: Instant | None = None
-        """When it was first seen closed."""
-        self._last = sight.now.instant
-        self._closed = False
-        self.still: Watts | None = None
-
-    def look(self, sight: Sight) -> None:
-        """Take in what is shown now."""
-        view = sight.views[self._relay]
-        if view.relay_closed and view.state in OPEN_STATES:
-            self._closed = True
-            self.since = sight.now.instant if self.since is None else self.since
-        self._last = sight.now.instant
-        for port, shown in self._shown.items():
-            self._shown[port] = _further(shown, sight.views[port])
-        if self.since is not None:
-            for circuit in sight.circuits:
-                before = self._feeders.get(circuit.id)
-                if before is not None and len(circuit.metered) == len(before):
-                    rise = tuple(Amps(now - then) for now, then in zip(circuit.metered, before, strict=True))
-                    self._rises[circuit.id] = max(rise, self._rises.get(circuit.id, rise), key=max)
-
-    def show(self, port: PortId, power: Watts) -> None:
-        """Take in what one meter has shown in a reading that was over before anybody looked."""
-        shown = self._shown.get(port)
-        if shown is not None and (shown.during is None or abs(power) > abs(shown.during)):
-            self._shown[port] = replace(shown, during=power)
-
-    def enough(self, sight: Sight) -> bool:
-        """Say whether all meters have shown what they have to show, or have had the time to."""
-        if self.since is None:
-            return False
-        lasted, shows = between(self.since, sight.now.instant), after(self.since, QUIET)
-        if lasted >= WINDOW:
-            return True
-        views = [sight.views[port] for port in self._shown]
-        told = all(not view.measured.fresh or (view.measured.at or self.since) >= shows for view in views)
-        return lasted >= SHOWS_AFTER and told and bool(self._moved())
-
-    def _moved(self) -> tuple[PortId, ...]:
-        return moved(Closing(relay=self._relay, loads=(), shown=tuple(self._shown.values())))
-
-    def closing(self, loads: tuple[PortId, ...], sight: Sight) -> Closing:
-        """Return the closing as it is kept."""
-        lasted = Seconds(0.0) if self.since is None else Seconds(between(self.since, self._last))
-        rises = tuple(OnPhases(circuit=circuit, rise=rise) for circuit, rise in self._rises.items())
-        shown = tuple(
-            replace(one, voltage=sight.views[port].measured.voltage) for port, one in self._shown.items()
-        )
-        return Closing(
-            relay=self._relay,
-            loads=loads,
-            at_ms=self._at_ms,
-            closed=self._closed,
-            lasted=lasted,
-            shown=shown,
-            phases=rises,
-            still=self.still,
-        )
-
-
-def _further(shown: Shown, view: PortView) -> Shown:
-    """Return what a meter has shown, if this is further from where it began."""
-    power = view.measured.power
-    if power is None:
-        return shown
-    begun = shown.before or Watts(0.0)
-    if shown.during is not None and abs(power - begun) <= abs(shown.during - begun):
-        return shown
-    return replace(shown, during=power, current=view.measured.current)

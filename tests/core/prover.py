@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from chargerd.core.proof import Evidence, Kind, Proof, Verdicts
-from chargerd.core.proof_course import Answer, Ask, Course, Question, Sight
+from chargerd.core.proof_course import Answer, Ask, Course, Question
+from chargerd.core.proof_watch import Sight
 from chargerd.core.units import PortId, SessionId, Watts
 from tests.core.world import World
 

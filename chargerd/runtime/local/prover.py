@@ -20,7 +20,8 @@ from chargerd.core.clock import Clock
 from chargerd.core.events import DeadManTested
 from chargerd.core.facts import Fact
 from chargerd.core.proof import Evidence, Finding, Verdicts, of_lease, proved
-from chargerd.core.proof_course import Answer, Course, Doing, News, Question, Sight
+from chargerd.core.proof_course import Answer, Course, Doing, News, Question
+from chargerd.core.proof_watch import Sight
 from chargerd.core.units import BoardId, PortId, SessionId, Watts
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.local.proof_report import finding_of, report
