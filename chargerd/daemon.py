@@ -479,6 +479,7 @@ class Daemon:
         with suppress(Exception):
             self._note(starts.failed(self._failure or "unknown"))
             self._last_exit.note("failed", reason=self._failure)
+        log.listen(None)
         self._journal.close(Seconds(2.0))
         self._clock.sleep(LAST_WORDS)
         os._exit(GAVE_UP)

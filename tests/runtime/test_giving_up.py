@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chargerd import log
 from chargerd.config.loader import load_text
 from chargerd.config.site import Site
 from chargerd.control.client import ControlClient, ControlFailure
@@ -156,6 +157,7 @@ def test_relays_opened_by_a_daemon_that_gives_up_are_no_fault_of_theirs(
     hung.set()
     running.join(PATIENCE_S)
     assert left == [GAVE_UP]
+    assert log._OUTPUT.listener is None, "what is told from here on finds no journal"  # noqa: SLF001
     assert not world.relay(A01).coil, "it has opened them itself, since nobody decides any more"
     port = look(tmp_path)
     assert not port["latches"], "it would want somebody on site, and is not to blame"

@@ -129,6 +129,7 @@ class Leaving:
             goodbye = self._left_but(FOR_JOURNAL)
             parts.link.stop("shutdown", goodbye, waiting=self._how is How.RESTART)
         parts.control.stop()
+        log.listen(None)  # What is told from here on finds no journal.
         parts.journal.close(max(FOR_JOURNAL, self._left_but(Seconds(0.0))))
         return left
 
