@@ -123,6 +123,7 @@ def _ports(document: Document, boards: Mapping[BoardId, Board], work: Work) -> _
                     limits=plans.limits(document.limits, section.limits),
                     protection=protection,
                     charge_end=end,
+                    wired=plans.wired(wiring, boards, document.buses),
                 )
             )
     return ports

@@ -1,11 +1,12 @@
 """From the sections of a document to the plain figures of the core; what a port leaves out the site gives."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from chargerd.config.document import ChargeEndSection, LimitsSection, ProtectionSection
+from chargerd.config.document import BusSection, ChargeEndSection, LimitsSection, ProtectionSection
 from chargerd.config.profiles.models import Profile
 from chargerd.config.profiles.register_map import MeterSection, Number, Quantity, Register
-from chargerd.config.site import Board, Channel
+from chargerd.config.site import Board, Channel, PortWiring
 from chargerd.core.keys import keys
 from chargerd.core.plan import (
     LEASES,
@@ -18,7 +19,7 @@ from chargerd.core.plan import (
     Protection,
     RelayPlan,
 )
-from chargerd.core.units import Seconds, WattHours, Watts
+from chargerd.core.units import BoardId, Seconds, WattHours, Watts
 
 LEASE = Seconds(6.0)
 """How long a timed closing lasts."""
@@ -139,6 +140,17 @@ def meter_plan(channel: Channel, board: Board) -> MeterPlan:
 def _power_step(register: Register) -> Watts:
     """Return the smallest difference a register can show; 0 for a floating-point number."""
     return Watts(0.0 if register.type is Number.F32 else abs(register.scale))
+
+
+def wired(port: PortWiring, boards: Mapping[BoardId, Board], buses: Mapping[str, BusSection]) -> str:
+    """Say where a port's relay and meter are, whatever bus and boards are called."""
+
+    def place(channel: Channel) -> str:
+        board = boards[channel.board]
+        line = buses[board.bus].place if board.bus in buses else board.bus
+        return f"{line} {board.address} {board.profile.name} {channel.channel}"
+
+    return f"relay {place(port.relay)}, meter {place(port.meter)}"
 
 
 def feeder_phases(meter: MeterSection) -> int:

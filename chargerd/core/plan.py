@@ -297,6 +297,8 @@ class PortPlan:
     limits: Limits = field(default_factory=Limits)
     protection: Protection = field(default_factory=Protection)
     charge_end: ChargeEnd = field(default_factory=ChargeEnd)
+    wired: str = ""
+    """Where relay and meter are: of each the line, the board's address, what it speaks, and the channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

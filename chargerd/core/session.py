@@ -166,6 +166,8 @@ class SessionRecord:
     """What it waits for since the daemon was stopped in order; `None` in every other record."""
     returns: int = 0
     """How often it was about to go on after the gateway was away, whatever came of it."""
+    wired: str | None = None
+    """How its port was wired (`PortPlan.wired`); `None` in a record of before that was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

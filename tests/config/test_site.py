@@ -36,6 +36,25 @@ def test_ranges_are_spelled_out_and_run_along() -> None:
     assert found.plan.tariff_tiers == (150.0, 300.0)
 
 
+def test_a_ports_wiring_is_told_apart_by_place_and_not_by_name() -> None:
+    def wired(text: str) -> list[str]:
+        return [port.wired for port in site(text).plan.ports]
+
+    before = wired(BASE)
+    assert before[3] == "relay 10.0.0.2:4196 1 waveshare-relay-8 8, meter 10.0.0.2:4196 2 pzem-016 1"
+    assert len(set(before)) == 4
+    assert wired(BASE.replace("line-b", "wall").replace("relay-b", "wall-relay")) == before
+    for old, new in (
+        ("relay: relay-b/8", "relay: relay-b/7"),
+        ('"10.0.0.2:4196"', '"10.0.0.3:4196"'),
+        ("bus: line-b, address: 1,", "bus: line-b, address: 3,"),
+        ("meter-b: {bus: line-b, address: 2,", "meter-b: {bus: line-b, address: 4,"),
+        ("profile: waveshare-relay-8}", "profile: waveshare-relay-8-d}"),
+    ):
+        after = wired(changed(old, new))
+        assert (after[:3], after[3] == before[3]) == (before[:3], False), old
+
+
 def test_one_label_holds_for_a_range_and_a_ranged_one_runs_along() -> None:
     one = site(changed("id: A01..A03", "id: A01..A03\n    label: Wall"))
     assert [port.label for port in one.plan.ports[:3]] == ["Wall", "Wall", "Wall"]

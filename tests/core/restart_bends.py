@@ -9,6 +9,7 @@ _WRITTEN = _ORDER + "test_what_waits_is_written_down_before_the_daemon_has_gone"
 _TWELVE = _ORDER + "test_twelve_sessions_of_one_circuit_are_interrupted_for_ten_seconds_at_most_each"
 _TEN_TIMES = _ORDER + "test_a_session_goes_on_ten_times_after_restarts_as_after_outages"
 _DRAINING = _ORDER + "test_draining_lets_nothing_start_and_what_charges_go_on"
+_WIRED = _ORDER + "test_a_session_does_not_go_on_at_a_port_that_is_wired_otherwise_now"
 
 RESTART_BENDS: tuple[Bend, ...] = (
     Bend(
@@ -92,6 +93,20 @@ RESTART_BENDS: tuple[Bend, ...] = (
         "",
         _ORDER + "test_a_daemon_that_dies_each_time_it_closes_does_so_ten_times",
     ),
+    Bend(
+        "port.suspending",
+        "if record.wired not in {None, port.plan.wired}:",
+        "if False:",
+        _WIRED,
+        (True,),
+    ),
+    Bend(
+        "port.suspending",
+        "record.wired not in {None, port.plan.wired}",
+        "record.wired not in {port.plan.wired}",
+        _ORDER + "test_one_that_was_kept_before_its_wiring_was_goes_on_and_keeps_it",
+    ),
+    Bend("port.charge", "            wired=self._plan.wired,\n", "", _WIRED, (False,)),
     Bend("port.charge", "at_once = record.at.boot == now.boot", "at_once = False", _TWELVE),
     Bend(
         "port.charge",

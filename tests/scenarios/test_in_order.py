@@ -375,6 +375,36 @@ def test_a_clock_that_proves_nothing_ends_it_by_the_restart_too() -> None:
     assert only(world.settlements()).reason is StopReason.RESTART
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_session_does_not_go_on_at_a_port_that_is_wired_otherwise_now(in_order: bool) -> None:
+    """Its name is the same, but another socket would be switched on, or another register read."""
+    end: Callable[[World], None] = World.restart_in_order if in_order else World.restart
+    world = World(site=site(replace(port_plan(), wired="relay /dev/a 1, meter /dev/a 2")))
+    world.charging()
+    world.run(100)
+    end(world)
+    world.run_until("resumed", within=60)
+    world.run(10)
+    world.plan = replace(world.plan, ports=(replace(port_plan(), wired="relay /dev/a 3, meter /dev/a 2"),))
+    closed = world.count("close")
+    end(world)
+    world.run(60)
+    settled = only(world.settlements())
+    assert settled.reason is (StopReason.RESTART if in_order else StopReason.POWER_LOSS)
+    assert settled.record.wired == "relay /dev/a 1, meter /dev/a 2"
+    assert world.state() is PortState.AVAILABLE
+    assert world.count("close") == closed
+
+
+def test_one_that_was_kept_before_its_wiring_was_goes_on_and_keeps_it() -> None:
+    waits = Waits(reason=StopReason.RESTART, patience=Seconds(120.0))
+    world, record = found(UP + 60, waits=waits, wired=None)
+    begin(world, record)
+    world.run_until("resumed", within=60)
+    world.run(70)
+    assert kept(world).wired == ""
+
+
 def test_a_session_goes_on_ten_times_after_restarts_as_after_outages() -> None:
     waits = Waits(reason=StopReason.RESTART, patience=Seconds(120.0))
     going_on = replace(outages(1)[0], reason="restart", until=None)

@@ -253,6 +253,7 @@ class Charge:
             doubt=totals.doubt,
             waits=self.waits,
             returns=self._returns,
+            wired=self._plan.wired,
         )
 
     def settle(

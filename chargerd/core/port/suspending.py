@@ -230,6 +230,8 @@ def may_go_on(port: Port, record: SessionRecord, now: Moment) -> bool:
     """Say whether a session may yet go on: nothing holds its port, and its order is still allowed there."""
     if record.order.proof is not None:
         return False  # Nobody may stand there any more to see what it would switch on.
+    if record.wired not in {None, port.plan.wired}:
+        return False  # Another socket, or another meter, has its name now.
     latched = bool(port.latches) or port.circuits.latched(port.id)
     held = latched or port.charge is not None or port.disabled() is not None or port.locked() is not None
     prospect = outlook(record, now, port.station.resume_window)
