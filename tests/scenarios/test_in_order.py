@@ -136,6 +136,44 @@ def test_a_step_of_the_register_is_no_energy_of_a_restart() -> None:
     assert drawn_over(unseen) == pytest.approx(10.0)
 
 
+def test_what_a_meter_counts_while_the_daemon_is_away_is_not_billed() -> None:
+    """Within a minute at the highest power there is, it was: 87 Wh of a load that draws 300 W."""
+    world = charged(60)
+    world.restart_in_order(after=300.0)
+    before = kept(world).energy
+    world.loads[A01].energy += 30.0
+    world.run_until("resumed", within=60)
+    world.run(60)
+    world.stop(force=True)
+    world.run(10)
+    settled = only(world.settlements())
+    assert settled.record.energy == pytest.approx(before + 300.0 * 62 / 3600, abs=0.5)
+    assert (settled.quality, settled.quality_reason) == (EnergyQuality.ESTIMATED, "register_jumped")
+
+
+def test_a_slow_meter_makes_up_after_a_restart_for_what_was_drawn_before_it() -> None:
+    world = charged(60)
+    world.restart_in_order()
+    world.loads[A01].energy += 3.0
+    world.run_until("resumed", within=60)
+    world.stop(force=True)
+    world.run(10)
+    assert only(world.settlements()).quality is EnergyQuality.EXACT
+
+
+def test_what_was_made_up_for_is_read_on_from_there() -> None:
+    world = charged(60)
+    world.restart_in_order()
+    world.run_until("resumed", within=60)
+    world.meters[A01].lost_energy = True
+    world.run(300)
+    world.meters[A01].lost_energy = False
+    world.run(30)
+    world.stop(force=True)
+    world.run(10)
+    assert only(world.settlements()).quality is EnergyQuality.EXACT
+
+
 def test_what_waits_is_written_down_before_the_daemon_has_gone() -> None:
     world = charged(100)
     world.tell(RestartRequested())

@@ -55,6 +55,8 @@ class Totals:
         self._opened_at = Instant(0.0)
         self._unwatched = False
         """Whether something may have flowed since `register_last` that no reading of power has shown."""
+        self._away = False
+        """Whether a restart lies between, before which the relay was read back open."""
         self.doubt: str | None = None
         """Why the energy is only an estimate, if it is."""
 
@@ -75,6 +77,7 @@ class Totals:
         totals.doubt = record.doubt
         totals._register_at, totals._charged_then = at, totals.charging
         totals._unwatched = record.waits is None or not record.waits.opened
+        totals._away = not totals._unwatched
         return totals
 
     @property
@@ -175,7 +178,7 @@ class Totals:
             if self._unwatched:
                 least = drawn  # The integral lacks what flowed unseen: the register alone knows.
             self.energy = WattHours(min(max(self.energy, least), most))
-        self.register_last, self._unwatched = value, False
+        self.register_last, self._unwatched, self._away = value, False, False
 
     def distrust(self, reason: str, missed: WattHours) -> None:
         """The register does not count: `missed` was drawn since it last moved; the integral stands from here."""
@@ -188,7 +191,10 @@ class Totals:
         """Return what can have flowed at most since the register was last read, in watt-hours.
 
         While somebody has watched, an open relay lets nothing through: so a meter replaced meanwhile is noticed.
+        Over a restart a slow meter may make up for a minute of what the session drew, and nothing else is its own.
         """
+        if self._away:
+            return self.peak * UNCOUNTED / SECONDS_AN_HOUR + 2 * self._resolution
         span = max(0.0, between(self._register_at, at))
         if not self._unwatched:
             span = min(span, self.charging - self._charged_then + UNCOUNTED)
