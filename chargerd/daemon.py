@@ -664,7 +664,8 @@ class Daemon:
 
     def _status_line(self) -> str:
         """Return what `systemctl status` shows."""
-        line = f"{len(self._site.ports)} ports on {len(self._buses)} buses"
+        ports, buses = len(self._site.ports), len(self._buses)
+        line = f"{ports} port{'' if ports == 1 else 's'} on {buses} bus{'' if buses == 1 else 'es'}"
         return line if self._configuration is None else f"{line}{self._configuration.remark()}"
 
     def _line_requests(self) -> LineRequests:

@@ -19,7 +19,10 @@ from chargerd.control.client import ControlClient
 from chargerd.text import Json
 
 CAUSES: Mapping[str, tuple[str, str]] = {
-    "no_line": ("the line is not there", "plug the adapter in, or look whether the other end is up"),
+    "no_line": (
+        "the line is not there",
+        "plug the adapter in, or write the name it has (ls /dev/serial/by-path); or look at the other end",
+    ),
     "no_permission": (
         "the system does not let chargerd open the device",
         "put the user chargerd runs as into the group that owns it, often dialout, and start the daemon again",
@@ -144,11 +147,17 @@ def _show(console: Console, bus: Fields, edges: Json) -> None:
         console.print(Text(f"late: {late['what']}, {_times(late['count'])}, by {late['worst_ms']} ms at worst"))
     for finding in entries(bus["findings"]):
         what, then = CAUSES.get(str(finding["cause"]), (str(finding["cause"]), "look at the line"))
+        what = f"is there again; just before {what}" if is_back(bus, finding) else what
         share = "" if finding["share"] is None else f" ({float(str(finding['share'])):.0%})"
         why = "" if finding["why"] is None else f" ({finding['why']})"
         then = then.format(silence=finding["pre_silence_ms"])
         who = ", ".join(words(finding["boards"])) or str(bus["bus"])
         console.print(Text(f"{who}: {what}{share}{why}; {then}", style="yellow"))
+
+
+def is_back(bus: Fields, finding: Fields) -> bool:
+    """Say whether a finding is of a line that was not there, and is again: it is told a while longer."""
+    return finding.get("cause") == "no_line" and bool(bus.get("connected"))
 
 
 def _times(count: Json) -> str:

@@ -16,7 +16,7 @@ from chargerd.cli.fields import Fields, entries, number, shown_state, table, wor
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo
 from chargerd.cli.wording import STATES
-from chargerd.cli.wording_claims import span, told
+from chargerd.cli.wording_claims import figures, span, told
 from chargerd.text import Json
 
 WRONG = 1
@@ -116,24 +116,17 @@ def last(found: Fields, width: int) -> Iterator[Text]:
     if session:
         text = (
             f"last session {session.get('session_id')}: {session.get('stop_reason')}"
-            f"{_detail(table(session.get('stop_detail')))}, {number(session.get('energy_wh'), 0)} Wh in "
+            f"{figures(table(session.get('stop_detail')))}, {number(session.get('energy_wh'), 0)} Wh in "
             f"{span(session.get('charging_s'))}, ended {session.get('ended_at') or '(clock not set)'}"
         )
         yield from _wrapped(text, width)
     if event:
         about = [event.get("function"), event.get("reason")]
         said = ", ".join(str(one) for one in about if one)
-        name = f"{event.get('event')}{f' ({said})' if said else ''}{_detail(table(event.get('detail')))}"
+        name = f"{event.get('event')}{f' ({said})' if said else ''}{figures(table(event.get('detail')))}"
         yield from _wrapped(f"last event {name}, {event.get('at') or '(clock not set)'}", width)
     if not session and not event:
         yield Text("no session and no event is kept of it", style="dim")
-
-
-def _detail(detail: Fields) -> str:
-    if detail.get("measured") is None:
-        return ""
-    unit = str(detail.get("unit") or "").upper()
-    return f" ({number(detail.get('measured'), 2)} {unit}, limit {number(detail.get('limit'), 2)} {unit})"
 
 
 def circuit_command(connect: Connect, as_json: Option, complete: Completions) -> click.Command:

@@ -84,11 +84,13 @@ def _row(row: Fields) -> str:
 
 def _then(told: Fields, *, only_look: bool) -> Iterator[str]:
     sessions = told["sessions"]
-    for_so_long = f"the {sessions} sessions that go on are suspended for about {told['restart_s']} s"
+    who = "the session that goes on is" if sessions == 1 else f"the {sessions} sessions that go on are"
+    for_so_long = f"{who} suspended for about {told['restart_s']} s"
     if told["result"] == "restarting":
         yield f"restarting; {for_so_long}" if sessions else "restarting"
     elif entries(told["restart"]):
         then = "chargerctl reload --restart, or systemctl restart chargerd"
         yield f"to apply the rest: {then}" + (f"; {for_so_long}" if sessions else "")
     if only_look:
-        yield "nothing was changed; chargerctl reload applies it"
+        waits = bool(entries(told["restart"]))
+        yield "nothing was changed yet" if waits else "nothing was changed; chargerctl reload applies it"

@@ -6,7 +6,7 @@ from textwrap import wrap
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 
-from chargerd.cli.boards import CAUSES
+from chargerd.cli.boards import CAUSES, is_back
 from chargerd.cli.fields import (
     Fields,
     age_of,
@@ -213,7 +213,9 @@ def _clock_line(text: Text, known: Fields) -> None:
     source = str(known.get("source"))
     if source in CLOCKS:
         what, style = CLOCKS[source]
+        what, _, then = what.partition("; ")
         told = f"\nclock {known.get('at') or 'not set'}: {what}, for {clock(known.get('for_s'))}"
+        told += f"; {then}" if then else ""
         text.append(told, style=style)
 
 
@@ -278,6 +280,7 @@ def _bus_line(text: Text, bus: Fields, findings: Sequence[Fields]) -> None:
     lost = bus.get("boards_lost")
     for finding in findings:
         what, then = CAUSES.get(str(finding.get("cause")), (str(finding.get("cause")), "see chargerctl boards"))
+        what = f"is there again; just before {what}" if is_back(bus, finding) else what
         who = ", ".join(words(finding.get("boards"))) or str(bus.get("line"))
         why = "" if finding.get("why") is None else f" ({finding['why']})"
         then = then.format(silence=finding.get("pre_silence_ms"))

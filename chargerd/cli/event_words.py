@@ -143,7 +143,7 @@ def sentence(event: Fields) -> str:
     if name == "local_action":
         said = f"chargerctl {event.get('function')} by {event.get('user') or event.get('uid')}"
     parts = [said, *_what(event, name), *_more(event)]
-    return "; ".join(part for part in parts if part)
+    return "; ".join(part for part in dict.fromkeys(parts) if part)
 
 
 def _what(event: Fields, name: str) -> list[str]:

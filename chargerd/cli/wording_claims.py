@@ -24,8 +24,8 @@ CLAIMS: dict[str, tuple[str, str, str]] = {
     "busy": ("a session is under way ({session})", "when it ends", "wait for it, or: chargerctl stop {port}"),
     "draining": (
         "the daemon waits for the sessions under way before it ends: nothing starts any more",
-        "when it has started again, or `chargerctl undrain`",
-        "see who has asked for it: journalctl -u chargerd",
+        "when it has started again, or `chargerctl drain --cancel`",
+        "to take it back: chargerctl drain --cancel",
     ),
     "leaving": ("the daemon is being stopped", "when it has started again", "systemctl status chargerd"),
     "disabled": ("{holder} is out of service {by}: {reason}", "chargerctl enable", "{enable}"),

@@ -33,6 +33,7 @@ PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": seria
 
 
 _NUMBER = re.compile(r"\[Errno -?\d+\] ")
+_REPEATED = re.compile(r"(?<=\w): '/[^']*'$")
 
 
 class Trouble(StrEnum):
@@ -75,8 +76,10 @@ class LineGone(Exception):  # noqa: N818 - named for what it says
 
 
 def words_of(error: Exception) -> str:
-    """Return what the system says, without its numbers: a library that passes them on has them twice."""
-    return str(error.args[-1]) if isinstance(error, termios.error) else _NUMBER.sub("", str(error))
+    """Return what the system says, without its numbers and a path at its end: some libraries have both twice."""
+    return (
+        str(error.args[-1]) if isinstance(error, termios.error) else _REPEATED.sub("", _NUMBER.sub("", str(error)))
+    )
 
 
 class LineSettings(LineRate, Protocol):

@@ -12,8 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from chargerd.cli import ctl_explain
-from chargerd.cli.wording import LATCHES
+from chargerd.cli import chargerctl, ctl_explain
+from chargerd.cli.boards import CAUSES
+from chargerd.cli.wording import LATCHES, OBSTACLES
 from chargerd.cli.wording_claims import CLAIMS, told
 from chargerd.contract import bodies
 from chargerd.control.client import ControlFailure
@@ -263,3 +264,19 @@ def test_everything_that_can_hold_has_words() -> None:
 def test_what_a_later_version_claims_is_shown_all_the_same() -> None:
     said = told({"what": "solar_flare", "code": None, "for_s": 7300.0, "since": "then"}, "A01")
     assert said == ("solar flare, since then", "unknown to this version", "see: journalctl -u chargerd")
+
+
+def test_what_is_told_to_type_can_be_typed() -> None:
+    group = chargerctl.main
+    told_to_type = " ".join(str(one) for table in (CLAIMS, LATCHES, OBSTACLES, CAUSES) for one in table.values())
+    named = set(re.findall(r"chargerctl ([a-z][a-z-]+)", told_to_type)) - {"tells"}
+    assert {"drain", "boards", "unlock"} <= named
+    assert named <= set(group.list_commands(click.Context(group)))
+
+
+def test_a_drain_is_told_once_for_all_its_ports() -> None:
+    world = shed("A01", "A02", "A03")
+    world.disable(reason="lid broken")
+    world.drain()
+    faults = types(Asked(world), "why").stdout
+    assert faults.count("the daemon waits for the sessions under way") == 1, faults

@@ -147,13 +147,13 @@ def _is_fault(claim: Claim) -> bool:
 
 def _key(claim: Claim, port: PortId | None) -> tuple[object, ...]:
     """Return what makes a claim the same as that of another port: a circuit, a board, a line they share."""
-    shared = claim.circuit is not None or claim.lines or claim.what in {"store_unavailable", "leaving"}
+    shared = claim.circuit is not None or claim.lines or claim.what in {"store_unavailable", "leaving", "draining"}
     if claim.what in {"board_lost", "contactor_board_lost"} or shared:
         return (claim.what, claim.circuit, claim.boards, claim.lines)
     return (claim.what, port)
 
 
 def _rank(what: str) -> int:
-    if what in {"disabled", "locked"}:
+    if what in {"disabled", "locked", "draining"}:
         return QUIET
     return next((place for place, names in enumerate(RANKS) if what in names), len(RANKS))
