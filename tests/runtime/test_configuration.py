@@ -145,6 +145,38 @@ def test_what_runs_in_place_of_a_wrong_file_is_told(tmp_path: Path) -> None:
     assert configuration.status()["file"] == "differs"
 
 
+@pytest.mark.parametrize("looked", [True, False])
+def test_what_a_file_lowers_is_lower_in_the_kept_one_before_it_is_kept_itself(
+    tmp_path: Path, looked: bool
+) -> None:
+    """Its broker may be away for weeks: a wrong file in that time must not raise what was lowered."""
+    text = changed("  tls: {ca: /ca.pem}\n", "")
+    keep(tmp_path, text)
+    other = text.replace("broker.example.net", "other.example.net")
+    limits = "limits: {power_w: 800, current_a: 4}"
+    configuration, clock = started(tmp_path, changed(limits, "limits: {power_w: 500, current_a: 5}", other))
+    if looked:
+        clock.sleep(WORKED_FOR)
+        configuration.look(*looks(configuration, connected=False))
+    else:
+        lower = configuration.running
+        configuration.take_on(lower.checked, lower.site, ["mqtt host"])
+    kept = read_kept(tmp_path / KEPT_FILE)
+    assert kept.files.text == text
+    configuration, _ = started(tmp_path, other.replace("power_w: 800", "power_w: much"))
+    assert configuration.running.refused
+    runs = {port.id: (port.limits.power, port.limits.current) for port in configuration.running.site.plan.ports}
+    assert runs == {"A01": (500.0, 4.0), "A02": (500.0, 4.0), "A03": (500.0, 4.0), "B01": (400.0, 4.0)}
+
+
+def test_a_kept_one_that_is_to_be_kept_anew_soon_is_left_alone(tmp_path: Path) -> None:
+    keep(tmp_path, STAND_ALONE)
+    before = (tmp_path / KEPT_FILE).read_bytes()
+    configuration, _ = started(tmp_path, changed("power_w: 800", "power_w: 500", STAND_ALONE))
+    assert not configuration.look(*looks(configuration))
+    assert (tmp_path / KEPT_FILE).read_bytes() == before
+
+
 # Reading it anew
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from chargerd import __version__, log
 from chargerd.config.choosing import Chosen
-from chargerd.config.kept import KEPT_FILE, Kept, KeptError, check_kept, write_kept
+from chargerd.config.kept import KEPT_FILE, Kept, KeptError, check_kept, with_lowered, write_kept
 from chargerd.config.loader import Checked, Files, read
 from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.site import Site
@@ -67,6 +67,8 @@ class Configuration:
         )
         self._from_kept = bool(chosen.refused)
         self._kept_well = self._from_kept
+        self._kept_lowered = False
+        """Whether what is kept allows no more than what runs."""
         self._trouble = ""
         self._stopped = threading.Event()
 
@@ -138,11 +140,7 @@ class Configuration:
         with self._lock:
             running = self._running
             if waiting:
-                lowered = {
-                    port.id: port.limits
-                    for before, port in zip(running.checked.site.plan.ports, site.plan.ports, strict=True)
-                    if before.limits != port.limits
-                }
+                lowered = _lowered(running.checked.site, site)
                 self._running = replace(
                     running, site=site, lowered=lowered, waiting=tuple(waiting), seen=checked.files, refused=()
                 )
@@ -152,6 +150,8 @@ class Configuration:
             well = self._kept_well
         if well:
             self.keep()
+        else:
+            self._lower_kept()
 
     # Keeping it
 
@@ -166,12 +166,40 @@ class Configuration:
     def _watch(self, look: Callable[[], tuple[Sequence[PortView], Sequence[CircuitView], bool]]) -> None:
         try:
             while not self._stopped.wait(LOOK_EVERY):
-                with self._lock:
-                    well = self._kept_well
-                if well or (self.has_started_well(*look()) and self.keep()):
+                if self.look(*look()):
                     return
         except Exception:
             log.exception("configuration_not_kept")  # Nobody charges by what is kept.
+
+    def look(self, ports: Sequence[PortView], circuits: Sequence[CircuitView], connected: bool) -> bool:
+        """Keep it if it has started well; say whether that is done."""
+        with self._lock:
+            well = self._kept_well
+        if well or (self.has_started_well(ports, circuits, connected) and self.keep()):
+            return True
+        if not self._kept_lowered and between(self._began, self._clock.now()) >= WORKED_FOR:
+            self._lower_kept()
+        return False
+
+    def _lower_kept(self) -> None:
+        """Have the kept one, which would stand in for it, allow no more than what runs: that may take long."""
+        with self._lock:
+            kept, running = self._kept, self._running
+            if kept is None:
+                return
+            self._kept_lowered = True
+            try:
+                before = check_kept(kept).site
+                limits = {port.id: port.limits for port in running.site.plan.ports}
+                lowered = _lowered(before, with_lowered(with_lowered(before, kept.lowered), limits))
+                if lowered != kept.lowered:
+                    self._kept = replace(kept, lowered=lowered)
+                    write_kept(self._state_dir / KEPT_FILE, self._kept)
+            except KeptError:
+                pass  # It stands in for nothing.
+            except OSError as error:
+                self._kept, self._kept_lowered = kept, False
+                self._tell_trouble(str(error))
 
     def has_started_well(
         self, ports: Sequence[PortView], circuits: Sequence[CircuitView], connected: bool
@@ -248,6 +276,12 @@ def as_plain(problem: Problem) -> dict[str, Json]:
         "what": problem.what,
         "hint": problem.hint,
     }
+
+
+def _lowered(before: Site, now: Site) -> dict[PortId, Limits]:
+    """Return the limits that are other ones now; both have the same ports."""
+    ports = zip(before.plan.ports, now.plan.ports, strict=True)
+    return {port.id: port.limits for old, port in ports if old.limits != port.limits}
 
 
 def _files(path: Path) -> Files | None:
