@@ -31,6 +31,7 @@ from tests.control.test_chargerctl import (
     run,
     spawn,
 )
+from tests.judging import every
 from tests.logs import capture_logs
 
 __all__ = ["daemon"]  # the fixture
@@ -206,7 +207,7 @@ def test_the_other_views_say_what_they_are_for() -> None:
     circuits = "\n".join(drawn(screen("c")))
     for told in ("held open: smoke", "locked by Ada", "out of service: a breaker", "waiting for room: A07", "90%"):
         assert told in circuits
-    assert all(key in "\n".join(drawn(screen("?"))) for key, _ in HELP)
+    assert every(key in "\n".join(drawn(screen("?"))) for key, _ in HELP)
 
 
 def test_where_there_is_nothing_it_says_so() -> None:

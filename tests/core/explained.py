@@ -47,7 +47,7 @@ def _check_port(explained: PortExplained, now: Moment) -> None:
     if view.state in WAITS:
         assert any(claim.what != "busy" for claim in claims) or view.state is not PortState.QUEUED, claims
     elif view.session is None:
-        assert all(claim.code is not None for claim in claims), "without a session nothing waits"
+        assert not [claim for claim in claims if claim.code is None], "without a session nothing waits"
     assert (explained.suspension is not None) == (view.state is PortState.SUSPENDED)
     if explained.suspension is not None:
         assert explained.suspension.until.instant >= now.instant - ROUNDING

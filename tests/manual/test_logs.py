@@ -1,5 +1,6 @@
 """The page of the log leaves out no event that is logged, and explains none that is not."""
 
+from tests.judging import every
 from tests.manual.logs_page import NAMED_ELSEWHERE, PAGE, logged, of_facts, page, unnamed, words
 from tests.manual.words_page import KINDS, explained
 
@@ -20,7 +21,7 @@ def test_every_event_that_is_logged_is_explained() -> None:
 def test_each_says_what_it_means_and_what_to_do() -> None:
     for event, word in words().items():
         assert {"means", "do"} <= word.keys() <= {"means", "do", "fields"}, event
-        assert all(isinstance(word[key], str) and word[key] for key in ("means", "do")), event
+        assert every(isinstance(word[key], str) and word[key] for key in ("means", "do")), event
 
 
 def test_events_without_a_name_in_the_code_come_from_known_places() -> None:

@@ -14,6 +14,7 @@ from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import PortId
 from chargerd.runtime.local.kept_events import SLICE, EventQueries, near
 from chargerd.store.journal import Journal
+from tests.judging import every
 from tests.runtime.technician import Answers
 from tests.store.kit import HandClock, open_journal
 
@@ -80,7 +81,7 @@ def test_rows_notes_and_sessions_newest_first_with_what_is_known_of_them(office:
     assert "circuit" not in tripped, "what is not known is left out"
     assert (started["event"], started["severity"], started["session_id"]) == ("session_started", "info", "S-1")
     assert "limits" not in started
-    assert all(one["at"].endswith("Z") and one["boot"] == 1 for one in (gone, tripped, started))
+    assert every(one["at"].endswith("Z") and one["boot"] == 1 for one in (gone, tripped, started))
 
 
 def test_a_settlement_says_why_and_how_much(office: Office) -> None:

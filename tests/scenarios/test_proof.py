@@ -16,6 +16,7 @@ from tests.core.plant import port_plan
 from tests.core.prover import Prover, kinds, prove
 from tests.core.sheds import CONTACTOR, SWITCH, shed
 from tests.core.world import World
+from tests.judging import every
 
 A01, A02, A03 = PortId("A01"), PortId("A02"), PortId("A03")
 K = Kind
@@ -150,7 +151,7 @@ def test_with_a_load_in_every_socket_meters_and_relays_are_not_told_apart() -> N
     proof, prover = prove(world, moving=False)
     assert (kinds(proof, A01), kinds(proof, A02), kinds(proof, A03)) == ([K.EXCHANGED], [K.EXCHANGED], [])
     assert {one.other for one in proof.findings} == {A01, A02}
-    assert all(one.mutual for one in proof.findings)
+    assert every(one.mutual for one in proof.findings)
     at_rest(world)
     assert [closing.loads for closing in prover.course.evidence.closings] == [(A01, A02, A03)] * 3
 
