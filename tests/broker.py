@@ -50,10 +50,14 @@ class Mosquitto:
 
     def start(self) -> None:
         self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)])
+        self.wait_for(self.port)
+
+    def wait_for(self, port: int) -> None:
+        """Wait until it listens there: it opens one port after the other. Raises `RuntimeError`."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
             except OSError:
                 time.sleep(0.02)
             else:

@@ -89,6 +89,8 @@ class ShippedBroker:
     def __enter__(self) -> Self:
         self.access("init")
         self._mosquitto.start()
+        for port in (self.backends, self._here):
+            self._mosquitto.wait_for(port)
         return self
 
     def __exit__(self, *_exception: object) -> None:
