@@ -713,6 +713,7 @@ class Daemon:
             site=self._site,
             clock=self._clock,
             look=self._doctor().tell,
+            refused=None if self._configuration is None else self._configuration.refusal,
         ).serve(respond)
 
     def _tell_events(self, params: Mapping[str, Json], respond: Responder) -> None:

@@ -69,7 +69,7 @@ LATCHES: dict[str, str] = {
     "relay_unexpected": "the relay closed without a command, twice",
     "relay_board_lost": "current flowed though the relay's lease had run out: DANGER, switch the circuit off",
     "relay_unconfirmed": "current flowed, and the relay cannot be read to be open: DANGER, switch the circuit off",
-    "wiring_suspect": "one port's current showed on another: meters or relays exchanged; the log names the pair",
+    "wiring_suspect": "one port's current showed on another: meters or relays exchanged: see chargerctl prove",
     "smoke": "smoke was reported: look before anybody charges there",
     "water": "water was reported: look before anybody charges there",
     "heat": "heat was reported: look before anybody charges there",

@@ -30,6 +30,15 @@ def is_roots(path: Path) -> bool:
     return path.parent == FOLDER
 
 
+def origin(path: str) -> Path | None:
+    """Return where root puts the file whose copy from systemd this is; `None` for any other file."""
+    handed = os.environ.get(HANDED)
+    copy = Path(path)
+    if handed is None or copy.parent != Path(handed) or not copy.name.startswith(PREFIX):
+        return None
+    return FOLDER / copy.name.removeprefix(PREFIX)
+
+
 def with_places(mqtt: MqttSection | None) -> MqttSection | None:
     """Return the broker's section with paths for all its files."""
     if mqtt is None:

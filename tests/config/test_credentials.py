@@ -31,6 +31,8 @@ def test_a_name_without_a_slash_is_roots_file(monkeypatch: pytest.MonkeyPatch) -
 def test_and_for_the_daemon_the_copy_that_systemd_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(credentials.HANDED, "/run/credentials/chargerd.service")
     handed = "/run/credentials/chargerd.service/chargerd_"
+    assert credentials.origin(f"{handed}own.crt") == credentials.FOLDER / "own.crt"
+    assert credentials.origin("/etc/chargerd/own.crt") is None
     assert places(NAMED) == ("/ca.pem", f"{handed}own.crt", f"{handed}own.key", f"{handed}word")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import click
 import pytest
@@ -16,9 +17,13 @@ from chargerd.cli import chargerctl, ctl_explain
 from chargerd.cli.boards import CAUSES
 from chargerd.cli.wording import LATCHES, OBSTACLES
 from chargerd.cli.wording_claims import CLAIMS, told
+from chargerd.config.loader import load_text
+from chargerd.config.problems import Problem
 from chargerd.contract import bodies
 from chargerd.control.client import ControlFailure
+from chargerd.control.server import Responder
 from chargerd.core import station
+from chargerd.core.clock import Clock
 from chargerd.core.moment import ClockQuality
 from chargerd.core.plan import CircuitPlan, StationPlan
 from chargerd.core.port.port import Step
@@ -27,7 +32,8 @@ from chargerd.core.units import Amps, BoardId, CircuitId, PortId, Seconds
 from chargerd.core.view import CircuitExplained, PortExplained
 from chargerd.modbus.diagnosis import Cause, Finding
 from chargerd.runtime.local.explaining import circuit_as_json, explained_as_json
-from chargerd.runtime.local.why import wrong
+from chargerd.runtime.local.why import Why, wrong
+from tests.config.sites import BASE
 from tests.core.plant import port_plan
 from tests.core.world import World
 from tests.judging import every
@@ -280,3 +286,24 @@ def test_a_drain_is_told_once_for_all_its_ports() -> None:
     world.drain()
     faults = types(Asked(world), "why").stdout
     assert faults.count("the daemon waits for the sessions under way") == 1, faults
+
+
+def test_a_file_that_is_refused_is_wrong_too() -> None:
+    world = shed("A01")
+    told_why: list[Any] = []
+    clock = SimpleNamespace(moment=world.moment)
+    refused = Problem(file="site.yaml", line=36, column=14, what="unknown circuit 'b'", hint="did you mean a?")
+    Why(
+        explain=lambda: world.station.explain_all(world.moment()),
+        findings=tuple,
+        site=load_text(BASE, "site.yaml"),
+        clock=cast("Clock", clock),
+        look=lambda _respond: None,
+        refused=refused,
+    ).serve(cast("Responder", SimpleNamespace(send=lambda told, **_how: told_why.append(told))))
+    asked = Asked(world)
+    asked.more = [one for one in told_why[0]["wrong"] if one["kind"] == "configuration"]
+    result = types(asked, "why")
+    assert result.exit_code == 1
+    assert "site.yaml:36:14: unknown circuit 'b'" in result.stdout.splitlines()[0]
+    assert "next: did you mean a?; then: chargerctl reload" in result.stdout

@@ -6,6 +6,7 @@ What the station and the lines tell goes out at once; what is looked at of the m
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from chargerd.config.problems import Problem
 from chargerd.config.site import Site
 from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
@@ -47,7 +48,7 @@ RANKS: Sequence[frozenset[str]] = (
     frozenset((Cause.BOARD_SILENT.value, "board_lost", "contactor_board_lost", "input_board_lost")),
 )
 """What is worst, and what comes after it; all else comes below, what is only out of service or only waits last."""
-CLOCK, QUIET = 8, 9
+FILE, CLOCK, QUIET = 7, 8, 9
 NO_FAULTS = frozenset((Code.BUSY, Code.RESERVED, Code.PROVING, Code.CIRCUIT_FULL, Code.NOT_YET_KNOWN))
 """Codes of what is as it should be."""
 WAITS = frozenset(
@@ -69,13 +70,18 @@ class Why:
         site: Site,
         clock: Clock,
         look: Callable[[Callable[[Sequence[Json]], None]], None],
+        refused: Problem | None = None,
     ) -> None:
-        """`findings`: what is probably wrong with which bus; `look` has the machine looked at."""
+        """`findings`: what is probably wrong with which bus; `look` has the machine looked at.
+
+        `refused`: why the configuration's file is not what runs.
+        """
         self._explain = explain
         self._findings = findings
         self._site = site
         self._clock = clock
         self._look = look
+        self._refused = refused
 
     def serve(self, respond: Responder) -> None:
         """Tell what is wrong."""
@@ -83,6 +89,8 @@ class Why:
         now = self._clock.moment()
         lines = [(line, one, one.boards or self._on(line)) for line, one in self._findings()]
         found = wrong(ports, circuits, lines, now)
+        if self._refused is not None:
+            found.append(_of_file(self._refused))
         if self._site.mqtt is not None and now.clock is ClockQuality.NONE:
             found.append({"rank": CLOCK, "kind": "clock"})
         ranked: list[Json] = [*sorted(found, key=lambda one: int(str(one["rank"])))]
@@ -92,6 +100,13 @@ class Why:
 
     def _on(self, line: str) -> tuple[BoardId, ...]:
         return tuple(board.id for board in self._site.boards.values() if board.bus == line)
+
+
+def _of_file(problem: Problem) -> dict[str, Json]:
+    where = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+    what = f"the file is refused, and what ran before runs on: {where}: {problem.what}"
+    then = problem.hint if "systemctl restart" in problem.hint else f"{problem.hint}; then: chargerctl reload"
+    return {"rank": FILE, "kind": "configuration", "about": "configuration", "what": what, "then": then}
 
 
 def shown_state(view: PortView) -> str:
