@@ -243,8 +243,8 @@ def _configuration_lines(text: Text, configuration: Fields) -> None:
         text.append(f"\n{runs} runs on; correct it, then: chargerctl reload", style="red")
     waiting = words(configuration.get("waiting"))
     if waiting:
-        changes = "1 change" if len(waiting) == 1 else f"{len(waiting)} changes"
-        text.append(f"\n{changes} of {path} wait for a restart; see: chargerctl reload --dry-run", style="yellow")
+        changes = f"1 change of {path} waits" if len(waiting) == 1 else f"{len(waiting)} changes of {path} wait"
+        text.append(f"\n{changes} for a restart; see: chargerctl reload --dry-run", style="yellow")
     elif configuration.get("file") == "differs":
         text.append(f"\n{path} has changed since; to use it: chargerctl reload", style="yellow")
     elif configuration.get("file") == "refused" and not refused:

@@ -117,7 +117,7 @@ def test_programs_get_one_object() -> None:
         ({"refused": [PROBLEM], "from": "kept"}, "the one that last started well runs on; correct it"),
         ({"refused": [{**PROBLEM, "line": 0}], "from": "file"}, "REFUSED: /c.yaml: unknown key"),
         ({"refused": [PROBLEM], "from": "file"}, "the one before runs on"),
-        ({"waiting": ["a"], "path": "/c.yaml"}, "1 change of /c.yaml wait"),
+        ({"waiting": ["a"], "path": "/c.yaml"}, "1 change of /c.yaml waits"),
         ({"waiting": ["a", "b"], "path": "/c.yaml"}, "2 changes of /c.yaml wait"),
         ({"file": "differs", "path": "/c.yaml"}, "/c.yaml has changed since; to use it: chargerctl reload"),
         ({"file": "refused", "path": "/c.yaml"}, "/c.yaml cannot be read any more"),

@@ -125,7 +125,13 @@ class Configuration:
             runs = "the one that last started well" if from_kept else "the one before"
             return f"; REFUSED {running.refused[0]}; {runs} runs on"
         if running.waiting:
-            return f"; {len(running.waiting)} changes of the configuration wait for a restart"
+            count = len(running.waiting)
+            what = (
+                "1 change of the configuration waits"
+                if count == 1
+                else f"{count} changes of the configuration wait"
+            )
+            return f"; {what} for a restart"
         return ""
 
     # A file that was read anew
