@@ -405,7 +405,7 @@ class Verdicts:
         if shown.during < -NOTHING:
             found.append(Finding(kind=Kind.METER_REVERSED, port=port, quantity="w", measured=shown.during))
         if self._load:
-            kind = kind_of_ratio(abs(shown.during) / self._load)
+            kind = kind_of_ratio(_rise(shown) / self._load)
             if kind is not None:
                 found.append(
                     Finding(kind=kind, port=port, quantity="w", measured=shown.during, expected=self._load)

@@ -6,10 +6,12 @@ Whatever happens to whoever drives it, a session of a proof ends by its own time
 """
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from chargerd.core.boards.weld import REFRESHES
 from chargerd.core.commands import Code
 from chargerd.core.events import (
     Event,
@@ -25,7 +27,7 @@ from chargerd.core.moment import Moment
 from chargerd.core.plan import DeadMan, RelayPlan, StationPlan
 from chargerd.core.proof import MOVED, Closing, Evidence, LeaseTest, Result, Verdicts, moved
 from chargerd.core.proof_watch import OPEN_STATES, QUIET, Sight, Watch
-from chargerd.core.session import Order, Settlement, Source
+from chargerd.core.session import Order, Settlement, Source, StopDetail
 from chargerd.core.units import (
     BoardId,
     Instant,
@@ -46,6 +48,7 @@ STARTS_WITHIN = Seconds(20.0)
 """The steps of a start have 3 s each, and a contactor and its turn come before it."""
 ENDS_WITHIN = Seconds(45.0)
 """Opening, register and a suspicion that has to be settled."""
+LAPSED, OUTLIVED = "lease_lapsed", "lease_outlived"
 SUSPECT, WELDED, UNCONFIRMED = "wiring_suspect", "relay_welded", "relay_unconfirmed"
 GONE = Watts(10.0)
 RENEWALS = 5
@@ -116,6 +119,16 @@ class News:
 Steps: TypeAlias = Generator[None, None, None]
 
 
+class _NotOpenError(Exception):
+    """A relay that the proof has closed is not known to be open again."""
+
+
+def _lapsed(test: LeaseTest, detail: StopDetail) -> LeaseTest:
+    """Return a test with what has ended its lease."""
+    lapsed = None if detail.measured is None else Seconds(detail.measured)
+    return replace(test, lapse_after=lapsed, lapse_opened=detail.function == LAPSED)
+
+
 class Course:
     """One run of a proof. Call `turn` a few times a second, and give the events it returns to the station.
 
@@ -160,10 +173,14 @@ class Course:
         self._closing: PortId | None = None
         """The port whose relay is closed now."""
         self._latched: str | None = None
+        self._idle: set[PortId] = set()
+        """Ports whose meters showed nothing before the closing: what shows before is not its current."""
         self._loads: tuple[PortId, ...] = ()
         """The sockets that have a load meanwhile."""
         self._called_welded: set[PortId] = set()
-        """Ports that were locked out as welded while another one was closed."""
+        """Ports that were locked out as welded while another one was closed, and had shown nothing before it."""
+        self._withheld: LeaseTest | None = None
+        """The test of a board whose lease is let run out now."""
         self._shown_at: tuple[PortId, Watts] | None = None
         """The port whose meter has shown the load of the one that was closed, as the station has seen it."""
         self._hold_at: Instant | None = None
@@ -201,24 +218,42 @@ class Course:
             self._course.close()
             self._course = self._leave()
 
+    def abandon(self) -> list[Event]:
+        """Return what ends it at once and looks no more: for whoever drives it and has failed."""
+        self.done = True
+        events: list[Event] = []
+        if self._closing is not None and self._session is not None:
+            events.append(StopRequested(port=self._closing, session=self._session, source=Source.LOCAL))
+        return [*events, ProofHeld(ports=self.ports, proof=self.proof, lasts=Seconds(0.0))]
+
     # Within
 
     def _take_in(self, fact: Fact) -> None:
         match fact:
             case SessionEnded() if fact.settlement.record.order.session == self._session:
                 self._ended = fact.settlement
+                self._keep_outlived(fact.settlement.detail)
             case WiringSuspect() if self._closing is not None:
                 self._shown_at = (fact.ports[1], Watts(fact.detail.measured or 0.0))
             case PortTripped() | PortLockedOut() if self._closing is not None and fact.latch is not None:
                 one = (fact.port, fact.latch.function)
                 if fact.port == self._closing and fact.latch.function != SUSPECT:
                     self._latched = self._latched or fact.latch.function
-                elif fact.latch.function == WELDED:
+                elif fact.latch.function == WELDED and fact.port in self._idle:
                     self._called_welded.add(fact.port)
                 if one not in self.evidence.provoked:
                     self._keep(replace(self.evidence, provoked=(*self.evidence.provoked, one)))
             case _:
                 pass
+
+    def _keep_outlived(self, detail: StopDetail | None) -> None:
+        """Keep at once that a board has not opened by itself: whoever proves may be gone before all is at rest."""
+        if self._withheld is not None and detail is not None and detail.function == OUTLIVED:
+            self._keep_test(_lapsed(self._withheld, detail))
+
+    def _keep_test(self, test: LeaseTest) -> None:
+        if test not in self.evidence.leases:
+            self._keep(replace(self.evidence, leases=(*self.evidence.leases, test)))
 
     def _keep(self, evidence: Evidence) -> None:
         self.evidence, self.has_changed = evidence, True
@@ -248,10 +283,17 @@ class Course:
         if self.refused:
             yield from self._leave()
             return
+        self._keep_latched()
+        with suppress(_NotOpenError):
+            yield from self._go_through()
+        yield from self._leave()
+
+    def _go_through(self) -> Steps:
         todo = [port for port in self.ports if self.evidence.own(port) is None]
         if todo and not self._moving:
             yield from self._ask(Ask.PLUG_ALL, None)
         for port in todo:
+            self._demand_open()
             if self._moving:
                 said = yield from self._ask(Ask.PLUG, port)
                 if said is Answer.SKIP:
@@ -261,7 +303,15 @@ class Course:
             if self._is_sound(port) and self._is_to_test(port):
                 yield from self._test_lease(port)
         yield from self._test_boards()
-        yield from self._leave()
+
+    def _demand_open(self) -> None:
+        """Nothing is closed while a relay that the proof has closed before is not known to be open again.
+
+        Raises `_NotOpenError`.
+        """
+        told = {closing.relay for closing in self.evidence.closings if closing.refused is None}
+        if any(self._view(port).relay.closed is not False for port in told):
+            raise _NotOpenError
 
     def _holds(self, port: PortId) -> bool:
         view = self._sight.views.get(port)
@@ -320,6 +370,7 @@ class Course:
     def _close(self, port: PortId, loads: tuple[PortId, ...]) -> Generator[None, None, Closing]:
         """Close one relay until all meters have shown what comes of it; open it again, and keep what was seen."""
         yield from self._settle()
+        self._demand_open()
         yield from self._clear(port)
         watch = Watch(self._sight, self._readable(port), port)
         self._loads = loads
@@ -332,6 +383,8 @@ class Course:
                 refused = self._why_refused(view)
                 break
             watch.look(self._sight)
+            if watch.since is None:
+                self._idle -= {name for name in self.ports if abs(self._view(name).measured.power or 0.0) >= MOVED}
             if watch.enough(self._sight) or (watch.since is None and between(started, self._now) >= STARTS_WITHIN):
                 break
             yield
@@ -369,6 +422,7 @@ class Course:
             proof=self.proof,
         )
         self._closing, self._latched, self._called_welded = port, None, set()
+        self._idle = set(self.ports)
         self._events.append(StartRequested(order=order, port=port))
         yield
 
@@ -439,6 +493,17 @@ class Course:
             self._events.append(ProofCleared(port=port, proof=self.proof, functions=frozenset({SUSPECT})))
             yield
 
+    def _keep_latched(self, crossed: tuple[PortId, ...] = ()) -> None:
+        """Keep of what was provoked what is latched, or will be: a later suspicion is not a proof's to clear."""
+        views = self._sight.views
+        held = {name for name, view in views.items() if any(latch.function == SUSPECT for latch in view.latches)}
+        names = dict.fromkeys(
+            (*(port for port, function in self.evidence.provoked if function == SUSPECT), *crossed)
+        )
+        provoked = tuple((port, SUSPECT) for port in names if port in held or port in crossed)
+        if provoked != self.evidence.provoked:
+            self._keep(replace(self.evidence, provoked=provoked))
+
     # The lease
 
     def _is_to_test(self, port: PortId) -> bool:
@@ -466,13 +531,14 @@ class Course:
                 said = yield from self._ask(Ask.STEADY, port)
                 test = replace(test, flickered={Answer.YES: False, Answer.NO: True}.get(said))
             test = yield from self._test_lapse(test, relay)
-        self._keep(replace(self.evidence, leases=(*self.evidence.leases, test)))
+        self._keep_test(test)
         self._tell(Doing.BOARD, port)
         yield
 
     def _begin_test(self, port: PortId) -> Generator[None, None, bool]:
         """Close, and wait until current flows; say whether it does."""
         yield from self._settle()
+        self._demand_open()
         yield from self._clear(port)
         yield from self._start(port)
         began = self._now
@@ -517,19 +583,25 @@ class Course:
         while between(told, self._now) < test.lease + MARGIN:
             yield
             view = self._view(port)
-            power = abs(view.measured.power or 0.0)
-            if opened is None and view.relay_closed is False and power < GONE:
+            if opened is None and view.relay_closed is False:
                 opened = self._now
-            elif opened is not None and (view.relay_closed or power >= GONE):
+            elif opened is not None and (view.relay_closed or self._flows(port, opened)):
                 stayed = False
         yield from self._stop(port)
         off = Seconds(between(told, self._now if opened is None else opened))
         return replace(test, off_after=off, off_stayed=stayed)
 
+    def _flows(self, port: PortId, opened: Instant) -> bool:
+        """Say whether its meter shows a load in a reading that can no longer be from before its opening."""
+        measured = self._view(port).measured
+        shows = after(opened, Seconds(REFRESHES * self._plans[port].meter.refresh))
+        return measured.at is not None and measured.at >= shows and abs(measured.power or 0.0) >= GONE
+
     def _test_lapse(self, test: LeaseTest, relay: RelayPlan) -> Generator[None, None, LeaseTest]:
         """Close, renew no more, and look whether the board opens by itself."""
         port = test.port
         self._tell(Doing.LAPSE, port)
+        self._withheld = test
         flows = yield from self._begin_test(port)
         if flows:
             self._events.append(LeaseWithheld(port=port))
@@ -537,11 +609,11 @@ class Course:
             while self._ended is None and between(began, self._now) < 2 * test.lease + relay.renew_every:
                 yield
         yield from self._stop(port)
+        self._withheld = None
         detail = None if self._ended is None else self._ended.detail
-        if detail is None or detail.function not in {"lease_lapsed", "lease_outlived"}:
+        if detail is None or detail.function not in {LAPSED, OUTLIVED}:
             return replace(test, why=self._function() or ("no_load" if not flows else "not_withheld"))
-        lapsed = None if detail.measured is None else Seconds(detail.measured)
-        return replace(test, lapse_after=lapsed, lapse_opened=detail.function == "lease_lapsed")
+        return _lapsed(test, detail)
 
     # Its end
 
@@ -559,6 +631,8 @@ class Course:
         while any(self._is_mine(port) for port in self.ports) and between(began, self._now) < ENDS_WITHIN:
             yield
         crossed = self._verdicts.crossed(self.ports)
+        if not self.refused:
+            self._keep_latched(crossed)
         if crossed:
             self._events.append(ProofSuspected(ports=crossed))
         self._events.append(ProofHeld(ports=self.ports, proof=self.proof, lasts=Seconds(0.0)))

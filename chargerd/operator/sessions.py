@@ -126,8 +126,11 @@ class Sessions:
     def _price(self, gateway: str, session: str, row: Body) -> tuple[int, Tariff]:
         """Return what a session costs, and by which tariff: the one its rider was shown.
 
-        A session that another gateway has, too, is that one's: a clone of its card ends it once more.
+        A session that another gateway has, too, is that one's: a clone of its card ends it once more. One of a
+        wiring proof is nobody's.
         """
+        if _of_a_proof(row):
+            return 0, self._tariff
         spent = Spent(whole(row, "energy_wh"), whole(row, "charging_s"), _tiers(row))
         ride = self._db.execute(
             "SELECT gateway, tariff, amount_limit FROM ride WHERE session_id = ?", (session,)
@@ -204,6 +207,12 @@ class Sessions:
     def socket(self, gateway: str, port: str, label: str) -> None:
         """Remember a socket: its code is on the wall, whether its gateway is there or not."""
         self._db.execute("INSERT OR REPLACE INTO socket VALUES (?, ?, ?)", (gateway, port, label))
+
+
+def _of_a_proof(row: Body) -> bool:
+    """Say whether a session was a step of a wiring proof: made on site, by an order of the proof's name."""
+    order = text_or_none(row, "order_id")
+    return row.get("start_source") == "local" and order is not None and order.startswith("proof-")
 
 
 def _tiers(row: Body) -> dict[float | None, float]:

@@ -24,6 +24,8 @@ _CROSSTALK = _PROOF + "test_crosstalk_moves_no_other_meter"
 _BROKEN_OFF = _PROOF + "test_a_proof_that_is_broken_off_opens_at_once_and_goes_on_where_it_was"
 _SILENT = _PROOF + "test_a_relay_board_that_falls_silent_ends_the_step_and_is_named"
 
+_WRONG = "scenarios.test_proof_goes_wrong:"
+
 PROOF_BENDS: tuple[Bend, ...] = (
     # Who may close what.
     Bend("port.port", "Code.PROVING: self.proved_by(now) != proof,", "Code.PROVING: False,", _HELD),
@@ -96,4 +98,47 @@ PROOF_BENDS: tuple[Bend, ...] = (
     # To break off.
     Bend("proof_course", "        for port in mine:\n", "        for port in ():\n", _BROKEN_OFF),
     Bend("proof_course", "(None if self._view(port).relay_closed is False else UNCONFIRMED)", "None", _SILENT),
+    # What happens to it meanwhile.
+    Bend(
+        "proof_course",
+        " and fact.port in self._idle",
+        "",
+        _WRONG + "test_a_weld_whose_current_flowed_before_the_closing_stays_locked_out",
+    ),
+    Bend(
+        "proof_course",
+        "            self._keep_latched(crossed)\n",
+        "            pass\n",
+        _WRONG + "test_what_is_suspected_after_a_proof_is_not_cleared_by_the_next",
+    ),
+    Bend(
+        "proof_course",
+        "            self._keep_test(_lapsed(self._withheld, detail))\n",
+        "            pass\n",
+        _WRONG + "test_a_board_that_did_not_open_is_kept_though_whoever_proves_has_gone_by_then",
+    ),
+    Bend(
+        "proof_course",
+        "            raise _NotOpenError\n",
+        "            pass\n",
+        _WRONG + "test_nothing_else_closes_while_one_is_not_known_to_be_open",
+    ),
+    Bend(
+        "proof_course",
+        "measured.at >= shows and",
+        "",
+        _WRONG + "test_a_meter_that_shows_late_what_flows_tells_nothing_against_its_board",
+    ),
+    Bend(
+        "proof",
+        "kind_of_ratio(_rise(shown) / self._load)",
+        "kind_of_ratio(abs(shown.during) / self._load)",
+        _WRONG + "test_what_flows_elsewhere_is_no_load_of_ones_own",
+    ),
+    Bend(
+        "boards.relay",
+        "return self._outlived() if self._seen_outliving() else",
+        "return self._outlived() if self._withheld else",
+        _WRONG + "test_a_board_that_falls_silent_while_its_lease_is_withheld_has_shown_nothing",
+    ),
 )

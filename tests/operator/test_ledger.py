@@ -278,6 +278,13 @@ def test_a_clone_of_a_card_bills_nothing(kept: Kept) -> None:
     assert kept.all("SELECT gateway, amount FROM session ORDER BY gateway") == [("shed-1", 20), ("shed-2", 0)]
 
 
+def test_a_step_of_a_wiring_proof_is_nobodys(kept: Kept) -> None:
+    kept.add(ended(1, "S-1", order_id="proof-01J8", start_source="local"))
+    kept.add(ended(2, "S-2", order_id="proof-01J8"))
+    kept.add(ended(3, "S-3", start_source="local"))
+    assert kept.all("SELECT amount FROM session ORDER BY session_id") == [(0,), (20,), (20,)]
+
+
 def test_alarms_are_kept_and_news_is_not(kept: Kept) -> None:
     kept.add(row(1, at="2026-09-21T14:13:50.000Z", function="overcurrent"))
     kept.add(row(2, "board_back", severity="info", port=None))

@@ -13,7 +13,7 @@ from chargerd.config.site import Site
 from chargerd.contract.ledger import Json
 from chargerd.control.server import Peer, Responder
 from chargerd.core.clock import Clock
-from chargerd.core.events import DeadManTested, Event, ProofSuspected
+from chargerd.core.events import DeadManTested, Event, ProofSuspected, StartRequested
 from chargerd.core.facts import Fact
 from chargerd.core.units import PortId
 from chargerd.runtime.engine import Engine
@@ -225,6 +225,41 @@ def test_what_it_found_exchanged_is_latched_by_the_next_daemon_too(wired: Wired,
     (tmp_path / FILE).write_text(json.dumps(kept))
     wired.begin(tmp_path)
     assert wired.events == [ProofSuspected(ports=(A01, A02))]
+
+
+def test_a_proof_that_fails_opens_and_latches_what_it_has_seen_exchanged(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wired.world.wired.update({A01: A02, A02: A01})
+    tell = wired.dispatch
+
+    def fails_at_a02(event: Event) -> None:
+        tell(event)
+        if isinstance(event, StartRequested) and event.port == A02:
+            wired.world.run(0.7)
+            monkeypatch.setattr(wired, "circuit_views", lambda: 1 / 0)
+
+    monkeypatch.setattr(wired, "dispatch", fails_at_a02)
+    failed = Person(wired).asks("prove", load_w=100.0).failed
+    idle()
+    assert failed is not None
+    assert failed[0] == "failed"
+    assert wired.world.contacts[A02].edges
+    wired.world.run(1.0)
+    for port in (A01, A02):
+        assert not wired.world.contacts[port].closed
+        assert [latch.function for latch in wired.world.view(port).latches] == ["wiring_suspect"]
+        assert wired.world.view(port).proof is None
+
+
+def test_what_is_known_of_a_board_that_this_proof_has_not_tested_is_not_said_again(wired: Wired) -> None:
+    Person(wired).asks("prove", load_w=100.0)
+    idle()
+    wired.events.clear()
+    Person(wired, leaves_at="A01").asks("prove", load_w=100.0, anew=True)
+    idle()
+    assert wired.proofs.proved == {"relay-a"}
+    assert not [event for event in wired.events if isinstance(event, DeadManTested)]
 
 
 def test_a_board_that_failed_stays_so_over_restarts_and_changed_configurations(

@@ -274,7 +274,7 @@ class RelayWatch:
         """Do what has become due: repeat an opening or a read-back, renew the lease, or call it lost."""
         if self.phase is RelayPhase.CLOSED and self._confirmed_from is not None:
             if now >= self._lapse_at():
-                return self._outlived() if self._withheld else Signal.LEASE_LOST
+                return self._outlived() if self._seen_outliving() else Signal.LEASE_LOST
             if not self._withheld and self._renewal_due is not None and now >= self._renewal_due:
                 self._renew(now, out)
         if self._retry is not None and now >= self._retry.at:
@@ -438,6 +438,17 @@ class RelayWatch:
         else:
             span = Seconds(self._lease + (LAPSE_TOLERANCE if self._withheld else -RENEWAL_MARGIN))
         return after(self._confirmed_from, span)
+
+    def _seen_outliving(self) -> bool:
+        """Say whether a lease that is withheld is over, and its relay was read back closed since.
+
+        A board that has fallen silent meanwhile has shown nothing: it may have opened.
+        """
+        if not self._withheld or self._lease is None or self._confirmed_from is None:
+            return False
+        return self._seen_closed_at is not None and self._seen_closed_at >= after(
+            self._confirmed_from, self._lease
+        )
 
     def _outlived(self) -> Signal:
         """The board has kept its relay closed for longer than it may."""

@@ -17,7 +17,7 @@ from chargerd.config.site import Site
 from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
-from chargerd.core.events import DeadManTested
+from chargerd.core.events import DeadManTested, ProofSuspected
 from chargerd.core.facts import Fact
 from chargerd.core.proof import Evidence, Finding, Verdicts, of_lease, proved
 from chargerd.core.proof_course import Answer, Course, Doing, News, Question
@@ -92,6 +92,9 @@ class Prover:
             self._listen(running.take_in)
             try:
                 running.run()
+            except Exception:
+                running.give_up()
+                raise
             finally:
                 self._shown(running.kept.boards)
         except Exception as error:
@@ -196,6 +199,14 @@ class _Running:
             self._wake.clear()
         self._end()
 
+    def give_up(self) -> None:
+        """Open what is closed, latch what is exchanged, and let the ports go: nobody looks any more."""
+        events = self._course.abandon()
+        if self.kept.crossed:
+            events.append(ProofSuspected(ports=self.kept.crossed))
+        for event in events:
+            self._engine.dispatch(event)
+
     def take_in(self, facts: tuple[Fact, ...]) -> None:
         """Queue facts for the next look, and look at once."""
         with self._lock:
@@ -272,7 +283,8 @@ class _Running:
         self.kept = replace(self.kept, whole=whole, ended_ms=self._clock.moment().wall_ms if whole else None)
         self._keep(settled=True)
         for board, holds in self.kept.boards.items():
-            self._engine.dispatch(DeadManTested(board=board, holds=holds))
+            if evidence.lease(board) is not None:  # Of others nothing new is known.
+                self._engine.dispatch(DeadManTested(board=board, holds=holds))
         self._respond.send({"report": report(self._site, self.kept, self._clock.moment())})
 
     def _send(self, what: dict[str, Json]) -> None:
