@@ -382,18 +382,23 @@ class Verdicts:
         """
         if own.ended is None or own.ended == "wiring_suspect":
             return []
-        kind, shown = Kind.TRIPPED, own.of(port)
         quantity = "a" if own.ended.startswith("overcurrent") else "w" if own.ended == "overpower" else None
-        expected: float | None = self._load
-        if quantity == "a" and self._load and shown is not None and shown.voltage:
-            expected = self._load / shown.voltage
-        if quantity is not None and own.measured is not None and expected:
+        kind, expected = Kind.TRIPPED, self._drawn(quantity, own.of(port))
+        if own.measured is not None and expected:
             kind = kind_of_excess(own.measured / expected, CURRENT_TO if quantity == "a" else TO) or kind
         return [
             Finding(
                 kind=kind, port=port, quantity=quantity, measured=own.measured, expected=expected, code=own.ended
             )
         ]
+
+    def _drawn(self, quantity: str | None, shown: Shown | None) -> float | None:
+        """Return what the load draws, in amperes (`a`) or watts (`w`); `None`: not known, or not of a load."""
+        if quantity == "w":
+            return self._load
+        if quantity == "a" and self._load and shown is not None and shown.voltage:
+            return self._load / shown.voltage
+        return None
 
     # What its own meter shows
 

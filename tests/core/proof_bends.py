@@ -79,6 +79,19 @@ PROOF_BENDS: tuple[Bend, ...] = (
     Bend("boards.dead_men", "and relay.board not in self._refuted", "", _REFUTED),
     Bend("boards.dead_men", "            self._refuted.discard(board)\n", "            pass\n", _AGAIN),
     Bend("port.proving", "and port.session.order.proof is not None", "", _NEVER),
+    Bend(
+        "boards.relay",
+        "if self.phase is RelayPhase.CLOSED and self._lease is not None and self._confirmed_from is not None:\n"
+        "            self._withheld",
+        "if True:\n            self._withheld",
+        "core.test_relay:test_of_a_relay_that_is_open_or_not_yet_closed_nothing_is_withheld",
+    ),
+    Bend(
+        "proof_course",
+        "if view.measured.fresh and power is not None and abs(power) < MOVED:",
+        "if True:",
+        _PROOF + "test_a_port_called_welded_whose_current_stays_when_the_other_one_opens_is_locked_out_for_good",
+    ),
     Bend("proof", "OFF_WITHIN = Seconds(2.0)", "OFF_WITHIN = Seconds(6.0)", _OFF),
     Bend("proof", "if test.lapse_opened is False or (test", "if (test", _LEASE, ("everlasting", Kind.NO_DEAD_MAN)),
     Bend(

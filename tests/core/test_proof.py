@@ -94,6 +94,25 @@ def test_a_trip_a_little_above_the_load_is_no_wrong_meter() -> None:
     assert kind_of_excess(200.0, 1.3) is Kind.METER_WORD_ORDER
 
 
+@pytest.mark.parametrize(
+    ("ended", "measured", "volts", "told"),
+    [
+        ("overcurrent_instant", 4.3, 230.0, (Kind.METER_FACTOR, "a", 0.43)),
+        ("overcurrent_instant", 1000.0, None, (Kind.TRIPPED, "a", None)),
+        ("overpower", 1000.0, None, (Kind.METER_FACTOR, "w", 100.0)),
+        ("undervoltage", 1000.0, 230.0, (Kind.TRIPPED, None, None)),
+    ],
+)
+def test_a_trip_is_held_against_the_load_in_its_own_unit_or_not_at_all(
+    ended: str, measured: float, volts: float | None, told: tuple[Kind, str | None, float | None]
+) -> None:
+    shown = Shown(port=A01, voltage=None if volts is None else Volts(volts))
+    own = Closing(relay=A01, loads=(A01,), closed=True, shown=(shown,), ended=ended, measured=measured)
+    (one,) = Verdicts(PLAN, Evidence(closings=(own,)), Watts(100.0)).of_port(A01)
+    expected = None if one.expected is None else round(one.expected, 2)
+    assert (one.kind, one.quantity, expected, one.code) == (*told, ended)
+
+
 def test_a_shown_value_that_was_never_read_moves_nothing() -> None:
     own = Closing(relay=A01, loads=(A01,), closed=True, shown=(Shown(port=A01),))
     assert found(own) == [(Kind.NO_POWER, None)]

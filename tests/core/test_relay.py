@@ -276,6 +276,31 @@ def slow(action: RelayAction, at: float) -> RelayWritten:
     return RelayWritten(port=A01, action=action, sent_at=Instant(at), at=Instant(at + 0.4))
 
 
+def test_of_a_relay_that_is_open_or_not_yet_closed_nothing_is_withheld() -> None:
+    relay, out = opened()
+    relay.withhold(Instant(0.5))
+    assert relay.due() is None, "an open one is not looked at"
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.withhold(Instant(1.01))
+    relay.take_in(written(RelayAction.CLOSE, 1.0), Instant(1.03), out)
+    assert relay.take_in(read_back(1.1, closed=True), Instant(1.13), out) is Signal.CLOSED
+    out.empty()
+    due = relay.due()
+    assert due is not None
+    assert relay.wake(due, out) is None
+    renewal(out)
+
+
+def test_a_relay_without_a_lease_has_none_to_withhold() -> None:
+    relay, out = opened(port_plan(lease=None))
+    relay.close(Instant(1.0), Seconds(3.0), out)
+    relay.take_in(written(RelayAction.CLOSE, 1.0), Instant(1.03), out)
+    assert relay.take_in(read_back(1.1, closed=True), Instant(1.13), out) is Signal.CLOSED
+    relay.withhold(Instant(2.0))
+    assert relay.wake(Instant(7.2), out) is Signal.LEASE_LOST
+    assert relay.lapse is None
+
+
 def held() -> tuple[RelayWatch, Outbox]:
     """A relay closed at 1.0 by a write whose echo came at 1.4."""
     relay, out = opened()

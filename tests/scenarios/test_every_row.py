@@ -1,13 +1,14 @@
 """Every protective function, every row of the manual's tables and every stop reason is reached by a scenario.
 
 The scenarios named here are played once more with their facts looked at: what they are named for must be among
-them. A function or a reason that is new has none, and fails here until somebody writes one.
+them. A function or a reason that is new has none, and fails here until somebody writes one. What opens nothing and
+is only explained, with its figures, is no fact: of its scenario the explanations are looked at.
 """
 
 import ast
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,11 @@ from pathlib import Path
 import pytest
 
 from chargerd.core.facts import Fact, SessionEnded, SessionSuspended
+from chargerd.core.moment import Moment
 from chargerd.core.protection.table import FUNCTIONS, Row
 from chargerd.core.session import Source, StopReason
+from chargerd.core.station import Station
+from chargerd.core.view import CircuitExplained, Claim, PortExplained
 from tests.core.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +100,18 @@ BY_FUNCTION: dict[str, Scenario] = {
     "power_negative": at("test_bad_input:test_power_that_flows_back_is_told"),
 }
 
+BY_CLAIM: dict[str, Scenario] = {
+    "circuit_full": at(
+        "test_explained:test_a_queued_start_says_which_circuit_has_no_room_by_how_much_and_who_waits_before_it"
+    ),
+    "current_seen": at("test_explained:test_a_session_that_ends_says_that_current_is_still_seen"),
+    "feeder_stale": at(
+        "test_explained:test_a_circuit_whose_meter_is_silent_says_so_and_one_that_carries_too_much_says_how_much"
+    ),
+    "voltage_settling": at("test_explained:test_what_a_suspended_session_waits_for_is_told_each_by_its_name"),
+}
+"""What a port or a circuit is said to be held by, with figures, that neither stops, trips nor latches anything."""
+
 BY_REASON: dict[StopReason, Scenario] = {
     StopReason.REMOTE: at("test_charging:test_a_charge_from_start_to_stop"),
     StopReason.LOCAL: at("test_requests:test_a_stop_on_site_need_not_name_the_session"),
@@ -157,6 +173,11 @@ def said(fact: Fact) -> Iterator[str]:
 @cache
 def played(scenario: Scenario) -> list[Fact]:
     """Play a scenario, if it has not been yet, and return the facts of all its worlds."""
+    return facts_of(scenario)
+
+
+def facts_of(scenario: Scenario) -> list[Fact]:
+    """Play a scenario, and return the facts of all its worlds."""
     facts: list[Fact] = []
     record = World._record  # noqa: SLF001 - looked over its shoulder
 
@@ -190,6 +211,30 @@ def test_a_function_is_reached_by_its_scenario(function: str) -> None:
     assert name in {each for fact in facts for each in said(fact)}
 
 
+@pytest.mark.parametrize("claim", sorted(BY_CLAIM))
+def test_a_claim_is_explained_by_its_figures_in_its_scenario(claim: str) -> None:
+    told: list[Claim] = []
+
+    def listened(explain: Callable[..., PortExplained | CircuitExplained]) -> Callable[..., object]:
+        def tell(station: Station, name: str, now: Moment) -> object:
+            explained = explain(station, name, now)
+            told.extend(explained.claims)
+            return explained
+
+        return tell
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Station, "explain", listened(Station.explain))
+        patched.setattr(Station, "explain_circuit", listened(Station.explain_circuit))
+        facts = facts_of(BY_CLAIM[claim])
+    details = [one.detail for one in told if one.what == claim]
+    assert details
+    assert all(detail is not None and detail.function == claim for detail in details)
+    assert claim not in {each for fact in facts for each in said(fact)}, (
+        "it stops something: name it in BY_FUNCTION"
+    )
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("reason", sorted(BY_REASON))
 def test_a_reason_is_given_in_its_scenario(reason: StopReason) -> None:
@@ -202,7 +247,7 @@ TELLING = frozenset({"fail", "lock_out", "_latch_contactor", "_suspend_below"})
 
 
 def functions_of_the_core() -> set[str]:
-    """Return every function a stop, a trip or a latch can name, as the core's source has them."""
+    """Return every function a stop, a trip, a latch or a claim can name, as the core's source has them."""
     found = {row.function.name for row in FUNCTIONS}
     for path in CORE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -228,7 +273,7 @@ def named_in_rows() -> set[str]:
 
 
 def test_every_function_of_the_core_has_a_scenario() -> None:
-    missing = functions_of_the_core() - set(BY_FUNCTION)
+    missing = functions_of_the_core() - set(BY_FUNCTION) - set(BY_CLAIM)
     assert not missing, f"write a scenario that reaches {sorted(missing)}, and name it in this module"
 
 

@@ -497,6 +497,28 @@ def test_a_port_called_welded_whose_current_went_with_another_ones_opening_is_no
     assert [latch.function for latch in world.view(A02).latches] == ["wiring_suspect"]
 
 
+def test_a_port_called_welded_whose_current_stays_when_the_other_one_opens_is_locked_out_for_good() -> None:
+    world = three()
+    world.ready("A03")
+    prover = Prover(world, (A01, A02))
+    world.by_hand("A02")
+    charging: list[bool] = []
+
+    def flows_from_then_on(prover: Prover) -> None:
+        charging.append(prover.world.state("A01") is PortState.CHARGING)
+        flows = 100.0 if any(charging) else 0.0
+        prover.world.show(flows / 230.0, flows, port="A02", voltage=230.0)
+
+    prover.meddle = flows_from_then_on
+    prover.run()
+    world.tells("locked out relay_welded", port="A02")
+    assert any(charging)
+    cleared = [event.functions for _, event in world.events if isinstance(event, ProofCleared)]
+    assert not any("relay_welded" in functions for functions in cleared), "not for a moment either"
+    assert not world.contacts[A01].closed
+    assert "relay_welded" in {latch.function for latch in world.view(A02).latches}
+
+
 def test_no_other_latch_is_cleared_by_a_proof() -> None:
     world = three()
     world.charging("A01")
