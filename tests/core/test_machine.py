@@ -1,6 +1,7 @@
 """A station among random faults at random times: whatever happens, the invariants hold, and the books balance."""
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,8 +55,8 @@ class Calm(RuleBasedStateMachine):
         assert self.world is not None
         return self.world
 
-    @initialize(separate=st.booleans(), wake_late=st.sampled_from((0.0, 0.002, 0.2)))
-    def begin(self, wake_late: float, *, separate: bool) -> None:
+    @initialize(separate=st.booleans(), wake_late=st.sampled_from((0.0, 0.002, 0.2)), resuming=st.booleans())
+    def begin(self, wake_late: float, *, separate: bool, resuming: bool) -> None:
         slow = MeterPlan(board=BoardId("m"), refresh=Seconds(1.0), power_every=Seconds(1.0))
         self.world = World(
             port_plan("A01", 1),
@@ -66,6 +67,9 @@ class Calm(RuleBasedStateMachine):
             wake_late=wake_late,
             begin=False,
         )
+        if resuming:
+            self.world.plan = replace(self.world.plan, resume_window=Seconds(1800.0))
+            self.world.renew()
         self.world.meters[PortId("A02")].together = True
         self.books = Books(self.world)
         self.world.begin()
@@ -262,6 +266,18 @@ class Wild(Calm):
     @rule(after=st.floats(0.01, 20.0), within=st.sampled_from((0.0, 0.1, 1.0)))
     def restart(self, after: float, within: float) -> None:
         self._world().restart_in_order(after, within=within)
+
+    @rule(in_order=st.booleans())
+    def rewire(self, *, in_order: bool) -> None:
+        """Another configuration: the first port's name means another socket, at which nothing goes on."""
+        world = self._world()
+        port, *others = world.plan.ports
+        world.plan = replace(world.plan, ports=(replace(port, wired=f"{port.wired}+"), *others))
+        if in_order:
+            world.restart_in_order()
+        else:
+            world.restart()
+        assert world.view(port.id).session is None
 
     @rule(begin=st.booleans())
     def drain(self, *, begin: bool) -> None:
