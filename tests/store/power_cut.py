@@ -320,9 +320,9 @@ def _settled_once(journal: Journal, books: Books) -> str | None:
     return problems[0] if problems else None
 
 
-def campaign(points: int, seed: int, synchronous: str = "FULL", workers: int = 2) -> Tally:
-    """Look at so many points in several processes; the last point of each process counts."""
-    jobs = [(seed, points, synchronous, share, workers) for share in range(workers)]
+def campaign(points: int, seed: int, part: int = 0, parts: int = 1, workers: int = 2) -> Tally:
+    """Look at one part of so many points in several processes; the last point of each process counts."""
+    jobs = [(seed, points, "FULL", part + parts * worker, parts * workers) for worker in range(workers)]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         tallies = pool.starmap(look, jobs)
     return Tally(
