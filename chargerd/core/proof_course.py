@@ -49,6 +49,7 @@ STARTS_WITHIN = Seconds(20.0)
 ENDS_WITHIN = Seconds(45.0)
 """Opening, register and a suspicion that has to be settled."""
 LAPSED, OUTLIVED = "lease_lapsed", "lease_outlived"
+STUCK_OPEN = "relay_stuck_open"
 SUSPECT, WELDED, UNCONFIRMED = "wiring_suspect", "relay_welded", "relay_unconfirmed"
 GONE = Watts(10.0)
 RENEWALS = 5
@@ -433,7 +434,7 @@ class Course:
     def _function(self) -> str | None:
         """Return the function that has ended the session, if it was not the proof's own stop."""
         ended = self._ended
-        if ended is None or ended.reason.value == Source.LOCAL.value:
+        if ended is None or (ended.detail is None and ended.reason.value == Source.LOCAL.value):
             return None
         return ended.reason.value if ended.detail is None else ended.detail.function
 
@@ -559,18 +560,22 @@ class Course:
         if not flows:
             yield from self._stop(port)
             return replace(test, why=self._function() or "no_load")
-        began, powers, fell = self._now, [abs(self._view(port).measured.power or 0.0)], False
-        while between(began, self._now) < RENEWALS * relay.renew_every and not fell:
+        began, powers, goes_on = self._now, [abs(self._view(port).measured.power or 0.0)], True
+        fell = False
+        while between(began, self._now) < RENEWALS * relay.renew_every and goes_on and not fell:
             yield
             view = self._view(port)
-            fell = view.session is None or view.state not in OPEN_STATES or view.relay_closed is False
-            if view.measured.power is not None and not fell:
+            goes_on = view.session is not None and view.state in OPEN_STATES
+            fell = goes_on and view.relay_closed is False
+            if view.measured.power is not None and goes_on and not fell:
                 powers.append(abs(view.measured.power))
         lasted = Seconds(between(began, self._now))
         test = replace(test, renewed_for=lasted, lowest=min(powers) / max(powers), fell_open=fell)
-        if fell:
+        if fell or not goes_on:
             yield from self._stop(port)
-            return test
+            function = self._function()
+            fell = fell or function == STUCK_OPEN
+            return replace(test, fell_open=fell, why=None if fell else function or "interrupted")
         return (yield from self._test_off(test))
 
     def _test_off(self, test: LeaseTest) -> Generator[None, None, LeaseTest]:

@@ -154,4 +154,11 @@ PROOF_BENDS: tuple[Bend, ...] = (
         "return self._outlived() if self._withheld else",
         _WRONG + "test_a_board_that_falls_silent_while_its_lease_is_withheld_has_shown_nothing",
     ),
+    Bend(
+        "proof_course",
+        "fell = goes_on and view.relay_closed is False",
+        "fell = not goes_on or view.relay_closed is False",
+        _WRONG + "test_what_ends_the_renewing_from_outside_says_nothing_of_the_board",
+        arguments=("locked",),
+    ),
 )

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from chargerd.core.proof import Closing, Evidence, Kind, Result, Shown, Verdicts
+from chargerd.core.proof_course import Doing
 from chargerd.core.units import Seconds, Watts
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
@@ -115,3 +118,27 @@ def test_a_proof_whose_driver_has_failed_opens_at_once_and_lets_its_ports_go() -
     world.run(1.0)
     at_rest(world)
     assert prover.course.done
+
+
+@pytest.mark.parametrize("what", ["locked", "overcurrent_instant", "interrupted"])
+def test_what_ends_the_renewing_from_outside_says_nothing_of_the_board(what: str) -> None:
+    world = three()
+    world.ready("A03")
+    prover = Prover(world, (A01,))
+    while not any(one.doing is Doing.RENEW for one in prover.course.news):
+        prover.turn()
+        world.run(0.25)
+    closed_by(prover, A01)
+    for _ in range(12):
+        prover.turn()
+        world.run(0.25)
+    if what == "locked":
+        world.lock("A01")
+    elif what == "interrupted":
+        world.board.silent = True
+    else:
+        world.draw(18.0, 4140.0, port="A01")
+    proof = prover.run()
+    assert [test.why for test in prover.course.evidence.leases] == [what]
+    assert (proof.boards, kinds(proof)) == ({"relay-a": None}, [])
+    assert not world.contacts[A01].closed
