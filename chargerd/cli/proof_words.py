@@ -110,6 +110,7 @@ NOT_TESTED = {
     "contactor": "circuit {about}: whether its contactor cuts off when a relay does not",
     "inputs": "these inputs (smoke, water, heat, emergency stop): {about}",
     "sensors": "the thermometers at these sockets: {about}",
+    "sockets": "whether sockets are exchanged as a whole, relay and meter: each had a load ({about})",
     "other_ports": "ports that were not part of this proof: {about}",
     "trips": "overload, overvoltage and the others were not provoked: limits and reaction times are worked out "
     "from the configuration, as `chargerd check` does",

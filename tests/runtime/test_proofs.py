@@ -262,6 +262,15 @@ def test_what_is_known_of_a_board_that_this_proof_has_not_tested_is_not_said_aga
     assert not [event for event in wired.events if isinstance(event, DeadManTested)]
 
 
+def test_loads_in_all_sockets_do_not_tell_sockets_that_are_exchanged_as_a_whole(wired: Wired) -> None:
+    wired.world.wired.update({A01: A02, A02: A01})
+    wired.world.feeds.update({A01: A02, A02: A01})
+    report = Person(wired).asks("prove", load_w=100.0, each=True, asks=False).told[-1]["report"]
+    idle()
+    assert report["result"] == "proved"
+    assert {"what": "sockets", "about": "A01, A02"} in report["not_tested"]
+
+
 def test_a_board_that_failed_stays_so_over_restarts_and_changed_configurations(
     wired: Wired, tmp_path: Path
 ) -> None:

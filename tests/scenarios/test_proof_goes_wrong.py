@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from chargerd.core.commands import Code
 from chargerd.core.proof import Closing, Evidence, Kind, Result, Shown, Verdicts
 from chargerd.core.proof_course import Doing
 from chargerd.core.units import Seconds, Watts
 from chargerd.core.view import PortState
 from tests.core.plant import port_plan
 from tests.core.prover import Prover, kinds, prove
+from tests.core.sheds import SMOKE, shed
 from tests.core.world import World
 from tests.scenarios.test_proof import A01, A02, A03, at_rest, closed_by, swap_meters, three
 
@@ -142,3 +144,22 @@ def test_what_ends_the_renewing_from_outside_says_nothing_of_the_board(what: str
     assert [test.why for test in prover.course.evidence.leases] == [what]
     assert (proof.boards, kinds(proof)) == ({"relay-a": None}, [])
     assert not world.contacts[A01].closed
+
+
+@pytest.mark.parametrize("doing", [Doing.CLOSE, Doing.RENEW, Doing.LAPSE])
+def test_smoke_opens_a_proof_as_ever_and_nothing_of_it_closes_any_more(doing: Doing) -> None:
+    world = shed(2, inputs=(SMOKE,))
+    world.ready("A02")
+    prover = Prover(world, (A01, A02))
+    while not any(one.doing is doing for one in prover.course.news):
+        prover.turn()
+        world.run(0.25)
+    closed_by(prover, A01)
+    world.danger.add("smoke-1")
+    world.run(2.0)
+    assert not world.contacts[A01].closed
+    moved = len(world.contacts[A01].edges)
+    proof = prover.run()
+    assert (len(world.contacts[A01].edges), world.contacts[A02].edges) == (moved, [])
+    assert proof.ports[A02] is Result.FINDINGS
+    assert Code.LATCHED in world.view("A01").blocked_by

@@ -270,7 +270,8 @@ def _not_tested(site: Site, kept: Kept, verdicts: Verdicts) -> Iterator[Json]:
     yield from _circuits_not_tested(site, kept)
     sensors = [port for port in kept.ports if wiring[port].temperature is not None]
     others = [port.id for port in site.plan.ports if port.id not in kept.ports]
-    for what, names in (("sensors", sensors), ("other_ports", others)):
+    whole = [] if kept.moving else list(kept.ports)
+    for what, names in (("sockets", whole), ("sensors", sensors), ("other_ports", others)):
         if names:
             yield {"what": what, "about": ", ".join(names)}
     yield {"what": "trips", "about": ""}
