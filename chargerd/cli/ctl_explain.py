@@ -205,11 +205,11 @@ def why_command(connect: Connect, as_json: Option) -> click.Command:
         """Say all that is wrong now over the whole site, the worst first, each with the next step."""
         with connect(path, as_json=as_json) as client:
             found = ask(client, "why", MACHINE_WITHIN)
-        faults, warnings = all_wrong(found)
+        faults, advice, warnings = all_wrong(found)
         if as_json:
             echo(json.dumps({**found, "ok": not faults}))
         else:
-            _print(list(why_lines(found, faults, warnings, width_of_terminal())))
+            _print(list(why_lines(found, faults, advice, warnings, width_of_terminal())))
         if faults:
             sys.exit(WRONG)
 
@@ -220,24 +220,32 @@ NOT_AGAIN = ("line ", "board ")
 """What is looked at of the machine and is told by the station, or by its lines, with more to it."""
 
 
-def all_wrong(found: Fields) -> tuple[list[Fields], int]:
-    """Return what is wrong, the worst first, and how many things are only worth a look."""
+def all_wrong(found: Fields) -> tuple[list[Fields], list[Fields], int]:
+    """Return what is wrong, the worst first; what lines would do better with; how many looks are worth another."""
     checks = entries(found.get("checks"))
     faults = [one for one in checks if one.get("verdict") == "fault" and not _told_already(one, found)]
     ranked = [*entries(found.get("wrong")), *({"rank": 6, "kind": "check", **one} for one in faults)]
     warnings = sum(one.get("verdict") == "warning" for one in checks)
-    return sorted(ranked, key=lambda one: int(str(one["rank"]))), warnings
+    ranked.sort(key=lambda one: int(str(one["rank"])))
+    advice = [one for one in ranked if _is_advice(one)]
+    return [one for one in ranked if not _is_advice(one)], advice, warnings
+
+
+def _is_advice(one: Fields) -> bool:
+    return one.get("verdict") == "warning"
 
 
 def _told_already(check: Fields, found: Fields) -> bool:
     about = str(check.get("about"))
     stored = any(one.get("what") == "store_unavailable" for one in entries(found.get("wrong")))
-    by_lines = any(one.get("kind") == "line" for one in entries(found.get("wrong")))
+    by_lines = any(one.get("kind") == "line" and not _is_advice(one) for one in entries(found.get("wrong")))
     return (about == "journal" and stored) or (about.startswith(NOT_AGAIN) and by_lines)
 
 
-def why_lines(found: Fields, faults: Sequence[Fields], warnings: int, width: int) -> Iterator[Text]:
-    """Yield what is wrong, or that nothing is."""
+def why_lines(
+    found: Fields, faults: Sequence[Fields], advice: Sequence[Fields], warnings: int, width: int
+) -> Iterator[Text]:
+    """Yield what is wrong, or that nothing is; then what is only worth a look."""
     counts = ", ".join(
         f"{count} {'free' if state == 'available' else state}"
         for state, count in table(found.get("ports")).items()
@@ -253,6 +261,9 @@ def why_lines(found: Fields, faults: Sequence[Fields], warnings: int, width: int
     elif warnings:
         times = "one thing is" if warnings == 1 else f"{warnings} things are"
         yield from _wrapped(f"{times} worth a look: chargerctl doctor", width, "dim")
+    for one in advice:
+        sentence, step = _of_line(one, ())
+        yield from _wrapped(f"worth a look: {sentence}; {step}", width, "dim")
 
 
 def fault_lines(fault: Fields, width: int, mark: str = "") -> Iterator[Text]:

@@ -249,6 +249,26 @@ def test_where_nothing_is_wrong_that_is_said() -> None:
     assert "has not been looked at" in types(asked, "why").stdout
 
 
+def test_a_board_that_would_be_heard_better_is_worth_a_look_and_hides_no_fault() -> None:
+    world = shed("A01", rating=100.0)
+    asked = Asked(world)
+    advice = Finding(cause=Cause.WANTS_SILENCE, boards=(BoardId("relay-a"),), silence=Seconds(0.06))
+    asked.findings = [("line-a", advice, advice.boards)]
+    result = types(asked, "why")
+    told = "worth a look: relay-a on line-a: is heard much better after a longer silence; set pre_silence_ms: 60"
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "nothing is wrong (1 free)")
+    assert told in result.stdout.splitlines()[-1]
+    assert json.loads(types(asked, "why", "--json").stdout)["ok"] is True
+    world.board.silent = True
+    world.run(30.0)
+    asked.checks = [{"about": "board meter-a", "verdict": "fault", "what": "it does not answer", "then": "look"}]
+    result = types(asked, "why")
+    shown = result.stdout
+    assert result.exit_code == 1
+    assert shown.index("the relay board relay-a does not answer") < shown.index("board meter-a: it does not")
+    assert shown.index("board meter-a: it does not") < shown.index("worth a look: relay-a")
+
+
 def test_a_clock_that_nothing_vouches_for_is_told() -> None:
     asked = Asked(shed("A01"))
     asked.more = [{"rank": 8, "kind": "clock"}]

@@ -48,7 +48,9 @@ RANKS: Sequence[frozenset[str]] = (
     frozenset((Cause.BOARD_SILENT.value, "board_lost", "contactor_board_lost", "input_board_lost")),
 )
 """What is worst, and what comes after it; all else comes below, what is only out of service or only waits last."""
-FILE, CLOCK, QUIET = 7, 8, 9
+FILE, CLOCK, QUIET, LAST = 7, 8, 9, 10
+ADVICE = frozenset({Cause.WANTS_SILENCE})
+"""What works, and would work better: it is worth a look, no fault, and explains none."""
 NO_FAULTS = frozenset((Code.BUSY, Code.RESERVED, Code.PROVING, Code.CIRCUIT_FULL, Code.NOT_YET_KNOWN))
 """Codes of what is as it should be."""
 WAITS = frozenset(
@@ -126,7 +128,7 @@ def wrong(
     """Return what is wrong, each thing once, with the ports it concerns."""
     claimed = _claimed(ports, circuits)
     found = [_on_line(line, finding, boards, claimed) for line, finding, boards in lines]
-    explained = {board for _line, _finding, boards in lines for board in boards}
+    explained = {board for _line, finding, boards in lines if finding.cause not in ADVICE for board in boards}
     for claim, of in claimed.values():
         if claim.what in OF_BOARDS and claim.boards and set(claim.boards) <= explained:
             continue
@@ -153,7 +155,10 @@ def _on_line(line: str, finding: Finding, boards: Sequence[BoardId], claimed: Cl
     holds = [name for claim, of in claimed.values() if set(claim.boards) & set(boards) for name in of]
     told: list[Json] = [*dict.fromkeys(holds)]
     fields = finding_as_json(finding)
-    return {"rank": _rank(finding.cause.value), "kind": "line", "line": line, "held": told, **fields}
+    if finding.cause in ADVICE:
+        return {"rank": LAST, "kind": "line", "verdict": "warning", "line": line, "held": [], **fields}
+    rank = _rank(finding.cause.value)
+    return {"rank": rank, "kind": "line", "verdict": "fault", "line": line, "held": told, **fields}
 
 
 def _is_fault(claim: Claim) -> bool:
