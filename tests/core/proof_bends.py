@@ -161,4 +161,10 @@ PROOF_BENDS: tuple[Bend, ...] = (
         _WRONG + "test_what_ends_the_renewing_from_outside_says_nothing_of_the_board",
         arguments=("locked",),
     ),
+    Bend(
+        "port.suspending",
+        "    if port.session.order.proof is not None:\n",
+        "    if False:\n",
+        _WRONG + "test_a_board_that_comes_back_closes_nothing_of_a_proof_again",
+    ),
 )

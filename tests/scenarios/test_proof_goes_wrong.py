@@ -122,7 +122,7 @@ def test_a_proof_whose_driver_has_failed_opens_at_once_and_lets_its_ports_go() -
     assert prover.course.done
 
 
-@pytest.mark.parametrize("what", ["locked", "overcurrent_instant", "interrupted"])
+@pytest.mark.parametrize("what", ["locked", "overcurrent_instant", "relay_board_lost"])
 def test_what_ends_the_renewing_from_outside_says_nothing_of_the_board(what: str) -> None:
     world = three()
     world.ready("A03")
@@ -136,7 +136,7 @@ def test_what_ends_the_renewing_from_outside_says_nothing_of_the_board(what: str
         world.run(0.25)
     if what == "locked":
         world.lock("A01")
-    elif what == "interrupted":
+    elif what == "relay_board_lost":
         world.board.silent = True
     else:
         world.draw(18.0, 4140.0, port="A01")
@@ -163,3 +163,17 @@ def test_smoke_opens_a_proof_as_ever_and_nothing_of_it_closes_any_more(doing: Do
     assert (len(world.contacts[A01].edges), world.contacts[A02].edges) == (moved, [])
     assert proof.ports[A02] is Result.FINDINGS
     assert Code.LATCHED in world.view("A01").blocked_by
+
+
+def test_a_board_that_comes_back_closes_nothing_of_a_proof_again() -> None:
+    world = three()
+    world.ready("A03")
+    prover = Prover(world, (A01,))
+    closed_by(prover, A01)
+    world.board.silent = True
+    world.run(20)
+    world.board.silent = False
+    world.run(60)
+    at_rest(world)
+    assert [closed for _, closed, _ in world.contacts[A01].edges] == [True, False]
+    assert world.settlement().record.order.proof is not None

@@ -241,7 +241,13 @@ def may_go_on(port: Port, record: SessionRecord, now: Moment) -> bool:
 def suspend(
     port: Port, reason: StopReason, detail: StopDetail, now: Moment, *, patience: Seconds | None = None
 ) -> None:
-    """Open at once; the session waits for the reason to go away, for `patience` at most."""
+    """Open at once; the session waits for the reason to go away, for `patience` at most.
+
+    One of a wiring proof ends: nobody may stand there any more to see what it would switch on.
+    """
+    if port.session.order.proof is not None:
+        end(port, reason, detail, now)
+        return
     stop_charging(port, now)
     port.session.suspend(detail.function, now)
     port.out.tell(SessionSuspended(record=port.record(now), reason=detail.function, detail=detail))
