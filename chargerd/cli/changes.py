@@ -81,8 +81,9 @@ def service_commands(
         give(path, what, given, wait=True, as_json=as_json)
         if what == "reset" and "port" in given and not as_json:
             with connect(path, as_json=as_json) as client:
-                ports = client.call("status")["ports"]
-            _what_still_holds(next(port for port in ports if port["port"] == name))
+                status = client.call("status")
+            port = next(port for port in status["ports"] if port["port"] == name)
+            _what_still_holds(port, draining=bool(status.get("draining")))
 
     @click.command(epilog="Examples: chargerctl reset A01; chargerctl reset A01 --reason 'relay replaced'")
     @about
@@ -135,10 +136,15 @@ def completing_holders(default_socket: Callable[[], Path]) -> Completions:
     return complete
 
 
-def _what_still_holds(port: Mapping[str, Any]) -> None:
+def _what_still_holds(port: Mapping[str, Any], *, draining: bool) -> None:
     """Say why a start would be refused even so: a reset clears what has been, not what is."""
+    from chargerd.cli.wording_claims import out_of_service  # noqa: PLC0415 - only after a reset
+
     for code in obstacles(port):
         said, step = obstacle(code, str(port["port"]))
+        why = out_of_service(port, draining=draining) if code == "disabled" else None
+        if why is not None:
+            said, step = f"{why[0]}.", why[1]
         echo(f"{port['port']}: a start would still be refused: {said} Next: {step}")
 
 

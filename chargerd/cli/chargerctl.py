@@ -389,7 +389,7 @@ def _command(path: Path, name: str, params: dict[str, Any], *, wait: bool, as_js
         try:
             for reply in client.stream(name, **params):
                 last = reply
-                echo(json.dumps(reply) if as_json else _sentence(name, about, reply))
+                echo(json.dumps(reply) if as_json else _told(client, name, about, reply))
                 if reply["status"] == "accepted":
                     if not wait:
                         return
@@ -418,6 +418,19 @@ def _not_waiting(name: str, port: str) -> NoReturn:
 main.add_command(changes.limits_command(_command, as_json, _complete_port, _above_zero))
 for _changing in changes.service_commands(_command, _client, as_json, _default_socket):
     main.add_command(_changing)
+
+
+def _told(client: ControlClient, name: str, port: str, reply: dict[str, Any]) -> str:
+    """Return a reply for a person; of a port out of service with who and why, which its code does not say."""
+    if reply["status"] == "rejected" and reply["code"] == "disabled":
+        from chargerd.cli.wording_claims import out_of_service
+
+        found = client.call("status")
+        state = next((one for one in entries(found.get("ports")) if one.get("port") == port), {})
+        why = out_of_service(state, draining=bool(found.get("draining")))
+        if why is not None:
+            return f"{port}: {name} rejected: {why[0]}; {why[1]}"
+    return _sentence(name, port, reply)
 
 
 def _sentence(name: str, port: str, reply: dict[str, Any]) -> str:

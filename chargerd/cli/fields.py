@@ -85,8 +85,15 @@ def why_not(port: Fields, circuits: Sequence[Fields] = ()) -> str:
     held = [port, *(above(port, circuits) if held_from_above(port) else ())]
     latches = [str(latch.get("function")) for one in held for latch in entries(one.get("latches"))]
     waits = table(port.get("session")).get("suspended_by")
-    blocked = [code for code in obstacles(port) if not (lock and code == "locked")]
-    return ", ".join([*lock, *(latches or blocked or ([str(waits)] if waits else []))])
+    blocked = [_hold(port, code) for code in obstacles(port) if not (lock and code == "locked")]
+    return ", ".join([*lock, *(latches or list(filter(None, blocked)) or ([str(waits)] if waits else []))])
+
+
+def _hold(port: Fields, code: str) -> str:
+    """Return a code as it is shown: a daemon that drains has disabled no port, and sessions under way go on."""
+    if code != "disabled" or port.get("disabled"):
+        return code
+    return "" if port.get("session") else "draining"
 
 
 def obstacles(port: Fields) -> list[str]:

@@ -35,8 +35,8 @@ OBSTACLES: dict[str, tuple[str, str]] = {
         "check the disk: df -h, dmesg, journalctl -u chargerd",
     ),
     "disabled": (
-        "The port is out of service, or the daemon is leaving.",
-        "see who has disabled it and why: chargerctl port {port}; systemctl status chargerd",
+        "The port is out of service, or the daemon drains or ends, and nothing starts any more.",
+        "see which, who and why: chargerctl port {port}; a drain is taken back by chargerctl drain --cancel",
     ),
     "reserved": (
         "The backend keeps the port for one session.",

@@ -3,7 +3,7 @@
 The names stand here as the daemon sends them. This is the one place where they have words.
 """
 
-from chargerd.cli.fields import Fields, clock, number, words
+from chargerd.cli.fields import Fields, clock, number, table, words
 from chargerd.cli.wording import LATCHES
 from chargerd.text import Json
 
@@ -174,6 +174,18 @@ def told(claim: Fields, port: str | None) -> tuple[str, str, str]:
     places = _places(claim, port)
     filled = [part.format_map(places) for part in (sentence, clears, step)]
     return f"{filled[0]}{figures(claim)}{_when(claim)}", filled[1], filled[2]
+
+
+def out_of_service(port: Fields, *, draining: bool) -> tuple[str, str] | None:
+    """Return who keeps a port out of service and why, or that the daemon drains, and the next step.
+
+    `None` where the port's state tells neither: it may have changed since.
+    """
+    disabled = table(port.get("disabled"))
+    if not disabled and not draining:
+        return None
+    sentence, _, step = told({**disabled, "what": "disabled" if disabled else "draining"}, str(port.get("port")))
+    return sentence, step
 
 
 def _plainly(what: str) -> str:

@@ -437,6 +437,51 @@ def test_a_refusal_says_why_and_sets_the_exit_code(
     assert "chargerctl port A01" in result.stdout
 
 
+DISABLED: dict[str, Json] = {
+    "source": "local",
+    "reason": "lid broken",
+    "since": "2026-11-29T20:00:00.000Z",
+    "circuit": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("draining", "disabled", "words"),
+    [
+        (
+            True,
+            None,
+            "waits for the sessions under way before it ends: nothing starts any more; to take it back: ",
+        ),
+        (True, None, "chargerctl drain --cancel"),
+        (False, DISABLED, "port A01 is out of service by somebody on site: lid broken, since 2026-11-29T20:00"),
+        (
+            False,
+            {**DISABLED, "circuit": "shed", "source": "mqtt"},
+            "circuit shed is out of service by the backend",
+        ),
+        (False, None, "is out of service, or the daemon drains or ends"),
+    ],
+)
+def test_a_port_out_of_service_says_who_and_why_and_a_drain_is_told_from_that(
+    daemon: Daemon, tmp_path: Path, *, draining: bool, disabled: Json, words: str
+) -> None:
+    daemon.around = {"draining": draining}
+    charging = {**PORTS[1], "blocked_by": ["disabled", "busy"], "disabled": disabled}
+    daemon.ports = [port("A01", blocked_by=["disabled"], disabled=disabled), charging]
+    daemon.replies = [reply("rejected", "disabled")]
+    result = run(tmp_path, "start", "A01")
+    assert result.exit_code == 1
+    assert words in result.stdout
+    shown = run(tmp_path, "status", COLUMNS="300").stdout
+    rows = {line.split()[0]: line.split()[-1] for line in shown.splitlines() if line.startswith("A0")}
+    assert rows["A01"] == ("disabled" if disabled else "draining")
+    assert (rows["A02"] == "disabled") is bool(disabled), "its session goes on while the daemon drains"
+    daemon.replies = [reply("done")]
+    held = run(tmp_path, "reset", "A01").stdout
+    assert words.partition(";")[0] in held
+
+
 @pytest.mark.parametrize("option", ["--power-w", "--current-a", "--energy-wh", "--minutes", "--duration-s"])
 @pytest.mark.parametrize("figure", ["0", "-1", "nan", "inf", "much"])
 def test_a_limit_that_is_none_is_wrong_usage(daemon: Daemon, tmp_path: Path, option: str, figure: str) -> None:
