@@ -467,7 +467,7 @@ def test_a_port_out_of_service_says_who_and_why_and_a_drain_is_told_from_that(
     daemon: Daemon, tmp_path: Path, *, draining: bool, disabled: Json, words: str
 ) -> None:
     daemon.around = {"draining": draining}
-    charging = {**PORTS[1], "blocked_by": ["disabled", "busy"], "disabled": disabled}
+    charging: dict[str, Json] = {**PORTS[1], "blocked_by": ["disabled", "busy"], "disabled": disabled}
     daemon.ports = [port("A01", blocked_by=["disabled"], disabled=disabled), charging]
     daemon.replies = [reply("rejected", "disabled")]
     result = run(tmp_path, "start", "A01")
