@@ -15,7 +15,7 @@ from rich.text import Text
 from chargerd.cli.check_budget import as_plain, follows, show_budget, span
 from chargerd.cli.check_running import compared
 from chargerd.cli.check_since import differences, read_summary
-from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain, unusable_devices
+from chargerd.cli.check_supply import missing_files, show_supply, supply_as_plain, unusable_devices, unusable_files
 from chargerd.cli.ctl_reload import lines_of
 from chargerd.cli.paper import Paper
 from chargerd.cli.said import echo, echo_lines
@@ -52,7 +52,7 @@ def command(path: Path, *, as_json: bool, since: Path | None) -> None:
     except ConfigurationError as error:
         _refuse(error, as_json=as_json)
         sys.exit(1)
-    lacks = [*missing_files(site, path), *unusable_devices(site, path)]
+    lacks = [*missing_files(site, path), *unusable_files(site, path), *unusable_devices(site, path)]
     notes = [*site.notes, *lacks]
     summary = {**_summary(site), **supply_as_plain(site), "budget": as_plain(budget(site), room(site))}
     if since is not None:

@@ -74,6 +74,18 @@ def missing_files(site: Site, path: Path) -> Iterator[Problem]:
             yield Problem(file=str(path), line=0, column=0, what=what, hint=hint)
 
 
+def unusable_files(site: Site, path: Path) -> Iterator[Problem]:
+    """Say which files of TLS are there and are not what they are to be, as far as whoever asks may read them."""
+    tls = None if site.mqtt is None else site.mqtt.tls
+    if tls is None:
+        return
+    from chargerd.mqtt.certificates import unusable  # noqa: PLC0415 - loads OpenSSL, which few have need of
+
+    for one in unusable(tls):
+        hint = "put the right file there, or nothing reaches the broker"
+        yield Problem(file=str(path), line=0, column=0, what=f"{one.key}: {one.path} {one.why}", hint=hint)
+
+
 def _is_missing(path: Path) -> bool:
     try:
         path.stat()

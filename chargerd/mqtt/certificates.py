@@ -1,12 +1,15 @@
 """The files TLS is made of: whether they have changed, whether they can be used, and until when they are good."""
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from chargerd.config.document import MqttSection
+from chargerd.config.credentials import origin
+from chargerd.config.document import MqttSection, TlsSection
 
 Role: TypeAlias = Literal["ca", "certificate"]
 Signature: TypeAlias = tuple[tuple[str, int, int, int] | tuple[str], ...]
@@ -27,6 +30,82 @@ class Expiry:
     expires_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """A file of `mqtt.tls` that can be read, and is not what `key` wants."""
+
+    key: str
+    path: str
+    why: str
+
+    def as_error(self) -> OSError:
+        """Return it as the system tells what is wrong with a file."""
+        return OSError(errno.EINVAL, f"{self.why} ({self.key})", self.path)
+
+
+PRIVATE: Final = "PRIVATE KEY-----"
+NO_CERTIFICATE, NO_KEY = "holds no certificate in PEM form", "holds no private key in PEM form"
+
+
+def unusable(tls: TlsSection) -> Iterator[Unusable]:
+    """Load what can be read as the link does, and yield what is no good; what is not there is others' to tell."""
+    found = [*_of_certificates(tls)]
+    yield from found
+    yield from _of_key(tls, paired=all(one.key != "mqtt.tls.certificate" for one in found))
+
+
+def _of_certificates(tls: TlsSection) -> Iterator[Unusable]:
+    import ssl  # noqa: PLC0415 - loaded where there is TLS alone
+
+    for key, path in (("ca", tls.ca), ("certificate", tls.certificate)):
+        if path is None or not _readable(path):
+            continue
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ValueError) as error:
+            why = f"cannot be used: {error}" if _holds(path, "CERTIFICATE-----") else NO_CERTIFICATE
+            yield _bad(f"mqtt.tls.{key}", path, why)
+
+
+def _of_key(tls: TlsSection, *, paired: bool) -> Iterator[Unusable]:
+    import ssl  # noqa: PLC0415 - loaded where there is TLS alone
+
+    holder = tls.certificate if tls.key is None else tls.key
+    about = "mqtt.tls.certificate" if tls.key is None else "mqtt.tls.key"
+    if tls.certificate is None or holder is None or not (_readable(tls.certificate) and _readable(holder)):
+        return
+    if not _holds(holder, PRIVATE):
+        yield _bad(about, holder, NO_KEY)
+        return
+    if not paired:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_cert_chain(tls.certificate, tls.key, password=_nobody_types)
+    except (OSError, ValueError) as error:
+        mismatch = getattr(error, "reason", None) == "KEY_VALUES_MISMATCH"
+        yield _bad(
+            about, holder, f"is not the key of {tls.certificate}" if mismatch else f"cannot be used: {error}"
+        )
+
+
+def _bad(key: str, path: str, why: str) -> Unusable:
+    """Name the file where root has put it, not its copy from systemd."""
+    return Unusable(key=key, path=str(origin(path) or path), why=why)
+
+
+def _nobody_types() -> str:
+    raise ValueError("it is encrypted, and nobody is there to type its pass phrase")
+
+
+def _readable(path: str) -> bool:
+    return Path(path).is_file() and os.access(path, os.R_OK)
+
+
+def _holds(path: str, mark: str) -> bool:
+    return mark in Path(path).read_text(encoding="ascii", errors="replace")
+
+
 class KeyFiles:
     """The files named in the configuration's `mqtt` section. Read by the link's thread alone."""
 
@@ -42,15 +121,12 @@ class KeyFiles:
         return tuple(_signature(path) for path in self._paths)
 
     def check(self) -> None:
-        """Load everything once. Raises `OSError` or `ValueError` if it cannot be used (`ssl.SSLError` is one)."""
+        """Load everything once. Raises `OSError` with the file's name if it cannot be used."""
         for path in self._paths:
             Path(path).read_bytes()
         if self._tls is not None:
-            import ssl  # noqa: PLC0415 - loaded where there is TLS alone
-
-            context = ssl.create_default_context(cafile=self._tls.ca)
-            if self._tls.certificate is not None:
-                context.load_cert_chain(self._tls.certificate, self._tls.key)
+            for one in unusable(self._tls):
+                raise one.as_error()
 
     def expiries(self) -> tuple[Expiry, ...]:
         """Return until when each certificate in the files is good; what cannot be read is left out."""

@@ -31,6 +31,7 @@ from chargerd.core.clock import Clock
 from chargerd.core.units import Instant, Seconds, after
 from chargerd.mqtt.attempt import Attempt
 from chargerd.mqtt.back_off import BackOff
+from chargerd.mqtt.certificates import KeyFiles
 from chargerd.mqtt.heard import Connected, Delivered, Heard, Lost, NotConnected, PubAck, SubAck
 from chargerd.mqtt.offer import offer_of
 from chargerd.mqtt.paho_client import Client
@@ -179,7 +180,11 @@ class Transport:
             client.username_pw_set(self._config.username, _password(self._config))
         if self._config.tls is not None:
             tls = self._config.tls
-            client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
+            try:
+                client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
+            except (OSError, ValueError):
+                KeyFiles(self._config).check()  # OpenSSL does not say which file it is.
+                raise
         client.on_pre_connect = self._when_about_to_connect
         client.on_connect = self._when_connected
         client.on_connect_fail = self._when_not_connected

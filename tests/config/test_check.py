@@ -283,7 +283,9 @@ def test_files_for_the_broker_are_missed_where_they_are_not(tmp_path: Path) -> N
     there.touch()
     text = changed("tls: {ca: /ca.pem}", f"tls: {{ca: {there}}}\n  username: x\n  password_file: {tmp_path}/none")
     told = check(tmp_path, text).stderr.splitlines()
-    assert len(told) == 1
+    assert len(told) == 2
     assert f"note: {tmp_path / 'site.yaml'}: mqtt.password_file: {tmp_path}/none is not on this machine" in told[0]
+    assert f"mqtt.tls.ca: {there} holds no certificate in PEM form; put the right file there" in told[1]
+    assert "Good." not in check(tmp_path, text).stdout
     alone = changed(BASE[BASE.index("mqtt:") : BASE.index("buses:")], "")
     assert check(tmp_path, alone).stderr == ""

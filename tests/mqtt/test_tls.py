@@ -12,7 +12,7 @@ from chargerd.config.document import MqttSection, TlsSection
 from chargerd.contract.payloads import CertificateBody, EventBody, Severity
 from chargerd.core.units import Instant
 from chargerd.mqtt.alarms import Alarms
-from chargerd.mqtt.certificates import KeyFiles, read_expiry
+from chargerd.mqtt.certificates import KeyFiles, read_expiry, unusable
 from chargerd.mqtt.keys import DAY_MS, KeyWatch
 from tests.broker import Mosquitto
 from tests.mqtt.pki import Authority
@@ -97,6 +97,34 @@ def test_each_way_of_not_fitting_a_brokers_tls_is_told_apart(
         trying(MqttSection(host="127.0.0.1", port=plain.port, tls=good)) as one,
     ):
         assert one.reason().code == "no_tls_there"
+
+
+def test_a_file_that_is_not_what_it_is_to_be_is_named_with_its_key(tmp_path: Path, authority: Authority) -> None:
+    good = tls(authority, tmp_path)
+    assert list(unusable(good)) == []
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no PEM at all\n")
+    other = str(authority.folder / "short.key")
+    for key, path, why in (
+        ("ca", str(junk), "holds no certificate in PEM form"),
+        ("certificate", str(junk), "holds no certificate in PEM form"),
+        ("key", str(junk), "holds no private key in PEM form"),
+        ("key", other, f"is not the key of {good.certificate}"),
+    ):
+        section = good.model_copy(update={key: path})
+        assert [(one.key, one.path, one.why) for one in unusable(section)] == [(f"mqtt.tls.{key}", path, why)]
+        with pytest.raises(OSError, match=f"mqtt.tls.{key}") as told:
+            KeyFiles(MqttSection(host="broker", tls=section)).check()
+        assert told.value.filename == path
+    both = good.model_copy(update={"certificate": str(junk), "key": str(junk)})
+    assert [one.key for one in unusable(both)] == ["mqtt.tls.certificate", "mqtt.tls.key"]
+    gone = good.model_copy(update={"key": str(tmp_path / "none")})
+    assert list(unusable(gone)) == [], "that it is not there is told by others"
+    with Stage(1, Ledger(), tls=good.model_copy(update={"key": str(junk)})) as stage:
+        stage.wait(lambda: bool(stage.alarms))
+        name, text = stage.alarms[0]
+    assert name == "link_not_set_up"
+    assert f"{junk}: holds no private key in PEM form (mqtt.tls.key)" in text
 
 
 def test_an_alarm_says_why_the_broker_refuses(authority: Authority, broker: Mosquitto) -> None:

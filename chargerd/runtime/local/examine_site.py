@@ -118,9 +118,11 @@ def _file(about: str, path: Path, user: User, *, secret: bool) -> Check:
 
 
 def of_certificates(mqtt: MqttSection, now_ms: int) -> Iterator[Check]:
-    """Look until when the certificates are good."""
-    from chargerd.mqtt.certificates import KeyFiles  # noqa: PLC0415 - loads OpenSSL, which few have need of
+    """Look whether the files of TLS are what they are to be, and until when the certificates are good."""
+    from chargerd.mqtt.certificates import KeyFiles, unusable  # noqa: PLC0415 - loads OpenSSL: few have need of it
 
+    for bad in () if mqtt.tls is None else unusable(mqtt.tls):
+        yield fault(bad.key, f"{bad.path} {bad.why}", "put the right file there; it is taken within a minute")
     for one in KeyFiles(mqtt).expiries():
         about, left = f"certificate {one.role}", one.expires_ms - now_ms
         who = one.subject or "without a name"
