@@ -672,7 +672,7 @@ class Daemon:
         return LineRequests(site=self._site, buses=self._driven_lines, views=self._engine.views, clock=self._clock)
 
     def _look_around(self, _params: Mapping[str, Json], respond: Responder) -> None:
-        self._doctor().serve(respond)
+        self._doctor().serve(respond, None if self._configuration is None else self._configuration.refusal)
 
     def _doctor(self) -> "Doctor":
         from chargerd.runtime.local.doctor import Doctor  # noqa: PLC0415 - it is loaded when somebody asks for it

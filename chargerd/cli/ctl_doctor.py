@@ -15,7 +15,7 @@ import click
 
 from chargerd import __version__
 from chargerd.cli.ctl_lines import Connect, Option, paragraph, width_of_terminal
-from chargerd.cli.fields import Fields, entries
+from chargerd.cli.fields import Fields, entries, table
 from chargerd.cli.said import echo
 from chargerd.control.client import ControlClient, DaemonNotRunning
 
@@ -96,7 +96,11 @@ def _content(used: Fields) -> list[dict[str, Any]]:
     from chargerd.runtime.local.doctor import as_plain  # noqa: PLC0415 - the daemon's own, loaded if needed
     from chargerd.runtime.local.examine_site import of_content  # noqa: PLC0415 - see above
 
-    return [dict(as_plain(of_content(Path(str(used["path"])), str(used["digest"]))))]
+    found = dict(as_plain(of_content(Path(str(used["path"])), str(used["digest"]))))
+    refused = table(
+        used.get("refused")
+    )  # A file that looks good from here may lack what the daemon was not given.
+    return [dict(refused) if refused and found["verdict"] != "fault" else found]
 
 
 def _from_outside(configuration: Path) -> list[dict[str, Any]]:

@@ -240,7 +240,8 @@ def _configuration_lines(text: Text, configuration: Fields) -> None:
         where = f"{first['file']}:{first['line']}:{first['column']}" if first.get("line") else first["file"]
         text.append(f"\nconfiguration REFUSED: {where}: {first['what']}; {first['hint']}", style="bold red")
         runs = "the one that last started well" if configuration.get("from") == "kept" else "the one before"
-        text.append(f"\n{runs} runs on; correct it, then: chargerctl reload", style="red")
+        then = "" if "systemctl restart" in str(first["hint"]) else "; correct it, then: chargerctl reload"
+        text.append(f"\n{runs} runs on{then}", style="red")
     waiting = words(configuration.get("waiting"))
     if waiting:
         changes = f"1 change of {path} waits" if len(waiting) == 1 else f"{len(waiting)} changes of {path} wait"

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargerd.config.credentials import origin
+from chargerd.config.credentials import is_roots, origin
 from chargerd.config.kept import Kept, KeptError, check_kept, read_kept, whole_file, with_lowered
 from chargerd.config.loader import Checked, check, read
 from chargerd.config.problems import ConfigurationError, Problem
@@ -94,7 +94,7 @@ def unreadable_files(checked: Checked, *, before: str | None = None) -> Iterator
             continue
         why = _why_unreadable(Path(name))
         if why is not None:
-            by_root = origin(name)
+            by_root = Path(name) if is_roots(Path(name)) else origin(name)
             what = f"{name if by_root is None else by_root}: {why}"
             hint = "put it there, readable for the user chargerd, or nothing reaches the broker"
             if by_root is not None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import pytest
@@ -12,6 +12,10 @@ from click.testing import CliRunner, Result
 
 from chargerd import __version__
 from chargerd.cli import ctl_doctor
+from chargerd.config.problems import Problem
+from chargerd.runtime.local.doctor import as_plain
+from chargerd.runtime.local.examine_site import of_refusal
+from tests.config.sites import BASE
 from tests.judging import every
 
 CHECKS = [
@@ -29,10 +33,11 @@ CHECKS = [
 class Client:
     version = __version__
     checks = CHECKS
+    configuration: ClassVar[dict[str, Any]] = {"path": None, "digest": "d"}
 
     def call(self, method: str) -> dict[str, Any]:
         assert method == "doctor"
-        return {"user": "chargerd", "configuration": {"path": None, "digest": "d"}, "checks": self.checks}
+        return {"user": "chargerd", "configuration": self.configuration, "checks": self.checks}
 
     def hello(self) -> dict[str, Any]:
         return {"version": self.version, "protocol": 1}
@@ -73,6 +78,26 @@ def test_all_is_well_leaves_with_zero_and_warnings_do_too(monkeypatch: pytest.Mo
     other = typed(monkeypatch)
     assert other.exit_code == 0
     assert other.stdout.startswith("WARNING version: the daemon runs version 0.0.1, this is ")
+
+
+def test_a_newest_file_that_was_refused_is_a_fault_though_it_reads_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "chargerd.yaml"
+    file.write_text(BASE)
+    monkeypatch.setattr(Client, "checks", CHECKS[:1])
+    used = {"path": str(file), "digest": "another"}
+    monkeypatch.setattr(Client, "configuration", used)
+    assert typed(monkeypatch, columns=300).stdout.startswith("WARNING configuration: ")
+    hint = "put it there, then: systemctl restart chargerd, which alone hands it over"
+    refused = Problem(file=str(file), line=3, column=5, what="/etc/key: No such file", hint=hint)
+    monkeypatch.setattr(Client, "configuration", {**used, "refused": as_plain(of_refusal(refused))})
+    done = typed(monkeypatch, columns=300)
+    first = done.stdout.splitlines()[0]
+    assert done.exit_code == 1
+    assert first.startswith("FAULT   configuration: the file is refused, and what ran before runs on: ")
+    assert first.endswith(f":3:5: /etc/key: No such file; {hint}")
+    assert "WARNING" not in done.stdout
 
 
 def test_without_a_daemon_its_file_and_lines_are_looked_at_from_outside(

@@ -323,6 +323,13 @@ def test_a_secret_that_is_missing_is_a_reason_to_refuse(site: Reloaded) -> None:
     assert (told["result"], told["problems"][0]["line"], told["problems"][0]["column"]) == ("refused", 4, 13)
 
 
+def test_a_credential_that_is_missing_wants_a_restart(site: Reloaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    (problem,) = site.reload(BASE.replace("/ca.pem", "ca.pem"))["problems"]
+    assert problem["what"].startswith("/etc/chargerd/credentials/ca.pem: ")
+    assert "systemctl restart chargerd" in problem["hint"], "a reload cannot bring it"
+
+
 def test_a_credential_that_systemd_hands_over_with_the_next_start_is_none(
     site: Reloaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from chargerd.config.devices import User, daemon_user, may_read, this_user, trouble_with
 from chargerd.config.document import MetricsSection, MqttSection, TlsSection
 from chargerd.config.loader import load_text
+from chargerd.config.problems import Problem
 from chargerd.contract.ledger import Json
 from chargerd.core.moment import ClockQuality
 from chargerd.core.units import BoardId
@@ -337,6 +338,16 @@ def test_whoever_asks_gets_all_of_it(tmp_path: Path) -> None:
     )
     doctor._look(respond)  # noqa: SLF001 - what its thread does
     (answer,) = told
-    assert answer["configuration"] == {"path": str(tmp_path / "none.yaml"), "digest": site.digest}
+    assert answer["configuration"] == {
+        "path": str(tmp_path / "none.yaml"),
+        "digest": site.digest,
+        "refused": None,
+    }
     assert as_plain(examine.ok("journal", "it takes what is written")) in answer["checks"]
     assert [one["verdict"] for one in answer["checks"] if one["about"] == "configuration"] == ["fault"]
+    mistake = Problem(file="site.yaml", line=3, column=5, what="unknown circuit 'b'", hint="did you mean a?")
+    doctor._look(respond, mistake)  # noqa: SLF001 - see above
+    refused = told[1]["configuration"]["refused"]
+    assert (refused["about"], refused["verdict"]) == ("configuration", "fault")
+    assert refused["what"].endswith("site.yaml:3:5: unknown circuit 'b'")
+    assert refused["then"] == "did you mean a?; then: chargerctl reload"

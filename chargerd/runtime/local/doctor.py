@@ -10,13 +10,14 @@ from pathlib import Path
 
 from chargerd import log
 from chargerd.config.devices import this_user
+from chargerd.config.problems import Problem
 from chargerd.config.site import Site
 from chargerd.contract.ledger import Json
 from chargerd.control.server import Responder
 from chargerd.core.clock import Clock
 from chargerd.core.units import BoardId
 from chargerd.runtime.local.examine import Check, fault, of_machine, of_watchdog, ok, warning
-from chargerd.runtime.local.examine_site import of_certificates, of_file, of_site
+from chargerd.runtime.local.examine_site import of_certificates, of_file, of_refusal, of_site
 from chargerd.runtime.process.sd_notify import watchdog_interval
 from chargerd.runtime.reporting.health import Watched
 
@@ -51,9 +52,9 @@ class Doctor:
         self._why_no_metrics = why_no_metrics
         self._proved = proved
 
-    def serve(self, respond: Responder) -> None:
-        """Look at everything, and tell."""
-        threading.Thread(target=self._look, args=(respond,), name="doctor", daemon=True).start()
+    def serve(self, respond: Responder, refused: Problem | None = None) -> None:
+        """Look at everything, and tell; `refused`: why the newest file is not what runs."""
+        threading.Thread(target=self._look, args=(respond, refused), name="doctor", daemon=True).start()
 
     def tell(self, deliver: Callable[[Sequence[Json]], None]) -> None:
         """Look at everything, and deliver what was seen."""
@@ -68,7 +69,7 @@ class Doctor:
             checks = [fault("doctor", what, "see: journalctl -u chargerd")]
         deliver([as_plain(check) for check in checks])
 
-    def _look(self, respond: Responder) -> None:
+    def _look(self, respond: Responder, refused: Problem | None = None) -> None:
         try:
             checks = list(self.checks())
         except Exception as error:
@@ -76,7 +77,8 @@ class Doctor:
             respond.fail("failed", f"it could not look at everything: {error}", "see: journalctl -u chargerd")
             return
         place = None if self._configuration is None else str(self._configuration)
-        used: dict[str, Json] = {"path": place, "digest": self._site.digest}
+        why: Json = None if refused is None else as_plain(of_refusal(refused))
+        used: dict[str, Json] = {"path": place, "digest": self._site.digest, "refused": why}
         told: list[Json] = [as_plain(check) for check in checks]
         respond.send({"user": this_user().name, "configuration": used, "checks": told})
 

@@ -11,7 +11,7 @@ from chargerd.config.devices import User, may_read, trouble_with
 from chargerd.config.document import MqttSection
 from chargerd.config.loader import load
 from chargerd.config.plans import is_leased
-from chargerd.config.problems import ConfigurationError
+from chargerd.config.problems import ConfigurationError, Problem
 from chargerd.config.site import Board, Site
 from chargerd.core.plan import LEASES, DeadMan
 from chargerd.core.units import BoardId
@@ -165,3 +165,11 @@ def of_content(path: Path, digest: str | None) -> Check:
         then = "see what would come of it: chargerctl reload --dry-run; then: chargerctl reload"
         return warning(about, f"{path} is another one than the daemon runs with", then)
     return ok(about, f"{path}, {len(site.ports)} ports, digest {site.digest[:12]}")
+
+
+def of_refusal(problem: Problem) -> Check:
+    """Tell why the newest file was refused, and what comes after mending it: a reload, or the hint's restart."""
+    where = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+    what = f"the file is refused, and what ran before runs on: {where}: {problem.what}"
+    then = problem.hint if "systemctl restart" in problem.hint else f"{problem.hint}; then: chargerctl reload"
+    return fault("configuration", what, then)

@@ -16,6 +16,7 @@ from chargerd.core.moment import ClockQuality, Moment
 from chargerd.core.units import BoardId, PortId
 from chargerd.core.view import CircuitExplained, Claim, PortExplained, PortState, PortView
 from chargerd.modbus.diagnosis import Cause, Finding
+from chargerd.runtime.local.examine_site import of_refusal
 from chargerd.runtime.local.explaining import claim_as_json
 from chargerd.runtime.local.lines import finding_as_json
 
@@ -105,10 +106,8 @@ class Why:
 
 
 def _of_file(problem: Problem) -> dict[str, Json]:
-    where = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
-    what = f"the file is refused, and what ran before runs on: {where}: {problem.what}"
-    then = problem.hint if "systemctl restart" in problem.hint else f"{problem.hint}; then: chargerctl reload"
-    return {"rank": FILE, "kind": "configuration", "about": "configuration", "what": what, "then": then}
+    told = of_refusal(problem)
+    return {"rank": FILE, "kind": "configuration", "about": told.about, "what": told.what, "then": told.then}
 
 
 def shown_state(view: PortView) -> str:
