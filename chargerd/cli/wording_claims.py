@@ -56,9 +56,9 @@ CLAIMS: dict[str, tuple[str, str, str]] = {
         "wait some seconds; if it stays, " + RELAY,
     ),
     "input_board_lost": (
-        "nobody reads the inputs that guard circuit {circuit} (smoke, water, heat, emergency stop)",
+        "nobody reads the inputs that guard circuit {circuit} (smoke, water, heat, emergency stop), on {boards}",
         "by itself, when they were read twice",
-        RELAY,
+        "check the supply of {boards} and the bus cable; chargerctl boards tells what is probably wrong",
     ),
     "contactor_board_lost": (
         "the board {boards} of the contactor of circuit {circuit} does not answer",

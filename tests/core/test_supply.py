@@ -133,10 +133,10 @@ def test_an_input_above_that_nobody_has_read_yet_is_not_lost() -> None:
     assert above is not None
     assert own is not None
     assert not circuits.unread(PortId("A01"))
-    above.unguarded = above.unread = True
+    above.unguarded, above.unread = (BoardId("io"),), True
     assert circuits.unread(PortId("A01"))
     assert circuits.unguarded(PortId("A01"))
-    own.unguarded = True
+    own.unguarded = (BoardId("io"),)
     assert not circuits.unread(PortId("A01")), "one of its own circuit is lost"
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from chargerd.cli import wording_claims
 from chargerd.core.commands import Code
 from chargerd.core.events import BoardIdentified, BoardLost, ProofHeld, RelayReadBack
 from chargerd.core.faults import FaultKind
@@ -11,6 +12,7 @@ from chargerd.core.plan import CircuitPlan, FeederPlan, PortPlan, StationPlan
 from chargerd.core.session import Clearing, Latch, Source
 from chargerd.core.units import Amps, BoardId, CircuitId, Instant, PortId, Seconds, Watts
 from chargerd.core.view import CircuitExplained, Claim, PortExplained, PortState
+from chargerd.runtime.local.explaining import claim_as_json
 from tests.core.plant import port_plan
 from tests.core.sheds import HOLDER, SMOKE, SWITCH
 from tests.core.sheds import shed as guarded
@@ -309,7 +311,11 @@ def test_what_a_session_waits_for_from_above_names_its_circuit() -> None:
     world.run_until("suspended input_board_lost", within=10)
     world.run(2.0)
     waits = claims(world)
-    assert waits["input_board_lost"].circuit == SHED
+    lost = waits["input_board_lost"]
+    assert (lost.circuit, lost.boards) == (SHED, (SMOKE.board,))
+    said = wording_claims.told(claim_as_json(lost, world.moment()), None)
+    assert said[0].endswith(f", on {SMOKE.board}")
+    assert said[2].startswith(f"check the supply of {SMOKE.board} and the bus cable")
     world.io.silent = False
     world.danger.add("smoke-1")
     told: set[str] = set()

@@ -15,7 +15,7 @@ from chargerd.core.metering.pickup import DefiniteTime
 from chargerd.core.metering.thermal import Thermal
 from chargerd.core.plan import ADMIT, CircuitPlan, Phase
 from chargerd.core.session import Latch
-from chargerd.core.units import Amps, Instant, PortId, Seconds, Watts, after
+from chargerd.core.units import Amps, BoardId, Instant, PortId, Seconds, Watts, after
 
 SHED = 1.0
 RELIEVED = 0.95
@@ -99,8 +99,8 @@ class Circuit:
     """What is drawn, and what is allocated; `None` since a share below has changed."""
     held: bool = False
     """Whether its contactor has to stay open for a relay below that is out of control."""
-    unguarded: bool = False
-    """Whether nobody reads one of its inputs."""
+    unguarded: tuple[BoardId, ...] = ()
+    """The boards of its inputs that nobody reads."""
     unread: bool = False
     """Whether that is only because nobody has read it yet."""
 

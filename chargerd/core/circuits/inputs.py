@@ -65,10 +65,12 @@ class Inputs:
             by_board.setdefault(plan.board, []).append(plan)
         self.boards = {board: InputBoard(tuple(its), now) for board, its in by_board.items()}
 
-    def unseen(self, circuits: frozenset[CircuitId]) -> bool:
-        """Say whether one of these circuits is guarded by an input nobody reads."""
-        return any(
-            board.lost and any(plan.circuit in circuits for plan in board.plans) for board in self.boards.values()
+    def unseen(self, circuits: frozenset[CircuitId]) -> tuple[BoardId, ...]:
+        """Return the boards whose inputs guard one of these circuits, and which nobody reads."""
+        return tuple(
+            name
+            for name, board in self.boards.items()
+            if board.lost and any(plan.circuit in circuits for plan in board.plans)
         )
 
     def unread(self, circuits: frozenset[CircuitId]) -> bool:

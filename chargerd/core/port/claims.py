@@ -161,7 +161,7 @@ def _unguarded(port: Port, now: Moment, code: Code | None) -> Iterator[Claim]:
 def unguarded_claims(circuit: Circuit, now: Moment, code: Code | None) -> Iterator[Claim]:
     """Yield what is missing of a circuit's inputs and of its contactor's board."""
     if circuit.unguarded:
-        yield Claim(what="input_board_lost", code=code, circuit=circuit.plan.id)
+        yield Claim(what="input_board_lost", code=code, circuit=circuit.plan.id, boards=circuit.unguarded)
     contactor = circuit.contactor
     if contactor is not None and contactor.relay.board_lost:
         since = moment_of(contactor.relay.lost_at, now)
