@@ -419,7 +419,17 @@ class Daemon:
         if self._journal.restart_wanted and self._engine.at_rest():
             self._give_up("the journal was lost and is back: begin anew with what it holds")
             return
+        if self._configuration is not None and self._configuration.may_begin_anew(self._unused):
+            log.info("beginning_anew", waiting=list(self._configuration.running.waiting))
+            self._leave.set()
+            return
         sd_notify.notify("WATCHDOG=1")
+
+    def _unused(self) -> bool:
+        """Say whether a restart now would touch nobody, and systemd begins the daemon anew."""
+        kept_for_somebody = any(view.reservation is not None for view in self._engine.views())
+        busy = kept_for_somebody or self._proofs.busy or not self._engine.idle()
+        return not busy and sd_notify.is_expected()
 
     def _close(self) -> int:
         """Leave in order: open, record, say goodbye. Sessions wait for the next daemon, unless they are to end."""

@@ -89,8 +89,9 @@ def _then(told: Fields, *, only_look: bool) -> Iterator[str]:
     if told["result"] == "restarting":
         yield f"restarting; {for_so_long}" if sessions else "restarting"
     elif entries(told["restart"]):
+        yield "the rest is applied by a restart of its own, once nobody has used the site for half a minute"
         then = "chargerctl reload --restart, or systemctl restart chargerd"
-        yield f"to apply the rest: {then}" + (f"; {for_so_long}" if sessions else "")
+        yield f"to apply it at once: {then}" + (f"; {for_so_long}" if sessions else "")
     if only_look:
         waits = bool(entries(told["restart"]))
         yield "nothing was changed yet" if waits else "nothing was changed; chargerctl reload applies it"

@@ -67,9 +67,12 @@ def test_what_was_done_is_told_with_its_line_and_who_charges_there() -> None:
 
 
 def test_what_waits_is_told_with_how_to_apply_it_and_what_that_costs() -> None:
-    *rows, then = types(Daemon(result="waits", restart=[GONE, NEW])).output.splitlines()
+    *rows, by_itself, then = types(Daemon(result="waits", restart=[GONE, NEW])).output.splitlines()
     assert rows == ["waits for a restart:", "  boards spare: is gone", "  line 17: circuits new: is new"]
-    assert then.startswith("to apply the rest: chargerctl reload --restart, or systemctl restart chargerd; ")
+    assert (
+        by_itself == "the rest is applied by a restart of its own, once nobody has used the site for half a minute"
+    )
+    assert then.startswith("to apply it at once: chargerctl reload --restart, or systemctl restart chargerd; ")
     assert then.endswith("the 2 sessions that go on are suspended for about 10 s")
     assert "suspended" not in types(Daemon(result="waits", restart=[NEW], sessions=0)).output
 

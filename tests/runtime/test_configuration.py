@@ -19,7 +19,7 @@ from chargerd.contract.payloads import EventBody
 from chargerd.control.server import Responder
 from chargerd.core.events import Event
 from chargerd.core.plan import Limits, exceeds
-from chargerd.core.units import PortId
+from chargerd.core.units import PortId, Seconds
 from chargerd.core.view import CircuitView, PortView
 from chargerd.modbus.emergency import RELAYS_FILE
 from chargerd.runtime.local.reloading import Reloading
@@ -188,7 +188,8 @@ class Reloaded:
         checked = check(read(self.path, profile_folders=()))
         chosen = Chosen(checked=checked, site=checked.site, kept=None)
         self.world = World(site=chosen.site.plan)
-        self.configuration = Configuration(chosen, self.path, folder, HandClock())
+        self.clock = HandClock()
+        self.configuration = Configuration(chosen, self.path, folder, self.clock)
         self.adopted: Site = chosen.site
         self.events: list[EventBody] = []
         self.told: list[bool] = []
@@ -359,6 +360,30 @@ def test_it_restarts_only_if_something_waits_for_that_and_systemd_begins_it_anew
     assert site.left == 0
     told = site.reload(new, restart=True)
     assert (told["result"], told["sessions"], site.left) == ("restarting", 2, 1)
+
+
+def test_what_waits_has_its_restart_when_nobody_has_used_the_site_for_half_a_minute(site: Reloaded) -> None:
+    may = site.configuration.may_begin_anew
+    assert not may(lambda: True), "nothing waits"
+    site.reload(changed("phase: L1", "phase: L3", STAND_ALONE))
+    assert not may(lambda: True)
+    site.clock.sleep(Seconds(20.0))
+    assert not may(lambda: False), "somebody came, and is gone again"
+    site.clock.sleep(Seconds(20.0))
+    assert not may(lambda: True)
+    site.clock.sleep(Seconds(29.9))
+    assert not may(lambda: True)
+    site.clock.sleep(Seconds(0.1))
+    assert may(lambda: True)
+
+
+def test_a_file_that_was_written_since_is_not_taken_on_behind_anybodys_back(site: Reloaded) -> None:
+    may = site.configuration.may_begin_anew
+    site.reload(changed("phase: L1", "phase: L3", STAND_ALONE))
+    assert not may(lambda: True)
+    site.clock.sleep(Seconds(60.0))
+    site.path.write_text(changed("phase: L1", "phase: L2", STAND_ALONE))
+    assert not may(lambda: True)
 
 
 def test_a_mistake_of_its_own_is_told_and_changes_nothing(site: Reloaded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from chargerd.config.site import Site
 from chargerd.control.client import ControlClient, ControlFailure
 from chargerd.core.clock import Clock
 from chargerd.core.commands import BusCommand, OpenRelay
-from chargerd.core.events import BusEvent, RelayReadBack
-from chargerd.core.units import Instant, PortId, Seconds
+from chargerd.core.events import BusEvent, RelayReadBack, ReserveRequested
+from chargerd.core.session import Source
+from chargerd.core.units import Instant, PortId, Seconds, SessionId
 from chargerd.daemon import GAVE_UP, Daemon
 from chargerd.runtime.engine import Engine
 from chargerd.runtime.process.supervisor import Supervisor
@@ -190,6 +191,28 @@ def test_a_thread_that_dies_has_every_relay_opened_before_anybody_looks(
     assert OpenRelay(port=A01) in told, "the bus was told nothing"
     assert daemon.failure == "ZeroDivisionError: a mistake"
     assert daemon.stop() == GAVE_UP
+
+
+def test_a_restart_of_its_own_would_meet_neither_a_session_nor_a_reservation_nor_a_proof(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.start()
+    wait(tmp_path, lambda port: not port["blocked_by"])
+    unused, dispatch = daemon._unused, daemon._engine.dispatch  # noqa: SLF001 - what it asks is the question
+    assert not unused(), "nobody would begin it anew"
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    assert unused()
+    with monkeypatch.context() as patch:
+        patch.setattr(daemon._proofs, "_prover", SimpleNamespace(busy=True))  # noqa: SLF001
+        assert not unused(), "a proof goes on"
+    for lasts, free in ((60.0, False), (0.0, True)):
+        dispatch(ReserveRequested(port=A01, session=SessionId("S-1"), source=Source.REMOTE, lasts=Seconds(lasts)))
+        assert unused() is free
+    with ControlClient(tmp_path / "run" / "chargerctl.sock") as client:
+        next(client.stream("start", port=A01))
+    wait(tmp_path, lambda port: port["state"] == "charging")
+    assert not unused(), "a session goes on"
+    daemon.stop()
 
 
 def test_each_thread_that_hangs_is_noticed_in_its_time(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

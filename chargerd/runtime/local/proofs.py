@@ -47,6 +47,11 @@ class Proofs:
             name: self._served_by(name) for name in METHODS
         }
 
+    @property
+    def busy(self) -> bool:
+        """Whether one goes on just now."""
+        return self._prover is not None and self._prover.busy
+
     def begin(self) -> None:
         """Tell the station what the newest proof had to say when the daemon before ended."""
         data = self._read()

@@ -61,6 +61,11 @@ class Prover:
             "prove-report": self._report,
         }
 
+    @property
+    def busy(self) -> bool:
+        """Whether a proof goes on."""
+        return self._busy
+
     def _prove(self, params: Fields, respond: Responder) -> None:
         names = params.get("ports")
         known = tuple(port.id for port in self._site().plan.ports)

@@ -33,6 +33,7 @@ from chargerd.core.events import Configured, Event
 from chargerd.core.session import Source
 from chargerd.core.units import PortId
 from chargerd.core.view import PortView
+from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.configuration import Configuration, as_plain, refused
 
 RELOADED: Final = "configuration_reloaded"
@@ -153,13 +154,8 @@ class Reloading:
         self._audit(reloaded(found, self._configuration.running.checked.site.digest))
         result = "unchanged" if not found else "waits" if waiting else "applied"
         if restart and waiting:
-            result = "restarting" if self._can_restart() else "waits"
+            result = "restarting" if sd_notify.is_expected() else "waits"
         return self._told(result, found)
-
-    @staticmethod
-    def _can_restart() -> bool:
-        """Say whether systemd starts it again."""
-        return "NOTIFY_SOCKET" in os.environ
 
     def _told(
         self, result: str, found: Sequence[Difference] = (), problems: Sequence[Problem] = ()

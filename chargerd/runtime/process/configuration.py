@@ -21,12 +21,14 @@ from chargerd.contract.ledger import Json
 from chargerd.contract.payloads import EventBody, Severity
 from chargerd.core.clock import Clock
 from chargerd.core.plan import Limits
-from chargerd.core.units import BoardId, PortId, Seconds, between
+from chargerd.core.units import BoardId, Instant, PortId, Seconds, after, between
 from chargerd.core.view import CircuitView, PortView
 from chargerd.modbus.emergency import RELAYS_FILE
 from chargerd.modbus.relay_list import write_relays_file
 
 WORKED_FOR: Final = Seconds(10.0)
+NOBODY_FOR: Final = Seconds(30.0)
+"""For so long nobody has to have used the site before it begins anew for what waits: who scans next is not met."""
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at whether it has started well."""
 FILE, KEPT = "file", "kept"
@@ -69,6 +71,7 @@ class Configuration:
         self._kept_well = self._from_kept
         self._kept_lowered = False
         """Whether what is kept allows no more than what runs."""
+        self._unused_from: Instant | None = None
         self._trouble = ""
         self._stopped = threading.Event()
 
@@ -133,6 +136,23 @@ class Configuration:
             )
             return f"; {what} for a restart"
         return ""
+
+    # What waits for a restart
+
+    def may_begin_anew(self, unused: Callable[[], bool]) -> bool:
+        """Say whether what waits can have its restart without anybody noticing; `unused`: nobody uses the site.
+
+        Only what was read by a reload is applied so: a file that was written since may not be finished.
+        """
+        with self._lock:
+            waits = bool(self._running.waiting)
+        now = self._clock.now()
+        if not (waits and unused()):
+            self._unused_from = None
+            return False
+        if self._unused_from is None:
+            self._unused_from = now
+        return now >= after(self._unused_from, NOBODY_FOR) and self._file_is(self.running) == "waits"
 
     # A file that was read anew
 

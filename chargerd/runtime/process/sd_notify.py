@@ -18,6 +18,11 @@ def notify(*words: str) -> None:
         return
 
 
+def is_expected() -> bool:
+    """Say whether systemd watches over this process, and begins it anew when it leaves."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def monotonic_microseconds() -> int:
     """Return what systemd tells one reload from another by (CLOCK_MONOTONIC, in microseconds)."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
