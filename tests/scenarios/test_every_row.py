@@ -22,6 +22,7 @@ from chargerd.core.session import Source, StopReason
 from chargerd.core.station import Station
 from chargerd.core.view import CircuitExplained, Claim, PortExplained
 from tests.core.world import World
+from tests.judging import every
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "chargerd" / "core"
@@ -228,8 +229,7 @@ def test_a_claim_is_explained_by_its_figures_in_its_scenario(claim: str) -> None
         patched.setattr(Station, "explain_circuit", listened(Station.explain_circuit))
         facts = facts_of(BY_CLAIM[claim])
     details = [one.detail for one in told if one.what == claim]
-    assert details
-    assert all(detail is not None and detail.function == claim for detail in details)
+    assert every(detail is not None and detail.function == claim for detail in details)
     assert claim not in {each for fact in facts for each in said(fact)}, (
         "it stops something: name it in BY_FUNCTION"
     )
