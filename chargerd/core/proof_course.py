@@ -294,7 +294,7 @@ class Course:
         if todo and not self._moving:
             yield from self._ask(Ask.PLUG_ALL, None)
         for port in todo:
-            self._demand_open()
+            yield from self._demand_open()
             if self._moving:
                 said = yield from self._ask(Ask.PLUG, port)
                 if said is Answer.SKIP:
@@ -305,14 +305,17 @@ class Course:
                 yield from self._test_lease(port)
         yield from self._test_boards()
 
-    def _demand_open(self) -> None:
+    def _demand_open(self) -> Steps:
         """Nothing is closed while a relay that the proof has closed before is not known to be open again.
 
-        Raises `_NotOpenError`.
+        A daemon that has just begun may have to read it first. Raises `_NotOpenError`.
         """
         told = {closing.relay for closing in self.evidence.closings if closing.refused is None}
-        if any(self._view(port).relay.closed is not False for port in told):
-            raise _NotOpenError
+        since = self._now
+        while any(self._view(port).relay.closed is not False for port in told):
+            if between(since, self._now) > ENDS_WITHIN:
+                raise _NotOpenError
+            yield
 
     def _holds(self, port: PortId) -> bool:
         view = self._sight.views.get(port)
@@ -371,7 +374,7 @@ class Course:
     def _close(self, port: PortId, loads: tuple[PortId, ...]) -> Generator[None, None, Closing]:
         """Close one relay until all meters have shown what comes of it; open it again, and keep what was seen."""
         yield from self._settle()
-        self._demand_open()
+        yield from self._demand_open()
         yield from self._clear(port)
         watch = Watch(self._sight, self._readable(port), port)
         self._loads = loads
@@ -539,7 +542,7 @@ class Course:
     def _begin_test(self, port: PortId) -> Generator[None, None, bool]:
         """Close, and wait until current flows; say whether it does."""
         yield from self._settle()
-        self._demand_open()
+        yield from self._demand_open()
         yield from self._clear(port)
         yield from self._start(port)
         began = self._now

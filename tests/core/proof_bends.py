@@ -132,8 +132,8 @@ PROOF_BENDS: tuple[Bend, ...] = (
     ),
     Bend(
         "proof_course",
-        "            raise _NotOpenError\n",
-        "            pass\n",
+        "                raise _NotOpenError\n",
+        "                return\n",
         _WRONG + "test_nothing_else_closes_while_one_is_not_known_to_be_open",
     ),
     Bend(

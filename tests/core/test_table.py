@@ -34,6 +34,7 @@ from tests.scenarios import (
     test_oddities,
     test_overcurrent,
     test_overtaking,
+    test_proof,
     test_queues,
     test_relays,
     test_requests,
@@ -99,6 +100,7 @@ def stories() -> list[Callable[[], None]]:
     )
     enabling = test_commands.test_enabling_again_while_a_session_is_under_way
     found.extend(partial(enabling, it) for it in test_requests.WITH_SESSION)
+    found.append(test_proof.test_a_site_that_is_wired_as_planned_is_proved)
     for module in MODULES:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("test_") and not inspect.signature(function).parameters:

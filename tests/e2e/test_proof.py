@@ -36,6 +36,7 @@ def load_into(site: DaemonSite, port: str) -> None:
     site.world.socket(port).plug(LOAD)
 
 
+@pytest.mark.long
 def test_exchanged_meters_are_named_and_a_broken_off_proof_goes_on(tmp_path: Path) -> None:
     report = tmp_path / "proof.json"
     with DaemonSite(tmp_path, ports=2, relays=", lease: off") as site:

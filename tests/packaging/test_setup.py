@@ -126,6 +126,7 @@ def test_newer_releases_change_nothing(lock: str, pip: str, newer: Path, tmp_pat
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_newer_releases_change_nothing_for_the_tests_either(newer: Path, tmp_path: Path) -> None:
     """The whole lock, as far as pip's own plan: the gate has just carried it out for real."""
@@ -149,6 +150,7 @@ def test_the_index_would_mislead_a_resolver(newer: Path, tmp_path: Path) -> None
     assert [each.name for each in tmp_path.iterdir()] == [f"click-{NEWEST}-py3-none-any.whl"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_other_interpreters_make_it_as_well(newer: Path, tmp_path: Path) -> None:
     """One of them in the gate, the next one with the next commit."""
