@@ -58,6 +58,8 @@ def test_it_stays_shut_until_somebody_has_looked_at_it() -> None:
     world.reset()
     assert world.state() is PortState.TRIPPED
     feel(world, 25.0, 10)
+    world.reset()
+    assert world.state() is PortState.TRIPPED, "it is cold again, and nobody has looked"
     world.reset(source=Source.LOCAL)
     assert world.state() is PortState.AVAILABLE
 
