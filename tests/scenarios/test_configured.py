@@ -149,12 +149,14 @@ def test_energy_and_time_that_have_passed_the_new_limit_end_it() -> None:
     world.charging()
     world.run(600)
     configure(world, replace(Limits(), duration=Seconds(300.0)))
+    assert world.state() is PortState.STOPPING, "at once, not with the next reading"
     world.run(5)
     assert world.settlement().reason is StopReason.DURATION_LIMIT
     configure(world, Limits())
     world.charging()
     world.run(600)
     configure(world, replace(Limits(), energy=WattHours(10.0)))
+    assert world.state() is PortState.STOPPING
     world.run(5)
     assert world.settlements()[-1].reason is StopReason.ENERGY_LIMIT
 
