@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
@@ -77,7 +78,7 @@ class Standing(Protocol):
     def __exit__(self, *_exception: object) -> None: ...
 
 
-class Running:
+class Running(ABC):
     """One that is a process."""
 
     worker = ""
@@ -95,11 +96,13 @@ class Running:
     def __exit__(self, *_exception: object) -> None:
         self.kill()
 
+    @abstractmethod
     def prepare(self) -> None:
-        raise NotImplementedError
+        """Lay out its folder and its settings."""
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """Return what it is started by."""
 
     @property
     def log(self) -> Path:

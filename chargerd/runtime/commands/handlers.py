@@ -70,12 +70,8 @@ class Publisher(Protocol):
         """Publish all states again."""
 
 
-class Handler(ABC, Generic[ArgsT, RequestT]):
-    """Of a command that the station decides on."""
-
-    @abstractmethod
-    def request(self, args: ArgsT, given: Given) -> RequestT:
-        """Return what the station is asked."""
+class Remembered(Generic[RequestT]):
+    """What a crash leaves of a command that the station decides on, whoever may give it."""
 
     def remembered(self, _request: RequestT, kept: RememberedCommand) -> RememberedCommand:
         """Return what the journal keeps of it, besides the port: what is needed to tell after a crash."""
@@ -84,6 +80,14 @@ class Handler(ABC, Generic[ArgsT, RequestT]):
     def fulfilled(self, _command: RememberedCommand, _recovery: Recovery) -> bool:
         """Say whether what it wanted is so by what the journal holds, though it never had its last word."""
         return False
+
+
+class Handler(ABC, Remembered[RequestT], Generic[ArgsT, RequestT]):
+    """Of a command of the contract that the station decides on."""
+
+    @abstractmethod
+    def request(self, args: ArgsT, given: Given) -> RequestT:
+        """Return what the station is asked."""
 
 
 class Reader(ABC, Generic[ArgsT]):
@@ -110,10 +114,10 @@ def handles(model: type[Arguments]) -> Callable[[type[HandlerT]], type[HandlerT]
     return register
 
 
-def handler_of(name: str) -> Handler[Any, Any]:
+def handler_of(name: str) -> Remembered[Any]:
     """Return the handler of a request, by its name. Raises `KeyError` for what the station is not asked."""
     found = _found(name)
-    if not isinstance(found, Handler):
+    if not isinstance(found, Remembered):
         raise KeyError(name)
     return found
 
@@ -123,7 +127,7 @@ def direction_of(name: str) -> Direction:
     return ON_SITE_ONLY[name].direction if name in ON_SITE_ONLY else KNOWN[name].kind.direction
 
 
-def _found(name: str) -> Handler[Any, Any] | Reader[Any] | None:
+def _found(name: str) -> Remembered[Any] | Reader[Any] | None:
     return ON_SITE_ONLY.get(name) or HANDLERS.get(KNOWN.get(name, Arguments))
 
 
@@ -134,7 +138,7 @@ def fulfilled(recovery: Recovery) -> frozenset[CommandId]:
 
 def _holds(command: RememberedCommand, recovery: Recovery) -> bool:
     handler = _found(command.name)
-    return isinstance(handler, Handler) and handler.fulfilled(command, recovery)
+    return isinstance(handler, Remembered) and handler.fulfilled(command, recovery)
 
 
 @handles(StartArgs)
@@ -247,14 +251,10 @@ class Enable(Handler[EnableArgs, EnableRequested]):
         return not _disabled(command, recovery)
 
 
-class OnSiteOnly(Handler[Arguments, RequestT]):
+class OnSiteOnly(Remembered[RequestT]):
     """Of a command that no backend can give: it comes over the control socket as the station's own request."""
 
     direction: Direction
-
-    def request(self, _args: Arguments, _given: Given) -> RequestT:
-        """Refuse: there are no arguments of the contract for it."""
-        raise NotImplementedError
 
 
 class Lock(OnSiteOnly[LockRequested]):

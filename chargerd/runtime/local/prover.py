@@ -97,7 +97,7 @@ class Prover:
             self._listen(running.take_in)
             try:
                 running.run()
-            except Exception:
+            except Exception:  # Whatever it was, the relay it has closed comes first; it is told below.
                 running.give_up()
                 raise
             finally:

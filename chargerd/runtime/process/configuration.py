@@ -194,8 +194,8 @@ class Configuration:
             while not self._stopped.wait(LOOK_EVERY):
                 if self.look(*look()):
                     return
-        except Exception:
-            log.exception("configuration_not_kept")  # Nobody charges by what is kept.
+        except Exception:  # Nobody charges by what is kept: a mistake in here opens no relay.
+            log.exception("configuration_not_kept")
 
     def look(self, ports: Sequence[PortView], circuits: Sequence[CircuitView], connected: bool) -> bool:
         """Keep it if it has started well; say whether that is done."""
