@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,7 @@ from chargerd.core.facts import Fact
 from chargerd.core.moment import Moment
 from chargerd.core.station import Station
 from chargerd.core.units import CommandId, Instant, PortId, Seconds
-from chargerd.core.view import CircuitView, PortView
+from chargerd.core.view import CircuitView
 from chargerd.modbus.build import build
 from chargerd.modbus.bus import Bus
 from chargerd.modbus.emergency import RELAYS_FILE
@@ -63,6 +63,7 @@ from chargerd.runtime.local.leave_requests import LeaveRequests
 from chargerd.runtime.local.line_requests import LineRequests
 from chargerd.runtime.local.lines import Lines
 from chargerd.runtime.local.proofs import Proofs
+from chargerd.runtime.local.questions import Questions
 from chargerd.runtime.local.settlements import SettlementQueries
 from chargerd.runtime.process import sd_notify
 from chargerd.runtime.process.configuration import Configuration, refused
@@ -76,7 +77,6 @@ from chargerd.runtime.reporting.clock_events import ClockWatch
 from chargerd.runtime.reporting.gateway import GatewayState
 from chargerd.runtime.reporting.health import HealthReporter, Watched
 from chargerd.runtime.reporting.recorder import LEVELS, FactRecorder
-from chargerd.runtime.reporting.surroundings import surroundings
 from chargerd.runtime.reporting.watcher import PortWatcher, ViewsListener
 from chargerd.store import ballast
 from chargerd.store.errors import StoreError
@@ -86,8 +86,6 @@ from chargerd.store.place import Upkeep
 if TYPE_CHECKING:
     from chargerd.mqtt.client import MqttLink
     from chargerd.mqtt.transport import MakeTransport
-    from chargerd.runtime.local.doctor import Doctor
-    from chargerd.runtime.local.kept_events import EventQueries
     from chargerd.runtime.local.reloading import Reloading
     from chargerd.runtime.metrics.exporter import Exporter
 
@@ -230,7 +228,6 @@ class Daemon:
         self._reloading: Reloading | None = None
         self._link = self._make_link()
         self._exporter = self._make_exporter()
-        self._events: EventQueries | None = None
         self._leaves = LeaveRequests(
             self._engine.views, self._engine.dispatch, self._clock, self._asked_to_leave_for_good
         )
@@ -246,6 +243,20 @@ class Daemon:
             self._engine.changed_lines,
             self._engine.dispatch,
         )
+        self._questions = Questions(
+            site=lambda: self._site,
+            engine=self._engine,
+            journal=self._journal,
+            clock=self._clock,
+            folder=state_dir,
+            portrait=self._portrait,
+            lines=self._lines,
+            buses=self._buses,
+            link=self._link_state,
+            why_no_metrics=lambda: None if self._exporter is None else self._exporter.why_not,
+            proved=lambda: self._proofs.proved,
+            configuration=self._configuration,
+        )
         self._local = LocalHandler(
             engine=self._engine,
             desk=self._desk,
@@ -258,14 +269,10 @@ class Daemon:
             others={
                 **self._line_requests().methods,
                 **self._leaves.methods,
-                "events": self._tell_events,
-                "doctor": self._look_around,
                 "compare": lambda _params, respond: self._reload(respond, only_look=True),
                 "reload": lambda params, respond: self._reload(respond, restart=params.get("restart") is True),
                 **self._proofs.methods,
-                "explain": self._explain,
-                "circuit": self._explain_circuit,
-                "why": self._tell_why,
+                **self._questions.methods,
             },
         )
         self._control = ControlServer(
@@ -595,7 +602,7 @@ class Daemon:
             self._clock_watch.looked,
             self._local.looked,
             self._leaves.looked,
-            self._tell_followers,
+            self._questions.looked,
         ]
         of_circuits: list[Callable[[Sequence[CircuitView]], None]] = []
         if self._exporter is not None:
@@ -681,61 +688,12 @@ class Daemon:
     def _line_requests(self) -> LineRequests:
         return LineRequests(site=self._site, buses=self._driven_lines, views=self._engine.views, clock=self._clock)
 
-    def _look_around(self, _params: Mapping[str, Json], respond: Responder) -> None:
-        self._doctor().serve(respond, None if self._configuration is None else self._configuration.refusal)
-
-    def _doctor(self) -> "Doctor":
-        from chargerd.runtime.local.doctor import Doctor  # noqa: PLC0415 - it is loaded when somebody asks for it
-
-        return Doctor(
-            site=self._site,
-            configuration=None if self._configuration is None else self._configuration.path,
-            folder=self._state_dir,
-            clock=self._clock,
-            buses=lambda: self._buses,
-            link=self._link_state,
-            why_no_journal=lambda: self._journal.why_not,
-            why_no_metrics=lambda: None if self._exporter is None else self._exporter.why_not,
-            proved=lambda: self._proofs.proved,
-        )
-
-    def _explain(self, params: Mapping[str, Json], respond: Responder) -> None:
-        from chargerd.runtime.local.explaining import PortAsked  # noqa: PLC0415 - as above
-
-        PortAsked(self._engine, self._journal, self._clock, self._portrait.of_port).tell(params, respond)
-
-    def _explain_circuit(self, params: Mapping[str, Json], respond: Responder) -> None:
-        from chargerd.runtime.local.explaining import tell_circuit  # noqa: PLC0415 - as above
-
-        tell_circuit(self._engine, self._clock, params, respond)
-
     def _status(self) -> dict[str, Json]:
+        from chargerd.runtime.reporting.surroundings import surroundings  # noqa: PLC0415 - loaded if somebody asks
+
         now, since = self._clock.moment(), self._clock_watch.since
         around = surroundings(now, self._state_dir, since, self._lines.findings())
         return {**self._portrait.status(), "draining": self._leaves.draining, **around}
-
-    def _tell_why(self, _params: Mapping[str, Json], respond: Responder) -> None:
-        from chargerd.runtime.local.why import Why  # noqa: PLC0415 - as above
-
-        Why(
-            explain=self._engine.explain_all,
-            findings=self._lines.findings,
-            site=self._site,
-            clock=self._clock,
-            look=self._doctor().tell,
-            refused=None if self._configuration is None else self._configuration.refusal,
-        ).serve(respond)
-
-    def _tell_events(self, params: Mapping[str, Json], respond: Responder) -> None:
-        if self._events is None:
-            from chargerd.runtime.local.kept_events import EventQueries  # noqa: PLC0415 - as above
-
-            self._events = EventQueries(self._journal, self._site, self._clock)
-        self._events.tell(params, respond)
-
-    def _tell_followers(self, views: Sequence[PortView], changed: frozenset[PortId]) -> None:
-        if self._events is not None:
-            self._events.looked(views, changed)
 
     def _listen_to_facts(self, listener: Callable[[tuple[Fact, ...]], None] | None) -> None:
         self._scribe.listener = listener
