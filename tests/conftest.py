@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,11 @@ from hypothesis import HealthCheck, settings
 
 from tests.logs import tell_all
 from tests.sampling import sampled
+
+OF_SYSTEMD = ("NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""What a service, or a container that systemd began, finds in its environment: it would be told of our daemons."""
+for variable in OF_SYSTEMD:
+    os.environ.pop(variable, None)
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # How long an example takes says how busy the machine is.

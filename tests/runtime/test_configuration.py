@@ -1,6 +1,7 @@
 """When a configuration has started well, what is kept of it then, and what a reload does to ports that charge."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -355,7 +356,7 @@ def test_it_restarts_only_if_something_waits_for_that_and_systemd_begins_it_anew
         changed("phase: L1", "phase: L3", STAND_ALONE),
     )
     assert site.reload(new, restart=True)["result"] == "waits"
-    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", str(os.getpid()))
     assert site.reload(lower, restart=True)["result"] == "applied"
     assert site.left == 0
     told = site.reload(new, restart=True)

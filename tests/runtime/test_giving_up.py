@@ -1,5 +1,6 @@
 """The whole daemon without a line: what it does when it begins on a bad disk, and when it gives up."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -201,6 +202,9 @@ def test_a_restart_of_its_own_would_meet_neither_a_session_nor_a_reservation_nor
     unused, dispatch = daemon._unused, daemon._engine.dispatch  # noqa: SLF001 - what it asks is the question
     assert not unused(), "nobody would begin it anew"
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", "1")
+    assert not unused(), "what is to be begun anew is another process"
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", str(os.getpid()))
     assert unused()
     with monkeypatch.context() as patch:
         patch.setattr(daemon._proofs, "_prover", SimpleNamespace(busy=True))  # noqa: SLF001

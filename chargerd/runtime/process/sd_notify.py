@@ -19,8 +19,11 @@ def notify(*words: str) -> None:
 
 
 def is_expected() -> bool:
-    """Say whether systemd watches over this process, and begins it anew when it leaves."""
-    return bool(os.environ.get("NOTIFY_SOCKET"))
+    """Say whether systemd watches over this very process, and begins it anew when it leaves.
+
+    A socket to notify is inherited: whoever starts us by hand in a container, or below a service, has one as well.
+    """
+    return os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
 
 def monotonic_microseconds() -> int:
