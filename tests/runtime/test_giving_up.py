@@ -202,7 +202,7 @@ def test_a_restart_of_its_own_would_meet_neither_a_session_nor_a_reservation_nor
     unused, dispatch = daemon._unused, daemon._engine.dispatch  # noqa: SLF001 - what it asks is the question
     assert not unused(), "nobody would begin it anew"
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
-    monkeypatch.setenv("SYSTEMD_EXEC_PID", "1")
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", str(os.getpid() + 1))
     assert not unused(), "what is to be begun anew is another process"
     monkeypatch.setenv("SYSTEMD_EXEC_PID", str(os.getpid()))
     assert unused()

@@ -1,5 +1,6 @@
 """Clock, supervisor, onlooker, scribe, and the words to systemd."""
 
+import os
 import socket
 import threading
 from dataclasses import replace
@@ -237,7 +238,7 @@ def test_words_to_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     [
         ({}, None),
         ({"WATCHDOG_USEC": "15000000"}, 15.0),
-        ({"WATCHDOG_USEC": "15000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "15000000", "WATCHDOG_PID": str(os.getpid() + 1)}, None),
     ],
 )
 def test_the_watchdogs_interval(
